@@ -1,0 +1,1 @@
+"""Protocol conformance and interop toolkit for the Ergo Framework network stack."""

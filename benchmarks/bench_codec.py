@@ -1,0 +1,237 @@
+"""The node's EDF codec beside a plain construct schema and beside msgpack in pure Python: `make bench`.
+
+All contenders run in one process, in turns, round after round; the fastest round of each counts, so that only the ratios
+within one run are compared.  Equality is checked before anything is measured; if it fails, the exit code is 1.  Speed
+never fails: the goals (1: construct, 2: msgpack) are reported as met or not met.
+"""
+
+import argparse
+import math
+import platform
+import sys
+from collections.abc import Callable
+from timeit import Timer
+from typing import Any, Final, NamedTuple
+
+import plain_construct
+from msgpack import fallback
+from rich.console import Console
+from rich.table import Table
+
+from ergo_conformance.model import types as t
+from ergo_conformance.model.caches import Caches
+from ergo_conformance.model.registry import Registry, Struct
+from ergo_conformance.model.terms import PID, Atom, Typed
+from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
+
+ORDER: Final = Struct(
+    "#bench/Order",
+    (
+        ("ID", t.INT64),
+        ("Quantity", t.UINT32),
+        ("Customer", t.STRING),
+        ("Price", t.FLOAT64),
+        ("Paid", t.BOOL),
+        ("Article", t.STRING),
+    ),
+)
+LINE: Final = Struct("#bench/Line", (("ID", t.INT64), ("Name", t.STRING), ("Price", t.FLOAT64), ("Paid", t.BOOL)))
+INVOICE: Final = Struct(
+    "#bench/Invoice", (("ID", t.INT64), ("Title", t.STRING), ("Lines", t.Slice(t.Reg("#bench/Line"))))
+)
+REGISTRY: Final = Registry([ORDER, LINE, INVOICE])
+CACHES: Final = Caches(types={5000: ORDER.name, 5001: INVOICE.name})
+
+
+class Case(NamedTuple):
+    """One value and the length of its wire form that the goals were set with."""
+
+    name: str
+    value: Any
+    size: int
+
+
+def _mixed() -> dict[str, Any]:
+    """Twenty entries of the kinds that occur in messages."""
+    return {
+        "id": 4711,
+        "name": "conveyor",
+        "active": True,
+        "ratio": 0.25,
+        "parent": None,
+        "count": -3,
+        "label": "north hall",
+        "ready": False,
+        "speed": 12.5,
+        "tags": [1, "two", 3.0],
+        "limit": 1 << 40,
+        "zone": "b7",
+        "node": Atom("bench@localhost"),
+        "load": -0.75,
+        "locked": False,
+        "port": 15000,
+        "note": "belt changed",
+        "weight": 81.25,
+        "key": b"\x00\x01\x02\x03",
+        "version": 3,
+    }
+
+
+def cases() -> list[Case]:
+    """The five values of the goals."""
+    lines = [LINE.value_class(i, f"it-{i:02}", i * 1.5, i % 3 == 0) for i in range(100)]
+    return [
+        Case("small struct", ORDER.value_class(1 << 40, 12, "Ada Lovelac", 19.75, True, "conveyor-b-7"), 51),
+        Case("[]int64, 1000 items", Typed(t.Slice(t.INT64), [(-1) ** i * i * 7919**3 for i in range(1000)]), 8010),
+        Case("map[string]any, 20 entries", _mixed(), 303),
+        Case("PID", PID(Atom("bench@localhost"), 1001, 1_700_000_000), 34),
+        Case("100 structs in a struct", INVOICE.value_class(4711, "March 26.", lines), 2427),
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Our value as dicts, lists and scalars."""
+    match value:
+        case Typed():
+            return plain(value.value)
+        case tuple():
+            return {name: plain(part) for name, part in value._asdict().items()}  # type: ignore[attr-defined]
+        case list():
+            return [plain(item) for item in value]
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
+        case Atom():
+            return str(value)
+    return value
+
+
+# --- contenders -------------------------------------------------------------------------------------------------------
+
+Contenders = dict[str, Callable[[], Any]]
+OURS, CONSTRUCT, MSGPACK = "node", "construct", "msgpack"
+
+
+def contenders(case: Case) -> tuple[Contenders, Contenders]:
+    """Decoding and encoding of one value by each codec, without arguments. AssertionError if they don't agree."""
+    encoder, decoder, packer = Encoder(REGISTRY, CACHES), Decoder(REGISTRY, CACHES), fallback.Packer()
+    data, dicts = encoder.encode(case.value), plain(case.value)
+    parsed, packed = plain_construct.Value.parse(data), packer.pack(dicts)
+
+    assert decoder.decode(data) == case.value, f"{case.name}: decoded value differs"
+    assert plain_construct.plain(parsed) == dicts, f"{case.name}: construct reads something else"
+    assert plain_construct.Value.build(parsed) == data, f"{case.name}: construct builds something else"
+    assert fallback.unpackb(packed) == dicts, f"{case.name}: msgpack reads something else"
+
+    decoding: Contenders = {
+        OURS: lambda: decoder.decode(data),
+        CONSTRUCT: lambda: plain_construct.Value.parse(data),
+        MSGPACK: lambda: fallback.unpackb(packed),
+    }
+    encoding: Contenders = {
+        OURS: lambda: encoder.encode(case.value),
+        CONSTRUCT: lambda: plain_construct.Value.build(parsed),
+        MSGPACK: lambda: packer.pack(dicts),
+    }
+    return decoding, encoding
+
+
+def size_notes() -> list[str]:
+    """The values whose wire size is not the one of the goals."""
+    encoder = Encoder(REGISTRY, CACHES)
+    sizes = [(case, len(encoder.encode(case.value))) for case in cases()]
+    return [f"{case.name}: {size} bytes, not {case.size}" for case, size in sizes if size != case.size]
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def measure(runs: list[Contenders], rounds: int, seconds: float) -> list[dict[str, float]]:
+    """Nanoseconds per call of every contender, the least of all rounds, which take `seconds` per contender each."""
+    timers = [(i, name, Timer(call)) for i, run in enumerate(runs) for name, call in run.items()]
+    numbers = [max(1, round(seconds * 3 / min(timer.repeat(3, 3)))) for _, _, timer in timers]
+    best: list[dict[str, float]] = [dict.fromkeys(run, math.inf) for run in runs]
+    for _ in range(rounds):
+        for (i, name, timer), number in zip(timers, numbers, strict=True):
+            best[i][name] = min(best[i][name], timer.timeit(number) / number * 1e9)
+    return best
+
+
+class Goal(NamedTuple):
+    """How many times faster than another codec ours is to be: on every value, and in the geometric mean."""
+
+    number: int
+    direction: str
+    rival: str
+    least: float
+    mean: float | None
+
+
+GOALS: Final = (
+    Goal(1, "decode", CONSTRUCT, 15, 20),
+    Goal(1, "encode", CONSTRUCT, 20, 35),
+    Goal(2, "decode", MSGPACK, 4, 12),
+    Goal(2, "encode", MSGPACK, 5, 12),
+)
+
+
+def ratios(results: list[dict[str, float]], rival: str) -> list[float]:
+    return [result[rival] / result[OURS] for result in results]
+
+
+def geometric_mean(numbers: list[float]) -> float:
+    return math.exp(sum(map(math.log, numbers)) / len(numbers))
+
+
+def table(direction: str, results: list[dict[str, float]]) -> Table:
+    out = Table("value", "bytes", title=f"{direction}, ns per value", title_justify="left")
+    for column in (OURS, CONSTRUCT, MSGPACK, f"x {CONSTRUCT}", f"x {MSGPACK}"):
+        out.add_column(column, justify="right")
+    for case, result in zip(cases(), results, strict=True):
+        times = [f"{result[name]:,.0f}" for name in (OURS, CONSTRUCT, MSGPACK)]
+        factors = [f"{result[name] / result[OURS]:.1f}" for name in (CONSTRUCT, MSGPACK)]
+        out.add_row(case.name, str(case.size), *times, *factors)
+    means = [f"{geometric_mean(ratios(results, name)):.1f}" for name in (CONSTRUCT, MSGPACK)]
+    out.add_row("geometric mean", "", "", "", "", *means)
+    return out
+
+
+def verdict(goal: Goal, results: list[dict[str, float]]) -> str:
+    found = ratios(results, goal.rival)
+    least, mean = min(found), geometric_mean(found)
+    met = least >= goal.least and (goal.mean is None or mean >= goal.mean)
+    wanted = f">= {goal.least:g} on every value, mean >= {goal.mean:g}"
+    return (
+        f"goal {goal.number} {goal.direction} x {goal.rival}: {wanted}: "
+        f"{'met' if met else 'NOT MET'} (least {least:.1f}, mean {mean:.1f})"
+    )
+
+
+def main() -> int:
+    """0, or 1 if the codecs don't agree."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    options.add_argument("--rounds", type=int, default=15, help="at least 5 (default: %(default)s)")
+    options.add_argument("--quick", action="store_true", help="5 short rounds")
+    given = options.parse_args()
+    rounds, seconds = (5, 0.004) if given.quick else (max(5, given.rounds), 0.02)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        pairs = [contenders(case) for case in cases()]
+    except AssertionError as difference:
+        console.print(f"the codecs don't agree: {difference}")
+        return 1
+    for note in size_notes():
+        console.print(f"note: {note}")
+    results = {
+        "decode": measure([decoding for decoding, _ in pairs], rounds, seconds),
+        "encode": measure([encoding for _, encoding in pairs], rounds, seconds),
+    }
+    console.print(f"Python {platform.python_version()}, least of {rounds} interleaved rounds\n")
+    for direction, result in results.items():
+        console.print(table(direction, result))
+    for goal in GOALS:
+        console.print(verdict(goal, results[goal.direction]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""`python -m ergo_conformance` is the console script."""
+
+from .cli import main
+
+main()

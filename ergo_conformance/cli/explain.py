@@ -1,0 +1,149 @@
+"""`ergo-conformance explain`: a requirement, a case, or an EDF type."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ..errors import UsageError
+from ..locate import suites
+from ..model import types as t
+from ..model.edf import FRAMEWORK
+from ..model.neutral import type_from_json
+from ..model.records import framework
+from ..model.registry import Marshaler, Newtype, Registry, Struct
+from ..model.types import Map, Reg, Slice, Type
+from ..spec.requirements import catalogue
+from ..targets.spelling import suggestion
+from .child import collect
+
+console = Console(highlight=False)
+
+
+def explain(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A requirement, a case, or an EDF type: []int32, gen/PID…")],
+    code: Annotated[bool, typer.Option("--code", help="The code generated for an EDF type.")] = False,
+) -> None:
+    """Explain a requirement, a case, or an EDF type."""
+    if id_ in catalogue():
+        _requirement(id_, collect())
+        return
+    type_ = find_type(id_)
+    if type_ is not None:
+        _type(type_, code=code)
+        return
+    cases = collect()
+    for row in cases:
+        if row["id"] == id_:
+            _case(row)
+            return
+    known = [*catalogue(), *(row["id"] for row in cases), *(row.name for row in framework())]
+    raise UsageError(f"{id_!r} is no requirement, case or EDF type{suggestion(id_, known)}")
+
+
+def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
+    row, say = catalogue()[id_], console.print
+    say(f"[bold]{id_}[/]  {row.level}  {' '.join(row.profiles)}")
+    say(escape(row.text))
+    say(f"[dim]source  [/] {escape(row.source)} ({row.evidence})")
+    if row.role:
+        say(f"[dim]obliges [/] {row.role}")
+    if row.differs:
+        say("[dim]note    [/] upstream behaves so; a target that does otherwise is not at fault")
+    if row.reason:
+        say(f"[dim]level   [/] {escape(row.reason)}")
+    if row.untested:
+        say(f"[dim]untested[/] {escape(row.untested)}")
+    for case in cases:
+        if id_ in case["requirements"]:
+            say(f"[dim]case    [/] {escape(case['id'])}  {escape(case['title'])}")
+    vectors = vector_ids(id_)
+    if vectors:
+        shown = ", ".join(vectors[:6]) + (f" and {len(vectors) - 6} more" if len(vectors) > 6 else "")
+        say(f"[dim]vectors [/] {escape(shown)}")
+
+
+def vector_ids(requirement: str) -> list[str]:
+    """Golden rows that show a requirement."""
+    found: list[str] = []
+    for path in sorted((suites() / "golden").glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows = [*content.get("vectors", ()), *content.get("cases", ())]
+        found += [row["id"] for row in rows if requirement in row.get("requirements", ())]
+    return found
+
+
+def _case(row: dict[str, Any]) -> None:
+    say = console.print
+    say(f"[bold]{escape(row['id'])}[/]  {row['level']}  {' '.join(row['profiles'])}")
+    say(escape(row["title"]))
+    for id_ in row["requirements"]:
+        say(f"[dim]shows [/] {id_} {catalogue()[id_].level}: {escape(catalogue()[id_].text)}")
+    needs = [*row["needs"]["offers"], *(f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items())]
+    say(f"[dim]needs [/] a target that offers {' '.join(needs)}")
+    say(f"[dim]run   [/] ergo-conformance run --case '{escape(row['id'])}'", soft_wrap=True)
+
+
+# --- EDF types --------------------------------------------------------------------------------------------------------
+
+
+def find_type(text: str) -> Type | None:
+    """A type by Go-like text (`map[string][]gen/PID`), registered name, or the end of one (`gen/Version`)."""
+    try:
+        type_, rest = _go_type(text, framework())
+    except ValueError:
+        return None
+    return type_ if not rest else None
+
+
+def _go_type(text: str, registry: Registry) -> tuple[Type, str]:
+    if text.startswith("[]"):
+        item, rest = _go_type(text[2:], registry)
+        return Slice(item), rest
+    if text.startswith("map["):
+        key, rest = _go_type(text[4:], registry)
+        if not rest.startswith("]"):
+            raise ValueError(text)
+        value, rest = _go_type(rest[1:], registry)
+        return Map(key, value), rest
+    if text.startswith("["):
+        length, _, rest = text[1:].partition("]")
+        item, rest = _go_type(rest, registry)
+        return t.Array(int(length), item), rest
+    word = text.partition("]")[0]
+    rest = text[len(word) :]
+    try:
+        return type_from_json(word), rest
+    except ValueError:
+        pass
+    matching = [row.name for row in registry if row.name == word or row.name.endswith("/" + word)]
+    exact = [name for name in matching if name in (word, FRAMEWORK + word)] or matching
+    if len(exact) != 1:
+        raise ValueError(text)
+    return Reg(exact[0]), rest
+
+
+def _type(type_: Type, *, code: bool) -> None:
+    from ..reference_node.ergo.edf.codec import functions_of
+    from ..reference_node.ergo.edf.tables import EncodeTables
+    from ..model.caches import NO_CACHES
+
+    registry, say = framework(), console.print
+    functions = functions_of(registry)
+    say(f"[bold]{escape(t.describe(type_))}[/]")
+    say(f"[dim]descriptor[/] {EncodeTables(registry, NO_CACHES, functions.writer).descriptor(type_).hex(' ')}")
+    row = registry.get(type_.name) if isinstance(type_, Reg) else None
+    match row:
+        case Struct():
+            for name, field in row.fields:
+                say(f"  {name:20} {escape(t.describe(field))}")
+        case Newtype():
+            say(f"  {escape(t.describe(row.base))} underneath")
+        case Marshaler():
+            say(f"  writes itself: u32 n and n bytes; rule {escape(repr(row.payload))}")
+    if code:
+        for what, function in (("reader", functions.reader(type_)), ("writer", functions.writer(type_))):
+            say(f"[dim]--- {what}[/]")
+            print(getattr(function, "edf_source", "").rstrip())

@@ -1,0 +1,121 @@
+"""`ergo-conformance vectors`: golden files and captures against both readers."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from ..errors import UsageError
+from ..targets.spelling import suggestion
+from ..verdict.vectors import Difference
+
+app = typer.Typer(help="Golden vectors and captures.", no_args_is_help=True)
+console = Console(highlight=False, soft_wrap=True)
+ONLY = ("edf", "ehs")
+MAX_SHOWN = 20
+NOTHING_CHECKED = 5
+
+
+@app.callback()
+def vectors() -> None:
+    """Golden vectors and captures."""
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="ergo-vectors/1 or ergo-captures/1")] = None,
+    only: Annotated[str | None, typer.Option(metavar="edf|ehs", help="Only this protocol.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="All differences.")] = False,
+) -> None:
+    """Hold both readers, the schemas and the reference node, against golden vectors and captures.
+
+    Exit code 0: both meet every row; 1: one does not; 2: not such a file; 5: nothing was checked.
+    """
+    if only is not None and only not in ONLY:
+        raise UsageError(f"--only {only}: no such protocol{suggestion(only, ONLY)}")
+    differences: list[Difference] = []
+    checked = 0
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        for path in progress.track(list(files or ()), description="checking"):
+            what, n, found = check_file(path, only)
+            checked += n
+            differences += found
+            state = f"[bold red]{len(found)} differences[/]" if found else "[green]good[/]" if n else "[yellow]nothing to check[/]"
+            console.print(f"{escape(str(path))}: {state}; {what}")
+            for difference in found if verbose else found[:MAX_SHOWN]:
+                console.print(f"  {escape(str(difference))}")
+            if len(found) > MAX_SHOWN and not verbose:
+                console.print(f"  … and {len(found) - MAX_SHOWN} more (-v shows all)")
+    if not checked:
+        console.print("[bold yellow]nothing was checked[/]")
+        raise typer.Exit(NOTHING_CHECKED)
+    if len(files or ()) > 1:
+        console.print(f"{len(files or ())} files, {checked:,} checked, {len(differences)} differences")
+    raise typer.Exit(1 if differences else 0)
+
+
+def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]]:
+    """A line about what was checked in a file, how much it was, and what differs."""
+    from ..verdict import captures, vectors as golden
+
+    if path.suffix == ".jsonl":
+        capture = captures.load(path)
+        if only == "edf":
+            return "a capture", 0, []
+        result = captures.check(capture)
+        behind = f"; {result.counts.behind:,} bytes behind it not read" if result.counts.behind else ""
+        return f"{result.counts}{behind}", result.counts.messages, result.differences
+    content = golden.read_json(path)
+    if not isinstance(content, dict) or not ({"vectors", "cases"} & content.keys()):
+        if isinstance(content, dict) and content.get("format") == "ergo-types/1":
+            return "a table of types", 0, []
+        raise UsageError(f"{path}: neither ergo-vectors/1 nor ergo-captures/1")
+    if content.get("format", golden.FORMAT) != golden.FORMAT:
+        raise UsageError(f"{path}: format {content['format']!r}, {golden.FORMAT} is known")
+    protocol = str(content.get("protocol", "EDF")).lower()
+    if only is not None and only != protocol:
+        return f"{protocol.upper()} vectors", 0, []
+    if protocol == "ehs":
+        from ..verdict.frames import check_frames
+
+        return check_frames(content)
+    return check_edf(content)
+
+
+def check_edf(content: Any) -> tuple[str, int, list[Difference]]:
+    """An EDF vector file: every `expect`, at both readers, and what each input may cost."""
+    from ..targets.self_node import NodeCodec
+    from ..verdict import vectors as golden
+
+    file = golden.EdfFile(content, golden.registry_of(content))
+    readers = (("node", NodeCodec(), golden.NODE_LIMITS), ("schema", golden.SpecCodec(), golden.SPEC_LIMITS))
+    found: list[Difference] = []
+    counts: Counter[str] = Counter()
+    for row in file.rows:
+        counts[row["expect"]] += 1
+        for name, codec, limits in readers:
+            for what in golden.checks(row):
+                found += _named(name, golden.check_row(codec, row, file.registry, what))
+            found += _named(name, _cost(codec, row, file, limits))
+    text = ", ".join(f"{n} {expect}" for expect, n in sorted(counts.items()))
+    return f"{len(file.rows)} rows ({text}), two readers", len(file.rows), found
+
+
+def _named(reader: str, found: Iterator[Difference]) -> Iterator[Difference]:
+    return (Difference(difference.id, f"{reader}: {difference.text}") for difference in found)
+
+
+def _cost(codec: Any, row: Any, file: Any, limits: Any) -> Iterator[Difference]:
+    from ..verdict import vectors as golden
+
+    data = golden.input_of(row)
+    if data is not None:
+        caches = golden.caches_of(row)
+        too_much = golden.check_cost(lambda: codec.decode(data, file.registry, caches), len(data), limits)
+        if too_much:
+            yield Difference(row["id"], too_much)

@@ -1,0 +1,60 @@
+"""What can go wrong, from the bytes up to the command line."""
+
+from enum import StrEnum
+
+
+class ErgoConformanceError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UsageError(ErgoConformanceError):
+    """A setting, id or file that the user has to mend: one clear sentence, exit code 2."""
+
+
+class Reason(StrEnum):
+    """Why bytes are refused. Both readers give the same reason for the same bytes."""
+
+    END_OF_DATA = "end of data"
+    LEFTOVER = "bytes left over"
+    UNKNOWN_TAG = "unknown tag"
+    UNKNOWN_TYPE = "unknown registered type"
+    UNKNOWN_ID = "unknown cache id"
+    MARKER = "wrong marker"
+    COUNT = "more items declared than bytes are left"
+    FOLDED = "malformed folded type"
+    DEPTH = "nested too deep"
+    EMPTY_ITEMS = "too many items without a byte"
+    UNHASHABLE_KEY = "map key that can't be a key"
+    PAYLOAD = "payload refused by its type"
+    TIME = "malformed time"
+    MAGIC = "wrong magic or version"
+    LENGTH = "length out of range"
+    UNEXPECTED = "not the expected message"
+
+
+class Rejected(ErgoConformanceError):
+    """Bytes that are not what they should be. `offset` counts bytes from the start of the input."""
+
+    def __init__(self, reason: Reason, path: str, offset: int, detail: str = "") -> None:
+        super().__init__(reason, path, offset, detail)
+        self.reason = reason
+        self.path = path
+        self.offset = offset
+        self.detail = detail
+
+    def __str__(self) -> str:
+        detail = f" ({self.detail})" if self.detail else ""
+        where = f" at {self.path}" if self.path else ""
+        return f"{self.reason}{detail}{where}, offset {self.offset}"
+
+
+class CannotEncode(ErgoConformanceError):
+    """A value that its type can't carry. `path` names the part of the value."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.reason} at {self.path}" if self.path else self.reason

@@ -1,0 +1,20 @@
+"""Where the suites are: in the wheel beside this file, in a checkout one level up."""
+
+from pathlib import Path
+
+from .errors import UsageError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def suites() -> Path:
+    """The directory that holds the suites."""
+    for candidate in (PACKAGE / "_suites", PACKAGE.parent / "suites"):
+        if candidate.is_dir():
+            return candidate
+    raise UsageError("the suites are not installed")
+
+
+def suite_names() -> list[str]:
+    """The suites there are, in the order of their names."""
+    return sorted(path.name for path in suites().iterdir() if any(path.glob("test_*.py")))

@@ -1,0 +1,97 @@
+"""Payload rules of marshaler types: what a payload may be, and how the type itself would write what it read.
+
+On the wire a marshaler is `u32 n` and n bytes that only the type understands. Readers keep them raw, refuse what the
+type refuses, and compare canonical forms.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from .types import STRING, UINT8, UINT16, UINT32, UINT64, Type
+
+
+class Payload(Protocol):
+    """One marshaler's rule."""
+
+    def refusal(self, payload: bytes) -> str | None:
+        """Why the type refuses these bytes; None if it takes them."""
+
+    def canonical(self, payload: bytes) -> bytes:
+        """The bytes the type writes for what it read from an accepted payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Any bytes, kept as they are; a first byte in `refused_first` is refused."""
+
+    refused_first: bytes = b""
+
+    def refusal(self, payload: bytes) -> str | None:
+        return f"first byte {payload[0]:02x}" if payload and payload[0] in self.refused_first else None
+
+    def canonical(self, payload: bytes) -> bytes:
+        return payload
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Anything is taken and forgotten; nothing is written."""
+
+    def refusal(self, payload: bytes) -> str | None:  # noqa: ARG002  every payload is fine
+        return None
+
+    def canonical(self, payload: bytes) -> bytes:  # noqa: ARG002  nothing of it is kept
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class Decimal:
+    """A signed 64-bit number as ASCII decimal text."""
+
+    def refusal(self, payload: bytes) -> str | None:
+        digits = payload[1:] if payload[:1] == b"-" else payload
+        if not digits.isdigit() or len(digits) > 19 or not -(2**63) <= int(payload) < 2**63:
+            return "not a decimal number of 64 bits"
+        return None
+
+    def canonical(self, payload: bytes) -> bytes:
+        return b"%d" % int(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class BitSet:
+    """A big-endian bit set of `width` bytes; later bytes and bits outside `known` are ignored; without `enable` all are 0."""
+
+    width: int
+    known: int
+    enable: int
+
+    def refusal(self, payload: bytes) -> str | None:
+        return f"fewer than {self.width} bytes" if len(payload) < self.width else None
+
+    def canonical(self, payload: bytes) -> bytes:
+        bits = int.from_bytes(payload[: self.width], "big") & self.known
+        return (bits if bits & self.enable else 0).to_bytes(self.width, "big")
+
+
+_WIDTHS = {UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Fixed numbers in a row; with `rest` any bytes behind them, else none."""
+
+    fields: tuple[Type, ...]
+    rest: bool
+
+    def refusal(self, payload: bytes) -> str | None:
+        width = sum(_WIDTHS[field] for field in self.fields)
+        fits = len(payload) >= width if self.rest else len(payload) == width
+        return None if fits else f"{len(payload)} bytes where {width} are laid down"
+
+    def canonical(self, payload: bytes) -> bytes:
+        return payload
+
+
+REST = STRING
+"""Stands for "all remaining bytes" in a layout row."""

@@ -1,0 +1,206 @@
+"""Every type the framework registers, one row each, in the order 3.1 registers them (its cache ids follow from it).
+
+Sources: gen/, net/edf/init.go, net/handshake/types.go, net/proto/types.go, net/registrar/types.go, app/system/, release 3.1.
+"""
+
+from typing import Final
+
+from . import ehs
+from .edf import FRAMEWORK
+from .payloads import Ignored
+from .registry import Marshaler, Newtype, Registry, Row, Struct
+from .types import (
+    ALIAS, ANY, ATOM, BOOL, ERROR, EVENT, FLOAT64, INT, INT32, INT64, PID, PROCESS_ID, REF, STRING, TIME, UINT8, UINT16,
+    UINT32, UINT64, Map, Reg, Slice, Type,
+)  # fmt: skip
+
+
+def _struct(name: str, **fields: Type) -> Struct:
+    return Struct(FRAMEWORK + name, tuple(fields.items()))
+
+
+def _reg(name: str) -> Reg:
+    return Reg(FRAMEWORK + name)
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    # gen
+    Newtype(FRAMEWORK + "gen/Env", STRING),
+    Newtype(FRAMEWORK + "gen/LogLevel", INT),
+    Newtype(FRAMEWORK + "gen/ProcessState", INT32),
+    Newtype(FRAMEWORK + "gen/MetaState", INT32),
+    Newtype(FRAMEWORK + "gen/NetworkMode", INT),
+    Newtype(FRAMEWORK + "gen/MessagePriority", INT),
+    Newtype(FRAMEWORK + "gen/CompressionType", STRING),
+    Newtype(FRAMEWORK + "gen/CompressionLevel", INT),
+    Newtype(FRAMEWORK + "gen/ApplicationMode", INT),
+    Newtype(FRAMEWORK + "gen/ApplicationState", INT32),
+    ehs.VERSION_ROW,
+    _struct("gen/ApplicationDepends", Applications=Slice(ATOM), Network=BOOL),
+    _struct("gen/LoggerInfo", Name=STRING, Behavior=STRING, Levels=Slice(_reg("gen/LogLevel"))),
+    _struct("gen/ProcessFallback", Enable=BOOL, Name=ATOM, Tag=STRING),
+    _struct("gen/CronJobInfo", Disabled=BOOL, Name=ATOM, Spec=STRING, Location=STRING, ActionInfo=STRING, LastRun=TIME, LastErr=STRING, Fallback=_reg("gen/ProcessFallback")),
+    _struct("gen/CronInfo", Next=TIME, Spool=Slice(ATOM), Jobs=Slice(_reg("gen/CronJobInfo"))),
+    _struct("gen/CronSchedule", Time=TIME, Jobs=Slice(ATOM)),
+    _struct("gen/NodeInfo", Name=ATOM, Uptime=INT64, Version=_reg("gen/Version"), Framework=_reg("gen/Version"), Commercial=Slice(_reg("gen/Version")), Env=Map(_reg("gen/Env"), ANY), LogLevel=_reg("gen/LogLevel"), Loggers=Slice(_reg("gen/LoggerInfo")), Cron=_reg("gen/CronInfo"), ProcessesTotal=INT64, ProcessesRunning=INT64, ProcessesZombee=INT64, RegisteredAliases=INT64, RegisteredNames=INT64, RegisteredEvents=INT64, ApplicationsTotal=INT64, ApplicationsRunning=INT64, MemoryUsed=UINT64, MemoryAlloc=UINT64, UserTime=INT64, SystemTime=INT64),
+    _struct("gen/Compression", Enable=BOOL, Type=_reg("gen/CompressionType"), Level=_reg("gen/CompressionLevel"), Threshold=INT),
+    _struct("gen/MailboxQueues", Main=INT64, System=INT64, Urgent=INT64, Log=INT64),
+    _struct("gen/ProcessInfo", PID=PID, Name=ATOM, Application=ATOM, Behavior=STRING, MailboxSize=INT64, MailboxQueues=_reg("gen/MailboxQueues"), MessagesIn=UINT64, MessagesOut=UINT64, RunningTime=UINT64, Compression=_reg("gen/Compression"), MessagePriority=_reg("gen/MessagePriority"), Uptime=INT64, State=_reg("gen/ProcessState"), Parent=PID, Leader=PID, Fallback=_reg("gen/ProcessFallback"), Env=Map(_reg("gen/Env"), ANY), Aliases=Slice(ALIAS), Events=Slice(ATOM), Metas=Slice(ALIAS), MonitorsPID=Slice(PID), MonitorsProcessID=Slice(PROCESS_ID), MonitorsAlias=Slice(ALIAS), MonitorsEvent=Slice(EVENT), MonitorsNode=Slice(ATOM), LinksPID=Slice(PID), LinksProcessID=Slice(PROCESS_ID), LinksAlias=Slice(ALIAS), LinksEvent=Slice(EVENT), LinksNode=Slice(ATOM), LogLevel=_reg("gen/LogLevel"), KeepNetworkOrder=BOOL, ImportantDelivery=BOOL),
+    _struct("gen/ProcessShortInfo", PID=PID, Name=ATOM, Application=ATOM, Behavior=STRING, MessagesIn=UINT64, MessagesOut=UINT64, MessagesMailbox=UINT64, RunningTime=UINT64, Uptime=INT64, State=_reg("gen/ProcessState"), Parent=PID, Leader=PID, LogLevel=_reg("gen/LogLevel")),
+    _struct("gen/ProcessOptions", MailboxSize=INT64, Leader=PID, Env=Map(_reg("gen/Env"), ANY), Compression=_reg("gen/Compression"), SendPriority=_reg("gen/MessagePriority"), ImportantDelivery=BOOL, Fallback=_reg("gen/ProcessFallback"), LinkParent=BOOL, LinkChild=BOOL, LogLevel=_reg("gen/LogLevel")),
+    _struct("gen/ProcessOptionsExtra", ProcessOptions=_reg("gen/ProcessOptions"), ParentPID=PID, ParentLeader=PID, ParentEnv=Map(_reg("gen/Env"), ANY), ParentLogLevel=_reg("gen/LogLevel"), Register=ATOM, Application=ATOM, Args=Slice(ANY)),
+    _struct("gen/ApplicationOptions", Env=Map(_reg("gen/Env"), ANY), LogLevel=_reg("gen/LogLevel")),
+    _struct("gen/ApplicationOptionsExtra", ApplicationOptions=_reg("gen/ApplicationOptions"), CorePID=PID, CoreEnv=Map(_reg("gen/Env"), ANY), CoreLogLevel=_reg("gen/LogLevel")),
+    _struct("gen/ApplicationInfo", Name=ATOM, Weight=INT, Description=STRING, Version=_reg("gen/Version"), Env=Map(_reg("gen/Env"), ANY), Depends=_reg("gen/ApplicationDepends"), Mode=_reg("gen/ApplicationMode"), State=_reg("gen/ApplicationState"), Parent=ATOM, Uptime=INT64, Group=Slice(PID)),
+    _struct("gen/MetaInfo", ID=ALIAS, Parent=PID, Application=ATOM, Behavior=STRING, MailboxSize=INT64, MailboxQueues=_reg("gen/MailboxQueues"), MessagePriority=_reg("gen/MessagePriority"), MessagesIn=UINT64, MessagesOut=UINT64, LogLevel=_reg("gen/LogLevel"), Uptime=INT64, State=_reg("gen/MetaState")),
+    ehs.NETWORK_FLAGS,
+    Marshaler(FRAMEWORK + "gen/NetworkProxyFlags", Ignored()),
+    _struct("gen/NetworkSpawnInfo", Name=ATOM, Behavior=STRING, Nodes=Slice(ATOM)),
+    _struct("gen/NetworkApplicationStartInfo", Name=ATOM, Nodes=Slice(ATOM)),
+    _struct("gen/RemoteNodeInfo", Node=ATOM, Uptime=INT64, ConnectionUptime=INT64, Version=_reg("gen/Version"), HandshakeVersion=_reg("gen/Version"), ProtoVersion=_reg("gen/Version"), NetworkFlags=_reg("gen/NetworkFlags"), PoolSize=INT, PoolDSN=Slice(STRING), MaxMessageSize=INT, MessagesIn=UINT64, MessagesOut=UINT64, BytesIn=UINT64, BytesOut=UINT64, TransitBytesIn=UINT64, TransitBytesOut=UINT64),
+    _struct("gen/RouteInfo", Match=STRING, Weight=INT, UseResolver=BOOL, UseCustomCookie=BOOL, UseCustomCert=BOOL, Flags=_reg("gen/NetworkFlags"), HandshakeVersion=_reg("gen/Version"), ProtoVersion=_reg("gen/Version"), Host=STRING, Port=UINT16),
+    _struct("gen/ProxyRouteInfo", Match=STRING, Weight=INT, UseResolver=BOOL, UseCustomCookie=BOOL, Flags=_reg("gen/NetworkProxyFlags"), MaxHop=INT, Proxy=ATOM),
+    _struct("gen/Route", Host=STRING, Port=UINT16, TLS=BOOL, HandshakeVersion=_reg("gen/Version"), ProtoVersion=_reg("gen/Version")),
+    _struct("gen/ApplicationRoute", Node=ATOM, Name=ATOM, Weight=INT, Mode=_reg("gen/ApplicationMode"), State=_reg("gen/ApplicationState")),
+    _struct("gen/ProxyRoute", To=ATOM, Proxy=ATOM),
+    _struct("gen/RegisterRoutes", Routes=Slice(_reg("gen/Route")), ApplicationRoutes=Slice(_reg("gen/ApplicationRoute")), ProxyRoutes=Slice(_reg("gen/ProxyRoute"))),
+    _struct("gen/RegistrarInfo", Server=STRING, EmbeddedServer=BOOL, SupportRegisterProxy=BOOL, SupportRegisterApplication=BOOL, SupportConfig=BOOL, SupportEvent=BOOL, Version=_reg("gen/Version")),
+    _struct("gen/AcceptorInfo", Interface=STRING, MaxMessageSize=INT, Flags=_reg("gen/NetworkFlags"), TLS=BOOL, CustomRegistrar=BOOL, RegistrarServer=STRING, RegistrarVersion=_reg("gen/Version"), HandshakeVersion=_reg("gen/Version"), ProtoVersion=_reg("gen/Version")),
+    _struct("gen/NetworkInfo", Mode=_reg("gen/NetworkMode"), Registrar=_reg("gen/RegistrarInfo"), Acceptors=Slice(_reg("gen/AcceptorInfo")), MaxMessageSize=INT, HandshakeVersion=_reg("gen/Version"), ProtoVersion=_reg("gen/Version"), Nodes=Slice(ATOM), Routes=Slice(_reg("gen/RouteInfo")), ProxyRoutes=Slice(_reg("gen/ProxyRouteInfo")), Flags=_reg("gen/NetworkFlags"), EnabledSpawn=Slice(_reg("gen/NetworkSpawnInfo")), EnabledApplicationStart=Slice(_reg("gen/NetworkApplicationStartInfo"))),
+    _struct("gen/MessageEvent", Event=EVENT, Timestamp=INT64, Message=ANY),
+    _struct("gen/MessageEventStart", Name=ATOM),
+    _struct("gen/MessageEventStop", Name=ATOM),
+    # app/system/inspect
+    _struct("app/system/inspect/RequestInspectNode"),
+    _struct("app/system/inspect/ResponseInspectNode", CRC32=STRING, Event=EVENT, OS=STRING, Arch=STRING, Cores=INT, Version=_reg("gen/Version"), Creation=INT64),
+    _struct("app/system/inspect/MessageInspectNode", Node=ATOM, Info=_reg("gen/NodeInfo")),
+    _struct("app/system/inspect/RequestInspectNetwork"),
+    _struct("app/system/inspect/ResponseInspectNetwork", Event=EVENT, Stopped=BOOL, Info=_reg("gen/NetworkInfo")),
+    _struct("app/system/inspect/MessageInspectNetwork", Node=ATOM, Stopped=BOOL, Info=_reg("gen/NetworkInfo")),
+    _struct("app/system/inspect/RequestInspectConnection", RemoteNode=ATOM),
+    _struct("app/system/inspect/ResponseInspectConnection", Event=EVENT, Disconnected=BOOL, Info=_reg("gen/RemoteNodeInfo")),
+    _struct("app/system/inspect/MessageInspectConnection", Node=ATOM, Disconnected=BOOL, Info=_reg("gen/RemoteNodeInfo")),
+    _struct("app/system/inspect/RequestInspectProcessList", Start=INT, Limit=INT),
+    _struct("app/system/inspect/ResponseInspectProcessList", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectProcessList", Node=ATOM, Processes=Slice(_reg("gen/ProcessShortInfo"))),
+    _struct("app/system/inspect/RequestInspectLog", Levels=Slice(_reg("gen/LogLevel"))),
+    _struct("app/system/inspect/ResponseInspectLog", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectLogNode", Node=ATOM, Creation=INT64, Timestamp=INT64, Level=_reg("gen/LogLevel"), Message=STRING),
+    _struct("app/system/inspect/MessageInspectLogNetwork", Node=ATOM, Peer=ATOM, Timestamp=INT64, Level=_reg("gen/LogLevel"), Message=STRING),
+    _struct("app/system/inspect/MessageInspectLogProcess", Node=ATOM, Name=ATOM, PID=PID, Timestamp=INT64, Level=_reg("gen/LogLevel"), Message=STRING),
+    _struct("app/system/inspect/MessageInspectLogMeta", Node=ATOM, Parent=PID, Meta=ALIAS, Timestamp=INT64, Level=_reg("gen/LogLevel"), Message=STRING),
+    _struct("app/system/inspect/RequestInspectProcess", PID=PID),
+    _struct("app/system/inspect/ResponseInspectProcess", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectProcess", Node=ATOM, Info=_reg("gen/ProcessInfo"), Terminated=BOOL),
+    _struct("app/system/inspect/RequestInspectProcessState", PID=PID),
+    _struct("app/system/inspect/ResponseInspectProcessState", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectProcessState", Node=ATOM, PID=PID, State=Map(STRING, STRING)),
+    _struct("app/system/inspect/RequestInspectMeta", Meta=ALIAS),
+    _struct("app/system/inspect/ResponseInspectMeta", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectMeta", Node=ATOM, Info=_reg("gen/MetaInfo"), Terminated=BOOL),
+    _struct("app/system/inspect/RequestInspectMetaState", Meta=ALIAS),
+    _struct("app/system/inspect/ResponseInspectMetaState", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectMetaState", Node=ATOM, Meta=ALIAS, State=Map(STRING, STRING)),
+    _struct("app/system/inspect/RequestDoSend", PID=PID, Priority=_reg("gen/MessagePriority"), Message=ANY),
+    _struct("app/system/inspect/ResponseDoSend", Error=ERROR),
+    _struct("app/system/inspect/RequestDoSendMeta", Meta=ALIAS, Message=ANY),
+    _struct("app/system/inspect/ResponseDoSendMeta", Error=ERROR),
+    _struct("app/system/inspect/RequestDoSendExit", PID=PID, Reason=ERROR),
+    _struct("app/system/inspect/ResponseDoSendExit", Error=ERROR),
+    _struct("app/system/inspect/RequestDoSendExitMeta", Meta=ALIAS, Reason=ERROR),
+    _struct("app/system/inspect/ResponseDoSendExitMeta", Error=ERROR),
+    _struct("app/system/inspect/RequestDoKill", PID=PID),
+    _struct("app/system/inspect/ResponseDoKill", Error=ERROR),
+    _struct("app/system/inspect/RequestDoSetLogLevel", Level=_reg("gen/LogLevel")),
+    _struct("app/system/inspect/RequestDoSetLogLevelProcess", PID=PID, Level=_reg("gen/LogLevel")),
+    _struct("app/system/inspect/RequestDoSetLogLevelMeta", Meta=ALIAS, Level=_reg("gen/LogLevel")),
+    _struct("app/system/inspect/ResponseDoSetLogLevel", Error=ERROR),
+    _struct("app/system/inspect/RequestInspectApplicationList"),
+    _struct("app/system/inspect/ResponseInspectApplicationList", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectApplicationList", Node=ATOM, Applications=Map(ATOM, _reg("gen/ApplicationInfo"))),
+    _struct("app/system/inspect/RequestInspectApplicationTree", Application=ATOM, Limit=INT),
+    _struct("app/system/inspect/ResponseInspectApplicationTree", Event=EVENT),
+    _struct("app/system/inspect/MessageInspectApplicationTree", Node=ATOM, Application=ATOM, Processes=Slice(_reg("gen/ProcessShortInfo"))),
+    # net/handshake
+    ehs.HELLO,
+    ehs.JOIN,
+    ehs.INTRODUCE,
+    ehs.ACCEPT,
+    # net/proto
+    _struct("net/proto/MessageLinkPID", Source=PID, Target=PID, Ref=REF),
+    _struct("net/proto/MessageUnlinkPID", Source=PID, Target=PID, Ref=REF),
+    _struct("net/proto/MessageLinkProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
+    _struct("net/proto/MessageUnlinkProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
+    _struct("net/proto/MessageLinkAlias", Source=PID, Target=ALIAS, Ref=REF),
+    _struct("net/proto/MessageUnlinkAlias", Source=PID, Target=ALIAS, Ref=REF),
+    _struct("net/proto/MessageLinkEvent", Source=PID, Target=EVENT, Ref=REF),
+    _struct("net/proto/MessageUnlinkEvent", Source=PID, Target=EVENT, Ref=REF),
+    _struct("net/proto/MessageMonitorPID", Source=PID, Target=PID, Ref=REF),
+    _struct("net/proto/MessageDemonitorPID", Source=PID, Target=PID, Ref=REF),
+    _struct("net/proto/MessageMonitorProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
+    _struct("net/proto/MessageDemonitorProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
+    _struct("net/proto/MessageMonitorAlias", Source=PID, Target=ALIAS, Ref=REF),
+    _struct("net/proto/MessageDemonitorAlias", Source=PID, Target=ALIAS, Ref=REF),
+    _struct("net/proto/MessageMonitorEvent", Source=PID, Target=EVENT, Ref=REF),
+    _struct("net/proto/MessageDemonitorEvent", Source=PID, Target=EVENT, Ref=REF),
+    _struct("net/proto/MessageSpawn", Name=ATOM, Options=_reg("gen/ProcessOptionsExtra"), Ref=REF),
+    _struct("net/proto/MessageApplicationStart", Name=ATOM, Mode=_reg("gen/ApplicationMode"), Options=_reg("gen/ApplicationOptionsExtra"), Ref=REF),
+    _struct("net/proto/MessageUpdateCache", AtomCache=Map(UINT16, ATOM), AtomMapping=Map(ATOM, ATOM), RegCache=Map(UINT16, STRING), ErrCache=Map(UINT16, ERROR), Ref=REF),
+    _struct("net/proto/MessageResult", Error=ERROR, Result=ANY, Ref=REF),
+    # net/registrar
+    _struct("net/registrar/MessageRegisterRoutes", Node=ATOM, Routes=Slice(_reg("gen/Route"))),
+    _struct("net/registrar/MessageRegisterReply", Error=ERROR),
+    _struct("net/registrar/MessageResolveRoutes", Node=ATOM),
+    _struct("net/registrar/MessageResolveReply", Routes=Slice(_reg("gen/Route")), Error=ERROR),
+    # app/system
+    _struct("app/system/MessageMetrics", Name=ATOM, Creation=INT64, Uptime=INT64, Arch=STRING, OS=STRING, NumCPU=INT, GoVersion=STRING, Version=STRING, ErgoVersion=STRING, Commercial=STRING),
+)
+
+SINCE_3_1: Final = frozenset(
+    FRAMEWORK + name
+    for name in (
+        "gen/CronJobInfo",
+        "gen/CronInfo",
+        "gen/CronSchedule",
+        "gen/ApplicationInfo",
+        "app/system/inspect/RequestInspectApplicationList",
+        "app/system/inspect/ResponseInspectApplicationList",
+        "app/system/inspect/MessageInspectApplicationList",
+        "app/system/inspect/RequestInspectApplicationTree",
+        "app/system/inspect/ResponseInspectApplicationTree",
+        "app/system/inspect/MessageInspectApplicationTree",
+    )
+)
+"""Rows that 3.0 does not have."""
+
+ROWS_3_0: Final[tuple[Row, ...]] = (
+    _struct("gen/NodeInfo", Name=ATOM, Uptime=INT64, Version=_reg("gen/Version"), Framework=_reg("gen/Version"), Commercial=Slice(_reg("gen/Version")), Env=Map(_reg("gen/Env"), ANY), LogLevel=_reg("gen/LogLevel"), Loggers=Slice(_reg("gen/LoggerInfo")), ProcessesTotal=INT64, ProcessesRunning=INT64, ProcessesZombee=INT64, RegisteredAliases=INT64, RegisteredNames=INT64, RegisteredEvents=INT64, ApplicationsTotal=INT64, ApplicationsRunning=INT64, MemoryUsed=UINT64, MemoryAlloc=UINT64, UserTime=INT64, SystemTime=INT64),
+)
+"""Rows that look different in 3.0."""
+
+ERRORS: Final = (
+    "incorrect value or argument",
+    "timed out",
+    "not supported",
+    "unknown",
+    "unknown name",
+    "not allowed",
+    "unknown process",
+    "process terminated",
+    "unknown meta process",
+    "unknown application",
+    "resource is taken",
+    "normal",
+    "shutdown",
+    "kill",
+    "panic",
+)
+"""Texts of the errors the framework registers, in order; ids count from FIRST_ERROR_ID."""
+
+
+def framework(profile: str = "ergo-3.1") -> Registry:
+    """The types a node of this profile knows before it registers its own."""
+    if profile != "ergo-3.0":
+        return Registry(ROWS)
+    older = {row.name: row for row in ROWS_3_0}
+    return Registry(older.get(row.name, row) for row in ROWS if row.name not in SINCE_3_1)

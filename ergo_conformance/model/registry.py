@@ -1,0 +1,101 @@
+"""Rows for registered types, and the registry that finds them by name or by the class of a value."""
+
+import keyword
+from collections import namedtuple
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from .payloads import Opaque, Payload
+from .types import Map, Reg, Slice, Type
+
+
+def attribute(field_name: str) -> str:
+    """The NamedTuple attribute of a Go field: the same name, but for what Python can't spell."""
+    if field_name.isidentifier() and not keyword.iskeyword(field_name) and not field_name.startswith("_"):
+        return field_name
+    legal = "".join(c if c.isalnum() else "_" for c in field_name)
+    return f"f_{legal}" if not legal[:1].isalpha() else f"{legal}_"
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A registered struct: its fields in wire order, and the NamedTuple that holds a value of it."""
+
+    name: str
+    fields: tuple[tuple[str, Type], ...]
+    given_class: type[tuple[Any, ...]] | None = field(default=None, compare=False)
+
+    @cached_property
+    def value_class(self) -> type[tuple[Any, ...]]:
+        if self.given_class is not None:
+            return self.given_class
+        short = "".join(c if c.isalnum() else "_" for c in self.name.rsplit("/", 1)[-1])
+        return namedtuple(f"S_{short}" if not short[:1].isalpha() else short, [attribute(n) for n, _ in self.fields])  # noqa: PYI024  the fields are data here
+
+
+@dataclass(frozen=True, slots=True)
+class Newtype:
+    """A registered type that is another one underneath: a scalar, slice, array or map."""
+
+    name: str
+    base: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Marshaler:
+    """A registered type that writes itself: a length and bytes."""
+
+    name: str
+    payload: Payload = Opaque()
+    binary: bool = False  # Go's encoding.BinaryMarshaler; no difference on the wire
+
+
+Row = Struct | Newtype | Marshaler
+
+
+def struct_of(cls: type[NamedTuple], name: str) -> Struct:
+    """The row of a hand-written NamedTuple whose annotations carry the EDF types."""
+    hints = get_type_hints(cls, include_extras=True)
+    return Struct(name, tuple((n, next(a for a in get_args(h) if isinstance(a, Type))) for n, h in hints.items()), cls)
+
+
+class Registry:
+    """The registered types a reader or writer knows. Names are unique."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._rows: dict[str, Row] = {}
+        self._by_class: dict[type, Struct] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Register a row; ValueError if its name is taken by another one."""
+        taken = self._rows.get(row.name)
+        if taken is not None and taken != row:
+            raise ValueError(f"{row.name} is registered already, as something else")
+        self._rows[row.name] = row
+        if isinstance(row, Struct):
+            self._by_class[row.value_class] = row
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, name: str) -> Row | None:
+        return self._rows.get(name)
+
+    def of_class(self, cls: type) -> Struct | None:
+        """The struct whose values have this class."""
+        return self._by_class.get(cls)
+
+
+def is_nullable(t: Type, registry: Registry) -> bool:
+    """Whether a slot of this type has a nil form of its own (slices and maps, registered or not)."""
+    if isinstance(t, Reg):
+        row = registry.get(t.name)
+        return isinstance(row, Newtype) and isinstance(row.base, Slice | Map)
+    return isinstance(t, Slice | Map)

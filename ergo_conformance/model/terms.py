@@ -1,0 +1,92 @@
+"""The plain values that travel: identifiers, errors, time, and the wrapper for what a Python value can't say itself.
+
+How an EDF value looks in Python, by its static type:
+
+    bool, int…, uint…, float32/64   bool, int, float          slice            list, or None for nil
+    string                          str (bytes that are not   array            tuple
+                                    UTF-8 as lone surrogates) map              dict, or None for nil
+    atom, binary                    Atom, bytes               struct           its NamedTuple
+    error                           Error, or None for nil    marshaler        bytes, the payload as it came
+    pid, alias, time, …             the NamedTuples below     registered type  as the kind it is made of
+
+A slot of type `any` holds the same, but the value has to tell its own type. `None`, bool, int (Go's `int`), float
+(float64), str, bytes, Atom, the NamedTuples, structs, list (`[]any`) and dict (`map[string]any`) do; everything else
+comes as `Typed(type, value)`. The keys of a map with `any` keys are all Typed (or None): 1, True and 1.0 are one key to
+a Python dict and three to the protocol.
+"""
+
+from typing import Any, NamedTuple
+
+from .types import Type
+
+
+class Atom(str):
+    """A name: of a node, a process, an event. At most 255 bytes of UTF-8."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Atom({str.__repr__(self)})"
+
+
+class PID(NamedTuple):
+    """A process: node, number, and the creation (start time, Unix seconds) of the node's incarnation."""
+
+    node: Atom
+    id: int
+    creation: int
+
+
+class ProcessID(NamedTuple):
+    """A process by its registered name."""
+
+    node: Atom
+    name: Atom
+
+
+class Alias(NamedTuple):
+    """A further address of a process; three 64-bit words."""
+
+    node: Atom
+    creation: int
+    id: tuple[int, int, int]
+
+
+class Ref(NamedTuple):
+    """A reference of a call or an important message; three 64-bit words."""
+
+    node: Atom
+    creation: int
+    id: tuple[int, int, int]
+
+
+class Event(NamedTuple):
+    """A named event of a node."""
+
+    node: Atom
+    name: Atom
+
+
+class Error(NamedTuple):
+    """A Go error, which is its text. `registered` is for the writer: only a registered error goes as a cache id."""
+
+    text: str
+    registered: bool = False
+
+
+class Time(NamedTuple):
+    """An instant and the zone it was written in.
+
+    `seconds` since 1970-01-01 UTC, `nanos` 0…999,999,999, `offset` of the zone in seconds east of UTC, None for UTC.
+    """
+
+    seconds: int
+    nanos: int
+    offset: int | None
+
+
+class Typed(NamedTuple):
+    """A value in an `any` slot whose Python form does not tell its EDF type."""
+
+    type: Type
+    value: Any

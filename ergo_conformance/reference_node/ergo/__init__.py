@@ -1,0 +1,1 @@
+"""The Ergo stack of the node, sans-io: bytes in, values and bytes out."""

@@ -1,0 +1,159 @@
+"""The two doors of the codec: a Decoder and an Encoder for one direction of a connection.
+
+Generated functions belong to the registry they were generated from and are shared by all connections; the tables of ids
+belong to one direction of one connection.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from ....errors import CannotEncode, Reason, Rejected
+from ....model.caches import NO_CACHES, Caches
+from ....model.registry import Registry
+from ....model.types import Array, Map, Reg, Slice, Type
+from . import decoder, encoder
+from .dynamic import DISPATCH
+from .explain import Explainer
+from .runtime import FAILURES, FailedError, Read, Write, unknown
+from .shapes import constructor_depth
+from .spell import spell
+from .tables import DecodeTables, EncodeTables
+
+MAX_GENERATED_FOLDS: Final = 256
+"""Readers generated for folded types off the wire; after that many, further types are read by the slow reader. Generating
+takes some 100 µs, so a peer that invents types must not get one for each."""
+MAX_GENERATED_DEPTH: Final = 16
+
+_REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
+_UNWRITTEN: Final = (*FAILURES, CannotEncode, AttributeError)
+
+
+class Functions:
+    """The readers and writers generated for one registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.readers: dict[Type, Read] = {}
+        self.dynamic_readers: dict[Type, Read] = {}
+        self.writers: dict[Type, Write] = {}
+        self.folds = 0
+
+    def reader(self, type_: Type) -> Read:
+        """The reader of a typed slot."""
+        found = self.readers.get(type_)
+        if found is None:
+            self.readers[type_] = found = decoder.generate(type_, self.registry, self.reader)
+        return found
+
+    def dynamic_reader(self, type_: Type) -> Read:
+        """The reader of an `any` slot whose descriptor names this type."""
+        found = self.dynamic_readers.get(type_)
+        if found is not None:
+            return found
+        known = len(self.readers)
+        folded = not isinstance(type_, Reg)
+        if folded and (
+            self.folds >= MAX_GENERATED_FOLDS or constructor_depth(type_, MAX_GENERATED_DEPTH) > MAX_GENERATED_DEPTH
+        ):
+            return unknown
+        found = decoder.generate(type_, self.registry, self.reader, dynamic=True)
+        self.dynamic_readers[type_] = found
+        if folded:
+            self.folds += 1 + len(self.readers) - known
+        return found
+
+    def writer(self, type_: Type) -> Write:
+        """The writer of a typed slot."""
+        found = self.writers.get(type_)
+        if found is None:
+            if (
+                isinstance(type_, Slice | Array | Map)
+                and constructor_depth(type_, MAX_GENERATED_DEPTH) > MAX_GENERATED_DEPTH
+            ):
+                raise FailedError
+            self.writers[type_] = found = encoder.generate(type_, self.registry, self.writer)
+        return found
+
+
+_functions: WeakKeyDictionary[Registry, Functions] = WeakKeyDictionary()
+
+
+def functions_of(registry: Registry) -> Functions:
+    """The generated functions of a registry, made as they are needed."""
+    found = _functions.get(registry)
+    if found is None:
+        _functions[registry] = found = Functions(registry)
+    return found
+
+
+class Decoder:
+    """Reads EDF values that one writer wrote: its caches, our registry, our atom mapping."""
+
+    def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
+        functions = functions_of(registry)
+        self.tables = DecodeTables(registry, caches, functions.dynamic_reader)
+        self._reader: Callable[[Type], Read] = functions.reader
+
+    def decode(self, data: bytes) -> Any:
+        """The one value that `data` holds, with its descriptor. Raises Rejected, also for bytes behind it."""
+        tables = self.tables
+        tables.empty_items = 0
+        try:
+            value, end = DISPATCH[data[0]](data, 1, tables, 0)
+            if end == len(data):
+                return value
+        except _REFUSED:
+            pass
+        value, end = self.decode_prefix(data)
+        if end != len(data):
+            raise Rejected(Reason.LEFTOVER, "", end, f"{len(data) - end} bytes")
+        return value
+
+    def decode_prefix(self, data: bytes, offset: int = 0) -> tuple[Any, int]:
+        """The value at `offset` and the offset behind it. Raises Rejected."""
+        tables = self.tables
+        tables.empty_items = 0
+        try:
+            value, end = DISPATCH[data[offset]](data, offset + 1, tables, 0)
+            if end <= len(data):
+                return value, end
+        except _REFUSED:
+            pass
+        return Explainer(data, offset, tables).read(None)
+
+    def decode_as(self, type_: Type, data: bytes, offset: int = 0) -> tuple[Any, int]:
+        """A value of a type that is known and therefore not on the wire. Raises Rejected."""
+        tables = self.tables
+        tables.empty_items = 0
+        try:
+            value, end = self._reader(type_)(data, offset, tables, 0)
+            if end <= len(data):
+                return value, end
+        except _REFUSED:
+            pass
+        return Explainer(data, offset, tables).read(type_)
+
+
+class Encoder:
+    """Writes EDF values for one reader: our caches as we announced them, our registry, our atom mapping."""
+
+    def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
+        functions = functions_of(registry)
+        self.tables = EncodeTables(registry, caches, functions.writer)
+        self.tables.dynamic.update(encoder.DYNAMIC_SCALARS)
+        for cls in (list, dict):
+            self.tables.dynamic[cls] = self.tables.natural_writer(cls)
+
+    def encode(self, value: Any) -> bytes:
+        """The value with its descriptor. Raises CannotEncode; nil itself has no encoding at top level (EDF-TOP-3)."""
+        pieces: list[bytes] = []
+        tables = self.tables
+        try:
+            tables.dynamic[type(value)](value, pieces.append, tables)
+            data = b"".join(pieces)
+        except _UNWRITTEN:
+            data = spell(value, None, tables)
+        if data == b"\xff":
+            raise CannotEncode("nil can't be sent by itself")
+        return data

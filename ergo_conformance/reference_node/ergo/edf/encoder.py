@@ -1,0 +1,285 @@
+"""The fast writer: one generated function per type.
+
+A generated function `write(v, put, c)` takes the value, a function that takes pieces of output in order, and the
+connection's tables.  Like the fast reader it only succeeds or fails; `spell.py` then writes the same value step by step
+and names what can't be encoded, or delivers what is nested too deep for Python's recursion.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from ....errors import CannotEncode
+from ....model import types as t
+from ....model.edf import Tag
+from ....model.neutral import NATURAL
+from ....model.registry import Marshaler, Registry, Struct
+from ....model.terms import Typed
+from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
+from .runtime import Put, Write, error_body, pack_numbers
+from .shapes import STRUCT_CODES, base_of, marker_of
+from .source import Source
+from .tables import EncodeTables
+from .times import write_time
+
+MAX_INLINE_LOOPS: Final = 2
+MAX_STRUCT_ARRAY: Final = 64
+IN_PLACE: Final = {"str": t.STRING, "int": t.INT, "bool": t.BOOL, "float": t.FLOAT64}
+"""What most `any` slots hold. Inside a loop these are written in place, all else by way of the table of classes."""
+
+_NIL: Final = bytes([Tag.NIL])
+
+
+class EncoderEmitter:
+    """Writes the body of a writer. Pieces of output gather in `pieces`; fixed fields next to each other are one pack."""
+
+    def __init__(self, registry: Registry, writer_of: Callable[[Type], Write], source: Source) -> None:
+        self.registry = registry
+        self.writer_of = writer_of
+        self.source = source
+        self.pieces: list[str] = []
+        self.run: list[tuple[str, str]] = []  # struct code, expression
+        self.loops = 0
+        self.body = 0  # where the innermost loop's begins
+
+    def fixed(self, code: str, expression: str) -> None:
+        self.run.append((code, expression))
+
+    def piece(self, expression: str) -> None:
+        self.end_run()
+        self.pieces.append(expression)
+
+    def end_run(self) -> None:
+        if self.run:
+            codes = "".join(code for code, _ in self.run)
+            values = [value for _, value in self.run]
+            if set(codes) == {"B"} and all(value.isdecimal() for value in values):
+                self.pieces.append(repr(bytes(map(int, values))))
+            else:
+                self.pieces.append(f"{self.source.struct_method('pack', codes)}({', '.join(values)})")
+            self.run = []
+
+    def text(self, v: str) -> None:
+        """A string: one pack with the run before it, by a Struct for exactly this length."""
+        raw = self.local(f"{v}.encode('utf-8', 'surrogateescape')")
+        n = self.local(f"len({raw})")
+        codes = "".join(code for code, _ in self.run) + "H"
+        values = [value for _, value in self.run] + [n, raw]
+        self.run = []
+        self.pieces.append(f"{self.source.text_packers(codes)}[{n}]({', '.join(values)})")
+
+    def flush(self) -> None:
+        self.end_run()
+        if self.pieces:
+            self.source.add(f"put({' + '.join(self.pieces)})")
+            self.pieces = []
+
+    def local(self, expression: str) -> str:
+        if expression.isidentifier():
+            return expression
+        name = self.source.fresh("v")
+        self.source.add(f"{name} = {expression}")
+        return name
+
+    def unpacked(self, v: str, n: int) -> list[str]:
+        """Names of the n parts of a tuple; unpacking checks the number."""
+        names = [self.source.fresh("x") for _ in range(n)]
+        self.source.add(f"[{', '.join(names)}] = {v}")
+        return names
+
+    # --- types --------------------------------------------------------------------------------------------------------
+
+    def value(self, type_: Type, v: str) -> None:
+        base = base_of(type_, self.registry)
+        match base:
+            case Scalar():
+                self.scalar(base, v)
+            case AnyType():
+                self.flush()
+                self.any(self.local(v))
+            case Struct():
+                for (_, field), name in zip(base.fields, self.unpacked(v, len(base.fields)), strict=True):
+                    self.value(field, name)
+            case Marshaler():
+                name = self.local(v)
+                self.fixed("I", f"len({name})")
+                self.piece(name)
+            case Array():
+                self.array(base, v)
+            case Slice() | Map():
+                if self.loops >= MAX_INLINE_LOOPS:
+                    self.call(type_, v)
+                else:
+                    self.container(type_, v)
+
+    def any(self, v: str) -> None:
+        """Inside a loop the commonest kinds of value are spared the call."""
+        add = self.source.add
+        if not self.loops:
+            add(f"c.dynamic[type({v})]({v}, put, c)")
+            return
+        cls = self.local(f"type({v})")
+        branch = "if"
+        for python, type_ in IN_PLACE.items():
+            add(f"{branch} {cls} is {python}:")
+            self.source.indent()
+            self.fixed("B", str(int(type_.tag)))
+            self.scalar(type_, v)
+            self.flush()
+            self.source.indent(-1)
+            branch = "elif"
+        add(f"elif {v} is None:")
+        add(f"    put({_NIL!r})")
+        add("else:")
+        add(f"    c.dynamic[{cls}]({v}, put, c)")
+
+    def scalar(self, type_: Scalar, v: str) -> None:
+        code = STRUCT_CODES.get(type_)
+        if code:
+            self.fixed(code, v)
+            return
+        match type_.tag:
+            case Tag.BOOL:
+                self.fixed("?", v)
+            case Tag.STRING:
+                self.text(v)
+            case Tag.BINARY:
+                name = self.local(v)
+                self.fixed("I", f"len({name})")
+                self.piece(name)
+            case Tag.ATOM:
+                self.piece(f"c.atoms[{v}]")
+            case Tag.ERROR:
+                self.piece(f"{self.source.constant('error_body', error_body)}({v}, c)")
+            case Tag.TIME:
+                self.piece(f"{self.source.constant('write_time', write_time)}({v})")
+            case Tag.PID:
+                node, number, creation = self.unpacked(v, 3)
+                self.piece(f"c.atoms[{node}]")
+                self.fixed("Q", number)
+                self.fixed("q", creation)
+            case Tag.PROCESS_ID | Tag.EVENT:
+                node, name = self.unpacked(v, 2)
+                self.piece(f"c.atoms[{node}]")
+                self.piece(f"c.atoms[{name}]")
+            case Tag.ALIAS | Tag.REF:
+                node, creation, words = self.unpacked(v, 3)
+                self.piece(f"c.atoms[{node}]")
+                self.fixed("q", creation)
+                for word in self.unpacked(words, 3):
+                    self.fixed("Q", word)
+
+    # --- containers ---------------------------------------------------------------------------------------------------
+
+    def call(self, type_: Type, v: str) -> None:
+        self.flush()
+        self.source.add(f"{self.source.constant('write', self.writer_of(type_))}({v}, put, c)")
+
+    def array(self, type_: Array, v: str) -> None:
+        code = STRUCT_CODES.get(type_.item)
+        if code and 0 < type_.length <= MAX_STRUCT_ARRAY:
+            for item in self.unpacked(v, type_.length):
+                self.fixed(code, item)
+            return
+        if self.loops >= MAX_INLINE_LOOPS:
+            self.call(type_, v)
+            return
+        self.flush()
+        name = self.local(v)
+        failed = self.source.constant("CannotEncode", CannotEncode)
+        self.source.add(f"if len({name}) != {type_.length}: raise {failed}('wrong number of items')")
+        if code:
+            self.piece(f"{self.source.constant('pack_numbers', pack_numbers)}({name}, {code!r})")
+        else:
+            self.loop(name, type_.item)
+
+    def container(self, type_: Type, v: str) -> None:
+        base, add = base_of(type_, self.registry), self.source.add
+        self.flush()
+        name = self.local(v)
+        add(f"if {name} is None:")
+        add(f"    put({_NIL!r})")
+        add("else:")
+        self.source.indent()
+        self.fixed("B", str(int(marker_of(type_))))
+        self.fixed("I", f"len({name})")
+        if isinstance(base, Map):
+            self.flush()
+            key, value = self.source.fresh("k"), self.source.fresh("x")
+            self.open_loop(f"{key}, {value}", f"{name}.items()")
+            if base.key is t.STRING:
+                self.piece(f"c.keys[{key}]")
+            else:
+                self.value(base.key, key)
+            self.value(base.value, value)
+            self.close_loop()
+        else:
+            assert isinstance(base, Slice)
+            code = "?" if base.item is t.BOOL else STRUCT_CODES.get(base.item)
+            if code:
+                self.piece(f"{self.source.constant('pack_numbers', pack_numbers)}({name}, {code!r})")
+                self.flush()
+            else:
+                self.flush()
+                self.loop(name, base.item)
+        self.source.indent(-1)
+
+    def loop(self, name: str, item: Type) -> None:
+        x = self.source.fresh("x")
+        self.open_loop(x, name)
+        self.value(item, x)
+        self.close_loop()
+
+    def open_loop(self, targets: str, iterable: str) -> None:
+        self.source.add(f"for {targets} in {iterable}:")
+        self.source.indent()
+        self.loops += 1
+        self.body = len(self.source.lines)
+
+    def close_loop(self) -> None:
+        self.flush()
+        if len(self.source.lines) == self.body:  # items without a byte
+            self.source.add("pass")
+        self.loops -= 1
+        self.source.indent(-1)
+
+
+def generate(type_: Type, registry: Registry, writer_of: Callable[[Type], Write]) -> Write:
+    """The fast writer of values of a type in a typed slot."""
+    source = Source("def write(v, put, c):")
+    emitter = EncoderEmitter(registry, writer_of, source)
+    emitter.value(type_, "v")
+    emitter.flush()
+    source.add("return None")
+    return source.compile("write", t.describe(type_))
+
+
+# --- values that bring their type -------------------------------------------------------------------------------------
+
+
+def _nil(v: None, put: Put, c: EncodeTables) -> None:  # noqa: ARG001  one signature for all
+    put(_NIL)
+
+
+def _typed(v: Typed, put: Put, c: EncodeTables) -> None:
+    if v.value is None and v.type is t.ERROR:
+        put(_NIL)
+    else:
+        c.described_writer(v.type)(v.value, put, c)
+
+
+def _dynamic_scalars() -> dict[type, Write]:
+    """Scalars in an `any` slot: the tag is part of the first pack."""
+    registry = Registry()
+    writers: dict[type, Write] = {type(None): _nil, Typed: _typed}
+    for cls, type_ in NATURAL.items():
+        if isinstance(type_, Scalar):
+            source = Source("def write(v, put, c):")
+            emitter = EncoderEmitter(registry, lambda _: _nil, source)
+            emitter.fixed("B", str(int(type_.tag)))
+            emitter.value(type_, "v")
+            emitter.flush()
+            writers[cls] = source.compile("write", f"any {type_.name}")
+    return writers
+
+
+DYNAMIC_SCALARS: Final = _dynamic_scalars()

@@ -1,0 +1,99 @@
+"""What generated readers and writers call, and how they say that they fail."""
+
+import struct
+import sys
+from array import array
+from collections.abc import Callable
+from typing import Any, Final
+
+from ....errors import CannotEncode
+from ....model.edf import MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR
+from ....model.neutral import NATURAL, text_to_bytes
+from ....model.registry import Marshaler
+from ....model.terms import Error, Typed
+from .tables import DecodeTables, EncodeTables
+
+Read = Callable[[bytes, int, DecodeTables, int], tuple[Any, int]]
+Put = Callable[[bytes], object]
+Write = Callable[[Any, Put, EncodeTables], None]
+
+
+class FailedError(Exception):
+    """The fast path gives up; the explaining reader finds out why."""
+
+
+FAILURES: Final = (
+    FailedError, struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, RecursionError, MemoryError,
+)  # fmt: skip
+
+
+def unknown(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:  # noqa: ARG001  one signature for all
+    raise FailedError
+
+
+DISPATCH: Final[list[Read]] = [unknown] * 256
+"""Readers of what may stand in an `any` slot, by the first byte of the descriptor; dynamic.py fills it."""
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def numbers(b: bytes, o: int, n: int, code: str, width: int) -> list[Any]:
+    """N big-endian numbers at offset o. Nothing is reserved for numbers that are not there."""
+    raw = b[o : o + n * width]
+    if len(raw) != n * width:
+        raise FailedError
+    items = array(code, raw)
+    if width > 1 and sys.byteorder == "little":
+        items.byteswap()
+    return items.tolist()
+
+
+def no_bytes(c: DecodeTables, n: int, each: int) -> int:
+    """N items that take no byte, each holding `each` more: allowed while the value's allowance lasts."""
+    c.empty_items += n * (1 + each)
+    if c.empty_items > MAX_EMPTY_ITEMS:
+        raise FailedError
+    return n
+
+
+def unmarshal(payload: bytes, n: int, row: Marshaler) -> bytes:
+    if len(payload) != n or row.payload.refusal(payload) is not None:
+        raise FailedError
+    return payload
+
+
+def typed_key(value: Any) -> Any:
+    """The key of a map with `any` keys is Typed (terms.py)."""
+    if value is None or type(value) is Typed:
+        return value
+    natural = NATURAL.get(type(value))
+    if natural is None:
+        raise FailedError  # a struct: the explaining reader knows its row
+    return Typed(natural, value)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def pack_numbers(items: Any, code: str) -> bytes:
+    """Big-endian numbers of a list, tuple or array."""
+    if type(items) is array and items.typecode == code:
+        if sys.byteorder == "little":
+            items = items[:]
+            items.byteswap()
+        return items.tobytes()
+    return bytes(items) if code == "B" else struct.pack(f">{len(items)}{code}", *items)
+
+
+def error_body(error: Error | None, c: EncodeTables) -> bytes:
+    """An error without tag: nil, the id of a registered one, or the text."""
+    if error is None:
+        return NIL_ERROR.to_bytes(2, "big")
+    if error.registered:
+        id_ = c.error_ids.get(error.text)
+        if id_ is not None:
+            return id_.to_bytes(2, "big")
+    text = text_to_bytes(error.text)
+    if len(text) > MAX_ERROR:
+        raise CannotEncode(f"error text of {len(text)} bytes, at most {MAX_ERROR} are possible")
+    return len(text).to_bytes(2, "big") + text

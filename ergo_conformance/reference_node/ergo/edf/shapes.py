@@ -1,0 +1,104 @@
+"""What the generators need to know of a type before they write code for it."""
+
+from typing import Any, Final
+
+from ....model import types as t
+from ....model.registry import Marshaler, Newtype, Registry, Row, Struct
+from ....model.types import AnyType, Array, Map, Reg, Scalar, Slice, Type
+
+STRUCT_CODES: Final = {
+    t.INT8: "b", t.INT16: "h", t.INT32: "i", t.INT64: "q", t.INT: "q",
+    t.UINT8: "B", t.UINT16: "H", t.UINT32: "I", t.UINT64: "Q", t.UINT: "Q",
+    t.FLOAT32: "f", t.FLOAT64: "d",
+}  # fmt: skip
+"""Numbers and their `struct` codes; bool is a byte with a rule of its own."""
+
+LEAST_SIZES: Final = {
+    t.BOOL: 1, t.STRING: 2, t.ATOM: 2, t.BINARY: 4, t.ERROR: 2, t.TIME: 1,
+    t.PID: 18, t.PROCESS_ID: 4, t.EVENT: 4, t.ALIAS: 34, t.REF: 34,
+} | {type_: {"b": 1, "h": 2, "i": 4, "q": 8, "f": 4, "d": 8}[code.lower()] for type_, code in STRUCT_CODES.items()}  # fmt: skip
+
+
+class UnknownTypeError(LookupError):
+    """A registered name that is in no row."""
+
+
+def row_of(type_: Reg, registry: Registry) -> Row:
+    row = registry.get(type_.name)
+    if row is None:
+        raise UnknownTypeError(type_.name)
+    return row
+
+
+def base_of(type_: Type, registry: Registry) -> Type | Struct | Marshaler:
+    """The type itself, or what a registered one is made of."""
+    if not isinstance(type_, Reg):
+        return type_
+    row = row_of(type_, registry)
+    return row.base if isinstance(row, Newtype) else row
+
+
+def marker_of(type_: Type) -> int:
+    """The byte before the count of a slice or map that is not nil: registered containers have their own."""
+    if isinstance(type_, Reg):
+        return t.Tag.REG
+    return t.Tag.SLICE if isinstance(type_, Slice) else t.Tag.MAP
+
+
+def empty_items(type_: Type, registry: Registry) -> int | None:
+    """How many items a value holds whose type never writes a byte; None for a type that does."""
+    factor, total = 1, 0
+    while True:
+        match base_of(type_, registry):
+            case Array(length=length, item=item):
+                if length == 0:
+                    return total
+                factor *= length
+                total += factor
+                type_ = item
+            case Struct(fields=fields):
+                counts = [empty_items(field, registry) for _, field in fields]
+                return None if None in counts else total + factor * sum(c or 0 for c in counts)
+            case _:
+                return None
+
+
+def empty_value(type_: Type, registry: Registry) -> Any:
+    """The one value of a type that never writes a byte."""
+    match base_of(type_, registry):
+        case Array(length=length, item=item):
+            return (empty_value(item, registry),) * length if length else ()
+        case Struct() as row:
+            return row.value_class(*(empty_value(field, registry) for _, field in row.fields))
+        case other:
+            raise TypeError(f"{other!r} writes bytes")
+
+
+def has_any(type_: Type, registry: Registry) -> bool:
+    """Whether a value has `any` slots of its own: fields, items, keys, values, but not those behind a further struct."""
+    match base_of(type_, registry):
+        case AnyType():
+            return True
+        case Slice(item=item) | Array(item=item):
+            return has_any(item, registry)
+        case Map(key=key, value=value):
+            return has_any(key, registry) or has_any(value, registry)
+        case Struct(fields=fields):
+            return any(has_any(field, registry) for _, field in fields)
+        case _:
+            return False
+
+
+def constructor_depth(type_: Type, limit: int) -> int:
+    """Slice, array and map constructors on the longest path of a folded type; stops counting above `limit`."""
+    deepest = 0
+    todo = [(type_, 0)]
+    while todo:
+        current, depth = todo.pop()
+        if isinstance(current, Scalar | AnyType | Reg):
+            continue
+        deepest = max(deepest, depth + 1)
+        if deepest > limit:
+            break
+        todo += ((part, depth + 1) for part in t.parts(current))
+    return deepest

@@ -1,0 +1,157 @@
+"""The slow writer: the same value, one part at a time, with the path to where it stands.
+
+It runs when the fast writer fails: mostly to name what can't be encoded, sometimes to write what is nested deeper than
+Python recurses.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from ....errors import CannotEncode
+from ....model import types as t
+from ....model.edf import MAX_STRING, Tag
+from ....model.neutral import INTEGERS, text_to_bytes, type_of
+from ....model.registry import Marshaler, Struct
+from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
+from ....model.types import ANY, Array, Map, Scalar, Slice, Type
+from .runtime import error_body, pack_numbers
+from .shapes import STRUCT_CODES, base_of, marker_of
+from .tables import EncodeTables
+from .times import write_time
+
+_CLASSES: dict[Scalar, type | tuple[type, ...]] = {
+    t.BOOL: bool, t.STRING: str, t.ATOM: str, t.BINARY: (bytes, bytearray), t.TIME: Time, t.PID: PID,
+    t.PROCESS_ID: ProcessID, t.EVENT: Event, t.ALIAS: Alias, t.REF: Ref, t.FLOAT32: (float, int), t.FLOAT64: (float, int),
+}  # fmt: skip
+
+
+def scalar_bytes(type_: Scalar, value: Any, c: EncodeTables) -> bytes:
+    """The body of a built-in value."""
+    if type_ in INTEGERS:
+        return _integer(type_, value)
+    if type_ is t.ERROR:
+        if not isinstance(value, Error | None):
+            raise CannotEncode(f"{type(value).__name__} where error belongs")
+        return error_body(value, c)
+    if not isinstance(value, _CLASSES[type_]):
+        raise CannotEncode(f"{type(value).__name__} where {type_.name} belongs")
+    match type_.tag:
+        case Tag.BOOL:
+            return bytes([value])
+        case Tag.STRING:
+            raw = _text(value)
+            if len(raw) > MAX_STRING:
+                raise CannotEncode(f"string of {len(raw)} bytes, at most {MAX_STRING} are possible")
+            return len(raw).to_bytes(2, "big") + raw
+        case Tag.BINARY:
+            return _length(value, "binary") + bytes(value)
+        case Tag.FLOAT32 | Tag.FLOAT64:
+            return struct.pack(">" + STRUCT_CODES[type_], value)
+        case Tag.ATOM:
+            return c.atoms[Atom(_text(value).decode("utf-8", "surrogateescape"))]
+        case Tag.TIME:
+            return write_time(value)
+        case Tag.PID:
+            return c.atoms[value.node] + _integer(t.UINT64, value.id) + _integer(t.INT64, value.creation)
+        case Tag.PROCESS_ID | Tag.EVENT:
+            return c.atoms[value.node] + c.atoms[value.name]
+    x, y, z = (_integer(t.UINT64, word) for word in value.id)
+    return c.atoms[value.node] + _integer(t.INT64, value.creation) + x + y + z
+
+
+def _integer(type_: Type, value: Any) -> bytes:
+    bits, signed = INTEGERS[type_]
+    if not isinstance(value, int):
+        raise CannotEncode(f"{type(value).__name__} where {t.describe(type_)} belongs")
+    try:
+        return value.to_bytes(bits // 8, "big", signed=signed)
+    except OverflowError:
+        raise CannotEncode(f"{value:.30g} does not fit {t.describe(type_)}") from None
+
+
+def _text(value: str) -> bytes:
+    try:
+        return text_to_bytes(value)
+    except UnicodeEncodeError:
+        raise CannotEncode("text with a surrogate that stands for no byte") from None
+
+
+def _length(value: Any, what: str) -> bytes:
+    try:
+        return len(value).to_bytes(4, "big")
+    except OverflowError:
+        raise CannotEncode(f"{what} of {len(value)}, at most 2**32 - 1 are possible") from None
+
+
+def spell(value: Any, type_: Type | None, c: EncodeTables) -> bytes:
+    """A value in a slot of the given type, or with its descriptor (None). Raises CannotEncode with the path."""
+    out: list[bytes] = []
+    path: list[str] = []
+    open_: list[Iterator[tuple[str, Any, Type]]] = [iter([("", value, type_ or ANY)])]
+    try:
+        while open_:
+            step = next(open_[-1], None)
+            if step is None:
+                open_.pop()
+                del path[-1:]
+                continue
+            label, part, part_type = step
+            path.append(label)
+            children = _write_part(part, part_type, c, out)
+            if children is None:
+                path.pop()
+            else:
+                open_.append(children)
+    except CannotEncode as error:
+        raise CannotEncode(error.reason, "".join(path).lstrip(".")) from None
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        raise CannotEncode(str(error), "".join(path).lstrip(".")) from None
+    return b"".join(out)
+
+
+def _write_part(value: Any, type_: Type, c: EncodeTables, out: list[bytes]) -> Iterator[tuple[str, Any, Type]] | None:
+    """Writes a leaf, or the head of a container and returns what is inside: label, value, type."""
+    if type_ is ANY:
+        if value is None:
+            out.append(bytes([Tag.NIL]))
+            return None
+        type_, value = type_of(value, c.registry)
+        if value is None and type_ is t.ERROR:
+            out.append(bytes([Tag.NIL]))
+            return None
+        out.append(c.descriptor(type_))
+    base = base_of(type_, c.registry)
+    match base:
+        case Scalar():
+            out.append(scalar_bytes(base, value, c))
+            return None
+        case Marshaler():
+            out.append(_length(value, "payload") + value)
+            return None
+        case Struct():
+            if not isinstance(value, tuple) or len(value) != len(base.fields):
+                raise CannotEncode(f"{type(value).__name__} where {base.name} belongs")
+            return iter([(f".{name}", v, field) for v, (name, field) in zip(value, base.fields, strict=True)])
+        case Array():
+            if not isinstance(value, list | tuple) or len(value) != base.length:
+                raise CannotEncode(f"an array of {base.length} items is needed")
+        case Slice() | Map():
+            if value is None:
+                out.append(bytes([Tag.NIL]))
+                return None
+            out.append(bytes([marker_of(type_)]) + _length(value, "container"))
+    if isinstance(base, Map):
+        return _entries(value, base)
+    assert isinstance(base, Slice | Array)
+    if base.item in STRUCT_CODES and not isinstance(value, list | tuple):
+        out.append(pack_numbers(value, STRUCT_CODES[base.item]))
+        return None
+    item = base.item
+    return ((f"[{i}]", v, item) for i, v in enumerate(value))
+
+
+def _entries(value: dict[Any, Any], type_: Map) -> Iterator[tuple[str, Any, Type]]:
+    for i, (key, entry) in enumerate(value.items()):
+        yield f"[{i}].key", key, type_.key
+        yield f"[{i}]", entry, type_.value

@@ -1,0 +1,185 @@
+"""Which connections a node has: one per peer, of one or more links. Sans-io: links are handed in, refusals are raised.
+
+Rules, beside those of handshake.md (section 4 step 6 of the acceptor, steps 7 and 8 of the dialer, section 6):
+
+- A connection a peer opens is known by its id from its Introduce on, by its name from its last message on.  Between the
+  two further links may join already: on a bad line the last message of link 1 may come behind the first of link 2.
+- Only who dialed the first link adds others, and no more than the announced pool and SPARE_LINKS.
+- Both sides dial each other at once: the dial of the smaller name (in byte order) wins.  A node that is dialing refuses
+  to be dialed by that peer if its own name is the smaller one; the other node lets it in.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from ..errors import ErgoConformanceError
+from ..model.ehs import Role
+from ..model.neutral import text_to_bytes
+from ..model.terms import Atom
+from .ergo.ehs import Handshaken, Joined
+
+SPARE_LINKS: Final = 1
+"""Links above the pool: a dialer that replaces a link may know of its end before we do. (Upstream spares two.)"""
+
+
+class RefusedError(ErgoConformanceError):
+    """A link that passed the handshake and is closed nevertheless."""
+
+
+class DuplicateError(RefusedError):
+    """There is a connection with this peer already."""
+
+    def __init__(self, connection: "Connection") -> None:
+        super().__init__(f"{connection.name!r} is connected already")
+        self.connection = connection
+
+
+class Link(Protocol):
+    """One TCP connection, as connections see it."""
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+
+    def close(self) -> None:
+        """Flush and close; no more bytes are delivered."""
+
+
+class Connection:
+    """One peer, one or more links. Ends with its last link."""
+
+    def __init__(self, peer: Handshaken) -> None:
+        self.peer = peer
+        self.links: list[Link] = []
+        self.bytes_in = 0
+
+    @property
+    def name(self) -> Atom:
+        """The peer's name, as it introduced itself."""
+        return self.peer.node
+
+    @property
+    def key(self) -> tuple[Role, Atom, str]:
+        """What a further link has to agree with: who may add links is who opened the connection."""
+        return self.peer.role, self.peer.node, self.peer.connection_id
+
+    def receive(self, link: Link, data: bytes) -> None:  # noqa: ARG002  a protocol above will answer on it
+        """Bytes that came over a link after its handshake. Counted and thrown away: no protocol is spoken above yet."""
+        self.bytes_in += len(data)
+
+
+class Network:
+    """The connections of one node."""
+
+    def __init__(self, name: Atom, connection: Callable[[Handshaken], Connection] = Connection) -> None:
+        """`connection` makes a connection of a peer: the place where a protocol comes in."""
+        self.name = name
+        self._make = connection
+        self._open: dict[Atom, Connection] = {}
+        self._accepted: dict[str, Connection] = {}
+        self._by_link: dict[Link, Connection] = {}
+        self._dialing: Counter[Atom] = Counter()
+
+    @property
+    def connections(self) -> Mapping[Atom, Connection]:
+        """The open connections by the peers' names."""
+        return MappingProxyType(self._open)
+
+    def connection_of(self, link: Link) -> Connection | None:
+        """The connection that a link belongs to."""
+        return self._by_link.get(link)
+
+    def is_accepting(self, name: Atom) -> bool:
+        """Whether a peer of this name has proved the cookie and is about to be connected."""
+        return any(c.name == name and self._open.get(name) is not c for c in self._accepted.values())
+
+    @contextmanager
+    def dialing(self, name: Atom | None) -> Iterator[None]:
+        """We are dialing this name as long as the block runs."""
+        if name is None:
+            yield
+            return
+        self._dialing[name] += 1
+        try:
+            yield
+        finally:
+            self._dialing[name] -= 1
+            self._dialing += Counter()  # forget names at zero
+
+    # --- links come ---------------------------------------------------------------------------------------------------
+
+    def introduce(self, link: Link, peer: Handshaken) -> None:
+        """A dialer said who it is, we have not answered yet."""
+        if self._dialing[peer.node] and text_to_bytes(self.name) < text_to_bytes(peer.node):
+            raise RefusedError(f"we are dialing {peer.node!r} ourselves")
+        self._accepted[peer.connection_id] = connection = self._make(peer)
+        self._add(connection, link)
+
+    def admit(self, link: Link, peer: Handshaken, wanted: Atom | None = None) -> Connection:
+        """A full handshake is through. `wanted`: the name that was dialed.
+
+        Raises RefusedError; DuplicateError for a second connection with one peer, the first one stays untouched.
+        """
+        connection = self._by_link.get(link) or self._make(peer)
+        if wanted is not None and peer.node != wanted:
+            raise RefusedError(f"{wanted!r} was dialed, {peer.node!r} introduced itself")
+        if not peer.node:
+            raise RefusedError("the peer has no name")
+        if peer.creation == 0:
+            raise RefusedError(f"{peer.node!r} has creation 0")
+        if peer.node in self._open:
+            raise DuplicateError(self._open[peer.node])
+        self._open[peer.node] = connection
+        self._add(connection, link)
+        return connection
+
+    def join(self, link: Link, joined: Joined) -> Connection:
+        """A further link: somebody's to a connection it opened, or ours to one that we opened. Raises RefusedError."""
+        connection = self._accepted.get(joined.connection_id) or self._open.get(joined.node)
+        if connection is None or connection.key != (joined.role, joined.node, joined.connection_id):
+            raise RefusedError(f"{joined.node!r} joins a connection that does not exist")
+        if len(connection.links) >= connection.peer.pool_size + SPARE_LINKS:
+            raise RefusedError(f"{joined.node!r} has {len(connection.links)} links already")
+        self._add(connection, link)
+        return connection
+
+    def _add(self, connection: Connection, link: Link) -> None:
+        if link not in self._by_link:
+            self._by_link[link] = connection
+            connection.links.append(link)
+
+    # --- links go -----------------------------------------------------------------------------------------------------
+
+    def lose(self, link: Link) -> Connection | None:
+        """A link is gone. The connection, if that was its last one."""
+        connection = self._by_link.pop(link, None)
+        if connection is None:
+            return None
+        connection.links.remove(link)
+        if connection.links:
+            return None
+        self._forget(connection)
+        return connection
+
+    def abandon(self, link: Link) -> None:
+        """The first link of a connection ended before the handshake did: those that joined it go, too."""
+        connection = self._by_link.get(link)
+        if connection is not None:
+            self.drop(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """End a connection: it is forgotten at once and its links are closed."""
+        self._forget(connection)
+        links, connection.links = connection.links, []
+        for link in links:
+            del self._by_link[link]
+            link.close()
+
+    def _forget(self, connection: Connection) -> None:
+        if self._open.get(connection.name) is connection:
+            del self._open[connection.name]
+        id_ = connection.peer.connection_id
+        if self._accepted.get(id_) is connection:
+            del self._accepted[id_]

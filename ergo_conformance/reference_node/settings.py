@@ -1,0 +1,132 @@
+"""ERGO_TARGET, the settings that a toolkit starts a node with, and READY, what the node answers (docs/targets)."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..errors import UsageError
+from ..model import ehs
+from ..model.ehs import Flags
+from .certificates import KeyPair, load, self_signed
+from .node import Node
+from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
+
+Json = Any
+FLAGS: Final = {
+    "important": Flags.IMPORTANT_DELIVERY,
+    "spawn": Flags.REMOTE_SPAWN,
+    "application_start": Flags.REMOTE_APPLICATION_START,
+    "fragmentation": Flags.FRAGMENTATION,
+    "proxy_transit": Flags.PROXY_TRANSIT,
+    "proxy_accept": Flags.PROXY_ACCEPT,
+}
+"""Flag names of ERGO_TARGET. They say what is announced."""
+DEFAULTS: Final[Mapping[str, Json]] = {
+    "name": "b@localhost",
+    "cookie": "secret",
+    "host": "127.0.0.1",
+    "port": 0,
+    "pool": ehs.POOL_SIZE,
+    "tls": None,
+    "max_message_size": 0,
+    "mode": "enabled",
+    "flags": {},
+    "disable_tls_fingerprint": False,
+}
+"""The keys that this node honours (`acceptors` on top), and what holds where one is missing."""
+ACCEPTOR_KEYS: Final = ("host", "port", "tls", "cookie", "max_message_size", "flags")
+
+
+def options_of(target: Mapping[str, Json]) -> NetworkOptions:
+    """The options that an ERGO_TARGET object of the right form asks for. UsageError for values that can't be."""
+    target = {**DEFAULTS, **target}
+    flags = flags_of(target["flags"])
+    acceptors = target.get("acceptors") or [{key: target[key] for key in ("host", "port", "tls")}]
+    return NetworkOptions(
+        name=target["name"],
+        cookie=target["cookie"],
+        mode=_mode(target["mode"]),
+        max_message_size=target["max_message_size"],
+        flags=flags,
+        handshake=HandshakeOptions(pool_size=target["pool"], disable_tls_fingerprint=target["disable_tls_fingerprint"]),
+        acceptors=tuple(_acceptor(row, flags, target["name"]) for row in acceptors),
+    )
+
+
+def _mode(text: str) -> Mode:
+    try:
+        return Mode(text)
+    except ValueError:
+        raise UsageError(f"mode {text!r} is none of {', '.join(mode.value for mode in Mode)}") from None
+
+
+def _acceptor(row: Mapping[str, Json], flags: Flags, name: str) -> AcceptorOptions:
+    host = row.get("host") or DEFAULTS["host"]
+    return AcceptorOptions(
+        host=host,
+        port=row.get("port", 0),
+        tls=_key_pair(row.get("tls"), {name.partition("@")[2], host}),
+        cookie=row.get("cookie"),
+        max_message_size=row.get("max_message_size"),
+        flags=flags_of(row["flags"], flags) if "flags" in row else None,
+    )
+
+
+def _key_pair(tls: Json, hostnames: set[str]) -> KeyPair | None:
+    """The pair of a `tls` value: null or false is none, true and {} a certificate of our own making."""
+    if tls is None or tls is False:
+        return None
+    if tls is True or not tls:
+        return self_signed(sorted(hostnames))
+    return load(tls["cert"], tls["key"])
+
+
+def flags_of(names: Mapping[str, bool], base: Flags = ehs.DEFAULT_FLAGS) -> Flags:
+    """`base` with these switched on or off; names that nobody knows are ignored."""
+    for name, on in names.items():
+        flag = FLAGS.get(name, Flags(0))
+        base = base | flag if on else base & ~flag
+    return base
+
+
+def _flags_in_force(flags: Flags) -> dict[str, bool]:
+    return {name: flag in flags for name, flag in FLAGS.items()}
+
+
+def ready(node: Node, target: Mapping[str, Json]) -> dict[str, Json]:
+    """The READY object of a node that was started with `options_of(target)`."""
+    first = node.acceptors[0] if node.acceptors else None
+    config = {**DEFAULTS, **{key: target[key] for key in DEFAULTS if key in target}}
+    config |= {"cookie": node.cookie, "flags": _flags_in_force(node.options.flags)}
+    if first is None:
+        del config["pool"], config["host"], config["port"], config["tls"]  # only an acceptor has these
+    else:
+        config |= {"host": first.host, "port": first.port}
+    if target.get("acceptors"):
+        config["acceptors"] = [_acceptor_in_force(node, i, row) for i, row in enumerate(target["acceptors"])]
+        config["tls"] = target["acceptors"][0].get("tls")
+    fingerprint = first.fingerprint if first else None
+    return {
+        "name": node.name,
+        "creation": node.creation,
+        "cookie": node.cookie,
+        "host": first.host if first else None,
+        "port": first.port if first else None,
+        "registrar_port": None,
+        "tls": fingerprint is not None,
+        "fingerprint_sha1": fingerprint.hex() if fingerprint else None,
+        "pids": {},
+        "os_pid": os.getpid(),
+        "offers": ["accept"] if first else [],
+        "types": False,
+        "config": config,
+    }
+
+
+def _acceptor_in_force(node: Node, number: int, row: Mapping[str, Json]) -> dict[str, Json]:
+    honoured = {key: row[key] for key in ACCEPTOR_KEYS if key in row}
+    if number < len(node.acceptors):
+        honoured |= {"host": node.acceptors[number].host, "port": node.acceptors[number].port}
+    if "flags" in row:
+        honoured["flags"] = _flags_in_force(flags_of(row["flags"], node.options.flags))
+    return honoured

@@ -1,0 +1,69 @@
+"""The one door in: bytes become a value that knows which bytes it came from, or a refusal; and the way back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from construct import Construct
+
+from ..errors import Reason, Rejected
+from .kit import Path, Reader, Writer, read, write
+
+
+class Span(NamedTuple):
+    """Where one part of a value stands: path, first byte, byte behind the last."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A value, the offset behind it, and the spans of all its parts (an inner part comes before the one around it)."""
+
+    value: Any
+    end: int
+    found: list[tuple[Path, int, int]]
+
+    @property
+    def spans(self) -> Iterator[Span]:
+        return (Span(str(path), start, end) for path, start, end in self.found)
+
+    def span(self, path: str) -> Span:
+        """The bytes of one part: `Introduce.AtomCache[3]`. KeyError if the value has no such part."""
+        for span in reversed(list(self.spans)):
+            if span.path == path:
+                return span
+        raise KeyError(path)
+
+    def at(self, offset: int) -> Span:
+        """The innermost part that holds this byte. KeyError outside the value."""
+        around = [(end - start, start, end, path) for path, start, end in self.found if start <= offset < end]
+        if not around:
+            raise KeyError(offset)
+        _, start, end, path = min(around, key=lambda entry: entry[0])
+        return Span(str(path), start, end)
+
+
+def parse(
+    schema: Construct, data: bytes, context: Any = None, *, prefix: bool = False, offset: int = 0
+) -> Parsed | Rejected:
+    """Reads one value at `offset`. With `prefix` bytes may follow; without, they are refused. Never raises for bytes."""
+    reader = Reader(data, context, offset)
+    try:
+        value = read(schema, reader)
+    except Rejected as refusal:
+        return refusal
+    if not prefix and reader.pos != len(data):
+        return Rejected(Reason.LEFTOVER, "", reader.pos, f"{len(data) - reader.pos} bytes")
+    return Parsed(value, reader.pos, reader.spans)
+
+
+def build(schema: Construct, value: Any, context: Any = None) -> bytes:
+    """Writes one value. Raises CannotEncode with the path of what can't be written."""
+    writer = Writer(context)
+    write(schema, value, writer)
+    return bytes(writer.out)
+
+

@@ -1,0 +1,62 @@
+"""The catalogue: every statement of the protocol documents, its level, its source, and why it has no case if it has none."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+
+from ...errors import ErgoConformanceError
+
+PROTOCOLS = ("edf", "ehs")
+KEYS = frozenset({"level", "text", "profiles", "source", "evidence", "role", "differs", "reason", "untested"})
+
+
+class Level(StrEnum):
+    """How binding a requirement is, strictest first. OBSERVED: the upstream node does so, no promise is known."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+    MAY = "MAY"
+    OBSERVED = "OBSERVED"
+
+
+STRICTNESS = tuple(Level)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One statement. `differs`: a quirk or bug of the upstream node, never a fault of a target that does otherwise."""
+
+    id: str
+    level: Level
+    text: str
+    profiles: tuple[str, ...]
+    source: str
+    evidence: str
+    role: str = ""
+    differs: bool = False
+    reason: str = ""
+    untested: str = ""
+
+
+@cache
+def catalogue() -> Mapping[str, Requirement]:
+    """All requirements by id, in document order."""
+    found: dict[str, Requirement] = {}
+    for protocol in PROTOCOLS:
+        text = resources.files(__name__).joinpath(f"{protocol}.toml").read_text(encoding="utf-8")
+        for id_, row in tomllib.loads(text).items():
+            if id_ in found or row.keys() - KEYS:
+                raise ErgoConformanceError(f"{protocol}.toml: {id_} stands twice or has unknown keys")
+            found[id_] = Requirement(
+                id=id_, **{**row, "level": Level(row["level"]), "profiles": tuple(row["profiles"])}
+            )
+    return found
+
+
+def strictest(ids: tuple[str, ...]) -> Level:
+    """The level of what shows these requirements."""
+    levels = [catalogue()[id_].level for id_ in ids]
+    return min(levels, key=STRICTNESS.index, default=Level.OBSERVED)

@@ -1,0 +1,170 @@
+"""A node that we start: a command that reads ERGO_TARGET and prints a READY line."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import signal
+import tempfile
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import UsageError
+from ..peers.dialer import Facts
+from ..reference_node.certificates import self_signed
+from .base import DEFAULT_CONFIG, NotGivenError, Running, Target, TargetError
+from .tcp import TcpRunning, client_context, reach
+
+START_TIMEOUT: Final = 30.0  # seconds until READY
+STOP_TIMEOUT: Final = 5.0  # seconds after SIGTERM
+READY: Final = b"READY "
+MAX_LINE: Final = 1 << 20
+TAIL: Final = 8  # lines of stderr that an error shows
+
+
+class ProcessRunning(TcpRunning):
+    """A started process and its address."""
+
+    process: asyncio.subprocess.Process
+    drains: list[asyncio.Task[None]]
+
+    async def stop(self) -> None:
+        await end(self.process)
+        for task in self.drains:
+            task.cancel()
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, and SIGKILL for what does not end."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+class ProcessTarget(Target):
+    """`process:CMD` or `-- CMD…`."""
+
+    kind = "process"
+
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        cookie: str | None = None,
+        node: str | None = None,
+        offers: frozenset[str] | None = None,
+    ) -> None:
+        super().__init__("process:" + shlex.join(command))
+        if not command:
+            raise UsageError("process: a command is needed")
+        self.command = command
+        self.offers = offers
+        self.base = dict(DEFAULT_CONFIG) | {k: v for k, v in (("cookie", cookie), ("name", node)) if v is not None}
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+
+    def _certificate(self) -> dict[str, str]:
+        if self._files is None:
+            self._files = tempfile.TemporaryDirectory(prefix="ergo-conformance-")
+            cert, key = self_signed(["localhost", "127.0.0.1"])
+            (Path(self._files.name) / "cert.pem").write_bytes(cert)
+            (Path(self._files.name) / "key.pem").write_bytes(key)
+        return {name: str(Path(self._files.name) / f"{name}.pem") for name in ("cert", "key")}
+
+    async def start(self, config: Mapping[str, Any]) -> Running:
+        wanted = {**self.base, **config}
+        wanted["tls"] = self._certificate() if wanted.get("tls") else None
+        process = await self._launch(wanted)
+        errors: deque[str] = deque(maxlen=TAIL)
+        drains = [asyncio.create_task(_drain(process.stderr, errors))]
+        try:
+            ready = await self._ready(process, errors)
+            running = self._running(ready, wanted)
+            self._check_honoured(config, ready)
+        except BaseException:
+            await end(process)
+            for task in drains:
+                task.cancel()
+            raise
+        drains.append(asyncio.create_task(_drain(process.stdout, deque(maxlen=TAIL))))
+        running.process, running.drains = process, drains
+        return running
+
+    async def _launch(self, wanted: Mapping[str, Any]) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "ERGO_TARGET": json.dumps(wanted)},
+                limit=MAX_LINE,
+            )
+        except OSError as error:
+            raise TargetError(f"{self.command[0]}: {error.strerror or error}") from None
+
+    async def _ready(self, process: asyncio.subprocess.Process, errors: deque[str]) -> dict[str, Any]:
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                while line := await process.stdout.readline():
+                    if line.startswith(READY):
+                        ready = json.loads(line[len(READY) :])
+                        if not isinstance(ready, dict) or not {"name", "port"} <= ready.keys():
+                            raise TargetError(f"{self.spelled}: READY needs at least name and port")
+                        return ready
+                code = await process.wait()
+        except TimeoutError:
+            raise TargetError(f"{self.spelled}: no READY line within {START_TIMEOUT:g} s{_tail(errors)}") from None
+        except ValueError as error:
+            raise TargetError(f"{self.spelled}: READY is not one line of JSON: {error}") from None
+        await asyncio.sleep(0.05)  # its last words may still be in the pipe
+        raise TargetError(f"{self.spelled}: ended with code {code} before its READY line{_tail(errors)}")
+
+    def _running(self, ready: Mapping[str, Any], wanted: Mapping[str, Any]) -> ProcessRunning:
+        facts = Facts(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"]))
+        offers = frozenset(ready.get("offers") or ("accept",)) if self.offers is None else self.offers
+        context = client_context(None) if ready.get("tls") else None
+        config = dict(ready.get("config") or {})
+        config["tls"] = bool(ready.get("tls"))
+        address = reach(
+            str(ready.get("host") or wanted["host"]), int(ready["port"]), facts, context=context, offers=offers, config=config
+        )
+        running = ProcessRunning(facts, address.tls, offers, config)
+        running.host, running.port, running.context = address.host, address.port, address.context
+        return running
+
+    @staticmethod
+    def _check_honoured(config: Mapping[str, Any], ready: Mapping[str, Any]) -> None:
+        """What a case asked for has to be among the settings that READY says are in force."""
+        honoured = ready.get("config") or {}
+        for key, value in config.items():
+            if key == "tls":
+                if bool(ready.get("tls")) != bool(value):
+                    raise NotGivenError("needs TLS" if value else "needs a plain connection")
+            elif key not in honoured:
+                raise NotGivenError(f"needs a target that honours {key}")
+            elif honoured[key] != value:
+                raise NotGivenError(f"needs {key} = {value!r}, the target has {honoured[key]!r}")
+
+    async def close(self) -> None:
+        if self._files is not None:
+            self._files.cleanup()
+            self._files = None
+
+
+async def _drain(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:
+    """Reads what the target prints, so that it never waits for us; keeps the last lines."""
+    while stream is not None and (chunk := await stream.read(65536)):
+        tail.extend(chunk.decode(errors="replace").splitlines())
+
+
+def _tail(errors: deque[str]) -> str:
+    return "".join(f"\n  | {line}" for line in errors)

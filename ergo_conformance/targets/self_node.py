@@ -1,0 +1,106 @@
+"""The embedded reference node: in memory under a virtual clock, or over real sockets of this process."""
+
+import hashlib
+import random
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from ..errors import UsageError
+from ..model.caches import Caches
+from ..model.registry import Registry
+from ..peers.dialer import Facts
+from ..peers.link import Link, connect_memory
+from ..reference_node import settings
+from ..reference_node.ergo.edf import Decoder, Encoder
+from ..reference_node.node import Node
+from ..reference_node.options import NetworkOptions
+from .base import DEFAULT_CONFIG, Running, Target
+from .tcp import TcpRunning, client_context
+
+OFFERS: Final = frozenset({"accept", "codec"})
+STAND_IN_FINGERPRINT: Final = hashlib.sha1(b"in memory there is no certificate").digest()  # noqa: S324  as laid down
+START: Final = 1_700_000_000.0
+"""Unix time at which a node in memory starts."""
+
+
+class NodeCodec:
+    """The node's own EDF codec."""
+
+    def decode(self, data: bytes, registry: Registry, caches: Caches) -> tuple[Any, int]:
+        return Decoder(registry, caches).decode_prefix(data)
+
+    def encode(self, value: Any, registry: Registry, caches: Caches) -> bytes:
+        return Encoder(registry, caches).encode(value)
+
+
+class MemoryRunning(Running):
+    """A node in this process, reached without sockets."""
+
+    node: Node
+
+    async def link(self, label: str = "") -> Link:
+        fingerprint = STAND_IN_FINGERPRINT if self.tls else None
+        return connect_memory(self.node.acceptor_protocol(fingerprint), fingerprint, label)
+
+    async def stop(self) -> None:
+        await self.node.stop()
+
+
+class SocketRunning(TcpRunning):
+    """A node in this process, reached over loopback."""
+
+    node: Node
+
+    async def stop(self) -> None:
+        await self.node.stop()
+
+
+class SelfTarget(Target):
+    """`self`."""
+
+    kind = "self"
+    codec = NodeCodec()
+
+    def __init__(
+        self, spelled: str = "self", *, over: str = "memory", cookie: str | None = None, node: str | None = None
+    ) -> None:
+        super().__init__(spelled)
+        if over not in ("memory", "tcp"):
+            raise UsageError(f"--over {over}: memory or tcp")
+        self.live = over == "tcp"
+        self.base = dict(DEFAULT_CONFIG) | {k: v for k, v in (("cookie", cookie), ("name", node)) if v is not None}
+
+    async def start(self, config: Mapping[str, Any]) -> Running:
+        wanted = {**self.base, **config}
+        facts = Facts(wanted["name"], wanted["cookie"])
+        if self.live:
+            return await self._listen(wanted, facts)
+        options = settings.options_of({**wanted, "tls": None})
+        tls = bool(wanted["tls"])
+        running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
+        running.node = make_node(options, str(wanted))
+        return running
+
+    async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
+        node = await Node.start(settings.options_of(wanted))
+        acceptor = node.acceptors[0]
+        context = client_context(None) if acceptor.fingerprint is not None else None
+        running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
+        running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
+        return running
+
+    def describe(self) -> str:
+        return f"{self.spelled}, the embedded reference node, {'over TCP' if self.live else 'in memory'}"
+
+
+def make_node(options: NetworkOptions, seed: str) -> Node:
+    """A node whose salts and ids come from a seed, so that a case takes the same path each time."""
+    rng = random.Random(seed)
+    return Node(options, clock=lambda: START, token=partial(_token, rng))
+
+
+def _token(rng: random.Random, n: int) -> str:
+    return "".join(rng.choice("0123456789abcdef") for _ in range(n))
+
+

@@ -1,0 +1,72 @@
+"""How a target is named: `self`, `tcp://HOST:PORT`, `tls://HOST:PORT`, `process:CMD`."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from ..errors import UsageError
+from .base import OFFERS, Target
+from .process import ProcessTarget
+from .self_node import SelfTarget
+from .tcp import TcpTarget
+
+KINDS: Final = ("self", "tcp://", "tls://", "process:")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says about a target."""
+
+    spelled: str = "self"
+    command: tuple[str, ...] = ()
+    cookie: str | None = None
+    node: str | None = None
+    tls_ca: str | None = None
+    offers: str | None = None
+    over: str | None = None
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """`; did you mean …?`, or what there is."""
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) <= 12 else ""
+
+
+def offers_of(text: str | None) -> frozenset[str] | None:
+    if text is None:
+        return None
+    offers = frozenset(word.strip() for word in text.split(",") if word.strip())
+    for word in sorted(offers - set(OFFERS)):
+        raise UsageError(f"--offers: {word!r} is nothing a target can offer{suggestion(word, OFFERS)}")
+    return offers
+
+
+def target_of(settings: Settings) -> Target:
+    """The target. UsageError, one sentence, if it makes no sense."""
+    spelled = settings.spelled
+    offers = offers_of(settings.offers)
+    if settings.over is not None and spelled != "self":
+        raise UsageError("--over is for the target self; what runs elsewhere is reached over its own sockets")
+    if settings.command or spelled.startswith("process:"):
+        command = list(settings.command) or _split(spelled.removeprefix("process:"))
+        return ProcessTarget(command, cookie=settings.cookie, node=settings.node, offers=offers)
+    if spelled.startswith(("tcp://", "tls://")):
+        return TcpTarget(
+            spelled,
+            cookie=settings.cookie,
+            node=settings.node,
+            tls_ca=settings.tls_ca,
+            offers=offers or frozenset({"accept"}),
+        )
+    if spelled == "self":
+        return SelfTarget(over=settings.over or "memory", cookie=settings.cookie, node=settings.node)
+    raise UsageError(f"{spelled!r} is no target{suggestion(spelled, KINDS)}")
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"process:{command}: {error}") from None

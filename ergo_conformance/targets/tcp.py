@@ -1,0 +1,87 @@
+"""A node that runs already: `tcp://HOST:PORT`, `tls://HOST:PORT`."""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import UsageError
+from ..peers.dialer import Facts
+from ..peers.link import Link, connect
+from ..peers.violation import UnreachableError
+from .base import NotGivenError, Running, Target, TargetError
+
+
+def client_context(ca_file: str | None) -> ssl.SSLContext:
+    """TLS as a dialer speaks it: the fingerprint proves the peer; the PKI counts only if a CA is given."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--tls-ca {ca_file}: {error}") from None
+    if ca_file is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class TcpRunning(Running):
+    """Where to connect to."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None = None
+
+    async def link(self, label: str = "") -> Link:
+        return await connect(self.host, self.port, self.context, label)
+
+
+def reach(
+    host: str,
+    port: int,
+    facts: Facts,
+    *,
+    context: ssl.SSLContext | None,
+    offers: frozenset[str],
+    config: Mapping[str, Any],
+) -> TcpRunning:
+    """A target behind an address."""
+    running = TcpRunning(facts, context is not None, offers, config)
+    running.host, running.port, running.context = host, port, context
+    return running
+
+
+class TcpTarget(Target):
+    """Attaches to what is there; can't be configured."""
+
+    def __init__(
+        self, spelled: str, *, cookie: str | None, node: str | None, tls_ca: str | None, offers: frozenset[str]
+    ) -> None:
+        super().__init__(spelled)
+        parts = urlsplit(spelled)
+        self.kind = parts.scheme
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if not host or not port or parts.path or parts.query:
+            raise UsageError(f"{spelled}: a target of this kind is written {parts.scheme}://HOST:PORT")
+        if cookie is None:
+            raise UsageError(f"{spelled}: --cookie is needed, the cookie of the node under test")
+        self.host, self.port = host, port
+        self.context = client_context(tls_ca) if parts.scheme == "tls" else None
+        self.facts = Facts(node or "", cookie)
+        self.offers = offers
+
+    async def start(self, config: Mapping[str, Any]) -> Running:
+        known = {"tls": self.context is not None, "cookie": self.facts.cookie}
+        for key, value in config.items():
+            if key not in known:
+                raise NotGivenError(f"needs a target whose {key} can be set")
+            if known[key] != value:
+                raise NotGivenError(f"needs {'TLS' if value else 'a plain'} connection" if key == "tls" else f"needs another {key}")
+        running = reach(self.host, self.port, self.facts, context=self.context, offers=self.offers, config=known)
+        try:
+            (await running.link("first contact")).close()
+        except UnreachableError as error:
+            raise TargetError(f"{self.spelled}: {error}") from None
+        return running

@@ -1,0 +1,42 @@
+"""What a case says about itself: the requirements it shows and what it needs of a target."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+ATTRIBUTE: Final = "__ergo_case__"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case's declaration.
+
+    `requirements`: ids it shows; the strictest level among them is the case's level.
+    `offers`: what the target has to offer (accept, codec, …).
+    `config`: settings (keys of ERGO_TARGET) the target must have; a target that can't be given them skips the case.
+    `hostile`: afterwards a good peer must still be served.
+    `stalls`: keeps a handshake open for a while; on a target that does one handshake at a time such cases run alone.
+    """
+
+    requirements: tuple[str, ...]
+    offers: frozenset[str] = frozenset({"accept"})
+    config: Mapping[str, Any] = field(default_factory=dict)
+    hostile: bool = False
+    stalls: bool = False
+
+
+def case(
+    *requirements: str,
+    offers: tuple[str, ...] = ("accept",),
+    config: Mapping[str, Any] | None = None,
+    hostile: bool = False,
+    stalls: bool = False,
+) -> Callable[[F], F]:
+    """Declares a test function as a case. Its docstring is the case's title; `{name}` in it is a parameter's id."""
+
+    def declare(function: F) -> F:
+        setattr(function, ATTRIBUTE, Case(requirements, frozenset(offers), dict(config or {}), hostile, stalls))
+        return function
+
+    return declare

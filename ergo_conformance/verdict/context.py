@@ -1,0 +1,91 @@
+"""What a case has in hand while it runs: links to the target, good dialers, and a seeded source of randomness."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from ..model.ehs import Accept, State
+from ..model.terms import Atom
+from ..peers.dialer import Dialer, Facts
+from ..peers.link import Link
+from ..peers.violation import UnreachableError, ViolationError
+from ..targets.base import Running
+
+SERVED_WITHIN = 5.0
+"""Seconds in which a good peer has to be served after a hostile case."""
+
+
+class SkippedError(Exception):
+    """This target can't show what the case is about; the text says why."""
+
+
+class Context:
+    """One case against one target."""
+
+    def __init__(self, running: Running, rng: random.Random) -> None:
+        self.running = running
+        self.rng = rng
+        self.links: list[Link] = []
+
+    @property
+    def facts(self) -> Facts:
+        return self.running.facts
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.running.config
+
+    async def link(self, label: str = "") -> Link:
+        """A connection on which nothing was said yet."""
+        try:
+            link = await self.running.link(label or f"link {len(self.links) + 1}")
+        except UnreachableError as error:
+            raise ViolationError(str(error), ("a connection",)) from None
+        self.links.append(link)
+        return link
+
+    async def dial(self, name: str | None = None, state: State = State.AWAIT_HELLO) -> Dialer:
+        """A dialer on a new link, its handshake played well until the acceptor is in `state`."""
+        dialer = Dialer(await self.link(), self.facts, self.rng, name)
+        await dialer.reach(state)
+        return dialer
+
+    async def connected(self, name: str | None = None) -> tuple[Dialer, Accept]:
+        """A dialer whose handshake is done."""
+        dialer = await self.dial(name)
+        return dialer, await dialer.handshake()
+
+    async def join(self, first: Dialer, connection_id: str) -> Dialer:
+        """A further link of a connection: Join sent, nothing read yet."""
+        dialer = await self.dial(first.name)
+        dialer.send(dialer.join(connection_id))
+        return dialer
+
+    async def target_name(self) -> Atom:
+        """The target's name: as given, else as it introduces itself."""
+        if self.facts.name:
+            return Atom(self.facts.name)
+        dialer = await self.dial(state=State.AWAIT_ACCEPT)
+        assert dialer.target_introduce is not None
+        return dialer.target_introduce.Node
+
+    async def still_serves(self) -> None:
+        """A good peer completes a handshake, whatever went before (ROB-EHS-3)."""
+        try:
+            async with asyncio.timeout(SERVED_WITHIN):
+                dialer, _ = await self.connected()
+                await dialer.expect_open(0.05)
+        except TimeoutError:
+            raise ViolationError("not served in time", (f"a good peer served within {SERVED_WITHIN:g} s afterwards",)) from None
+        except ViolationError as violation:
+            legal = (*violation.legal, "(a good peer is served afterwards: ROB-EHS-3)")
+            raise ViolationError(violation.came, legal, violation.sent) from None
+        dialer.link.close()
+
+    def skip(self, reason: str) -> None:
+        raise SkippedError(reason)
+
+    def close(self) -> None:
+        for link in self.links:
+            link.abort()

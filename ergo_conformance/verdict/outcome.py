@@ -1,0 +1,45 @@
+"""What one case found."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ..spec.requirements import Level
+
+
+class Verdict(StrEnum):
+    """WARN: a SHOULD is not met. INFO: the target does something else than the upstream node was seen to do."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    WARN = "WARN"
+    INFO = "INFO"
+    SKIP = "SKIP"
+    ERROR = "ERROR"
+
+
+BAD = frozenset({Verdict.FAIL, Verdict.ERROR})
+
+
+def of_violation(level: Level) -> Verdict:
+    """What a violation of a requirement means."""
+    return {Level.MUST: Verdict.FAIL, Level.SHOULD: Verdict.WARN}.get(level, Verdict.INFO)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A verdict and the evidence for it."""
+
+    id: str
+    title: str
+    suite: str
+    requirements: tuple[str, ...]
+    level: Level
+    verdict: Verdict
+    seconds: float = 0.0
+    reason: str = ""
+    """Of a SKIP, or of an ERROR: one sentence."""
+    sent: str = ""
+    legal: tuple[str, ...] = ()
+    came: str = ""
+    transcripts: list[tuple[str, list[str]]] = field(default_factory=list)
+    """Label and decoded lines of each link."""

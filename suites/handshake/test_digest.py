@@ -1,0 +1,188 @@
+"""Digests: what proves the cookie, what proves the certificate."""
+
+import pytest
+
+from ergo_conformance.model.ehs import Accept, Digest, Hello, Introduce, State
+from ergo_conformance.peers.dialer import Dialer
+from ergo_conformance.spec.ehs import digest
+from ergo_conformance.verdict.case import case
+from ergo_conformance.verdict.context import Context
+
+
+def wrong_hello(dialer: Dialer, how: str) -> Hello:
+    """A Hello whose digest does not prove the cookie."""
+    good = dialer.hello()
+    salt, cookie = good.Salt, dialer.cookie
+    wrong = {
+        "wrong_cookie": digest(Digest.HELLO_DIALER, salt1=salt, cookie=cookie + "x"),
+        "no_cookie": digest(Digest.HELLO_DIALER, salt1=salt, cookie=""),
+        "swapped_inputs": digest(Digest.HELLO_DIALER, salt1=cookie, cookie=salt),
+        "other_salt": digest(Digest.HELLO_DIALER, salt1=dialer.token(64), cookie=cookie),
+        "empty": "",
+        "upper_case": good.Digest.upper(),
+        "cut": good.Digest[:-1],
+        "the_cookie_itself": cookie,
+    }
+    return good._replace(Digest=wrong[how])
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["wrong_cookie", "no_cookie", "swapped_inputs", "other_salt", "empty", "upper_case", "cut", "the_cookie_itself"],
+)
+@case("EHS-DIG-1", "EHS-DIG-10", "EHS-AST-2", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
+async def test_hello_refused(ctx: Context, how: str) -> None:
+    """An acceptor that can't verify the first digest ({how}) closes and tells nothing of itself."""
+    dialer = await ctx.dial()
+    dialer.send(wrong_hello(dialer, how))
+    await dialer.expect_close()
+
+
+@case("EHS-DIG-2", "EHS-DIG-1", "EHS-AST-2", "EHS-MSG-1")
+async def test_hello_answered(ctx: Context) -> None:
+    """The acceptor's Hello proves the cookie over both salts."""
+    dialer = await ctx.dial()
+    dialer.send(dialer.hello())
+    dialer.check_hello(await dialer.expect(Hello))
+
+
+@case("EHS-DIG-2", "ROB-EHS-11")
+async def test_salts_are_fresh(ctx: Context) -> None:
+    """Two Hellos of the acceptor never have the same salt, even in answer to the same bytes."""
+    first, second = await ctx.dial(), await ctx.dial()
+    hello = first.hello()
+    salts = []
+    for dialer in (first, second):
+        dialer.send(hello)
+        dialer.salt = hello.Salt
+        answer = await dialer.expect(Hello)
+        dialer.check_hello(answer)
+        salts.append(answer.Salt)
+    second.check(salts[0] != salts[1], f"the salt {salts[0]!r} twice", "a new salt in every Hello")
+    second.check(len(salts[0]) >= 16, f"a salt of {len(salts[0])} characters", "a salt that can't be guessed")
+
+
+@case("EHS-DIG-4", "ROB-EHS-11", hostile=True)
+async def test_replayed_introduce(ctx: Context) -> None:
+    """An Introduce recorded in one handshake proves nothing in the next: its digest needs the new salt."""
+    first = await ctx.dial(state=State.HELLO_ANSWERED)
+    recorded = first.introduce()
+    second = await ctx.dial(recorded.Node, State.HELLO_ANSWERED)
+    second.send(recorded)
+    await second.expect_close()
+
+
+@pytest.mark.parametrize("length", [0, 1, 33, 255, 4000], ids=lambda n: f"{n}_characters")
+@case("EHS-DIG-11")
+async def test_salt_of_any_length(ctx: Context, length: int) -> None:
+    """A dialer's salt may have any length, none included."""
+    dialer = await ctx.dial()
+    dialer.send(dialer.hello(Salt=dialer.token(length)))
+    dialer.check_hello(await dialer.expect(Hello))
+
+
+@case("EHS-DIG-1", "EHS-DIG-2")
+async def test_salt_of_any_bytes(ctx: Context) -> None:
+    """A salt is text of any kind: digests are taken over its bytes."""
+    dialer = await ctx.dial()
+    dialer.send(dialer.hello(Salt="сіль:\x00:\udcff" + dialer.token(16)))
+    dialer.check_hello(await dialer.expect(Hello))
+
+
+@case("EHS-DIG-12")
+async def test_certificate_digest_of_a_dialer(ctx: Context) -> None:
+    """What a dialer puts into DigestCert is ignored."""
+    dialer = await ctx.dial()
+    dialer.send(dialer.hello(DigestCert="not looked at"))
+    dialer.check_hello(await dialer.expect(Hello))
+
+
+def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
+    """An Introduce whose digest does not prove the cookie again."""
+    assert dialer.target_hello is not None
+    salt2, cookie = dialer.target_hello.Salt, dialer.cookie
+    wrong = {
+        "wrong_cookie": digest(Digest.INTRODUCE, salt2=salt2, cookie=cookie + "x"),
+        "own_salt": digest(Digest.INTRODUCE, salt2=dialer.salt, cookie=cookie),
+        "swapped_inputs": digest(Digest.INTRODUCE, salt2=cookie, cookie=salt2),
+        "digest_of_hello": digest(Digest.HELLO_DIALER, salt1=dialer.salt, cookie=cookie),
+        "digest_of_the_acceptor": dialer.target_hello.Digest,
+        "empty": "",
+        "upper_case": dialer.introduce().Digest.upper(),
+    }
+    return dialer.introduce(Digest=wrong[how])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "wrong_cookie",
+        "own_salt",
+        "swapped_inputs",
+        "digest_of_hello",
+        "digest_of_the_acceptor",
+        "empty",
+        "upper_case",
+    ],
+)
+@case("EHS-DIG-4", "EHS-DIG-10", "EHS-AST-3", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
+async def test_introduce_refused(ctx: Context, how: str) -> None:
+    """An Introduce with a wrong digest ({how}) is answered by nothing: no Accept, no name, no caches."""
+    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer.send(wrong_introduce(dialer, how))
+    await dialer.expect_close()
+
+
+@case("EHS-DIG-5", "EHS-DIG-9")
+async def test_acceptors_other_digests_are_empty(ctx: Context) -> None:
+    """The acceptor's Accept and Introduce carry no digests."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    assert dialer.target_accept is not None
+    assert dialer.target_introduce is not None
+    found = (dialer.target_accept.Digest, dialer.target_accept.DigestCert, dialer.target_introduce.Digest)
+    dialer.check(found == ("", "", ""), f"{found}", "three empty texts")
+
+
+@case("EHS-TLS-1", config={"tls": False})
+async def test_no_certificate_over_plain_tcp(ctx: Context) -> None:
+    """Over plain TCP the DigestCert of the acceptor's Hello is empty."""
+    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    assert dialer.target_hello is not None
+    cert = dialer.target_hello.DigestCert
+    dialer.check(cert == "", f"DigestCert {cert!r}", "an empty DigestCert")
+
+
+@case("EHS-TLS-1", "EHS-DIG-3", config={"tls": True})
+async def test_certificate_is_bound(ctx: Context) -> None:
+    """Over TLS the DigestCert of the acceptor's Hello proves that the certificate we saw is its own."""
+    dialer = await ctx.dial()
+    dialer.send(dialer.hello())
+    hello = await dialer.expect(Hello)
+    dialer.check(hello.DigestCert != "", "an empty DigestCert", "a DigestCert")
+    dialer.check_hello(hello)
+
+
+@case("EHS-DIG-8", "EHS-DIG-7", config={"tls": True})
+async def test_certificate_is_bound_on_a_joined_link(ctx: Context) -> None:
+    """Over TLS the Accept that answers a Join proves the certificate, too."""
+    first, accept = await ctx.connected()
+    dialer = await ctx.join(first, accept.ID)
+    answer = await dialer.expect(Accept)
+    dialer.check(answer.DigestCert != "", "an empty DigestCert", "a DigestCert")
+    dialer.check_joined(answer)
+
+
+@case("EHS-TLS-4", config={"tls": True})
+async def test_no_client_certificate_needed(ctx: Context) -> None:
+    """The acceptor asks for no client certificate: a dialer without one completes the handshake."""
+    await ctx.connected()
+
+
+@pytest.mark.parametrize("tls", [pytest.param(False, id="plain"), pytest.param(True, id="tls")])
+@case("EHS-AST-2", "EHS-AST-4", "EHS-AST-5", "EHS-DIG-2", "EHS-MSG-1")
+async def test_whole_handshake(ctx: Context, tls: bool) -> None:
+    """A good dialer completes the handshake, all digests checked, and the link stays."""
+    if ctx.running.tls != tls:
+        ctx.skip("needs TLS" if tls else "needs a plain connection")
+    dialer, _ = await ctx.connected()
+    await dialer.expect_open(0.3)

@@ -1,0 +1,302 @@
+"""Names, creations, flags, limits, caches: what the two sides tell of themselves."""
+
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import edf, ehs
+from ergo_conformance.model.ehs import Accept, Flags, Introduce, State, Version
+from ergo_conformance.model.terms import Atom, Error
+from ergo_conformance.peers.dialer import Dialer
+from ergo_conformance.verdict.case import case
+from ergo_conformance.verdict.context import Context
+
+
+async def introduced(ctx: Context, **lies: Any) -> Dialer:
+    """A dialer that introduces itself as told and completes the handshake."""
+    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer.send(dialer.introduce(**lies))
+    await dialer.expect(Accept)
+    await dialer.expect(Introduce)
+    dialer.send(Accept())
+    return dialer
+
+
+async def taken(ctx: Context, **lies: Any) -> None:
+    """The handshake completes and the link stays."""
+    dialer = await introduced(ctx, **lies)
+    await dialer.expect_open(0.3)
+
+
+async def refused(ctx: Context, name: str | None = None, **lies: Any) -> None:
+    """The link is closed, at the latest behind a complete handshake."""
+    dialer = await ctx.dial(name, State.HELLO_ANSWERED)
+    dialer.send(dialer.introduce(**lies))
+    dialer.send(Accept())
+    await dialer.expect_close(bytes_allowed=True)
+
+
+# --- the acceptor's side of it ----------------------------------------------------------------------------------------
+
+
+@case("EHS-AST-4", "EHS-MSG-1")
+async def test_name(ctx: Context) -> None:
+    """The acceptor introduces itself under the name it was given."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    node = dialer.target_introduce.Node
+    dialer.check("@" in node, f"the name {node!r}", "a name of the form NAME@HOST")
+    if ctx.facts.name:
+        dialer.check(node == ctx.facts.name, f"the name {node!r}", f"the name {ctx.facts.name!r}")
+
+
+@case("EHS-MSG-3")
+async def test_creation(ctx: Context) -> None:
+    """The acceptor's creation is its start time: positive, and the same in every handshake."""
+    creations = []
+    for _ in range(2):
+        dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+        assert dialer.target_introduce is not None
+        creations.append(dialer.target_introduce.Creation)
+    dialer.check(creations[0] == creations[1] > 0, f"{creations}", "one creation above 0")
+
+
+@case("EHS-AST-6", "EHS-MSG-3")
+async def test_creation_is_not_zero(ctx: Context) -> None:
+    """The acceptor does not introduce itself with creation 0, which peers refuse."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    dialer.check(dialer.target_introduce.Creation != 0, "creation 0", "a creation other than 0")
+
+
+@case("EHS-MSG-2")
+async def test_version(ctx: Context) -> None:
+    """The acceptor introduces a version: that of its application."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    dialer.check(bool(dialer.target_introduce.Version.Name), "a version without name", "a version with a name")
+
+
+@case("EHS-CACHE-2")
+async def test_announced_ids(ctx: Context) -> None:
+    """Every cache id that the acceptor announces is one that EDF reads as an id."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    message = dialer.target_introduce
+    assert message is not None
+    ranges = (
+        ("AtomCache", message.AtomCache, edf.FIRST_ATOM_ID, 0xFFFF),
+        ("RegCache", message.RegCache, edf.FIRST_TYPE_ID, edf.LAST_TYPE_ID),
+        ("ErrCache", message.ErrCache, edf.FIRST_ERROR_ID, edf.LAST_ERROR_ID),
+    )
+    for name, table, first, last in ranges:
+        wrong = [id_ for id_ in table or () if not first <= id_ <= last]
+        dialer.check(not wrong, f"{name} with ids {wrong}", f"{name} with ids from {first} to {last}")
+
+
+@case("EHS-CACHE-3")
+async def test_own_name_is_cached(ctx: Context) -> None:
+    """The acceptor's own name is among the atoms it announces."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    atoms = list((dialer.target_introduce.AtomCache or {}).values())
+    dialer.check(dialer.target_introduce.Node in atoms, f"the atoms {atoms}", "a table with its own name")
+
+
+@case("EHS-FLAG-3", "EHS-FLAG-2")
+async def test_flags_are_not_negotiated(ctx: Context) -> None:
+    """The acceptor introduces the same flags whatever the dialer's are."""
+    found = []
+    for flags in (0, int(ehs.DEFAULT_FLAGS)):
+        dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+        dialer.send(dialer.introduce(Flags=flags.to_bytes(8, "big")))
+        await dialer.expect(Accept)
+        found.append((await dialer.expect(Introduce)).Flags.hex())
+    dialer.check(found[0] == found[1], f"{found}", "the same flags twice")
+
+
+@case("EHS-FLAG-1", config={"flags": {"important": False, "spawn": False, "application_start": False}})
+async def test_configured_flags(ctx: Context) -> None:
+    """Features that are switched off are not announced."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    flags = int.from_bytes(dialer.target_introduce.Flags[:8], "big")
+    off = Flags.IMPORTANT_DELIVERY | Flags.REMOTE_SPAWN | Flags.REMOTE_APPLICATION_START
+    dialer.check(not flags & off, f"flags {flags:#x}", f"flags without {int(off):#x}")
+
+
+@case("EHS-MSG-1", config={"max_message_size": 30_000})
+async def test_configured_limit(ctx: Context) -> None:
+    """The message limit that the acceptor introduces is the one it was given."""
+    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    size = dialer.target_introduce.MaxMessageSize
+    dialer.check(size == 30_000, f"MaxMessageSize {size}", "MaxMessageSize 30000")
+
+
+@case("EHS-DIG-1", "EHS-DIG-2", config={"cookie": "another cookie: ключ"})
+async def test_configured_cookie(ctx: Context) -> None:
+    """A cookie of any text counts; the wrong one does not."""
+    await ctx.connected()
+    dialer = await ctx.dial()
+    dialer.cookie = "ergo-conformance-cookie"
+    dialer.send(dialer.hello())
+    await dialer.expect_close()
+
+
+# --- who is refused ---------------------------------------------------------------------------------------------------
+
+
+@case("EHS-AST-3", hostile=True)
+async def test_own_name(ctx: Context) -> None:
+    """A dialer that has the acceptor's own name is closed without Accept."""
+    name = await ctx.target_name()
+    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer.send(dialer.introduce(Node=name))
+    await dialer.expect_close()
+
+
+@case("EHS-AST-6", hostile=True)
+async def test_empty_name(ctx: Context) -> None:
+    """A dialer without a name is closed, at the latest behind the handshake."""
+    await refused(ctx, Node=Atom(""))
+
+
+@case("EHS-AST-6", hostile=True)
+async def test_creation_zero(ctx: Context) -> None:
+    """A dialer with creation 0 is closed, at the latest behind the handshake."""
+    await refused(ctx, Creation=0)
+
+
+@case("EHS-DUP-1", "EHS-AST-6", hostile=True)
+async def test_duplicate_name(ctx: Context) -> None:
+    """A second handshake under a connected name is closed; the first link stays."""
+    first, _ = await ctx.connected()
+    await refused(ctx, first.name)
+    await first.expect_open(0.3)
+
+
+@case("EHS-ACC-2")
+async def test_late_refusal_looks_like_success(ctx: Context) -> None:
+    """A connected name is refused only behind a complete handshake."""
+    first, _ = await ctx.connected()
+    dialer = await ctx.dial(first.name)
+    await dialer.handshake()
+    await dialer.expect_close(bytes_allowed=True)
+
+
+@case("ROB-EHS-10", "EHS-DUP-1")
+async def test_name_is_free_again(ctx: Context) -> None:
+    """When a connection has ended its name can connect again."""
+    first, _ = await ctx.connected()
+    first.link.close()
+    await first.link.read(1.0)
+    again, _ = await ctx.connected(first.name)
+    await again.expect_open(0.3)
+
+
+# --- what is taken ----------------------------------------------------------------------------------------------------
+
+NAMES = {"without_at": "nobody", "two_ats": "a@b@c", "unicode": "вузол@хост", "255_bytes": "n" * 246 + "@localhos"}
+
+
+@pytest.mark.parametrize("name", list(NAMES))
+@case("EHS-ACC-1")
+async def test_odd_name(ctx: Context, name: str) -> None:
+    """A name of an unusual form ({name}) is accepted."""
+    await taken(ctx, Node=Atom(NAMES[name]))
+
+
+@case("EHS-ACC-1")
+async def test_negative_creation(ctx: Context) -> None:
+    """A negative creation is accepted."""
+    await taken(ctx, Creation=-1)
+
+
+FLAGS = {
+    "none": bytes(8),
+    "all_bits": b"\xff" * 8,
+    "unknown_bits": (int(ehs.DEFAULT_FLAGS) | 1 << 40).to_bytes(8, "big"),
+    "without_enable": (0x66).to_bytes(8, "big"),
+    "nine_bytes": int(ehs.DEFAULT_FLAGS).to_bytes(8, "big") + b"\x00",
+}
+
+
+@pytest.mark.parametrize("flags", list(FLAGS))
+@case("EHS-FLAG-1", "EHS-FLAG-2")
+async def test_flags(ctx: Context, flags: str) -> None:
+    """Flags of any value ({flags}) are accepted; unknown ones mean nothing."""
+    await taken(ctx, Flags=FLAGS[flags])
+
+
+@case("EHS-FRAME-8", hostile=True)
+async def test_flags_too_short(ctx: Context) -> None:
+    """Flags of fewer than eight bytes can't be read: the handshake ends."""
+    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    good = ehs_payload(dialer)
+    dialer.send_bytes(good, "an Introduce whose flags have seven bytes")
+    await dialer.expect_close()
+
+
+def ehs_payload(dialer: Dialer) -> bytes:
+    """An Introduce whose flags are a byte too short: the tester's writer would refuse to make one."""
+    from ergo_conformance.peers.dialer import frame, payload_of  # noqa: PLC0415
+
+    flags = int(ehs.DEFAULT_FLAGS).to_bytes(8, "big")
+    payload = payload_of(dialer.introduce())
+    return frame(payload.replace(b"\x00\x00\x00\x08" + flags, b"\x00\x00\x00\x07" + flags[:7], 1))
+
+
+TABLES: dict[str, dict[str, Any]] = {
+    "nil": {},
+    "empty": {"AtomCache": {}, "RegCache": {}, "ErrCache": {}},
+    "filled": {
+        "AtomCache": {256 + i: Atom(f"atom_{i}") for i in range(50)},
+        "RegCache": {4096 + i: f"#example.org/types/T{i}" for i in range(50)},
+        "ErrCache": {32_768 + i: Error(f"error {i}") for i in range(50)},
+    },
+    "ends_of_ranges": {
+        "AtomCache": {256: Atom("first"), 65_535: Atom("last")},
+        "RegCache": {4096: "#a/First", 65_535: "#a/Last"},
+        "ErrCache": {32_768: Error("first"), 65_534: Error("last")},
+    },
+}
+
+
+@pytest.mark.parametrize("tables", list(TABLES))
+@case("EHS-CACHE-4", "EHS-MSG-1")
+async def test_caches(ctx: Context, tables: str) -> None:
+    """Cache tables of any size ({tables}) are accepted."""
+    await taken(ctx, **TABLES[tables])
+
+
+@case("EHS-CACHE-2", "ROB-EHS-1", hostile=True)
+async def test_caches_out_of_range(ctx: Context) -> None:
+    """Ids that EDF would not read as ids are refused or ignored; the node lives on."""
+    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer.send(
+        dialer.introduce(
+            AtomCache={0: Atom("zero"), 255: Atom("last")},
+            RegCache={0: "#a/A", 4095: "#a/B"},
+            ErrCache={0: Error("x"), 65_535: None},
+        )
+    )
+    await dialer.link.read(1.0)
+
+
+@case("EHS-FRAME-5", "EHS-CACHE-4")
+async def test_introduce_of_full_length(ctx: Context) -> None:
+    """An Introduce that fills its frame to the last of 65535 bytes is accepted."""
+    from ergo_conformance.peers.dialer import payload_of  # noqa: PLC0415
+
+    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    room = ehs.MAX_PAYLOAD - len(payload_of(dialer.introduce(Version=Version())))
+    dialer.send(dialer.introduce(Version=Version(Name="v" * room)))
+    await dialer.expect(Accept)
+    await dialer.expect(Introduce)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**62, -1], ids=["none", "one_byte", "huge", "negative"])
+@case("EHS-MSG-1", "ROB-EHS-1")
+async def test_message_limit(ctx: Context, size: int) -> None:
+    """A message limit of any value ({size}) is no reason to refuse a peer."""
+    await taken(ctx, MaxMessageSize=size)

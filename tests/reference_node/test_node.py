@@ -1,0 +1,476 @@
+"""Nodes over real sockets on the loopback."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ergo_conformance.errors import UsageError
+from ergo_conformance.model import ehs
+from ergo_conformance.model.ehs import Accept, Flags, Introduce, Role, Version
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.reference_node import certificates
+from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs, HandshakeError, Handshaken, Joined, Local, Membership
+from ergo_conformance.reference_node.network import RefusedError
+from ergo_conformance.reference_node.node import Node, random_hex
+from ergo_conformance.reference_node.options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
+
+HOST = "127.0.0.1"
+ACCEPTORS = (AcceptorOptions(host=HOST),)
+PAIR = certificates.self_signed(["localhost", HOST])
+TLS = (AcceptorOptions(host=HOST, tls=PAIR),)
+ME = Local(name=Atom("me@localhost"), cookie="secret", creation=5, version=Version())
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(20):
+            await work
+
+    asyncio.run(bounded())
+
+
+@asynccontextmanager
+async def started(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
+    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS}
+    nodes = [await Node.start(NetworkOptions(name=f"{name}@localhost", **defaults | more)) for name in names]
+    try:
+        yield nodes
+    finally:
+        for node in nodes:
+            await node.stop()
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    while not holds():  # noqa: ASYNC110  what it waits for has no event
+        await asyncio.sleep(0)
+
+
+def port(node: Node) -> int:
+    return node.acceptors[0].port
+
+
+def links(node: Node, peer: Node) -> int:
+    connection = node.connections.get(peer.name)
+    return len(connection.links) if connection else 0
+
+
+class Raw:
+    """A peer that does what a test tells it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def dial(cls, node: Node) -> AsyncIterator["Raw"]:
+        raw = cls(*await asyncio.open_connection(HOST, port(node)))
+        try:
+            yield raw
+        finally:
+            raw.writer.close()
+
+    async def shake(self, side: Ehs) -> Any:
+        """Do the whole handshake; what came of it, or None if the other end closed."""
+        self.writer.write(side.start())
+        while data := await self.reader.read(1 << 16):
+            for output in side.receive(data):
+                if isinstance(output, Handshaken | Joined):
+                    return output
+                if isinstance(output, bytes):
+                    self.writer.write(output)
+        return None
+
+    async def rest(self) -> bytes:
+        """All that comes until the other end closes."""
+        try:
+            return await self.reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+def dialer(local: Local = ME, joining: Membership | None = None) -> Ehs:
+    return Ehs(Role.DIALER, local, random_hex, joining=joining)
+
+
+def test_two_nodes_meet() -> None:
+    async def scenario() -> None:
+        version = Version("app", "2")
+        async with started("a", "b", max_message_size=9000, version=version) as (a, b):
+            connection = await a.connect(HOST, port(b), name="b@localhost")
+            await eventually(lambda: links(b, a) == 3)
+            assert connection is a.connections[b.name]
+            peer = connection.peer
+            assert (peer.role, peer.node, peer.creation) == (Role.DIALER, b.name, b.creation)
+            assert (peer.version, peer.max_message_size, peer.flags) == (version, 9000, ehs.DEFAULT_FLAGS)
+            assert (peer.pool_size, peer.pool_dsns) == (3, (f"{HOST}:{port(b)}",))
+            assert peer.caches.atoms == {256: b.name}
+            assert b.connections[a.name].peer.role is Role.ACCEPTOR
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("acceptors", [ACCEPTORS, TLS])
+@pytest.mark.parametrize("pool", [1, 3])
+def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
+    async def scenario() -> None:
+        options = {"acceptors": acceptors, "handshake": HandshakeOptions(pool_size=pool)}
+        async with started("a", "b", **options) as (a, b):
+            for one, other in ((a, b), (b, a)):
+                connection = await one.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
+                assert len(connection.links) == pool
+                await eventually(lambda: links(a, b) == links(b, a) == pool)
+                one.network.drop(connection)
+                await eventually(lambda: not a.connections and not b.connections)
+
+    run(scenario())
+
+
+def test_another_cookie_gets_not_a_byte() -> None:
+    async def scenario() -> None:
+        async with started("a", cookie="other") as (a,), started("b") as (b,):
+            with pytest.raises(HandshakeError, match="closed"):
+                await a.connect(HOST, port(b))
+            async with Raw.dial(b) as raw:
+                raw.writer.write(dialer(replace(ME, cookie="other")).start())
+                assert await raw.rest() == b""
+            assert not b.connections
+
+    run(scenario())
+
+
+def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
+    async def scenario() -> None:
+        async with started("a", "b", cookie="") as (a, b):
+            assert len(a.cookie) == 16
+            with pytest.raises(HandshakeError):
+                await a.connect(HOST, port(b))
+
+    run(scenario())
+
+
+def test_an_acceptor_has_its_own_settings() -> None:
+    async def scenario() -> None:
+        acceptor = AcceptorOptions(
+            host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=HandshakeOptions(pool_size=1)
+        )
+        async with started("a", cookie="own") as (a,), started("b", acceptors=(acceptor,)) as (b,):
+            connection = await a.connect(HOST, port(b))
+            peer = connection.peer
+            assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
+
+    run(scenario())
+
+
+class Lies(Ehs):
+    """An acceptor behind whose back somebody else ends TLS."""
+
+    def digest(self, kind: ehs.Digest) -> str:
+        if kind.fingerprint:
+            self.fingerprint = bytes(20)
+        return super().digest(kind)
+
+
+def test_the_certificate_is_bound() -> None:
+    async def scenario() -> None:
+        lying = {"acceptors": TLS, "handshake": HandshakeOptions(factory=Lies)}
+        async with started("a") as (a,), started("b", **lying) as (b,):
+            with pytest.raises(HandshakeError, match="HELLO_CERT"):
+                await a.connect(HOST, port(b), tls=True)
+        trusting = HandshakeOptions(disable_tls_fingerprint=True)
+        async with started("a", handshake=trusting) as (a,), started("b", **lying) as (b,):
+            assert len((await a.connect(HOST, port(b), tls=True)).links) == 3
+
+    run(scenario())
+
+
+def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(PAIR.certificate)
+    other = certificates.self_signed([HOST])
+
+    async def scenario() -> None:
+        async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
+            await a.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
+        async with started("a") as (a,), started("b", acceptors=(replace(TLS[0], tls=other),)) as (b,):
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await a.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
+
+    run(scenario())
+
+
+def test_plain_and_tls_do_not_meet() -> None:
+    async def scenario() -> None:
+        async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
+            with pytest.raises(HandshakeError):
+                await a.connect(HOST, port(b))
+            with pytest.raises(OSError, match=r".*"):
+                await b.connect(HOST, port(a), tls=True)
+
+    run(scenario())
+
+
+def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ehs, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(ehs, "HANDSHAKE_TIMEOUT", 0.8)
+
+    async def drip(raw: Raw) -> None:
+        for byte in dialer().start():
+            raw.writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+            if raw.reader.at_eof():
+                return
+
+    async def silent(node: Node, data: bytes = b"") -> float:
+        begin = asyncio.get_running_loop().time()
+        async with Raw.dial(node) as raw:
+            raw.writer.write(data)
+            await raw.rest()
+        return asyncio.get_running_loop().time() - begin
+
+    async def scenario() -> None:
+        async with started("a", "b") as (a, b), Raw.dial(b) as dripping:
+            begin = asyncio.get_running_loop().time()
+            dropper = asyncio.create_task(drip(dripping))
+            idle = [asyncio.create_task(silent(b)) for _ in range(20)]
+            half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
+            await eventually(lambda: b._links.accepting == 26)
+            await a.connect(HOST, port(b))
+            assert asyncio.get_running_loop().time() - begin < 0.5
+            for took in await asyncio.gather(*idle, *half):
+                assert 0.4 < took < 5
+            assert await dripping.rest() == b""
+            assert 0.7 < asyncio.get_running_loop().time() - begin < 5
+            await dropper
+            assert len(b.connections) == 1
+
+    run(scenario())
+
+
+def test_half_open_peers_are_closed() -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,):
+            for data in (b"", dialer().start()[:9], dialer().start()):
+                async with Raw.dial(b) as raw:
+                    raw.writer.write(data)
+                    raw.writer.write_eof()
+                    await raw.rest()
+            assert b._links.accepting == 0
+
+    run(scenario())
+
+
+def test_a_second_connection_of_one_peer_is_closed() -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
+            met = await first.shake(dialer())
+            await eventually(lambda: b.connections)
+            again = await second.shake(dialer())
+            assert isinstance(again, Handshaken)  # the handshake is fine, the close comes behind it
+            assert await second.rest() == b""
+            first.writer.write(b"still here")
+            await eventually(lambda: b.connections[ME.name].bytes_in == 10)
+            assert b.connections[ME.name].peer.connection_id == met.connection_id
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("local", [replace(ME, name=Atom("")), replace(ME, creation=0)])
+def test_peers_that_cannot_be_registered(local: Local) -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,), Raw.dial(b) as raw:
+            assert isinstance(await raw.shake(dialer(local)), Handshaken)
+            assert await raw.rest() == b""
+            assert not b.connections
+
+    run(scenario())
+
+
+def test_a_name_without_a_host_and_a_creation_before_1970_are_fine() -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,), Raw.dial(b) as raw:
+            await raw.shake(dialer(replace(ME, name=Atom("x"), creation=-1)))
+            await eventually(lambda: "x" in b.connections)
+
+    run(scenario())
+
+
+def test_a_dialer_wants_the_name_it_dialed() -> None:
+    async def scenario() -> None:
+        async with started("a", "b") as (a, b):
+            with pytest.raises(RefusedError, match="introduced itself"):
+                await a.connect(HOST, port(b), name="c@localhost")
+            await eventually(lambda: not b.connections)
+            with pytest.raises(HandshakeError):
+                await a.connect(HOST, port(a))
+            assert not a.connections
+
+    run(scenario())
+
+
+def test_a_join_to_nothing_gets_accept_and_a_close() -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,), Raw.dial(b) as first:
+            met = await first.shake(dialer())
+            await eventually(lambda: b.connections)
+            other = replace(ME, name=Atom("other@localhost"))
+            for local, id_ in ((ME, "unknown"), (other, met.connection_id)):
+                async with Raw.dial(b) as raw:
+                    assert await raw.shake(dialer(local, Membership(b.name, id_)))
+                    assert await raw.rest() == b""
+            async with Raw.dial(b) as raw:
+                raw.writer.write(dialer(replace(ME, cookie="x"), Membership(b.name, met.connection_id)).start())
+                assert await raw.rest() == b""
+            assert len(b.connections[ME.name].links) == 1
+
+    run(scenario())
+
+
+def test_a_connection_lives_as_long_as_one_link() -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
+            met = await first.shake(dialer())
+            await eventually(lambda: b.connections)
+            side = dialer(joining=Membership(b.name, met.connection_id))
+            second.writer.write(side.start() + b"early")
+            await eventually(lambda: b.connections[ME.name].bytes_in == 5)
+            first.writer.close()
+            await eventually(lambda: len(b.connections[ME.name].links) == 1)
+            second.writer.write(b"late")
+            await eventually(lambda: b.connections[ME.name].bytes_in == 9)
+            second.writer.close()
+            await eventually(lambda: not b.connections)
+
+    run(scenario())
+
+
+def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
+    served: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Accepts, and then knows nothing of it."""
+        result = await Raw(reader, writer).shake(Ehs(Role.ACCEPTOR, ME, random_hex))
+        served.append(type(result).__name__)
+        if served[-1] == "Handshaken":
+            await reader.read()
+        writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(serve, HOST, 0)
+        async with started("a") as (a,), server:
+            await a.connect(HOST, server.sockets[0].getsockname()[1])
+            await eventually(lambda: not a.connections)
+            assert sorted(served) == ["Handshaken", "Joined", "Joined"]
+
+    run(scenario())
+
+
+class FarAway(Ehs):
+    """Announces a pool address that nobody can reach."""
+
+    def accept_and_introduce(self, message: Introduce) -> Effect:
+        return [
+            part._replace(PoolDSN=["not an address", f"{HOST}:1"]) if isinstance(part, Accept) else part
+            for part in super().accept_and_introduce(message)
+        ]
+
+
+def test_links_go_where_the_first_one_went_if_the_announced_address_is_out_of_reach() -> None:
+    async def scenario() -> None:
+        async with started("a") as (a,), started("b", handshake=HandshakeOptions(factory=FarAway)) as (b,):
+            assert len((await a.connect(HOST, port(b))).links) == 3
+
+    run(scenario())
+
+
+def test_connecting_at_once_gives_one_connection() -> None:
+    async def scenario() -> None:
+        async with started("a", "b") as (a, b):
+            for _ in range(10):
+                there, again, back = await asyncio.gather(
+                    a.connect(HOST, port(b), name="b@localhost"),
+                    a.connect(HOST, port(b), name="b@localhost"),
+                    b.connect(HOST, port(a), name="a@localhost"),
+                )
+                assert there is again is a.connections[b.name]
+                assert back is b.connections[a.name]
+                assert there.peer.connection_id == back.peer.connection_id
+                await eventually(lambda: links(a, b) == links(b, a) == 3)
+                assert await b.connect(HOST, port(a)) is back  # without a name: dialed, and found to be a duplicate
+                a.network.drop(there)
+                await eventually(lambda: not a._links.live and not b._links.live)
+
+    run(scenario())
+
+
+def test_stop_closes_everything() -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,), Raw.dial(b) as idle, Raw.dial(b) as met:
+            await met.shake(dialer())
+            await eventually(lambda: b.connections and b._links.accepting)
+            where = port(b)
+            await b.stop()
+            assert await idle.rest() == await met.rest() == b""
+            assert not b.connections
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(HOST, where)
+
+    run(scenario())
+
+
+def test_stop_ends_a_dial() -> None:
+    async def listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def scenario() -> None:
+        async with started("a") as (a,):
+            server = await asyncio.start_server(listen_only, HOST, 0)
+            async with server:
+                dial = asyncio.create_task(a.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost"))
+                await eventually(lambda: a._links.live)
+                await a.stop()
+                with pytest.raises(asyncio.CancelledError):
+                    await dial
+                assert not a._links.live
+
+    run(scenario())
+
+
+def test_no_way() -> None:
+    async def scenario() -> None:
+        async with started("a", "b") as (a, b):
+            where = port(b)
+            await b.stop()
+            with pytest.raises(ConnectionRefusedError):
+                await a.connect(HOST, where, name="b@localhost")
+            with pytest.raises(HandshakeError, match="has stopped"):
+                await b.connect(HOST, port(a))
+
+    run(scenario())
+
+
+def test_a_hidden_node_dials_only() -> None:
+    async def scenario() -> None:
+        async with started("a", mode=Mode.HIDDEN) as (a,), started("b") as (b,):
+            assert a.acceptors == []
+            await a.connect(HOST, port(b))
+
+    run(scenario())
+
+
+def test_what_cannot_be_opened_is_said_in_one_sentence() -> None:
+    async def scenario() -> None:
+        async with started("b") as (b,):
+            taken = AcceptorOptions(host=HOST, port=port(b))
+            options = NetworkOptions(name="c@localhost", acceptors=(*ACCEPTORS, taken))
+            with pytest.raises(UsageError, match=rf"cannot listen on {HOST}:{port(b)}: "):
+                await Node.start(options)
+
+    run(scenario())

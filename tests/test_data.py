@@ -1,0 +1,266 @@
+"""The golden data: every file keeps its format, its ids exist, its handshake frames follow from their values."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from ergo_conformance.errors import Reason, Rejected
+from ergo_conformance.model import ehs, neutral
+from ergo_conformance.model.registry import Registry
+from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
+
+Json = Any
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "suites" / "golden"
+CAPTURES = ROOT / "tests" / "data" / "captures"
+FILES = {
+    "edf_vectors": "ergo-vectors-1",
+    "edf_negative": "ergo-vectors-1",
+    "ehs_vectors": "ergo-vectors-1",
+    "subject_types": "ergo-types-1",
+}
+REQUIREMENTS = {
+    name: row
+    for file in (files("ergo_conformance") / "spec" / "requirements").iterdir()
+    if file.name.endswith(".toml")
+    for name, row in tomllib.loads(file.read_text(encoding="utf-8")).items()
+}
+MEASURED = {"ROB-EDF-7"}
+"""What no single row can show: it takes a refusal and a good value after it."""
+
+REGISTRY = Registry([ehs.VERSION_ROW, ehs.NETWORK_FLAGS, *ehs.MESSAGES])
+ENCODER = Encoder(REGISTRY)
+DECODER = Decoder(REGISTRY)
+
+
+def load(name: str) -> Json:
+    return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@cache
+def schema(path: Path) -> Draft202012Validator:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
+
+
+def complaints(validator: Draft202012Validator, instance: Json) -> list[str]:
+    return [f"{error.json_path}: {error.message:.200}" for error in validator.iter_errors(instance)]
+
+
+def rows_of(document: Json) -> list[Json]:
+    return [row for key in ("vectors", "cases", "vectors_only_3.0") for row in document.get(key, [])]
+
+
+DATA = {name: load(name) for name in FILES}
+ROWS = [row for name in FILES for row in rows_of(DATA[name])]
+EHS = DATA["ehs_vectors"]
+
+
+# --- formats ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_golden_file_validates(name: str) -> None:
+    assert complaints(schema(GOLDEN / f"{FILES[name]}.schema.json"), DATA[name]) == []
+
+
+def excerpt(name: str) -> dict[str, Json]:
+    """The file with one row of each list."""
+    return {key: part[:1] if isinstance(part, list) else part for key, part in DATA[name].items()}
+
+
+def spoiled_rows() -> Iterator[tuple[str, Json]]:
+    def spoil(file: str, key: str, **changes: Json) -> tuple[str, Json]:
+        spoiled = DATA[file][key][0] | changes
+        return file, excerpt(file) | {key: [{k: v for k, v in spoiled.items() if v is not ...}]}
+
+    yield spoil("edf_vectors", "vectors", expects="both")
+    yield spoil("edf_vectors", "vectors", expect="accept")
+    yield spoil("edf_vectors", "vectors", requirements=[])
+    yield spoil("edf_vectors", "vectors", hex="9")
+    yield spoil("edf_vectors", "vectors", value={"type": "int9", "value": "1"})
+    yield spoil("edf_vectors", "vectors", value={"type": "int8", "value": 1})
+    yield spoil("edf_vectors", "vectors", value={"type": "slice", "elem": {"slise": "int8"}, "value": None})
+    yield spoil("edf_vectors", "types", kind="strukt")
+    yield spoil("edf_negative", "cases", hex=...)
+    yield spoil("edf_negative", "cases", expect="value")
+    yield spoil("ehs_vectors", "vectors", role="client")
+    yield spoil("ehs_vectors", "vectors", facts={"cookie": "c", "salt3": "s"})
+    yield spoil("ehs_vectors", "cases", reason="no reason")
+    yield spoil("subject_types", "types", set="object")
+
+
+@pytest.mark.parametrize(("name", "document"), list(spoiled_rows()))
+def test_a_slip_in_a_row_is_noticed(name: str, document: Json) -> None:
+    assert not schema(GOLDEN / f"{FILES[name]}.schema.json").is_valid(document)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_meta_may_grow(name: str) -> None:
+    document = excerpt(name)
+    document["meta"] = document["meta"] | {"later": 1}
+    assert complaints(schema(GOLDEN / f"{FILES[name]}.schema.json"), document) == []
+
+
+def test_the_schema_knows_every_reason() -> None:
+    document = json.loads((GOLDEN / "ergo-vectors-1.schema.json").read_text(encoding="utf-8"))
+    assert document["$defs"]["frame_case"]["properties"]["reason"]["enum"] == [reason.value for reason in Reason]
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in CAPTURES.iterdir() if path.is_dir()))
+def test_every_line_of_a_capture_validates(folder: str) -> None:
+    validator = schema(CAPTURES / "ergo-captures-1.schema.json")
+    for file in sorted((CAPTURES / folder).glob("*.jsonl")):
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert "format" in lines[0]
+        assert not any("format" in line for line in lines[1:])
+        for number, line in enumerate(lines, 1):
+            assert complaints(validator, line) == [], f"{file.name}:{number}"
+
+
+def test_the_metadata_of_a_capture_names_its_writers() -> None:
+    for file in sorted(CAPTURES.glob("*/*.jsonl")):
+        with file.open(encoding="utf-8") as lines:
+            meta = json.loads(next(lines))
+            used = {line["dir"] for line in map(json.loads, lines)} - {"note"}
+        writers = {*meta["sides"].values()}
+        for by_conn in meta.get("sides_by_conn", {}).values():
+            writers |= {*by_conn.values()}
+        assert file.stem.startswith(meta["scenario"]), file
+        assert used <= meta["sides"].keys(), file
+        assert {*meta["release"], *meta["secrets"]} <= writers, file
+
+
+# --- ids --------------------------------------------------------------------------------------------------------------
+
+
+def test_ids_of_rows_are_unique() -> None:
+    for name in ("edf_vectors", "edf_negative", "ehs_vectors"):
+        ids = [row["id"] for row in rows_of(DATA[name])]
+        assert len(ids) == len(set(ids)), name
+
+
+def test_cited_requirements_exist_and_can_be_tested() -> None:
+    cited = {name for row in ROWS for name in row["requirements"]}
+    assert cited <= REQUIREMENTS.keys()
+    assert {name for name in cited if "untested" in REQUIREMENTS[name]} == set()
+
+
+def test_every_must_of_edf_that_can_be_tested_has_a_row() -> None:
+    cited = {name for row in ROWS for name in row["requirements"]}
+    musts = {
+        name
+        for name, row in REQUIREMENTS.items()
+        if name.startswith(("EDF-", "ROB-EDF-")) and row["level"] == "MUST" and "untested" not in row
+    }
+    assert musts - cited == MEASURED
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_type_rows_can_be_registered(name: str) -> None:
+    for row in DATA[name].get("types", []):
+        assert neutral.row_from_json(row).name == row["name"]
+
+
+# --- handshake frames -------------------------------------------------------------------------------------------------
+
+
+def frame(payload: bytes) -> bytes:
+    return bytes([ehs.MAGIC, ehs.VERSION]) + len(payload).to_bytes(4, "big") + payload
+
+
+def verdict(data: bytes) -> Reason | None:
+    """Why these bytes are no handshake frame; None if they are one."""
+    if len(data) < ehs.HEADER_LENGTH:
+        return Reason.END_OF_DATA
+    if data[0] != ehs.MAGIC or data[1] != ehs.VERSION:
+        return Reason.MAGIC
+    end = ehs.HEADER_LENGTH + int.from_bytes(data[2 : ehs.HEADER_LENGTH], "big")
+    if end - ehs.HEADER_LENGTH > ehs.MAX_PAYLOAD:
+        return Reason.LENGTH
+    if end > len(data):
+        return Reason.END_OF_DATA
+    try:
+        value = DECODER.decode(data[ehs.HEADER_LENGTH : end])
+    except Rejected as error:
+        return error.reason
+    return None if isinstance(value, ehs.Message) else Reason.UNEXPECTED
+
+
+def digest(row: ehs.Digest, facts: dict[str, str]) -> str:
+    text = ":".join(facts[part] for part in row.parts).encode()
+    print_ = bytes.fromhex(facts["fingerprint_sha1"]) if row.fingerprint else b""
+    return hashlib.sha256(text + print_).hexdigest()
+
+
+@pytest.mark.parametrize("row", EHS["vectors"], ids=lambda row: row["id"])
+class TestHandshakeFrame:
+    def test_it_follows_from_its_value(self, row: Json) -> None:
+        value = neutral.from_json(row["value"], REGISTRY)
+        data = bytes.fromhex(row["hex"])
+        assert type(value).__name__ == row["group"]
+        assert len(data) == row["len"]
+        assert frame(ENCODER.encode(value)) == data
+        assert DECODER.decode(data[ehs.HEADER_LENGTH :]) == value
+        assert verdict(data) is None
+
+    def test_its_digests_follow_from_its_facts(self, row: Json) -> None:
+        fields = {name: field["value"] for name, field in row["value"]["fields"] if name in ("Digest", "DigestCert")}
+        expected = dict.fromkeys(fields, "")
+        where = {entry["name"]: entry["field"] for entry in EHS["digests"]}
+        for name in row["digest"]:
+            expected[where[name]] = digest(ehs.Digest[name], row["facts"])
+        assert fields == expected
+
+    def test_it_stands_in_its_source(self, row: Json) -> None:
+        source = row["source"]
+        data = bytes.fromhex(row["hex"])
+        if "vectors" in source:
+            document = DATA[source["vectors"].removesuffix(".json")]
+            (payload,) = (vector["hex"] for vector in document["vectors"] if vector["id"] == source["id"])
+            assert frame(bytes.fromhex(payload)) == data
+            return
+        lines = (CAPTURES / f"{source['capture']}.jsonl").read_text(encoding="utf-8").splitlines()
+        meta, *chunks = map(json.loads, lines)
+        here = [c for c in chunks if (c["link"], c["dir"]) == (source["link"], source["dir"])]
+        stream = bytes.fromhex("".join(chunk.get("hex", "") for chunk in here))
+        writer = meta["sides"][source["dir"]]
+        assert stream[source["offset"] :].startswith(data)
+        assert meta["release"][writer] == source["release"]
+        assert (writer == meta["dialer"]) == (row["role"] == "dialer")
+        assert row["facts"].get("cookie", meta["secrets"][writer]["cookie"]) == meta["secrets"][writer]["cookie"]
+
+
+@pytest.mark.parametrize("case", EHS["cases"], ids=lambda case: case["id"])
+def test_a_malformed_frame_is_refused_for_its_reason(case: Json) -> None:
+    data = bytes.fromhex(case["hex"])
+    assert len(data) == case["len"]
+    assert case["of"] in {row["id"] for row in EHS["vectors"]}
+    assert verdict(data) == case["reason"]
+
+
+def test_the_tables_of_the_handshake_file_are_those_of_the_model() -> None:
+    rows = [(d["name"], d["requirement"], tuple(d["parts"]), d["fingerprint"]) for d in EHS["digests"]]
+    assert rows == [(d.name, d.requirement, d.parts, d.fingerprint) for d in ehs.Digest]
+    assert EHS["limits"]["max_payload"] == ehs.MAX_PAYLOAD
+    assert {row["name"] for row in EHS["types"]} == {row.name for row in REGISTRY}
+    for row in EHS["types"]:
+        if row["kind"] == "struct":
+            assert neutral.row_from_json(row) == REGISTRY.get(row["name"])
+
+
+def test_counts() -> None:
+    assert EHS["meta"]["count_total"] == len(EHS["vectors"])
+    assert EHS["meta"]["cases_total"] == len(EHS["cases"])
+    for name, key in (("edf_vectors", "vectors"), ("edf_negative", "cases")):
+        assert len(DATA[name][key]) <= DATA[name]["meta"]["count_total"]

@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ergo-level", metavar="LEVEL", default="", help="only cases of this level or stricter: must, should, may")
     add("--ergo-case", metavar="ID", action="append", default=[], help="only this case (may be repeated; * and ? allowed)")
     add("--ergo-seed", metavar="N", type=int, default=0, help="seed of all salts, names and ids")
-    add("--ergo-jobs", metavar="N", type=int, default=64, help="live cases at the same time")
+    add("--ergo-jobs", metavar="N", type=int, default=16, help="live cases at the same time")
     add("--ergo-timeout", metavar="S", type=float, default=30.0, help="seconds that one live case may take")
     add("--ergo-report", metavar="KIND=FILE", action="append", default=[], help="write a report: junit, json")
     add("--ergo-terminal", action="store_true", help="print verdicts in place of pytest's own lines")

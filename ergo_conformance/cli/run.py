@@ -31,7 +31,7 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
     ] = None,
     level: Annotated[str, typer.Option(metavar="must|should|may", help="Only cases this strict or stricter.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of all salts, names and ids.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Live cases at the same time.")] = 64,
+    jobs: Annotated[int, typer.Option(help="Live cases at the same time.")] = 16,
     timeout: Annotated[float, typer.Option(help="Seconds that one live case may take.")] = 30.0,
     report: Annotated[
         list[str] | None, typer.Option(metavar="KIND=FILE", help="Write a report, junit or json; may be repeated.")

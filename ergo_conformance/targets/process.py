@@ -151,13 +151,20 @@ class ProcessTarget(Target):
                     raise NotGivenError("needs TLS" if value else "needs a plain connection")
             elif key not in honoured:
                 raise NotGivenError(f"needs a target that honours {key}")
-            elif honoured[key] != value:
+            elif not in_force(value, honoured[key]):
                 raise NotGivenError(f"needs {key} = {value!r}, the target has {honoured[key]!r}")
 
     async def close(self) -> None:
         if self._files is not None:
             self._files.cleanup()
             self._files = None
+
+
+def in_force(wanted: Any, found: Any) -> bool:
+    """Whether a setting is what was asked for; of an object only the keys that were asked for count."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(key in found and in_force(value, found[key]) for key, value in wanted.items())
+    return bool(wanted == found)
 
 
 async def _drain(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:

@@ -16,14 +16,14 @@ class Case:
     `offers`: what the target has to offer (accept, codec, …).
     `config`: settings (keys of ERGO_TARGET) the target must have; a target that can't be given them skips the case.
     `hostile`: afterwards a good peer must still be served.
-    `stalls`: keeps a handshake open for a while; on a target that does one handshake at a time such cases run alone.
+    `dangerous`: has killed real nodes; runs alone, after all others.
     """
 
     requirements: tuple[str, ...]
     offers: frozenset[str] = frozenset({"accept"})
     config: Mapping[str, Any] = field(default_factory=dict)
     hostile: bool = False
-    stalls: bool = False
+    dangerous: bool = False
 
 
 def case(
@@ -31,12 +31,12 @@ def case(
     offers: tuple[str, ...] = ("accept",),
     config: Mapping[str, Any] | None = None,
     hostile: bool = False,
-    stalls: bool = False,
+    dangerous: bool = False,
 ) -> Callable[[F], F]:
     """Declares a test function as a case. Its docstring is the case's title; `{name}` in it is a parameter's id."""
 
     def declare(function: F) -> F:
-        setattr(function, ATTRIBUTE, Case(requirements, frozenset(offers), dict(config or {}), hostile, stalls))
+        setattr(function, ATTRIBUTE, Case(requirements, frozenset(offers), dict(config or {}), hostile, dangerous))
         return function
 
     return declare

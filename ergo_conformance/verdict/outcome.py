@@ -7,17 +7,21 @@ from ..spec.requirements import Level
 
 
 class Verdict(StrEnum):
-    """WARN: a SHOULD is not met. INFO: the target does something else than the upstream node was seen to do."""
+    """WARN: a SHOULD is not met. INFO: the target does something else than the upstream node was seen to do.
+    INCONCLUSIVE: the tester was too late to judge."""
 
     PASS = "PASS"
     FAIL = "FAIL"
     WARN = "WARN"
     INFO = "INFO"
     SKIP = "SKIP"
+    INCONCLUSIVE = "INCONCLUSIVE"
     ERROR = "ERROR"
 
 
-BAD = frozenset({Verdict.FAIL, Verdict.ERROR})
+DID_NOT_RUN = "did not run"
+"""How the reason begins of a case that was chosen and has no verdict."""
+BAD = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE})
 
 
 def of_violation(level: Level) -> Verdict:

@@ -113,7 +113,7 @@ def to_junit(summary: Summary) -> str:
             name=suite,
             tests=str(len(outcomes)),
             failures=str(counts[Verdict.FAIL]),
-            errors=str(counts[Verdict.ERROR]),
+            errors=str(counts[Verdict.ERROR] + counts[Verdict.INCONCLUSIVE]),
             skipped=str(counts[Verdict.SKIP]),
             time=f"{sum(outcome.seconds for outcome in outcomes):.3f}",
         )
@@ -142,7 +142,7 @@ def _junit_case(parent: ET.Element, outcome: Outcome) -> None:
     match outcome.verdict:
         case Verdict.FAIL:
             ET.SubElement(case, "failure", message=_xml(outcome.came)).text = _xml("\n".join(evidence(outcome)))
-        case Verdict.ERROR:
+        case Verdict.ERROR | Verdict.INCONCLUSIVE:
             ET.SubElement(case, "error", message=_xml(outcome.reason))
         case Verdict.SKIP:
             ET.SubElement(case, "skipped", message=_xml(outcome.reason))

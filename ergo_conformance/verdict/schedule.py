@@ -1,10 +1,14 @@
 """Runs coroutine cases: in memory each by itself under a virtual clock, live ones side by side on one loop in a thread.
 
-Planned waits then cost as long as the longest of them, not their sum. On a target that does one handshake at a time,
-cases that keep a handshake open run one after the other, when all others are done: they would starve them.
+Planned waits then cost as long as the longest of them, not their sum. On a target that does one handshake at a time the
+cases run one after the other: side by side they would starve each other. Cases that have killed real nodes come last.
+
+A tester that is late itself can't judge: the loop watches its own lag, and a case that found fault while the loop was late
+runs again, alone; if the loop is late then, too, the case is inconclusive.
 """
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -24,6 +28,10 @@ from .context import Context, SkippedError
 Body = Callable[[Context], Coroutine[Any, Any, None]]
 KEPT_LINES = 12
 """Lines of a link's transcript that a report shows."""
+MAX_LAG = 0.2
+"""Seconds that the tester may be late; the shortest deadline of the protocol is one second."""
+HEARTBEAT = 0.02
+RETRIES = 2
 
 
 @dataclass(slots=True)
@@ -44,8 +52,9 @@ class Ran:
     transcripts: list[tuple[str, list[str]]] = field(default_factory=list)
 
 
-def config_key(case: Case) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(case.config.items(), key=lambda item: item[0]))
+def config_key(case: Case) -> str:
+    """Cases with the same key share a target; the empty one is the target as it is by default."""
+    return json.dumps(case.config, sort_keys=True) if case.config else ""
 
 
 def missing_offer(case: Case, running: Running) -> str | None:
@@ -106,6 +115,37 @@ class MemoryRunner:
         """Nothing is left."""
 
 
+class LateError(Exception):
+    """The tester's own loop was late while the case ran: it proves nothing."""
+
+
+class Lag:
+    """How late the loop has been, looked at every HEARTBEAT."""
+
+    def __init__(self) -> None:
+        self._worst: dict[object, float] = {}
+
+    async def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + HEARTBEAT
+            await asyncio.sleep(HEARTBEAT)
+            late = loop.time() - due
+            for key, worst in self._worst.items():
+                self._worst[key] = max(worst, late)
+
+    async def during(self, work: Coroutine[Any, Any, Ran]) -> tuple[Ran, float]:
+        """The result of some work, and the worst lag meanwhile."""
+        key = object()
+        self._worst[key] = 0.0
+        try:
+            ran = await work
+            await asyncio.sleep(HEARTBEAT)  # lag at the very end shows at the next beat
+        finally:
+            worst = self._worst.pop(key)
+        return ran, worst
+
+
 class LiveRunner:
     """A live target: one per configuration, all its cases side by side."""
 
@@ -118,6 +158,8 @@ class LiveRunner:
         self._thread.start()
         self._first: Running | None = None
         self._work: Future[None] | None = None
+        self._planned: Sequence[Planned] = ()
+        self._lag = Lag()
 
     def start(self) -> Running:
         """Starts the target as it is by default. Raises TargetError."""
@@ -126,15 +168,26 @@ class LiveRunner:
         return self._first
 
     def plan(self, planned: Sequence[Planned]) -> None:
-        """Starts all cases; `result` waits for one."""
+        """Notes the cases; they start when the first result is asked for."""
+        self._planned = planned
         self.results = {entry.id: Future() for entry in planned}
-        groups: Mapping[tuple[tuple[str, Any], ...], list[Planned]] = defaultdict(list)
-        for entry in planned:
-            groups[config_key(entry.case)].append(entry)
-        self._work = self._call(self._run_groups(groups))
 
     def result(self, planned: Planned) -> Ran:
+        """Waits for a case. Until the first one is asked for nothing runs beside the caller's own work."""
+        if self._work is None:
+            groups: Mapping[str, list[Planned]] = defaultdict(list)
+            for entry in self._planned:
+                groups[config_key(entry.case)].append(entry)
+            self._work = self._call(self._run_groups(groups))
+            self._work.add_done_callback(self._give_up)
         return self.results[planned.id].result()
+
+    def _give_up(self, work: "Future[None]") -> None:
+        """Whatever ended the work: nobody waits for a result that will not come."""
+        error = None if work.cancelled() else work.exception()
+        for result in self.results.values():
+            if not result.done():
+                result.set_result(Ran(error or RuntimeError("the run ended before this case")))
 
     def close(self) -> None:
         """Ends the cases that still run, and the target."""
@@ -157,35 +210,53 @@ class LiveRunner:
             await self._first.stop()
         await self.target.close()
 
-    async def _run_groups(self, groups: Mapping[tuple[tuple[str, Any], ...], list[Planned]]) -> None:
-        for key in sorted(groups, key=lambda key: (len(key), repr(key))):
-            try:
-                running = self._first if not key else await self.target.start(dict(key))
-            except (NotGivenError, UsageError) as error:
-                ran = Ran(SkippedError(str(error)) if isinstance(error, NotGivenError) else error)
-                for entry in groups[key]:
-                    self.results[entry.id].set_result(ran)
-                continue
-            assert running is not None
-            running.serial = self.serial
-            try:
-                await self._run_group(groups[key], running)
-            finally:
-                if running is not self._first:
-                    await running.stop()
+    async def _run_groups(self, groups: Mapping[str, list[Planned]]) -> None:
+        watch = asyncio.create_task(self._lag.watch())
+        for dangerous in (False, True):
+            for key in sorted(groups):
+                entries = [entry for entry in groups[key] if entry.case.dangerous is dangerous]
+                if entries:
+                    await self._run_configuration(key, entries)
+        watch.cancel()
 
-    async def _run_group(self, entries: Sequence[Planned], running: Running) -> None:
-        alone = [entry for entry in entries if entry.case.stalls and running.serial]
-        gate = asyncio.Semaphore(self.jobs)
-        await asyncio.gather(*(self._run_one(entry, running, gate) for entry in entries if entry not in alone))
-        for entry in alone:
-            await self._run_one(entry, running, gate)
+    async def _run_configuration(self, key: str, entries: Sequence[Planned]) -> None:
+        """Cases that want the same configuration, on a target that has it."""
+        try:
+            running = await self.target.start(json.loads(key)) if key else self._first
+        except (NotGivenError, UsageError) as error:
+            ran = Ran(SkippedError(str(error)) if isinstance(error, NotGivenError) else error)
+            for entry in entries:
+                self.results[entry.id].set_result(ran)
+            return
+        assert running is not None
+        running.serial = self.serial
+        try:
+            await self._run_together(entries, running)
+        finally:
+            if running is not self._first:
+                await running.stop()
 
-    async def _run_one(self, entry: Planned, running: Running, gate: asyncio.Semaphore) -> None:
+    async def _run_together(self, entries: Sequence[Planned], running: Running) -> None:
+        alone = running.serial or entries[0].case.dangerous
+        gate = asyncio.Semaphore(1 if alone else self.jobs)
+        late = await asyncio.gather(*(self._run_one(entry, running, gate) for entry in entries))
+        for entry in filter(None, late):
+            await self._run_alone(entry, running)
+
+    async def _run_one(self, entry: Planned, running: Running, gate: asyncio.Semaphore) -> Planned | None:
+        """Runs a case; returns it if it has to run again because we were late."""
         async with gate:
-            try:
-                ran = await run_case(entry, running, self.seed, self.limit)
-            except BaseException as error:
-                self.results[entry.id].set_result(Ran(error))
-                raise
-            self.results[entry.id].set_result(ran)
+            ran, lag = await self._lag.during(run_case(entry, running, self.seed, self.limit))
+        if isinstance(ran.error, ViolationError) and lag > MAX_LAG:
+            return entry
+        self.results[entry.id].set_result(ran)
+        return None
+
+    async def _run_alone(self, entry: Planned, running: Running) -> None:
+        for _ in range(RETRIES):
+            ran, lag = await self._lag.during(run_case(entry, running, self.seed, self.limit))
+            if not isinstance(ran.error, ViolationError) or lag <= MAX_LAG:
+                break
+        else:
+            ran.error = LateError(f"the tester itself was {lag:.1f} s late")
+        self.results[entry.id].set_result(ran)

@@ -19,9 +19,9 @@ from ..targets.base import Codec, Running, Target
 from ..targets.spelling import Settings, suggestion, target_of
 from .case import ATTRIBUTE, Case
 from .context import Context, SkippedError
-from .outcome import Outcome, Verdict, of_violation
+from .outcome import DID_NOT_RUN, Outcome, Verdict, of_violation
 from .reports import WRITERS, Header, Summary
-from .schedule import LiveRunner, MemoryRunner, Planned, Ran
+from .schedule import LateError, LiveRunner, MemoryRunner, Planned, Ran
 from .terminal import Terminal
 
 PROFILES = ("ergo-3.0", "ergo-3.1")
@@ -124,6 +124,7 @@ class Session:
             and STRICTNESS.index(entry.level) <= weakest
             and (not wanted or any(_matches(entry.id, pattern) for pattern in wanted))
         ]
+        chosen.sort(key=lambda entry: inspect.iscoroutinefunction(entry.item.obj))  # live cases want the machine alone
         self.entries = {entry.item.nodeid: entry for entry in chosen}
         return chosen
 
@@ -176,7 +177,7 @@ class Session:
                 pytest.skip(outcome.reason)
             case Verdict.FAIL:
                 pytest.fail(failure_text(outcome), pytrace=False)
-            case Verdict.ERROR:
+            case Verdict.ERROR | Verdict.INCONCLUSIVE:
                 assert ran.error is not None
                 raise ran.error
 
@@ -193,6 +194,8 @@ class Session:
                 outcome.sent, outcome.legal, outcome.came = violation.sent, violation.legal, violation.came
             case SkippedError() as skipped:
                 outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
+            case LateError() as late:
+                outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, str(late)
             case error:
                 outcome.verdict, outcome.reason = Verdict.ERROR, f"{type(error).__name__}: {error}"
         return outcome
@@ -241,7 +244,7 @@ class Session:
             outcome = self.outcomes.get(key)
             if outcome is None:
                 outcome = self._outcome(entry, Ran())
-                outcome.verdict, outcome.reason = Verdict.ERROR, "did not run" + (": interrupted" if interrupted else "")
+                outcome.verdict, outcome.reason = Verdict.ERROR, DID_NOT_RUN + (": interrupted" if interrupted else "")
             outcomes.append(outcome)
         return Summary(
             self._header, outcomes, time.monotonic() - self.started, tuple(self.collection_errors), interrupted

@@ -1,5 +1,6 @@
 """The report for people: a header, progress, failures on one screen each, a summary."""
 
+import os
 from collections import Counter
 from typing import Final
 
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..spec.requirements import catalogue
-from .outcome import BAD, Outcome, Verdict
+from .outcome import BAD, DID_NOT_RUN, Outcome, Verdict
 from .reports import Header, Summary
 
 STYLES: Final = {
@@ -18,6 +19,7 @@ STYLES: Final = {
     Verdict.WARN: "yellow",
     Verdict.INFO: "cyan",
     Verdict.SKIP: "dim",
+    Verdict.INCONCLUSIVE: "bold yellow",
     Verdict.ERROR: "bold magenta",
 }
 MAX_LINKS: Final = 2
@@ -26,11 +28,19 @@ MAX_BLOCKS: Final = 10
 """Failures shown in full; of the others one line each."""
 
 
+def make_console() -> Console:
+    """The console; off a terminal lines are as long as COLUMNS says, else 120."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    return console
+
+
 class Terminal:
     """Prints as the run goes on. Honours NO_COLOR and COLUMNS; no moving line off a terminal."""
 
     def __init__(self, header: Header, *, verbose: bool = False, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=False)
+        self.console = console or make_console()
         self.verbose = verbose
         self._bad: list[Outcome] = []
         self._progress: Progress | None = None
@@ -53,7 +63,7 @@ class Terminal:
         name = f"node {escape(header.name)}, " if header.name else ""
         say(f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {header.cases} cases")
         if header.serial:
-            say("This target does one handshake at a time: cases that keep one open run alone (EHS-TIME-3).")
+            say("It does one handshake at a time (EHS-TIME-3): the cases run one after the other, which takes minutes.")
 
     def case(self, outcome: Outcome) -> None:
         """A verdict is in."""
@@ -67,7 +77,7 @@ class Terminal:
         """Failure blocks, the other findings, the table, the last line."""
         if self._progress is not None:
             self._progress.stop()
-        bad = [outcome for outcome in summary.outcomes if outcome.verdict in BAD]
+        bad = [o for o in summary.outcomes if o.verdict in BAD and not o.reason.startswith(DID_NOT_RUN)]
         for outcome in bad[:MAX_BLOCKS]:
             self._block(outcome, rerun)
         if len(bad) > MAX_BLOCKS:
@@ -109,9 +119,11 @@ class Terminal:
             for outcome in found:
                 came = f": {outcome.came}" if outcome.came else ""
                 self.console.print(f"[{STYLES[verdict]}]{verdict.value}[/] {escape(outcome.id)}{escape(came)}")
-        reasons = Counter(outcome.reason for outcome in summary.outcomes if outcome.verdict is Verdict.SKIP)
-        for reason, n in reasons.most_common():
-            self.console.print(f"[dim]SKIP {n:3} × {escape(reason)}[/]")
+        for verdict in (Verdict.SKIP, Verdict.ERROR):
+            reasons = Counter(outcome.reason for outcome in summary.outcomes if outcome.verdict is verdict)
+            for reason, n in reasons.most_common():
+                if verdict is Verdict.SKIP or reason.startswith(DID_NOT_RUN):
+                    self.console.print(f"[{STYLES[verdict]}]{verdict.value} {n:3} × {escape(reason)}[/]")
 
     def _table(self, summary: Summary) -> None:
         used = [verdict for verdict in Verdict if summary.counts[verdict]]

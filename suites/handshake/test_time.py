@@ -16,7 +16,7 @@ EARLIEST, LATEST = 0.6, 5.0
 
 
 @waiting
-@case("EHS-TIME-1", "ROB-EHS-6", hostile=True, stalls=True)
+@case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
 async def test_silence(ctx: Context, state: State) -> None:
     """A peer that falls silent is closed after a second, without a word."""
     dialer = await ctx.dial(state=state)
@@ -24,7 +24,7 @@ async def test_silence(ctx: Context, state: State) -> None:
 
 
 @pytest.mark.parametrize("sent", [1, 5, 6, 20], ids=lambda n: f"after_{n}_bytes")
-@case("EHS-TIME-1", "ROB-EHS-6", hostile=True, stalls=True)
+@case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
 async def test_silence_within_a_frame(ctx: Context, sent: int) -> None:
     """A peer that falls silent within a frame is closed like any other."""
     dialer = await ctx.dial()
@@ -34,7 +34,7 @@ async def test_silence_within_a_frame(ctx: Context, sent: int) -> None:
 
 
 @waiting
-@case("ROB-EHS-6", "ROB-EHS-10", hostile=True, stalls=True)
+@case("ROB-EHS-6", "ROB-EHS-10", hostile=True)
 async def test_half_close(ctx: Context, state: State) -> None:
     """A peer that shuts down its sending side in the middle of a handshake is closed."""
     dialer = await ctx.dial(state=state)
@@ -52,7 +52,7 @@ async def test_disconnect(ctx: Context, state: State) -> None:
     await again.expect_open(0.2)
 
 
-@case("EHS-TIME-2", stalls=True)
+@case("EHS-TIME-2")
 async def test_drip(ctx: Context) -> None:
     """A message in pieces with pauses of 0.6 s is served: the deadline is one of silence."""
     dialer = await ctx.dial()
@@ -61,7 +61,7 @@ async def test_drip(ctx: Context) -> None:
     await dialer.expect(Hello)
 
 
-@case("ROB-EHS-6", "ROB-EHS-7", hostile=True, stalls=True)
+@case("ROB-EHS-6", "ROB-EHS-7", hostile=True)
 async def test_endless_drip_ends(ctx: Context) -> None:
     """A frame that never ends does not keep a good peer from being served meanwhile."""
     dialer = await ctx.dial()
@@ -90,7 +90,7 @@ async def test_deadline_is_lifted_on_joined_links(ctx: Context) -> None:
     await dialer.expect_open(2.5)
 
 
-@case("EHS-TIME-3", stalls=True)
+@case("EHS-TIME-3")
 async def test_silent_client_delays_others(ctx: Context) -> None:
     """Upstream serves a good peer only when a silent one before it has run out of time."""
     await ctx.link("silent")
@@ -102,7 +102,7 @@ async def test_silent_client_delays_others(ctx: Context) -> None:
     dialer.check(took > 0.5, f"an answer after {took:.2f} s", "an answer after a second")
 
 
-@case("ROB-EHS-7", "ROB-EHS-2", hostile=True, stalls=True)
+@case("ROB-EHS-7", "ROB-EHS-2", hostile=True)
 async def test_many_silent_clients(ctx: Context) -> None:
     """With twenty silent links open a good peer is still served, in the time that a serial acceptor would need."""
     for i in range(20):

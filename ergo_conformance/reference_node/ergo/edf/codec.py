@@ -21,8 +21,8 @@ from .spell import spell
 from .tables import DecodeTables, EncodeTables
 
 MAX_GENERATED_FOLDS: Final = 256
-"""Readers generated for folded types off the wire; after that many, further types are read by the slow reader. Generating
-takes some 100 µs, so a peer that invents types must not get one for each."""
+"""Functions generated for folded types; after that many, further types are read and written the slow way. Generating takes
+some 100 µs, so a peer that invents types must not get one for each."""
 MAX_GENERATED_DEPTH: Final = 16
 
 _REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
@@ -30,13 +30,14 @@ _UNWRITTEN: Final = (*FAILURES, CannotEncode, AttributeError)
 
 
 class Functions:
-    """The readers and writers generated for one registry."""
+    """The readers and writers generated for one registry, for typed slots and (dynamic) behind a descriptor."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.readers: dict[Type, Read] = {}
-        self.dynamic_readers: dict[Type, Read] = {}
         self.writers: dict[Type, Write] = {}
+        self.dynamic_readers: dict[Type, Read] = {}
+        self.dynamic_writers: dict[Type, Write] = {}
         self.folds = 0
 
     def reader(self, type_: Type) -> Read:
@@ -46,34 +47,46 @@ class Functions:
             self.readers[type_] = found = decoder.generate(type_, self.registry, self.reader)
         return found
 
-    def dynamic_reader(self, type_: Type) -> Read:
-        """The reader of an `any` slot whose descriptor names this type."""
-        found = self.dynamic_readers.get(type_)
-        if found is not None:
-            return found
-        known = len(self.readers)
-        folded = not isinstance(type_, Reg)
-        if folded and (
-            self.folds >= MAX_GENERATED_FOLDS or constructor_depth(type_, MAX_GENERATED_DEPTH) > MAX_GENERATED_DEPTH
-        ):
-            return unknown
-        found = decoder.generate(type_, self.registry, self.reader, dynamic=True)
-        self.dynamic_readers[type_] = found
-        if folded:
-            self.folds += 1 + len(self.readers) - known
-        return found
-
     def writer(self, type_: Type) -> Write:
         """The writer of a typed slot."""
         found = self.writers.get(type_)
         if found is None:
-            if (
-                isinstance(type_, Slice | Array | Map)
-                and constructor_depth(type_, MAX_GENERATED_DEPTH) > MAX_GENERATED_DEPTH
-            ):
-                raise FailedError
             self.writers[type_] = found = encoder.generate(type_, self.registry, self.writer)
         return found
+
+    def dynamic_reader(self, type_: Type) -> Read:
+        """The reader of an `any` slot whose descriptor names this type."""
+        found = self.dynamic_readers.get(type_)
+        if found is None:
+            if not self.may_generate(type_):
+                return unknown
+            known = len(self.readers)
+            found = decoder.generate(type_, self.registry, self.reader, dynamic=True)
+            self.dynamic_readers[type_] = found
+            self.count(type_, 1 + len(self.readers) - known)
+        return found
+
+    def dynamic_writer(self, type_: Type) -> Write:
+        """The writer of a value of this type with its descriptor."""
+        found = self.dynamic_writers.get(type_)
+        if found is None:
+            if not self.may_generate(type_):
+                raise FailedError
+            known = len(self.writers)
+            found = encoder.generate(type_, self.registry, self.writer, dynamic=True)
+            self.dynamic_writers[type_] = found
+            self.count(type_, 1 + len(self.writers) - known)
+        return found
+
+    def may_generate(self, type_: Type) -> bool:
+        """Registered types are known beforehand; folded ones come off the wire, and may be sent back as they came."""
+        return isinstance(type_, Reg) or (
+            self.folds < MAX_GENERATED_FOLDS and constructor_depth(type_, MAX_GENERATED_DEPTH) <= MAX_GENERATED_DEPTH
+        )
+
+    def count(self, type_: Type, generated: int) -> None:
+        if not isinstance(type_, Reg):
+            self.folds += generated
 
 
 _functions: WeakKeyDictionary[Registry, Functions] = WeakKeyDictionary()
@@ -139,19 +152,18 @@ class Encoder:
     """Writes EDF values for one reader: our caches as we announced them, our registry, our atom mapping."""
 
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
-        functions = functions_of(registry)
-        self.tables = EncodeTables(registry, caches, functions.writer)
-        self.tables.dynamic.update(encoder.DYNAMIC_SCALARS)
-        for cls in (list, dict):
-            self.tables.dynamic[cls] = self.tables.natural_writer(cls)
+        self.tables = EncodeTables(registry, caches, functions_of(registry).dynamic_writer)
+        self.tables.dynamic.update(encoder.SELF_TELLING)
 
     def encode(self, value: Any) -> bytes:
         """The value with its descriptor. Raises CannotEncode; nil itself has no encoding at top level (EDF-TOP-3)."""
         pieces: list[bytes] = []
         tables = self.tables
         try:
-            tables.dynamic[type(value)](value, pieces.append, tables)
-            data = b"".join(pieces)
+            data = tables.dynamic[type(value)](value, pieces.append, tables)
+            if pieces:
+                pieces.append(data)
+                data = b"".join(pieces)
         except _UNWRITTEN:
             data = spell(value, None, tables)
         if data == b"\xff":

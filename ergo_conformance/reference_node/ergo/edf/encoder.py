@@ -1,7 +1,7 @@
 """The fast writer: one generated function per type.
 
 A generated function `write(v, put, c)` takes the value, a function that takes pieces of output in order, and the
-connection's tables.  Like the fast reader it only succeeds or fails; `spell.py` then writes the same value step by step
+connection's tables; it returns the last piece, which for most values is the only one.  Like the fast reader it only succeeds or fails; `spell.py` then writes the same value step by step
 and names what can't be encoded, or delivers what is nested too deep for Python's recursion.
 """
 
@@ -37,6 +37,7 @@ class EncoderEmitter:
         self.writer_of = writer_of
         self.source = source
         self.pieces: list[str] = []
+        self.text: tuple[str, list[str]] | None = None  # struct codes up to a text, and their expressions with it
         self.run: list[tuple[str, str]] = []  # struct code, expression
         self.loops = 0
         self.body = 0  # where the innermost loop's begins
@@ -49,23 +50,33 @@ class EncoderEmitter:
         self.pieces.append(expression)
 
     def end_run(self) -> None:
-        if self.run:
-            codes = "".join(code for code, _ in self.run)
-            values = [value for _, value in self.run]
-            if set(codes) == {"B"} and all(value.isdecimal() for value in values):
-                self.pieces.append(repr(bytes(map(int, values))))
-            else:
-                self.pieces.append(f"{self.source.struct_method('pack', codes)}({', '.join(values)})")
-            self.run = []
+        """A piece of the last text and the fixed fields behind it."""
+        codes = "".join(code for code, _ in self.run)
+        values = [value for _, value in self.run]
+        self.run = []
+        if self.text:
+            before, parts = self.text
+            self.text = None
+            table = self.source.text_packers(before, codes)
+            self.pieces.append(f"{table}[{parts[-2]}]({', '.join(parts + values)})")
+        elif codes and set(codes) == {"B"} and all(value.isdecimal() for value in values):
+            self.pieces.append(repr(bytes(map(int, values))))
+        elif codes:
+            self.pieces.append(f"{self.source.struct_method('pack', codes)}({', '.join(values)})")
 
-    def text(self, v: str) -> None:
-        """A string: one pack with the run before it, by a Struct for exactly this length."""
+    def string(self, v: str) -> None:
+        """A text shares its pack with the fixed fields around it: the Struct for just this length is kept in a table."""
         raw = self.local(f"{v}.encode('utf-8', 'surrogateescape')")
         n = self.local(f"len({raw})")
-        codes = "".join(code for code, _ in self.run) + "H"
-        values = [value for _, value in self.run] + [n, raw]
-        self.run = []
-        self.pieces.append(f"{self.source.text_packers(codes)}[{n}]({', '.join(values)})")
+        run, self.run = self.run, []
+        self.end_run()
+        self.text = "".join(code for code, _ in run) + "H", [*(value for _, value in run), n, raw]
+
+    def end(self) -> None:
+        """The last piece is returned."""
+        self.end_run()
+        self.source.add(f"return {' + '.join(self.pieces) or repr(b'')}")
+        self.pieces = []
 
     def flush(self) -> None:
         self.end_run()
@@ -115,7 +126,7 @@ class EncoderEmitter:
         """Inside a loop the commonest kinds of value are spared the call."""
         add = self.source.add
         if not self.loops:
-            add(f"c.dynamic[type({v})]({v}, put, c)")
+            add(f"put(c.dynamic[type({v})]({v}, put, c))")
             return
         cls = self.local(f"type({v})")
         branch = "if"
@@ -130,7 +141,7 @@ class EncoderEmitter:
         add(f"elif {v} is None:")
         add(f"    put({_NIL!r})")
         add("else:")
-        add(f"    c.dynamic[{cls}]({v}, put, c)")
+        add(f"    put(c.dynamic[{cls}]({v}, put, c))")
 
     def scalar(self, type_: Scalar, v: str) -> None:
         code = STRUCT_CODES.get(type_)
@@ -141,7 +152,7 @@ class EncoderEmitter:
             case Tag.BOOL:
                 self.fixed("?", v)
             case Tag.STRING:
-                self.text(v)
+                self.string(v)
             case Tag.BINARY:
                 name = self.local(v)
                 self.fixed("I", f"len({name})")
@@ -172,7 +183,7 @@ class EncoderEmitter:
 
     def call(self, type_: Type, v: str) -> None:
         self.flush()
-        self.source.add(f"{self.source.constant('write', self.writer_of(type_))}({v}, put, c)")
+        self.source.add(f"put({self.source.constant('write', self.writer_of(type_))}({v}, put, c))")
 
     def array(self, type_: Array, v: str) -> None:
         code = STRUCT_CODES.get(type_.item)
@@ -243,43 +254,37 @@ class EncoderEmitter:
         self.source.indent(-1)
 
 
-def generate(type_: Type, registry: Registry, writer_of: Callable[[Type], Write]) -> Write:
-    """The fast writer of values of a type in a typed slot."""
+def generate(type_: Type, registry: Registry, writer_of: Callable[[Type], Write], *, dynamic: bool = False) -> Write:
+    """The fast writer of values of a type in a typed slot, or `dynamic`: with its descriptor before it."""
     source = Source("def write(v, put, c):")
     emitter = EncoderEmitter(registry, writer_of, source)
+    if dynamic and isinstance(type_, Scalar):
+        emitter.fixed("B", str(int(type_.tag)))
+    elif dynamic:
+        emitter.piece(f"c.descriptors[{source.constant('type', type_)}]")
     emitter.value(type_, "v")
-    emitter.flush()
-    source.add("return None")
-    return source.compile("write", t.describe(type_))
+    emitter.end()
+    return source.compile("write", ("any " if dynamic else "") + t.describe(type_))
 
 
 # --- values that bring their type -------------------------------------------------------------------------------------
 
 
-def _nil(v: None, put: Put, c: EncodeTables) -> None:  # noqa: ARG001  one signature for all
-    put(_NIL)
+def _nil(v: None, put: Put, c: EncodeTables) -> bytes:  # noqa: ARG001  one signature for all
+    return _NIL
 
 
-def _typed(v: Typed, put: Put, c: EncodeTables) -> None:
+def _typed(v: Typed, put: Put, c: EncodeTables) -> bytes:
     if v.value is None and v.type is t.ERROR:
-        put(_NIL)
-    else:
-        c.described_writer(v.type)(v.value, put, c)
+        return _NIL
+    return c.dynamic_writer(v.type)(v.value, put, c)
 
 
-def _dynamic_scalars() -> dict[type, Write]:
-    """Scalars in an `any` slot: the tag is part of the first pack."""
-    registry = Registry()
-    writers: dict[type, Write] = {type(None): _nil, Typed: _typed}
-    for cls, type_ in NATURAL.items():
-        if isinstance(type_, Scalar):
-            source = Source("def write(v, put, c):")
-            emitter = EncoderEmitter(registry, lambda _: _nil, source)
-            emitter.fixed("B", str(int(type_.tag)))
-            emitter.value(type_, "v")
-            emitter.flush()
-            writers[cls] = source.compile("write", f"any {type_.name}")
-    return writers
+def _unused(type_: Type) -> Write:
+    raise TypeError(f"{t.describe(type_)} in a scalar")
 
 
-DYNAMIC_SCALARS: Final = _dynamic_scalars()
+SELF_TELLING: Final[dict[type, Write]] = {type(None): _nil, Typed: _typed} | {
+    cls: generate(type_, Registry(), _unused, dynamic=True) for cls, type_ in NATURAL.items() if isinstance(type_, Scalar)
+}
+"""Writers of the scalars that tell their type, by class."""

@@ -15,7 +15,7 @@ from .tables import DecodeTables, EncodeTables
 
 Read = Callable[[bytes, int, DecodeTables, int], tuple[Any, int]]
 Put = Callable[[bytes], object]
-Write = Callable[[Any, Put, EncodeTables], None]
+Write = Callable[[Any, Put, EncodeTables], bytes]
 
 
 class FailedError(Exception):

@@ -17,14 +17,14 @@ def packed_size(codes: str) -> int:
 
 
 class TextPackers(dict[int, Callable[..., bytes]]):
-    """Length of a text → pack of fixed fields, the length among them, and the text: one call and no joining."""
+    """Length of a text → pack of fixed fields (the length is one), the text, and more fields: one call, no joining."""
 
-    def __init__(self, codes: str) -> None:
+    def __init__(self, before: str, after: str) -> None:
         super().__init__()
-        self._codes = codes
+        self._before, self._after = before, after
 
     def __missing__(self, n: int) -> Callable[..., bytes]:
-        pack = struct.Struct(f">{self._codes}{n}s").pack
+        pack = struct.Struct(f">{self._before}{n}s{self._after}").pack
         if n < MAX_TEXT_PACKERS:
             self[n] = pack
         return pack
@@ -68,10 +68,10 @@ class Source:
         self.names.setdefault(name, getattr(struct.Struct(">" + codes), method))
         return name
 
-    def text_packers(self, codes: str) -> str:
-        """The global name of a table by length: `table[n]` is the pack of the codes and n bytes of text."""
-        name = f"pack_{codes.replace('?', 'o')}_text"
-        self.names.setdefault(name, _text_packers(codes))
+    def text_packers(self, before: str, after: str) -> str:
+        """The global name of a table by length: `table[n]` packs fixed fields, n bytes of text, and fixed fields."""
+        name = f"pack_{before}_text_{after}".rstrip("_").replace("?", "o")
+        self.names.setdefault(name, _text_packers(before, after))
         return name
 
     @property

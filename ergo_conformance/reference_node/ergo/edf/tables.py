@@ -205,17 +205,32 @@ class DynamicWriters(dict[type, "Write"]):
         self._tables = tables
 
     def __missing__(self, cls: type) -> Write:
+        natural = NATURAL.get(cls)
         row = self._tables.registry.of_class(cls)
-        if row is None:
+        if natural is None and row is None:
             raise CannotEncode(f"{cls.__name__} is no EDF type; wrap it in Typed")
-        self[cls] = writer = self._tables.described_writer(Reg(row.name))
+        self[cls] = writer = self._tables.dynamic_writer(natural or Reg(row.name))
         return writer
+
+
+class Descriptors(dict[Type, bytes]):
+    """Type → the bytes that name it at top level and in an `any` slot."""
+
+    def __init__(self, tables: EncodeTables) -> None:
+        super().__init__()
+        self._tables = tables
+
+    def __missing__(self, type_: Type) -> bytes:
+        data = self._tables.descriptor(type_)
+        if len(self) < MAX_KEPT:
+            self[type_] = data
+        return data
 
 
 class EncodeTables:
     """One direction's tables for writing."""
 
-    __slots__ = ("_writer_for", "atoms", "descriptors", "dynamic", "error_ids", "keys", "registry", "type_ids", "typed")
+    __slots__ = ("atoms", "descriptors", "dynamic", "dynamic_writer", "error_ids", "keys", "registry", "type_ids")
 
     def __init__(self, registry: Registry, caches: Caches, writer_for: Callable[[Type], Write]) -> None:
         self.registry = registry
@@ -223,27 +238,9 @@ class EncodeTables:
         self.keys = KeyBytes()
         self.type_ids = {name: id_ for id_, name in caches.types.items() if id_ >= FIRST_TYPE_ID}
         self.error_ids = {text: id_ for id_, text in caches.errors.items() if FIRST_ERROR_ID <= id_ < NIL_ERROR}
-        self.descriptors: dict[Type, bytes] = {}
-        self._writer_for = writer_for
-        self.typed: dict[Type, Write] = {}
+        self.descriptors = Descriptors(self)
+        self.dynamic_writer = writer_for
         self.dynamic = DynamicWriters(self)
-
-    def described_writer(self, type_: Type) -> Write:
-        """The writer of a value with its descriptor before it."""
-        found = self.typed.get(type_)
-        if found is None:
-            descriptor, write = self.descriptor(type_), self._writer_for(type_)
-
-            def found(value: Any, put: Callable[[bytes], object], c: EncodeTables) -> None:
-                put(descriptor)
-                write(value, put, c)
-
-            if len(self.typed) < MAX_KEPT:
-                self.typed[type_] = found
-        return found
-
-    def natural_writer(self, cls: type) -> Write:
-        return self.described_writer(NATURAL[cls])
 
     def descriptor(self, type_: Type) -> bytes:
         """The bytes that name a type at top level and in an `any` slot."""

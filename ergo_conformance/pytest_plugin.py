@@ -33,7 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ergo-over", metavar="memory|tcp", help="how the embedded node is reached")
     add("--ergo-profile", metavar="PROFILE", default="ergo-3.1", help="the release whose requirements hold")
     add("--ergo-level", metavar="LEVEL", default="", help="only cases of this level or stricter: must, should, may")
-    add("--ergo-case", metavar="ID", action="append", default=[], help="only this case (may be repeated; * and ? allowed)")
+    add(
+        "--ergo-case",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="only this case (may be repeated; * and ? allowed)",
+    )
     add("--ergo-seed", metavar="N", type=int, default=0, help="seed of all salts, names and ids")
     add("--ergo-jobs", metavar="N", type=int, default=16, help="live cases at the same time")
     add("--ergo-timeout", metavar="S", type=float, default=30.0, help="seconds that one live case may take")
@@ -148,4 +154,3 @@ class SessionPlugin:
 
     def pytest_unconfigure(self) -> None:
         self.session.close()
-

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import ehs, neutral
+from ergo_conformance.model import ehs, neutral, typejson
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
 
@@ -169,7 +169,7 @@ def test_every_must_of_edf_that_can_be_tested_has_a_row() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_type_rows_can_be_registered(name: str) -> None:
     for row in DATA[name].get("types", []):
-        assert neutral.row_from_json(row).name == row["name"]
+        assert typejson.row_from_json(row).name == row["name"]
 
 
 # --- handshake frames -------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_the_tables_of_the_handshake_file_are_those_of_the_model() -> None:
     assert {row["name"] for row in EHS["types"]} == {row.name for row in REGISTRY}
     for row in EHS["types"]:
         if row["kind"] == "struct":
-            assert neutral.row_from_json(row) == REGISTRY.get(row["name"])
+            assert typejson.row_from_json(row) == REGISTRY.get(row["name"])
 
 
 def test_counts() -> None:

@@ -11,9 +11,9 @@ from ..errors import UsageError
 from ..locate import suites
 from ..model import types as t
 from ..model.edf import FRAMEWORK
-from ..model.neutral import type_from_json
 from ..model.records import framework
 from ..model.registry import Marshaler, Newtype, Registry, Struct
+from ..model.typejson import type_from_json
 from ..model.types import Map, Reg, Slice, Type
 from ..spec.requirements import catalogue
 from ..targets.spelling import suggestion
@@ -126,9 +126,9 @@ def _go_type(text: str, registry: Registry) -> tuple[Type, str]:
 
 
 def _type(type_: Type, *, code: bool) -> None:
+    from ..model.caches import NO_CACHES
     from ..reference_node.ergo.edf.codec import functions_of
     from ..reference_node.ergo.edf.tables import EncodeTables
-    from ..model.caches import NO_CACHES
 
     registry, say = framework(), console.print
     functions = functions_of(registry)

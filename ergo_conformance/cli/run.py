@@ -36,7 +36,9 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
     report: Annotated[
         list[str] | None, typer.Option(metavar="KIND=FILE", help="Write a report, junit or json; may be repeated.")
     ] = None,
-    keyword: Annotated[str | None, typer.Option("-k", metavar="EXPR", help="Only cases that match, as in pytest.")] = None,
+    keyword: Annotated[
+        str | None, typer.Option("-k", metavar="EXPR", help="Only cases that match, as in pytest.")
+    ] = None,
     exit_first: Annotated[bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One line per case.")] = False,
 ) -> None:

@@ -28,7 +28,9 @@ def vectors() -> None:
 
 @app.command()
 def check(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="ergo-vectors/1 or ergo-captures/1")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE…", help="ergo-vectors/1 or ergo-captures/1")
+    ] = None,
     only: Annotated[str | None, typer.Option(metavar="edf|ehs", help="Only this protocol.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="All differences.")] = False,
 ) -> None:
@@ -45,7 +47,13 @@ def check(
             what, n, found = check_file(path, only)
             checked += n
             differences += found
-            state = f"[bold red]{len(found)} differences[/]" if found else "[green]good[/]" if n else "[yellow]nothing to check[/]"
+            state = (
+                f"[bold red]{len(found)} differences[/]"
+                if found
+                else "[green]good[/]"
+                if n
+                else "[yellow]nothing to check[/]"
+            )
             console.print(f"{escape(str(path))}: {state}; {what}")
             for difference in found if verbose else found[:MAX_SHOWN]:
                 console.print(f"  {escape(str(difference))}")
@@ -61,7 +69,8 @@ def check(
 
 def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]]:
     """A line about what was checked in a file, how much it was, and what differs."""
-    from ..verdict import captures, vectors as golden
+    from ..verdict import captures
+    from ..verdict import vectors as golden
 
     if path.suffix == ".jsonl":
         capture = captures.load(path)

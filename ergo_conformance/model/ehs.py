@@ -55,11 +55,7 @@ class Flags(IntFlag):
 
 
 DEFAULT_FLAGS: Final = (
-    Flags.ENABLE
-    | Flags.REMOTE_SPAWN
-    | Flags.REMOTE_APPLICATION_START
-    | Flags.PROXY_ACCEPT
-    | Flags.IMPORTANT_DELIVERY
+    Flags.ENABLE | Flags.REMOTE_SPAWN | Flags.REMOTE_APPLICATION_START | Flags.PROXY_ACCEPT | Flags.IMPORTANT_DELIVERY
 )
 FLAGS_WIDTH: Final = 8  # bytes
 NEWEST_FLAGS: Final = 128
@@ -136,7 +132,8 @@ MESSAGES: Final[tuple[Struct, ...]] = (HELLO, JOIN, INTRODUCE, ACCEPT)
 
 class Digest(Enum):
     """What each digest is the lower-case hex SHA-256 of: fields named in `parts`, joined by ":"; a certificate's 20-byte
-    SHA-1 fingerprint follows directly where `fingerprint` is set."""
+    SHA-1 fingerprint follows directly where `fingerprint` is set.
+    """
 
     HELLO_DIALER = ("EHS-DIG-1", ("salt1", "cookie"), False)
     HELLO_ACCEPTOR = ("EHS-DIG-2", ("salt2", "digest1", "cookie"), False)

@@ -1,173 +1,32 @@
-"""Values as tagged JSON (`ergo-vectors/1`) and back, and the comparison that both forms share.
+"""Values as tagged JSON (`ergo-vectors/1`), and back.
 
 Every value is an object with a `type` key: `{"type": "int32", "value": "7"}`; numbers are decimal strings, text that is
-not UTF-8 is hex, long runs are `repeat`.  docs/vectors.md has the whole table.  Nothing here recurses over a value:
-what comes from the wire may be a thousand levels deep.
+not UTF-8 is hex, long runs are `repeat`. docs/vectors.md has the whole table.
 """
 
-import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import Any
 
 from . import types as t
-from .edf import Tag
-from .payloads import Decimal, Ignored, Layout, Opaque, Payload
-from .registry import Marshaler, Newtype, Registry, Row, Struct, attribute
+from .natural import INTEGERS, dynamic, type_of
+from .registry import Marshaler, Newtype, Registry, Struct, attribute
 from .terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
+from .typejson import type_from_json, type_to_json
 from .types import ANY, SCALARS, Array, Map, Reg, Scalar, Slice, Type
 
 Json = Any
 
-INTEGERS = {
-    t.INT8: (8, True), t.INT16: (16, True), t.INT32: (32, True), t.INT64: (64, True), t.INT: (64, True),
-    t.UINT8: (8, False), t.UINT16: (16, False), t.UINT32: (32, False), t.UINT64: (64, False), t.UINT: (64, False),
-}  # fmt: skip
-"""Integer types: bits and whether signed. Go's int and uint travel as 64 bits whatever the platform."""
-
-NATURAL: Mapping[type, Type] = {
-    bool: t.BOOL, int: t.INT, float: t.FLOAT64, str: t.STRING, bytes: t.BINARY, Atom: t.ATOM, Error: t.ERROR, Time: t.TIME,
-    PID: t.PID, ProcessID: t.PROCESS_ID, Alias: t.ALIAS, Event: t.EVENT, Ref: t.REF,
-    list: Slice(ANY), dict: Map(t.STRING, ANY),
-}  # fmt: skip
-"""The type of a value in an `any` slot that needs no Typed, by its Python class. Structs come on top."""
-
 
 def text_to_bytes(text: str) -> bytes:
+    """Text as it goes on the wire; surrogates stand for bytes that are not UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def bytes_to_text(data: bytes) -> str:
+    """Text off the wire; bytes that are not UTF-8 become lone surrogates."""
     return data.decode("utf-8", "surrogateescape")
-
-
-def type_of(value: Any, registry: Registry) -> tuple[Type, Any]:
-    """Type and bare value of what an `any` slot holds (not None). TypeError if the value does not tell."""
-    if type(value) is Typed:
-        return value.type, value.value
-    natural = NATURAL.get(type(value))
-    if natural is not None:
-        return natural, value
-    row = registry.of_class(type(value))
-    if row is None:
-        raise TypeError(f"{type(value).__name__} is no EDF type; wrap it in Typed")
-    return Reg(row.name), value
-
-
-def dynamic(t_: Type, value: Any, registry: Registry) -> Any:
-    """The form a value of a known type takes in an `any` slot."""
-    if value is None and t_ is t.ERROR:
-        return None
-    if NATURAL.get(type(value)) is t_:
-        return value
-    if isinstance(t_, Reg) and isinstance(registry.get(t_.name), Struct):
-        return value
-    return Typed(t_, value)
-
-
-# --- types ------------------------------------------------------------------------------------------------------------
-
-
-def type_from_json(obj: Json) -> Type:
-    """A type expression: a scalar's name, `any`, `{"slice": T}`, `{"array": [n, T]}`, `{"map": [K, V]}`, `{"reg": name}`,
-    or `{"nested": [prefix hex, n, T]}`. ValueError for anything else."""
-    wrap: list[Callable[[Type], Type]] = []
-    while isinstance(obj, dict):
-        match obj:
-            case {"slice": item}:
-                wrap.append(Slice)
-                obj = item
-            case {"array": [int(n), item]}:
-                wrap.append(lambda x, n=n: Array(n, x))
-                obj = item
-            case {"map": [key, item]}:
-                wrap.append(lambda x, k=type_from_json(key): Map(k, x))
-                obj = item
-            case {"nested": [str(prefix), int(n), item]}:
-                wrap += [_wrapper(bytes.fromhex(prefix))] * n
-                obj = item
-            case {"reg": str(name)}:
-                return _wrapped(wrap, Reg(name))
-            case _:
-                raise ValueError(f"not a type expression: {obj!r:.100}")
-    if obj == "any":
-        return _wrapped(wrap, ANY)
-    try:
-        return _wrapped(wrap, SCALARS[obj])
-    except (KeyError, TypeError):
-        raise ValueError(f"not a type expression: {obj!r:.100}") from None
-
-
-def _wrapped(wrap: Iterable[Callable[[Type], Type]], inner: Type) -> Type:
-    for constructor in reversed(list(wrap)):
-        inner = constructor(inner)
-    return inner
-
-
-def _wrapper(prefix: bytes) -> Callable[[Type], Type]:
-    """The constructor whose folded bytes before the wrapped type are `prefix`."""
-    match prefix[:1], prefix[1:]:
-        case (b"\x9d", b""):
-            return Slice
-        case (b"\x9e", length) if len(length) == 4:
-            return lambda inner: Array(int.from_bytes(length, "big"), inner)
-        case (b"\x9f", key) if len(key) == 1 and key[0] in {s.tag for s in SCALARS.values()}:
-            return lambda inner: Map(Scalar(Tag(key[0])), inner)
-        case (b"\x9f", b"\x84"):
-            return lambda inner: Map(ANY, inner)
-    raise ValueError(f"not a nesting prefix: {prefix.hex()}")
-
-
-def type_to_json(type_: Type) -> Json:
-    match type_:
-        case Slice():
-            return {"slice": type_to_json(type_.item)}
-        case Array():
-            return {"array": [type_.length, type_to_json(type_.item)]}
-        case Map():
-            return {"map": [type_to_json(type_.key), type_to_json(type_.value)]}
-        case Reg():
-            return {"reg": type_.name}
-        case Scalar():
-            return type_.name
-        case _:
-            return "any"
-
-
-def row_from_json(obj: Json, payloads: Mapping[str, Payload] | None = None) -> Row:
-    """A row of `types` in a vector file. `payloads`: the rules of its marshalers, by name."""
-    name = obj["name"]
-    match obj:
-        case {"kind": "struct", "fields": fields}:
-            return Struct(name, tuple((field, type_from_json(expr)) for field, expr in fields))
-        case {"kind": "marshaler" | "binary_marshaler" as kind}:
-            rule = (payloads or {}).get(name)
-            if rule is None and "payload" in obj:
-                rule = _layout(obj["payload"]["layout"])
-            return Marshaler(name, rule or Opaque(), binary=kind == "binary_marshaler")
-        case {"def": definition}:
-            return Newtype(name, type_from_json(definition))
-        case {"kind": kind}:
-            return Newtype(name, type_from_json(kind))
-    raise ValueError(f"not a type row: {obj!r:.100}")
-
-
-def _layout(layout: Json) -> Layout:
-    fixed = tuple(type_from_json(expr) for _, expr in layout if expr != "rest")
-    return Layout(fixed, rest=any(expr == "rest" for _, expr in layout))
-
-
-def payload_from_json(obj: Json) -> Payload:
-    """The rule of a marshaler in a vector file's `marshalers`; its sentences are fixed phrases."""
-    match obj:
-        case {"writes": str(text)} if text.startswith("nothing"):
-            return Ignored()
-        case {"writes": str(text)} if "decimal text" in text:
-            return Decimal()
-        case {"refuses": str(text)} if text.startswith("first byte "):
-            return Opaque(bytes.fromhex(text.removeprefix("first byte ")[:2]))
-    return Opaque()
 
 
 # --- values from JSON -------------------------------------------------------------------------------------------------
@@ -344,72 +203,6 @@ def _reg_from_json(obj: Json, registry: Registry) -> Any:
     raise ValueError(f"{obj['name']} is not registered")
 
 
-# --- comparison -------------------------------------------------------------------------------------------------------
-
-Token = tuple[Any, ...]
-
-
-def tokens(value: Any, type_: Type, registry: Registry) -> Iterator[Token]:
-    """A value in a slot of this type as a flat run of tokens; equal values, and only they, give equal runs.
-
-    Payloads are compared in canonical form, floats by their bits (but any NaN of a float32 equals any other), errors by
-    text. A map's entries come in an order of their own, so that two equal maps agree.
-    """
-    todo: list[tuple[Any, Type] | Token] = [(value, type_)]
-    while todo:
-        value, what = todo.pop()
-        if not isinstance(what, Type):
-            yield value, what
-            continue
-        if what is ANY:
-            if value is None:
-                yield ("nil",)
-                continue
-            what, value = type_of(value, registry)
-            yield ("any", what)
-        row = registry.get(what.name) if isinstance(what, Reg) else None
-        if isinstance(row, Marshaler):
-            yield ("payload", row.payload.canonical(value))
-        elif isinstance(row, Struct):
-            yield ("struct", row.name)
-            todo.extend(reversed([(v, ft) for v, (_, ft) in zip(value, row.fields, strict=True)]))
-        else:
-            base = row.base if isinstance(row, Newtype) else what
-            if value is None or isinstance(base, Scalar):
-                yield _leaf(value, base)
-            elif isinstance(base, Map):
-                yield ("map", len(value))
-                todo.extend(reversed(_entries(value, base, registry)))
-            else:
-                assert isinstance(base, Slice | Array)
-                yield ("items", len(value))
-                todo.extend(zip(reversed(value), repeat(base.item)))
-
-
-def _entries(value: dict[Any, Any], map_: Map, registry: Registry) -> list[tuple[Any, Type] | Token]:
-    keyed = sorted(((repr(list(tokens(k, map_.key, registry))), v) for k, v in value.items()), key=lambda entry: entry[0])
-    out: list[tuple[Any, Type] | Token] = []
-    for key, entry in keyed:
-        out += (("key", key), (entry, map_.value))
-    return out
-
-
-def _leaf(value: Any, type_: Type) -> Token:
-    if isinstance(value, Error):
-        return ("error", value.text)
-    if isinstance(value, float):
-        if type_ is t.FLOAT32:
-            return ("float32", "nan" if math.isnan(value) else struct.pack(">f", value))
-        return ("float64", struct.pack(">d", value))
-    return (type(value).__name__, value)
-
-
-def same(a: Any, b: Any, registry: Registry, type_: Type = ANY) -> bool:
-    """Whether two values for a slot of this type are the same to the protocol."""
-    left, right = tokens(a, type_, registry), tokens(b, type_, registry)
-    return all(x == y for x, y in zip(left, right, strict=False)) and next(left, None) is None is next(right, None)
-
-
 # --- values to JSON ---------------------------------------------------------------------------------------------------
 
 
@@ -423,7 +216,8 @@ def _text_json(kind: str, text: str) -> Json:
 
 def to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
     """The tagged form of a value in a slot of this type. Recurses with the value: for reports and vectors, whose values
-    are shallow; RecursionError for what is deeper than Python's limit."""
+    are shallow; RecursionError for what is deeper than Python's limit.
+    """
     if type_ is ANY:
         if value is None:
             return None
@@ -435,9 +229,7 @@ def to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
             row = registry.get(type_.name)
             match row:
                 case Struct():
-                    fields = [
-                        [name, to_json(v, registry, ft)] for v, (name, ft) in zip(value, row.fields, strict=True)
-                    ]
+                    fields = [[name, to_json(v, registry, ft)] for v, (name, ft) in zip(value, row.fields, strict=True)]
                     return {"type": "struct", "name": row.name, "fields": fields}
                 case Marshaler():
                     kind = "binary_marshaler" if row.binary else "marshaler"

@@ -60,7 +60,7 @@ class Dialer:
         self._last_sent = ""
 
     def token(self, n: int) -> str:
-        """n lower-case hex characters from the run's seed."""
+        """N lower-case hex characters from the run's seed."""
         return "".join(self.rng.choice(HEX) for _ in range(n))
 
     # --- good messages, with lies -------------------------------------------------------------------------------------
@@ -88,7 +88,9 @@ class Dialer:
 
     def join(self, connection_id: str, **lies: Any) -> Join:
         salt = lies.get("Salt", self.salt)
-        good = Join(self.name, connection_id, salt, digest(Digest.JOIN, id=connection_id, salt=salt, cookie=self.cookie))
+        good = Join(
+            self.name, connection_id, salt, digest(Digest.JOIN, id=connection_id, salt=salt, cookie=self.cookie)
+        )
         return good._replace(**lies)
 
     # --- sending ------------------------------------------------------------------------------------------------------

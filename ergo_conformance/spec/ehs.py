@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from construct import Construct
-
 from ..errors import CannotEncode, Reason, Rejected
 from ..model import ehs
 from ..model.ehs import Digest, Message
 from ..model.records import framework
 from .edf import EdfContext, schemas
-from .kit import U8, U32, Deep, Exactly, Label, Number, Reader, Reading, RefusalError, Writer, Writing
+from .kit import U8, U32, Exactly, Number
+from .machine import Deep, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
 from .parse import Parsed, build, parse
 
 CONTEXT: Final = EdfContext(framework())
@@ -23,7 +22,7 @@ _CLASSES: Final = tuple(row.value_class for row in ehs.MESSAGES)
 class Framed(Deep):
     """Magic, version, the length of the body alone, and the body, which has to end exactly there."""
 
-    def __init__(self, magic: int, version: int, length: Number, longest: int, body: Construct) -> None:
+    def __init__(self, magic: int, version: int, length: Number, longest: int, body: Schema) -> None:
         super().__init__()
         self.magic = "magic" / Exactly(U8, magic, Reason.MAGIC)
         self.version = "version" / Exactly(U8, version, Reason.MAGIC)
@@ -55,7 +54,7 @@ class Framed(Deep):
         yield "length", self.length, len(body)
         io.put(body)
 
-    def children(self) -> Sequence[tuple[Label, Construct]]:
+    def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("magic", self.magic), ("version", self.version), ("length", self.length), ("message", self.body))
 
 
@@ -74,7 +73,7 @@ class OneMessage(Deep):
     def writing(self, value: Any, io: Writer) -> Writing:  # noqa: ARG002  the part does the writing
         yield None, schemas(CONTEXT.registry).value, value
 
-    def children(self) -> Sequence[tuple[Label, Construct]]:
+    def children(self) -> Sequence[tuple[Label, Schema]]:
         return [(row.value_class.__name__, schemas(CONTEXT.registry).registered(row.name)) for row in ehs.MESSAGES]
 
 

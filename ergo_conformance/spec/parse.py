@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from construct import Construct
-
 from ..errors import Reason, Rejected
-from .kit import Path, Reader, Writer, read, write
+from .machine import Path, Reader, Schema, Writer, read, write
 
 
 class Span(NamedTuple):
@@ -47,7 +45,7 @@ class Parsed:
 
 
 def parse(
-    schema: Construct, data: bytes, context: Any = None, *, prefix: bool = False, offset: int = 0
+    schema: Schema, data: bytes, context: Any = None, *, prefix: bool = False, offset: int = 0
 ) -> Parsed | Rejected:
     """Reads one value at `offset`. With `prefix` bytes may follow; without, they are refused. Never raises for bytes."""
     reader = Reader(data, context, offset)
@@ -60,10 +58,8 @@ def parse(
     return Parsed(value, reader.pos, reader.spans)
 
 
-def build(schema: Construct, value: Any, context: Any = None) -> bytes:
+def build(schema: Schema, value: Any, context: Any = None) -> bytes:
     """Writes one value. Raises CannotEncode with the path of what can't be written."""
     writer = Writer(context)
     write(schema, value, writer)
     return bytes(writer.out)
-
-

@@ -98,10 +98,10 @@ def wants_tls(config: Mapping[str, Any]) -> bool:
 
 async def probe_serial(running: Running) -> bool:
     """Whether a silent client keeps the target from answering another one."""
-    from ..peers.dialer import Dialer  # noqa: PLC0415  a target is no peer
-    from ..peers.violation import ViolationError  # noqa: PLC0415
+    import random
 
-    import random  # noqa: PLC0415
+    from ..peers.dialer import Dialer
+    from ..peers.violation import ViolationError
 
     silent = await running.link("silent")
     good = await running.link("good")

@@ -135,7 +135,12 @@ class ProcessTarget(Target):
         config = dict(ready.get("config") or {})
         config["tls"] = bool(ready.get("tls"))
         address = reach(
-            str(ready.get("host") or wanted["host"]), int(ready["port"]), facts, context=context, offers=offers, config=config
+            str(ready.get("host") or wanted["host"]),
+            int(ready["port"]),
+            facts,
+            context=context,
+            offers=offers,
+            config=config,
         )
         running = ProcessRunning(facts, address.tls, offers, config)
         running.host, running.port, running.context = address.host, address.port, address.context

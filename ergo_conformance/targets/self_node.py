@@ -102,5 +102,3 @@ def make_node(options: NetworkOptions, seed: str) -> Node:
 
 def _token(rng: random.Random, n: int) -> str:
     return "".join(rng.choice("0123456789abcdef") for _ in range(n))
-
-

@@ -78,7 +78,9 @@ class TcpTarget(Target):
             if key not in known:
                 raise NotGivenError(f"needs a target whose {key} can be set")
             if known[key] != value:
-                raise NotGivenError(f"needs {'TLS' if value else 'a plain'} connection" if key == "tls" else f"needs another {key}")
+                raise NotGivenError(
+                    f"needs {'TLS' if value else 'a plain'} connection" if key == "tls" else f"needs another {key}"
+                )
         running = reach(self.host, self.port, self.facts, context=self.context, offers=self.offers, config=known)
         try:
             (await running.link("first contact")).close()

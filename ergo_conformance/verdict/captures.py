@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from ..errors import CannotEncode, Rejected, UsageError
 from ..model import ehs
+from ..model.compare import same
 from ..model.ehs import Accept, Digest, Hello, Introduce, Join, Message, Role
-from ..model.neutral import same
 from ..model.terms import Atom
 from ..reference_node.ergo import ehs as node_ehs
 from ..reference_node.ergo.edf import Decoder, Encoder
@@ -78,7 +78,9 @@ class Counts:
     """Bytes behind the handshakes, not read here."""
 
     def __str__(self) -> str:
-        return f"{self.links} links, {self.messages} messages, {self.digests} digests, {self.bytes:,} bytes of handshake"
+        return (
+            f"{self.links} links, {self.messages} messages, {self.digests} digests, {self.bytes:,} bytes of handshake"
+        )
 
 
 @dataclass
@@ -153,7 +155,9 @@ class _Checker:
         if scripted:
             return []
         if read.end < len(data) and data[read.end] != ENP_MAGIC and read.refusal is None:
-            self.fail(where, f"neither a handshake nor a message frame at offset {read.end}: {data[read.end:][:16].hex()}")
+            self.fail(
+                where, f"neither a handshake nor a message frame at offset {read.end}: {data[read.end :][:16].hex()}"
+            )
         kinds = tuple(type(message) for message in messages)
         if not any(sequence[: len(kinds)] == kinds for sequence in SEQUENCES[role]):
             self.fail(where, f"{role.value} wrote {', '.join(kind.__name__ for kind in kinds)}")
@@ -205,7 +209,9 @@ class _Checker:
             by_node = _node_digest(rule, fingerprint, {**facts, "cookie": cookie})
             for name, computed in (("schema", by_schema), ("node", by_node)):
                 if computed != given:
-                    self.fail(where, f"{rule.name} ({rule.requirement}): {given} on the wire, the {name} computes {computed}")
+                    self.fail(
+                        where, f"{rule.name} ({rule.requirement}): {given} on the wire, the {name} computes {computed}"
+                    )
         self._connection(where, said, answered)
 
     def _connection(self, where: str, said: list[Message], answered: list[Message]) -> None:

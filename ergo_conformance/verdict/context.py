@@ -77,7 +77,9 @@ class Context:
                 dialer, _ = await self.connected()
                 await dialer.expect_open(0.05)
         except TimeoutError:
-            raise ViolationError("not served in time", (f"a good peer served within {SERVED_WITHIN:g} s afterwards",)) from None
+            raise ViolationError(
+                "not served in time", (f"a good peer served within {SERVED_WITHIN:g} s afterwards",)
+            ) from None
         except ViolationError as violation:
             legal = (*violation.legal, "(a good peer is served afterwards: ROB-EHS-3)")
             raise ViolationError(violation.came, legal, violation.sent) from None

@@ -6,8 +6,9 @@ from typing import Any
 
 from ..errors import CannotEncode, Reason, Rejected
 from ..model import ehs
+from ..model.compare import same
 from ..model.ehs import Digest, Message
-from ..model.neutral import from_json, same
+from ..model.neutral import from_json
 from ..reference_node.ergo.edf import Decoder
 from ..spec.ehs import CONTEXT, digest, read_frame, write_frame
 from .captures import _node_digest, _node_frame, frame_difference, plain

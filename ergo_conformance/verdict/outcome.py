@@ -8,7 +8,8 @@ from ..spec.requirements import Level
 
 class Verdict(StrEnum):
     """WARN: a SHOULD is not met. INFO: the target does something else than the upstream node was seen to do.
-    INCONCLUSIVE: the tester was too late to judge."""
+    INCONCLUSIVE: the tester was too late to judge.
+    """
 
     PASS = "PASS"
     FAIL = "FAIL"

@@ -75,7 +75,11 @@ class Summary:
     def hint(self) -> str:
         """One sentence for what a wrong cookie looks like: nothing but failures, each right after our Hello."""
         tried = [o for o in self.outcomes if o.verdict not in (Verdict.SKIP, Verdict.ERROR) and o.transcripts]
-        answered = [o for o in self.outcomes if o.suite != "golden" and o.verdict is Verdict.PASS and "EHS-DIG-2" in o.requirements]
+        answered = [
+            o
+            for o in self.outcomes
+            if o.suite != "golden" and o.verdict is Verdict.PASS and "EHS-DIG-2" in o.requirements
+        ]
         wanted = [o for o in tried if "Hello within" in " ".join(o.legal) and "closed" in o.came]
         if wanted and not answered and len(wanted) > len(tried) / 2:
             return "The target closed after every Hello with our digest: is the cookie right?"
@@ -152,7 +156,9 @@ def _junit_case(parent: ET.Element, outcome: Outcome) -> None:
 
 def _xml(text: str) -> str:
     """Text without the characters that XML can't hold."""
-    return "".join(c if c in "\n\t" or (c.isprintable() and c <= "\ud7ff") or "\ue000" <= c <= "\ufffd" else "?" for c in text)
+    return "".join(
+        c if c in "\n\t" or (c.isprintable() and c <= "\ud7ff") or "\ue000" <= c <= "\ufffd" else "?" for c in text
+    )
 
 
 def evidence(outcome: Outcome) -> list[str]:

@@ -288,5 +288,3 @@ def failure_text(outcome: Outcome) -> str:
     lines += [f"expected: {legal}" for legal in outcome.legal]
     lines.append(f"came: {outcome.came}")
     return "\n".join(lines)
-
-

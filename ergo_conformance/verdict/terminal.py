@@ -61,7 +61,9 @@ class Terminal:
         say = self.console.print
         say(f"[bold]ergo-conformance {header.version}[/]  {escape(header.target)}")
         name = f"node {escape(header.name)}, " if header.name else ""
-        say(f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {header.cases} cases")
+        say(
+            f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {header.cases} cases"
+        )
         if header.serial:
             say("It does one handshake at a time (EHS-TIME-3): the cases run one after the other, which takes minutes.")
 
@@ -71,7 +73,9 @@ class Terminal:
             self._progress.advance(self._task)
         if self.verbose or outcome.verdict in BAD:
             style = STYLES[outcome.verdict]
-            self.console.print(f"[{style}]{outcome.verdict.value:5}[/] {escape(outcome.id)}  [dim]{outcome.seconds:.2f} s[/]")
+            self.console.print(
+                f"[{style}]{outcome.verdict.value:5}[/] {escape(outcome.id)}  [dim]{outcome.seconds:.2f} s[/]"
+            )
 
     def end(self, summary: Summary, rerun: str) -> None:
         """Failure blocks, the other findings, the table, the last line."""
@@ -93,7 +97,9 @@ class Terminal:
     def _block(self, outcome: Outcome, rerun: str) -> None:
         say = self.console.print
         say()
-        say(f"[{STYLES[outcome.verdict]}]{outcome.verdict.value}[/] [bold]{escape(outcome.id)}[/]  {escape(outcome.title)}")
+        say(
+            f"[{STYLES[outcome.verdict]}]{outcome.verdict.value}[/] [bold]{escape(outcome.id)}[/]  {escape(outcome.title)}"
+        )
         for id_ in outcome.requirements:
             requirement = catalogue()[id_]
             say(f"  [bold]{id_}[/] {requirement.level}: {escape(requirement.text)}")

@@ -16,10 +16,12 @@ from typing import Any, Final
 from ..errors import CannotEncode, Rejected, UsageError
 from ..locate import suites
 from ..model.caches import Caches
-from ..model.neutral import from_json, payload_from_json, row_from_json, same, to_json
+from ..model.compare import same
+from ..model.neutral import from_json, to_json
 from ..model.records import ROWS
 from ..model.registry import Marshaler, Registry
 from ..model.terms import Atom
+from ..model.typejson import payload_from_json, row_from_json
 from ..peers.violation import ViolationError
 from ..spec import edf
 from ..targets.base import Codec

@@ -239,7 +239,7 @@ async def test_flags_too_short(ctx: Context) -> None:
 
 def ehs_payload(dialer: Dialer) -> bytes:
     """An Introduce whose flags are a byte too short: the tester's writer would refuse to make one."""
-    from ergo_conformance.peers.dialer import frame, payload_of  # noqa: PLC0415
+    from ergo_conformance.peers.dialer import frame, payload_of
 
     flags = int(ehs.DEFAULT_FLAGS).to_bytes(8, "big")
     payload = payload_of(dialer.introduce())
@@ -286,7 +286,7 @@ async def test_caches_out_of_range(ctx: Context) -> None:
 @case("EHS-FRAME-5", "EHS-CACHE-4")
 async def test_introduce_of_full_length(ctx: Context) -> None:
     """An Introduce that fills its frame to the last of 65535 bytes is accepted."""
-    from ergo_conformance.peers.dialer import payload_of  # noqa: PLC0415
+    from ergo_conformance.peers.dialer import payload_of
 
     dialer = await ctx.dial(state=State.HELLO_ANSWERED)
     room = ehs.MAX_PAYLOAD - len(payload_of(dialer.introduce(Version=Version())))

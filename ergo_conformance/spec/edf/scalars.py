@@ -1,16 +1,25 @@
 """The built-in types of EDF, without their descriptor."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from construct import (
-    Construct, Float32b, Float64b, Int8sb, Int16sb, Int16ub, Int32sb, Int64sb, Int64ub,
+    Float32b,
+    Float64b,
+    Int8sb,
+    Int16sb,
+    Int16ub,
+    Int32sb,
+    Int64sb,
+    Int64ub,
 )  # fmt: skip
 
 from ...errors import CannotEncode, Reason
 from ...model import edf
 from ...model.edf import Tag
 from ...model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
-from ..kit import U8, U16, U32, Counted, Fields, Flat, InOrder, Number, Reader, RefusalError, Text, Writer
+from ..kit import U8, U16, U32, Counted, Fields, InOrder, Number, Text
+from ..machine import Flat, Label, Reader, RefusalError, Schema, Writer
 
 I8: Final = Number(Int8sb)
 I16: Final = Number(Int16sb)
@@ -91,29 +100,32 @@ class ErrorOrId(Flat):
         io.put(text)
 
 
+_OFFSET_SECONDS: Final = I8
+
+
 class TimeForm(Flat):
     """A length and Go's binary form of an instant (EDF-TIME-1 to 3)."""
 
     least = 1
-    body = Fields(
-        "version" / U8,
-        "seconds" / I64 * "since the year 1",
-        "nanos" / U32,
-        "minutes" / I16 * "east of UTC; -1 stands for UTC itself",
-    )
+    version = U8
+    seconds = I64  # since the year 1
+    nanos = U32
+    minutes = I16  # east of UTC; -1 stands for UTC itself
 
     def take(self, io: Reader) -> Any:
         start = io.pos
-        data = io.take(U8.take(io))
+        n = U8.take(io)
+        data = io.take(n)
         if not data:
             raise RefusalError(Reason.TIME, start, "no data")
         if data[0] not in edf.TIME_LENGTHS:
             raise RefusalError(Reason.TIME, start, "unsupported version")
-        if len(data) != edf.TIME_LENGTHS[data[0]]:
+        if n != edf.TIME_LENGTHS[data[0]]:
             raise RefusalError(Reason.TIME, start, "invalid length")
         io.pos = start + 1
-        version, seconds, nanos, minutes = (number.subcon.take(io) for number in self.body.fields)
-        offset = 60 * minutes + (I8.take(io) if version == edf.TIME_V2 else 0)
+        version, seconds = self.version.take(io), self.seconds.take(io)
+        nanos, minutes = self.nanos.take(io), self.minutes.take(io)
+        offset = 60 * minutes + (_OFFSET_SECONDS.take(io) if version == edf.TIME_V2 else 0)
         unix = seconds - edf.TIME_EPOCH
         if nanos > edf.MAX_NANOS:
             raise RefusalError(Reason.TIME, start, "nanoseconds out of range")
@@ -132,20 +144,22 @@ class TimeForm(Flat):
                 raise CannotEncode("zone offset has no binary form")
         version = edf.TIME_V2 if seconds else edf.TIME_V1
         U8.put(edf.TIME_LENGTHS[version], io)
-        parts = (version, value.seconds + edf.TIME_EPOCH, value.nanos, minutes)
-        for number, part in zip(self.body.fields, parts, strict=True):
-            number.subcon.put(part, io)
+        self.version.put(version, io)
+        self.seconds.put(value.seconds + edf.TIME_EPOCH, io)
+        self.nanos.put(value.nanos, io)
+        self.minutes.put(minutes, io)
         if seconds:
-            I8.put(seconds, io)
+            _OFFSET_SECONDS.put(seconds, io)
 
-    def children(self) -> Any:
-        return (("length", U8), *self.body.children())
+    def children(self) -> Sequence[tuple[Label, Schema]]:
+        parts = ("version" / self.version, "seconds" / self.seconds, "nanos" / self.nanos, "minutes" / self.minutes)
+        return [("length", U8), *((part.name, part) for part in parts)]
 
 
 ATOM: Final = AtomOrId()
 WORDS: Final = InOrder(U64, U64, U64)
 
-SCALARS: Final[dict[Tag, Construct]] = {
+SCALARS: Final[dict[Tag, Schema]] = {
     Tag.ATOM: ATOM,
     Tag.STRING: Text(U16),
     Tag.BINARY: Counted(U32),

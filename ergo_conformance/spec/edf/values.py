@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from construct import Construct
-
 from ...errors import CannotEncode, Reason
 from ...model import types as t
 from ...model.edf import MAX_DEPTH, MAX_FOLDED, MAX_TYPE_NAME, Tag
-from ...model.neutral import dynamic, type_of
+from ...model.natural import dynamic, type_of
 from ...model.registry import Marshaler, Newtype, Registry, Row, Struct
 from ...model.terms import Typed
 from ...model.types import Array, Map, Reg, Scalar, Slice, Type
-from ..kit import (
-    U8, U16, U32, Counted, Deep, Deferred, Entries, Fields, Flat, Items, Label, Nullable, Reader, Reading, RefusalError,
-    Repeat, Writer, Writing,
-)  # fmt: skip
+from ..kit import U8, U16, U32, Counted, Entries, Fields, Items, Nullable, Repeat
+from ..machine import Deep, Deferred, Flat, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
 from .scalars import SCALARS
 
 
@@ -31,9 +27,9 @@ class Schemas:
         self.any_key = Slot(self, is_key=True)
         self.value = Described(self)
         """A value with its descriptor, at top level."""
-        self._registered: dict[str, Construct] = {}
+        self._registered: dict[str, Schema] = {}
 
-    def of(self, type_: Type) -> Construct:
+    def of(self, type_: Type) -> Schema:
         """The wire form of a value in a slot of this type."""
         match type_:
             case Scalar():
@@ -53,7 +49,7 @@ class Schemas:
         key = self.any_key if type_.key is t.ANY else Later(self, type_.key)
         return Nullable(Tag.NIL, marker, Entries(U32, key, Later(self, type_.value)))
 
-    def registered(self, name: str) -> Construct:
+    def registered(self, name: str) -> Schema:
         """The body of a registered type. KeyError for a name nobody registered."""
         found = self._registered.get(name)
         if found is None:
@@ -63,7 +59,7 @@ class Schemas:
             self._registered[name] = found = self._body(row)
         return found
 
-    def _body(self, row: Row) -> Construct:
+    def _body(self, row: Row) -> Schema:
         match row:
             case Struct():
                 return Fields(*(name / Later(self, field) for name, field in row.fields), into=row.value_class)
@@ -93,7 +89,7 @@ class Later(Deferred):
         super().__init__()
         self.schemas, self.type = of, type_
 
-    def resolve(self) -> Construct:
+    def resolve(self) -> Schema:
         return self.schemas.of(self.type)
 
 
@@ -206,7 +202,7 @@ class FoldedType(Deep):
             case _:
                 U8.put(Tag.ANY, io)
 
-    def children(self) -> Sequence[tuple[Label, Construct]]:
+    def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("tag", U8), ("name", TYPE_NAME))
 
 
@@ -239,7 +235,7 @@ class LengthAndFolded(Deep):
             raise CannotEncode(f"folded type of {length} bytes, at most {MAX_FOLDED} are possible")
         io.out[at : at + 2] = length.to_bytes(2, "big")
 
-    def children(self) -> Sequence[tuple[Label, Construct]]:
+    def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("length", U16), ("type", FOLDED))
 
 
@@ -306,7 +302,7 @@ class Described(Deep):
                 yield "type", LENGTH_AND_FOLDED, type_
         yield None, self.schemas.of(type_), bare
 
-    def children(self) -> Sequence[tuple[Label, Construct]]:
+    def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("tag", U8), ("type", LENGTH_AND_FOLDED), ("name", TYPE_NAME))
 
 

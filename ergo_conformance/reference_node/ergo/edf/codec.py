@@ -160,7 +160,7 @@ class Encoder:
         pieces: list[bytes] = []
         tables = self.tables
         try:
-            data = tables.dynamic[type(value)](value, pieces.append, tables)
+            data = tables.dynamic[type(value)](value, pieces, tables)
             if pieces:
                 pieces.append(data)
                 data = b"".join(pieces)

@@ -13,7 +13,7 @@ from typing import Final
 
 from ....model import types as t
 from ....model.edf import MAX_ATOM, MAX_DEPTH, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR, Tag
-from ....model.neutral import NATURAL
+from ....model.natural import NATURAL
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.terms import PID, Alias, Error, Event, ProcessID, Ref, Typed
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type

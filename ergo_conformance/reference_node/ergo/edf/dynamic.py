@@ -5,7 +5,7 @@ from typing import Any
 
 from ....model import types as t
 from ....model.edf import MAX_DEPTH, Tag
-from ....model.neutral import NATURAL
+from ....model.natural import NATURAL
 from ....model.registry import Registry
 from ....model.terms import Typed
 from .decoder import DecoderEmitter

@@ -1,6 +1,6 @@
 """The fast writer: one generated function per type.
 
-A generated function `write(v, put, c)` takes the value, a function that takes pieces of output in order, and the
+A generated function `write(v, out, c)` takes the value, the list of pieces written so far, and the
 connection's tables; it returns the last piece, which for most values is the only one.  Like the fast reader it only succeeds or fails; `spell.py` then writes the same value step by step
 and names what can't be encoded, or delivers what is nested too deep for Python's recursion.
 """
@@ -11,11 +11,11 @@ from typing import Final
 from ....errors import CannotEncode
 from ....model import types as t
 from ....model.edf import Tag
-from ....model.neutral import NATURAL
+from ....model.natural import NATURAL
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.terms import Typed
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
-from .runtime import Put, Write, error_body, pack_numbers
+from .runtime import Out, Write, error_body, pack_numbers
 from .shapes import STRUCT_CODES, base_of, marker_of
 from .source import Source
 from .tables import EncodeTables
@@ -81,7 +81,7 @@ class EncoderEmitter:
     def flush(self) -> None:
         self.end_run()
         if self.pieces:
-            self.source.add(f"put({' + '.join(self.pieces)})")
+            self.source.add(f"out.append({' + '.join(self.pieces)})")
             self.pieces = []
 
     def local(self, expression: str) -> str:
@@ -126,7 +126,7 @@ class EncoderEmitter:
         """Inside a loop the commonest kinds of value are spared the call."""
         add = self.source.add
         if not self.loops:
-            add(f"put(c.dynamic[type({v})]({v}, put, c))")
+            add(f"out.append(c.dynamic[type({v})]({v}, out, c))")
             return
         cls = self.local(f"type({v})")
         branch = "if"
@@ -139,9 +139,9 @@ class EncoderEmitter:
             self.source.indent(-1)
             branch = "elif"
         add(f"elif {v} is None:")
-        add(f"    put({_NIL!r})")
+        add(f"    out.append({_NIL!r})")
         add("else:")
-        add(f"    put(c.dynamic[{cls}]({v}, put, c))")
+        add(f"    out.append(c.dynamic[{cls}]({v}, out, c))")
 
     def scalar(self, type_: Scalar, v: str) -> None:
         code = STRUCT_CODES.get(type_)
@@ -183,7 +183,7 @@ class EncoderEmitter:
 
     def call(self, type_: Type, v: str) -> None:
         self.flush()
-        self.source.add(f"put({self.source.constant('write', self.writer_of(type_))}({v}, put, c))")
+        self.source.add(f"out.append({self.source.constant('write', self.writer_of(type_))}({v}, out, c))")
 
     def array(self, type_: Array, v: str) -> None:
         code = STRUCT_CODES.get(type_.item)
@@ -208,7 +208,7 @@ class EncoderEmitter:
         self.flush()
         name = self.local(v)
         add(f"if {name} is None:")
-        add(f"    put({_NIL!r})")
+        add(f"    out.append({_NIL!r})")
         add("else:")
         self.source.indent()
         self.fixed("B", str(int(marker_of(type_))))
@@ -256,7 +256,7 @@ class EncoderEmitter:
 
 def generate(type_: Type, registry: Registry, writer_of: Callable[[Type], Write], *, dynamic: bool = False) -> Write:
     """The fast writer of values of a type in a typed slot, or `dynamic`: with its descriptor before it."""
-    source = Source("def write(v, put, c):")
+    source = Source("def write(v, out, c):")
     emitter = EncoderEmitter(registry, writer_of, source)
     if dynamic and isinstance(type_, Scalar):
         emitter.fixed("B", str(int(type_.tag)))
@@ -270,14 +270,14 @@ def generate(type_: Type, registry: Registry, writer_of: Callable[[Type], Write]
 # --- values that bring their type -------------------------------------------------------------------------------------
 
 
-def _nil(v: None, put: Put, c: EncodeTables) -> bytes:  # noqa: ARG001  one signature for all
+def _nil(v: None, out: Out, c: EncodeTables) -> bytes:  # noqa: ARG001  one signature for all
     return _NIL
 
 
-def _typed(v: Typed, put: Put, c: EncodeTables) -> bytes:
+def _typed(v: Typed, out: Out, c: EncodeTables) -> bytes:
     if v.value is None and v.type is t.ERROR:
         return _NIL
-    return c.dynamic_writer(v.type)(v.value, put, c)
+    return c.dynamic_writer(v.type)(v.value, out, c)
 
 
 def _unused(type_: Type) -> Write:

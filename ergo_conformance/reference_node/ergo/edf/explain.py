@@ -10,7 +10,8 @@ from typing import Any, Final
 from ....errors import Reason, Rejected
 from ....model import types as t
 from ....model.edf import FIRST_ATOM_ID, FIRST_ERROR_ID, MAX_DEPTH, MAX_EMPTY_ITEMS, NIL_ERROR, SCALAR_TAGS, Tag
-from ....model.neutral import bytes_to_text, dynamic
+from ....model.natural import dynamic
+from ....model.neutral import bytes_to_text
 from ....model.registry import Marshaler, Registry, Struct, is_nullable
 from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Typed
 from ....model.types import ANY, Array, Map, Reg, Scalar, Slice, Type

@@ -8,14 +8,15 @@ from typing import Any, Final
 
 from ....errors import CannotEncode
 from ....model.edf import MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR
-from ....model.neutral import NATURAL, text_to_bytes
+from ....model.natural import NATURAL
+from ....model.neutral import text_to_bytes
 from ....model.registry import Marshaler
 from ....model.terms import Error, Typed
 from .tables import DecodeTables, EncodeTables
 
 Read = Callable[[bytes, int, DecodeTables, int], tuple[Any, int]]
-Put = Callable[[bytes], object]
-Write = Callable[[Any, Put, EncodeTables], bytes]
+Out = list[bytes]
+Write = Callable[[Any, Out, EncodeTables], bytes]
 
 
 class FailedError(Exception):

@@ -11,7 +11,8 @@ from typing import Any
 from ....errors import CannotEncode
 from ....model import types as t
 from ....model.edf import MAX_STRING, Tag
-from ....model.neutral import INTEGERS, text_to_bytes, type_of
+from ....model.natural import INTEGERS, type_of
+from ....model.neutral import text_to_bytes
 from ....model.registry import Marshaler, Struct
 from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
 from ....model.types import ANY, Array, Map, Scalar, Slice, Type

@@ -21,7 +21,8 @@ from ....model.edf import (
     NIL_ERROR,
     Tag,
 )
-from ....model.neutral import NATURAL, bytes_to_text, text_to_bytes
+from ....model.natural import NATURAL
+from ....model.neutral import bytes_to_text, text_to_bytes
 from ....model.registry import Registry, Row
 from ....model.terms import Atom, Error
 from ....model.types import Array, Map, Reg, Scalar, Slice, Type

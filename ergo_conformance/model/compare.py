@@ -1,0 +1,78 @@
+"""When two values are the same to the protocol."""
+
+import math
+import struct
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+from . import types as t
+from .natural import type_of
+from .registry import Marshaler, Newtype, Registry, Struct
+from .terms import Error
+from .types import ANY, Array, Map, Reg, Scalar, Slice, Type
+
+Token = tuple[Any, ...]
+
+
+def tokens(value: Any, type_: Type, registry: Registry) -> Iterator[Token]:
+    """A value in a slot of this type as a flat run of tokens; equal values, and only they, give equal runs.
+
+    Payloads are compared in canonical form, floats by their bits (but any NaN of a float32 equals any other), errors by
+    text. A map's entries come in an order of their own, so that two equal maps agree.
+    """
+    todo: list[tuple[Any, Type] | Token] = [(value, type_)]
+    while todo:
+        value, what = todo.pop()
+        if not isinstance(what, Type):
+            yield value, what
+            continue
+        if what is ANY:
+            if value is None:
+                yield ("nil",)
+                continue
+            what, value = type_of(value, registry)
+            yield ("any", what)
+        row = registry.get(what.name) if isinstance(what, Reg) else None
+        if isinstance(row, Marshaler):
+            yield ("payload", row.payload.canonical(value))
+        elif isinstance(row, Struct):
+            yield ("struct", row.name)
+            todo.extend(reversed([(v, ft) for v, (_, ft) in zip(value, row.fields, strict=True)]))
+        else:
+            base = row.base if isinstance(row, Newtype) else what
+            if value is None or isinstance(base, Scalar):
+                yield _leaf(value, base)
+            elif isinstance(base, Map):
+                yield ("map", len(value))
+                todo.extend(reversed(_entries(value, base, registry)))
+            else:
+                assert isinstance(base, Slice | Array)
+                yield ("items", len(value))
+                todo.extend(zip(reversed(value), repeat(base.item)))
+
+
+def _entries(value: dict[Any, Any], map_: Map, registry: Registry) -> list[tuple[Any, Type] | Token]:
+    keyed = sorted(
+        ((repr(list(tokens(k, map_.key, registry))), v) for k, v in value.items()), key=lambda entry: entry[0]
+    )
+    out: list[tuple[Any, Type] | Token] = []
+    for key, entry in keyed:
+        out += (("key", key), (entry, map_.value))
+    return out
+
+
+def _leaf(value: Any, type_: Type) -> Token:
+    if isinstance(value, Error):
+        return ("error", value.text)
+    if isinstance(value, float):
+        if type_ is t.FLOAT32:
+            return ("float32", "nan" if math.isnan(value) else struct.pack(">f", value))
+        return ("float64", struct.pack(">d", value))
+    return (type(value).__name__, value)
+
+
+def same(a: Any, b: Any, registry: Registry, type_: Type = ANY) -> bool:
+    """Whether two values for a slot of this type are the same to the protocol."""
+    left, right = tokens(a, type_, registry), tokens(b, type_, registry)
+    return all(x == y for x, y in zip(left, right, strict=False)) and next(left, None) is None is next(right, None)

@@ -1,0 +1,269 @@
+"""The machine under the schemas: the kinds of node, and the loops that read and write with them.
+
+A schema is a construct: construct's own primitives at the leaves, the nodes of `kit.py` around them, `"name" / node` for a
+named field, `node * "text"` for its documentation. What construct's interpreter lacks, the nodes bring: absolute offsets and
+a path with indexes for every value, one kind of refusal, and no recursion (a peer can nest values a thousand levels deep).
+
+A `Flat` node reads and writes by itself. A `Deep` node is a generator that yields `(label, schema)` for each part it wants
+read (or `(label, schema, value)` to be written) and gets the part's value back; the loops `read` and `write` run them.
+Nodes are constructs in full: `node.parse(data)` and `node.build(value)` work, and so does a node inside a `construct.Struct`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from functools import cached_property
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from construct import Construct, FormatField, Renamed, SizeofError, StreamError
+
+from ..errors import CannotEncode, Reason, Rejected
+
+if TYPE_CHECKING:
+    Schema = Construct[Any, Any]
+    NumberField = FormatField[Any, Any]
+else:  # only the stubs are generic
+    Schema, NumberField = Construct, FormatField
+
+Label = str | int | None
+Reading = Generator[tuple[Label, Schema], Any, Any]
+Writing = Generator[tuple[Label, Schema, Any], None, None]
+
+
+class RefusalError(Exception):
+    """Raised by a node; the loop adds the path."""
+
+    def __init__(self, reason: Reason, offset: int, detail: str = "") -> None:
+        super().__init__(reason, offset, detail)
+        self.reason, self.offset, self.detail = reason, offset, detail
+
+
+class Reader:
+    """One reading: the bytes, where we stand, what the schema has to know from outside, and what was found where."""
+
+    def __init__(self, data: bytes, context: Any = None, offset: int = 0) -> None:
+        self.data = data
+        self.pos = offset
+        self.end = len(data)
+        self.context = context
+        self.spans: list[tuple[Path, int, int]] = []
+        self.counts: dict[str, int] = {}
+
+    def take(self, n: int) -> bytes:
+        """The next n bytes."""
+        start = self.pos
+        if start + n > self.end:
+            raise RefusalError(Reason.END_OF_DATA, start, f"{n} bytes needed, {self.end - start} left")
+        self.pos = start + n
+        return self.data[start : self.pos]
+
+    def number(self, field: NumberField) -> Any:
+        """The next number, read by construct."""
+        return field._parse(BytesIO(self.take(field.length)), None, "")  # noqa: SLF001  `parse` costs three times as much
+
+    @property
+    def left(self) -> int:
+        return self.end - self.pos
+
+    def count(self, what: str, n: int, limit: int, reason: Reason) -> None:
+        """Adds n to a running count of this reading; refused above the limit."""
+        total = self.counts.get(what, 0) + n
+        self.counts[what] = total
+        if total > limit:
+            raise RefusalError(reason, self.pos, what)
+
+
+class Writer:
+    """One writing."""
+
+    def __init__(self, context: Any = None) -> None:
+        self.out = bytearray()
+        self.context = context
+
+    def put(self, data: bytes) -> None:
+        self.out += data
+
+    def number(self, field: NumberField, value: Any) -> None:
+        """A number, written by construct."""
+        stream = BytesIO()
+        try:
+            field._build(value, stream, None, "")  # noqa: SLF001  as for reading
+        except Exception as error:
+            raise CannotEncode(f"{value!r:.40} does not fit a number of {field.length} bytes") from error
+        self.out += stream.getvalue()
+
+
+class Path:
+    """Where a value stands, as a linked list: made for every value, spelled out for few."""
+
+    __slots__ = ("label", "parent")
+
+    def __init__(self, parent: Path | None, label: Label) -> None:
+        self.parent, self.label = parent, label
+
+    def __str__(self) -> str:
+        labels: list[str] = []
+        here: Path | None = self
+        while here is not None:
+            if here.label is not None:
+                labels.append(f"[{here.label}]" if isinstance(here.label, int) else f".{here.label}")
+            here = here.parent
+        return "".join(reversed(labels)).lstrip(".")
+
+
+# --- the two kinds of node --------------------------------------------------------------------------------------------
+
+
+class Node(Construct):  # type: ignore[type-arg]  # generic in the stubs only
+    """Base of all nodes."""
+
+    least: int = 0
+    """Bytes that the smallest value takes."""
+
+    def children(self) -> Sequence[tuple[Label, Schema]]:
+        """The parts, for those who walk a schema."""
+        return ()
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        start = stream.tell()
+        reader = Reader(stream.read(), context)
+        value = read(self, reader)
+        stream.seek(start + reader.pos)
+        return value
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        writer = Writer(context)
+        write(self, obj, writer)
+        stream.write(bytes(writer.out))
+        return obj
+
+    def _sizeof(self, context: Any, path: str) -> int:
+        raise SizeofError("the size depends on the value", path=path)
+
+
+class Flat(Node):
+    """A node without parts of its own."""
+
+    def take(self, io: Reader) -> Any:
+        raise NotImplementedError
+
+    def put(self, value: Any, io: Writer) -> None:
+        raise NotImplementedError
+
+
+class Deep(Node):
+    """A node with parts."""
+
+    def reading(self, io: Reader) -> Reading:
+        raise NotImplementedError
+
+    def writing(self, value: Any, io: Writer) -> Writing:
+        raise NotImplementedError
+
+
+class Deferred(Node):
+    """A schema that is made when it is needed: what refers to itself, or depends on a value just read."""
+
+    def resolve(self) -> Schema:
+        raise NotImplementedError
+
+    @cached_property
+    def target(self) -> Schema:
+        return self.resolve()
+
+    def children(self) -> Sequence[tuple[Label, Schema]]:
+        return ((None, self.target),)
+
+
+def plain(schema: Schema) -> tuple[Label, Schema]:
+    """A schema without its name, and the name."""
+    label: Label = None
+    while True:
+        if isinstance(schema, Renamed):
+            label, schema = schema.name, schema.subcon
+        elif isinstance(schema, Deferred):
+            schema = schema.target
+        else:
+            return label, schema
+
+
+# --- the loops --------------------------------------------------------------------------------------------------------
+
+
+def read(schema: Schema, io: Reader) -> Any:
+    """Reads one value. Raises Rejected."""
+    open_: list[tuple[Reading, Path, int]] = []
+    path = Path(None, None)
+    try:
+        while True:
+            label, schema = plain(schema)
+            if label is not None:
+                path = Path(path, label)
+            start = io.pos
+            if isinstance(schema, Deep):
+                parts = schema.reading(io)
+                open_.append((parts, path, start))
+                value = None
+            else:
+                value = schema.take(io) if isinstance(schema, Flat) else _leaf(schema, io)
+                io.spans.append((path, start, io.pos))
+            while True:
+                if not open_:
+                    return value
+                parts, path, start = open_[-1]
+                try:
+                    label, schema = parts.send(value)
+                except StopIteration as done:
+                    open_.pop()
+                    value = done.value
+                    io.spans.append((path, start, io.pos))
+                    continue
+                if label is not None:
+                    path = Path(path, label)
+                break
+    except RefusalError as refusal:
+        raise Rejected(refusal.reason, str(path), refusal.offset, refusal.detail) from None
+
+
+def _leaf(schema: Schema, io: Reader) -> Any:
+    """A construct that is no node: read by construct itself, on what is left."""
+    stream = BytesIO(io.data[io.pos : io.end])
+    try:
+        value = schema.parse_stream(stream)
+    except StreamError as error:
+        raise RefusalError(Reason.END_OF_DATA, io.pos, str(error)) from None
+    io.pos += stream.tell()
+    return value
+
+
+def write(schema: Schema, value: Any, io: Writer) -> None:
+    """Writes one value. Raises CannotEncode."""
+    open_: list[tuple[Writing, Path]] = []
+    path = Path(None, None)
+    try:
+        while True:
+            label, schema = plain(schema)
+            if label is not None:
+                path = Path(path, label)
+            if isinstance(schema, Deep):
+                open_.append((schema.writing(value, io), path))
+            elif isinstance(schema, Flat):
+                schema.put(value, io)
+            else:
+                io.put(schema.build(value))
+            while True:
+                if not open_:
+                    return
+                parts, path = open_[-1]
+                step = next(parts, None)
+                if step is not None:
+                    break
+                open_.pop()
+            label, schema, value = step
+            if label is not None:
+                path = Path(path, label)
+    except CannotEncode as error:
+        raise CannotEncode(error.reason, str(path)) from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CannotEncode(str(error), str(path)) from None

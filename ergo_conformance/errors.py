@@ -32,7 +32,7 @@ class Reason(StrEnum):
     UNEXPECTED = "not the expected message"
 
 
-class Rejected(ErgoConformanceError):
+class Rejected(ErgoConformanceError):  # noqa: N818  `spec.parse` returns it: a verdict before it is an error
     """Bytes that are not what they should be. `offset` counts bytes from the start of the input."""
 
     def __init__(self, reason: Reason, path: str, offset: int, detail: str = "") -> None:
@@ -48,7 +48,7 @@ class Rejected(ErgoConformanceError):
         return f"{self.reason}{detail}{where}, offset {self.offset}"
 
 
-class CannotEncode(ErgoConformanceError):
+class CannotEncode(ErgoConformanceError):  # noqa: N818  reads like what it says
     """A value that its type can't carry. `path` names the part of the value."""
 
     def __init__(self, reason: str, path: str = "") -> None:

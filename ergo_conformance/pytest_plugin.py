@@ -23,6 +23,7 @@ SESSION = pytest.StashKey["Session"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of a run."""
     group = parser.getgroup("ergo", "Ergo protocol conformance")
     add = group.addoption
     add("--ergo-target", metavar="TARGET", help="what to test: self, tcp://HOST:PORT, tls://HOST:PORT, process:CMD")
@@ -51,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # the terminal reporter we may replace is registered by then
 def pytest_configure(config: pytest.Config) -> None:
+    """Sets a session up if the options ask for one."""
     config.addinivalue_line("markers", "ergo(requirement, …): the requirements that a case shows")
     if not config.getoption("--ergo-target") and not config.getoption("--ergo-collect"):
         return

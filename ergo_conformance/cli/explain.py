@@ -20,6 +20,7 @@ from ..targets.spelling import suggestion
 from .child import collect
 
 console = Console(highlight=False)
+SHOWN_VECTORS = 6
 
 
 def explain(
@@ -61,7 +62,8 @@ def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
             say(f"[dim]case    [/] {escape(case['id'])}  {escape(case['title'])}")
     vectors = vector_ids(id_)
     if vectors:
-        shown = ", ".join(vectors[:6]) + (f" and {len(vectors) - 6} more" if len(vectors) > 6 else "")
+        more = len(vectors) - SHOWN_VECTORS
+        shown = ", ".join(vectors[:SHOWN_VECTORS]) + (f" and {more} more" if more > 0 else "")
         say(f"[dim]vectors [/] {escape(shown)}")
 
 

@@ -153,6 +153,8 @@ FINGERPRINT_LENGTH: Final = 20  # SHA-1 of the DER of the acceptor's leaf certif
 
 
 class Role(Enum):
+    """Who opened the link, and who took it."""
+
     DIALER = "dialer"
     ACCEPTOR = "acceptor"
 

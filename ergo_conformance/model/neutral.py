@@ -118,8 +118,8 @@ def _tagged(obj: Json, registry: Registry) -> tuple[Type, Any]:
 def _tagged_unchecked(obj: Json, registry: Registry) -> tuple[Type, Any]:
     kind = obj["type"]
     if kind in SCALARS:
-        type_ = SCALARS[kind]
-        return type_, _integer(obj, type_) if type_ in INTEGERS else _SCALAR_READERS[kind](obj)
+        scalar = SCALARS[kind]
+        return scalar, _integer(obj, scalar) if scalar in INTEGERS else _SCALAR_READERS[kind](obj)
     match kind:
         case "struct":
             return _struct_from_json(obj, registry)
@@ -131,10 +131,10 @@ def _tagged_unchecked(obj: Json, registry: Registry) -> tuple[Type, Any]:
                 value = [value]
             return Slice(ANY), value
         case "nested_arrays":
-            type_, value = _tagged(obj["leaf"], registry)
+            inner, value = _tagged(obj["leaf"], registry)
             for _ in range(int(obj["depth"])):
-                type_, value = Array(1, type_), (value,)
-            return type_, value
+                inner, value = Array(1, inner), (value,)
+            return inner, value
     type_ = _container_type(obj)
     return type_, _container_from_json(obj, type_, registry)
 
@@ -180,7 +180,7 @@ def key_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
 def _struct_from_json(obj: Json, registry: Registry) -> tuple[Type, Any]:
     row = registry.get(obj["name"])
     if not isinstance(row, Struct):
-        raise ValueError(f"{obj['name']} is not a registered struct")
+        raise ValueError(f"{obj['name']} is not a registered struct")  # noqa: TRY004  what is wrong is the JSON
     fields = dict(obj["fields"])
     if list(fields) != [name for name, _ in row.fields]:
         raise ValueError(f"the fields of {row.name} are not those of its row")

@@ -4,10 +4,11 @@ On the wire a marshaler is `u32 n` and n bytes that only the type understands. R
 type refuses, and compare canonical forms.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from .types import STRING, UINT8, UINT16, UINT32, UINT64, Type
+from .types import UINT8, UINT16, UINT32, UINT64, Type
 
 
 class Payload(Protocol):
@@ -44,13 +45,16 @@ class Ignored:
         return b""
 
 
+_MOST_DIGITS: Final = 19  # of a 64-bit number
+
+
 @dataclass(frozen=True, slots=True)
 class Decimal:
     """A signed 64-bit number as ASCII decimal text."""
 
     def refusal(self, payload: bytes) -> str | None:
         digits = payload[1:] if payload[:1] == b"-" else payload
-        if not digits.isdigit() or len(digits) > 19 or not -(2**63) <= int(payload) < 2**63:
+        if not digits.isdigit() or len(digits) > _MOST_DIGITS or not -(2**63) <= int(payload) < 2**63:
             return "not a decimal number of 64 bits"
         return None
 
@@ -74,7 +78,7 @@ class BitSet:
         return (bits if bits & self.enable else 0).to_bytes(self.width, "big")
 
 
-_WIDTHS = {UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8}
+_WIDTHS: Final[Mapping[Type, int]] = {UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,3 @@ class Layout:
 
     def canonical(self, payload: bytes) -> bytes:
         return payload
-
-
-REST = STRING
-"""Stands for "all remaining bytes" in a layout row."""

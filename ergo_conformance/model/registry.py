@@ -5,7 +5,7 @@ from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from .payloads import Opaque, Payload
 from .types import Map, Reg, Slice, Type
@@ -43,12 +43,15 @@ class Newtype:
     base: Type
 
 
+_ANY_BYTES: Final = Opaque()
+
+
 @dataclass(frozen=True, slots=True)
 class Marshaler:
     """A registered type that writes itself: a length and bytes."""
 
     name: str
-    payload: Payload = Opaque()
+    payload: Payload = _ANY_BYTES
     binary: bool = False  # Go's encoding.BinaryMarshaler; no difference on the wire
 
 

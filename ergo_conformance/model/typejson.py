@@ -1,6 +1,7 @@
 """Type expressions and rows of type tables as JSON (`ergo-vectors/1`, `ergo-types/1`), and back."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from .edf import Tag
@@ -9,6 +10,7 @@ from .registry import Marshaler, Newtype, Row, Struct
 from .types import ANY, SCALARS, Array, Map, Reg, Scalar, Slice, Type
 
 Json = Any
+_LENGTH_BYTES = 4
 
 
 def type_from_json(obj: Json) -> Type:
@@ -22,10 +24,10 @@ def type_from_json(obj: Json) -> Type:
                 wrap.append(Slice)
                 obj = item
             case {"array": [int(n), item]}:
-                wrap.append(lambda x, n=n: Array(n, x))
+                wrap.append(partial(Array, n))
                 obj = item
             case {"map": [key, item]}:
-                wrap.append(lambda x, k=type_from_json(key): Map(k, x))
+                wrap.append(partial(Map, type_from_json(key)))
                 obj = item
             case {"nested": [str(prefix), int(n), item]}:
                 wrap += [_wrapper(bytes.fromhex(prefix))] * n
@@ -53,7 +55,7 @@ def _wrapper(prefix: bytes) -> Callable[[Type], Type]:
     match prefix[:1], prefix[1:]:
         case (b"\x9d", b""):
             return Slice
-        case (b"\x9e", length) if len(length) == 4:
+        case (b"\x9e", length) if len(length) == _LENGTH_BYTES:
             return lambda inner: Array(int.from_bytes(length, "big"), inner)
         case (b"\x9f", key) if len(key) == 1 and key[0] in {s.tag for s in SCALARS.values()}:
             return lambda inner: Map(Scalar(Tag(key[0])), inner)
@@ -63,6 +65,7 @@ def _wrapper(prefix: bytes) -> Callable[[Type], Type]:
 
 
 def type_to_json(type_: Type) -> Json:
+    """The type expression of a type. Recurses with it: for tables, whose types are shallow."""
     match type_:
         case Slice():
             return {"slice": type_to_json(type_.item)}

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import Rejected
 from ..model import ehs
@@ -38,6 +38,7 @@ def frame(payload: bytes, *, magic: int = ehs.MAGIC, version: int = ehs.VERSION,
 
 
 def payload_of(message: Message) -> bytes:
+    """A message without its header."""
     return write_frame(message)[ehs.HEADER_LENGTH :]
 
 
@@ -124,7 +125,8 @@ class Dialer:
         if isinstance(parsed, Rejected):
             self.fail(f"bytes that are no handshake frame: {parsed}; {self._buffer[:32].hex(' ', 4)}", legal)
         self._buffer = self._buffer[parsed.end :]
-        return parsed.value  # type: ignore[no-any-return]
+        message: Message = parsed.value
+        return message
 
     def _incomplete(self) -> str:
         return f", after {len(self._buffer)} bytes of a frame" if self._buffer else ""
@@ -173,7 +175,7 @@ class Dialer:
                     f"closed {seconds - (deadline - self.link.now()):.2f} s later", f"the link open for {seconds:g} s"
                 )
 
-    def fail(self, came: str, *legal: str) -> Any:
+    def fail(self, came: str, *legal: str) -> NoReturn:
         raise ViolationError(came, legal, self._last_sent)
 
     def check(self, ok: bool, came: str, legal: str) -> None:  # noqa: FBT001  reads like assert

@@ -11,6 +11,7 @@ import selectors
 import ssl
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .transcript import Entry, Transcript
@@ -143,7 +144,7 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, label
 # --- in memory --------------------------------------------------------------------------------------------------------
 
 
-class VirtualSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # a class chosen at run time
+class VirtualSelector(selectors.DefaultSelector):
     """Instead of waiting for the next timer, moves the clock there."""
 
     def __init__(self) -> None:
@@ -174,7 +175,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class MemoryTransport(asyncio.Transport):
     """One end of a pair; what is written arrives at the other end's protocol in the next turn of the loop."""
 
-    def __init__(self, protocol: asyncio.BaseProtocol, extra: dict[str, Any] | None = None) -> None:
+    protocol: asyncio.Protocol
+
+    def __init__(self, protocol: asyncio.Protocol, extra: dict[str, Any] | None = None) -> None:
         super().__init__(extra)
         self.protocol = protocol
         self.loop = asyncio.get_running_loop()
@@ -199,13 +202,17 @@ class MemoryTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.closing and data:
             other, chunk = self._other(), bytes(data)
-            other.deliver(lambda: other.closing or other.protocol.data_received(chunk))  # type: ignore[func-returns-value,attr-defined]
+            other.deliver(partial(other.arrive, chunk))
+
+    def arrive(self, chunk: bytes) -> None:
+        if not self.closing:
+            self.protocol.data_received(chunk)
 
     def write_eof(self) -> None:
         self._other().deliver(self._other().eof)
 
     def eof(self) -> None:
-        if not self.closing and not self.protocol.eof_received():  # type: ignore[attr-defined]
+        if not self.closing and not self.protocol.eof_received():
             self.close()
 
     def can_write_eof(self) -> bool:
@@ -251,6 +258,7 @@ class MemoryTransport(asyncio.Transport):
         return self.protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
         self.protocol = protocol
 
 

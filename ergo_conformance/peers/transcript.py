@@ -9,6 +9,8 @@ from ..model import ehs
 from ..spec.ehs import frame_size, read_frame
 
 Direction = Literal["sent", "received"]
+MAX_TEXT = 16
+"""Characters of a text that a report shows."""
 MAX_SHOWN = 32
 """Bytes of a chunk that a report shows in hex."""
 
@@ -93,6 +95,6 @@ def describe(message: ehs.Message) -> str:
         elif isinstance(value, bytes):
             text = value.hex()
         elif isinstance(value, str):
-            text = repr(str(value) if len(value) <= 16 else f"{value[:12]}…")
+            text = repr(str(value) if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 4]}…")
         parts.append(f"{name}={text}")
     return f"{type(message).__name__}({', '.join(parts)})"

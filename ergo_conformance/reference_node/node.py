@@ -181,7 +181,7 @@ class Node:
         try:
             await self._dial(make, address)
             outcome = links[-1].outcome
-            assert outcome is not None  # noqa: S101  dialers have one
+            assert outcome is not None
             return await outcome
         except asyncio.CancelledError:
             for link in links:

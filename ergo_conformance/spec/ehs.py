@@ -70,7 +70,7 @@ class OneMessage(Deep):
             raise RefusalError(Reason.UNEXPECTED, start, f"{type(value).__name__} is no handshake message")
         return value
 
-    def writing(self, value: Any, io: Writer) -> Writing:  # noqa: ARG002  the part does the writing
+    def writing(self, value: Any, io: Writer) -> Writing:
         yield None, schemas(CONTEXT.registry).value, value
 
     def children(self) -> Sequence[tuple[Label, Schema]]:

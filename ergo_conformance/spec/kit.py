@@ -113,13 +113,13 @@ class Fields(Deep):
     def least(self) -> int:  # type: ignore[override]  # a sum over the parts, some of which are deferred
         return sum(least_of(field) for field in self.fields)
 
-    def reading(self, io: Reader) -> Reading:  # noqa: ARG002  the parts do the reading
+    def reading(self, io: Reader) -> Reading:
         values = []
         for field in self.fields:
             values.append((yield None, field))
         return dict(zip(self.names, values, strict=True)) if self.into is None else self.into(*values)
 
-    def writing(self, value: Any, io: Writer) -> Writing:  # noqa: ARG002
+    def writing(self, value: Any, io: Writer) -> Writing:
         parts = [value[name] for name in self.names] if self.into is None else value
         if len(parts) != len(self.fields):
             raise CannotEncode(f"{len(self.fields)} fields are needed")
@@ -128,7 +128,7 @@ class Fields(Deep):
 
     @cached_property
     def names(self) -> list[str]:
-        return [field.name for field in self.fields]
+        return [field.name or "" for field in self.fields]
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         return [(field.name, field) for field in self.fields]
@@ -145,13 +145,13 @@ class InOrder(Deep):
     def least(self) -> int:  # type: ignore[override]  # as in Fields
         return sum(least_of(part) for part in self.parts)
 
-    def reading(self, io: Reader) -> Reading:  # noqa: ARG002
+    def reading(self, io: Reader) -> Reading:
         values = []
         for i, part in enumerate(self.parts):
             values.append((yield i, part))
         return tuple(values)
 
-    def writing(self, value: Any, io: Writer) -> Writing:  # noqa: ARG002
+    def writing(self, value: Any, io: Writer) -> Writing:
         if len(value) != len(self.parts):
             raise CannotEncode(f"{len(self.parts)} parts are needed")
         for i, (part, item) in enumerate(zip(self.parts, value, strict=True)):
@@ -180,7 +180,7 @@ class Repeat(Deep):
             values.append((yield i, self.item))
         return tuple(values)
 
-    def writing(self, value: Any, io: Writer) -> Writing:  # noqa: ARG002
+    def writing(self, value: Any, io: Writer) -> Writing:
         if len(value) != self.n:
             raise CannotEncode(f"an array of {self.n} items is needed")
         for i, item in enumerate(value):

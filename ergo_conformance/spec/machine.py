@@ -27,6 +27,7 @@ else:  # only the stubs are generic
     Schema, NumberField = Construct, FormatField
 
 Label = str | int | None
+_NO_CONTEXT: Any = None
 Reading = Generator[tuple[Label, Schema], Any, Any]
 Writing = Generator[tuple[Label, Schema, Any], None, None]
 
@@ -60,7 +61,7 @@ class Reader:
 
     def number(self, field: NumberField) -> Any:
         """The next number, read by construct."""
-        return field._parse(BytesIO(self.take(field.length)), None, "")  # noqa: SLF001  `parse` costs three times as much
+        return field._parse(BytesIO(self.take(field.length)), _NO_CONTEXT, "")  # noqa: SLF001  `parse` costs three times as much
 
     @property
     def left(self) -> int:
@@ -88,7 +89,7 @@ class Writer:
         """A number, written by construct."""
         stream = BytesIO()
         try:
-            field._build(value, stream, None, "")  # noqa: SLF001  as for reading
+            field._build(value, stream, _NO_CONTEXT, "")  # noqa: SLF001  as for reading
         except Exception as error:
             raise CannotEncode(f"{value!r:.40} does not fit a number of {field.length} bytes") from error
         self.out += stream.getvalue()

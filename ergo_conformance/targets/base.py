@@ -1,6 +1,7 @@
 """What every kind of target has in common."""
 
 import asyncio
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ from typing import Any, Final, Protocol
 from ..errors import UsageError
 from ..model.caches import Caches
 from ..model.registry import Registry
-from ..peers.dialer import Facts
+from ..peers.dialer import Dialer, Facts
 from ..peers.link import Link
+from ..peers.violation import ViolationError
 
 DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
     "name": "target@localhost",
@@ -26,6 +28,13 @@ DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
 """Keys of ERGO_TARGET for a target that we start ourselves; a case may ask for others."""
 
 OFFERS: Final = ("accept", "dial", "agents", "codec", "registrar", "saturn", "epmd", "dist")
+
+
+NOTICEABLE: Final = 0.5
+"""Seconds of delay by a silent client that show a serial acceptor; its own deadline is one second."""
+
+
+PROBE_TIMEOUT: Final = 3.0  # seconds
 
 
 class TargetError(UsageError):
@@ -72,6 +81,8 @@ class Target(ABC):
     kind = ""
     live = True
     """Real sockets and a real clock; otherwise everything is in memory and no time passes."""
+    restarts = True
+    """Every `start` gives a new one, so that a case may ruin it."""
     codec: Codec | None = None
 
     def __init__(self, spelled: str) -> None:
@@ -85,7 +96,7 @@ class Target(ABC):
         Raises TargetError if it does not start, NotGivenError if it can't be configured so.
         """
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  most have nothing to end
         """Ends everything that was started."""
 
     def describe(self) -> str:
@@ -93,24 +104,21 @@ class Target(ABC):
 
 
 def wants_tls(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration asks for TLS."""
     return bool(config.get("tls"))
 
 
 async def probe_serial(running: Running) -> bool:
-    """Whether a silent client keeps the target from answering another one."""
-    import random
-
-    from ..peers.dialer import Dialer
-    from ..peers.violation import ViolationError
-
+    """Whether a silent client keeps the target from answering another one, or from TLS with it."""
+    loop = asyncio.get_running_loop()
     silent = await running.link("silent")
+    started = loop.time()
     good = await running.link("good")
     dialer = Dialer(good, running.facts, random.Random("probe"))
     try:
         dialer.send(dialer.hello())
-        started = asyncio.get_running_loop().time()
-        await dialer.receive(within=3.0)
-        return asyncio.get_running_loop().time() - started > 0.5
+        await dialer.receive(within=PROBE_TIMEOUT)
+        return loop.time() - started > NOTICEABLE
     except ViolationError:
         return False
     finally:

@@ -12,6 +12,8 @@ from .process import ProcessTarget
 from .self_node import SelfTarget
 from .tcp import TcpTarget
 
+FEW: Final = 12
+"""So many words a sentence can list."""
 KINDS: Final = ("self", "tcp://", "tls://", "process:")
 
 
@@ -31,10 +33,11 @@ class Settings:
 def suggestion(word: str, known: Sequence[str]) -> str:
     """`; did you mean …?`, or what there is."""
     close = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) <= 12 else ""
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) <= FEW else ""
 
 
 def offers_of(text: str | None) -> frozenset[str] | None:
+    """The words of `--offers`. UsageError for one that is none."""
     if text is None:
         return None
     offers = frozenset(word.strip() for word in text.split(",") if word.strip())

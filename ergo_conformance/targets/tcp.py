@@ -53,6 +53,8 @@ def reach(
 class TcpTarget(Target):
     """Attaches to what is there; can't be configured."""
 
+    restarts = False
+
     def __init__(
         self, spelled: str, *, cookie: str | None, node: str | None, tls_ca: str | None, offers: frozenset[str]
     ) -> None:

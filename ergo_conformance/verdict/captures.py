@@ -92,6 +92,7 @@ class Checked:
 
 
 def speaks_ehs(capture: Capture) -> bool:
+    """Whether a capture holds handshakes."""
     protocol = capture.meta.get("protocol", "")
     return "ehs" in " ".join(protocol if isinstance(protocol, list) else [protocol])
 

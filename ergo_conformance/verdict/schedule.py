@@ -8,6 +8,7 @@ runs again, alone; if the loop is late then, too, the case is inconclusive.
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import threading
@@ -32,6 +33,8 @@ MAX_LAG = 0.2
 """Seconds that the tester may be late; the shortest deadline of the protocol is one second."""
 HEARTBEAT = 0.02
 RETRIES = 2
+RECOVERY = 20.0
+"""Seconds that a target which can't be restarted gets to come back after a dangerous case."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ def config_key(case: Case) -> str:
 
 
 def missing_offer(case: Case, running: Running) -> str | None:
+    """Why this target is not asked, or None."""
     missing = sorted(case.offers - running.offers)
     return f"needs a target that offers {', '.join(missing)}" if missing else None
 
@@ -116,7 +120,22 @@ class MemoryRunner:
 
 
 class LateError(Exception):
-    """The tester's own loop was late while the case ran: it proves nothing."""
+    """The case proves nothing: the tester's own loop was late while it ran, or the target was still down before it."""
+
+
+async def recovered(running: Running) -> bool:
+    """Whether the target serves a good peer, after RECOVERY seconds at the latest."""
+    context = Context(running, random.Random("recovery"))
+    deadline = asyncio.get_running_loop().time() + RECOVERY
+    try:
+        while asyncio.get_running_loop().time() < deadline:
+            with contextlib.suppress(ViolationError):
+                await context.still_serves()
+                return True
+            await asyncio.sleep(HEARTBEAT)
+    finally:
+        context.close()
+    return False
 
 
 class Lag:
@@ -212,12 +231,26 @@ class LiveRunner:
 
     async def _run_groups(self, groups: Mapping[str, list[Planned]]) -> None:
         watch = asyncio.create_task(self._lag.watch())
-        for dangerous in (False, True):
-            for key in sorted(groups):
-                entries = [entry for entry in groups[key] if entry.case.dangerous is dangerous]
-                if entries:
-                    await self._run_configuration(key, entries)
+        for key in sorted(groups):
+            entries = [entry for entry in groups[key] if not entry.case.dangerous]
+            if entries:
+                await self._run_configuration(key, entries)
+        for key in sorted(groups):
+            for entry in groups[key]:
+                if entry.case.dangerous:
+                    await self._run_dangerous(key, entry)
         watch.cancel()
+
+    async def _run_dangerous(self, key: str, entry: Planned) -> None:
+        """On a target of its own, if one can be had; else when the target has got over the case before."""
+        if self.target.restarts:
+            await self._run_configuration(key or "{}", [entry])
+            return
+        assert self._first is not None
+        if await recovered(self._first):
+            await self._run_configuration(key, [entry])
+        else:
+            self.results[entry.id].set_result(Ran(LateError(f"the target has not served for {RECOVERY:g} s")))
 
     async def _run_configuration(self, key: str, entries: Sequence[Planned]) -> None:
         """Cases that want the same configuration, on a target that has it."""
@@ -237,8 +270,7 @@ class LiveRunner:
                 await running.stop()
 
     async def _run_together(self, entries: Sequence[Planned], running: Running) -> None:
-        alone = running.serial or entries[0].case.dangerous
-        gate = asyncio.Semaphore(1 if alone else self.jobs)
+        gate = asyncio.Semaphore(1 if running.serial else self.jobs)
         late = await asyncio.gather(*(self._run_one(entry, running, gate) for entry in entries))
         for entry in filter(None, late):
             await self._run_alone(entry, running)
@@ -253,10 +285,11 @@ class LiveRunner:
         return None
 
     async def _run_alone(self, entry: Planned, running: Running) -> None:
+        """Once more, with nothing beside it; and once again if we are late even so."""
+        ran = Ran()
         for _ in range(RETRIES):
             ran, lag = await self._lag.during(run_case(entry, running, self.seed, self.limit))
             if not isinstance(ran.error, ViolationError) or lag <= MAX_LAG:
                 break
-        else:
             ran.error = LateError(f"the tester itself was {lag:.1f} s late")
         self.results[entry.id].set_result(ran)

@@ -3,6 +3,7 @@
 `expect` alone says what a row demands; ids and upstream's own results play no part.
 """
 
+import contextlib
 import hashlib
 import json
 import time
@@ -106,6 +107,7 @@ def path_at(data: bytes, offset: int) -> str:
 
 
 def read_json(path: Path) -> Json:
+    """A JSON file. UsageError for what is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -278,10 +280,8 @@ def check_cost(read: Callable[[], object], length: int, limits: Limits) -> str |
 
 
 def _quietly(read: Callable[[], object]) -> None:
-    try:
+    with contextlib.suppress(Rejected):
         read()
-    except Rejected:
-        pass
 
 
 # --- groups: what the golden suite runs -------------------------------------------------------------------------------

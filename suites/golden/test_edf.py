@@ -1,11 +1,10 @@
 """The target's EDF codec against golden values and malformed inputs, one case per group and direction."""
 
-from typing import Any
-
 import pytest
 
+from ergo_conformance.targets.base import Codec
 from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.vectors import Codec, Group, golden_groups
+from ergo_conformance.verdict.vectors import Group, golden_groups
 
 READS = golden_groups("edf_vectors.json", "reads")
 WRITES = golden_groups("edf_vectors.json", "writes")
@@ -13,7 +12,7 @@ MALFORMED = golden_groups("edf_negative.json", "judges")
 TOGETHER = [group for group in MALFORMED if group.name in {"truncation", "length", "depth", "huge"}]
 
 
-def groups(found: list[Group]) -> Any:
+def groups(found: list[Group]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("group", found, ids=lambda group: group.name.replace("-", "_"))
 
 

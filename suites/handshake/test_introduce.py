@@ -7,7 +7,7 @@ import pytest
 from ergo_conformance.model import edf, ehs
 from ergo_conformance.model.ehs import Accept, Flags, Introduce, State, Version
 from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.dialer import Dialer
+from ergo_conformance.peers.dialer import Dialer, frame, payload_of
 from ergo_conformance.verdict.case import case
 from ergo_conformance.verdict.context import Context
 
@@ -53,12 +53,9 @@ async def test_name(ctx: Context) -> None:
 @case("EHS-MSG-3")
 async def test_creation(ctx: Context) -> None:
     """The acceptor's creation is its start time: positive, and the same in every handshake."""
-    creations = []
-    for _ in range(2):
-        dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
-        assert dialer.target_introduce is not None
-        creations.append(dialer.target_introduce.Creation)
-    dialer.check(creations[0] == creations[1] > 0, f"{creations}", "one creation above 0")
+    dialers = [await ctx.dial(state=State.AWAIT_ACCEPT) for _ in range(2)]
+    creations = [dialer.target_introduce.Creation for dialer in dialers if dialer.target_introduce]
+    dialers[0].check(creations[0] == creations[1] > 0, f"{creations}", "one creation above 0")
 
 
 @case("EHS-AST-6", "EHS-MSG-3")
@@ -106,12 +103,12 @@ async def test_own_name_is_cached(ctx: Context) -> None:
 async def test_flags_are_not_negotiated(ctx: Context) -> None:
     """The acceptor introduces the same flags whatever the dialer's are."""
     found = []
-    for flags in (0, int(ehs.DEFAULT_FLAGS)):
-        dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialers = [await ctx.dial(state=State.HELLO_ANSWERED) for _ in range(2)]
+    for dialer, flags in zip(dialers, (0, int(ehs.DEFAULT_FLAGS)), strict=True):
         dialer.send(dialer.introduce(Flags=flags.to_bytes(8, "big")))
         await dialer.expect(Accept)
         found.append((await dialer.expect(Introduce)).Flags.hex())
-    dialer.check(found[0] == found[1], f"{found}", "the same flags twice")
+    dialers[0].check(found[0] == found[1], f"{found}", "the same flags twice")
 
 
 @case("EHS-FLAG-1", config={"flags": {"important": False, "spawn": False, "application_start": False}})
@@ -232,15 +229,12 @@ async def test_flags(ctx: Context, flags: str) -> None:
 async def test_flags_too_short(ctx: Context) -> None:
     """Flags of fewer than eight bytes can't be read: the handshake ends."""
     dialer = await ctx.dial(state=State.HELLO_ANSWERED)
-    good = ehs_payload(dialer)
-    dialer.send_bytes(good, "an Introduce whose flags have seven bytes")
+    dialer.send_bytes(short_flags(dialer), "an Introduce whose flags have seven bytes")
     await dialer.expect_close()
 
 
-def ehs_payload(dialer: Dialer) -> bytes:
+def short_flags(dialer: Dialer) -> bytes:
     """An Introduce whose flags are a byte too short: the tester's writer would refuse to make one."""
-    from ergo_conformance.peers.dialer import frame, payload_of
-
     flags = int(ehs.DEFAULT_FLAGS).to_bytes(8, "big")
     payload = payload_of(dialer.introduce())
     return frame(payload.replace(b"\x00\x00\x00\x08" + flags, b"\x00\x00\x00\x07" + flags[:7], 1))
@@ -286,8 +280,6 @@ async def test_caches_out_of_range(ctx: Context) -> None:
 @case("EHS-FRAME-5", "EHS-CACHE-4")
 async def test_introduce_of_full_length(ctx: Context) -> None:
     """An Introduce that fills its frame to the last of 65535 bytes is accepted."""
-    from ergo_conformance.peers.dialer import payload_of
-
     dialer = await ctx.dial(state=State.HELLO_ANSWERED)
     room = ehs.MAX_PAYLOAD - len(payload_of(dialer.introduce(Version=Version())))
     dialer.send(dialer.introduce(Version=Version(Name="v" * room)))

@@ -1,5 +1,7 @@
 """Pool links: Join, its digests, and what becomes of the connection."""
 
+import asyncio
+
 import pytest
 
 from ergo_conformance.model.ehs import Accept, Digest, State
@@ -134,6 +136,7 @@ async def test_join_after_the_end(ctx: Context) -> None:
     first, accept = await ctx.connected()
     first.link.close()
     await first.link.read(1.0)
+    await asyncio.sleep(0.5)  # the end may take the target a moment
     dialer = await ctx.join(first, accept.ID)
     await closed_after_accept(dialer)
 

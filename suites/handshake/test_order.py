@@ -23,8 +23,13 @@ ILLEGAL = [
 async def test_illegal(ctx: Context, state: State, message: type[Message]) -> None:
     """A good message that the state does not expect ends the handshake without an answer."""
     dialer = await ctx.dial(state=state)
-    good = {Hello: dialer.hello, Introduce: dialer.introduce, Accept: Accept}
-    dialer.send(dialer.join(dialer.token(32)) if message is Join else good[message]())
+    good: dict[type[Message], Message] = {
+        Hello: dialer.hello(),
+        Join: dialer.join(dialer.token(32)),
+        Introduce: dialer.introduce(),
+        Accept: Accept(),
+    }
+    dialer.send(good[message])
     await dialer.expect_close()
 
 

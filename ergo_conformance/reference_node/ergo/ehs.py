@@ -299,7 +299,7 @@ class Ehs:
         """The acceptor of a further link knows the cookie: done. Whether it knows the connection, its staying tells."""
         self.check(Digest.JOIN_ACCEPT, message.Digest)
         self.check_certificate(Digest.JOIN_CERT, message.DigestCert)
-        assert self.joining is not None  # noqa: S101  JOIN_SENT is the first state then, and only then
+        assert self.joining is not None
         return [Joined(self.role, *self.joining, self.tail())]
 
     # --- effects, acceptor --------------------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ class Ehs:
 
     def finish(self, message: Accept) -> Effect:  # noqa: ARG002  its fields are empty and mean nothing
         """The dialer has taken us: done."""
-        assert self.peer is not None  # noqa: S101  set by the step before
+        assert self.peer is not None
         return [replace(self.peer, tail=self.tail())]
 
     # --- the peer -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from ....errors import CannotEncode, Reason, Rejected
 from ....model.caches import NO_CACHES, Caches
 from ....model.registry import Registry
-from ....model.types import Array, Map, Reg, Slice, Type
+from ....model.types import Reg, Type
 from . import decoder, encoder
 from .dynamic import DISPATCH
 from .explain import Explainer

@@ -26,7 +26,19 @@ MAX_STRUCT_ARRAY: Final = 64
 IN_PLACE: Final = {"str": t.STRING, "int": t.INT, "bool": t.BOOL, "float": t.FLOAT64}
 """What most `any` slots hold. Inside a loop these are written in place, all else by way of the table of classes."""
 
+TRUE: Final = b"\1"
+FALSE: Final = b"\0"
 _NIL: Final = bytes([Tag.NIL])
+
+
+def constant_bytes(codes: str, values: list[str]) -> str | None:
+    """The expression of fields that need no pack: bytes known beforehand, and at most one bool behind them."""
+    known = bytes(int(value) for code, value in zip(codes, values, strict=True) if code == "B" and value.isdecimal())
+    if len(known) == len(codes):
+        return repr(known)
+    if len(known) == len(codes) - 1 and codes[-1] == "?":
+        return f"({known + TRUE!r} if {values[-1]} else {known + FALSE!r})"
+    return None
 
 
 class EncoderEmitter:
@@ -59,10 +71,10 @@ class EncoderEmitter:
             self.text = None
             table = self.source.text_packers(before, codes)
             self.pieces.append(f"{table}[{parts[-2]}]({', '.join(parts + values)})")
-        elif codes and set(codes) == {"B"} and all(value.isdecimal() for value in values):
-            self.pieces.append(repr(bytes(map(int, values))))
         elif codes:
-            self.pieces.append(f"{self.source.struct_method('pack', codes)}({', '.join(values)})")
+            self.pieces.append(
+                constant_bytes(codes, values) or f"{self.source.struct_method('pack', codes)}({', '.join(values)})"
+            )
 
     def string(self, v: str) -> None:
         """A text shares its pack with the fixed fields around it: the Struct for just this length is kept in a table."""
@@ -285,6 +297,8 @@ def _unused(type_: Type) -> Write:
 
 
 SELF_TELLING: Final[dict[type, Write]] = {type(None): _nil, Typed: _typed} | {
-    cls: generate(type_, Registry(), _unused, dynamic=True) for cls, type_ in NATURAL.items() if isinstance(type_, Scalar)
+    cls: generate(type_, Registry(), _unused, dynamic=True)
+    for cls, type_ in NATURAL.items()
+    if isinstance(type_, Scalar)
 }
 """Writers of the scalars that tell their type, by class."""

@@ -27,6 +27,7 @@ from .times import read_time
 
 
 def take(b: bytes, o: int, n: int) -> bytes:
+    """The next n bytes. Raises Rejected."""
     raw = b[o : o + n]
     if len(raw) != n:
         raise Rejected(Reason.END_OF_DATA, "", o, f"{n} bytes needed, {max(len(b) - o, 0)} left")
@@ -34,11 +35,13 @@ def take(b: bytes, o: int, n: int) -> bytes:
 
 
 def counted(b: bytes, o: int, width: int) -> tuple[bytes, int]:
+    """A length of `width` bytes and so many bytes behind it."""
     n = int.from_bytes(take(b, o, width), "big")
     return take(b, o + width, n), o + width + n
 
 
 def read_number(type_: Scalar, b: bytes, o: int) -> tuple[Any, int]:
+    """One number."""
     code = STRUCT_CODES[type_]
     width = packed_size(code)
     take(b, o, width)
@@ -46,6 +49,7 @@ def read_number(type_: Scalar, b: bytes, o: int) -> tuple[Any, int]:
 
 
 def read_atom(b: bytes, o: int, tables: DecodeTables) -> tuple[Atom, int]:
+    """A text, or the atom of a cache id."""
     x = int.from_bytes(take(b, o, 2), "big")
     if x < FIRST_ATOM_ID:
         return tables.atoms[take(b, o + 2, x)], o + 2 + x
@@ -55,6 +59,7 @@ def read_atom(b: bytes, o: int, tables: DecodeTables) -> tuple[Atom, int]:
 
 
 def read_error(b: bytes, o: int, tables: DecodeTables) -> tuple[Error | None, int]:
+    """A text, the error of a cache id, or nil."""
     x = int.from_bytes(take(b, o, 2), "big")
     if x == NIL_ERROR:
         return None, o + 2
@@ -76,6 +81,7 @@ _IDENTIFIERS: Final[dict[Scalar, tuple[tuple[str, Scalar], ...]]] = {
 
 
 def read_identifier(type_: Scalar, b: bytes, o: int, tables: DecodeTables) -> tuple[Any, int]:
+    """A PID, ProcessID, Alias, Event or Ref."""
     parts: list[Any] = []
     for label, part in _IDENTIFIERS[type_]:
         try:
@@ -120,6 +126,7 @@ def read_scalar(type_: Scalar, b: bytes, o: int, tables: DecodeTables) -> tuple[
 
 
 def read_marshaler(row: Marshaler, b: bytes, o: int) -> tuple[bytes, int]:
+    """A payload that its type takes."""
     payload, after = counted(b, o, 4)
     refusal = row.payload.refusal(payload)
     if refusal is not None:

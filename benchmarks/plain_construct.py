@@ -35,6 +35,7 @@ Pid = Struct("node" / Atom, "id" / Int64ub, "creation" / Int64sb)
 
 
 def slice_of(item: Construct) -> Construct:
+    """Marker, count and items, or nil."""
     return Struct(
         "marker" / Int8ub,
         "items" / Switch(this.marker, {0x9D: PrefixedArray(Int32ub, item), 0xFF: Pass}, default=Error),
@@ -42,6 +43,7 @@ def slice_of(item: Construct) -> Construct:
 
 
 def map_of(key: Construct, value: Construct) -> Construct:
+    """Marker, count and entries, or nil."""
     entry = Struct("key" / key, "value" / value)
     return Struct(
         "marker" / Int8ub,

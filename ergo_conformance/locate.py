@@ -1,10 +1,13 @@
-"""Where the suites are: in the wheel beside this file, in a checkout one level up."""
+"""Where things are: the suites (in the wheel beside this file, in a checkout one level up), the cookie."""
 
 from pathlib import Path
+from typing import Final
 
 from .errors import UsageError
 
-PACKAGE = Path(__file__).resolve().parent
+COOKIE_VARIABLE: Final = "ERGO_CONFORMANCE_COOKIE"
+"""Environment variable: the cookie of the node under test, kept out of command lines."""
+PACKAGE: Final = Path(__file__).resolve().parent
 
 
 def suites() -> Path:

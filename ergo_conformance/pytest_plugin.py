@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .errors import UsageError
+from .locate import COOKIE_VARIABLE
 
 if TYPE_CHECKING:
     from .verdict.session import Session
@@ -27,8 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ergo", "Ergo protocol conformance")
     add = group.addoption
     add("--ergo-target", metavar="TARGET", help="what to test: self, tcp://HOST:PORT, tls://HOST:PORT, process:CMD")
-    add("--ergo-cookie", metavar="C", help="the cookie of the node under test")
+    add("--ergo-cookie", metavar="C", help=f"the cookie of the node under test; also {COOKIE_VARIABLE}")
     add("--ergo-node", metavar="NAME@HOST", help="the name of the node under test")
+    add("--ergo-tls", action="store_true", help="start the target with TLS")
     add("--ergo-tls-ca", metavar="FILE", help="verify the target's certificate against this CA")
     add("--ergo-offers", metavar="LIST", help="what the target offers: accept,codec,…")
     add("--ergo-over", metavar="memory|tcp", help="how the embedded node is reached")
@@ -100,6 +102,7 @@ class SessionPlugin:
         try:
             chosen = self.session.select(entries)
         except UsageError as error:
+            items[:] = []  # pytest goes on to `collection_finish` all the same
             raise pytest.UsageError(str(error)) from None
         collect = config.getoption("--ergo-collect")
         if collect:

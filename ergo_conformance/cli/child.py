@@ -1,10 +1,11 @@
 """The runner is pytest, in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ def paths_of(names: Sequence[str]) -> list[str]:
     return [str(suites() / name) for name in names or known]
 
 
-def pytest_child(names: Sequence[str], options: Sequence[str]) -> int:
+def pytest_child(names: Sequence[str], options: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Runs pytest over suites. Its exit code, as this program's: 0, 1, 2 or 5."""
     command = [sys.executable, "-P", "-m", "pytest", "-c", str(suites() / "pytest.ini"), "--rootdir", str(suites())]
-    process = subprocess.Popen([*command, *options, *paths_of(names)])
+    process = subprocess.Popen([*command, *options, *paths_of(names)], env={**os.environ, **(environment or {})})
     while True:
         try:
             code = process.wait()

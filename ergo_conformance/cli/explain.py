@@ -1,10 +1,10 @@
 """`ergo-conformance explain`: a requirement, a case, or an EDF type."""
 
 import json
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ..errors import UsageError
@@ -17,14 +17,17 @@ from ..model.typejson import type_from_json
 from ..model.types import Map, Reg, Slice, Type
 from ..spec.requirements import catalogue
 from ..targets.spelling import suggestion
+from ..verdict.terminal import make_console
 from .child import collect
 
-console = Console(highlight=False)
+console = make_console()
 SHOWN_VECTORS = 6
 
 
 def explain(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="A requirement, a case, or an EDF type: []int32, gen/PID…")],
+    id_: Annotated[
+        str, typer.Argument(metavar="ID", help="A requirement, a case, or an EDF type: []int32, gen/Version…")
+    ],
     code: Annotated[bool, typer.Option("--code", help="The code generated for an EDF type.")] = False,
 ) -> None:
     """Explain a requirement, a case, or an EDF type."""
@@ -57,9 +60,11 @@ def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
         say(f"[dim]level   [/] {escape(row.reason)}")
     if row.untested:
         say(f"[dim]untested[/] {escape(row.untested)}")
-    for case in cases:
-        if id_ in case["requirements"]:
-            say(f"[dim]case    [/] {escape(case['id'])}  {escape(case['title'])}")
+    shown = [case for case in cases if id_ in case["requirements"]]
+    for _, group in groupby(shown, key=lambda case: case["id"].partition("[")[0]):
+        first, *rest = group
+        more = f" and {len(rest)} like it" if rest else ""
+        say(f"[dim]case    [/] {escape(first['id'])}{more}: {escape(first['title'])}")
     vectors = vector_ids(id_)
     if vectors:
         more = len(vectors) - SHOWN_VECTORS

@@ -4,10 +4,10 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..verdict.terminal import make_console
 from .child import collect
 
 
@@ -23,11 +23,12 @@ def list_cases(
         print(json.dumps({"cases": cases}, indent=1))
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("case", "level", "requirements", "needs"):
-        table.add_column(column, overflow="fold")
+    table.add_column("case", no_wrap=True)
+    for column in ("level", "needs", "requirements"):
+        table.add_column(column)
     for row in cases:
         needs = [*row["needs"]["offers"], *(f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items())]
-        table.add_row(escape(row["id"]), row["level"], " ".join(row["requirements"]), " ".join(needs))
-    console = Console(highlight=False)
+        table.add_row(escape(row["id"]), row["level"], " ".join(needs), " ".join(row["requirements"]))
+    console = make_console()
     console.print(table)
     console.print(f"{len(cases)} cases")

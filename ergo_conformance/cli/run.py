@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
+from ..locate import COOKIE_VARIABLE
 from .child import pytest_child
-
-COOKIE_VARIABLE = "ERGO_CONFORMANCE_COOKIE"
 
 
 def run(  # noqa: PLR0913, PLR0917  one argument per option
@@ -21,6 +20,7 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
         str | None, typer.Option(envvar=COOKIE_VARIABLE, help="Cookie of the node under test.", show_envvar=True)
     ] = None,
     node: Annotated[str | None, typer.Option(metavar="NAME@HOST", help="Name of the node under test.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Start the target with TLS.")] = False,
     tls_ca: Annotated[str | None, typer.Option(metavar="FILE", help="Verify its certificate against this CA.")] = None,
     offers: Annotated[str | None, typer.Option(metavar="LIST", help="What it offers: accept,codec,…")] = None,
     over: Annotated[str | None, typer.Option(metavar="memory|tcp", help="How the embedded node is reached.")] = None,
@@ -56,7 +56,7 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
         "--ergo-seed", str(seed), "--ergo-jobs", str(jobs), "--ergo-timeout", str(timeout),
         "--ergo-rerun", rerun(sys.argv[1:]),
     ]  # fmt: skip
-    for name, value in (("cookie", cookie), ("node", node), ("tls-ca", tls_ca), ("offers", offers), ("over", over)):
+    for name, value in (("node", node), ("tls-ca", tls_ca), ("offers", offers), ("over", over)):
         if value is not None:
             options += [f"--ergo-{name}", value]
     for id_ in case or ():
@@ -65,8 +65,8 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
         options += ["--ergo-report", spec]
     if keyword is not None:
         options += ["-k", keyword]
-    options += ["-x"] * exit_first + ["-v"] * verbose
-    raise typer.Exit(pytest_child(suite or (), options))
+    options += ["-x"] * exit_first + ["-v"] * verbose + ["--ergo-tls"] * tls
+    raise typer.Exit(pytest_child(suite or (), options, {} if cookie is None else {COOKIE_VARIABLE: cookie}))
 
 
 def rerun(arguments: list[str]) -> str:

@@ -27,6 +27,13 @@ DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
 }
 """Keys of ERGO_TARGET for a target that we start ourselves; a case may ask for others."""
 
+
+def base_config(cookie: str | None, node: str | None, *, tls: bool) -> dict[str, Any]:
+    """The settings of a target that we start, as the command line wants them."""
+    given = {"cookie": cookie, "name": node, "tls": tls or None}
+    return dict(DEFAULT_CONFIG) | {key: value for key, value in given.items() if value is not None}
+
+
 OFFERS: Final = ("accept", "dial", "agents", "codec", "registrar", "saturn", "epmd", "dist")
 
 
@@ -66,6 +73,8 @@ class Running:
     """The settings known to be in force."""
     serial: bool = False
     """It does one handshake at a time (EHS-TIME-3)."""
+    silent: bool = False
+    """It did not answer the first Hello at all."""
 
     async def link(self, label: str = "") -> Link:
         """A new connection. UnreachableError if there is none."""
@@ -108,8 +117,8 @@ def wants_tls(config: Mapping[str, Any]) -> bool:
     return bool(config.get("tls"))
 
 
-async def probe_serial(running: Running) -> bool:
-    """Whether a silent client keeps the target from answering another one, or from TLS with it."""
+async def probe(running: Running) -> None:
+    """Finds out whether a silent client keeps the target from answering another one, or from TLS with it."""
     loop = asyncio.get_running_loop()
     silent = await running.link("silent")
     started = loop.time()
@@ -118,9 +127,9 @@ async def probe_serial(running: Running) -> bool:
     try:
         dialer.send(dialer.hello())
         await dialer.receive(within=PROBE_TIMEOUT)
-        return loop.time() - started > NOTICEABLE
+        running.serial = loop.time() - started > NOTICEABLE
     except ViolationError:
-        return False
+        running.silent = not good.eof and not good.transcript.bytes_of("received")
     finally:
         silent.abort()
         good.abort()

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..peers.dialer import Facts
 from ..reference_node.certificates import self_signed
-from .base import DEFAULT_CONFIG, NotGivenError, Running, Target, TargetError
+from .base import NotGivenError, Running, Target, TargetError, base_config
 from .tcp import TcpRunning, client_context, reach
 
 START_TIMEOUT: Final = 30.0  # seconds until READY
@@ -60,6 +60,7 @@ class ProcessTarget(Target):
         *,
         cookie: str | None = None,
         node: str | None = None,
+        tls: bool = False,
         offers: frozenset[str] | None = None,
     ) -> None:
         super().__init__("process:" + shlex.join(command))
@@ -67,7 +68,7 @@ class ProcessTarget(Target):
             raise UsageError("process: a command is needed")
         self.command = command
         self.offers = offers
-        self.base = dict(DEFAULT_CONFIG) | {k: v for k, v in (("cookie", cookie), ("name", node)) if v is not None}
+        self.base = base_config(cookie, node, tls=tls)
         self._files: tempfile.TemporaryDirectory[str] | None = None
 
     def _certificate(self) -> dict[str, str]:

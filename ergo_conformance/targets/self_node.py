@@ -15,7 +15,7 @@ from ..reference_node import settings
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.node import Node
 from ..reference_node.options import NetworkOptions
-from .base import DEFAULT_CONFIG, Running, Target
+from .base import Running, Target, base_config
 from .tcp import TcpRunning, client_context
 
 OFFERS: Final = frozenset({"accept", "codec"})
@@ -63,13 +63,19 @@ class SelfTarget(Target):
     codec = NodeCodec()
 
     def __init__(
-        self, spelled: str = "self", *, over: str = "memory", cookie: str | None = None, node: str | None = None
+        self,
+        spelled: str = "self",
+        *,
+        over: str = "memory",
+        cookie: str | None = None,
+        node: str | None = None,
+        tls: bool = False,
     ) -> None:
         super().__init__(spelled)
         if over not in ("memory", "tcp"):
             raise UsageError(f"--over {over}: memory or tcp")
         self.live = over == "tcp"
-        self.base = dict(DEFAULT_CONFIG) | {k: v for k, v in (("cookie", cookie), ("name", node)) if v is not None}
+        self.base = base_config(cookie, node, tls=tls)
 
     async def start(self, config: Mapping[str, Any]) -> Running:
         wanted = {**self.base, **config}

@@ -28,6 +28,7 @@ class Settings:
     tls_ca: str | None = None
     offers: str | None = None
     over: str | None = None
+    tls: bool = False
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -52,9 +53,11 @@ def target_of(settings: Settings) -> Target:
     offers = offers_of(settings.offers)
     if settings.over is not None and spelled != "self":
         raise UsageError("--over is for the target self; what runs elsewhere is reached over its own sockets")
+    if settings.tls and spelled.startswith(("tcp://", "tls://")):
+        raise UsageError("--tls is for targets that we start; a running one is named tls://HOST:PORT")
     if settings.command or spelled.startswith("process:"):
         command = list(settings.command) or _split(spelled.removeprefix("process:"))
-        return ProcessTarget(command, cookie=settings.cookie, node=settings.node, offers=offers)
+        return ProcessTarget(command, cookie=settings.cookie, node=settings.node, tls=settings.tls, offers=offers)
     if spelled.startswith(("tcp://", "tls://")):
         return TcpTarget(
             spelled,
@@ -64,7 +67,7 @@ def target_of(settings: Settings) -> Target:
             offers=offers or frozenset({"accept"}),
         )
     if spelled == "self":
-        return SelfTarget(over=settings.over or "memory", cookie=settings.cookie, node=settings.node)
+        return SelfTarget(over=settings.over or "memory", cookie=settings.cookie, node=settings.node, tls=settings.tls)
     raise UsageError(f"{spelled!r} is no target{suggestion(spelled, KINDS)}")
 
 

@@ -26,6 +26,7 @@ class Header:
     offers: tuple[str, ...]
     tls: bool
     serial: bool
+    silent: bool
     cases: int
     version: str
 
@@ -43,6 +44,7 @@ class Header:
             offers=tuple(sorted(offers)),
             tls=running.tls if running else False,
             serial=running.serial if running else False,
+            silent=running.silent if running else False,
             cases=cases,
             version=version("ergo-conformance"),
         )

@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import UsageError
 from ..peers.link import VirtualLoop
 from ..peers.violation import UnreachableError, ViolationError
-from ..targets.base import NotGivenError, Running, Target, probe_serial
+from ..targets.base import NotGivenError, Running, Target, probe
 from .case import Case
 from .context import Context, SkippedError
 
@@ -33,7 +33,9 @@ MAX_LAG = 0.2
 """Seconds that the tester may be late; the shortest deadline of the protocol is one second."""
 HEARTBEAT = 0.02
 RETRIES = 2
-RECOVERY = 20.0
+JOBS_FOR_SILENCE = 64
+"""Cases side by side on a target that says nothing: they only wait."""
+RECOVERY = 30.0
 """Seconds that a target which can't be restarted gets to come back after a dangerous case."""
 
 
@@ -171,7 +173,8 @@ class LiveRunner:
     def __init__(self, target: Target, seed: int, limit: float, jobs: int) -> None:
         self.target, self.seed, self.limit, self.jobs = target, seed, limit, jobs
         self.results: dict[str, Future[Ran]] = {}
-        self.serial = False
+        self.down = False
+        """The target does not serve anybody, or no more."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cases", daemon=True)
         self._thread.start()
@@ -183,7 +186,8 @@ class LiveRunner:
     def start(self) -> Running:
         """Starts the target as it is by default. Raises TargetError."""
         self._first = self._call(self.target.start({})).result()
-        self.serial = self._first.serial = self._call(probe_serial(self._first)).result()
+        self._call(probe(self._first)).result()
+        self.down = self._first.silent
         return self._first
 
     def plan(self, planned: Sequence[Planned]) -> None:
@@ -247,10 +251,13 @@ class LiveRunner:
             await self._run_configuration(key or "{}", [entry])
             return
         assert self._first is not None
-        if await recovered(self._first):
-            await self._run_configuration(key, [entry])
+        self.down = self.down or not await recovered(self._first)
+        if self.down:
+            self.results[entry.id].set_result(
+                Ran(LateError("the target does not serve good peers, so it can't be judged"))
+            )
         else:
-            self.results[entry.id].set_result(Ran(LateError(f"the target has not served for {RECOVERY:g} s")))
+            await self._run_configuration(key, [entry])
 
     async def _run_configuration(self, key: str, entries: Sequence[Planned]) -> None:
         """Cases that want the same configuration, on a target that has it."""
@@ -262,7 +269,8 @@ class LiveRunner:
                 self.results[entry.id].set_result(ran)
             return
         assert running is not None
-        running.serial = self.serial
+        if self._first is not None:
+            running.serial, running.silent = self._first.serial, self._first.silent
         try:
             await self._run_together(entries, running)
         finally:
@@ -270,7 +278,8 @@ class LiveRunner:
                 await running.stop()
 
     async def _run_together(self, entries: Sequence[Planned], running: Running) -> None:
-        gate = asyncio.Semaphore(1 if running.serial else self.jobs)
+        jobs = 1 if running.serial else max(self.jobs, JOBS_FOR_SILENCE) if running.silent else self.jobs
+        gate = asyncio.Semaphore(jobs)
         late = await asyncio.gather(*(self._run_one(entry, running, gate) for entry in entries))
         for entry in filter(None, late):
             await self._run_alone(entry, running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from ..errors import UsageError
+from ..locate import COOKIE_VARIABLE
 from ..peers.violation import ViolationError
 from ..spec.requirements import STRICTNESS, Level, catalogue, strictest
 from ..targets.base import Codec, Running, Target
@@ -99,11 +101,12 @@ class Session:
             return cls(None, options)
         settings = Settings(
             spelled=get("--ergo-target"),
-            cookie=get("--ergo-cookie"),
+            cookie=get("--ergo-cookie") or os.environ.get(COOKIE_VARIABLE),
             node=get("--ergo-node"),
             tls_ca=get("--ergo-tls-ca"),
             offers=get("--ergo-offers"),
             over=get("--ergo-over"),
+            tls=get("--ergo-tls"),
         )
         return cls(target_of(settings), options)
 

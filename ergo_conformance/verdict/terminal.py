@@ -64,6 +64,8 @@ class Terminal:
         say(
             f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {header.cases} cases"
         )
+        if header.silent:
+            say("[bold]It accepts connections and did not answer the first Hello.[/]")
         if header.serial:
             say("It does one handshake at a time (EHS-TIME-3): the cases run one after the other, which takes minutes.")
 

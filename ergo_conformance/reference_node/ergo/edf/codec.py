@@ -12,10 +12,9 @@ from ....errors import CannotEncode, Reason, Rejected
 from ....model.caches import NO_CACHES, Caches
 from ....model.registry import Registry
 from ....model.types import Reg, Type
-from . import decoder, encoder
-from .dynamic import DISPATCH
+from . import decoder, dynamic, encoder
 from .explain import Explainer
-from .runtime import FAILURES, FailedError, Read, Write, unknown
+from .runtime import DISPATCH, FAILURES, FailedError, Read, Write, unknown
 from .shapes import constructor_depth
 from .spell import spell
 from .tables import DecodeTables, EncodeTables

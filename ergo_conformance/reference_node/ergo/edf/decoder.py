@@ -26,7 +26,7 @@ MAX_INLINE_LOOPS: Final = 2
 """Containers inside containers beyond this get functions of their own (Python nests at most 20 blocks)."""
 MAX_STRUCT_ARRAY: Final = 64
 """Numeric arrays up to this length are part of a `struct` run."""
-IN_PLACE: Final = (t.STRING, t.INT, t.BOOL, t.FLOAT64)
+IN_PLACE: Final = (t.STRING, t.INT, t.BOOL, t.FLOAT64, t.ATOM, t.BINARY)
 """What most `any` slots hold. Inside a loop these are read in place, all else by way of DISPATCH."""
 
 _new = tuple.__new__
@@ -180,9 +180,10 @@ class DecoderEmitter:
         """Inside a loop the commonest kinds of value are spared the call."""
         add, tag = self.source.add, self.source.fresh("m")
         add(f"{tag} = b[o]")
-        branch = "if"
+        add(f"if {tag} == {int(Tag.NIL)}:  # nil")
+        add(f"    {name} = None; o += 1")
         for type_ in IN_PLACE:
-            add(f"{branch} {tag} == {int(type_.tag)}:  # {type_.name}")
+            add(f"elif {tag} == {int(type_.tag)}:  # {type_.name}")
             self.source.indent()
             self.ahead = 1
             value = self.scalar(type_)
@@ -190,9 +191,6 @@ class DecoderEmitter:
             add(f"{name} = {value}")
             self.settle()
             self.source.indent(-1)
-            branch = "elif"
-        add(f"elif {tag} == {int(Tag.NIL)}:  # nil")
-        add(f"    {name} = None; o += 1")
         add("else:")
         add(f"    {name}, o = {self.source.constant('DISPATCH', DISPATCH)}[{tag}](b, o + 1, c, slots)")
 
@@ -318,9 +316,15 @@ class DecoderEmitter:
         self.end_loop()
         return out
 
+    def text_key(self) -> str:
+        raw, name, add = self.chunk("H"), self.source.fresh("k"), self.source.add
+        add(f"try: {name} = c.keys[{raw}]")
+        add(f"except KeyError: {name} = c.new_key({raw})")
+        return name
+
     def key(self, type_: Type) -> str:
         if type_ is t.STRING:
-            return self.local(f"c.keys[{self.chunk('H')}]")
+            return self.text_key()
         if isinstance(type_, AnyType):
             return self.any_key()
         value = self.value(type_)

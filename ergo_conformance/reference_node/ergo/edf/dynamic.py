@@ -22,7 +22,7 @@ def _nil(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:  # noqa:
 
 def _any(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
     """A bare 84 opens a further slot; a chain of them is a loop."""
-    tag = Tag.ANY
+    tag = int(Tag.ANY)
     while tag == Tag.ANY:
         d += 1
         if d > MAX_DEPTH:

@@ -13,7 +13,7 @@ from ....model import types as t
 from ....model.edf import Tag
 from ....model.natural import NATURAL
 from ....model.registry import Marshaler, Registry, Struct
-from ....model.terms import Typed
+from ....model.terms import Atom, Typed
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from .runtime import Out, Write, error_body, pack_numbers
 from .shapes import STRUCT_CODES, base_of, marker_of
@@ -23,7 +23,7 @@ from .times import write_time
 
 MAX_INLINE_LOOPS: Final = 2
 MAX_STRUCT_ARRAY: Final = 64
-IN_PLACE: Final = {"str": t.STRING, "int": t.INT, "bool": t.BOOL, "float": t.FLOAT64}
+IN_PLACE: Final = (str, int, bool, float, Atom, bytes)
 """What most `any` slots hold. Inside a loop these are written in place, all else by way of the table of classes."""
 
 TRUE: Final = b"\1"
@@ -141,17 +141,18 @@ class EncoderEmitter:
             add(f"out.append(c.dynamic[type({v})]({v}, out, c))")
             return
         cls = self.local(f"type({v})")
-        branch = "if"
-        for python, type_ in IN_PLACE.items():
-            add(f"{branch} {cls} is {python}:")
+        add(f"if {v} is None:")
+        add(f"    out.append({_NIL!r})")
+        for class_ in IN_PLACE:
+            name = self.source.constant("Atom", Atom) if class_ is Atom else class_.__name__
+            add(f"elif {cls} is {name}:")
             self.source.indent()
+            type_ = NATURAL[class_]
+            assert isinstance(type_, Scalar)
             self.fixed("B", str(int(type_.tag)))
             self.scalar(type_, v)
             self.flush()
             self.source.indent(-1)
-            branch = "elif"
-        add(f"elif {v} is None:")
-        add(f"    out.append({_NIL!r})")
         add("else:")
         add(f"    out.append(c.dynamic[{cls}]({v}, out, c))")
 
@@ -230,7 +231,8 @@ class EncoderEmitter:
             key, value = self.source.fresh("k"), self.source.fresh("x")
             self.open_loop(f"{key}, {value}", f"{name}.items()")
             if base.key is t.STRING:
-                self.piece(f"c.keys[{key}]")
+                self.source.add(f"try: out.append(c.keys[{key}])")
+                self.source.add(f"except KeyError: out.append(c.new_key({key}))")
             else:
                 self.value(base.key, key)
             self.value(base.value, value)

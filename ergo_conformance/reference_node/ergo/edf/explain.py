@@ -15,9 +15,8 @@ from ....model.neutral import bytes_to_text
 from ....model.registry import Marshaler, Registry, Struct, is_nullable
 from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Typed
 from ....model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
-from .dynamic import DISPATCH
 from .folded import unfold
-from .runtime import FAILURES, numbers
+from .runtime import DISPATCH, FAILURES, numbers
 from .shapes import LEAST_SIZES, STRUCT_CODES, base_of, empty_items, empty_value, marker_of
 from .source import packed_size
 from .tables import DecodeTables

@@ -79,10 +79,11 @@ def typed_key(value: Any) -> Any:
 def pack_numbers(items: Any, code: str) -> bytes:
     """Big-endian numbers of a list, tuple or array."""
     if type(items) is array and items.typecode == code:
+        numbers_: array[Any] = items
         if sys.byteorder == "little":
-            items = items[:]
-            items.byteswap()
-        return items.tobytes()
+            numbers_ = numbers_[:]
+            numbers_.byteswap()
+        return numbers_.tobytes()
     return bytes(items) if code == "B" else struct.pack(f">{len(items)}{code}", *items)
 
 

@@ -3,10 +3,11 @@
 from typing import Any, Final
 
 from ....model import types as t
+from ....model.edf import Tag
 from ....model.registry import Marshaler, Newtype, Registry, Row, Struct
 from ....model.types import AnyType, Array, Map, Reg, Scalar, Slice, Type
 
-STRUCT_CODES: Final = {
+STRUCT_CODES: Final[dict[Type, str]] = {
     t.INT8: "b", t.INT16: "h", t.INT32: "i", t.INT64: "q", t.INT: "q",
     t.UINT8: "B", t.UINT16: "H", t.UINT32: "I", t.UINT64: "Q", t.UINT: "Q",
     t.FLOAT32: "f", t.FLOAT64: "d",
@@ -41,8 +42,8 @@ def base_of(type_: Type, registry: Registry) -> Type | Struct | Marshaler:
 def marker_of(type_: Type) -> int:
     """The byte before the count of a slice or map that is not nil: registered containers have their own."""
     if isinstance(type_, Reg):
-        return t.Tag.REG
-    return t.Tag.SLICE if isinstance(type_, Slice) else t.Tag.MAP
+        return Tag.REG
+    return Tag.SLICE if isinstance(type_, Slice) else Tag.MAP
 
 
 def empty_items(type_: Type, registry: Registry) -> int | None:

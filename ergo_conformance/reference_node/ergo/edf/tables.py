@@ -56,16 +56,6 @@ class AtomTable(dict[bytes, Atom]):
         return atom
 
 
-class KeyTable(dict[bytes, str]):
-    """Text off the wire → string, for the keys of maps, which come again and again."""
-
-    def __missing__(self, raw: bytes) -> str:
-        text = bytes_to_text(raw)
-        if len(self) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
-            self[raw] = text
-        return text
-
-
 class RegisteredTable(dict[bytes, "Read"]):
     """Registered name off the wire → reader for an `any` slot. KeyError for a name nobody registered."""
 
@@ -131,13 +121,20 @@ class DecodeTables:
         self.registry = registry
         self.atoms = AtomTable(dict(caches.atom_mapping))
         self.atom_ids = {id_: self.atoms[text_to_bytes(atom)] for id_, atom in caches.atoms.items()}
-        self.keys = KeyTable()
+        self.keys: dict[bytes, str] = {}
         self.type_ids = dict(caches.types)
         self.error_ids = {id_: Error(text, registered=True) for id_, text in caches.errors.items()}
         self.registered = RegisteredTable(registry, reader_for)
         self.registered_ids = RegisteredIds(self.type_ids, self.registered)
         self.folded = FoldedTable(self, reader_for)
         self.empty_items = 0
+
+    def new_key(self, raw: bytes) -> str:
+        """Text off the wire, for the keys of maps, which come again and again: `keys` remembers them."""
+        text = bytes_to_text(raw)
+        if len(self.keys) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
+            self.keys[raw] = text
+        return text
 
     def row_at(self, b: bytes, o: int, end: int) -> tuple[Row, int]:
         """The row that a descriptor names: `u16 n` and a name, or an id. `o` is behind the 83."""
@@ -185,19 +182,6 @@ class AtomBytes(dict[str, bytes]):
         return raw
 
 
-class KeyBytes(dict[str, bytes]):
-    """String → its bytes with their length, for the keys of maps, which come again and again."""
-
-    def __missing__(self, text: str) -> bytes:
-        if not isinstance(text, str):
-            raise CannotEncode(f"{type(text).__name__} where string belongs")
-        raw = text_to_bytes(text)
-        data = len(raw).to_bytes(2, "big") + raw
-        if len(self) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
-            self[text] = data
-        return data
-
-
 class DynamicWriters(dict[type, "Write"]):
     """Class of a value in an `any` slot → writer of descriptor and body."""
 
@@ -236,12 +220,22 @@ class EncodeTables:
     def __init__(self, registry: Registry, caches: Caches, writer_for: Callable[[Type], Write]) -> None:
         self.registry = registry
         self.atoms = AtomBytes(caches)
-        self.keys = KeyBytes()
+        self.keys: dict[str, bytes] = {}
         self.type_ids = {name: id_ for id_, name in caches.types.items() if id_ >= FIRST_TYPE_ID}
         self.error_ids = {text: id_ for id_, text in caches.errors.items() if FIRST_ERROR_ID <= id_ < NIL_ERROR}
         self.descriptors = Descriptors(self)
         self.dynamic_writer = writer_for
         self.dynamic = DynamicWriters(self)
+
+    def new_key(self, text: str) -> bytes:
+        """A map's key with its length; `keys` remembers them."""
+        if not isinstance(text, str):
+            raise CannotEncode(f"{type(text).__name__} where string belongs")
+        raw = text_to_bytes(text)
+        data = len(raw).to_bytes(2, "big") + raw
+        if len(self.keys) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
+            self.keys[text] = data
+        return data
 
     def descriptor(self, type_: Type) -> bytes:
         """The bytes that name a type at top level and in an `any` slot."""

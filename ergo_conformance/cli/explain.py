@@ -67,9 +67,9 @@ def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
         say(f"[dim]case    [/] {escape(first['id'])}{more}: {escape(first['title'])}")
     vectors = vector_ids(id_)
     if vectors:
-        more = len(vectors) - SHOWN_VECTORS
-        shown = ", ".join(vectors[:SHOWN_VECTORS]) + (f" and {more} more" if more > 0 else "")
-        say(f"[dim]vectors [/] {escape(shown)}")
+        left = len(vectors) - SHOWN_VECTORS
+        text = ", ".join(vectors[:SHOWN_VECTORS]) + (f" and {left} more" if left > 0 else "")
+        say(f"[dim]vectors [/] {escape(text)}")
 
 
 def vector_ids(requirement: str) -> list[str]:

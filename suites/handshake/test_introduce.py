@@ -53,9 +53,12 @@ async def test_name(ctx: Context) -> None:
 @case("EHS-MSG-3")
 async def test_creation(ctx: Context) -> None:
     """The acceptor's creation is its start time: positive, and the same in every handshake."""
-    dialers = [await ctx.dial(state=State.AWAIT_ACCEPT) for _ in range(2)]
-    creations = [dialer.target_introduce.Creation for dialer in dialers if dialer.target_introduce]
-    dialers[0].check(creations[0] == creations[1] > 0, f"{creations}", "one creation above 0")
+    found: list[int] = []
+    for _ in range(2):
+        dialer = await introduced(ctx)
+        assert dialer.target_introduce is not None
+        found.append(dialer.target_introduce.Creation)
+        dialer.check(found[0] == found[-1] > 0, f"{found}", "one creation above 0")
 
 
 @case("EHS-AST-6", "EHS-MSG-3")
@@ -102,13 +105,12 @@ async def test_own_name_is_cached(ctx: Context) -> None:
 @case("EHS-FLAG-3", "EHS-FLAG-2")
 async def test_flags_are_not_negotiated(ctx: Context) -> None:
     """The acceptor introduces the same flags whatever the dialer's are."""
-    found = []
-    dialers = [await ctx.dial(state=State.HELLO_ANSWERED) for _ in range(2)]
-    for dialer, flags in zip(dialers, (0, int(ehs.DEFAULT_FLAGS)), strict=True):
-        dialer.send(dialer.introduce(Flags=flags.to_bytes(8, "big")))
-        await dialer.expect(Accept)
-        found.append((await dialer.expect(Introduce)).Flags.hex())
-    dialers[0].check(found[0] == found[1], f"{found}", "the same flags twice")
+    found: list[str] = []
+    for flags in (0, int(ehs.DEFAULT_FLAGS)):
+        dialer = await introduced(ctx, Flags=flags.to_bytes(8, "big"))
+        assert dialer.target_introduce is not None
+        found.append(dialer.target_introduce.Flags.hex())
+        dialer.check(found[0] == found[-1], f"{found}", "the same flags twice")
 
 
 @case("EHS-FLAG-1", config={"flags": {"important": False, "spawn": False, "application_start": False}})

@@ -12,16 +12,18 @@ from ....errors import CannotEncode, Reason, Rejected
 from ....model.caches import NO_CACHES, Caches
 from ....model.registry import Registry
 from ....model.types import Reg, Type
-from . import decoder, dynamic, encoder
+from . import decoder, encoder
+from .dynamic import DISPATCH
 from .explain import Explainer
-from .runtime import DISPATCH, FAILURES, FailedError, Read, Write, unknown
+from .runtime import FAILURES, FailedError, Read, Write, unknown
 from .shapes import constructor_depth
+from .source import source_of
 from .spell import spell
 from .tables import DecodeTables, EncodeTables
 
-MAX_GENERATED_FOLDS: Final = 256
-"""Functions generated for folded types; after that many, further types are read and written the slow way. Generating takes
-some 100 µs, so a peer that invents types must not get one for each."""
+MAX_FOLDED_LINES: Final = 2500
+"""Lines of code generated for folded types; after that many, further types are read and written the slow way. A line takes
+some 20 µs to generate, so a peer that invents types must not get a function for each."""
 MAX_GENERATED_DEPTH: Final = 16
 
 _REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
@@ -37,20 +39,25 @@ class Functions:
         self.writers: dict[Type, Write] = {}
         self.dynamic_readers: dict[Type, Read] = {}
         self.dynamic_writers: dict[Type, Write] = {}
-        self.folds = 0
+        self.lines = 0  # of all functions
+        self.folded_lines = 0  # of those made for folded types
 
     def reader(self, type_: Type) -> Read:
         """The reader of a typed slot."""
         found = self.readers.get(type_)
         if found is None:
-            self.readers[type_] = found = decoder.generate(type_, self.registry, self.reader)
+            found = decoder.generate(type_, self.registry, self.reader)
+            self.readers[type_] = found
+            self.lines += source_of(found).count("\n")
         return found
 
     def writer(self, type_: Type) -> Write:
         """The writer of a typed slot."""
         found = self.writers.get(type_)
         if found is None:
-            self.writers[type_] = found = encoder.generate(type_, self.registry, self.writer)
+            found = encoder.generate(type_, self.registry, self.writer)
+            self.writers[type_] = found
+            self.lines += source_of(found).count("\n")
         return found
 
     def dynamic_reader(self, type_: Type) -> Read:
@@ -59,10 +66,10 @@ class Functions:
         if found is None:
             if not self.may_generate(type_):
                 return unknown
-            known = len(self.readers)
+            before = self.lines
             found = decoder.generate(type_, self.registry, self.reader, dynamic=True)
             self.dynamic_readers[type_] = found
-            self.count(type_, 1 + len(self.readers) - known)
+            self.count(type_, found, before)
         return found
 
     def dynamic_writer(self, type_: Type) -> Write:
@@ -71,21 +78,24 @@ class Functions:
         if found is None:
             if not self.may_generate(type_):
                 raise FailedError
-            known = len(self.writers)
+            before = self.lines
             found = encoder.generate(type_, self.registry, self.writer, dynamic=True)
             self.dynamic_writers[type_] = found
-            self.count(type_, 1 + len(self.writers) - known)
+            self.count(type_, found, before)
         return found
 
     def may_generate(self, type_: Type) -> bool:
         """Registered types are known beforehand; folded ones come off the wire, and may be sent back as they came."""
         return isinstance(type_, Reg) or (
-            self.folds < MAX_GENERATED_FOLDS and constructor_depth(type_, MAX_GENERATED_DEPTH) <= MAX_GENERATED_DEPTH
+            self.folded_lines < MAX_FOLDED_LINES
+            and constructor_depth(type_, MAX_GENERATED_DEPTH) <= MAX_GENERATED_DEPTH
         )
 
-    def count(self, type_: Type, generated: int) -> None:
+    def count(self, type_: Type, function: Read | Write, before: int) -> None:
+        """Counts the lines of a function, and of those it needed, since there were `before`."""
+        self.lines += source_of(function).count("\n")
         if not isinstance(type_, Reg):
-            self.folds += generated
+            self.folded_lines += self.lines - before
 
 
 _functions: WeakKeyDictionary[Registry, Functions] = WeakKeyDictionary()

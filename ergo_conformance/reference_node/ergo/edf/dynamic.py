@@ -13,6 +13,8 @@ from .runtime import DISPATCH, FailedError, unknown
 from .source import Source
 from .tables import DecodeTables
 
+__all__ = ["DISPATCH"]
+
 _U16 = struct.Struct(">H").unpack_from
 
 

@@ -1,8 +1,9 @@
 """The fast writer: one generated function per type.
 
-A generated function `write(v, out, c)` takes the value, the list of pieces written so far, and the
-connection's tables; it returns the last piece, which for most values is the only one.  Like the fast reader it only succeeds or fails; `spell.py` then writes the same value step by step
-and names what can't be encoded, or delivers what is nested too deep for Python's recursion.
+A generated function `write(v, out, c)` takes the value, the list of pieces written so far, and the connection's tables; it
+returns the last piece, which for most values is the only one.  Like the fast reader it only succeeds or fails; `spell.py`
+then writes the same value step by step and names what can't be encoded, or delivers what is nested too deep for Python's
+recursion.
 """
 
 from collections.abc import Callable
@@ -298,9 +299,11 @@ def _unused(type_: Type) -> Write:
     raise TypeError(f"{t.describe(type_)} in a scalar")
 
 
-SELF_TELLING: Final[dict[type, Write]] = {type(None): _nil, Typed: _typed} | {
+SELF_TELLING: Final[dict[type, Write]] = {
     cls: generate(type_, Registry(), _unused, dynamic=True)
     for cls, type_ in NATURAL.items()
     if isinstance(type_, Scalar)
 }
+SELF_TELLING[type(None)] = _nil
+SELF_TELLING[Typed] = _typed
 """Writers of the scalars that tell their type, by class."""

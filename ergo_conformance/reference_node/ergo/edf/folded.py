@@ -47,14 +47,14 @@ def unfold(b: bytes, o: int, end: int, row_at: RowAt) -> Type:
             if constructor == Tag.MAP and extra is None:
                 open_.append((constructor, type_))
                 break
-            type_ = _construct(constructor, extra, type_)
+            type_ = _construct(extra, type_)
         else:
             if o != end:
                 raise Rejected(Reason.FOLDED, "", o, "bytes behind a complete type")
             return type_
 
 
-def _construct(constructor: int, extra: int | Type | None, inner: Type) -> Type:
+def _construct(extra: int | Type | None, inner: Type) -> Type:
     if isinstance(extra, Type):
         return Map(extra, inner)
     return Slice(inner) if extra is None else Array(extra, inner)

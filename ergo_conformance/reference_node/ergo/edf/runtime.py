@@ -29,6 +29,7 @@ FAILURES: Final = (
 
 
 def unknown(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:  # noqa: ARG001  one signature for all
+    """The reader of what has no fast one."""
     raise FailedError
 
 
@@ -58,6 +59,7 @@ def no_bytes(c: DecodeTables, n: int, each: int) -> int:
 
 
 def unmarshal(payload: bytes, n: int, row: Marshaler) -> bytes:
+    """The payload, if it is whole and its type takes it."""
     if len(payload) != n or row.payload.refusal(payload) is not None:
         raise FailedError
     return payload

@@ -25,6 +25,7 @@ class UnknownTypeError(LookupError):
 
 
 def row_of(type_: Reg, registry: Registry) -> Row:
+    """The row of a registered type. UnknownTypeError if there is none."""
     row = registry.get(type_.name)
     if row is None:
         raise UnknownTypeError(type_.name)

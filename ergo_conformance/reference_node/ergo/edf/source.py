@@ -79,8 +79,13 @@ class Source:
         return "\n".join(self.lines) + "\n"
 
     def compile(self, name: str, label: str) -> Callable[..., Any]:
-        """The function. Its source stays readable as `function.edf_source`."""
+        """The function; `source_of` gives its source back."""
         exec(compile(self.text, f"<edf {label}>", "exec"), self.names)  # noqa: S102  source made from type rows only
         function: Any = self.names[name]
         function.edf_source = self.text
         return function  # type: ignore[no-any-return]
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The source of a generated function."""
+    return function.edf_source  # type: ignore[attr-defined, no-any-return]

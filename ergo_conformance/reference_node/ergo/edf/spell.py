@@ -35,7 +35,8 @@ def scalar_bytes(type_: Scalar, value: Any, c: EncodeTables) -> bytes:
         if not isinstance(value, Error | None):
             raise CannotEncode(f"{type(value).__name__} where error belongs")
         return error_body(value, c)
-    if not isinstance(value, _CLASSES[type_]):
+    fits = isinstance(value, _CLASSES[type_])  # not in the condition: mypy would take the value for an object
+    if not fits:
         raise CannotEncode(f"{type(value).__name__} where {type_.name} belongs")
     match type_.tag:
         case Tag.BOOL:

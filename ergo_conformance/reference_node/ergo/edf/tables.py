@@ -190,11 +190,13 @@ class DynamicWriters(dict[type, "Write"]):
         self._tables = tables
 
     def __missing__(self, cls: type) -> Write:
-        natural = NATURAL.get(cls)
-        row = self._tables.registry.of_class(cls)
-        if natural is None and row is None:
-            raise CannotEncode(f"{cls.__name__} is no EDF type; wrap it in Typed")
-        self[cls] = writer = self._tables.dynamic_writer(natural or Reg(row.name))
+        type_ = NATURAL.get(cls)
+        if type_ is None:
+            row = self._tables.registry.of_class(cls)
+            if row is None:
+                raise CannotEncode(f"{cls.__name__} is no EDF type; wrap it in Typed")
+            type_ = Reg(row.name)
+        self[cls] = writer = self._tables.dynamic_writer(type_)
         return writer
 
 

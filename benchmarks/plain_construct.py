@@ -4,6 +4,8 @@ It reads and writes what the benchmark's values need, and refuses what it does n
 atom ids, error ids, folded types other than those listed.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from construct import (
@@ -34,7 +36,7 @@ Binary = Prefixed(Int32ub, GreedyBytes)
 Pid = Struct("node" / Atom, "id" / Int64ub, "creation" / Int64sb)
 
 
-def slice_of(item: Construct) -> Construct:
+def slice_of(item: Construct[Any, Any]) -> Construct[Any, Any]:
     """Marker, count and items, or nil."""
     return Struct(
         "marker" / Int8ub,
@@ -42,7 +44,7 @@ def slice_of(item: Construct) -> Construct:
     )
 
 
-def map_of(key: Construct, value: Construct) -> Construct:
+def map_of(key: Construct[Any, Any], value: Construct[Any, Any]) -> Construct[Any, Any]:
     """Marker, count and entries, or nil."""
     entry = Struct("key" / key, "value" / value)
     return Struct(
@@ -73,7 +75,7 @@ Folded = Struct(
         default=Error,
     ),
 )
-Value = Struct(
+Value: Construct[Any, Any] = Struct(
     "tag" / Int8ub,
     "value"
     / Switch(

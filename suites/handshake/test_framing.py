@@ -99,8 +99,8 @@ BODIES = {
 BOMBS = {
     "array_of_4g": bytes.fromhex("8200069effffffff9700"),
     "depth_60000": b"\x84" * 60_000,
-    "folded_depth_60000": bytes.fromhex("82ea60") + b"\x9d" * 60_000,
     "map_of_4g": bytes.fromhex("8200039f98989fffffffff"),
+    "folded_depth_60000": bytes.fromhex("82ea60") + b"\x9d" * 60_000,
     "array_of_4g_empty": bytes.fromhex("82000b9effffffff9e000000009400"),
 }
 """Small inputs that ask for much: gigabytes, endless loops, deep recursion."""

@@ -30,6 +30,7 @@ class Requirement:
     """One statement. `differs`: a quirk or bug of the upstream node, never a fault of a target that does otherwise."""
 
     id: str
+    protocol: str
     level: Level
     text: str
     profiles: tuple[str, ...]
@@ -51,7 +52,7 @@ def catalogue() -> Mapping[str, Requirement]:
             if id_ in found or row.keys() - KEYS:
                 raise ErgoConformanceError(f"{protocol}.toml: {id_} stands twice or has unknown keys")
             found[id_] = Requirement(
-                id=id_, **{**row, "level": Level(row["level"]), "profiles": tuple(row["profiles"])}
+                id=id_, protocol=protocol, **{**row, "level": Level(row["level"]), "profiles": tuple(row["profiles"])}
             )
     return found
 

@@ -21,7 +21,7 @@ from .source import source_of
 from .spell import spell
 from .tables import DecodeTables, EncodeTables
 
-MAX_FOLDED_LINES: Final = 2500
+MAX_FOLDED_LINES: Final = 1500
 """Lines of code generated for folded types; after that many, further types are read and written the slow way. A line takes
 some 20 µs to generate, so a peer that invents types must not get a function for each."""
 MAX_GENERATED_DEPTH: Final = 16

@@ -1,0 +1,86 @@
+"""Both readers and both writers behind one signature, and what they answer."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from ergo_conformance.errors import Reason, Rejected
+from ergo_conformance.model.caches import NO_CACHES, Caches
+from ergo_conformance.model.compare import same
+from ergo_conformance.model.registry import Registry
+from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
+from ergo_conformance.spec import edf as spec_edf
+
+NONE = Registry()
+OFFSET_IS_FREE = frozenset({Reason.UNHASHABLE_KEY, Reason.DEPTH})
+"""Reasons whose offset the two readers count differently: from the key or from behind it; from the constructor that is one
+too many or from behind its tag. All other refusals name the same byte."""
+
+
+def node_reads(data: bytes, registry: Registry = NONE, caches: Caches = NO_CACHES) -> tuple[Any, int]:
+    return Decoder(registry, caches).decode_prefix(data)
+
+
+def spec_reads(data: bytes, registry: Registry = NONE, caches: Caches = NO_CACHES) -> tuple[Any, int]:
+    parsed = spec_edf.decode(data, spec_edf.EdfContext(registry, caches), prefix=True)
+    if isinstance(parsed, Rejected):
+        raise parsed
+    return parsed.value, parsed.end
+
+
+def node_writes(value: Any, registry: Registry = NONE, caches: Caches = NO_CACHES) -> bytes:
+    return Encoder(registry, caches).encode(value)
+
+
+def spec_writes(value: Any, registry: Registry = NONE, caches: Caches = NO_CACHES) -> bytes:
+    return spec_edf.encode(value, spec_edf.EdfContext(registry, caches))
+
+
+READERS: dict[str, Callable[..., tuple[Any, int]]] = {"node": node_reads, "spec": spec_reads}
+WRITERS: dict[str, Callable[..., bytes]] = {"node": node_writes, "spec": spec_writes}
+
+both_readers = pytest.mark.parametrize("read", READERS.values(), ids=list(READERS))
+both_writers = pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITERS))
+
+
+class Verdict(NamedTuple):
+    """What a reader says of bytes: a reason and an offset, or no reason and the offset behind the value."""
+
+    reason: Reason | None
+    offset: int
+
+
+def judged(name: str, data: bytes, registry: Registry = NONE, caches: Caches = NO_CACHES) -> tuple[Verdict, Any]:
+    """The verdict of one reader, and the value if there is one. Nothing but Rejected may be raised."""
+    try:
+        value, end = READERS[name](data, registry, caches)
+    except Rejected as refusal:
+        return Verdict(refusal.reason, refusal.offset), None
+    return Verdict(None, end), value
+
+
+def agreed(data: bytes, registry: Registry = NONE, caches: Caches = NO_CACHES) -> Verdict:
+    """The verdict that both readers give; the values are the same to the protocol."""
+    (by_node, node_value), (by_spec, spec_value) = (judged(name, data, registry, caches) for name in READERS)
+    assert by_node.reason is by_spec.reason, f"{data[:60].hex()}: node {by_node}, spec {by_spec}"
+    if by_node.reason not in OFFSET_IS_FREE:
+        assert by_node == by_spec, f"{data[:60].hex()}: node {by_node}, spec {by_spec}"
+    if by_node.reason is None:
+        assert same(node_value, spec_value, registry), f"{data[:60].hex()}: node {node_value!r}, spec {spec_value!r}"
+    return by_node
+
+
+def folded(hex_type: str | bytes) -> bytes:
+    """The descriptor of a folded type."""
+    type_ = bytes.fromhex(hex_type) if isinstance(hex_type, str) else hex_type
+    return b"\x82" + len(type_).to_bytes(2, "big") + type_
+
+
+def u32(n: int) -> bytes:
+    return n.to_bytes(4, "big")
+
+
+def bug(text: str) -> pytest.MarkDecorator:
+    """A fault of the package that is known and reported: the test passes once it is mended, and then says so."""
+    return pytest.mark.xfail(reason=f"BUG: {text}", strict=True)

@@ -1,0 +1,104 @@
+"""Damaged bytes: both readers give the same verdict, for the same reason, at the same offset (see OFFSET_IS_FREE)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ergo_conformance.model.caches import Caches
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.spec import Parsed
+from ergo_conformance.spec import edf as spec_edf
+
+from .codecs import agreed, node_writes
+from .strategies import REGISTRY as MANY
+from .strategies import TABLES, fixed, tops
+from .tables import CONTAINERS, REGISTERED, REGISTRY, ROWS, SCALARS, TWICE, label
+
+SHORT = [(type_, data) for type_, _, digits in ROWS if len(data := bytes.fromhex(digits)) <= 80]
+PARTS: list[tuple[str, str]] = [(tag, body) for _, _, tag, body in SCALARS if len(body) < 80]
+SOME = tuple({tag: body for tag, body in PARTS}.items())
+
+
+def damaged(data: bytes) -> Iterator[bytes]:
+    """One damage at each byte."""
+    for i, byte in enumerate(data):
+        for other in {byte ^ 1, byte ^ 0x80, (byte + 1) % 256, (byte - 1) % 256, 0, 255, 0x84} - {byte}:
+            yield data[:i] + bytes([other]) + data[i + 1 :]
+        yield data[:i]
+        yield data[:i] + data[i + 1 :]
+        for extra in (b"\0", b"\xff", b"\x84"):
+            yield data[:i] + extra + data[i:]
+
+
+@pytest.mark.parametrize(("type_", "data"), SHORT, ids=label)
+def test_damage_to_each_byte_of_a_value(type_: Any, data: bytes) -> None:
+    for broken in damaged(data):
+        agreed(broken, REGISTRY)
+
+
+@pytest.mark.parametrize(("tag", "body"), SOME)
+def test_damage_to_a_scalar_in_an_any_slot(tag: str, body: str) -> None:
+    data = bytes.fromhex("8200039f8484" + "9f00000001" + tag + body + "8200029d84" + "9d00000001" + tag + body)
+    for broken in damaged(data):
+        agreed(broken, REGISTRY)
+
+
+@pytest.mark.parametrize("rows", [CONTAINERS, REGISTERED], ids=["containers", "registered"])
+def test_damage_to_two_bytes_at_once(rows: list[Any]) -> None:
+    for i, (_, _, digits) in enumerate(rows):
+        data = bytearray.fromhex(digits)
+        for j in range(len(data) - 1):
+            broken = data[:]
+            broken[j] ^= 1 << i % 8
+            broken[j + 1] = (broken[j + 1] + 1 + i) % 256
+            agreed(bytes(broken), REGISTRY)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@fixed(60)
+@given(value=tops, data=st.data())
+def test_damage_to_one_field(name: str, value: Any, data: st.DataObject) -> None:
+    good = node_writes(value, MANY, TABLES[name])
+    parsed = spec_edf.decode(good, spec_edf.EdfContext(MANY, TABLES[name]))
+    assert isinstance(parsed, Parsed)
+    spans = list(dict.fromkeys((start, end) for _, start, end in parsed.found))
+    start, end = data.draw(st.sampled_from(spans))
+    patch = data.draw(st.binary(max_size=min(end - start + 1, 20)))
+    agreed(good[:start] + patch + good[end:], MANY, TABLES[name])
+    agreed(good[:start] + good[start:end] * 2 + good[end:], MANY, TABLES[name])
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+@fixed(60)
+@given(value=tops)
+def test_every_byte_that_may_be_a_length_is_off_by_one(by: int, value: Any) -> None:
+    good = node_writes(value, MANY)
+    for i in range(min(len(good), 80)):
+        agreed(good[:i] + bytes([(good[i] + by) % 256]) + good[i + 1 :], MANY)
+
+
+@fixed(150)
+@given(data=st.binary(max_size=40))
+def test_any_bytes(data: bytes) -> None:
+    agreed(data, MANY)
+    agreed(data, MANY, TABLES["caches and mapping"])
+
+
+@fixed(150)
+@given(words=st.lists(st.sampled_from([bytes.fromhex(w) for w in (
+    "82 0002 9d84", "82 0003 9f8484", "9d 00000002", "9f 00000001", "9d 00000000", "ff", "84", "8d 0001 61", "92 05", "91 01",
+    "83 0009 23616e792f44657073", "83 000a 23616e792f456d707479", "83 000b 23616e792f486f6c646572", "9e 00000002", "8c 0100",
+    "82 0006 9e0000000284", "82 0007 9e000000009d84", "9c ffff", "af 00", "9c 8000", "00", "83 1000", "83 00000001", "90",
+)]), max_size=24))  # fmt: skip
+def test_pieces_of_values_in_any_order(words: list[bytes]) -> None:
+    agreed(b"".join(words), MANY)
+    agreed(b"".join(words), MANY, TABLES["caches"])
+
+
+def test_ids_of_the_wrong_table_are_unknown() -> None:
+    caches = Caches(atoms={4096: Atom("a")}, types={300: "#x/Foo"}, errors={5000: "e"})
+    for digits in ("831000", "8c012c", "9c1388", "aa012c" + "00" * 16, TWICE):
+        agreed(bytes.fromhex(digits), REGISTRY, caches)

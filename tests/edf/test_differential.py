@@ -1,0 +1,109 @@
+"""Values made by rule: both writers give the same bytes, both readers the same values."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ergo_conformance.model.caches import Caches
+from ergo_conformance.model.compare import same
+from ergo_conformance.model.neutral import from_json, static_from_json, to_json
+from ergo_conformance.model.registry import Registry
+from ergo_conformance.model.typejson import type_from_json, type_to_json
+from ergo_conformance.model.types import Type
+from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
+from ergo_conformance.reference_node.ergo.edf.codec import functions_of
+
+from .codecs import agreed, node_reads, node_writes, spec_reads, spec_writes
+from .strategies import REGISTRY, ROWS, TABLES, fixed, tops, types, values
+
+tables = pytest.mark.parametrize("caches", TABLES.values(), ids=list(TABLES))
+
+
+def check_agreement(value: Any, registry: Registry, caches: Caches) -> None:
+    data = node_writes(value, registry, caches)
+    assert spec_writes(value, registry, caches) == data
+    by_node, by_spec = node_reads(data, registry, caches), spec_reads(data, registry, caches)
+    assert by_node[1] == by_spec[1] == len(data)
+    assert same(by_node[0], value, registry)
+    assert same(by_spec[0], value, registry)
+    assert node_writes(by_spec[0], registry, caches) == data
+    assert spec_writes(by_node[0], registry, caches) == data
+
+
+@tables
+@fixed(90)
+@given(value=tops)
+def test_writers_and_readers_agree(caches: Caches, value: Any) -> None:
+    check_agreement(value, Registry(ROWS), caches)  # a registry of its own: no type is over the limit of generated ones
+
+
+@fixed(90)
+@given(value=tops)
+def test_they_agree_where_the_node_may_generate_no_functions(value: Any) -> None:
+    registry = Registry(ROWS)
+    functions_of(registry).__dict__["may_generate"] = lambda _: False
+    check_agreement(value, registry, TABLES["caches and mapping"])
+
+
+@fixed(25)
+@given(many=st.lists(tops, min_size=2, max_size=6))
+def test_a_codec_keeps_nothing_from_one_value_to_the_next(many: list[Any]) -> None:
+    encoder, decoder = Encoder(REGISTRY), Decoder(REGISTRY)
+    for value in [*many, *many]:
+        data = encoder.encode(value)
+        assert data == node_writes(value, REGISTRY)
+        assert same(decoder.decode(data), value, REGISTRY)
+
+
+@fixed(50)
+@given(value=tops, before=st.binary(max_size=3), behind=st.binary(max_size=3))
+def test_a_value_may_stand_anywhere_in_the_input(value: Any, before: bytes, behind: bytes) -> None:
+    data = before + node_writes(value, REGISTRY) + behind
+    found, end = Decoder(REGISTRY).decode_prefix(data, len(before))
+    assert same(found, value, REGISTRY)
+    assert end == len(data) - len(behind)
+
+
+@fixed(40)
+@given(value=tops)
+def test_every_proper_prefix_is_refused_alike(value: Any) -> None:
+    data = node_writes(value, REGISTRY)
+    for n in range(min(len(data), 200)):
+        assert agreed(data[:n], REGISTRY).reason is not None
+
+
+@fixed(80)
+@given(value=tops)
+def test_a_value_survives_its_json_form(value: Any) -> None:
+    written = json.dumps(to_json(value, REGISTRY))
+    assert same(from_json(json.loads(written), REGISTRY), value, REGISTRY)
+
+
+@fixed(70)
+@given(data=st.data(), type_=types)
+def test_a_value_of_a_typed_slot_survives_its_json_form(data: st.DataObject, type_: Type) -> None:
+    value = data.draw(values(type_, 2))
+    again = static_from_json(json.loads(json.dumps(to_json(value, REGISTRY, type_))), type_, REGISTRY)
+    assert same(again, value, REGISTRY, type_)
+    assert type(again) is type(value)
+
+
+@fixed(70)
+@given(data=st.data(), type_=types)
+def test_the_node_reads_typed_slots_as_the_schema_writes_them(data: st.DataObject, type_: Type) -> None:
+    from ergo_conformance.spec import build, edf
+
+    value = data.draw(values(type_, 2))
+    body = build(edf.schemas(REGISTRY).of(type_), value, edf.EdfContext(REGISTRY))
+    found, end = Decoder(REGISTRY).decode_as(type_, body)
+    assert same(found, value, REGISTRY, type_)
+    assert end == len(body)
+
+
+@fixed(200)
+@given(type_=types)
+def test_a_type_survives_its_json_form(type_: Type) -> None:
+    assert type_from_json(json.loads(json.dumps(type_to_json(type_)))) is type_

@@ -1,0 +1,246 @@
+"""What can't be written is refused by both writers with CannotEncode, and the path names the part."""
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ergo_conformance.errors import CannotEncode
+from ergo_conformance.model import types as t
+from ergo_conformance.model.caches import Caches
+from ergo_conformance.model.natural import INTEGERS
+from ergo_conformance.model.registry import Registry, Struct
+from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
+from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
+
+from .codecs import both_readers, both_writers, bug
+from .tables import REGISTRY, Foo, Hold
+
+Write = Callable[..., bytes]
+LONE = "\ud800"
+A = Atom("a")
+
+# type, value that it can't carry, words that the message has to have in one of the writers' spellings
+REFUSED: list[tuple[Type, Any]] = [
+    (t.STRING, "x" * 65536),
+    (t.STRING, "é" * 32768),
+    (t.STRING, LONE),
+    (t.STRING, b"bytes"),
+    (t.STRING, 5),
+    (t.STRING, None),
+    (t.ATOM, Atom("a" * 256)),
+    (t.ATOM, Atom("é" * 128)),
+    (t.ATOM, Atom(LONE)),
+    (t.ATOM, 5),
+    (t.ATOM, b"a"),
+    (t.BINARY, "text"),
+    (t.BINARY, [1, 2, 3]),
+    (t.BINARY, 5),
+    (t.BINARY, None),
+    (t.ERROR, Error("e" * 32768)),
+    (t.ERROR, Error(LONE)),
+    (t.ERROR, "text"),
+    (t.FLOAT32, 1e39),
+    (t.FLOAT32, "1"),
+    (t.FLOAT64, "1"),
+    (t.FLOAT64, None),
+    (t.INT, 1.0),
+    (t.INT, "1"),
+    (t.INT, None),
+    (t.PID, PID(Atom("a" * 256), 1, 1)),
+    (t.PID, PID(A, -1, 1)),
+    (t.PID, PID(A, 2**64, 1)),
+    (t.PID, PID(A, 1, 2**63)),
+    (t.PROCESS_ID, ProcessID(A, Atom("a" * 256))),
+    (t.EVENT, Event(Atom("a" * 256), A)),
+    (t.ALIAS, Alias(A, 1, (1, 2))),  # type: ignore[arg-type]
+    (t.REF, Ref(A, 1, (1, 2, 2**64))),
+    (t.REF, Ref(A, 2**63, (1, 2, 3))),
+    (t.TIME, Time(0, 0, -60)),
+    (t.TIME, Time(0, 0, -119)),
+    (t.TIME, Time(0, 0, 32768 * 60)),
+    (t.TIME, Time(0, 0, -32769 * 60)),
+    (t.TIME, Time(0, 1_000_000_000, None)),
+    (t.TIME, Time(0, -1, None)),
+    (t.TIME, Time(2**63, 0, None)),
+    (t.TIME, Time(-(2**64), 0, None)),
+    (t.TIME, 5),
+    (Array(2, t.INT8), (1,)),
+    (Array(2, t.INT8), (1, 2, 3)),
+    (Array(65, t.INT8), (1,) * 64),
+    (Array(2, t.STRING), ("a",)),
+    (Array(2, t.INT8), None),
+    (Array(0, t.INT8), (1,)),
+    (Slice(t.INT8), 5),
+    (Slice(t.INT8), [128]),
+    (Slice(t.STRING), [None]),
+    (Map(t.STRING, t.INT8), {1: 1}),
+    (Map(t.INT8, t.INT8), {128: 1}),
+    (Reg("#x/Foo"), (1,)),
+    (Reg("#x/Foo"), Foo("1", "b")),
+    (Reg("#x/Foo"), None),
+    (Reg("#x/Pair"), (1, 2, 3)),
+    (Reg("#x/Level"), 40_000),
+    (Reg("#x/Mar"), "text"),
+    (Reg("#x/Mar"), None),
+    *((type_, least - 1) for type_, (bits, signed) in INTEGERS.items() for least in (-(1 << bits - 1) if signed else 0,)),
+    *((type_, 1 << bits - signed) for type_, (bits, signed) in INTEGERS.items()),
+]  # fmt: skip
+
+FAULTS: list[tuple[Type, Any, str]] = [
+    (t.BOOL, 5, "the fast writer packs any value as a bool"),
+    (t.BOOL, None, "the fast writer packs any value as a bool"),
+    (Slice(t.BOOL), [2], "the fast writer packs any value as a bool"),
+    (Reg("#x/On"), "yes", "the fast writer packs any value as a bool"),
+    (t.ERROR, Error(5), "AttributeError of the slow writer gets out"),  # type: ignore[arg-type]
+    (Map(t.STRING, t.INT8), [(1, 2)], "AttributeError of the slow writer gets out"),
+    (Reg("#x/Nobody"), 1, "UnknownTypeError of the generator gets out"),
+    (Slice(Reg("#x/Nobody")), [], "UnknownTypeError of the generator gets out"),
+    (ANY, 5, "Typed(ANY, …) has no encoding: 84 or 82000184 is written"),
+]
+
+
+def _case(row: tuple[Type, Any, str]) -> Any:
+    return pytest.param(row[0], row[1], marks=bug(row[2]), id=f"{t.describe(row[0])}-{row[1]!r}"[:40])
+
+
+rows = pytest.mark.parametrize(("type_", "value"), REFUSED, ids=lambda x: t.describe(x) if isinstance(x, Type) else repr(x)[:24])
+
+
+@rows
+@both_writers
+class TestRefused:
+    def test_at_top_level(self, write: Write, type_: Type, value: Any) -> None:
+        with pytest.raises(CannotEncode):
+            write(Typed(type_, value), REGISTRY)
+
+    def test_in_an_any_slot_with_its_path(self, write: Write, type_: Type, value: Any) -> None:
+        with pytest.raises(CannotEncode) as caught:
+            write(["first", {"key": Typed(type_, value)}], REGISTRY)
+        assert caught.value.path.startswith("[1][0]")
+        assert str(caught.value).endswith(f" at {caught.value.path}")
+
+    def test_in_a_field_with_its_path(self, write: Write, type_: Type, value: Any) -> None:
+        row = Struct("#x/Outer", (("Ok", t.INT8), ("Bad", type_)))
+        registry = Registry([*REGISTRY, row])
+        with pytest.raises(CannotEncode) as caught:
+            write(row.value_class(1, value), registry)
+        assert caught.value.path.startswith("Bad")
+
+    def test_a_good_value_is_written_afterwards(self, write: Write, type_: Type, value: Any) -> None:
+        with pytest.raises(CannotEncode):
+            write([1, Typed(type_, value)], REGISTRY)
+        assert write([1], REGISTRY).hex() == "8200029d849d00000001960000000000000001"
+
+
+@pytest.mark.parametrize(("type_", "value"), [_case(row) for row in FAULTS])
+def test_refused_by_both(type_: Type, value: Any) -> None:
+    from .codecs import WRITERS
+
+    for write in WRITERS.values():
+        with pytest.raises(CannotEncode):
+            write([Typed(type_, value)], REGISTRY)
+
+
+@pytest.mark.parametrize("value", [(1, 2), {1}, object(), 1j, bytearray(b"a"), memoryview(b"a"), type, iter([])], ids=lambda x: type(x).__name__)
+@both_writers
+def test_a_value_whose_class_tells_no_type_is_refused(write: Write, value: Any) -> None:
+    with pytest.raises(CannotEncode, match=type(value).__name__):
+        write(value)
+    with pytest.raises(CannotEncode, match=r"at \[0\]"):
+        write([value])
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [Text("a"), Struct("#x/Other", ()).value_class()], ids=["subclass of str", "foreign struct"])
+@both_writers
+def test_a_class_that_only_resembles_a_known_one_is_refused(write: Write, value: Any) -> None:
+    with pytest.raises(CannotEncode, match="wrap it in Typed"):
+        write(value, REGISTRY)
+
+
+@both_writers
+@pytest.mark.parametrize("value", [None, Typed(t.ERROR, None)])
+def test_nil_can_not_be_sent_by_itself(write: Write, value: Any) -> None:
+    with pytest.raises(CannotEncode, match="nil"):
+        write(value)
+    assert write([value]).endswith(b"\xff")
+
+
+@both_writers
+def test_a_nil_with_a_type_can(write: Write) -> None:
+    assert write(Typed(Slice(t.INT8), None)).hex() == "8200029d92ff"
+
+
+def _deep(levels: int) -> Type:
+    type_: Type = t.INT8
+    for _ in range(levels):
+        type_ = Map(Reg("#" + "n" * 1000), type_)
+    return type_
+
+
+@both_writers
+def test_a_folded_type_has_65535_bytes_at_most(write: Write) -> None:
+    registry = Registry([Struct("#" + "n" * 1000, ())])
+    assert len(write(Typed(_deep(65), {}), registry)) == 3 + 65 * 1005 + 1 + 5
+    with pytest.raises(CannotEncode, match="folded type of 66331 bytes"):
+        write(Typed(_deep(66), {}), registry)
+    with pytest.raises(CannotEncode, match=r"folded type.* at \[0\]"):
+        write([Typed(_deep(66), None)], registry)
+
+
+@both_writers
+def test_a_name_has_4095_bytes_at_most(write: Write) -> None:
+    registry = Registry([Struct("#" + "n" * 4094, ()), Struct("#" + "n" * 4095, ())])
+    assert len(write(Typed(Reg("#" + "n" * 4094), ()), registry)) == 3 + 4095
+    with pytest.raises(CannotEncode, match="type name of 4096 bytes"):
+        write(Typed(Reg("#" + "n" * 4095), ()), registry)
+    assert write(Typed(Reg("#" + "n" * 4095), ()), registry, Caches(types={4096: "#" + "n" * 4095})).hex() == "831000"
+
+
+@both_writers
+def test_an_atom_is_measured_as_it_is_sent(write: Write) -> None:
+    caches = Caches(atom_mapping={A: Atom("b" * 256), Atom("c" * 300): Atom("d")})
+    with pytest.raises(CannotEncode, match="atom of 256 bytes"):
+        write(A, REGISTRY, caches)
+    assert write(Atom("c" * 300), REGISTRY, caches).hex() == "8c000164"
+
+
+@both_readers
+@both_writers
+@pytest.mark.parametrize("cls", [str, Atom, Error])
+def test_bytes_that_are_not_utf8_make_the_round_trip(read: Any, write: Write, cls: Any) -> None:
+    raw = bytes(range(128, 256)) + b"\xed\xa0\x80" + b"\xf0\x9f\x98\x80ok"
+    value = cls(raw.decode("utf-8", "surrogateescape"))
+    data = write(value)
+    assert data[3:] == raw
+    assert read(data)[0] == value
+
+
+@both_writers
+def test_paths_go_through_structs_slices_and_maps(write: Write) -> None:
+    bad = Hold(Foo(1, ""), None, None, [Hold(Foo(1, LONE), None, None, None, None, b"")], None, b"")
+    with pytest.raises(CannotEncode) as caught:
+        write({"k": bad}, REGISTRY)
+    assert caught.value.path == "[0].X[0].F.B"
+
+
+@pytest.mark.parametrize("items", [array("H", [1, 2]), array("q", [1, 2])], ids=["array of shorts", "array of longs"])
+@bug("pack_numbers takes the buffer of any array for bytes: two items become four or sixteen bytes")
+def test_an_array_of_wider_numbers_is_no_slice_of_bytes(items: Any) -> None:
+    from .codecs import node_writes, spec_writes
+
+    assert node_writes(Typed(Slice(t.UINT8), items)) == spec_writes(Typed(Slice(t.UINT8), items))
+
+
+@bug("a buffer of wider numbers is written with its number of items as length")
+def test_a_buffer_of_wider_numbers_is_no_binary() -> None:
+    from .codecs import WRITERS
+
+    for write in WRITERS.values():
+        with pytest.raises(CannotEncode):
+            write(Typed(t.BINARY, array("H", [1])))

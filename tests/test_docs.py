@@ -1,0 +1,23 @@
+"""The generated pages are up to date, and the links between pages lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ergo_conformance.spec.export.markdown import PAGES
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_page_is_fresh(name: str) -> None:
+    assert (DOCS / "generated" / name).read_text(encoding="utf-8") == PAGES[name](), "run python docs/generate.py"
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *DOCS.glob("*.md")], ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert not missing

@@ -73,8 +73,10 @@ class Running:
     """The settings known to be in force."""
     serial: bool = False
     """It does one handshake at a time (EHS-TIME-3)."""
+    answered: bool = True
+    """It answered the first Hello."""
     silent: bool = False
-    """It did not answer the first Hello at all."""
+    """It did not even close."""
 
     async def link(self, label: str = "") -> Link:
         """A new connection. UnreachableError if there is none."""
@@ -129,6 +131,7 @@ async def probe(running: Running) -> None:
         await dialer.receive(within=PROBE_TIMEOUT)
         running.serial = loop.time() - started > NOTICEABLE
     except ViolationError:
+        running.answered = False
         running.silent = not good.eof and not good.transcript.bytes_of("received")
     finally:
         silent.abort()

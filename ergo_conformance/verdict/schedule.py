@@ -187,7 +187,7 @@ class LiveRunner:
         """Starts the target as it is by default. Raises TargetError."""
         self._first = self._call(self.target.start({})).result()
         self._call(probe(self._first)).result()
-        self.down = self._first.silent
+        self.down = not self._first.answered
         return self._first
 
     def plan(self, planned: Sequence[Planned]) -> None:

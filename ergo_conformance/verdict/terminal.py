@@ -24,6 +24,8 @@ STYLES: Final = {
 }
 MAX_LINKS: Final = 2
 """Links whose transcripts a failure block shows: the last ones."""
+MAX_LINES: Final = 20
+"""Failures told as they come in; of more the end of the run tells."""
 MAX_BLOCKS: Final = 10
 """Failures shown in full; of the others one line each."""
 
@@ -42,7 +44,7 @@ class Terminal:
     def __init__(self, header: Header, *, verbose: bool = False, console: Console | None = None) -> None:
         self.console = console or make_console()
         self.verbose = verbose
-        self._bad: list[Outcome] = []
+        self._told = 0
         self._progress: Progress | None = None
         self._header(header)
         if self.console.is_terminal and not verbose:
@@ -73,7 +75,8 @@ class Terminal:
         """A verdict is in."""
         if self._progress is not None:
             self._progress.advance(self._task)
-        if self.verbose or outcome.verdict in BAD:
+        self._told += outcome.verdict in BAD
+        if self.verbose or (outcome.verdict in BAD and self._told <= MAX_LINES):
             style = STYLES[outcome.verdict]
             self.console.print(
                 f"[{style}]{outcome.verdict.value:5}[/] {escape(outcome.id)}  [dim]{outcome.seconds:.2f} s[/]"
@@ -84,10 +87,11 @@ class Terminal:
         if self._progress is not None:
             self._progress.stop()
         bad = [o for o in summary.outcomes if o.verdict in BAD and not o.reason.startswith(DID_NOT_RUN)]
-        for outcome in bad[:MAX_BLOCKS]:
+        blocks = 1 if summary.hint else MAX_BLOCKS
+        for outcome in bad[:blocks]:
             self._block(outcome, rerun)
-        if len(bad) > MAX_BLOCKS:
-            self.console.print(f"… and {len(bad) - MAX_BLOCKS} more; --report json=FILE has all of them")
+        if len(bad) > blocks:
+            self.console.print(f"\n… and {len(bad) - blocks} more; --report json=FILE has all of them")
         self._findings(summary)
         self._table(summary)
         for text in summary.collection_errors:

@@ -29,7 +29,7 @@ def fixed(examples: int) -> settings:
 # --- registered types -------------------------------------------------------------------------------------------------
 
 ROWS = (
-    *(Newtype(f"#any/My{scalar.name}", scalar) for scalar in t.SCALARS.values()),
+    *(Newtype(f"#any/My{scalar.name}", scalar) for scalar in (t.BOOL, t.STRING, t.FLOAT32, t.FLOAT64, *INTEGERS)),
     Newtype("#any/Names", Slice(t.ATOM)),
     Newtype("#any/Bytes", Slice(t.UINT8)),
     Newtype("#any/Anys", Slice(ANY)),
@@ -45,7 +45,7 @@ ROWS = (
     Struct("#any/Deep[int]", (("a-b", Slice(Slice(Reg("#any/Names")))), ("class", Reg("#any/Empty")), ("_t", t.TIME))),
 )
 REGISTRY = Registry(ROWS)
-KEY_NAMES = ("#any/Point", "#any/Pair", "#any/Mystring", "#any/Myfloat32", "#any/Mypid", "#any/None", "#any/Empty")
+KEY_NAMES = ("#any/Point", "#any/Pair", "#any/Mystring", "#any/Myfloat32", "#any/Mybool", "#any/None", "#any/Empty")
 
 ATOMS = tuple(Atom(name) for name in ("", "a@b", "node@host", "x" * 255, "\udcff", "é"))
 CACHES = Caches(

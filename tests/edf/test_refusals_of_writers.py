@@ -14,7 +14,7 @@ from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
 
-from .codecs import both_readers, both_writers, bug
+from .codecs import WRITERS, both_readers, both_writers, bug
 from .tables import REGISTRY, Foo, Hold
 
 Write = Callable[..., bytes]
@@ -126,6 +126,8 @@ class TestRefused:
         registry = Registry([*REGISTRY, row])
         with pytest.raises(CannotEncode) as caught:
             write(row.value_class(1, value), registry)
+        if write is WRITERS["spec"] and type_ in (t.INT, t.UINT):
+            pytest.xfail("BUG: plain() forgets the name of a field whose schema has documentation")
         assert caught.value.path.startswith("Bad")
 
     def test_a_good_value_is_written_afterwards(self, write: Write, type_: Type, value: Any) -> None:
@@ -136,8 +138,6 @@ class TestRefused:
 
 @pytest.mark.parametrize(("type_", "value"), [_case(row) for row in FAULTS])
 def test_refused_by_both(type_: Type, value: Any) -> None:
-    from .codecs import WRITERS
-
     for write in WRITERS.values():
         with pytest.raises(CannotEncode):
             write([Typed(type_, value)], REGISTRY)
@@ -239,8 +239,6 @@ def test_an_array_of_wider_numbers_is_no_slice_of_bytes(items: Any) -> None:
 
 @bug("a buffer of wider numbers is written with its number of items as length")
 def test_a_buffer_of_wider_numbers_is_no_binary() -> None:
-    from .codecs import WRITERS
-
     for write in WRITERS.values():
         with pytest.raises(CannotEncode):
             write(Typed(t.BINARY, array("H", [1])))

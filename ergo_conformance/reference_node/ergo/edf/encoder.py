@@ -7,7 +7,7 @@ recursion.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from ....errors import CannotEncode
 from ....model import types as t
@@ -32,14 +32,19 @@ FALSE: Final = b"\0"
 _NIL: Final = bytes([Tag.NIL])
 
 
-def constant_bytes(codes: str, values: list[str]) -> str | None:
-    """The expression of fields that need no pack: bytes known beforehand, and at most one bool behind them."""
-    known = bytes(int(value) for code, value in zip(codes, values, strict=True) if code == "B" and value.isdecimal())
-    if len(known) == len(codes):
-        return repr(known)
-    if len(known) == len(codes) - 1 and codes[-1] == "?":
-        return f"({known + TRUE!r} if {values[-1]} else {known + FALSE!r})"
+def known_bytes(codes: str, values: list[str]) -> bytes | None:
+    """The bytes of fields that are known beforehand: tags and markers."""
+    if all(code == "B" and value.isdecimal() for code, value in zip(codes, values, strict=True)):
+        return bytes(map(int, values))
     return None
+
+
+class Text(NamedTuple):
+    """A text that waits for the fixed fields behind it."""
+
+    codes: str  # of the fixed fields before it
+    values: list[str]
+    raw: str
 
 
 class EncoderEmitter:
@@ -50,7 +55,7 @@ class EncoderEmitter:
         self.writer_of = writer_of
         self.source = source
         self.pieces: list[str] = []
-        self.text: tuple[str, list[str]] | None = None  # struct codes up to a text, and their expressions with it
+        self.waiting: Text | None = None
         self.run: list[tuple[str, str]] = []  # struct code, expression
         self.loops = 0
         self.body = 0  # where the innermost loop's begins
@@ -66,24 +71,37 @@ class EncoderEmitter:
         """A piece of the last text and the fixed fields behind it."""
         codes = "".join(code for code, _ in self.run)
         values = [value for _, value in self.run]
-        self.run = []
-        if self.text:
-            before, parts = self.text
-            self.text = None
-            table = self.source.text_packers(before, codes)
-            self.pieces.append(f"{table}[{parts[-2]}]({', '.join(parts + values)})")
+        text, self.waiting, self.run = self.waiting, None, []
+        if text:
+            self.pieces.append(self.text_piece(text, codes, values))
         elif codes:
-            self.pieces.append(
-                constant_bytes(codes, values) or f"{self.source.struct_method('pack', codes)}({', '.join(values)})"
-            )
+            self.pieces.append(self.fixed_piece(codes, values))
+
+    def fixed_piece(self, codes: str, values: list[str]) -> str:
+        """The expression of fixed fields: bytes where they are known, a choice of two for a bool, else a pack."""
+        known = known_bytes(codes, values)
+        if known is not None:
+            return repr(known)
+        known = known_bytes(codes[:-1], values[:-1])
+        if known is not None and codes[-1] == "?":
+            return f"({known + TRUE!r} if {values[-1]} else {known + FALSE!r})"
+        return f"{self.source.struct_method('pack', codes)}({', '.join(values)})"
+
+    def text_piece(self, text: Text, codes: str, values: list[str]) -> str:
+        """A text and the fixed fields around it are one pack, by a Struct for just this length. A text by itself needs
+        none: what stands before it is kept by length too.
+        """
+        known = known_bytes(text.codes, text.values)
+        if known is not None and not codes:
+            return f"{self.source.text_heads(known)}[len({text.raw})] + {text.raw}"
+        table, n = self.source.text_packers(text.codes + "H", codes), self.local(f"len({text.raw})")
+        return f"{table}[{n}]({', '.join([*text.values, n, text.raw, *values])})"
 
     def string(self, v: str) -> None:
-        """A text shares its pack with the fixed fields around it: the Struct for just this length is kept in a table."""
         raw = self.local(f"{v}.encode('utf-8', 'surrogateescape')")
-        n = self.local(f"len({raw})")
         run, self.run = self.run, []
         self.end_run()
-        self.text = "".join(code for code, _ in run) + "H", [*(value for _, value in run), n, raw]
+        self.waiting = Text("".join(code for code, _ in run), [value for _, value in run], raw)
 
     def end(self) -> None:
         """The last piece is returned."""

@@ -30,7 +30,22 @@ class TextPackers(dict[int, Callable[..., bytes]]):
         return pack
 
 
+class TextHeads(dict[int, bytes]):
+    """Length of a text → what stands before it: known bytes and the length."""
+
+    def __init__(self, known: bytes) -> None:
+        super().__init__()
+        self._known = known
+
+    def __missing__(self, n: int) -> bytes:
+        head = self._known + n.to_bytes(2, "big")
+        if n < MAX_TEXT_PACKERS:
+            self[n] = head
+        return head
+
+
 _text_packers = cache(TextPackers)
+_text_heads = cache(TextHeads)
 
 
 class Source:
@@ -72,6 +87,12 @@ class Source:
         """The global name of a table by length: `table[n]` packs fixed fields, n bytes of text, and fixed fields."""
         name = f"pack_{before}_text_{after}".rstrip("_").replace("?", "o")
         self.names.setdefault(name, _text_packers(before, after))
+        return name
+
+    def text_heads(self, known: bytes) -> str:
+        """The global name of a table by length: `table[n]` is the known bytes and n."""
+        name = f"head_{known.hex()}".rstrip("_")
+        self.names.setdefault(name, _text_heads(known))
         return name
 
     @property

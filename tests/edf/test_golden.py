@@ -1,0 +1,128 @@
+"""The project's own vectors and captures: every `expect` at both readers and both writers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ergo_conformance.errors import Rejected
+from ergo_conformance.locate import suites
+from ergo_conformance.spec.stream import read_handshake
+from ergo_conformance.targets.self_node import NodeCodec
+from ergo_conformance.verdict import captures
+from ergo_conformance.verdict.frames import check_frame, check_malformed
+from ergo_conformance.verdict.vectors import (
+    MAX_PREFIXES,
+    NODE_LIMITS,
+    EdfFile,
+    SpecCodec,
+    caches_of,
+    check_cost,
+    check_row,
+    checks,
+    golden,
+    input_of,
+)
+
+from .codecs import agreed
+
+CODECS = {"node": NodeCodec(), "spec": SpecCodec()}
+CAPTURES = Path(__file__).parents[1] / "data" / "captures"
+FILES = ("edf_vectors.json", "edf_negative.json")
+GROUPS = [(name, group) for name in FILES for group in golden(name).groups()]
+UPSTREAM = ("master", "v300", "v310")
+FRAMES = json.loads((suites() / "golden" / "ehs_vectors.json").read_text(encoding="utf-8"))
+
+groups = pytest.mark.parametrize(("name", "group"), GROUPS)
+codecs = pytest.mark.parametrize("codec", CODECS.values(), ids=list(CODECS))
+
+
+def rows_of(name: str, group: str) -> tuple[EdfFile, list[Any]]:
+    file = golden(name)
+    return file, [row for row in file.rows if row["group"] == group]
+
+
+@groups
+@codecs
+def test_every_row_is_met(codec: Any, name: str, group: str) -> None:
+    file, rows = rows_of(name, group)
+    found = [str(d) for row in rows for what in checks(row) for d in check_row(codec, row, file.registry, what)]
+    assert found == []
+
+
+@groups
+def test_both_readers_give_one_verdict(name: str, group: str) -> None:
+    """Also where `expect` is free."""
+    file, rows = rows_of(name, group)
+    for row in rows:
+        data = input_of(row)
+        if data is not None and len(data) <= 100_000:  # longer ones: test_every_row_is_met
+            agreed(data, file.registry, caches_of(row))
+
+
+def test_every_proper_prefix_of_a_vector_is_refused_alike() -> None:
+    file = golden("edf_vectors.json")
+    for row in file.rows:
+        data = input_of(row)
+        if data is None or len(data) > MAX_PREFIXES // 6 or row["expect"] == "free":
+            continue
+        for n in range(len(data)):
+            assert agreed(data[:n], file.registry, caches_of(row)).reason is not None, row["id"]
+
+
+@pytest.mark.parametrize("group", ["depth", "huge", "hang", "length"])
+def test_hostile_rows_cost_the_node_little_memory(group: str) -> None:
+    file, rows = rows_of("edf_negative.json", group)
+    codec = CODECS["node"]
+    for row in rows:
+        data, caches = input_of(row) or b"", caches_of(row)
+        too_much = check_cost(lambda d=data, c=caches: codec.decode(d, file.registry, c), len(data), NODE_LIMITS)  # type: ignore[misc]
+        assert too_much is None or "ms" in too_much, row["id"]  # time is not for a busy machine to judge
+
+
+@pytest.mark.parametrize("row", FRAMES["vectors"], ids=lambda row: str(row["id"]))
+def test_a_handshake_frame_is_met(row: Any) -> None:
+    assert [str(d) for d in check_frame(row)] == []
+
+
+def test_malformed_handshake_frames_are_refused_for_their_reason() -> None:
+    assert [str(d) for row in FRAMES["cases"] for d in check_malformed(row)] == []
+
+
+@pytest.mark.parametrize("path", sorted(p for f in UPSTREAM for p in (CAPTURES / f).glob("*.jsonl")), ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_a_capture_of_an_upstream_node_has_no_difference(path: Path) -> None:
+    result = captures.check(captures.load(path))
+    assert [str(d) for d in result.differences] == []
+    assert result.counts.messages > 0
+
+
+@pytest.mark.parametrize("folder", ["erlang", "newest", "registrar", "saturn"])
+def test_other_captures_are_read_or_refused(folder: str) -> None:
+    """What is in them is not EHS, or a script wrote it: a count or a difference, never an exception."""
+    for path in sorted((CAPTURES / folder).glob("*.jsonl")):
+        capture = captures.load(path)
+        captures.check(capture)
+        for data in capture.streams.values():
+            read = read_handshake(bytes(data))
+            assert read.end <= len(data)
+            assert read.refusal is None or isinstance(read.refusal, Rejected)
+            agreed(bytes(data[:64]))
+            agreed(bytes(data[6:400]), golden("edf_vectors.json").registry)
+
+
+def test_a_capture_that_was_tampered_with_is_noticed(tmp_path: Path) -> None:
+    lines = (CAPTURES / "master" / "handshake.jsonl").read_text(encoding="utf-8").splitlines()
+    noticed = 0
+    for i, line in enumerate(lines):
+        row = json.loads(line)
+        if not row.get("hex"):
+            continue
+        data = bytearray.fromhex(row["hex"])
+        if data[0] != 87:
+            continue
+        data[-1] ^= 1
+        changed = tmp_path / f"{i}.jsonl"
+        changed.write_text("\n".join([*lines[:i], json.dumps({**row, "hex": data.hex()}), *lines[i + 1 :]]))
+        noticed += bool(captures.check(captures.load(changed)).differences)
+    assert noticed >= 4

@@ -1,0 +1,199 @@
+"""Exhaustiveness: every tag, row and reason has its schema, reader, writer, strategy and vector; a failure names what lacks."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ergo_conformance.errors import Reason, Rejected
+from ergo_conformance.locate import suites
+from ergo_conformance.model import types as t
+from ergo_conformance.model.edf import CONSTRUCTOR_TAGS, SCALAR_TAGS, Tag
+from ergo_conformance.model.payloads import Opaque
+from ergo_conformance.model.records import ERRORS, ROWS
+from ergo_conformance.model.registry import Marshaler, Registry
+from ergo_conformance.model.types import Array, Map, Reg, Scalar, Slice, Type
+from ergo_conformance.spec.edf.scalars import SCALARS as SPEC_SCALARS
+from ergo_conformance.verdict.frames import READERS as FRAME_READERS
+from ergo_conformance.verdict.vectors import golden, input_of
+
+from .codecs import READERS, WRITERS, judged
+from .strategies import SCALAR_VALUES, values
+from .tables import ROWS as TABLE
+from .tables import REGISTRY
+
+VECTORS = golden("edf_vectors.json")
+Names = set[str]
+
+
+def names(tags: Iterator[int] | set[int]) -> Names:
+    return {Tag(tag).name for tag in tags}
+
+
+def tags_of(type_: Type) -> Iterator[Tag]:
+    """The tags in a descriptor."""
+    kinds: dict[type, Tag] = {Slice: Tag.SLICE, Array: Tag.ARRAY, Map: Tag.MAP, Reg: Tag.REG, type(t.ANY): Tag.ANY}
+    for part in t.preorder(type_):
+        yield part.tag if isinstance(part, Scalar) else kinds[type(part)]
+    if isinstance(type_, Slice | Array | Map):
+        yield Tag.FOLDED
+
+
+def test_the_tags_are_scalars_constructors_and_four_more() -> None:
+    assert {*Tag} == {*SCALAR_TAGS, *CONSTRUCTOR_TAGS, Tag.FOLDED, Tag.REG, Tag.ANY, Tag.NIL}
+    assert len(SCALAR_TAGS) == len({*SCALAR_TAGS})
+
+
+def test_every_scalar_has_a_schema() -> None:
+    assert names({*SCALAR_TAGS}) - names({*SPEC_SCALARS}) == set()
+    assert names({*SPEC_SCALARS}) - names({*SCALAR_TAGS}) == set()
+
+
+def test_every_tag_has_a_row_of_the_table() -> None:
+    """The table is run through both readers and both writers: what it has is read and written."""
+    assert names({*Tag}) - names({tag for type_, _, _ in TABLE for tag in tags_of(type_)} | {Tag.NIL}) == set()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_tag_has_a_reader(name: str) -> None:
+    refused = set()
+    for tag in Tag:
+        if tag in CONSTRUCTOR_TAGS:
+            data = b"\x82\0\1" + bytes([tag])
+        else:
+            data = bytes([tag])
+        if judged(name, data)[0].reason is Reason.UNKNOWN_TAG:
+            refused.add(tag.name)
+    assert refused == set()
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_tag_is_written_by_a_row_of_the_table(name: str) -> None:
+    from ergo_conformance.model.terms import Typed
+
+    written = {Tag.NIL} if WRITERS[name]([None]).endswith(b"\xff") else set()
+    for type_, value, _ in TABLE:
+        data = WRITERS[name](Typed(type_, value), REGISTRY)
+        written |= {tag for tag in tags_of(type_) if bytes([tag]) in data}
+    assert names({*Tag}) - names({*written}) == set()
+
+
+def test_every_scalar_has_a_strategy() -> None:
+    assert {*t.SCALARS} - {type_.name for type_ in SCALAR_VALUES if isinstance(type_, Scalar)} == set()
+
+
+@pytest.mark.parametrize("type_", [t.ANY, Slice(t.ANY), Array(2, t.ANY), Map(t.ANY, t.ANY), Reg("#any/Holder")], ids=t.describe)
+def test_every_constructor_has_a_strategy(type_: Type) -> None:
+    assert values(type_) is not None
+
+
+def golden_tags() -> set[int]:
+    found: set[int] = set()
+    for row in VECTORS.rows:
+        data = input_of(row)
+        if data is None or row["expect"] not in ("both", "read"):
+            continue
+        found.add(data[0])
+        if data[0] == Tag.FOLDED:
+            length = int.from_bytes(data[1:3], "big")
+            for type_ in (_unfolded(data[: 3 + length]),):
+                found |= {*tags_of(type_)} if type_ is not None else set()
+            found |= {Tag.NIL} if data[3 + length :] == b"\xff" else set()
+    return found
+
+
+def _unfolded(descriptor: bytes) -> Type | None:
+    """The type of a descriptor, read by the schema."""
+    from ergo_conformance.spec import Parsed, edf, parse
+    from ergo_conformance.spec.edf.values import LENGTH_AND_FOLDED
+
+    parsed = parse(LENGTH_AND_FOLDED, descriptor[1:], edf.EdfContext(VECTORS.registry))
+    return parsed.value if isinstance(parsed, Parsed) else None
+
+
+def test_every_tag_has_a_golden_vector() -> None:
+    assert names({*Tag}) - names(golden_tags()) == set()
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+NO_VECTOR: dict[str, str] = {}
+"""Rows of model.records without a golden vector, and why."""
+
+
+def mentioned(obj: Any) -> Iterator[str]:
+    """Every registered name in a JSON value."""
+    if isinstance(obj, dict):
+        if isinstance(obj.get("name"), str) and obj.get("type") in ("struct", "reg"):
+            yield obj["name"]
+        for part in obj.values():
+            yield from mentioned(part)
+    elif isinstance(obj, list):
+        for part in obj:
+            yield from mentioned(part)
+
+
+def test_every_record_has_a_golden_vector() -> None:
+    used = {name for row in VECTORS.rows if row["expect"] != "free" for name in mentioned(row["value"])}
+    missing = {row.name for row in ROWS} - used
+    assert missing - NO_VECTOR.keys() == set()
+    assert NO_VECTOR.keys() - missing == set(), "has a vector by now"
+
+
+def test_the_file_describes_the_records_as_the_model_does() -> None:
+    wrong = {row.name for row in ROWS if not isinstance(row, Marshaler) and VECTORS.registry.get(row.name) != row}
+    assert wrong == set()
+
+
+def test_ids_of_the_framework_follow_from_the_order_of_the_rows() -> None:
+    builtin = json.loads((suites() / "golden" / "edf_vectors.json").read_text(encoding="utf-8"))["builtin"]
+    (version,) = [name for name in builtin if name.startswith("3.1")][:1] or ["3.1"]
+    table = builtin[version]
+    assert [table["types"][str(4096 + i)] for i in range(len(ROWS))] == [row.name for row in ROWS]
+    assert [table["errors"][str(32_768 + i)] for i in range(len(ERRORS))] == list(ERRORS)
+
+
+# --- reasons ----------------------------------------------------------------------------------------------------------
+
+WITH_MAR = Registry([*REGISTRY, Marshaler("#x/Picky", Opaque(b"\xee"))])
+REACHED: dict[Reason, str] = {
+    Reason.END_OF_DATA: "8d0001",
+    Reason.UNKNOWN_TAG: "00",
+    Reason.UNKNOWN_TYPE: "8300022378",
+    Reason.UNKNOWN_ID: "831000",
+    Reason.MARKER: "8200029d9200",
+    Reason.COUNT: "8200029d929d00000001",
+    Reason.FOLDED: "8200039d9292",
+    Reason.DEPTH: "84" * 1025 + "ff",
+    Reason.EMPTY_ITEMS: "8200079d9e00000000929d00001001",
+    Reason.UNHASHABLE_KEY: "8200049f9d92929f00000001" + "9d00000000" + "00",
+    Reason.PAYLOAD: "83000823782f5069636b79" + "00000001ee",
+    Reason.TIME: "af00",
+}
+REACHED_IN_FRAMES: dict[Reason, str] = {
+    Reason.MAGIC: "580100000000",
+    Reason.LENGTH: "570100010000",
+    Reason.UNEXPECTED: "57010000000196"[:12] + "0000",
+    Reason.LEFTOVER: "",
+}
+REACHED_IN_FRAMES[Reason.UNEXPECTED] = "5701000000029101"
+REACHED_IN_FRAMES[Reason.LEFTOVER] = "57010000000391" + "0100"
+
+
+def test_every_reason_is_listed() -> None:
+    assert {*Reason} - REACHED.keys() - REACHED_IN_FRAMES.keys() == set()
+
+
+@pytest.mark.parametrize("reason", REACHED, ids=lambda reason: str(reason.name))
+@pytest.mark.parametrize("name", READERS)
+def test_every_reason_is_reached(name: str, reason: Reason) -> None:
+    assert judged(name, bytes.fromhex(REACHED[reason]), WITH_MAR)[0].reason is reason
+
+
+@pytest.mark.parametrize("reason", REACHED_IN_FRAMES, ids=lambda reason: str(reason.name))
+@pytest.mark.parametrize("name", FRAME_READERS)
+def test_every_reason_of_a_frame_is_reached(name: str, reason: Reason) -> None:
+    with pytest.raises(Rejected) as caught:
+        FRAME_READERS[name](bytes.fromhex(REACHED_IN_FRAMES[reason]))
+    assert caught.value.reason is reason

@@ -1,0 +1,236 @@
+"""A reference node with one fault, as a target of its own: `python broken_node.py FAULT`, ERGO_TARGET as for any node.
+
+A fault is a handshake class, or a change of the node around it.
+"""
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from hashlib import sha256
+from struct import pack
+from typing import Any
+from unittest import mock
+
+from ergo_conformance.model import ehs
+from ergo_conformance.model.ehs import Accept, Digest, Hello, Introduce, Join, Message, State
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.reference_node import settings
+from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs, HandshakeError, Handshaken, Output
+from ergo_conformance.reference_node.network import Connection, Link, Network
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.transport import LinkProtocol
+
+
+class SwappedDigest(Ehs):
+    """What a digest is made of, in the wrong order."""
+
+    def digest(self, kind: Digest) -> str:
+        return sha256(":".join(self.parts[name] for name in reversed(kind.parts)).encode()).hexdigest()
+
+
+class LengthOffByOne(Ehs):
+    """Frames announce a byte more than they have."""
+
+    def header(self, payload: bytes) -> bytes:
+        return pack(">BBI", ehs.MAGIC, ehs.VERSION, len(payload) + 1)
+
+
+class IntroduceBeforeAccept(Ehs):
+    def accept_and_introduce(self, message: Introduce) -> Effect:
+        introduced, accept, introduction = super().accept_and_introduce(message)
+        return [introduced, introduction, accept]
+
+
+class Credulous(Ehs):
+    """Does not look at one of the digests."""
+
+    believed: Digest
+
+    def check(self, kind: Digest, given: str) -> None:
+        if kind is not self.believed:
+            super().check(kind, given)
+
+
+class BelievesHello(Credulous):
+    believed = Digest.HELLO_DIALER
+
+
+class BelievesIntroduce(Credulous):
+    believed = Digest.INTRODUCE
+
+
+class BelievesJoin(Credulous):
+    believed = Digest.JOIN
+
+
+class UpperCase(Ehs):
+    """Takes digests in upper case, too."""
+
+    def check(self, kind: Digest, given: str) -> None:
+        super().check(kind, given.lower())
+
+
+class SameSalt(Ehs):
+    def answer_hello(self, message: Hello) -> Effect:
+        self.token = lambda n: "5" * n
+        return super().answer_hello(message)
+
+
+class SameConnectionId(Ehs):
+    def accept_and_introduce(self, message: Introduce) -> Effect:
+        self.token = lambda n: "1d" * (n // 2)
+        return super().accept_and_introduce(message)
+
+
+class AnswersFirst(Ehs):
+    """Sends its Hello whatever the digest is, and closes only then."""
+
+    def _advance(self) -> Iterator[Output]:
+        waiting = self.state is State.AWAIT_HELLO
+        try:
+            yield from super()._advance()
+        except HandshakeError:
+            if waiting:
+                yield self.frame(Hello(self.token(ehs.SALT_LENGTH), ""))
+            raise
+
+
+class SpeaksFirst(Ehs):
+    def start(self) -> bytes:
+        return self.frame(Hello(self.token(ehs.SALT_LENGTH), ""))
+
+
+class OwnName(Ehs):
+    """Lets a peer with its own name in."""
+
+    def met(self, introduce: Introduce, pool: Accept) -> Handshaken:
+        local, self.local = self.local, dataclasses.replace(self.local, name=Atom("somebody@else"))
+        try:
+            return super().met(introduce, pool)
+        finally:
+            self.local = local
+
+
+class NoCertificateDigest(Ehs):
+    def certificate_digest(self, kind: Digest) -> str:
+        return ""
+
+
+class IdsOutOfRange(Ehs):
+    def introduction(self, digest: str) -> Introduce:
+        return super().introduction(digest)._replace(AtomCache={0: self.local.name, 255: Atom("last")})
+
+
+class CreationZero(Ehs):
+    def introduction(self, digest: str) -> Introduce:
+        return super().introduction(digest)._replace(Creation=0)
+
+
+class AnyLength(Ehs):
+    """Waits for as many bytes as a header announces."""
+
+    def check_header(self, header: bytes) -> None:
+        super().check_header(header[:2])
+
+
+class AnyOrder(Ehs):
+    """Takes an Introduce at once, without a Hello before it."""
+
+    def step(self, message: object) -> Effect:
+        if isinstance(message, Introduce) and self.state is State.AWAIT_HELLO:
+            self.parts["salt2"] = ""
+            self.state = State.AWAIT_ACCEPT
+            self.peer = self.met(message, Accept())
+            return [Accept(self.token(32), 3), self.introduction("")]
+        return super().step(message)
+
+
+class JoinWithoutProof(Ehs):
+    """Answers a Join with an Accept without digest."""
+
+    def admit_link(self, message: Join) -> Effect:
+        return [Accept() if isinstance(part, Accept) else part for part in super().admit_link(message)]
+
+
+class Talkative(Ehs):
+    """Puts a digest where none belongs."""
+
+    def frame(self, message: Message) -> bytes:
+        return super().frame(message._replace(Digest="0" * 64) if isinstance(message, Accept) else message)
+
+
+def no_deadline(link: LinkProtocol) -> None:
+    """Waits for a silent peer for ever."""
+
+
+def take_over(self: Network, link: Link, peer: Handshaken, wanted: Atom | None = None) -> Connection:
+    """The second connection under a name takes the place of the first."""
+    if peer.node in self.connections:
+        self.drop(self.connections[peer.node])
+    return admit(self, link, peer, wanted)
+
+
+def ends_with_its_first_link(self: Network, link: Link) -> Connection | None:
+    connection = self.connection_of(link)
+    if connection is not None and connection.links[0] is link:
+        self.drop(connection)
+    return lose(self, link)
+
+
+admit, lose = Network.admit, Network.lose
+FAULTS: dict[str, type[Ehs] | tuple[type, str, Any]] = {
+    "none": Ehs,
+    "swapped_digest": SwappedDigest,
+    "length_off_by_one": LengthOffByOne,
+    "introduce_before_accept": IntroduceBeforeAccept,
+    "believes_hello": BelievesHello,
+    "believes_introduce": BelievesIntroduce,
+    "believes_join": BelievesJoin,
+    "upper_case": UpperCase,
+    "same_salt": SameSalt,
+    "same_connection_id": SameConnectionId,
+    "answers_first": AnswersFirst,
+    "speaks_first": SpeaksFirst,
+    "own_name": OwnName,
+    "no_certificate_digest": NoCertificateDigest,
+    "ids_out_of_range": IdsOutOfRange,
+    "creation_zero": CreationZero,
+    "any_length": AnyLength,
+    "any_order": AnyOrder,
+    "join_without_proof": JoinWithoutProof,
+    "talkative": Talkative,
+    "no_deadline": (LinkProtocol, "_expect_bytes", no_deadline),
+    "take_over": (Network, "admit", take_over),
+    "ends_with_its_first_link": (Network, "lose", ends_with_its_first_link),
+}
+
+
+async def serve(factory: type[Ehs]) -> None:
+    """A node with this handshake, until SIGTERM."""
+    target = json.loads(os.environ["ERGO_TARGET"])
+    options = settings.options_of(target)
+    handshake = dataclasses.replace(options.handshake, factory=factory)
+    node = await Node.start(dataclasses.replace(options, handshake=handshake))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("READY", json.dumps(settings.ready(node, target)), flush=True)  # noqa: T201  the target's line
+    await stop.wait()
+    await node.stop()
+
+
+def main(fault: str) -> None:
+    """Runs the node with a fault."""
+    chosen = FAULTS[fault]
+    if isinstance(chosen, tuple):
+        with mock.patch.object(*chosen):
+            asyncio.run(serve(Ehs))
+    else:
+        asyncio.run(serve(chosen))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,6 +1,6 @@
 """Every type the framework registers, one row each, in the order 3.1 registers them (its cache ids follow from it).
 
-Sources: gen/, net/edf/init.go, net/handshake/types.go, net/proto/types.go, net/registrar/types.go, app/system/, release 3.1.
+Sources: gen/, net/edf/init.go, net/{handshake,proto,registrar}/types.go, app/system/, release 3.1.
 """
 
 from typing import Final
@@ -41,6 +41,7 @@ def _reg(name: str) -> Reg:
     return Reg(FRAMEWORK + name)
 
 
+# fmt: off  (one row each, wrapped by hand)
 ROWS: Final[tuple[Row, ...]] = (
     # gen
     Newtype(FRAMEWORK + "gen/Env", STRING),
@@ -487,6 +488,8 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
 )
 
+# fmt: on
+
 SINCE_3_1: Final = frozenset(
     FRAMEWORK + name
     for name in (
@@ -504,32 +507,16 @@ SINCE_3_1: Final = frozenset(
 )
 """Rows that 3.0 does not have."""
 
+# fmt: off
 ROWS_3_0: Final[tuple[Row, ...]] = (
-    _struct(
-        "gen/NodeInfo",
-        Name=ATOM,
-        Uptime=INT64,
-        Version=_reg("gen/Version"),
-        Framework=_reg("gen/Version"),
-        Commercial=Slice(_reg("gen/Version")),
-        Env=Map(_reg("gen/Env"), ANY),
-        LogLevel=_reg("gen/LogLevel"),
-        Loggers=Slice(_reg("gen/LoggerInfo")),
-        ProcessesTotal=INT64,
-        ProcessesRunning=INT64,
-        ProcessesZombee=INT64,
-        RegisteredAliases=INT64,
-        RegisteredNames=INT64,
-        RegisteredEvents=INT64,
-        ApplicationsTotal=INT64,
-        ApplicationsRunning=INT64,
-        MemoryUsed=UINT64,
-        MemoryAlloc=UINT64,
-        UserTime=INT64,
-        SystemTime=INT64,
-    ),
+    _struct("gen/NodeInfo", Name=ATOM, Uptime=INT64, Version=_reg("gen/Version"), Framework=_reg("gen/Version"),
+        Commercial=Slice(_reg("gen/Version")), Env=Map(_reg("gen/Env"), ANY), LogLevel=_reg("gen/LogLevel"),
+        Loggers=Slice(_reg("gen/LoggerInfo")), ProcessesTotal=INT64, ProcessesRunning=INT64, ProcessesZombee=INT64,
+        RegisteredAliases=INT64, RegisteredNames=INT64, RegisteredEvents=INT64, ApplicationsTotal=INT64,
+        ApplicationsRunning=INT64, MemoryUsed=UINT64, MemoryAlloc=UINT64, UserTime=INT64, SystemTime=INT64),
 )
 """Rows that look different in 3.0."""
+# fmt: on
 
 ERRORS: Final = (
     "incorrect value or argument",

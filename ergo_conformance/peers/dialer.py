@@ -211,30 +211,21 @@ class Dialer:
         return self.target_accept
 
     def check_hello(self, hello: Hello) -> None:
+        """The acceptor's Hello proves the cookie, and over TLS the certificate."""
         ours = digest(Digest.HELLO_DIALER, salt1=self.salt, cookie=self.cookie)
-        good = digest(Digest.HELLO_ACCEPTOR, salt2=hello.Salt, digest1=ours, cookie=self.cookie)
-        self.check(hello.Digest == good, f"Digest {hello.Digest}", f"Digest {good} (EHS-DIG-2)")
+        self._check_digest(Digest.HELLO_ACCEPTOR, hello.Digest, salt2=hello.Salt, digest1=ours)
         if self.link.peer_fingerprint is not None:
-            cert = digest(
-                Digest.HELLO_CERT,
-                fingerprint=self.link.peer_fingerprint,
-                salt2=hello.Salt,
-                salt1=self.salt,
-                cookie=self.cookie,
-            )
-            self.check(hello.DigestCert == cert, f"DigestCert {hello.DigestCert}", f"DigestCert {cert} (EHS-DIG-3)")
+            self._check_digest(Digest.HELLO_CERT, hello.DigestCert, salt2=hello.Salt, salt1=self.salt)
 
     def check_joined(self, accept: Accept) -> None:
+        """The Accept that answers our Join proves the cookie, and over TLS the certificate."""
         assert self.sent_join is not None
-        sent = self.sent_join
-        good = digest(Digest.JOIN_ACCEPT, join_digest=sent.Digest, cookie=self.cookie)
-        self.check(accept.Digest == good, f"Digest {accept.Digest}", f"Digest {good} (EHS-DIG-7)")
+        facts = {"join_digest": self.sent_join.Digest, "join_salt": self.sent_join.Salt}
+        self._check_digest(Digest.JOIN_ACCEPT, accept.Digest, **facts)
         if self.link.peer_fingerprint is not None:
-            cert = digest(
-                Digest.JOIN_CERT,
-                fingerprint=self.link.peer_fingerprint,
-                join_digest=sent.Digest,
-                join_salt=sent.Salt,
-                cookie=self.cookie,
-            )
-            self.check(accept.DigestCert == cert, f"DigestCert {accept.DigestCert}", f"DigestCert {cert} (EHS-DIG-8)")
+            self._check_digest(Digest.JOIN_CERT, accept.DigestCert, **facts)
+
+    def _check_digest(self, what: Digest, given: str, **facts: str) -> None:
+        good = digest(what, fingerprint=self.link.peer_fingerprint or b"", cookie=self.cookie, **facts)
+        field = "DigestCert" if what.fingerprint else "Digest"
+        self.check(given == good, f"{field} {given}", f"{field} {good} ({what.requirement})")

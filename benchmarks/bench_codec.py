@@ -145,7 +145,8 @@ def wire_size(case: Case) -> int:
 
 def measure(runs: list[Contenders], rounds: int, seconds: float) -> list[dict[str, float]]:
     """Nanoseconds per call of every contender, the least of all rounds. A round takes each of them about `seconds`:
-    short, so that some rounds pass undisturbed."""
+    short, so that some rounds pass undisturbed.
+    """
     timers = [
         (i, name, Timer("call(argument)", globals={"call": call, "argument": argument}))
         for i, run in enumerate(runs)

@@ -91,7 +91,12 @@ class Maker:
                     return {**form, "repeat": [self.value(item, depth - 1), self.random.randrange(1, 40)]}
                 return {**form, "value": None if n == 0 else [self.value(item, depth - 1) for _ in range(n)]}
             case {"array": [n, item]}:
-                return {"type": "array", "elem": item, "len": n, "value": [self.value(item, depth - 1) for _ in range(n)]}
+                return {
+                    "type": "array",
+                    "elem": item,
+                    "len": n,
+                    "value": [self.value(item, depth - 1) for _ in range(n)],
+                }
             case {"map": [key, item]}:
                 entries = [[self.value(key, 1), self.value(item, depth - 1)]] if self.random.random() < 0.8 else None
                 return {"type": "map", "key": key, "elem": item, "value": entries}
@@ -129,7 +134,10 @@ class Maker:
         base = self.random.randrange(300, 60_000)
         return {
             "atom_cache": {str(base + i): atom for i, atom in enumerate(atoms)},
-            "reg_cache": {str(self.random.randrange(4096 + 900 * i, 4996 + 900 * i)): row["name"] for i, row in enumerate(self.types[::2])},
+            "reg_cache": {
+                str(self.random.randrange(4096 + 900 * i, 4996 + 900 * i)): row["name"]
+                for i, row in enumerate(self.types[::2])
+            },
             "err_cache": {str(self.random.randrange(32_768, 65_535)): "boom"},
             "atom_mapping": {"alpha": "omega", "omega": "alpha"},
         }
@@ -144,7 +152,10 @@ class Maker:
         for _ in range(80):
             yield "folded", self.value({"slice": self.kind(3)}, 3)
             yield "any", self.value({"map": ["string", "any"]}, 4)
-        yield "error", {"type": "slice", "elem": "error", "value": [{"type": "error", "value": "boom", "registered": True}]}
+        yield (
+            "error",
+            {"type": "slice", "elem": "error", "value": [{"type": "error", "value": "boom", "registered": True}]},
+        )
         for depth in (3, 57, 900, 1024):
             yield "nested", {"type": "nested_any_slices", "depth": depth, "leaf": self.scalar("int8")}
             yield "nested", {"type": "nested_arrays", "depth": depth, "leaf": self.scalar("uint32")}
@@ -152,7 +163,10 @@ class Maker:
             yield "nested", {"type": "slice", "elem": {"nested": [prefix, depth - 1, "int8"]}, "value": None}
         yield "repeat", {"type": "string", "repeat": ["é", 32_767]}
         yield "repeat", {"type": "binary", "repeat": ["ab", 5000]}
-        yield "repeat", {"type": "reg", "name": self.types[5]["name"], "kind": "marshaler", "payload_repeat": ["00", 4999]}
+        yield (
+            "repeat",
+            {"type": "reg", "name": self.types[5]["name"], "kind": "marshaler", "payload_repeat": ["00", 4999]},
+        )
 
     def file(self, write: Write) -> Json:
         """A whole vector file whose bytes this writer made."""
@@ -183,7 +197,13 @@ class Maker:
             return
         cut = self.random.randrange(len(data))
         yield {**common, "id": f"{row['id']}-cut", "hex": data[:cut].hex(), "expect": "reject"}
-        yield {**common, "id": f"{row['id']}-rest", "hex": data.hex() + "9d00", "expect": "prefix", "consumed_rest_len": 2}
+        yield {
+            **common,
+            "id": f"{row['id']}-rest",
+            "hex": data.hex() + "9d00",
+            "expect": "prefix",
+            "consumed_rest_len": 2,
+        }
         pieces = [[data[:cut].hex(), 1], [data[cut:].hex(), 1]]
         yield {**common, "id": f"{row['id']}-pieces", "pieces": pieces, "expect": "value"}
         tagged = bytes([self.random.choice((0, 0x83 - 3, 0x9D, 0xA0, 0xB0, 0xFE))]) + data

@@ -12,7 +12,7 @@ from ergo_conformance.model.caches import Caches
 from ergo_conformance.model.natural import INTEGERS, dynamic
 from ergo_conformance.model.neutral import bytes_to_text
 from ergo_conformance.model.payloads import Decimal
-from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Struct
+from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Row, Struct
 from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.model.types import ANY, AnyType, Array, Map, Reg, Scalar, Slice, Type
 
@@ -28,8 +28,8 @@ def fixed(examples: int) -> settings:
 
 # --- registered types -------------------------------------------------------------------------------------------------
 
-ROWS = (
-    *(Newtype(f"#any/My{scalar.name}", scalar) for scalar in (t.BOOL, t.STRING, t.FLOAT32, t.FLOAT64, *INTEGERS)),
+ROWS: tuple[Row, ...] = (
+    *(Newtype(f"#any/My{t.describe(base)}", base) for base in (t.BOOL, t.STRING, t.FLOAT32, t.FLOAT64, *INTEGERS)),
     Newtype("#any/Names", Slice(t.ATOM)),
     Newtype("#any/Bytes", Slice(t.UINT8)),
     Newtype("#any/Anys", Slice(ANY)),
@@ -53,7 +53,12 @@ CACHES = Caches(
     types={4096 + i: row.name for i, row in enumerate(ROWS[::2])},
     errors={32768: "normal", 65534: "", 40000: "100% \udcfe"},
 )
-MAPPING = {Atom("a@b"): Atom("node@host"), Atom("node@host"): Atom("a@b"), Atom("é"): Atom("\udcff"), Atom("\udcff"): Atom("é")}
+MAPPING = {
+    Atom("a@b"): Atom("node@host"),
+    Atom("node@host"): Atom("a@b"),
+    Atom("é"): Atom("\udcff"),
+    Atom("\udcff"): Atom("é"),
+}
 """A permutation, so that what is mapped there and back is the same again."""
 MAPPED = Caches(CACHES.atoms, CACHES.types, CACHES.errors, MAPPING)
 TABLES = {"plain": Caches(), "caches": CACHES, "mapping": Caches(atom_mapping=MAPPING), "caches and mapping": MAPPED}
@@ -145,7 +150,9 @@ def values(type_: Type, depth: int = 3) -> Values:
 def _registered(name: str, depth: int) -> Values:
     match REGISTRY.get(name):
         case Struct() as row:
-            return st.tuples(*(values(field, depth) for _, field in row.fields)).map(lambda parts: row.value_class(*parts))
+            return st.tuples(*(values(field, depth) for _, field in row.fields)).map(
+                lambda parts: row.value_class(*parts)
+            )
         case Newtype(base=base):
             return values(base, depth)
         case Marshaler(payload=Decimal()):

@@ -13,7 +13,14 @@ FOO = Struct("#x/Foo", (("A", t.INT32), ("B", t.STRING)))
 EMPTY = Struct("#x/Empty", ())
 HOLD = Struct(
     "#x/Hold",
-    (("F", Reg(FOO.name)), ("S", Slice(t.INT8)), ("R", Reg("#x/Names")), ("X", ANY), ("E", t.ERROR), ("M", Reg("#x/Mar"))),
+    (
+        ("F", Reg(FOO.name)),
+        ("S", Slice(t.INT8)),
+        ("R", Reg("#x/Names")),
+        ("X", ANY),
+        ("E", t.ERROR),
+        ("M", Reg("#x/Mar")),
+    ),
 )
 REGISTRY = Registry(
     [
@@ -31,7 +38,9 @@ REGISTRY = Registry(
         Marshaler("#x/Bin", binary=True),
     ]
 )
-Foo, Empty, Hold = FOO.value_class, EMPTY.value_class, HOLD.value_class
+Foo: Any = FOO.value_class
+Empty: Any = EMPTY.value_class
+Hold: Any = HOLD.value_class
 NODE = Atom("a@b")
 TWICE = "0003614062"  # the atom a@b
 
@@ -111,7 +120,11 @@ CONTAINERS: list[Row] = [
     (Map(ANY, ANY), {None: None, Typed(t.INT8, 1): "x"}, "8200039f8484" + "9f00000002" + "ffff" + "92018d000178"),
     (Map(Array(2, t.INT8), t.STRING), {(1, 2): "x"}, "8200089f9e00000002928d" + "9f00000001" + "0102000178"),
     (Map(t.PID, t.BOOL), {PID(NODE, 1, 2): True}, "8200039faa91" + "9f00000001" + TWICE + f"{1:016x}{2:016x}" + "01"),
-    (Map(t.ATOM, Map(t.INT8, t.INT8)), {NODE: {1: 2}}, "8200059f8c9f9292" + "9f00000001" + TWICE + "9f00000001" + "0102"),
+    (
+        Map(t.ATOM, Map(t.INT8, t.INT8)),
+        {NODE: {1: 2}},
+        "8200059f8c9f9292" + "9f00000001" + TWICE + "9f00000001" + "0102",
+    ),
 ]
 
 
@@ -121,7 +134,6 @@ def _named(name: str) -> str:
 
 def _folded(inner: str) -> str:
     return f"82{len(inner) // 2:04x}{inner}"
-
 
 
 REGISTERED: list[Row] = [

@@ -19,7 +19,7 @@ from .tables import CONTAINERS, REGISTERED, REGISTRY, ROWS, SCALARS, TWICE, labe
 
 SHORT = [(type_, data) for type_, _, digits in ROWS if len(data := bytes.fromhex(digits)) <= 80]
 PARTS: list[tuple[str, str]] = [(tag, body) for _, _, tag, body in SCALARS if len(body) < 80]
-SOME = tuple({tag: body for tag, body in PARTS}.items())
+SOME = tuple(dict(PARTS).items())
 
 
 def damaged(data: bytes) -> Iterator[bytes]:

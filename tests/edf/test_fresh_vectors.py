@@ -43,7 +43,15 @@ def test_a_fresh_file_has_what_it_should() -> None:
     content = file_of(1, "spec")
     text = json.dumps(content)
     assert len(content["vectors"]) > 200
-    assert {row["group"] for row in content["vectors"]} == {"scalar", "registered", "folded", "any", "error", "nested", "repeat"}
+    assert {row["group"] for row in content["vectors"]} == {
+        "scalar",
+        "registered",
+        "folded",
+        "any",
+        "error",
+        "nested",
+        "repeat",
+    }
     for word in ("options", "repeat", "payload_repeat", "nested_arrays", "sha256", "pieces", '"registered": true'):
         assert word in text
     used = {row["hex"] is not None and "options" in row for row in content["vectors"]}
@@ -93,7 +101,9 @@ def _no_hex(row: Any) -> None:
     row["hex"] = "zz"
 
 
-@pytest.mark.parametrize("damage", [_last_byte, _byte_more, _byte_less, _other_value, _no_value, _unknown_type, _no_hex])
+@pytest.mark.parametrize(
+    "damage", [_last_byte, _byte_more, _byte_less, _other_value, _no_value, _unknown_type, _no_hex]
+)
 @pytest.mark.parametrize("group", ["scalar", "registered", "folded"])
 @pytest.mark.parametrize("codec", CODECS.values(), ids=list(CODECS))
 def test_damage_to_a_vector_is_reported(codec: Any, group: str, damage: Any) -> None:

@@ -105,35 +105,32 @@ def _case(row: tuple[Type, Any, str]) -> Any:
     return pytest.param(row[0], row[1], marks=bug(row[2]), id=f"{t.describe(row[0])}-{row[1]!r}"[:40])
 
 
-rows = pytest.mark.parametrize(("type_", "value"), REFUSED, ids=lambda x: t.describe(x) if isinstance(x, Type) else repr(x)[:24])
+rows = pytest.mark.parametrize(
+    ("type_", "value"), REFUSED, ids=lambda x: t.describe(x) if isinstance(x, Type) else repr(x)[:24]
+)
 
 
 @rows
 @both_writers
-class TestRefused:
-    def test_at_top_level(self, write: Write, type_: Type, value: Any) -> None:
-        with pytest.raises(CannotEncode):
-            write(Typed(type_, value), REGISTRY)
+def test_what_a_type_can_not_carry_is_refused(write: Write, type_: Type, value: Any) -> None:
+    with pytest.raises(CannotEncode):
+        write(Typed(type_, value), REGISTRY)
+    with pytest.raises(CannotEncode) as caught:
+        write(["first", {"key": Typed(type_, value)}], REGISTRY)
+    assert caught.value.path.startswith("[1][0]")
+    assert str(caught.value).endswith(f" at {caught.value.path}")
+    assert write([1], REGISTRY).hex() == "8200029d849d00000001960000000000000001"
 
-    def test_in_an_any_slot_with_its_path(self, write: Write, type_: Type, value: Any) -> None:
-        with pytest.raises(CannotEncode) as caught:
-            write(["first", {"key": Typed(type_, value)}], REGISTRY)
-        assert caught.value.path.startswith("[1][0]")
-        assert str(caught.value).endswith(f" at {caught.value.path}")
 
-    def test_in_a_field_with_its_path(self, write: Write, type_: Type, value: Any) -> None:
-        row = Struct("#x/Outer", (("Ok", t.INT8), ("Bad", type_)))
-        registry = Registry([*REGISTRY, row])
-        with pytest.raises(CannotEncode) as caught:
-            write(row.value_class(1, value), registry)
-        if write is WRITERS["spec"] and type_ in (t.INT, t.UINT):
-            pytest.xfail("BUG: plain() forgets the name of a field whose schema has documentation")
-        assert caught.value.path.startswith("Bad")
-
-    def test_a_good_value_is_written_afterwards(self, write: Write, type_: Type, value: Any) -> None:
-        with pytest.raises(CannotEncode):
-            write([1, Typed(type_, value)], REGISTRY)
-        assert write([1], REGISTRY).hex() == "8200029d849d00000001960000000000000001"
+@rows
+@both_writers
+def test_the_field_that_can_not_be_written_is_named(write: Write, type_: Type, value: Any) -> None:
+    row: Any = Struct("#x/Outer", (("Ok", t.INT8), ("Bad", type_)))
+    with pytest.raises(CannotEncode) as caught:
+        write(row.value_class(1, value), Registry([*REGISTRY, row]))
+    if write is WRITERS["spec"] and type_ in (t.INT, t.UINT) and not caught.value.path:
+        pytest.xfail("BUG: plain() forgets the name of a field whose schema has documentation")
+    assert caught.value.path.startswith("Bad")
 
 
 @pytest.mark.parametrize(("type_", "value"), [_case(row) for row in FAULTS])
@@ -143,7 +140,11 @@ def test_refused_by_both(type_: Type, value: Any) -> None:
             write([Typed(type_, value)], REGISTRY)
 
 
-@pytest.mark.parametrize("value", [(1, 2), {1}, object(), 1j, bytearray(b"a"), memoryview(b"a"), type, iter([])], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [(1, 2), {1}, object(), 1j, bytearray(b"a"), memoryview(b"a"), type, iter([])],
+    ids=lambda x: type(x).__name__,
+)
 @both_writers
 def test_a_value_whose_class_tells_no_type_is_refused(write: Write, value: Any) -> None:
     with pytest.raises(CannotEncode, match=type(value).__name__):
@@ -156,7 +157,9 @@ class Text(str):
     __slots__ = ()
 
 
-@pytest.mark.parametrize("value", [Text("a"), Struct("#x/Other", ()).value_class()], ids=["subclass of str", "foreign struct"])
+@pytest.mark.parametrize(
+    "value", [Text("a"), Struct("#x/Other", ()).value_class()], ids=["subclass of str", "foreign struct"]
+)
 @both_writers
 def test_a_class_that_only_resembles_a_known_one_is_refused(write: Write, value: Any) -> None:
     with pytest.raises(CannotEncode, match="wrap it in Typed"):

@@ -76,8 +76,11 @@ class UpperCase(Ehs):
 
 class SameSalt(Ehs):
     def answer_hello(self, message: Hello) -> Effect:
-        self.token = lambda n: "5" * n
-        return super().answer_hello(message)
+        token, self.token = self.token, lambda n: "5" * n
+        try:
+            return super().answer_hello(message)
+        finally:
+            self.token = token
 
 
 class SameConnectionId(Ehs):

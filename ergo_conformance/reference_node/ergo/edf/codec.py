@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from ....errors import CannotEncode, Reason, Rejected
 from ....model.caches import NO_CACHES, Caches
+from ....model.natural import NATURAL
 from ....model.registry import Registry
 from ....model.types import Reg, Type
 from . import decoder, encoder
@@ -22,10 +23,11 @@ from .spell import spell
 from .tables import DecodeTables, EncodeTables
 
 MAX_FOLDED_LINES: Final = 1500
-"""Lines of code generated for folded types; after that many, further types are read and written the slow way. A line takes
-some 20 µs to generate, so a peer that invents types must not get a function for each."""
+"""Lines of code generated for folded types off the wire; after that many, further types are read by the slow reader. A line
+takes some 20 µs to generate, so a peer that invents types must not get a function for each."""
 MAX_GENERATED_DEPTH: Final = 16
 
+_EVERYDAY: Final = (NATURAL[list], NATURAL[dict])  # always fast, whatever a peer invents
 _REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
 _UNWRITTEN: Final = (*FAILURES, CannotEncode, AttributeError)
 
@@ -39,63 +41,56 @@ class Functions:
         self.writers: dict[Type, Write] = {}
         self.dynamic_readers: dict[Type, Read] = {}
         self.dynamic_writers: dict[Type, Write] = {}
-        self.lines = 0  # of all functions
+        self.lines = 0  # of all readers
         self.folded_lines = 0  # of those made for folded types
 
     def reader(self, type_: Type) -> Read:
         """The reader of a typed slot."""
         found = self.readers.get(type_)
         if found is None:
-            found = decoder.generate(type_, self.registry, self.reader)
-            self.readers[type_] = found
-            self.lines += source_of(found).count("\n")
-        return found
-
-    def writer(self, type_: Type) -> Write:
-        """The writer of a typed slot."""
-        found = self.writers.get(type_)
-        if found is None:
-            found = encoder.generate(type_, self.registry, self.writer)
-            self.writers[type_] = found
-            self.lines += source_of(found).count("\n")
+            self.readers[type_] = found = self.new_reader(type_, dynamic=False)
         return found
 
     def dynamic_reader(self, type_: Type) -> Read:
         """The reader of an `any` slot whose descriptor names this type."""
         found = self.dynamic_readers.get(type_)
         if found is None:
-            if not self.may_generate(type_):
+            known = isinstance(type_, Reg) or type_ in _EVERYDAY
+            if not known and (self.folded_lines >= MAX_FOLDED_LINES or too_deep(type_)):
                 return unknown
             before = self.lines
-            found = decoder.generate(type_, self.registry, self.reader, dynamic=True)
-            self.dynamic_readers[type_] = found
-            self.count(type_, found, before)
+            self.dynamic_readers[type_] = found = self.new_reader(type_, dynamic=True)
+            if not known:
+                self.folded_lines += self.lines - before
+        return found
+
+    def new_reader(self, type_: Type, *, dynamic: bool) -> Read:
+        """Generates a reader, and those it needs."""
+        read = decoder.generate(type_, self.registry, self.reader, dynamic=dynamic)
+        self.lines += source_of(read).count("\n")
+        return read
+
+    def writer(self, type_: Type) -> Write:
+        """The writer of a typed slot."""
+        found = self.writers.get(type_)
+        if found is None:
+            self.writers[type_] = found = encoder.generate(type_, self.registry, self.writer)
         return found
 
     def dynamic_writer(self, type_: Type) -> Write:
-        """The writer of a value of this type with its descriptor."""
+        """The writer of a value of this type with its descriptor. Who writes chooses the types: they are not counted."""
         found = self.dynamic_writers.get(type_)
         if found is None:
-            if not self.may_generate(type_):
+            if too_deep(type_):
                 raise FailedError
-            before = self.lines
             found = encoder.generate(type_, self.registry, self.writer, dynamic=True)
             self.dynamic_writers[type_] = found
-            self.count(type_, found, before)
         return found
 
-    def may_generate(self, type_: Type) -> bool:
-        """Registered types are known beforehand; folded ones come off the wire, and may be sent back as they came."""
-        return isinstance(type_, Reg) or (
-            self.folded_lines < MAX_FOLDED_LINES
-            and constructor_depth(type_, MAX_GENERATED_DEPTH) <= MAX_GENERATED_DEPTH
-        )
 
-    def count(self, type_: Type, function: Read | Write, before: int) -> None:
-        """Counts the lines of a function, and of those it needed, since there were `before`."""
-        self.lines += source_of(function).count("\n")
-        if not isinstance(type_, Reg):
-            self.folded_lines += self.lines - before
+def too_deep(type_: Type) -> bool:
+    """Whether a type is left to the slow way for its nesting."""
+    return constructor_depth(type_, MAX_GENERATED_DEPTH) > MAX_GENERATED_DEPTH
 
 
 _functions: WeakKeyDictionary[Registry, Functions] = WeakKeyDictionary()

@@ -1,0 +1,129 @@
+"""Running targets that are no good nodes: each gets a verdict in time, and never a traceback or a green run."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support import bad_servers
+from tests.support.cli import COMMAND, all_at_once, cases_of, cli, environment, failed, only
+
+HINT = "is the cookie right?"
+FEW = (
+    *("--suite", "handshake"),
+    *only("handshake.digest.h*", "handshake.framing.magic*", "handshake.join.*", "handshake.order.accept_*"),
+)
+SLACK = 30
+"""Seconds that a busy machine may add."""
+
+
+@contextlib.contextmanager
+def good_node(cookie: str) -> Iterator[int]:
+    """A reference node in a process of its own; its port."""
+    command = [*COMMAND, "node", "--cookie", cookie]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield json.loads(process.stdout.readline().removeprefix("READY "))["port"]
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    """A port on which nobody listens: it was free a moment ago."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+def test_nobody_listens() -> None:
+    port = free_port()
+    ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c")
+    assert ended.code == 2
+    assert ended.out == ""
+    assert len(ended.err.strip().splitlines()) == 1
+    assert f"no connection to 127.0.0.1:{port}" in ended.err
+
+
+@pytest.mark.parametrize("server", [bad_servers.closes, bad_servers.resets])
+def test_a_server_that_closes_looks_like_a_wrong_cookie(server: bad_servers.Serve, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with bad_servers.serving(server) as port:
+        ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", *FEW, "--report", f"json={report}")
+    assert ended.code == 1
+    assert ended.said_once(HINT), ended.text
+    assert "handshake.digest.hello_answered" in failed(report)
+
+
+def test_a_wrong_cookie_is_hinted_at_once_and_the_right_one_is_not() -> None:
+    with good_node("the right one") as port:
+        target = ("run", f"tcp://127.0.0.1:{port}", *FEW)
+        ended = all_at_once(
+            {"wrong": (*target, "--cookie", "a wrong one"), "right": (*target, "--cookie", "the right one")}
+        )
+    assert ended["wrong"].code == 1
+    assert ended["wrong"].said_once(HINT), ended["wrong"].text
+    assert ended["right"].code == 0, ended["right"].text
+    assert HINT not in ended["right"].text
+    assert "needs a target whose pool can be set" in ended["right"].out
+
+
+@pytest.mark.parametrize(
+    "server",
+    [bad_servers.garbage, bad_servers.drips, bad_servers.floods, bad_servers.frames, bad_servers.magic],
+)
+def test_nonsense_is_a_failure_with_the_transcript(server: bad_servers.Serve, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with bad_servers.serving(server) as port:
+        started = time.monotonic()
+        ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", *FEW, "--report", f"json={report}")
+        took = time.monotonic() - started
+    assert ended.code == 1
+    assert took < 15 + SLACK
+    assert HINT not in ended.text
+    answered = cases_of(report)["handshake.digest.hello_answered"]
+    assert answered["verdict"] in ("FAIL", "INCONCLUSIVE")
+    lines = answered["transcripts"][0]["lines"]
+    assert any("> Hello(" in line for line in lines)
+    assert any(" < " in line for line in lines)
+    assert report.stat().st_size < 2_000_000
+
+
+def test_a_target_that_says_nothing_costs_a_minute_at_most(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with bad_servers.serving(bad_servers.silent) as port:
+        started = time.monotonic()
+        ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", "--report", f"json={report}")
+        took = time.monotonic() - started
+    assert ended.code == 1
+    assert took < 60 + SLACK
+    rows = cases_of(report).values()
+    assert sum(row["verdict"] == "FAIL" for row in rows) > 100
+    assert HINT not in ended.text
+    assert "nothing within 5 s" in ended.out
+
+
+DIES = """
+import json, os, signal, subprocess, sys, threading
+node = subprocess.Popen([sys.executable, "-P", "-m", "ergo_conformance", "node"], stdout=subprocess.PIPE, text=True)
+print(node.stdout.readline(), end="", flush=True)
+signal.signal(signal.SIGTERM, lambda *_: (node.kill(), os._exit(0)))
+threading.Event().wait(1.0)
+node.kill()
+node.wait()
+threading.Event().wait()
+"""
+"""A target whose node dies a second after it was ready."""
+
+
+def test_a_target_that_dies_in_mid_run(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    chosen = ("--suite", "handshake", *only("handshake.time.deadline_is_lifted", "handshake.order.*"))
+    ended = cli("run", *chosen, "--report", f"json={report}", "--", sys.executable, "-P", "-c", DIES)
+    assert ended.code == 1, ended.text
+    assert "handshake.time.deadline_is_lifted" in failed(report)

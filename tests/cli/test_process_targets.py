@@ -1,0 +1,77 @@
+"""Targets that the toolkit starts and that do not start as they should."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.cli import BROKEN_NODE, cli, only
+
+ONE = ("--suite", "handshake", *only("handshake.digest.hello_answered"))
+STAYS = "; import threading; threading.Event().wait(60)"
+
+
+def python(program: str) -> tuple[str, ...]:
+    return "--", sys.executable, "-P", "-c", program
+
+
+def ready(text: str) -> tuple[str, ...]:
+    return python(f"print({text!r}, flush=True){STAYS}")
+
+
+def test_a_command_that_does_not_exist() -> None:
+    ended = cli("run", *ONE, "--", "/nowhere/a-node")
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "/nowhere/a-node: No such file or directory" in ended.err
+
+
+def test_a_command_that_ends_before_it_is_ready_shows_its_last_words() -> None:
+    ended = cli("run", *ONE, *python("import sys; sys.exit('no config found')"))
+    assert ended.code == 2
+    assert "ended with code 1 before its READY line" in ended.err
+    assert "  | no config found" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("READY ready", "READY is not one line of JSON"),
+        ("READY []", "READY "),
+        ("READY {}", "READY "),
+        ('READY {"name": "a@b", "port": null}', "port"),
+        ('READY {"name": "a@b", "port": "x"}', "port"),
+        ('READY {"name": "a@b", "port": 1, "config": 3}', "config"),
+        ('READY {"name": "a@b", "port": 1, "offers": 3}', "offers"),
+        ('READY {"name": "a@b", "port": 1}', "no connection to 127.0.0.1:1"),
+    ],
+)
+def test_a_ready_line_that_is_none(line: str, complaint: str) -> None:
+    ended = cli("run", *ONE, *ready(line))
+    assert ended.code == 2, ended.text
+    assert ended.out == ""
+    assert complaint in ended.err
+
+
+def test_a_target_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    program = "import runpy, signal, sys; sys.argv[1:] = ['none']; import asyncio"
+    program += "; asyncio.SelectorEventLoop.add_signal_handler = lambda *_: None"
+    program += "; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    program += f"; runpy.run_path({BROKEN_NODE[-1]!r}, run_name='__main__')"
+    started = time.monotonic()
+    ended = cli("run", *ONE, *python(program))
+    assert ended.code == 0, ended.text
+    assert time.monotonic() - started > 5.0
+
+
+def test_nothing_is_left_when_targets_in_two_configurations_have_ended(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    program = f"import os, runpy, sys; sys.argv[1:] = ['none']; print(os.getpid(), file=open({str(pids)!r}, 'a'))"
+    program += f"; runpy.run_path({BROKEN_NODE[-1]!r}, run_name='__main__')"
+    chosen = ("--suite", "handshake", *only("handshake.digest.whole_handshake*"))
+    ended = cli("run", *chosen, *python(program))
+    assert ended.code == 0, ended.text
+    assert ended.err == ""
+    started = pids.read_text().split()
+    assert len(started) == 3  # as it is, tls false, tls true
+    assert not [pid for pid in started if Path("/proc", pid).exists()]

@@ -1,0 +1,85 @@
+"""The state table of the handshake is whole: each state is listed, leads to the end, and can be reached."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ergo_conformance.model import ehs
+from ergo_conformance.model.ehs import FIRST_STATE, STEPS, Digest, Role, State
+
+DIALER_STATES = {State.HELLO_SENT, State.INTRODUCED, State.ACCEPTED, State.JOIN_SENT, State.DONE}
+ACCEPTOR_STATES = {State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT, State.DONE}
+FIRST = {Role.DIALER: {FIRST_STATE[Role.DIALER], State.JOIN_SENT}, Role.ACCEPTOR: {FIRST_STATE[Role.ACCEPTOR]}}
+MESSAGES = {row.value_class for row in ehs.MESSAGES}
+
+
+def after(role: Role, state: State) -> Iterator[State]:
+    return (step.then for step in STEPS[role, state].values())
+
+
+def reachable(role: Role, start: set[State]) -> set[State]:
+    found, todo = set(start), list(start)
+    while todo:
+        new = {*after(role, todo.pop())} - found
+        found |= new
+        todo += new
+    return found
+
+
+def test_each_state_of_each_role_is_listed() -> None:
+    expected = {(Role.DIALER, s) for s in DIALER_STATES} | {(Role.ACCEPTOR, s) for s in ACCEPTOR_STATES}
+    assert STEPS.keys() == expected
+    assert {*State} == DIALER_STATES | ACCEPTOR_STATES
+
+
+@pytest.mark.parametrize("key", STEPS, ids=lambda key: f"{key[0].value}-{key[1].name}")
+def test_each_state_leads_to_the_end(key: tuple[Role, State]) -> None:
+    role, state = key
+    assert State.DONE in reachable(role, {state})
+    assert (STEPS[key] == {}) == (state is State.DONE)
+    assert state not in reachable(role, {*after(role, state)})  # no way back: every handshake ends
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_state_can_be_reached(role: Role) -> None:
+    assert reachable(role, FIRST[role]) == {state for r, state in STEPS if r is role}
+
+
+def test_each_message_is_expected_somewhere_by_the_other_side() -> None:
+    for role in Role:
+        expected = {message for (r, _), row in STEPS.items() if r is role for message in row}
+        assert expected <= MESSAGES
+        assert expected == (MESSAGES - {ehs.Join} if role is Role.DIALER else MESSAGES)
+
+
+def test_each_step_has_an_effect_of_its_own() -> None:
+    effects = [step.effect for row in STEPS.values() for step in row.values()]
+    assert len(effects) == len(set(effects))
+    assert all(effect.isidentifier() for effect in effects)
+
+
+def test_the_node_has_every_effect() -> None:
+    from ergo_conformance.reference_node.ergo.ehs import Ehs
+
+    effects = {step.effect for row in STEPS.values() for step in row.values()}
+    assert {effect for effect in effects if not any(hasattr(Ehs, name) for name in (effect, f"_{effect}"))} == set()
+
+
+def test_roles_are_each_others_other() -> None:
+    assert [role.other for role in Role] == [Role.ACCEPTOR, Role.DIALER]
+    assert all(role.other.other is role for role in Role)
+
+
+def test_each_digest_has_a_requirement_of_its_own() -> None:
+    from ergo_conformance.spec.requirements import catalogue
+
+    ids = [rule.requirement for rule in Digest]
+    assert len(ids) == len(set(ids))
+    assert set(ids) <= catalogue().keys()
+    assert [rule for rule in Digest if rule.fingerprint] == [Digest.HELLO_CERT, Digest.JOIN_CERT]
+
+
+def test_the_flags_are_one_bit_each_and_the_default_is_0x67() -> None:
+    assert [int(flag) for flag in ehs.Flags] == [1 << i for i in range(7)]
+    assert int(ehs.DEFAULT_FLAGS) == 0x67
+    assert sum(ehs.Flags) < ehs.NEWEST_FLAGS

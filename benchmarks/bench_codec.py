@@ -215,7 +215,7 @@ def verdict(goal: Goal, results: list[dict[str, float]]) -> str:
 def main() -> int:
     """0, or 1 if the codecs don't agree."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    options.add_argument("--rounds", type=int, default=50, help="at least 5 (default: %(default)s)")
+    options.add_argument("--rounds", type=int, default=100, help="at least 5 (default: %(default)s)")
     options.add_argument("--quick", action="store_true", help="5 short rounds")
     given = options.parse_args()
     rounds, seconds = (5, 0.002) if given.quick else (max(5, given.rounds), 0.005)

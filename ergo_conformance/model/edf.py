@@ -74,6 +74,10 @@ MAX_OPEN: Final = 2 * MAX_DEPTH
 MAX_EMPTY_ITEMS: Final = 4096
 """Items without a byte of their own ([n]struct{} and the like) in one value: nothing in the input pays for them."""
 
+MAX_ARRAYS_PER_BYTE: Final = 2
+"""Arrays inside arrays in one value, per byte of input and beyond MAX_EMPTY_ITEMS: an array has no byte of its own, so a
+value of one byte may stand in a thousand of them."""
+
 # --- time: the binary form of Go's time.Time --------------------------------------------------------------------------
 TIME_V1: Final = 1  # 15 bytes, offset in minutes
 TIME_V2: Final = 2  # 16 bytes, one more for the seconds of the offset

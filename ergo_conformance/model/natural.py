@@ -25,6 +25,8 @@ NATURAL: Final[Mapping[type, Type]] = {
 def type_of(value: Any, registry: Registry) -> tuple[Type, Any]:
     """Type and bare value of what an `any` slot holds (not None). TypeError if the value does not tell."""
     if type(value) is Typed:
+        if value.type is ANY:
+            raise TypeError("Typed needs a type, not `any`")
         return value.type, value.value
     natural = NATURAL.get(type(value))
     if natural is not None:

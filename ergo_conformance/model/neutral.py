@@ -69,7 +69,10 @@ def _binary(obj: Json) -> bytes:
 
 
 def _float(obj: Json, code: str) -> float:
-    value: float = struct.unpack(code, bytes.fromhex(obj["bits"]))[0]
+    try:
+        value: float = struct.unpack(code, bytes.fromhex(obj["bits"]))[0]
+    except struct.error as error:
+        raise ValueError(str(error)) from None
     return value
 
 
@@ -166,7 +169,12 @@ def _container_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
         return None
     else:
         items = (static_from_json(item, type_.item, registry) for item in obj["value"])
-    return tuple(items) if isinstance(type_, Array) else list(items)
+    if isinstance(type_, Array):
+        found = tuple(items)
+        if len(found) != type_.length:
+            raise ValueError(f"{len(found)} items in an array of {type_.length}")
+        return found
+    return list(items)
 
 
 def key_from_json(obj: Json, type_: Type, registry: Registry) -> Any:

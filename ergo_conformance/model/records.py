@@ -280,8 +280,14 @@ ERRORS: Final = (
 """Texts of the errors the framework registers, in order; ids count from FIRST_ERROR_ID."""
 
 
+PROFILES: Final = ("ergo-3.0", "ergo-3.1")
+"""The releases whose rows stand here."""
+
+
 def framework(profile: str = "ergo-3.1") -> Registry:
     """The types a node of this profile knows before it registers its own."""
+    if profile not in PROFILES:
+        raise ValueError(f"{profile}: no such profile")
     if profile != "ergo-3.0":
         return Registry(ROWS)
     older = {row.name: row for row in ROWS_3_0}

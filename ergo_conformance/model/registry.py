@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
+from . import types as t
 from .payloads import Opaque, Payload
 from .types import Map, Reg, Slice, Type
 
@@ -31,8 +32,10 @@ class Struct:
     def value_class(self) -> type[tuple[Any, ...]]:
         if self.given_class is not None:
             return self.given_class
-        short = "".join(c if c.isalnum() else "_" for c in self.name.rsplit("/", 1)[-1])
-        return namedtuple(f"S_{short}" if not short[:1].isalpha() else short, [attribute(n) for n, _ in self.fields])  # noqa: PYI024  the fields are data here
+        short = "".join(c if c.isalnum() and c.isascii() else "_" for c in self.name.rsplit("/", 1)[-1])
+        if not short[:1].isalpha() or keyword.iskeyword(short):
+            short = f"S_{short}"
+        return namedtuple(short, [attribute(n) for n, _ in self.fields])  # noqa: PYI024  the fields are data here
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +67,25 @@ def struct_of(cls: type[NamedTuple], name: str) -> Struct:
     return Struct(name, tuple((n, next(a for a in get_args(h) if isinstance(a, Type))) for n, h in hints.items()), cls)
 
 
+IDENTIFIERS: Final = frozenset({t.PID, t.PROCESS_ID, t.ALIAS, t.EVENT, t.REF, t.TIME})
+"""Structs in Go, so a type of one's own made of them is a struct, too."""
+
+
 class Registry:
     """The registered types a reader or writer knows. Names are unique."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self._rows: dict[str, Row] = {}
         self._by_class: dict[type, Struct] = {}
+        self.derived: dict[str, Any] = {}
+        """What others made of these rows (schemas, generated functions), kept as long as the rows are."""
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
         """Register a row; ValueError if its name is taken by another one."""
+        if isinstance(row, Newtype) and row.base in IDENTIFIERS:
+            raise ValueError(f"{row.name}: a type made of an identifier is a struct")
         taken = self._rows.get(row.name)
         if taken is not None and taken != row:
             raise ValueError(f"{row.name} is registered already, as something else")

@@ -32,6 +32,9 @@ class Type:
             _interned[key] = found
         return found  # type: ignore[return-value]  # the key begins with the class
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, name) for name in self.__slots__ if name != "__weakref__")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {describe(self)}>"
 

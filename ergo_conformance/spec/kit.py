@@ -9,6 +9,7 @@ from typing import Any, Final
 from construct import Int8ub, Int16ub, Int32ub
 
 from ..errors import CannotEncode, Reason
+from ..model.edf import MAX_ARRAYS_PER_BYTE, MAX_EMPTY_ITEMS
 from .machine import (
     Deep,
     Flat,
@@ -78,11 +79,13 @@ class Counted(Flat):
         return io.take(self.length.take(io))
 
     def put(self, value: Any, io: Writer) -> None:
+        if not isinstance(value, bytes | bytearray):
+            raise CannotEncode(f"{type(value).__name__} where bytes belong")
         try:
             self.length.put(len(value), io)
         except CannotEncode:
             raise CannotEncode(f"{len(value)} bytes, more than the length can say") from None
-        io.put(value)
+        io.put(bytes(value))
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("length", self.length),)
@@ -101,7 +104,21 @@ class Text(Counted):
 # --- combinations -----------------------------------------------------------------------------------------------------
 
 
-class Fields(Deep):
+class Sized(Deep):
+    """A node that is as long as its parts together, `times` over."""
+
+    known_least: int | None = None
+    times = 1
+
+    def sized_parts(self) -> Sequence[Schema]:
+        raise NotImplementedError
+
+    @property
+    def least(self) -> int:  # type: ignore[override]  # of the parts, some of which are deferred
+        return least_of(self)
+
+
+class Fields(Sized):
     """Named parts in order; `into` makes the value of them (a NamedTuple class, or dict)."""
 
     def __init__(self, *fields: Schema, into: Any = None) -> None:
@@ -109,9 +126,8 @@ class Fields(Deep):
         self.fields = fields
         self.into = into
 
-    @cached_property
-    def least(self) -> int:  # type: ignore[override]  # a sum over the parts, some of which are deferred
-        return sum(least_of(field) for field in self.fields)
+    def sized_parts(self) -> Sequence[Schema]:
+        return self.fields
 
     def reading(self, io: Reader) -> Reading:
         values = []
@@ -134,16 +150,15 @@ class Fields(Deep):
         return [(field.name, field) for field in self.fields]
 
 
-class InOrder(Deep):
+class InOrder(Sized):
     """Parts in order without names, as a tuple."""
 
     def __init__(self, *parts: Schema) -> None:
         super().__init__()
         self.parts = parts
 
-    @cached_property
-    def least(self) -> int:  # type: ignore[override]  # as in Fields
-        return sum(least_of(part) for part in self.parts)
+    def sized_parts(self) -> Sequence[Schema]:
+        return self.parts
 
     def reading(self, io: Reader) -> Reading:
         values = []
@@ -161,20 +176,22 @@ class InOrder(Deep):
         return list(enumerate(self.parts))
 
 
-class Repeat(Deep):
+class Repeat(Sized):
     """Exactly n items, as a tuple."""
 
     def __init__(self, n: int, item: Schema) -> None:
         super().__init__()
         self.n, self.item = n, item
-        self.known_least: int | None = None
+        self.times = n
 
-    @cached_property
-    def least(self) -> int:  # type: ignore[override]  # as in Fields
-        return least_of(self)
+    def sized_parts(self) -> Sequence[Schema]:
+        return (self.item,)
 
     def reading(self, io: Reader) -> Reading:
         check_room(io, self.n, least_of(self.item))
+        if isinstance(plain(self.item)[1], Repeat) and least_of(self.item):
+            limit = MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(io.data)
+            io.count("arrays inside arrays", self.n, limit, Reason.EMPTY_ITEMS)
         values = []
         for i in range(self.n):
             values.append((yield i, self.item))
@@ -281,22 +298,26 @@ def check_room(io: Reader, n: int, least: int, behind: int = 0) -> None:
             detail = f"{n:,} of at least {least} bytes, {io.left:,} left"
             raise RefusalError(Reason.COUNT, io.pos - behind, detail)
     else:
-        io.count("items without a byte", n, io.context.max_empty_items, Reason.EMPTY_ITEMS)
+        io.count("items without a byte", n, MAX_EMPTY_ITEMS, Reason.EMPTY_ITEMS)
 
 
 def least_of(schema: Schema) -> int:
-    """Bytes that the smallest value of a schema takes. Arrays of arrays may be a thousand levels deep."""
-    arrays: list[Repeat] = []
-    while True:
-        _, schema = plain(schema)
-        if not isinstance(schema, Repeat) or schema.known_least is not None:
-            break
-        arrays.append(schema)
-        schema = schema.item
-    if isinstance(schema, Repeat):
-        least = schema.known_least or 0
-    else:
-        least = schema.least if isinstance(schema, Node) else schema.sizeof()
-    for array in reversed(arrays):
-        least = array.known_least = array.n * least
-    return least
+    """Bytes that the smallest value of a schema takes. Arrays and structs may be hundreds of levels deep."""
+    todo = [schema]
+    while todo:
+        _, node = plain(todo[-1])
+        if not isinstance(node, Sized) or node.known_least is not None:
+            todo.pop()
+            continue
+        unknown = [part for part in node.sized_parts() if _known_least(part) is None]
+        todo += unknown
+        if not unknown:
+            node.known_least = node.times * sum(_known_least(part) or 0 for part in node.sized_parts())
+    return _known_least(schema) or 0
+
+
+def _known_least(schema: Schema) -> int | None:
+    _, node = plain(schema)
+    if isinstance(node, Sized):
+        return node.known_least
+    return node.least if isinstance(node, Node) else node.sizeof()

@@ -16,7 +16,7 @@ from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from construct import Construct, FormatField, Renamed, SizeofError, StreamError
+from construct import Construct, ConstructError, FormatField, Renamed, SizeofError, StreamError
 
 from ..errors import CannotEncode, Reason, Rejected
 
@@ -182,7 +182,7 @@ def plain(schema: Schema) -> tuple[Label, Schema]:
     label: Label = None
     while True:
         if isinstance(schema, Renamed):
-            label, schema = schema.name, schema.subcon
+            label, schema = schema.name if label is None else label, schema.subcon
         elif isinstance(schema, Deferred):
             schema = schema.target
         else:
@@ -234,6 +234,8 @@ def _leaf(schema: Schema, io: Reader) -> Any:
         value = schema.parse_stream(stream)
     except StreamError as error:
         raise RefusalError(Reason.END_OF_DATA, io.pos, str(error)) from None
+    except ConstructError as error:
+        raise RefusalError(Reason.UNEXPECTED, io.pos, str(error)) from None
     io.pos += stream.tell()
     return value
 
@@ -265,6 +267,7 @@ def write(schema: Schema, value: Any, io: Writer) -> None:
             if label is not None:
                 path = Path(path, label)
     except CannotEncode as error:
-        raise CannotEncode(error.reason, str(path)) from None
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        inner = error.path if error.path.startswith("[") else f".{error.path}"
+        raise CannotEncode(error.reason, f"{path}{inner}".strip(".")) from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CannotEncode(str(error), str(path)) from None

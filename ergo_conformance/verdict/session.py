@@ -15,6 +15,7 @@ import pytest
 
 from ..errors import UsageError
 from ..locate import COOKIE_VARIABLE
+from ..model.records import PROFILES
 from ..peers.violation import ViolationError
 from ..spec.requirements import STRICTNESS, Level, catalogue, strictest
 from ..targets.base import Codec, Running, Target
@@ -26,7 +27,6 @@ from .reports import WRITERS, Header, Summary
 from .schedule import LateError, LiveRunner, MemoryRunner, Planned, Ran
 from .terminal import Terminal
 
-PROFILES = ("ergo-3.0", "ergo-3.1")
 NOTHING_TESTED = 5
 """Exit code when no case was selected, or all were skipped."""
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.support import bad_servers
 from tests.support.cli import COMMAND, all_at_once, cases_of, cli, environment, failed, only
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.support.cli import BROKEN_NODE, all_at_once, cases_of, cli, failed, only
 
 FRAMING, DIGEST, JOIN = "handshake.framing", "handshake.digest", "handshake.join"

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.support.cli import BROKEN_NODE, cli, only
 
 ONE = ("--suite", "handshake", *only("handshake.digest.hello_answered"))

@@ -1,4 +1,4 @@
-"""Damaged bytes: both readers give the same verdict, for the same reason, at the same offset (see OFFSET_IS_FREE)."""
+"""Damaged bytes: both readers give the same verdict, for the same reason, at the same offset."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -14,7 +14,7 @@ from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
 
-from .codecs import WRITERS, both_readers, both_writers, bug
+from .codecs import WRITERS, both_readers, both_writers
 from .tables import REGISTRY, Foo, Hold
 
 Write = Callable[..., bytes]
@@ -88,21 +88,21 @@ REFUSED: list[tuple[Type, Any]] = [
     *((type_, 1 << bits - signed) for type_, (bits, signed) in INTEGERS.items()),
 ]  # fmt: skip
 
-FAULTS: list[tuple[Type, Any, str]] = [
-    (t.BOOL, 5, "the fast writer packs any value as a bool"),
-    (t.BOOL, None, "the fast writer packs any value as a bool"),
-    (Slice(t.BOOL), [2], "the fast writer packs any value as a bool"),
-    (Reg("#x/On"), "yes", "the fast writer packs any value as a bool"),
-    (t.ERROR, Error(5), "AttributeError of the slow writer gets out"),  # type: ignore[arg-type]
-    (Map(t.STRING, t.INT8), [(1, 2)], "AttributeError of the slow writer gets out"),
-    (Reg("#x/Nobody"), 1, "UnknownTypeError of the generator gets out"),
-    (Slice(Reg("#x/Nobody")), [], "UnknownTypeError of the generator gets out"),
-    (ANY, 5, "Typed(ANY, …) has no encoding: 84 or 82000184 is written"),
+FAULTS: list[tuple[Type, Any]] = [
+    (t.BOOL, 5),
+    (t.BOOL, None),
+    (Slice(t.BOOL), [2]),
+    (Reg("#x/On"), "yes"),
+    (t.ERROR, Error(5)),  # type: ignore[arg-type]
+    (Map(t.STRING, t.INT8), [(1, 2)]),
+    (Reg("#x/Nobody"), 1),
+    (Slice(Reg("#x/Nobody")), []),
+    (ANY, 5),
 ]
 
 
-def _case(row: tuple[Type, Any, str]) -> Any:
-    return pytest.param(row[0], row[1], marks=bug(row[2]), id=f"{t.describe(row[0])}-{row[1]!r}"[:40])
+def _case(row: tuple[Type, Any]) -> Any:
+    return pytest.param(row[0], row[1], id=f"{t.describe(row[0])}-{row[1]!r}"[:40])
 
 
 rows = pytest.mark.parametrize(
@@ -128,8 +128,6 @@ def test_the_field_that_can_not_be_written_is_named(write: Write, type_: Type, v
     row: Any = Struct("#x/Outer", (("Ok", t.INT8), ("Bad", type_)))
     with pytest.raises(CannotEncode) as caught:
         write(row.value_class(1, value), Registry([*REGISTRY, row]))
-    if write is WRITERS["spec"] and type_ in (t.INT, t.UINT) and not caught.value.path:
-        pytest.xfail("BUG: plain() forgets the name of a field whose schema has documentation")
     assert caught.value.path.startswith("Bad")
 
 
@@ -233,14 +231,12 @@ def test_paths_go_through_structs_slices_and_maps(write: Write) -> None:
 
 
 @pytest.mark.parametrize("items", [array("H", [1, 2]), array("q", [1, 2])], ids=["array of shorts", "array of longs"])
-@bug("pack_numbers takes the buffer of any array for bytes: two items become four or sixteen bytes")
 def test_an_array_of_wider_numbers_is_no_slice_of_bytes(items: Any) -> None:
     from .codecs import node_writes, spec_writes
 
     assert node_writes(Typed(Slice(t.UINT8), items)) == spec_writes(Typed(Slice(t.UINT8), items))
 
 
-@bug("a buffer of wider numbers is written with its number of items as length")
 def test_a_buffer_of_wider_numbers_is_no_binary() -> None:
     for write in WRITERS.values():
         with pytest.raises(CannotEncode):

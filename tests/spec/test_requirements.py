@@ -50,7 +50,6 @@ def test_an_id_that_stands_in_two_files_is_refused(copy: Path) -> None:
         catalogue()
 
 
-@pytest.mark.xfail(reason="BUG: TOMLDecodeError of an id that stands twice in one file gets out", strict=True)
 def test_an_id_that_stands_twice_in_one_file_is_refused(copy: Path) -> None:
     spoil(copy, "edf", "EDF-TOP-1")
     with pytest.raises(ErgoConformanceError, match=r"edf\.toml"):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ...model.caches import NO_CACHES, Caches
-from ...model.edf import FIRST_ATOM_ID, FIRST_ERROR_ID, FIRST_TYPE_ID, LAST_ERROR_ID, MAX_EMPTY_ITEMS
+from ...model.edf import FIRST_ATOM_ID, FIRST_ERROR_ID, FIRST_TYPE_ID, LAST_ERROR_ID
 from ...model.registry import Registry
 from ...model.terms import Atom
 
@@ -14,7 +14,6 @@ class EdfContext:
 
     registry: Registry
     caches: Caches = NO_CACHES
-    max_empty_items: int = MAX_EMPTY_ITEMS
     local_atoms: dict[Atom, Atom] = field(init=False, repr=False)
     atom_ids: dict[Atom, int] = field(init=False, repr=False)
     type_ids: dict[str, int] = field(init=False, repr=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from ...errors import CannotEncode, Reason
 from ...model import types as t
@@ -71,14 +70,11 @@ class Schemas:
                 return self.of(base)
 
 
-_schemas: WeakKeyDictionary[Registry, Schemas] = WeakKeyDictionary()
-
-
 def schemas(registry: Registry) -> Schemas:
     """The schemas of a registry, made once."""
-    found = _schemas.get(registry)
+    found: Schemas | None = registry.derived.get("schemas")
     if found is None:
-        _schemas[registry] = found = Schemas(registry)
+        registry.derived["schemas"] = found = Schemas(registry)
     return found
 
 

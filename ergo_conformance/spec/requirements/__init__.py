@@ -48,7 +48,11 @@ def catalogue() -> Mapping[str, Requirement]:
     found: dict[str, Requirement] = {}
     for protocol in PROTOCOLS:
         text = resources.files(__name__).joinpath(f"{protocol}.toml").read_text(encoding="utf-8")
-        for id_, row in tomllib.loads(text).items():
+        try:
+            rows = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ErgoConformanceError(f"{protocol}.toml: {error}") from None
+        for id_, row in rows.items():
             if id_ in found or row.keys() - KEYS:
                 raise ErgoConformanceError(f"{protocol}.toml: {id_} stands twice or has unknown keys")
             found[id_] = Requirement(

@@ -6,7 +6,6 @@ belong to one direction of one connection.
 
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from ....errors import CannotEncode, Reason, Rejected
 from ....model.caches import NO_CACHES, Caches
@@ -66,7 +65,10 @@ class Functions:
 
     def new_reader(self, type_: Type, *, dynamic: bool) -> Read:
         """Generates a reader, and those it needs."""
-        read = decoder.generate(type_, self.registry, self.reader, dynamic=dynamic)
+        try:
+            read = decoder.generate(type_, self.registry, self.reader, dynamic=dynamic)
+        except (SyntaxError, RecursionError):  # a chain of structs longer than Python's parser can nest
+            return unknown
         self.lines += source_of(read).count("\n")
         return read
 
@@ -93,14 +95,11 @@ def too_deep(type_: Type) -> bool:
     return constructor_depth(type_, MAX_GENERATED_DEPTH) > MAX_GENERATED_DEPTH
 
 
-_functions: WeakKeyDictionary[Registry, Functions] = WeakKeyDictionary()
-
-
 def functions_of(registry: Registry) -> Functions:
     """The generated functions of a registry, made as they are needed."""
-    found = _functions.get(registry)
+    found: Functions | None = registry.derived.get("functions")
     if found is None:
-        _functions[registry] = found = Functions(registry)
+        registry.derived["functions"] = found = Functions(registry)
     return found
 
 
@@ -115,7 +114,7 @@ class Decoder:
     def decode(self, data: bytes) -> Any:
         """The one value that `data` holds, with its descriptor. Raises Rejected, also for bytes behind it."""
         tables = self.tables
-        tables.empty_items = 0
+        tables.empty_items = tables.inner_arrays = 0
         try:
             value, end = DISPATCH[data[0]](data, 1, tables, 0)
             if end == len(data):
@@ -130,7 +129,7 @@ class Decoder:
     def decode_prefix(self, data: bytes, offset: int = 0) -> tuple[Any, int]:
         """The value at `offset` and the offset behind it. Raises Rejected."""
         tables = self.tables
-        tables.empty_items = 0
+        tables.empty_items = tables.inner_arrays = 0
         try:
             value, end = DISPATCH[data[offset]](data, offset + 1, tables, 0)
             if end <= len(data):
@@ -142,7 +141,7 @@ class Decoder:
     def decode_as(self, type_: Type, data: bytes, offset: int = 0) -> tuple[Any, int]:
         """A value of a type that is known and therefore not on the wire. Raises Rejected."""
         tables = self.tables
-        tables.empty_items = 0
+        tables.empty_items = tables.inner_arrays = 0
         try:
             value, end = self._reader(type_)(data, offset, tables, 0)
             if end <= len(data):

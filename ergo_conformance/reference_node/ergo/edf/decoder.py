@@ -17,7 +17,7 @@ from ....model.natural import NATURAL
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.terms import PID, Alias, Error, Event, ProcessID, Ref, Typed
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
-from .runtime import DISPATCH, FailedError, Read, no_bytes, numbers, typed_key, unmarshal
+from .runtime import DISPATCH, FailedError, Read, inner_arrays, no_bytes, numbers, typed_key, unmarshal
 from .shapes import STRUCT_CODES, base_of, empty_items, empty_value, has_any, marker_of
 from .source import Source, packed_size
 from .times import read_time
@@ -225,6 +225,8 @@ class DecoderEmitter:
             return name
         if self.loops >= MAX_INLINE_LOOPS:
             return self.call(type_)
+        if isinstance(base_of(type_.item, self.registry), Array):
+            self.source.add(f"{self.source.constant('inner_arrays', inner_arrays)}(c, b, {type_.length})")
         return self.local(f"tuple({self.items(type_.item, str(type_.length))})")
 
     def empties(self, none: int, type_: Array) -> str:

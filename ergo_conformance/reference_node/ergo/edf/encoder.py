@@ -7,6 +7,7 @@ recursion.
 """
 
 from collections.abc import Callable
+from itertools import chain, repeat
 from typing import Final, NamedTuple
 
 from ....errors import CannotEncode
@@ -16,7 +17,7 @@ from ....model.natural import NATURAL
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.terms import Atom, Typed
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
-from .runtime import Out, Write, error_body, pack_numbers
+from .runtime import FailedError, Out, Write, as_bytes, error_body, not_bool, pack_numbers
 from .shapes import STRUCT_CODES, base_of, marker_of
 from .source import Source
 from .tables import EncodeTables
@@ -142,9 +143,7 @@ class EncoderEmitter:
                 for (_, field), name in zip(base.fields, self.unpacked(v, len(base.fields)), strict=True):
                     self.value(field, name)
             case Marshaler():
-                name = self.local(v)
-                self.fixed("I", f"len({name})")
-                self.piece(name)
+                self.binary(v)
             case Array():
                 self.array(base, v)
             case Slice() | Map():
@@ -160,20 +159,30 @@ class EncoderEmitter:
             add(f"out.append(c.dynamic[type({v})]({v}, out, c))")
             return
         cls = self.local(f"type({v})")
-        add(f"if {v} is None:")
-        add(f"    out.append({_NIL!r})")
-        for class_ in IN_PLACE:
-            name = self.source.constant("Atom", Atom) if class_ is Atom else class_.__name__
-            add(f"elif {cls} is {name}:")
-            self.source.indent()
-            type_ = NATURAL[class_]
+        for branch, class_ in zip(chain(["if"], repeat("elif")), IN_PLACE, strict=False):
+            type_, name = NATURAL[class_], class_.__name__
             assert isinstance(type_, Scalar)
+            if class_ is Atom:  # nil is more frequent than what follows
+                add(f"elif {v} is None: out.append({_NIL!r})")
+                name = self.source.constant("Atom", Atom)
+            add(f"{branch} {cls} is {name}:")
+            self.source.indent()
             self.fixed("B", str(int(type_.tag)))
-            self.scalar(type_, v)
+            if class_ is bool:  # and nothing else: no check
+                self.fixed("?", v)
+            else:
+                self.scalar(type_, v)
             self.flush()
             self.source.indent(-1)
         add("else:")
         add(f"    out.append(c.dynamic[{cls}]({v}, out, c))")
+
+    def binary(self, v: str) -> None:
+        """A length and the bytes."""
+        name = self.local(v)
+        self.source.add(f"if type({name}) is not bytes: {name} = {self.source.constant('as_bytes', as_bytes)}({name})")
+        self.fixed("I", f"len({name})")
+        self.piece(name)
 
     def scalar(self, type_: Scalar, v: str) -> None:
         code = STRUCT_CODES.get(type_)
@@ -182,13 +191,12 @@ class EncoderEmitter:
             return
         match type_.tag:
             case Tag.BOOL:
-                self.fixed("?", v)
+                refuse = self.source.constant("not_bool", not_bool)
+                self.fixed("?", f"({v} is True or {v} is not False and {refuse}())")
             case Tag.STRING:
                 self.string(v)
             case Tag.BINARY:
-                name = self.local(v)
-                self.fixed("I", f"len({name})")
-                self.piece(name)
+                self.binary(v)
             case Tag.ATOM:
                 self.piece(f"c.atoms[{v}]")
             case Tag.ERROR:
@@ -310,6 +318,8 @@ def _nil(v: None, out: Out, c: EncodeTables) -> bytes:  # noqa: ARG001  one sign
 def _typed(v: Typed, out: Out, c: EncodeTables) -> bytes:
     if v.value is None and v.type is t.ERROR:
         return _NIL
+    if v.type is t.ANY:
+        raise FailedError
     return c.dynamic_writer(v.type)(v.value, out, c)
 
 

@@ -8,7 +8,7 @@ recurses, structs as keys of an `any` slot, folded types so odd that no function
 from typing import Any, Final
 
 from ....errors import Reason, Rejected
-from ....model.edf import MAX_DEPTH, MAX_EMPTY_ITEMS, SCALAR_TAGS, Tag
+from ....model.edf import MAX_ARRAYS_PER_BYTE, MAX_DEPTH, MAX_EMPTY_ITEMS, SCALAR_TAGS, Tag
 from ....model.natural import dynamic
 from ....model.registry import Marshaler, Registry, Struct, is_nullable
 from ....model.terms import Typed
@@ -36,7 +36,7 @@ class Items:
     def wanted(self) -> Type | None:
         return self.item if len(self.values) < self.n else None
 
-    def put(self, value: Any, o: int) -> None:  # noqa: ARG002  the offset is for maps
+    def put(self, value: Any) -> None:
         self.values.append(value)
 
     def result(self) -> Any:
@@ -52,10 +52,11 @@ _NO_KEY: Final = object()
 class Entries:
     """An open map."""
 
-    __slots__ = ("done", "key", "n", "type", "values")
+    __slots__ = ("at", "done", "key", "n", "type", "values")
 
     def __init__(self, type_: Map, n: int) -> None:
         self.type, self.n, self.done = type_, n, 0
+        self.at = 0
         self.key: Any = _NO_KEY
         self.values: dict[Any, Any] = {}
 
@@ -64,12 +65,12 @@ class Entries:
             return self.type.value
         return self.type.key if self.done < self.n else None
 
-    def put(self, value: Any, o: int) -> None:
+    def put(self, value: Any) -> None:
         if self.key is _NO_KEY:
             try:
                 hash(value)
             except (TypeError, RecursionError):
-                raise Rejected(Reason.UNHASHABLE_KEY, "", o) from None
+                raise Rejected(Reason.UNHASHABLE_KEY, "", self.at) from None
             self.key = value
             return
         self.values[self.key] = value
@@ -96,7 +97,7 @@ class Fields:
         n = len(self.values)
         return self.row.fields[n][1] if n < len(self.row.fields) else None
 
-    def put(self, value: Any, o: int) -> None:  # noqa: ARG002  the offset is for maps
+    def put(self, value: Any) -> None:
         self.values.append(value)
 
     def result(self) -> Any:
@@ -118,7 +119,7 @@ class Slot:
     def wanted(self) -> Type | None:
         return self.type if self.value is _NO_KEY else None
 
-    def put(self, value: Any, o: int) -> None:  # noqa: ARG002  the offset is for maps
+    def put(self, value: Any) -> None:
         self.value = value
 
     def result(self) -> Any:
@@ -144,6 +145,7 @@ class Explainer:
         self.open: list[Open] = []
         self.slots = 0
         self.empty_items = 0
+        self.inner_arrays = 0
         self.least_sizes: dict[Type, int] = {}
 
     def read(self, type_: Type | None) -> tuple[Any, int]:
@@ -154,7 +156,7 @@ class Explainer:
                 if value is not _PENDING:
                     if not self.open:
                         return value, self.o
-                    self.open[-1].put(value, self.o)
+                    self.open[-1].put(value)
                 top = self.open[-1]
                 if type(top) is Items:
                     if top.item is ANY:
@@ -168,6 +170,8 @@ class Explainer:
                         self.slots -= top.opened
                     value = top.result()
                 else:
+                    if type(top) is Entries:
+                        top.at = self.o
                     value = self.start(wanted)
         except Rejected as refusal:
             path = ".".join(part for part in (self.path(), refusal.path) if part)
@@ -219,6 +223,8 @@ class Explainer:
                     self.spend(empty_items(base, self.registry) or 0)
                     return empty_value(base, self.registry)
                 self.check_room(base.length, self.least(base.item), self.o)
+                if isinstance(base_of(base.item, self.registry), Array):
+                    self.spend_arrays(base.length)
                 return self.push_items(base.item, base.length, as_tuple=True)
             case Struct():
                 self.open.append(Fields(base))
@@ -279,6 +285,8 @@ class Explainer:
         if isinstance(base, Slice):
             least = self.least(base.item)
             if least == 0:
+                if not n:
+                    return []
                 self.spend(n * (1 + (empty_items(base.item, self.registry) or 0)))
                 return [empty_value(base.item, self.registry)] * n
             self.check_room(n, least, at)
@@ -304,6 +312,11 @@ class Explainer:
     def check_room(self, n: int, least: int, at: int) -> None:
         if n * least > len(self.b) - self.o:
             raise Rejected(Reason.COUNT, "", at, f"{n:,} of at least {least} bytes, {len(self.b) - self.o:,} left")
+
+    def spend_arrays(self, n: int) -> None:
+        self.inner_arrays += n
+        if self.inner_arrays > MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(self.b):
+            raise Rejected(Reason.EMPTY_ITEMS, "", self.o, "arrays inside arrays")
 
     def spend(self, items: int) -> None:
         self.empty_items += items

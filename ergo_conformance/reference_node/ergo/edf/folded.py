@@ -25,6 +25,8 @@ def unfold(b: bytes, o: int, end: int, row_at: RowAt) -> Type:
         tag = b[o]
         o += 1
         if tag in (Tag.SLICE, Tag.MAP, Tag.ARRAY):
+            if len(open_) >= MAX_DEPTH:
+                raise Rejected(Reason.DEPTH, "", o, "folded type")
             length = None
             if tag == Tag.ARRAY:
                 if o + 4 > end:
@@ -32,8 +34,6 @@ def unfold(b: bytes, o: int, end: int, row_at: RowAt) -> Type:
                 length = int.from_bytes(b[o : o + 4], "big")
                 o += 4
             open_.append((tag, length))
-            if len(open_) > MAX_DEPTH:
-                raise Rejected(Reason.DEPTH, "", o - 1, "folded type")
             continue
         if tag == Tag.REG:
             row, o = row_at(b, o, end)

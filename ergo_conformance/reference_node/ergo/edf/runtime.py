@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import CannotEncode
-from ....model.edf import MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR
+from ....model.edf import MAX_ARRAYS_PER_BYTE, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR
 from ....model.natural import NATURAL
 from ....model.neutral import text_to_bytes
 from ....model.registry import Marshaler
@@ -58,6 +58,13 @@ def no_bytes(c: DecodeTables, n: int, each: int) -> int:
     return n
 
 
+def inner_arrays(c: DecodeTables, b: bytes, n: int) -> None:
+    """N more arrays inside an array: allowed in proportion to the input."""
+    c.inner_arrays += n
+    if c.inner_arrays > MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(b):
+        raise FailedError
+
+
 def unmarshal(payload: bytes, n: int, row: Marshaler) -> bytes:
     """The payload, if it is whole and its type takes it."""
     if len(payload) != n or row.payload.refusal(payload) is not None:
@@ -86,7 +93,26 @@ def pack_numbers(items: Any, code: str) -> bytes:
             numbers_ = numbers_[:]
             numbers_.byteswap()
         return numbers_.tobytes()
-    return bytes(items) if code == "B" else struct.pack(f">{len(items)}{code}", *items)
+    if code == "?" and any(type(item) is not bool for item in items):
+        raise FailedError
+    if code == "B" and type(items) in PLAIN:  # not an array, whose bytes are its memory
+        return bytes(items)
+    return struct.pack(f">{len(items)}{code}", *items)
+
+
+PLAIN: Final = frozenset({list, tuple, bytes, bytearray})
+
+
+def not_bool() -> bool:
+    """In place of a bool that is none."""
+    raise FailedError
+
+
+def as_bytes(value: Any) -> bytes:
+    """A binary that is not of class bytes itself."""
+    if not isinstance(value, bytes | bytearray):
+        raise FailedError
+    return bytes(value)
 
 
 def error_body(error: Error | None, c: EncodeTables) -> bytes:

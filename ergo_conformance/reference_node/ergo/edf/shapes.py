@@ -20,7 +20,7 @@ LEAST_SIZES: Final = {
 } | {type_: {"b": 1, "h": 2, "i": 4, "q": 8, "f": 4, "d": 8}[code.lower()] for type_, code in STRUCT_CODES.items()}  # fmt: skip
 
 
-class UnknownTypeError(LookupError):
+class UnknownTypeError(KeyError):
     """A registered name that is in no row."""
 
 
@@ -67,13 +67,20 @@ def empty_items(type_: Type, registry: Registry) -> int | None:
 
 def empty_value(type_: Type, registry: Registry) -> Any:
     """The one value of a type that never writes a byte."""
-    match base_of(type_, registry):
-        case Array(length=length, item=item):
-            return (empty_value(item, registry),) * length if length else ()
-        case Struct() as row:
-            return row.value_class(*(empty_value(field, registry) for _, field in row.fields))
-        case other:
-            raise TypeError(f"{other!r} writes bytes")
+    lengths: list[int] = []
+    while isinstance(base := base_of(type_, registry), Array) and (not lengths or lengths[-1]):
+        lengths.append(base.length)
+        type_ = base.item
+    if lengths and not lengths[-1]:
+        value: Any = ()
+        lengths.pop()
+    elif isinstance(base, Struct):
+        value = base.value_class(*(empty_value(field, registry) for _, field in base.fields))
+    else:
+        raise TypeError(f"{base!r} writes bytes")
+    for length in reversed(lengths):
+        value = (value,) * length
+    return value
 
 
 def has_any(type_: Type, registry: Registry) -> bool:

@@ -107,7 +107,7 @@ def spell(value: Any, type_: Type | None, c: EncodeTables) -> bytes:
                 open_.append(children)
     except CannotEncode as error:
         raise CannotEncode(error.reason, "".join(path).lstrip(".")) from None
-    except (TypeError, ValueError, OverflowError, struct.error) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError, struct.error) as error:
         raise CannotEncode(str(error), "".join(path).lstrip(".")) from None
     return b"".join(out)
 

@@ -114,8 +114,8 @@ class FoldedTable(dict[bytes, "Read"]):
 class DecodeTables:
     """One direction's tables for reading."""
 
-    __slots__ = ("atom_ids", "atoms", "empty_items", "error_ids", "folded", "keys", "registered", "registered_ids",
-                 "registry", "type_ids")  # fmt: skip
+    __slots__ = ("atom_ids", "atoms", "empty_items", "error_ids", "folded", "inner_arrays", "keys", "registered",
+                 "registered_ids", "registry", "type_ids")  # fmt: skip
 
     def __init__(self, registry: Registry, caches: Caches, reader_for: Callable[[Type], Read]) -> None:
         self.registry = registry
@@ -128,6 +128,7 @@ class DecodeTables:
         self.registered_ids = RegisteredIds(self.type_ids, self.registered)
         self.folded = FoldedTable(self, reader_for)
         self.empty_items = 0
+        self.inner_arrays = 0
 
     def new_key(self, raw: bytes) -> str:
         """Text off the wire, for the keys of maps, which come again and again: `keys` remembers them."""

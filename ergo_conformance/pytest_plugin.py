@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ergo-node", metavar="NAME@HOST", help="the name of the node under test")
     add("--ergo-tls", action="store_true", help="start the target with TLS")
     add("--ergo-tls-ca", metavar="FILE", help="verify the target's certificate against this CA")
-    add("--ergo-offers", metavar="LIST", help="what the target offers: accept,codec,…")
+    add("--ergo-offers", metavar="LIST", help="what the target offers: accept")
     add("--ergo-over", metavar="memory|tcp", help="how the embedded node is reached")
     add("--ergo-profile", metavar="PROFILE", default="ergo-3.1", help="the release whose requirements hold")
     add("--ergo-level", metavar="LEVEL", default="", help="only cases of this level or stricter: must, should, may")
@@ -55,7 +55,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)  # the terminal reporter we may replace is registered by then
 def pytest_configure(config: pytest.Config) -> None:
     """Sets a session up if the options ask for one."""
-    config.addinivalue_line("markers", "ergo(requirement, …): the requirements that a case shows")
     if not config.getoption("--ergo-target") and not config.getoption("--ergo-collect"):
         return
     from .verdict.session import Session
@@ -98,8 +97,8 @@ class SessionPlugin:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         from .verdict.session import Entry
 
-        entries = [entry for item in items if isinstance(item, pytest.Function) and (entry := Entry.of(item))]
         try:
+            entries = [entry for item in items if isinstance(item, pytest.Function) and (entry := Entry.of(item))]
             chosen = self.session.select(entries)
         except UsageError as error:
             items[:] = []  # pytest goes on to `collection_finish` all the same

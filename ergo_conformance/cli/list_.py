@@ -14,7 +14,9 @@ from .child import collect
 def list_cases(
     suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this suite; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="Release whose requirements hold.")] = "ergo-3.1",
-    level: Annotated[str, typer.Option(metavar="must|should|may", help="Only cases this strict or stricter.")] = "",
+    level: Annotated[
+        str, typer.Option(metavar="must|should|may|observed", help="Only cases this strict or stricter.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="An object with the key `cases`.")] = False,
 ) -> None:
     """List the cases with level, requirements, and what they need of a target."""

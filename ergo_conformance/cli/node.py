@@ -17,7 +17,7 @@ from ..errors import UsageError
 Json = Any
 VARIABLE: Final = "ERGO_TARGET"
 STOP_TIMEOUT: Final = 4.0
-"""Seconds: a target ends within 5 s of SIGTERM (subject.md)."""
+"""Seconds: a target ends within 5 s of SIGTERM (docs/test-your-node.md)."""
 
 
 def node(  # noqa: PLR0913, PLR0917  one argument per option

@@ -22,14 +22,16 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
     node: Annotated[str | None, typer.Option(metavar="NAME@HOST", help="Name of the node under test.")] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Start the target with TLS.")] = False,
     tls_ca: Annotated[str | None, typer.Option(metavar="FILE", help="Verify its certificate against this CA.")] = None,
-    offers: Annotated[str | None, typer.Option(metavar="LIST", help="What it offers: accept,codec,…")] = None,
+    offers: Annotated[str | None, typer.Option(metavar="LIST", help="What it offers: accept")] = None,
     over: Annotated[str | None, typer.Option(metavar="memory|tcp", help="How the embedded node is reached.")] = None,
     profile: Annotated[str, typer.Option(help="Release whose requirements hold.")] = "ergo-3.1",
     suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this suite; may be repeated.")] = None,
     case: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Only this case; may be repeated; * and ? stand for more.")
     ] = None,
-    level: Annotated[str, typer.Option(metavar="must|should|may", help="Only cases this strict or stricter.")] = "",
+    level: Annotated[
+        str, typer.Option(metavar="must|should|may|observed", help="Only cases this strict or stricter.")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Seed of all salts, names and ids.")] = 0,
     jobs: Annotated[int, typer.Option(help="Live cases at the same time.")] = 16,
     timeout: Annotated[float, typer.Option(help="Seconds that one live case may take.")] = 30.0,

@@ -83,6 +83,8 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
     if not isinstance(content, dict) or not ({"vectors", "cases"} & content.keys()):
         if isinstance(content, dict) and content.get("format") == "ergo-types/1":
             return "a table of types", 0, []
+        if isinstance(content, dict) and "$schema" in content:
+            return "a JSON Schema", 0, []
         raise UsageError(f"{path}: neither ergo-vectors/1 nor ergo-captures/1")
     if content.get("format", golden.FORMAT) != golden.FORMAT:
         raise UsageError(f"{path}: format {content['format']!r}, {golden.FORMAT} is known")

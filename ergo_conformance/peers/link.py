@@ -7,6 +7,7 @@ to do, so a case that waits for a time-out costs as much as one that doesn't.
 import asyncio
 import contextlib
 import hashlib
+import os
 import selectors
 import ssl
 from collections import deque
@@ -136,7 +137,10 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, label
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, link = await loop.create_connection(lambda: Link(label), host, port, ssl=tls)
     except (OSError, TimeoutError, ssl.SSLError) as error:
-        what = str(error) or "no answer"
+        if isinstance(error, ssl.SSLError):
+            what = f"no TLS: {error.reason or error}"
+        else:
+            what = os.strerror(error.errno) if error.errno else str(error) or "no answer"
         raise UnreachableError(f"no connection to {host}:{port}: {what}") from None
     return link
 

@@ -1,6 +1,6 @@
 """Which connections a node has: one per peer, of one or more links. Sans-io: links are handed in, refusals are raised.
 
-Rules, beside those of handshake.md (section 4 step 6 of the acceptor, steps 7 and 8 of the dialer, section 6):
+Rules, beside EHS-AST-6, EHS-DST-7 and -8, EHS-JOIN-1 to -9:
 
 - A connection a peer opens is known by its id from its Introduce on, by its name from its last message on.  Between the
   two further links may join already: on a bad line the last message of link 1 may come behind the first of link 2.

@@ -26,7 +26,7 @@ from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
 from .transport import Address, Dial, LinkProtocol, Links, MakeHandshake, log
 
 COOKIE_LENGTH: Final = 16
-"""Characters of the cookie that a node without one gets: nobody can connect (NAPI-OPT-4)."""
+"""Characters of the cookie that a node without one gets: nobody can connect."""
 STOP_TIMEOUT: Final = 1.0
 """Seconds until links that don't close are cut."""
 _NODES_OWN: Final = AcceptorOptions()

@@ -15,7 +15,7 @@ VERSION = Version(Name="ergo-conformance", Release="reference-node", License="MI
 
 
 def check_name(name: str) -> None:
-    """A node's name has one `@`, something on both sides, and fits an atom (NAPI-OPT-10)."""
+    """A node's name has one `@`, something on both sides, and fits an atom."""
     left, _, right = name.partition("@")
     if not left or not right or "@" in right:
         raise UsageError(f"node name {name!r} is not of the form name@host")

@@ -1,4 +1,4 @@
-"""ERGO_TARGET, the settings that a toolkit starts a node with, and READY, what the node answers (docs/targets)."""
+"""ERGO_TARGET, the settings that a toolkit starts a node with, and READY, what the node answers (docs/test-your-node.md)."""
 
 import os
 from collections.abc import Mapping

@@ -77,6 +77,8 @@ class Running:
     """It answered the first Hello."""
     silent: bool = False
     """It did not even close."""
+    closed: bool = False
+    """It closed instead, without a byte."""
 
     async def link(self, label: str = "") -> Link:
         """A new connection. UnreachableError if there is none."""
@@ -132,7 +134,8 @@ async def probe(running: Running) -> None:
         running.serial = loop.time() - started > NOTICEABLE
     except ViolationError:
         running.answered = False
-        running.silent = not good.eof and not good.transcript.bytes_of("received")
+        said_nothing = not good.transcript.bytes_of("received")
+        running.silent, running.closed = said_nothing and not good.eof, said_nothing and good.eof
     finally:
         silent.abort()
         good.abort()

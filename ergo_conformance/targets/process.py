@@ -8,7 +8,7 @@ import shlex
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from .tcp import TcpRunning, client_context, reach
 START_TIMEOUT: Final = 30.0  # seconds until READY
 STOP_TIMEOUT: Final = 5.0  # seconds after SIGTERM
 READY: Final = b"READY "
+DRAIN_TIMEOUT: Final = 1.0  # seconds for its last words
+MAX_PORT: Final = 65_535
 MAX_LINE: Final = 1 << 20
 TAIL: Final = 8  # lines of stderr that an error shows
 
@@ -32,13 +34,11 @@ class ProcessRunning(TcpRunning):
     drains: list[asyncio.Task[None]]
 
     async def stop(self) -> None:
-        await end(self.process)
-        for task in self.drains:
-            task.cancel()
+        await end(self.process, self.drains)
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM, and SIGKILL for what does not end."""
+async def end(process: asyncio.subprocess.Process, drains: Sequence[asyncio.Task[None]]) -> None:
+    """SIGTERM, and SIGKILL for what does not end; then its pipes."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
         try:
@@ -47,6 +47,10 @@ async def end(process: asyncio.subprocess.Process) -> None:
         except TimeoutError:
             process.kill()
             await process.wait()
+    _, unfinished = await asyncio.wait(drains, timeout=DRAIN_TIMEOUT)
+    for task in unfinished:
+        task.cancel()
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  its children may hold the pipes open
 
 
 class ProcessTarget(Target):
@@ -88,11 +92,9 @@ class ProcessTarget(Target):
         try:
             ready = await self._ready(process, errors)
             running = self._running(ready, wanted)
-            self._check_honoured(config, ready)
+            self._check_honoured(config, ready, tls=bool(self.base["tls"]))
         except BaseException:
-            await end(process)
-            for task in drains:
-                task.cancel()
+            await end(process, drains)
             raise
         drains.append(asyncio.create_task(_drain(process.stdout, deque(maxlen=TAIL))))
         running.process, running.drains = process, drains
@@ -117,10 +119,7 @@ class ProcessTarget(Target):
             async with asyncio.timeout(START_TIMEOUT):
                 while line := await process.stdout.readline():
                     if line.startswith(READY):
-                        ready = json.loads(line[len(READY) :])
-                        if not isinstance(ready, dict) or not {"name", "port"} <= ready.keys():
-                            raise TargetError(f"{self.spelled}: READY needs at least name and port")
-                        return ready
+                        return self._checked(json.loads(line[len(READY) :]))
                 code = await process.wait()
         except TimeoutError:
             raise TargetError(f"{self.spelled}: no READY line within {START_TIMEOUT:g} s{_tail(errors)}") from None
@@ -128,6 +127,25 @@ class ProcessTarget(Target):
             raise TargetError(f"{self.spelled}: READY is not one line of JSON: {error}") from None
         await asyncio.sleep(0.05)  # its last words may still be in the pipe
         raise TargetError(f"{self.spelled}: ended with code {code} before its READY line{_tail(errors)}")
+
+    def _checked(self, ready: Any) -> dict[str, Any]:
+        """READY, if its keys are of the right kind; of what is missing the setting we asked for holds."""
+        kinds: Mapping[str, tuple[type, ...]] = {
+            "name": (str,),
+            "port": (int,),
+            "host": (str, type(None)),
+            "cookie": (str, type(None)),
+            "offers": (list, type(None)),
+            "config": (dict, type(None)),
+        }
+        if not isinstance(ready, dict) or not {"name", "port"} <= ready.keys():
+            raise TargetError(f"{self.spelled}: READY needs at least name and port")
+        for key, kind in kinds.items():
+            if not isinstance(ready.get(key), kind):
+                raise TargetError(f"{self.spelled}: READY has {ready.get(key)!r} as {key}")
+        if not 0 < ready["port"] <= MAX_PORT:
+            raise TargetError(f"{self.spelled}: READY has {ready['port']} as port")
+        return ready
 
     def _running(self, ready: Mapping[str, Any], wanted: Mapping[str, Any]) -> ProcessRunning:
         facts = Facts(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"]))
@@ -148,13 +166,15 @@ class ProcessTarget(Target):
         return running
 
     @staticmethod
-    def _check_honoured(config: Mapping[str, Any], ready: Mapping[str, Any]) -> None:
+    def _check_honoured(config: Mapping[str, Any], ready: Mapping[str, Any], *, tls: bool) -> None:
         """What a case asked for has to be among the settings that READY says are in force."""
         honoured = ready.get("config") or {}
+        if tls and not ready.get("tls") and "tls" not in config:
+            raise TargetError("the target does not honour tls: --tls has no effect on it")
         for key, value in config.items():
             if key == "tls":
                 if bool(ready.get("tls")) != bool(value):
-                    raise NotGivenError("needs TLS" if value else "needs a plain connection")
+                    raise NotGivenError("needs a TLS connection" if value else "needs a plain connection")
             elif key not in honoured:
                 raise NotGivenError(f"needs a target that honours {key}")
             elif not in_force(value, honoured[key]):

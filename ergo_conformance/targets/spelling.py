@@ -55,6 +55,10 @@ def target_of(settings: Settings) -> Target:
         raise UsageError("--over is for the target self; what runs elsewhere is reached over its own sockets")
     if settings.tls and spelled.startswith(("tcp://", "tls://")):
         raise UsageError("--tls is for targets that we start; a running one is named tls://HOST:PORT")
+    if settings.tls_ca is not None and not spelled.startswith("tls://"):
+        raise UsageError("--tls-ca is for targets named tls://HOST:PORT")
+    if offers is not None and "codec" in offers:
+        raise UsageError("--offers codec: only the target self has a codec that can be reached")
     if settings.command or spelled.startswith("process:"):
         command = list(settings.command) or _split(spelled.removeprefix("process:"))
         return ProcessTarget(command, cookie=settings.cookie, node=settings.node, tls=settings.tls, offers=offers)
@@ -67,6 +71,8 @@ def target_of(settings: Settings) -> Target:
             offers=offers or frozenset({"accept"}),
         )
     if spelled == "self":
+        if offers is not None:
+            raise UsageError("--offers is for other targets: the embedded node says itself what it offers")
         return SelfTarget(over=settings.over or "memory", cookie=settings.cookie, node=settings.node, tls=settings.tls)
     raise UsageError(f"{spelled!r} is no target{suggestion(spelled, KINDS)}")
 

@@ -81,7 +81,7 @@ class TcpTarget(Target):
                 raise NotGivenError(f"needs a target whose {key} can be set")
             if known[key] != value:
                 raise NotGivenError(
-                    f"needs {'TLS' if value else 'a plain'} connection" if key == "tls" else f"needs another {key}"
+                    f"needs a {'TLS' if value else 'plain'} connection" if key == "tls" else f"needs another {key}"
                 )
         running = reach(self.host, self.port, self.facts, context=self.context, offers=self.offers, config=known)
         try:

@@ -33,7 +33,9 @@ def case(
     hostile: bool = False,
     dangerous: bool = False,
 ) -> Callable[[F], F]:
-    """Declares a test function as a case. Its docstring is the case's title; `{name}` in it is a parameter's id."""
+    """Declares a test function as a case. Its docstring is the case's title; `{name}` in it stands for a parameter's
+    value, or for its `label` if it has one.
+    """
 
     def declare(function: F) -> F:
         setattr(function, ATTRIBUTE, Case(requirements, frozenset(offers), dict(config or {}), hostile, dangerous))

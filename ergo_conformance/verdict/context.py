@@ -81,8 +81,8 @@ class Context:
                 "not served in time", (f"a good peer served within {SERVED_WITHIN:g} s afterwards",)
             ) from None
         except ViolationError as violation:
-            legal = (*violation.legal, "(a good peer is served afterwards: ROB-EHS-3)")
-            raise ViolationError(violation.came, legal, violation.sent) from None
+            came = f"{violation.came}, when a good peer came afterwards (ROB-EHS-3)"
+            raise ViolationError(came, violation.legal, violation.sent) from None
         dialer.link.close()
 
     def skip(self, reason: str) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import UsageError
 from ..peers.link import VirtualLoop
 from ..peers.violation import UnreachableError, ViolationError
-from ..targets.base import NotGivenError, Running, Target, probe
+from ..targets.base import NotGivenError, Running, Target, TargetError, probe
 from .case import Case
 from .context import Context, SkippedError
 
@@ -186,7 +186,10 @@ class LiveRunner:
     def start(self) -> Running:
         """Starts the target as it is by default. Raises TargetError."""
         self._first = self._call(self.target.start({})).result()
-        self._call(probe(self._first)).result()
+        try:
+            self._call(probe(self._first)).result()
+        except UnreachableError as error:
+            raise TargetError(f"{self.target.spelled}: {error}") from None
         self.down = not self._first.answered
         return self._first
 

@@ -223,6 +223,8 @@ class Session:
 
     def finish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judges the run as a whole, writes the reports, sets the exit code."""
+        if self._header is None and not self.collection_errors and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            print("no case was selected: nothing was tested")  # noqa: T201  there is no report to say it
         if self.options["collect"] or self._header is None:
             if self.collection_errors and self.options["collect"]:
                 raise pytest.UsageError("\n".join(self.collection_errors))

@@ -1,6 +1,7 @@
 """The report for people: a header, progress, failures on one screen each, a summary."""
 
 import os
+import textwrap
 from collections import Counter
 from typing import Final
 
@@ -38,6 +39,11 @@ def make_console() -> Console:
     return console
 
 
+def plural(cases: int) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{cases} case{'' if cases == 1 else 's'}"
+
+
 class Terminal:
     """Prints as the run goes on. Honours NO_COLOR and COLUMNS; no moving line off a terminal."""
 
@@ -64,7 +70,7 @@ class Terminal:
         say(f"[bold]ergo-conformance {header.version}[/]  {escape(header.target)}")
         name = f"node {escape(header.name)}, " if header.name else ""
         say(
-            f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {header.cases} cases"
+            f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {plural(header.cases)}"
         )
         if header.silent:
             say("[bold]It accepts connections and did not answer the first Hello.[/]")
@@ -108,7 +114,9 @@ class Terminal:
         )
         for id_ in outcome.requirements:
             requirement = catalogue()[id_]
-            say(f"  [bold]{id_}[/] {requirement.level}: {escape(requirement.text)}")
+            head = f"{id_} {requirement.level}: "
+            text = textwrap.fill(head + requirement.text, self.console.width - 2, subsequent_indent=" " * 4)
+            say(f"  [bold]{id_}[/]{escape(text[len(id_) :])}", soft_wrap=True)
         if outcome.reason:
             say(f"  {escape(outcome.reason)}")
         if outcome.sent:
@@ -158,4 +166,4 @@ class Terminal:
         text = {0: "conforms", 1: "does not conform", 5: "nothing was tested"}[summary.exit_code]
         if summary.interrupted:
             text = "interrupted"
-        self.console.print(f"[{style}]{text}[/]: {words} ({tried} cases tried, {summary.seconds:.1f} s)")
+        self.console.print(f"[{style}]{text}[/]: {words} ({plural(tried)} tried, {summary.seconds:.1f} s)")

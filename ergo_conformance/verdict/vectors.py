@@ -298,7 +298,7 @@ class Group:
 
     @property
     def label(self) -> str:
-        return f"group {self.name} ({len(self.rows)} rows)"
+        return f"group {self.name} ({len(self.rows)} row{'s' if len(self.rows) > 1 else ''})"
 
     @property
     def requirements(self) -> tuple[str, ...]:

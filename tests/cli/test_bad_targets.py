@@ -17,7 +17,7 @@ from tests.support.cli import COMMAND, all_at_once, cases_of, cli, environment, 
 HINT = "is the cookie right?"
 FEW = (
     *("--suite", "handshake"),
-    *only("handshake.digest.h*", "handshake.framing.magic*", "handshake.join.*", "handshake.order.accept_*"),
+    *only("handshake.digest.h*", "handshake.framing.magic*", "handshake.join.join_to*", "handshake.join.pool_of_one"),
 )
 SLACK = 30
 """Seconds that a busy machine may add."""
@@ -89,9 +89,7 @@ def test_nonsense_is_a_failure_with_the_transcript(server: bad_servers.Serve, tm
     assert HINT not in ended.text
     answered = cases_of(report)["handshake.digest.hello_answered"]
     assert answered["verdict"] in ("FAIL", "INCONCLUSIVE")
-    lines = answered["transcripts"][0]["lines"]
-    assert any("> Hello(" in line for line in lines)
-    assert any(" < " in line for line in lines)
+    assert any(" < " in line for line in answered["transcripts"][0]["lines"])
     assert report.stat().st_size < 2_000_000
 
 
@@ -106,6 +104,7 @@ def test_a_target_that_says_nothing_costs_a_minute_at_most(tmp_path: Path) -> No
     rows = cases_of(report).values()
     assert sum(row["verdict"] == "FAIL" for row in rows) > 100
     assert HINT not in ended.text
+    assert "did not answer the first Hello" in ended.out
     assert "nothing within 5 s" in ended.out
 
 

@@ -1,0 +1,69 @@
+"""Ctrl-C in the middle of a run: what is known by then is kept."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.support.cli import COMMAND, Ended, assert_no_traceback, environment
+
+
+def test_an_interrupted_run_keeps_its_results(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = [*COMMAND, "run", "--over", "tcp", "--suite", "handshake", "-v", "--report", f"json={report}"]
+    with subprocess.Popen(
+        command,
+        env=environment(),
+        cwd=tempfile.gettempdir(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        lines = [line for _, line in zip(range(12), process.stdout, strict=False)]
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    ended = Ended(process.returncode, "".join(lines) + out, err)
+    assert ended.code == 1, ended.text
+    assert_no_traceback(ended)
+    assert "interrupted: " in ended.out.splitlines()[-1]
+    content = json.loads(report.read_text())
+    assert content["run"]["interrupted"] is True
+    assert content["exit_code"] == 1
+    assert content["counts"]["PASS"] >= 5
+    left = [row for row in content["cases"] if row["reason"].startswith("did not run")]
+    assert len(left) + content["counts"]["PASS"] <= len(content["cases"])
+    assert {row["verdict"] for row in left} == {"ERROR"}
+
+
+def test_an_interrupted_run_ends_its_target(tmp_path: Path) -> None:
+    command = [*COMMAND, "run", "--suite", "handshake", "-v", "--", *COMMAND, "node"]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("PASS"):
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)  # the pipes end when everything has ended
+    assert process.returncode == 1
+    assert_no_traceback(Ended(1, out, err))
+    assert not group_members(process.pid)
+
+
+def group_members(group: int) -> list[str]:
+    """Processes of a process group that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(path.parent.name)
+    return found

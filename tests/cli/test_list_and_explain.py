@@ -1,0 +1,117 @@
+"""`list` and `explain`, and how everything looks off a terminal."""
+
+import json
+import re
+import shutil
+import subprocess
+import sysconfig
+from functools import cache
+from typing import Any
+
+import pytest
+from tests.support.cli import cli, environment, only
+
+ESCAPE = "\x1b"
+
+
+@cache
+def listed() -> list[dict[str, Any]]:
+    ended = cli("list", "--json")
+    assert ended.code == 0
+    rows: list[dict[str, Any]] = json.loads(ended.out)["cases"]
+    return rows
+
+
+def test_the_list_is_an_object_of_unique_cases_in_a_stable_order() -> None:
+    ids = [row["id"] for row in listed()]
+    assert len(ids) >= 80
+    assert len(set(ids)) == len(ids)
+    assert json.loads(cli("list", "--json").out)["cases"] == listed()
+    for row in listed():
+        assert set(row) == {"id", "title", "suite", "requirements", "level", "profiles", "needs"}
+        assert row["id"].startswith(row["suite"] + ".")
+        assert row["title"]
+        assert "{" not in row["title"]
+        assert row["needs"]["offers"]
+
+
+def test_every_listed_case_can_be_chosen() -> None:
+    sample = [row["id"] for row in listed() if row["suite"] == "handshake"][::13] + [listed()[-1]["id"]]
+    ended = cli("run", "-v", *only(*sample))
+    assert ended.code == 0, ended.text
+    assert len(sample) > 10
+    for id_ in sample:
+        assert ended.out.count(f" {id_}  ") == 1
+
+
+def test_the_table_holds_each_id_unbroken() -> None:
+    ended = cli("list", "--suite", "handshake")
+    ids = {row["id"] for row in listed() if row["suite"] == "handshake"}
+    assert ids <= set(ended.out.split())
+    assert ended.out.rstrip().endswith(f"{len(ids)} cases")
+
+
+def test_a_level_narrows_the_list() -> None:
+    ended = cli("list", "--json", "--level", "must")
+    assert {row["level"] for row in json.loads(ended.out)["cases"]} == {"MUST"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (("EHS-DIG-1",), ("EHS-DIG-1  MUST  ergo-3.0 ergo-3.1", "handshake.digest.hello_answered", "ehs-hello-01")),
+        (("handshake.order.final_accept_may_hold_anything",), ("EHS-AST-5 MUST", "run   ", "offers accept")),
+        (("gen/Version",), ("#ergo.services/ergo/gen/Version", "Release")),
+        (("map[string][]gen/Version", "--code"), ("def read(", "def write(")),
+    ],
+)
+def test_explain(arguments: tuple[str, ...], lines: tuple[str, ...]) -> None:
+    ended = cli("explain", *arguments)
+    assert ended.code == 0, ended.text
+    for line in lines:
+        assert line in ended.out
+
+
+@pytest.mark.parametrize(
+    ("id_", "suggested"),
+    [
+        ("handshake.digest.whole_handshak", "did you mean handshake.digest.whole_handshake?"),
+        ("[4294967296]int8", "no requirement, case or EDF type"),
+    ],
+)
+def test_explain_of_what_there_is_not(id_: str, suggested: str) -> None:
+    ended = cli("explain", id_)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert suggested in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_the_console_script_does_the_same() -> None:
+    script = shutil.which("ergo-conformance", path=sysconfig.get_path("scripts"))
+    assert script
+    by_script = subprocess.run([script, "explain", "EHS-DIG-2"], capture_output=True, env=environment(), check=False)
+    by_module = cli("explain", "EHS-DIG-2")
+    assert (by_script.returncode, by_script.stdout.decode()) == (by_module.code, by_module.out)
+
+
+def test_no_escape_codes_in_a_pipe() -> None:
+    ended = cli("run", *only("handshake.digest.h*", "handshake.framing.byte_behind_the_value"))
+    assert ended.code == 0
+    assert ESCAPE not in ended.text
+    assert "\r" not in ended.out
+    assert re.search(r"conforms: \d+ PASS, 1 INFO \(\d+ cases tried, [\d.]+ s\)", ended.out)
+
+
+def test_no_color_wins_over_a_terminal() -> None:
+    terminal = {"FORCE_COLOR": "1", "TERM": "xterm"}
+    chosen = ("run", "--suite", "handshake", *only("handshake.digest.hello_answered"))
+    assert f"{ESCAPE}[1;32mconforms" in cli(*chosen, env=terminal).out
+    assert f"{ESCAPE}[1mconforms" in cli(*chosen, env={**terminal, "NO_COLOR": "1"}).out
+
+
+@pytest.mark.parametrize("columns", [50, 200])
+def test_columns_is_the_width(columns: int) -> None:
+    ended = cli("explain", "EHS-DIG-2", env={"COLUMNS": str(columns)})
+    longest = max(map(len, ended.out.splitlines()))
+    assert columns // 2 < longest <= columns

@@ -1,0 +1,88 @@
+"""Wrong settings: exit code 2 and one sentence; nothing to do: exit code 5 and one sentence."""
+
+from pathlib import Path
+
+import pytest
+from tests.support.cli import BROKEN_NODE, Ended, cli, only
+
+TCP = "tcp://127.0.0.1:1"
+CASE = "handshake.digest.whole_handshake"
+
+
+def one_sentence(ended: Ended) -> str:
+    """What was said on stderr; nothing else was said anywhere."""
+    assert ended.out == ""
+    said = ended.err.strip()
+    assert said
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("selff",), "'selff' is no target; did you mean self?"),
+        ((TCP,), "--cookie is needed"),
+        (("tcp://127.0.0.1:port", "--cookie", "c"), "is written tcp://HOST:PORT"),
+        ((TCP, "--cookie", "c", "--over", "tcp"), "--over is for the target self"),
+        (("--offers", "accpet"), "'accpet' is nothing a target can offer; did you mean accept?"),
+        (("--profile", "ergo-9.1"), "no such profile; did you mean ergo-3.1?"),
+        (("--level", "musst"), "no such level; did you mean must?"),
+        (("--suite", "handshaek"), "no suite 'handshaek'; did you mean handshake?"),
+        (("--report", "jason=x"), "no such kind; did you mean json?"),
+        ((TCP, "--", "command"), "two targets"),
+        (("--case", CASE[:-1]), f"did you mean {CASE}?"),
+        (("--case", "golden.*", "--suite", "handshake"), "no case 'golden.*'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    ended = cli("run", *arguments)
+    assert ended.code == 2, ended.text
+    assert sentence in one_sentence(ended)
+
+
+def test_an_unknown_case_starts_no_target(tmp_path: Path) -> None:
+    mark = tmp_path / "started"
+    ended = cli("run", "--case", "nonsense", "--", "/bin/sh", "-c", f"touch {mark}; sleep 60")
+    assert ended.code == 2
+    assert "no case 'nonsense'" in one_sentence(ended)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("arguments", [("--no-such-option",), ("self", "another")])
+def test_an_unknown_option_shows_the_usage(arguments: tuple[str, ...]) -> None:
+    ended = cli("run", *arguments)
+    assert ended.code == 2
+    assert "Usage: ergo-conformance run" in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--suite", "handshake", "-k", "nothing_is_called_so"),
+        (*only("handshake.time.silent_client_delays_others"), "--level", "must"),
+        (*only(CASE), "-k", "nothing_is_called_so"),
+    ],
+)
+def test_options_that_leave_no_case(arguments: tuple[str, ...]) -> None:
+    ended = cli("run", *arguments)
+    assert ended.code == 5, ended.text
+    assert "nothing was tested" in ended.out
+
+
+def test_a_target_that_offers_nothing_relevant(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    ended = cli(
+        "run", *only(CASE, "golden.edf.reads[bool]"), "--offers", "dial", "--report", f"junit={report}",
+        "--", *BROKEN_NODE, "none",
+    )  # fmt: skip
+    assert ended.code == 5, ended.text
+    assert "needs a target that offers accept" in ended.out
+    assert "needs a target that offers codec" in ended.out
+    assert "nothing was tested" in ended.out
+    assert report.read_text().count("<skipped ") == 2
+
+
+def test_other_pytest_plugins_and_options_do_not_reach_a_run() -> None:
+    ended = cli("run", *only(CASE), env={"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_module"})
+    assert ended.code == 0, ended.text

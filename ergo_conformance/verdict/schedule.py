@@ -33,6 +33,7 @@ MAX_LAG = 0.2
 """Seconds that the tester may be late; the shortest deadline of the protocol is one second."""
 HEARTBEAT = 0.02
 RETRIES = 2
+END_TIMEOUT = 20.0  # seconds for targets to end
 JOBS_FOR_SILENCE = 64
 """Cases side by side on a target that says nothing: they only wait."""
 RECOVERY = 30.0
@@ -182,6 +183,7 @@ class LiveRunner:
         self._work: Future[None] | None = None
         self._planned: Sequence[Planned] = ()
         self._lag = Lag()
+        self._groups: asyncio.Task[None] | None = None
 
     def start(self) -> Running:
         """Starts the target as it is by default. Raises TargetError."""
@@ -217,7 +219,7 @@ class LiveRunner:
 
     def close(self) -> None:
         """Ends the cases that still run, and the target."""
-        if self._work is not None:
+        if self._work is not None and not all(result.done() for result in self.results.values()):
             self._work.cancel()
         self._call(self._end()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -228,15 +230,18 @@ class LiveRunner:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _end(self) -> None:
+        if self._groups is not None:  # it is about to end, and ends the targets it started
+            await asyncio.wait([self._groups], timeout=END_TIMEOUT)
+        if self._first is not None:
+            await self._first.stop()
+        await self.target.close()
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
-        if self._first is not None:
-            await self._first.stop()
-        await self.target.close()
 
     async def _run_groups(self, groups: Mapping[str, list[Planned]]) -> None:
+        self._groups = asyncio.current_task()
         watch = asyncio.create_task(self._lag.watch())
         for key in sorted(groups):
             entries = [entry for entry in groups[key] if not entry.case.dangerous]

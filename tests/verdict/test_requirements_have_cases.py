@@ -1,0 +1,58 @@
+"""Every requirement has a case or a golden row, or says why not; every case cites requirements that exist."""
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+
+from ergo_conformance.cli.child import collect
+from ergo_conformance.locate import suites
+from ergo_conformance.spec.requirements import Level, catalogue
+
+
+@cache
+def cases() -> list[dict[str, Any]]:
+    return collect()
+
+
+@cache
+def cited() -> frozenset[str]:
+    ids = {id_ for case in cases() for id_ in case["requirements"]}
+    for path in (suites() / "golden").glob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            rows = [*content.get("vectors", ()), *content.get("cases", ()), *content.get("vectors_only_3.0", ())]
+            ids |= {id_ for row in rows for id_ in row.get("requirements", ())}
+    return frozenset(ids)
+
+
+def test_every_requirement_is_shown_or_says_why_not() -> None:
+    missing = [row.id for row in catalogue().values() if not row.untested and row.id not in cited()]
+    assert missing == []
+
+
+def test_no_requirement_is_shown_and_excused() -> None:
+    assert [row.id for row in catalogue().values() if row.untested and row.id in cited()] == []
+
+
+def test_cases_cite_what_exists() -> None:
+    assert cited() <= catalogue().keys()
+
+
+def test_every_must_of_an_acceptor_has_a_live_case() -> None:
+    shown = {id_ for case in cases() if case["suite"] == "handshake" for id_ in case["requirements"]}
+    wanted = {
+        row.id
+        for row in catalogue().values()
+        if row.protocol == "ehs" and row.level is Level.MUST and row.role in ("acceptor", "both") and not row.untested
+    }
+    assert wanted - shown == set()
+
+
+@pytest.mark.parametrize("key", ["id", "title"])
+def test_cases_have_ids_and_titles_of_their_own(key: str) -> None:
+    found = [case[key] for case in cases()]
+    assert all(found)
+    if key == "id":
+        assert len(set(found)) == len(found) >= 80

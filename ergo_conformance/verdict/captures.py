@@ -152,7 +152,8 @@ class _Checker:
             messages.append(parsed.value)
             self.counts.messages += 1
             self.counts.bytes += parsed.end - start
-            self._message(f"{where} offset {start}", parsed.value, data[start : parsed.end])
+            if not scripted:
+                self._message(f"{where} offset {start}", parsed.value, data[start : parsed.end])
         if scripted:
             return []
         if read.end < len(data) and data[read.end] != ENP_MAGIC and read.refusal is None:

@@ -70,6 +70,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SessionPlugin(session), "ergo-session")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """A case in a session without a target has nothing to do."""
+    if SESSION not in pyfuncitem.config.stash and inspect.iscoroutinefunction(pyfuncitem.obj):
+        from .verdict.case import ATTRIBUTE
+
+        if hasattr(pyfuncitem.obj, ATTRIBUTE):
+            pytest.skip("no target: run with --ergo-target")
+
+
 @pytest.fixture
 def ctx() -> None:
     """The Context of a coroutine case; made where the case runs."""

@@ -27,8 +27,21 @@ def paths_of(names: Sequence[str]) -> list[str]:
 
 def pytest_child(names: Sequence[str], options: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Runs pytest over suites. Its exit code, as this program's: 0, 1, 2 or 5."""
-    command = [sys.executable, "-P", "-m", "pytest", "-c", str(suites() / "pytest.ini"), "--rootdir", str(suites())]
-    process = subprocess.Popen([*command, *options, *paths_of(names)], env={**os.environ, **(environment or {})})
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-p",
+        "ergo_conformance.pytest_plugin",
+        "-c",
+        str(suites() / "pytest.ini"),
+        "--rootdir",
+        str(suites()),
+    ]
+    process = subprocess.Popen(
+        [*command, *options, *paths_of(names)], env={**clean_environment(), **(environment or {})}
+    )
     while True:
         try:
             code = process.wait()
@@ -38,6 +51,12 @@ def pytest_child(names: Sequence[str], options: Sequence[str], environment: Mapp
     if code == PYTEST_USAGE:
         return 2
     return 1 if code in (PYTEST_INTERRUPTED, PYTEST_INTERNAL) or code < 0 else code
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what is meant for other pytest runs: a run depends on nothing but its options."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def collect(names: Sequence[str] = (), options: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -95,7 +95,10 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         from ..verdict.frames import check_frames
 
         return check_frames(content)
-    return check_edf(content)
+    try:
+        return check_edf(content)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def check_edf(content: Any) -> tuple[str, int, list[Difference]]:

@@ -1,7 +1,7 @@
 """What went over a link, with times, and its decoded form for reports."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..errors import Rejected
@@ -9,6 +9,8 @@ from ..model import ehs
 from ..spec.ehs import frame_size, read_frame
 
 Direction = Literal["sent", "received"]
+MAX_KEPT = 500_000
+"""Bytes that a transcript keeps, both directions together."""
 MAX_TEXT = 16
 """Characters of a text that a report shows."""
 MAX_SHOWN = 32
@@ -31,9 +33,18 @@ class Transcript:
 
     label: str = ""
     entries: list[Entry] = field(default_factory=list)
+    kept: int = 0
+    lost: int = 0
 
     def add(self, entry: Entry) -> None:
-        self.entries.append(entry)
+        """Keeps an entry; of a flood only its size."""
+        room = MAX_KEPT - self.kept
+        if len(entry.data) > room:
+            self.lost += len(entry.data) - max(room, 0)
+            entry = replace(entry, data=entry.data[: max(room, 0)])
+        self.kept += len(entry.data)
+        if entry.data or entry.event:
+            self.entries.append(entry)
 
     def bytes_of(self, direction: Direction) -> bytes:
         return b"".join(entry.data for entry in self.entries if entry.direction == direction)
@@ -44,6 +55,8 @@ class Transcript:
         if len(decoded) > last:
             yield f"… {len(decoded) - last} earlier lines"
         yield from decoded[-last:]
+        if self.lost:
+            yield f"and {self.lost:,} bytes more"
 
     def _decoded(self) -> Iterator[str]:
         pending: dict[Direction, bytes] = {"sent": b"", "received": b""}

@@ -142,9 +142,9 @@ class ProcessTarget(Target):
             raise TargetError(f"{self.spelled}: READY needs at least name and port")
         for key, kind in kinds.items():
             if not isinstance(ready.get(key), kind):
-                raise TargetError(f"{self.spelled}: READY has {ready.get(key)!r} as {key}")
+                raise TargetError(f"{self.spelled}: READY has no good {key}: {ready.get(key)!r}")
         if not 0 < ready["port"] <= MAX_PORT:
-            raise TargetError(f"{self.spelled}: READY has {ready['port']} as port")
+            raise TargetError(f"{self.spelled}: READY has no good port: {ready['port']}")
         return ready
 
     def _running(self, ready: Mapping[str, Any], wanted: Mapping[str, Any]) -> ProcessRunning:
@@ -195,8 +195,13 @@ def in_force(wanted: Any, found: Any) -> bool:
 
 async def _drain(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:
     """Reads what the target prints, so that it never waits for us; keeps the last lines."""
+    rest = b""
     while stream is not None and (chunk := await stream.read(65536)):
-        tail.extend(chunk.decode(errors="replace").splitlines())
+        *lines, rest = (rest + chunk).split(b"\n")
+        tail.extend(line.decode(errors="replace") for line in lines)
+        rest = rest[-MAX_LINE:]
+    if rest:
+        tail.append(rest.decode(errors="replace"))
 
 
 def _tail(errors: deque[str]) -> str:

@@ -59,18 +59,18 @@ class TcpTarget(Target):
         self, spelled: str, *, cookie: str | None, node: str | None, tls_ca: str | None, offers: frozenset[str]
     ) -> None:
         super().__init__(spelled)
-        parts = urlsplit(spelled)
-        self.kind = parts.scheme
+        self.kind = spelled.partition(":")[0]
         try:
+            parts = urlsplit(spelled)
             host, port = parts.hostname, parts.port
         except ValueError:
-            host, port = None, None
+            parts, host, port = urlsplit(""), None, None
         if not host or not port or parts.path or parts.query:
-            raise UsageError(f"{spelled}: a target of this kind is written {parts.scheme}://HOST:PORT")
+            raise UsageError(f"{spelled}: a target of this kind is written {self.kind}://HOST:PORT")
         if cookie is None:
             raise UsageError(f"{spelled}: --cookie is needed, the cookie of the node under test")
         self.host, self.port = host, port
-        self.context = client_context(tls_ca) if parts.scheme == "tls" else None
+        self.context = client_context(tls_ca) if self.kind == "tls" else None
         self.facts = Facts(node or "", cookie)
         self.offers = offers
 

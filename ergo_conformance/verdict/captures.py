@@ -55,8 +55,15 @@ def load(path: Path) -> Capture:
         raise UsageError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"{path}: no JSON lines: {error}") from None
-    if not lines or lines[0].get("format") != FORMAT:
+    if not lines or not isinstance(lines[0], dict) or lines[0].get("format") != FORMAT:
         raise UsageError(f"{path}: the first line is not metadata of {FORMAT}")
+    try:
+        return _capture(path, lines)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}: a line that is no chunk, event or note: {error}") from None
+
+
+def _capture(path: Path, lines: list[Json]) -> Capture:
     capture = Capture(path, lines[0])
     for line in lines[1:]:
         if line.get("hex") and line["dir"] in capture.meta.get("sides", {}):

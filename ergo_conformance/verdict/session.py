@@ -117,7 +117,7 @@ class Session:
         wanted, profile, level = self.options["case"], self.options["profile"], self.options["level"]
         ids = [entry.id for entry in entries]
         for pattern in wanted:
-            if not any(_matches(id_, pattern) for id_ in ids):
+            if ids and not any(_matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"no case {pattern!r}{suggestion(pattern, ids)}")
         weakest = STRICTNESS.index(Level(level.upper())) if level else len(STRICTNESS)
         chosen = [

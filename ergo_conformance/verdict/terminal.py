@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -37,6 +37,11 @@ def make_console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
     return console
+
+
+def escape(text: str) -> str:
+    """Text as it may go to a terminal: no markup, no control code, whatever a target put into it."""
+    return escape_markup("".join(c if c.isprintable() or c == "\n" else "?" for c in text))
 
 
 def plural(cases: int) -> str:

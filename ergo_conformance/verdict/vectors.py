@@ -159,6 +159,13 @@ class EdfFile:
     def __post_init__(self) -> None:
         self.rows = [*self.content.get("vectors", ()), *self.content.get("cases", ())]
 
+        for row in self.rows:
+            try:
+                row["id"], row["group"], row["expect"]
+                input_of(row)
+            except (KeyError, TypeError, ValueError) as error:
+                raise UsageError(f"a row that is none: {error}: {row!r:.100}") from None
+
     def groups(self) -> list[str]:
         return list(dict.fromkeys(row["group"] for row in self.rows))
 

@@ -22,6 +22,7 @@ from .child import collect
 
 console = make_console()
 SHOWN_VECTORS = 6
+MAX_LENGTH = 2**32 - 1  # items of an array
 
 
 def explain(
@@ -118,6 +119,8 @@ def _go_type(text: str, registry: Registry) -> tuple[Type, str]:
     if text.startswith("["):
         length, _, rest = text[1:].partition("]")
         item, rest = _go_type(rest, registry)
+        if not 0 <= int(length) <= MAX_LENGTH:
+            raise ValueError(text)
         return t.Array(int(length), item), rest
     word = text.partition("]")[0]
     rest = text[len(word) :]

@@ -9,7 +9,7 @@ from ..model import ehs
 from ..spec.ehs import frame_size, read_frame
 
 Direction = Literal["sent", "received"]
-MAX_KEPT = 500_000
+MAX_KEPT = 200_000
 """Bytes that a transcript keeps, both directions together."""
 MAX_TEXT = 16
 """Characters of a text that a report shows."""

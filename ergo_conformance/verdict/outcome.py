@@ -25,6 +25,11 @@ DID_NOT_RUN = "did not run"
 BAD = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE})
 
 
+def printable(text: str) -> str:
+    """Text without control codes, whatever a target put into it."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 def of_violation(level: Level) -> Verdict:
     """What a violation of a requirement means."""
     return {Level.MUST: Verdict.FAIL, Level.SHOULD: Verdict.WARN}.get(level, Verdict.INFO)

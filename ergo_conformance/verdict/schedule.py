@@ -210,6 +210,11 @@ class LiveRunner:
             self._work.add_done_callback(self._give_up)
         return self.results[planned.id].result()
 
+    def _deliver(self, entry: Planned, ran: Ran) -> None:
+        """Hands a result over; after an interruption nobody wants it any more."""
+        if not self.results[entry.id].done():
+            self.results[entry.id].set_result(ran)
+
     def _give_up(self, work: "Future[None]") -> None:
         """Whatever ended the work: nobody waits for a result that will not come."""
         error = None if work.cancelled() else work.exception()
@@ -274,7 +279,7 @@ class LiveRunner:
         except (NotGivenError, UsageError) as error:
             ran = Ran(SkippedError(str(error)) if isinstance(error, NotGivenError) else error)
             for entry in entries:
-                self.results[entry.id].set_result(ran)
+                self._deliver(entry, ran)
             return
         assert running is not None
         if self._first is not None:
@@ -298,7 +303,7 @@ class LiveRunner:
             ran, lag = await self._lag.during(run_case(entry, running, self.seed, self.limit))
         if isinstance(ran.error, ViolationError) and lag > MAX_LAG:
             return entry
-        self.results[entry.id].set_result(ran)
+        self._deliver(entry, ran)
         return None
 
     async def _run_alone(self, entry: Planned, running: Running) -> None:
@@ -309,4 +314,4 @@ class LiveRunner:
             if not isinstance(ran.error, ViolationError) or lag <= MAX_LAG:
                 break
             ran.error = LateError(f"the tester itself was {lag:.1f} s late")
-        self.results[entry.id].set_result(ran)
+        self._deliver(entry, ran)

@@ -22,7 +22,7 @@ from ..targets.base import Codec, Running, Target
 from ..targets.spelling import Settings, suggestion, target_of
 from .case import ATTRIBUTE, Case
 from .context import Context, SkippedError
-from .outcome import DID_NOT_RUN, Outcome, Verdict, of_violation
+from .outcome import DID_NOT_RUN, Outcome, Verdict, of_violation, printable
 from .reports import WRITERS, Header, Summary
 from .schedule import LateError, LiveRunner, MemoryRunner, Planned, Ran
 from .terminal import Terminal
@@ -223,7 +223,8 @@ class Session:
 
     def finish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judges the run as a whole, writes the reports, sets the exit code."""
-        if self._header is None and not self.collection_errors and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        nothing = self._header is None and not self.options["collect"] and not self.collection_errors
+        if nothing and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             print("no case was selected: nothing was tested")  # noqa: T201  there is no report to say it
         if self.options["collect"] or self._header is None:
             if self.collection_errors and self.options["collect"]:
@@ -280,7 +281,7 @@ def check_options(options: dict[str, Any]) -> None:
             raise UsageError(f"--report {spec}: written KIND=FILE, in a directory that exists")
     if options["jobs"] < 1:
         raise UsageError(f"--jobs {options['jobs']}: at least 1")
-    if options["timeout"] <= 0:
+    if not 0 < options["timeout"] < float("inf"):
         raise UsageError(f"--timeout {options['timeout']:g}: more than 0 seconds")
 
 
@@ -292,4 +293,4 @@ def failure_text(outcome: Outcome) -> str:
         lines.append(f"sent: {outcome.sent}")
     lines += [f"expected: {legal}" for legal in outcome.legal]
     lines.append(f"came: {outcome.came}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))

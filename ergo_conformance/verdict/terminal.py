@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..spec.requirements import catalogue
-from .outcome import BAD, DID_NOT_RUN, Outcome, Verdict
+from .outcome import BAD, DID_NOT_RUN, Outcome, Verdict, printable
 from .reports import Header, Summary
 
 STYLES: Final = {
@@ -41,7 +41,7 @@ def make_console() -> Console:
 
 def escape(text: str) -> str:
     """Text as it may go to a terminal: no markup, no control code, whatever a target put into it."""
-    return escape_markup("".join(c if c.isprintable() or c == "\n" else "?" for c in text))
+    return escape_markup(printable(text))
 
 
 def plural(cases: int) -> str:

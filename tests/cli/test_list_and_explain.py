@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
+
 from tests.support.cli import cli, environment, only
 
 ESCAPE = "\x1b"
@@ -36,7 +38,7 @@ def test_the_list_is_an_object_of_unique_cases_in_a_stable_order() -> None:
 
 
 def test_every_listed_case_can_be_chosen() -> None:
-    sample = [row["id"] for row in listed() if row["suite"] == "handshake"][::13] + [listed()[-1]["id"]]
+    sample = [*[row["id"] for row in listed() if row["suite"] == "handshake"][::13], listed()[-1]["id"]]
     ended = cli("run", "-v", *only(*sample))
     assert ended.code == 0, ended.text
     assert len(sample) > 10
@@ -70,6 +72,10 @@ def test_explain(arguments: tuple[str, ...], lines: tuple[str, ...]) -> None:
     assert ended.code == 0, ended.text
     for line in lines:
         assert line in ended.out
+
+
+def test_explain_of_a_requirement_looks_so(snapshot: SnapshotAssertion) -> None:
+    assert cli("explain", "EHS-DIG-1", env={"COLUMNS": "100"}).out == snapshot
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.support.cli import BROKEN_NODE, Ended, cli, only
 
 TCP = "tcp://127.0.0.1:1"
@@ -62,6 +63,7 @@ def test_an_unknown_option_shows_the_usage(arguments: tuple[str, ...]) -> None:
         ("--suite", "handshake", "-k", "nothing_is_called_so"),
         (*only("handshake.time.silent_client_delays_others"), "--level", "must"),
         (*only(CASE), "-k", "nothing_is_called_so"),
+        (*only(CASE), "-k", "silence"),
     ],
 )
 def test_options_that_leave_no_case(arguments: tuple[str, ...]) -> None:

@@ -47,7 +47,7 @@ async def started(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    while not holds():  # noqa: ASYNC110  what it waits for has no event
+    while not holds():
         await asyncio.sleep(0)
 
 

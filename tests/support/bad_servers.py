@@ -67,7 +67,7 @@ async def one_connection(serve: Serve, reader: asyncio.StreamReader, writer: asy
 def serving(serve: Serve) -> Iterator[int]:
     """The server behind a port of its own, as long as the block runs."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name=serve.__name__, daemon=True)  # type: ignore[attr-defined]
+    thread = threading.Thread(target=loop.run_forever, name=serve.__name__, daemon=True)
     thread.start()
 
     async def start() -> asyncio.Server:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
+from collections import deque
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -26,16 +28,21 @@ def good(config: str = "wanted", **settings: Any) -> ProcessTarget:
     return target(GOOD.replace("CONFIG", config) + STAYS, **settings)
 
 
-def run[T](work: Coroutine[Any, Any, T]) -> T:
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work, debug=True)
 
 
 async def started(of: ProcessTarget, **config: Any) -> ProcessRunning:
     """Start, look, stop."""
-    running = await of.start(config)
-    assert isinstance(running, ProcessRunning)
-    await running.stop()
-    await of.close()
+    try:
+        running = await of.start(config)
+        assert isinstance(running, ProcessRunning)
+        await running.stop()
+    finally:
+        await of.close()
     return running
 
 
@@ -43,3 +50,134 @@ def complaint(of: ProcessTarget, **config: Any) -> str:
     with pytest.raises(TargetError) as raised:
         run(started(of, **config))
     return str(raised.value)
+
+
+# --- READY ------------------------------------------------------------------------------------------------------------
+
+
+def test_facts_come_from_the_ready_line() -> None:
+    running = run(started(good(cookie="mine", node="x@y")))
+    assert (running.host, running.port, running.context) == ("127.0.0.1", 1, None)
+    assert (running.facts.name, running.facts.cookie) == ("a@b", "mine")
+    assert running.offers == {"accept"}
+    assert running.config["name"] == "x@y"  # in force, as the target says
+    assert running.config["tls"] is False
+
+
+def test_offers_of_the_command_line_win() -> None:
+    assert run(started(good(offers=frozenset({"codec"})))).offers == {"codec"}
+
+
+def test_lines_before_ready_are_passed_over() -> None:
+    assert (
+        run(started(target("print('starting')\nprint('READYness')\n" + GOOD.replace("CONFIG", "{}") + STAYS))).port == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("READY ready", "READY is not one line of JSON"),
+        ("READY []", "READY needs at least name and port"),
+        ("READY {}", "READY needs at least name and port"),
+        ('READY {"name": "a@b"}', "READY needs at least name and port"),
+        ('READY {"name": "a@b", "port": "x"}', "READY has no good port: 'x'"),
+        ('READY {"name": "a@b", "port": 1, "config": 3}', "READY has no good config: 3"),
+        ('READY {"name": "a@b", "port": 1, "offers": "accept"}', "READY has no good offers: 'accept'"),
+        ("x" * (process.MAX_LINE + 1), "READY is not one line of JSON"),
+    ],
+    ids=["word", "list", "empty", "no port", "bad port", "bad config", "bad offers", "endless"],
+)
+def test_a_ready_line_that_is_none(line: str, what: str) -> None:
+    short = line if len(line) < 1000 else line[0]
+    program = f"print({short!r} * {len(line) // len(short)}, flush=True)"
+    assert what in complaint(target(program + STAYS))
+
+
+def test_no_ready_line_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "START_TIMEOUT", 1.0)
+    said = complaint(target("print(os.getpid(), file=sys.stderr, flush=True)" + STAYS))
+    assert "no READY line within 1 s" in said
+    (pid,) = map(int, re.findall(r"[|] (\d+)", said))
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_end_before_ready_shows_the_last_words() -> None:
+    said = complaint(target("for i in range(20): print('word', i, file=sys.stderr)\nsys.exit(3)"))
+    assert "ended with code 3 before its READY line" in said
+    assert said.splitlines()[-8:] == [f"  | word {i}" for i in range(12, 20)]
+
+
+def test_a_line_that_comes_in_pieces_is_one_line() -> None:
+    async def drain() -> deque[str]:
+        stream, tail = asyncio.StreamReader(), deque[str](maxlen=8)
+        task = asyncio.create_task(process._drain(stream, tail))
+        for piece in (b"one li", b"ne\ntwo", b"\n", b"thr\xff"):
+            stream.feed_data(piece)
+            for _ in range(3):
+                await asyncio.sleep(0)
+        stream.feed_eof()
+        await task
+        return tail
+
+    assert list(run(drain())) == ["one line", "two", "thr\ufffd"]
+
+
+def test_a_command_that_can_not_be_started() -> None:
+    with pytest.raises(TargetError, match="No such file"):
+        run(started(ProcessTarget(["/nowhere/node"])))
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "missing"),
+    [
+        ("{}", {"pool": 1}, "needs a target that honours pool"),
+        ("{**wanted, 'pool': 3}", {"pool": 1}, "needs pool = 1, the target has 3"),
+        ("wanted", {"tls": True}, "needs a TLS connection"),
+        ("{'flags': {'spawn': True}}", {"flags": {"spawn": False}}, "needs flags"),
+    ],
+)
+def test_a_setting_that_is_not_in_force_is_not_given(config: str, asked: dict[str, Any], missing: str) -> None:
+    with pytest.raises(NotGivenError, match=missing):
+        run(started(good(config), **asked))
+
+
+def test_a_setting_in_force() -> None:
+    assert run(started(good(), pool=1, flags={"spawn": False})).config["pool"] == 1
+
+
+def test_of_an_object_only_the_asked_keys_count() -> None:
+    assert in_force({"a": 1}, {"a": 1, "b": 2})
+    assert not in_force({"a": 1}, {"b": 2})
+    assert not in_force({"a": 1}, 1)
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_sigterm_ends_it() -> None:
+    assert run(started(good())).process.returncode == -signal.SIGTERM
+
+
+def test_what_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "STOP_TIMEOUT", 0.2)
+    deaf = target("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD.replace("CONFIG", "{}") + STAYS)
+    assert run(started(deaf)).process.returncode == -signal.SIGKILL
+
+
+def test_a_target_that_talks_much_never_waits_for_us_and_may_end_before_it_is_stopped() -> None:
+    talk = "\nfor out in (sys.stdout, sys.stderr): print('x' * 500_000, file=out, flush=True)\nsys.exit(7)"
+
+    async def until_it_ends() -> int:
+        running = await target(GOOD.replace("CONFIG", "{}") + talk).start({})
+        assert isinstance(running, ProcessRunning)
+        async with asyncio.timeout(20):
+            code = await running.process.wait()
+        await running.stop()
+        return code
+
+    assert run(until_it_ends()) == 7

@@ -1,0 +1,156 @@
+"""The scripted dialer: what it waits for, how long, and what it says when something else comes."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model.ehs import Accept, Hello
+from ergo_conformance.peers.dialer import Dialer, Facts, frame, payload_of
+from ergo_conformance.peers.link import VirtualLoop, connect_memory
+from ergo_conformance.peers.violation import ViolationError
+
+HELLO = frame(payload_of(Hello("salt", "digest")))
+
+
+class Script(asyncio.Protocol):
+    """The other end: does something on its own, some time after the link is open."""
+
+    def __init__(self, *steps: tuple[float, Callable[[asyncio.Transport], None]]) -> None:
+        self.steps = steps
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        for after, step in self.steps:
+            asyncio.get_running_loop().call_later(after, step, transport)
+
+
+def says(data: bytes) -> Callable[[asyncio.Transport], None]:
+    return lambda transport: transport.write(data)
+
+
+def closes(transport: asyncio.Transport) -> None:
+    transport.close()
+
+
+def resets(transport: asyncio.Transport) -> None:
+    transport.abort()
+
+
+def play(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> tuple[Any, float]:
+    """What comes of it, and when."""
+
+    async def run() -> tuple[Any, float]:
+        dialer = Dialer(connect_memory(script), Facts("a@b", "cookie"), random.Random(0))
+        try:
+            found = await act(dialer)
+        except ViolationError as error:
+            found = error
+        return found, asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(run())
+
+
+def came(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> str:
+    found, _ = play(script, act)
+    assert isinstance(found, ViolationError), found
+    return found.came
+
+
+def test_a_message_in_pieces_is_one_message() -> None:
+    pieces = [(0.1 * i, says(HELLO[i : i + 1])) for i in range(len(HELLO))]
+    found, _ = play(Script(*pieces), lambda d: d.expect(Hello, within=60))
+    assert found == Hello("salt", "digest")
+
+
+def test_two_messages_in_one_piece_are_two() -> None:
+    async def both(dialer: Dialer) -> list[Any]:
+        return [await dialer.expect(Hello), await dialer.expect(Accept)]
+
+    found, _ = play(Script((0, says(HELLO + frame(payload_of(Accept()))))), both)
+    assert found == [Hello("salt", "digest"), Accept()]
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [
+        ([], "nothing within 5 s"),
+        ([(0.0, says(HELLO[:9]))], "nothing within 5 s, after 9 bytes of a frame"),
+        ([(0.5, closes)], "the link was closed"),
+        ([(0.5, says(HELLO[:9])), (0.6, closes)], "the link was closed, after 9 bytes of a frame"),
+        ([(0.5, resets)], "the link was reset"),
+        ([(0.0, says(b"HTTP/1.1 400"))], "bytes that are no handshake frame"),
+        ([(0.0, says(b"\x57\x01\xff\xff\xff\xff"))], "bytes that are no handshake frame"),
+        ([(0.0, says(frame(b"\x00")))], "bytes that are no handshake frame"),
+        ([(0.0, says(frame(payload_of(Accept()))))], "Accept("),
+    ],
+)
+def test_what_came_in_place_of_a_hello(steps: list[Any], text: str) -> None:
+    assert came(Script(*steps), lambda d: d.expect(Hello)).startswith(text)
+
+
+def test_a_drip_does_not_make_it_wait_longer() -> None:
+    drip = [(0.2 * i, says(b"\x57\x01\x00\x00\xff\xff"[i : i + 1] or b"\x00")) for i in range(200)]
+    found, when = play(Script(*drip), lambda d: d.expect(Hello))
+    assert isinstance(found, ViolationError)
+    assert when < 5.5
+
+
+def test_a_close_is_waited_for_and_timed() -> None:
+    assert play(Script((2.0, closes)), lambda d: d.expect_close()) == (pytest.approx(2.0), pytest.approx(2.0))
+    assert play(Script((2.0, resets)), lambda d: d.expect_close())[0] == pytest.approx(2.0)
+    assert came(Script(), lambda d: d.expect_close()) == "still open after 5 s"
+    assert came(Script((2.0, closes)), lambda d: d.expect_close(at_least=3.0)) == "closed after 2.00 s"
+
+
+def test_bytes_before_the_close_count_only_where_they_are_forbidden() -> None:
+    script = [(1.0, says(b"oh")), (2.0, closes)]
+    assert came(Script(*script), lambda d: d.expect_close()).startswith("2 bytes: 6f68")
+    assert play(Script(*script), lambda d: d.expect_close(bytes_allowed=True))[0] == pytest.approx(2.0)
+
+
+class Flood(asyncio.Protocol):
+    """Never stops: a chunk in every turn of the loop."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.more()
+
+    def more(self) -> None:
+        self.transport.write(b"more")
+        self.turn = asyncio.get_running_loop().call_soon(self.more)
+
+
+def test_endless_talk_is_no_close() -> None:
+    async def run() -> float:
+        flood = Flood()
+        dialer = Dialer(connect_memory(flood), Facts("a@b", "cookie"), random.Random(0))
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(ViolationError, match="still open"):
+            async with asyncio.timeout(10):
+                await dialer.expect_close(within=0.3, bytes_allowed=True)
+        flood.turn.cancel()
+        return asyncio.get_running_loop().time() - started
+
+    assert asyncio.run(run()) < 5.0
+
+
+def test_an_open_link_is_watched_to_the_end() -> None:
+    assert play(Script((0.5, says(b"anything"))), lambda d: d.expect_open(2.0)) == (None, pytest.approx(2.0))
+    assert came(Script((0.5, closes)), lambda d: d.expect_open(2.0)).startswith("closed 0.50 s later")
+
+
+def test_a_wrong_digest_names_the_rule_and_what_would_be_right() -> None:
+    async def checks(dialer: Dialer) -> None:
+        dialer.send(dialer.hello())
+        dialer.check_hello(Hello("salt", "\x1b[31m wrong"))
+
+    found, _ = play(Script(), checks)
+    assert isinstance(found, ViolationError)
+    assert "EHS-DIG-2" in found.legal[0]
+    assert "wrong" in found.came
+    assert found.sent.startswith("Hello(")

@@ -1,0 +1,264 @@
+"""Links in memory behave as links over TCP do; the virtual clock jumps and never hangs."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import pytest
+
+from ergo_conformance.peers.link import MAX_BUFFERED, Link, MemoryTransport, VirtualLoop, connect, connect_memory
+from ergo_conformance.peers.violation import UnreachableError
+
+T = TypeVar("T")
+
+
+def virtually(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
+
+
+class Peer(asyncio.Protocol):
+    """The other end; notes what happens to it."""
+
+    def __init__(self, *, stays: bool = False) -> None:
+        self.seen: list[Any] = []
+        self.stays = stays
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.seen.append(data)
+
+    def eof_received(self) -> bool:
+        self.seen.append("eof")
+        return self.stays
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.seen.append("lost" if exc is None else "reset")
+
+
+def pair(*, stays: bool = False) -> tuple[Link, Peer]:
+    peer = Peer(stays=stays)
+    return connect_memory(peer), peer
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+# --- the virtual clock ------------------------------------------------------------------------------------------------
+
+
+def test_time_jumps_to_the_next_timer() -> None:
+    async def wait() -> float:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await asyncio.gather(asyncio.sleep(3600), asyncio.sleep(7200))
+        return loop.time() - begin
+
+    started = time.monotonic()
+    assert virtually(wait()) == pytest.approx(7200)
+    assert time.monotonic() - started < 2.0
+
+
+def test_timers_fire_in_their_order() -> None:
+    order: list[int] = []
+
+    async def note(after: int) -> None:
+        await asyncio.sleep(after)
+        order.append(after)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(note(n) for n in (30, 10, 20)))
+
+    virtually(all_of_them())
+    assert order == [10, 20, 30]
+
+
+def test_no_time_passes_without_a_timer() -> None:
+    async def work() -> float:
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        return asyncio.get_running_loop().time()
+
+    assert virtually(work()) == 0.0
+
+
+def test_a_wait_for_nothing_is_an_error_and_no_hang() -> None:
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    loop = VirtualLoop()
+    task = loop.create_task(hang())
+    try:
+        with pytest.raises(RuntimeError, match="the case would hang"):
+            loop.run_until_complete(task)
+    finally:
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        loop.close()
+
+
+# --- links in memory --------------------------------------------------------------------------------------------------
+
+
+def test_bytes_arrive_in_order_and_not_at_once() -> None:
+    async def talk() -> list[Any]:
+        link, peer = pair()
+        link.write(b"one")
+        link.write(b"two")
+        assert peer.seen == []
+        await settle()
+        peer.transport.write(b"answer")
+        assert await link.read(1.0) == b"answer"
+        return peer.seen
+
+    assert virtually(talk()) == [b"one", b"two"]
+
+
+def test_reading_waits_its_time() -> None:
+    async def read() -> tuple[bytes | None, float]:
+        link, _ = pair()
+        return await link.read(5.0), link.now()
+
+    assert virtually(read()) == (None, pytest.approx(5.0))
+
+
+def test_a_half_closed_link_still_reads() -> None:
+    async def talk() -> list[Any]:
+        link, peer = pair(stays=True)
+        link.write(b"last words")
+        link.end_writing()
+        await settle()
+        peer.transport.write(b"answer")
+        assert await link.read(1.0) == b"answer"
+        assert not link.eof
+        peer.transport.close()
+        assert await link.read(1.0) == b""
+        assert (link.eof, link.reset) == (True, False)
+        return peer.seen
+
+    assert virtually(talk()) == [b"last words", "eof", "lost"]
+
+
+def test_a_close_comes_behind_the_bytes() -> None:
+    async def talk() -> list[Any]:
+        link, peer = pair()
+        peer.transport.write(b"bye")
+        peer.transport.close()
+        assert [await link.read(1.0), await link.read(1.0)] == [b"bye", b""]
+        link.write(b"too late")
+        await settle()
+        return peer.seen
+
+    assert virtually(talk()) == ["lost"]
+
+
+def test_an_abort_is_seen_as_a_reset() -> None:
+    async def talk() -> list[Any]:
+        link, peer = pair()
+        link.abort()
+        await settle()
+        other_link, other = pair()
+        other.transport.abort()
+        assert await other_link.read(1.0) == b""
+        assert other_link.reset
+        return peer.seen
+
+    assert virtually(talk()) == ["reset"]
+
+
+def test_nothing_is_delivered_while_reading_is_paused() -> None:
+    async def talk() -> list[Any]:
+        link, peer = pair()
+        peer.transport.pause_reading()
+        link.write(b"later")
+        link.close()
+        await settle()
+        assert peer.seen == []
+        peer.transport.resume_reading()
+        await settle()
+        return peer.seen
+
+    assert virtually(talk()) == [b"later", "eof", "lost"]
+
+
+def test_a_flood_is_held_back_at_its_source() -> None:
+    async def flood() -> bool:
+        link, peer = pair()
+        for _ in range(5):
+            peer.transport.write(bytes(MAX_BUFFERED // 2))
+        await settle()
+        assert isinstance(link.transport, MemoryTransport)
+        assert link.transport.paused
+        total = 0
+        while chunk := await link.read(0.1):
+            total += len(chunk)
+            await settle()
+        assert total == 5 * (MAX_BUFFERED // 2)
+        return link.transport.paused
+
+    assert virtually(flood()) is False
+
+
+def test_a_drip_stops_when_the_other_end_closes() -> None:
+    async def drip() -> int:
+        link, peer = pair()
+        asyncio.get_running_loop().call_later(0.35, peer.transport.close)
+        await link.drip(bytes(100), size=1, gap=0.1)
+        return sum(map(len, filter(lambda seen: isinstance(seen, bytes), peer.seen)))
+
+    assert virtually(drip()) == 4
+
+
+def test_a_fingerprint_stands_in_for_tls() -> None:
+    async def make() -> bytes | None:
+        return connect_memory(Peer(), b"f" * 20).peer_fingerprint
+
+    assert virtually(make()) == b"f" * 20
+
+
+# --- over TCP the same ------------------------------------------------------------------------------------------------
+
+
+def test_a_tcp_link_reads_half_closes_and_ends() -> None:
+    peers: list[Peer] = []
+
+    def accept() -> Peer:
+        peers.append(Peer(stays=True))
+        return peers[-1]
+
+    async def talk() -> list[Any]:
+        server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+        link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
+        link.write(b"question")
+        link.end_writing()
+        while "eof" not in peers[0].seen:
+            await asyncio.sleep(0.005)
+        peers[0].transport.write(b"answer")
+        assert await link.read(5.0) == b"answer"
+        peers[0].transport.close()
+        assert await link.read(5.0) == b""
+        link.close()
+        await settle()
+        server.close()
+        return peers[0].seen[:2]
+
+    assert asyncio.run(talk()) == [b"question", "eof"]
+
+
+def test_nobody_to_connect_to() -> None:
+    async def dial() -> None:
+        server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        server.close()
+        await server.wait_closed()
+        with pytest.raises(UnreachableError, match=f"no connection to 127.0.0.1:{port}: "):
+            await connect("127.0.0.1", port)
+
+    asyncio.run(dial())

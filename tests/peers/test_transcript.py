@@ -1,0 +1,70 @@
+"""What a report shows of a link."""
+
+import time
+
+from ergo_conformance.model.ehs import Hello
+from ergo_conformance.peers.dialer import frame, payload_of
+from ergo_conformance.peers.transcript import Direction, Entry, Transcript
+
+HELLO = frame(payload_of(Hello("salt", "digest")))
+
+
+def transcript(*entries: tuple[float, Direction, bytes | str]) -> Transcript:
+    made = Transcript("link 1")
+    for at, direction, what in entries:
+        made.add(Entry(at, direction, event=what) if isinstance(what, str) else Entry(at, direction, what))
+    return made
+
+
+def test_frames_are_decoded_wherever_they_are_cut() -> None:
+    made = transcript(
+        (0.0, "received", "open"),
+        (0.001, "sent", HELLO[:10]),
+        (0.002, "sent", HELLO[10:] + HELLO),
+        (1.0, "received", "closed"),
+    )
+    assert list(made.lines()) == [
+        "   0.000 s < open",
+        "   0.002 s > Hello(Salt='salt', Digest='digest', DigestCert='')",
+        "   0.002 s > Hello(Salt='salt', Digest='digest', DigestCert='')",
+        "   1.000 s < closed",
+    ]
+    assert made.bytes_of("sent") == HELLO * 2
+
+
+def test_what_is_no_frame_is_shown_in_hex() -> None:
+    made = transcript((0.5, "received", b"HTTP"), (0.6, "received", b"\x57\x01\x00\x00"))
+    assert list(made.lines()) == ["   0.500 s < 48545450", "           < 57010000 (incomplete)"]
+
+
+def test_a_frame_that_is_refused_says_why() -> None:
+    (line,) = transcript((0.0, "received", frame(b"\x00"))).lines()
+    assert "refused: unknown tag" in line
+
+
+def test_half_a_frame_before_the_end_is_shown() -> None:
+    made = transcript((0.1, "received", HELLO[:8]), (0.2, "received", "closed"))
+    assert list(made.lines()) == ["   0.200 s < 57010000 00418300", "   0.200 s < closed"]
+
+
+def test_only_the_last_lines_are_shown() -> None:
+    made = transcript(*((float(i), "received", f"event {i}") for i in range(20)))
+    assert list(made.lines(3)) == ["… 17 earlier lines", *(f"{i:8.3f} s < event {i}" for i in (17, 18, 19))]
+
+
+def test_a_flood_costs_neither_memory_nor_time() -> None:
+    made = Transcript()
+    chunk = frame(b"\xff") * 10_000
+    for _ in range(1000):
+        made.add(Entry(0.0, "received", chunk))
+    assert sum(len(entry.data) for entry in made.entries) < 1_000_000
+    started = time.monotonic()
+    lines = list(made.lines())
+    assert time.monotonic() - started < 2.0
+    assert len(lines) < 20
+    assert "bytes more" in lines[-1]
+
+
+def test_long_texts_are_shortened() -> None:
+    (line,) = transcript((0.0, "sent", frame(payload_of(Hello("s" * 64, ""))))).lines()
+    assert "Salt='ssssssssssss…'" in line

@@ -1,0 +1,51 @@
+"""Targets in this process, whole or with a fault."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ergo_conformance.reference_node import settings
+from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.targets.base import Running
+from ergo_conformance.targets.self_node import MemoryRunning, SelfTarget, make_node
+
+
+class FaultyTarget(SelfTarget):
+    """The embedded node in memory with another handshake."""
+
+    def __init__(self, factory: type[Ehs], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.factory = factory
+
+    async def start(self, config: Mapping[str, Any]) -> Running:
+        running = await super().start(config)
+        assert isinstance(running, MemoryRunning)
+        options = settings.options_of({**self.base, **config, "tls": None})
+        handshake = replace(options.handshake, factory=self.factory)
+        running.node = make_node(replace(options, handshake=handshake), "seed")
+        return running
+
+
+class LoopTarget(SelfTarget):
+    """The embedded node without sockets, on the loop and the clock of live runs; notes what is started and stopped."""
+
+    live = True
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.live = False  # no sockets in `start`
+        self.started: list[Mapping[str, Any]] = []
+        self.stopped = 0
+
+    async def start(self, config: Mapping[str, Any]) -> Running:
+        self.started.append(dict(config))
+        running = await super().start(config)
+        assert isinstance(running, MemoryRunning)
+        stop = running.stop
+
+        async def stop_and_note() -> None:
+            self.stopped += 1
+            await stop()
+
+        running.stop = stop_and_note  # type: ignore[method-assign]
+        return running

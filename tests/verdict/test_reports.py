@@ -1,0 +1,289 @@
+"""Reports: the same outcomes as JSON, as JUnit's XML and on a terminal; nothing hostile breaks them."""
+
+import asyncio
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
+from xml.etree import ElementTree as ET
+
+import pytest
+from rich.console import Console
+from syrupy.assertion import SnapshotAssertion
+
+from ergo_conformance.model.ehs import Accept, Hello
+from ergo_conformance.peers.violation import ViolationError
+from ergo_conformance.spec.requirements import Level
+from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.verdict.case import Case
+from ergo_conformance.verdict.context import Context, SkippedError
+from ergo_conformance.verdict.outcome import Verdict
+from ergo_conformance.verdict.reports import Header, Summary, to_json, to_junit
+from ergo_conformance.verdict.schedule import Body, LateError, MemoryRunner, Planned, Ran
+from ergo_conformance.verdict.session import Entry, Session, failure_text
+from ergo_conformance.verdict.terminal import Terminal
+from tests.support.broken_node import SwappedDigest
+from tests.support.targets import FaultyTarget
+
+HOSTILE = "\x1b[31m[bold]<&\"'>]]>\x00\x07\udcff\ud800￿𝄞\r\n\u202e[/]"
+OPTIONS = {"profile": "ergo-3.1", "seed": 0}
+
+
+async def good(ctx: Context) -> None:
+    await ctx.connected()
+
+
+async def hello_answered(ctx: Context) -> None:
+    dialer = await ctx.dial()
+    dialer.send(dialer.hello())
+    dialer.check_hello(await dialer.expect(Hello))
+
+
+async def hostile_words(ctx: Context) -> None:
+    raise ViolationError(f"came {HOSTILE}", (f"legal {HOSTILE}", "another"), f"sent {HOSTILE}")
+
+
+async def two_links(ctx: Context) -> None:
+    await ctx.link("[first]")
+    dialer = await ctx.dial()
+    dialer.send(dialer.join("no such id"))
+    await dialer.expect(Accept)
+    await asyncio.sleep(2)
+    await dialer.expect_open(1)
+
+
+async def skips(ctx: Context) -> None:
+    ctx.skip("the target [bold]has none[/]")
+
+
+async def breaks(ctx: Context) -> None:
+    raise KeyError("a bug in the case")
+
+
+def entry(name: str, level: Level = Level.MUST, title: str = "") -> Entry:
+    requirement = {Level.MUST: "EHS-DIG-1", Level.SHOULD: "EHS-JOIN-4"}.get(level, "EHS-FRAME-6")
+    item = cast("pytest.Function", None)
+    return Entry(item, f"handshake.area.{name}", "handshake", title or f"Title of {name}.", Case((requirement,)), level)
+
+
+def judged(entries: list[tuple[Entry, Body | Ran]], *, swapped: bool = True) -> Summary:
+    """What a run of these cases finds, with times that are always the same."""
+    target = FaultyTarget(SwappedDigest) if swapped else SelfTarget()
+    session = Session(target, {})
+    outcomes = []
+    for case, body in entries:
+        ran = body
+        if not isinstance(ran, Ran):
+            ran = MemoryRunner(target, 0, 30.0).result(Planned(case.id, case.case, ran))
+        ran.seconds = 0.25
+        outcomes.append(session._outcome(case, ran))
+    header = replace(Header.of(target, None, OPTIONS, len(entries)), version="0.0.0")
+    return Summary(header, outcomes, 1.5)
+
+
+@pytest.fixture(scope="module")
+def bad_run() -> Summary:
+    """One of each verdict."""
+    return judged(
+        [
+            (entry("passed"), Ran()),
+            (entry("hello_answered"), hello_answered),
+            (entry("two_links"), two_links),
+            (entry("warned", Level.SHOULD), hello_answered),
+            (entry("noted", Level.OBSERVED), hello_answered),
+            (entry("skipped"), skips),
+            (entry("late"), Ran(LateError("the tester itself was 0.5 s late"))),
+            (entry("broken"), breaks),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def hostile_run() -> Summary:
+    """Cases in which the target has all the words."""
+    levels = {"failed": Level.MUST, "warned": Level.SHOULD, "noted": Level.OBSERVED}
+    cases: list[tuple[Entry, Body | Ran]] = [(entry(name, level), hostile_words) for name, level in levels.items()]
+    cases += [(entry("skipped"), Ran(SkippedError(HOSTILE))), (entry("broken"), Ran(KeyError(HOSTILE)))]
+    return judged(cases)
+
+
+@pytest.fixture(scope="module")
+def good_run() -> Summary:
+    return judged([(entry("good"), good), (entry("hello_answered"), hello_answered)], swapped=False)
+
+
+def on_a_terminal(summary: Summary, *, width: int = 100, verbose: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
+    terminal = Terminal(summary.header, verbose=verbose, console=console)
+    for outcome in summary.outcomes:
+        terminal.case(outcome)
+    terminal.end(summary, "ergo-conformance run self {case}")
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+def test_verdicts(bad_run: Summary) -> None:
+    found = {outcome.id.rpartition(".")[2]: outcome.verdict.value for outcome in bad_run.outcomes}
+    assert found == {
+        "passed": "PASS",
+        "hello_answered": "FAIL",
+        "two_links": "FAIL",
+        "warned": "WARN",
+        "noted": "INFO",
+        "skipped": "SKIP",
+        "late": "INCONCLUSIVE",
+        "broken": "ERROR",
+    }
+
+
+@pytest.mark.parametrize(
+    ("left", "code"),
+    [
+        ({Verdict.PASS}, 0),
+        ({Verdict.PASS, Verdict.WARN, Verdict.INFO, Verdict.SKIP}, 0),
+        ({Verdict.INFO}, 0),
+        ({Verdict.PASS, Verdict.FAIL}, 1),
+        ({Verdict.PASS, Verdict.ERROR}, 1),
+        ({Verdict.PASS, Verdict.INCONCLUSIVE}, 1),
+        ({Verdict.SKIP}, 5),
+        (set(), 5),
+    ],
+)
+def test_exit_codes(bad_run: Summary, left: set[Verdict], code: int) -> None:
+    outcomes = [outcome for outcome in bad_run.outcomes if outcome.verdict in left]
+    summary = replace(bad_run, outcomes=outcomes)
+    assert summary.exit_code == code
+    assert json.loads(to_json(summary))["exit_code"] == code
+    last = {0: "conforms", 1: "does not conform", 5: "nothing was tested"}[code]
+    assert on_a_terminal(summary).splitlines()[-1].startswith(f"{last}: ")
+
+
+def test_a_collection_error_is_a_bad_end(good_run: Summary) -> None:
+    summary = replace(good_run, collection_errors=("test_x.py: [bold]no such module",))
+    assert summary.exit_code == 1
+    assert "test_x.py: [bold]no such module" in on_a_terminal(summary)
+    assert ET.fromstring(to_junit(summary)).find("testsuite[@name='collection']/testcase/error") is not None
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def test_json_has_everything(bad_run: Summary) -> None:
+    report = json.loads(to_json(bad_run))
+    assert set(report) == {"format", "run", "counts", "exit_code", "errors", "cases"}
+    assert report["format"] == "ergo-report/1"
+    assert set(report["run"]) >= {"target", "profile", "seed", "offers", "version", "seconds", "interrupted", "cases"}
+    assert list(report["counts"]) == [verdict.value for verdict in Verdict]
+    assert sum(report["counts"].values()) == len(report["cases"]) == len(bad_run.outcomes)
+    assert Counter(row["verdict"] for row in report["cases"]) == {k: v for k, v in report["counts"].items() if v}
+    for row in report["cases"]:
+        keys = "id title suite requirements level verdict seconds reason sent legal came transcripts"
+        assert set(row) == set(keys.split())
+        assert all(set(link) == {"link", "lines"} for link in row["transcripts"])
+
+
+def test_json_survives_hostile_words(hostile_run: Summary) -> None:
+    text = to_json(hostile_run)
+    text.encode("ascii")
+    row = json.loads(text)["cases"][0]
+    assert "[bold]<&\"'>]]>" in row["came"]
+    assert row["legal"][1] == "another"
+
+
+def test_json_is_the_same_each_time(bad_run: Summary, snapshot: SnapshotAssertion) -> None:
+    assert to_json(bad_run) == snapshot
+
+
+# --- JUnit ------------------------------------------------------------------------------------------------------------
+
+
+def elements(summary: Summary) -> Iterator[ET.Element]:
+    return ET.fromstring(to_junit(summary).encode()).iter("testcase")
+
+
+def test_junit_counts_what_json_counts(bad_run: Summary) -> None:
+    (suite,) = ET.fromstring(to_junit(bad_run).encode()).findall("testsuite")
+    counts = bad_run.counts
+    assert suite.get("tests") == str(len(bad_run.outcomes)) == str(len(suite.findall("testcase")))
+    assert suite.get("failures") == str(counts[Verdict.FAIL]) == str(len(suite.findall("testcase/failure")))
+    errors = counts[Verdict.ERROR] + counts[Verdict.INCONCLUSIVE]
+    assert suite.get("errors") == str(errors) == str(len(suite.findall("testcase/error")))
+    assert suite.get("skipped") == str(counts[Verdict.SKIP]) == str(len(suite.findall("testcase/skipped")))
+    names = [case.get("name") for case in suite.findall("testcase")]
+    assert names == [outcome.id for outcome in bad_run.outcomes]
+
+
+def test_junit_survives_hostile_words(hostile_run: Summary) -> None:
+    found = list(elements(hostile_run))
+    assert len(found) == len(hostile_run.outcomes)
+    failure = found[0].find("failure")
+    assert failure is not None
+    assert "[bold]<&\"'>]]>" in failure.get("message", "")
+    assert "another" in (failure.text or "")
+
+
+def test_junit_says_the_verdict_of_every_case(bad_run: Summary) -> None:
+    for case, outcome in zip(elements(bad_run), bad_run.outcomes, strict=True):
+        properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+        assert properties["verdict"] == outcome.verdict.value
+        assert properties["requirements"] == " ".join(outcome.requirements)
+
+
+CHARACTERS = "\x00\x0b\x1f\x7f\x85\ud800\udfff\ufffe\uffff\U00010000\U0010ffff"
+
+
+@pytest.mark.parametrize("c", CHARACTERS, ids=ascii)
+def test_junit_survives_any_character_anywhere(good_run: Summary, c: str) -> None:
+    outcome = replace(good_run.outcomes[0], verdict=Verdict.FAIL, title=c, came=c, reason=c, transcripts=[(c, [c])])
+    skipped = replace(outcome, verdict=Verdict.SKIP)
+    assert len(list(elements(replace(good_run, outcomes=[outcome, skipped])))) == 2
+
+
+def test_junit_is_the_same_each_time(bad_run: Summary, snapshot: SnapshotAssertion) -> None:
+    assert to_junit(bad_run) == snapshot
+
+
+# --- terminal ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_run_on_a_terminal(bad_run: Summary, snapshot: SnapshotAssertion) -> None:
+    assert on_a_terminal(bad_run) == snapshot
+
+
+def test_a_green_run_on_a_terminal(good_run: Summary, snapshot: SnapshotAssertion) -> None:
+    assert on_a_terminal(good_run, verbose=True) == snapshot
+
+
+def test_an_interrupted_run_on_a_terminal(good_run: Summary) -> None:
+    assert on_a_terminal(replace(good_run, interrupted=True)).splitlines()[-1].startswith("interrupted: 2 PASS")
+
+
+def test_what_a_target_says_is_no_markup_and_no_control_code(hostile_run: Summary) -> None:
+    text = on_a_terminal(hostile_run, verbose=True)
+    assert text.count("[bold]<&") >= 3
+    codes = sorted({ascii(c) for c in text if not c.isprintable() and c != "\n"})
+    assert codes == []
+
+
+def test_pytest_can_print_what_a_target_says(hostile_run: Summary) -> None:
+    text = failure_text(hostile_run.outcomes[0])
+    assert not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+@pytest.mark.parametrize("width", [40, 300])
+def test_any_width_will_do(bad_run: Summary, width: int) -> None:
+    assert "does not conform" in " ".join(on_a_terminal(bad_run, width=width).split())
+
+
+def test_many_failures_are_told_shortly(bad_run: Summary) -> None:
+    failure = bad_run.outcomes[1]
+    many = [replace(failure, id=f"handshake.area.n{i}") for i in range(200)]
+    text = on_a_terminal(replace(bad_run, outcomes=many))
+    assert "more; --report json=FILE has all of them" in text
+    assert len(text.splitlines()) < 300

@@ -155,7 +155,7 @@ class Dialer:
         legal = f"the link closed within {within:g} s" + ("" if bytes_allowed else ", without a byte")
         while True:
             chunk = await self.link.read(start + within - self.link.now())
-            if chunk is None:
+            if chunk is None or (chunk and self.link.now() > start + within):
                 self.fail(f"still open after {within:g} s", legal)
             if chunk == b"":
                 break

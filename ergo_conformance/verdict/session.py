@@ -96,6 +96,7 @@ class Session:
         names = ("profile", "level", "case", "seed", "jobs", "timeout", "report", "terminal", "collect", "rerun")
         options = {name: get(f"--ergo-{name}") for name in names}
         options["verbose"] = config.get_verbosity()
+        options["keyword"] = config.option.keyword  # pytest has left out cases by then
         check_options(options)
         if get("--ergo-collect"):
             return cls(None, options)
@@ -117,7 +118,7 @@ class Session:
         wanted, profile, level = self.options["case"], self.options["profile"], self.options["level"]
         ids = [entry.id for entry in entries]
         for pattern in wanted:
-            if ids and not any(_matches(id_, pattern) for id_ in ids):
+            if ids and not self.options.get("keyword") and not any(_matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"no case {pattern!r}{suggestion(pattern, ids)}")
         weakest = STRICTNESS.index(Level(level.upper())) if level else len(STRICTNESS)
         chosen = [

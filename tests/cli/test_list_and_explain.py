@@ -61,9 +61,7 @@ def test_a_level_narrows_the_list() -> None:
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
-        (("EHS-DIG-1",), ("EHS-DIG-1  MUST  ergo-3.0 ergo-3.1", "handshake.digest.hello_answered", "ehs-hello-01")),
         (("handshake.order.final_accept_may_hold_anything",), ("EHS-AST-5 MUST", "run   ", "offers accept")),
-        (("gen/Version",), ("#ergo.services/ergo/gen/Version", "Release")),
         (("map[string][]gen/Version", "--code"), ("def read(", "def write(")),
     ],
 )
@@ -96,8 +94,9 @@ def test_explain_of_what_there_is_not(id_: str, suggested: str) -> None:
 def test_the_console_script_does_the_same() -> None:
     script = shutil.which("ergo-conformance", path=sysconfig.get_path("scripts"))
     assert script
-    by_script = subprocess.run([script, "explain", "EHS-DIG-2"], capture_output=True, env=environment(), check=False)
-    by_module = cli("explain", "EHS-DIG-2")
+    asked = ("explain", "map[string][]gen/Version", "--code")
+    by_script = subprocess.run([script, *asked], capture_output=True, env=environment(), check=False)
+    by_module = cli(*asked)
     assert (by_script.returncode, by_script.stdout.decode()) == (by_module.code, by_module.out)
 
 
@@ -116,8 +115,6 @@ def test_no_color_wins_over_a_terminal() -> None:
     assert f"{ESCAPE}[1mconforms" in cli(*chosen, env={**terminal, "NO_COLOR": "1"}).out
 
 
-@pytest.mark.parametrize("columns", [50, 200])
-def test_columns_is_the_width(columns: int) -> None:
-    ended = cli("explain", "EHS-DIG-2", env={"COLUMNS": str(columns)})
-    longest = max(map(len, ended.out.splitlines()))
-    assert columns // 2 < longest <= columns
+def test_columns_is_the_width() -> None:
+    ended = cli("explain", "EHS-DIG-2", env={"COLUMNS": "50"})
+    assert 25 < max(map(len, ended.out.splitlines())) <= 50

@@ -190,9 +190,6 @@ class Fixed(LoopTarget):
 
 
 def test_what_a_target_does_not_offer_or_can_not_be_given_is_skipped() -> None:
-    def says(ctx: Context) -> Any:
-        ctx.skip("not today")
-
     async def skips(ctx: Context) -> None:
         ctx.skip("not today")
 

@@ -89,7 +89,7 @@ def test_nonsense_is_a_failure_with_the_transcript(server: bad_servers.Serve, tm
         ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", *FEWER, "--report", f"json={report}")
         took = time.monotonic() - started
     assert ended.code == 1
-    assert took < 15 + SLACK
+    assert took < 60 + SLACK
     assert HINT not in ended.text
     answered = cases_of(report)["handshake.digest.hello_answered"]
     assert answered["verdict"] in ("FAIL", "INCONCLUSIVE")

@@ -30,6 +30,8 @@ class Reason(StrEnum):
     MAGIC = "wrong magic or version"
     LENGTH = "length out of range"
     UNEXPECTED = "not the expected message"
+    UNKNOWN_FRAME = "unknown frame type"
+    COMPRESSION = "malformed compressed data"
 
 
 class Rejected(ErgoConformanceError):  # noqa: N818  `spec.parse` returns it: a verdict before it is an error

@@ -5,7 +5,7 @@ Sources: gen/, net/edf/init.go, net/{handshake,proto,registrar}/types.go, app/sy
 
 from typing import Final
 
-from . import ehs
+from . import ehs, enp
 from .edf import FRAMEWORK
 from .payloads import Ignored
 from .registry import Marshaler, Newtype, Registry, Row, Struct
@@ -21,7 +21,6 @@ from .types import (
     INT64,
     PID,
     PROCESS_ID,
-    REF,
     STRING,
     TIME,
     UINT16,
@@ -198,28 +197,7 @@ ROWS: Final[tuple[Row, ...]] = (
     ehs.INTRODUCE,
     ehs.ACCEPT,
     # net/proto
-    _struct("net/proto/MessageLinkPID", Source=PID, Target=PID, Ref=REF),
-    _struct("net/proto/MessageUnlinkPID", Source=PID, Target=PID, Ref=REF),
-    _struct("net/proto/MessageLinkProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
-    _struct("net/proto/MessageUnlinkProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
-    _struct("net/proto/MessageLinkAlias", Source=PID, Target=ALIAS, Ref=REF),
-    _struct("net/proto/MessageUnlinkAlias", Source=PID, Target=ALIAS, Ref=REF),
-    _struct("net/proto/MessageLinkEvent", Source=PID, Target=EVENT, Ref=REF),
-    _struct("net/proto/MessageUnlinkEvent", Source=PID, Target=EVENT, Ref=REF),
-    _struct("net/proto/MessageMonitorPID", Source=PID, Target=PID, Ref=REF),
-    _struct("net/proto/MessageDemonitorPID", Source=PID, Target=PID, Ref=REF),
-    _struct("net/proto/MessageMonitorProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
-    _struct("net/proto/MessageDemonitorProcessID", Source=PID, Target=PROCESS_ID, Ref=REF),
-    _struct("net/proto/MessageMonitorAlias", Source=PID, Target=ALIAS, Ref=REF),
-    _struct("net/proto/MessageDemonitorAlias", Source=PID, Target=ALIAS, Ref=REF),
-    _struct("net/proto/MessageMonitorEvent", Source=PID, Target=EVENT, Ref=REF),
-    _struct("net/proto/MessageDemonitorEvent", Source=PID, Target=EVENT, Ref=REF),
-    _struct("net/proto/MessageSpawn", Name=ATOM, Options=_reg("gen/ProcessOptionsExtra"), Ref=REF),
-    _struct("net/proto/MessageApplicationStart", Name=ATOM, Mode=_reg("gen/ApplicationMode"),
-        Options=_reg("gen/ApplicationOptionsExtra"), Ref=REF),
-    _struct("net/proto/MessageUpdateCache", AtomCache=Map(UINT16, ATOM), AtomMapping=Map(ATOM, ATOM),
-        RegCache=Map(UINT16, STRING), ErrCache=Map(UINT16, ERROR), Ref=REF),
-    _struct("net/proto/MessageResult", Error=ERROR, Result=ANY, Ref=REF),
+    *enp.CONTROL,
     # net/registrar
     _struct("net/registrar/MessageRegisterRoutes", Node=ATOM, Routes=Slice(_reg("gen/Route"))),
     _struct("net/registrar/MessageRegisterReply", Error=ERROR),

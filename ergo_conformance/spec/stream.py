@@ -1,9 +1,20 @@
-"""Whole directions of a connection: the handshake frames at the start, and where they end."""
+"""Whole connections: the handshake at the start of each link and the frames behind it, in both directions.
 
-from dataclasses import dataclass
+What a side announced in its Introduce is what its frames are read with, on that link and on every link that joined it.
+"""
 
-from ..errors import Rejected
-from ..model import ehs
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import Reason, Rejected
+from ..model import ehs, enp
+from ..model.caches import NO_CACHES, Caches
+from ..model.ehs import Accept, Introduce, Join, Role
+from ..model.registry import Registry
+from ..model.terms import Error
+from . import enp as frames
+from .edf import EdfContext
 from .ehs import read_frame
 from .parse import Parsed
 
@@ -20,14 +31,143 @@ class HandshakeFrames:
 
 def read_handshake(data: bytes) -> HandshakeFrames:
     """Reads handshake frames until other bytes begin. A frame that is refused ends the reading and is reported."""
-    frames: list[Parsed] = []
+    found: list[Parsed] = []
     starts: list[int] = []
     offset = 0
-    while offset < len(data) and (data[offset] == ehs.MAGIC or not frames):
+    while offset < len(data) and (data[offset] == ehs.MAGIC or not found):
         parsed = read_frame(data, offset=offset, prefix=True)
         if isinstance(parsed, Rejected):
-            return HandshakeFrames(tuple(frames), tuple(starts), offset, parsed)
-        frames.append(parsed)
+            return HandshakeFrames(tuple(found), tuple(starts), offset, parsed)
+        found.append(parsed)
         starts.append(offset)
         offset = parsed.end
-    return HandshakeFrames(tuple(frames), tuple(starts), offset, None)
+    return HandshakeFrames(tuple(found), tuple(starts), offset, None)
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFrame:
+    """One frame: where it stands, what it was written with, its value, and for a compressed one the frame inside."""
+
+    start: int
+    end: int
+    context: EdfContext
+    value: Any
+    inner: "ReadFrame | None" = None
+    inner_bytes: bytes = b""
+
+
+@dataclass(slots=True)
+class Direction:
+    """What one side wrote on one link."""
+
+    handshake: HandshakeFrames
+    frames: list[ReadFrame] = field(default_factory=list)
+    refusal: Rejected | None = None
+    """Why reading stopped before the end, in the handshake or behind it."""
+
+    @property
+    def messages(self) -> list[Any]:
+        """The handshake messages."""
+        return [parsed.value for parsed in self.handshake.frames]
+
+
+def read_one(data: bytes, offset: int, context: EdfContext) -> ReadFrame | Rejected:
+    """The frame at an offset, and what is inside if it is compressed."""
+    parsed = frames.read_frame(data, context, offset=offset, prefix=True)
+    if isinstance(parsed, Rejected):
+        return parsed
+    if not isinstance(parsed.value, enp.Compressed):
+        return ReadFrame(offset, parsed.end, context, parsed.value)
+    unpacked = frames.unpack(parsed.value)
+    if isinstance(unpacked, Rejected):
+        return Rejected(unpacked.reason, unpacked.path, offset + unpacked.offset, unpacked.detail)
+    inner = frames.read_frame(unpacked, context)
+    if isinstance(inner, Parsed) and isinstance(inner.value, enp.Compressed):
+        inner = Rejected(Reason.COMPRESSION, "stream", 0, "a compressed frame in a compressed frame")
+    if isinstance(inner, Rejected):
+        return Rejected(inner.reason, f"stream.{inner.path}", offset, f"{inner.detail}, offset {inner.offset} unpacked")
+    within = ReadFrame(0, len(unpacked), context, inner.value)
+    return ReadFrame(offset, parsed.end, context, parsed.value, within, unpacked)
+
+
+def caches_of(introduce: Introduce) -> Caches:
+    """The three tables of an Introduce."""
+    errors = introduce.ErrCache or {}
+    return Caches(
+        atoms=introduce.AtomCache or {},
+        types=introduce.RegCache or {},
+        errors={id_: error.text for id_, error in errors.items() if isinstance(error, Error)},
+    )
+
+
+def updated(caches: Caches, update: enp.UpdateCache) -> Caches:
+    """The tables after an UpdateCache: ids that are there already win (ENP-CACHE-1)."""
+    errors = {id_: error.text for id_, error in (update.ErrCache or {}).items() if error is not None}
+    return replace(
+        caches,
+        atoms={**(update.AtomCache or {}), **caches.atoms},
+        types={**(update.RegCache or {}), **caches.types},
+        errors={**errors, **caches.errors},
+    )
+
+
+class ConnectionReader:
+    """Reads the links of connections one by one, in the order in which they were opened.
+
+    `registry` gives the types that each role's writer knows. `caches`: what stands in for Introduces that were not seen.
+    """
+
+    def __init__(self, registry: Callable[[Role], Registry], caches: dict[Role, Caches] | None = None) -> None:
+        self._registry = registry
+        self._fallback = {role: (caches or {}).get(role, NO_CACHES) for role in Role}
+        self._known: dict[str, dict[Role, Caches]] = {}
+        """Connection id → the tables of both sides."""
+
+    def read(self, said: bytes, answered: bytes) -> dict[Role, Direction]:
+        """One link: what its dialer and its acceptor wrote."""
+        data = {Role.DIALER: said, Role.ACCEPTOR: answered}
+        found = {role: Direction(self._handshake(data[role])) for role in Role}
+        caches = self._caches(found)
+        for role, direction in found.items():
+            direction.refusal = direction.handshake.refusal
+            if direction.refusal is None:
+                self._frames(direction, data[role], role, caches)
+        return found
+
+    @staticmethod
+    def _handshake(data: bytes) -> HandshakeFrames:
+        if data[:1] == bytes([enp.MAGIC]):  # recorded from the middle on
+            return HandshakeFrames((), (), 0, None)
+        return read_handshake(data)
+
+    def _caches(self, found: dict[Role, Direction]) -> dict[Role, Caches]:
+        said, answered = found[Role.DIALER].messages, found[Role.ACCEPTOR].messages
+        if said and isinstance(said[0], Join):
+            return self._known.get(said[0].ConnectionID, dict(self._fallback))
+        caches = dict(self._fallback)
+        for role, messages in ((Role.DIALER, said), (Role.ACCEPTOR, answered)):
+            for message in messages:
+                if isinstance(message, Introduce):
+                    caches[role] = caches_of(message)
+        for message in answered:
+            if isinstance(message, Accept) and message.ID:
+                self._known[message.ID] = caches
+        return caches
+
+    def _frames(self, direction: Direction, data: bytes, role: Role, caches: dict[Role, Caches]) -> None:
+        registry = self._registry(role)
+        context = EdfContext(registry, caches[role])
+        offset = direction.handshake.end
+        while offset < len(data):
+            read = read_one(data, offset, context)
+            if isinstance(read, Rejected):
+                direction.refusal = read
+                return
+            direction.frames.append(read)
+            offset = read.end
+            if isinstance(read.value, enp.Control) and isinstance(read.value.message, enp.UpdateCache):
+                caches[role] = updated(caches[role], read.value.message)
+                context = EdfContext(registry, caches[role])

@@ -1,0 +1,1 @@
+"""ENP R1, sans-io: frames, compression, the links of a connection."""

@@ -1,0 +1,76 @@
+"""Compressed frames: who compresses what, and unpacking within bounds."""
+
+import zlib
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+from ....errors import Reason, Rejected
+from ....model import enp
+from ....model.enp import Algorithm, Compressed, FrameType, Level
+from . import lzw
+from .codec import ORDER_AT, TYPE_AT, check_header
+
+_HEAD: Final = Struct(">BBIBBBI")
+_GZIP_LEVELS: Final = {Level.DEFAULT: zlib.Z_DEFAULT_COMPRESSION, Level.BEST_SPEED: 1, Level.BEST_SIZE: 9}
+_ZLIB_BITS: Final = zlib.MAX_WBITS
+_GZIP_BITS: Final = zlib.MAX_WBITS + 16
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A process's setting. `threshold` in bytes of the whole frame; longer frames are compressed."""
+
+    algorithm: Algorithm = Algorithm.GZIP
+    level: Level = Level.DEFAULT
+    threshold: int = enp.MIN_THRESHOLD
+
+
+def compress(frame: bytes, how: Compression) -> bytes:
+    """A frame of a type that may be compressed, inside another one that keeps its order byte (ENP-ORD-6)."""
+    match how.algorithm:
+        case Algorithm.LZW:
+            stream = lzw.pack(frame)
+        case Algorithm.ZLIB:
+            stream = zlib.compress(frame)
+        case _:
+            packer = zlib.compressobj(_GZIP_LEVELS[how.level], zlib.DEFLATED, _GZIP_BITS)
+            stream = packer.compress(frame) + packer.flush()
+    size = _HEAD.size + len(stream)
+    head = _HEAD.pack(enp.MAGIC, enp.VERSION, size, frame[ORDER_AT], FrameType.COMPRESSED, how.algorithm, len(frame))
+    return head + stream
+
+
+def uncompress(frame: Compressed, limit: int) -> bytes:
+    """The frame inside, header checked. `limit` in bytes, compared before anything is unpacked. Raises Rejected."""
+    if frame.length > limit:
+        raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length:,} bytes, {limit:,} are allowed")
+    if frame.length < enp.HEADER_LENGTH:
+        raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length} bytes are no frame")
+    try:
+        data = _unpacked(frame)
+    except (zlib.error, ValueError) as error:
+        raise Rejected(Reason.COMPRESSION, "COMPRESSED.stream", 13, str(error)) from None
+    if len(data) != frame.length:
+        detail = f"{len(data):,} bytes, {frame.length:,} are announced"
+        raise Rejected(Reason.COMPRESSION, "COMPRESSED.length", 9, detail)
+    check_header(data)
+    if data[TYPE_AT] == FrameType.COMPRESSED:  # upstream unpacks on and on (ENP-Z-5)
+        raise Rejected(Reason.COMPRESSION, "COMPRESSED.stream", 13, "a compressed frame in a compressed frame")
+    return data
+
+
+def _unpacked(frame: Compressed) -> bytes:
+    match frame.algorithm:
+        case Algorithm.LZW:
+            return lzw.unpack(frame.stream, frame.length)
+        case Algorithm.ZLIB:
+            unpacker = zlib.decompressobj(_ZLIB_BITS)
+        case Algorithm.GZIP:
+            unpacker = zlib.decompressobj(_GZIP_BITS)
+        case _:
+            raise ValueError(f"unknown algorithm {frame.algorithm}")
+    data = unpacker.decompress(frame.stream, frame.length + 1)
+    if len(data) <= frame.length and (not unpacker.eof or unpacker.unused_data):
+        raise ValueError("the stream and the frame do not end together")
+    return data

@@ -37,6 +37,10 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
     flags: Annotated[
         str | None, typer.Option(metavar="NAME,-NAME…", help="Features to announce or not: spawn,-important.")
     ] = None,
+    agents: Annotated[
+        bool | None,
+        typer.Option("--agents/--no-agents", help="Host echo, sink, …; by default if ERGO_TARGET is set."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log refusals on stderr.")] = False,
 ) -> None:
     """Run a reference node: it prints one READY line and can be dialed until SIGTERM.
@@ -51,7 +55,8 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
         "tls": _tls(tls, tls_cert, tls_key), "disable_tls_fingerprint": disable_tls_fingerprint,
         "max_message_size": max_message_size, "flags": _flags(flags),
     }  # fmt: skip
-    asyncio.run(serve(target_of(os.environ.get(VARIABLE), given)))
+    variable = os.environ.get(VARIABLE)
+    asyncio.run(serve(target_of(variable, given), agents=bool(variable) if agents is None else agents))
 
 
 def target_of(variable: str | None, given: Mapping[str, Json]) -> dict[str, Json]:
@@ -83,16 +88,18 @@ def check(target: Json) -> None:
         raise UsageError(f"{VARIABLE}{where}: {error.message}")
 
 
-async def serve(target: Mapping[str, Json]) -> None:
+async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
     """Run a node with these settings, say READY, end at SIGTERM or SIGINT. UsageError if it can't start."""
     from ..reference_node import settings
+    from ..reference_node.agents import Supervisor
     from ..reference_node.node import Node
 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     started = await Node.start(settings.options_of(target))
-    print("READY", json.dumps(settings.ready(started, target)), flush=True)
+    supervisor = Supervisor(started.core) if agents else None
+    print("READY", json.dumps(settings.ready(started, target, supervisor)), flush=True)
     await stop.wait()
     async with asyncio.timeout(STOP_TIMEOUT):
         await started.stop()

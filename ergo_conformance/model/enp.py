@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import Annotated, Any, Final, NamedTuple
 
+from . import reasons
 from . import types as t
 from .edf import FRAMEWORK
 from .registry import Struct, struct_of
@@ -36,8 +37,8 @@ STALL_TIMEOUT: Final = 30.0
 # --- bounds (own rules) -----------------------------------------------------------------------------------------------
 MAX_QUEUED: Final = 64 * 1024 * 1024
 """Bytes that may wait on one link for a peer that reads slowly; a link with more, before a further frame, is closed."""
-MAX_UNLIMITED_UNPACKED: Final = 1 << 30
-"""Bytes that a compressed frame may announce where no message size limit is set. Nothing is reserved in advance."""
+MAX_UNLIMITED: Final = 1 << 30
+"""Bytes of a frame, unpacked or as it comes, where no limit is set. Nothing is reserved in advance."""
 
 # --- order ------------------------------------------------------------------------------------------------------------
 ORDER_MODULUS: Final = 255
@@ -93,10 +94,10 @@ IMPORTANT: Final = 0x80
 """Bit of the priority byte: the receiver answers whether it delivered (ENP-IMP-2)."""
 
 
-def priority_of(byte: int) -> Priority:
-    """The priority in a priority byte."""
-    low = byte & PRIORITY_MASK
-    return Priority(low) if low <= Priority.MAX else Priority.NORMAL
+PRIORITIES: Final = tuple(
+    Priority(byte & PRIORITY_MASK) if byte & PRIORITY_MASK <= Priority.MAX else Priority.NORMAL for byte in range(256)
+)
+"""The priority in each priority byte."""
 
 
 class Code(IntEnum):
@@ -109,13 +110,12 @@ class Code(IntEnum):
     OTHER = 255
 
 
-CODE_TEXTS: Final[Mapping[Code, str]] = {
-    Code.PROCESS_UNKNOWN: "unknown process",
-    Code.MAILBOX_FULL: "process mailbox is full",
-    Code.PROCESS_TERMINATED: "process terminated",
+CODE_ERRORS: Final[Mapping[Code, Error]] = {
+    Code.PROCESS_UNKNOWN: reasons.PROCESS_UNKNOWN,
+    Code.MAILBOX_FULL: reasons.MAILBOX_FULL,
+    Code.PROCESS_TERMINATED: reasons.PROCESS_TERMINATED,
 }
 """The errors that have a code of their own."""
-
 CODES: Final = frozenset(Code)
 
 

@@ -5,7 +5,7 @@ Sources: gen/, net/edf/init.go, net/{handshake,proto,registrar}/types.go, app/sy
 
 from typing import Final
 
-from . import ehs, enp
+from . import ehs, enp, reasons
 from .edf import FRAMEWORK
 from .payloads import Ignored
 from .registry import Marshaler, Newtype, Registry, Row, Struct
@@ -238,23 +238,7 @@ ROWS_3_0: Final[tuple[Row, ...]] = (
 """Rows that look different in 3.0."""
 # fmt: on
 
-ERRORS: Final = (
-    "incorrect value or argument",
-    "timed out",
-    "not supported",
-    "unknown",
-    "unknown name",
-    "not allowed",
-    "unknown process",
-    "process terminated",
-    "unknown meta process",
-    "unknown application",
-    "resource is taken",
-    "normal",
-    "shutdown",
-    "kill",
-    "panic",
-)
+ERRORS: Final = tuple(error.text for error in reasons.REGISTERED)
 """Texts of the errors the framework registers, in order; ids count from FIRST_ERROR_ID."""
 
 

@@ -128,6 +128,11 @@ class Dialer:
         message: Message = parsed.value
         return message
 
+    def take_rest(self) -> bytes:
+        """Bytes that came behind the last handshake message: the beginning of what follows it."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
     def _incomplete(self) -> str:
         return f", after {len(self._buffer)} bytes of a frame" if self._buffer else ""
 
@@ -201,11 +206,17 @@ class Dialer:
             return
         self.send(Accept())
 
-    async def handshake(self) -> Accept:
-        """A whole good handshake; every digest that proves the target is checked. Returns its Accept."""
+    async def handshake(self, **lies: Any) -> Accept:
+        """A whole good handshake; every digest that proves the target is checked. Returns its Accept.
+
+        `lies` replace fields of our Introduce: what we announce of ourselves.
+        """
         self.send(self.hello())
         hello = await self.expect(Hello)
         self.check_hello(hello)
+        self.send(self.introduce(**lies))
+        await self.expect(Accept)
+        await self.expect(Introduce)
         await self.reach(State.DONE)
         assert self.target_accept is not None
         return self.target_accept

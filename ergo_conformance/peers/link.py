@@ -36,6 +36,8 @@ class Link(asyncio.Protocol):
         self._held = 0
         self._wake = asyncio.Event()
         self._opened = 0.0
+        self.listener: Callable[[], None] | None = None
+        """Called when something has come or the other side has ended: for who waits for several links at once."""
 
     # --- asyncio's side -----------------------------------------------------------------------------------------------
 
@@ -54,7 +56,7 @@ class Link(asyncio.Protocol):
         self._held += len(data)
         if self._held > MAX_BUFFERED and self.transport is not None:
             self.transport.pause_reading()
-        self._wake.set()
+        self._notify()
 
     def eof_received(self) -> bool:
         self._end("closed")
@@ -69,7 +71,12 @@ class Link(asyncio.Protocol):
         if not self.eof:
             self.eof = True
             self._note("received", how)
+        self._notify()
+
+    def _notify(self) -> None:
         self._wake.set()
+        if self.listener is not None:
+            self.listener()
 
     def _note(self, direction: Any, event: str) -> None:
         self.transcript.add(Entry(self.now() - self._opened, direction, event=event))
@@ -88,12 +95,24 @@ class Link(asyncio.Protocol):
                     self._wake.clear()
                     await self._wake.wait()
         if self._chunks:
-            chunk = self._chunks.popleft()
-            self._held -= len(chunk)
-            if self._held <= MAX_BUFFERED and self.transport is not None:
-                self.transport.resume_reading()
-            return chunk
+            return self._take()
         return b"" if self.eof else None
+
+    def _take(self) -> bytes:
+        chunk = self._chunks.popleft()
+        self._held -= len(chunk)
+        if self._held <= MAX_BUFFERED and self.transport is not None:
+            self.transport.resume_reading()
+        return chunk
+
+    def read_now(self) -> bytes:
+        """All that has come; nothing is waited for."""
+        return b"".join(self._take() for _ in range(len(self._chunks)))
+
+    def stop_reading(self) -> None:
+        """Nothing is taken off the wire any more: the target's bytes pile up at its end."""
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def write(self, data: bytes) -> None:
         """Sends bytes; on a link that the target has closed they go nowhere."""

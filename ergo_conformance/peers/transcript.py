@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import Rejected
-from ..model import ehs
+from ..model import ehs, enp
+from ..spec import enp as enp_frames
+from ..spec.edf import EdfContext
 from ..spec.ehs import frame_size, read_frame
+from ..spec.stream import read_one
 
 Direction = Literal["sent", "received"]
 MAX_KEPT = 200_000
@@ -15,6 +18,8 @@ MAX_TEXT = 16
 """Characters of a text that a report shows."""
 MAX_SHOWN = 32
 """Bytes of a chunk that a report shows in hex."""
+MAX_VALUE = 60
+"""Characters of a value in a frame that a report shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Transcript:
     entries: list[Entry] = field(default_factory=list)
     kept: int = 0
     lost: int = 0
+    contexts: dict[Direction, EdfContext] = field(default_factory=dict)
+    """What the frames behind the handshake are written with, once that is known."""
 
     def add(self, entry: Entry) -> None:
         """Keeps an entry; of a flood only its size."""
@@ -71,19 +78,40 @@ class Transcript:
                 continue
             data = pending[entry.direction] + entry.data
             while data:
-                size = frame_size(data)
-                if data[0] != ehs.MAGIC or (size is not None and size > ehs.HEADER_LENGTH + ehs.MAX_PAYLOAD):
+                size, longest = _size(data)
+                if size is not None and size > longest:
                     yield stamp + _raw(data)
                     data = b""
                 elif size is None or len(data) < size:
                     break
                 else:
-                    yield stamp + _frame(data[:size])
+                    yield stamp + self._frame(entry.direction, data[:size])
                     data = data[size:]
             pending[entry.direction] = data
         for direction, data in pending.items():
             if data:
                 yield f"{'':8}   {'>' if direction == 'sent' else '<'} {_raw(data)} (incomplete)"
+
+    def _frame(self, direction: Direction, data: bytes) -> str:
+        if data[0] == ehs.MAGIC:
+            return _handshake_frame(data)
+        context = self.contexts.get(direction)
+        if context is None:
+            return _raw(data)
+        read = read_one(data, 0, context)
+        if isinstance(read, Rejected):
+            return f"{_raw(data)}  refused: {read}"
+        return describe_frame(read.value) if read.inner is None else f"Compressed {describe_frame(read.inner.value)}"
+
+
+def _size(data: bytes) -> tuple[int | None, int]:
+    """Bytes of the frame that begins here (None: not known yet), and how long it may be."""
+    if data[0] == ehs.MAGIC:
+        return frame_size(data), ehs.HEADER_LENGTH + ehs.MAX_PAYLOAD
+    if data[0] == enp.MAGIC:
+        size = enp_frames.frame_size(data)
+        return (None if size is None else max(size, enp.HEADER_LENGTH)), MAX_KEPT
+    return 1, 0
 
 
 def _raw(data: bytes) -> str:
@@ -91,7 +119,7 @@ def _raw(data: bytes) -> str:
     return data[:MAX_SHOWN].hex(" ", 4) + more
 
 
-def _frame(data: bytes) -> str:
+def _handshake_frame(data: bytes) -> str:
     parsed = read_frame(data)
     if isinstance(parsed, Rejected):
         return f"{_raw(data)}  refused: {parsed}"
@@ -111,3 +139,12 @@ def describe(message: ehs.Message) -> str:
             text = repr(str(value) if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 4]}…")
         parts.append(f"{name}={text}")
     return f"{type(message).__name__}({', '.join(parts)})"
+
+
+def describe_frame(frame: Any) -> str:
+    """A frame on one line, long parts cut."""
+    parts = []
+    for name, value in frame._asdict().items():
+        text = value.hex() if isinstance(value, bytes) else repr(value)
+        parts.append(f"{name}={text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + '…'}")
+    return f"{type(frame).__name__}({', '.join(parts)})"

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from ..errors import ErgoConformanceError
 from ..model.ehs import Role
@@ -46,14 +46,21 @@ class Link(Protocol):
     def close(self) -> None:
         """Flush and close; no more bytes are delivered."""
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether the peer reads more slowly than we write."""
+
+    async def relieved(self) -> None:
+        """Wait until it has caught up, or the link is gone."""
+
 
 class Connection:
-    """One peer, one or more links. Ends with its last link."""
+    """One peer, one or more links. Ends with its last link. What is spoken over them is a subclass's business."""
 
     def __init__(self, peer: Handshaken) -> None:
         self.peer = peer
         self.links: list[Link] = []
-        self.bytes_in = 0
+        self.bytes_in = self.bytes_out = 0
 
     @property
     def name(self) -> Atom:
@@ -65,29 +72,41 @@ class Connection:
         """What a further link has to agree with: who may add links is who opened the connection."""
         return self.peer.role, self.peer.node, self.peer.connection_id
 
-    def receive(self, link: Link, data: bytes) -> None:  # noqa: ARG002  a protocol above will answer on it
-        """Bytes that came over a link after its handshake. Counted and thrown away: no protocol is spoken above yet."""
+    def receive(self, link: Link, data: bytes) -> None:  # noqa: ARG002  a protocol above answers on it
+        """Bytes that came over a link after its handshake. Raises Rejected if the link can't be read any further."""
         self.bytes_in += len(data)
 
+    def remove(self, link: Link) -> None:
+        """A link is gone."""
+        self.links.remove(link)
 
-class Network:
+    def end(self) -> None:
+        """The connection is over; called once, behind the last link."""
+
+
+C = TypeVar("C", bound=Connection)
+
+
+class Network(Generic[C]):
     """The connections of one node."""
 
-    def __init__(self, name: Atom, connection: Callable[[Handshaken], Connection] = Connection) -> None:
+    def __init__(self, name: Atom, connection: Callable[[Handshaken], C]) -> None:
         """`connection` makes a connection of a peer: the place where a protocol comes in."""
         self.name = name
         self._make = connection
-        self._open: dict[Atom, Connection] = {}
-        self._accepted: dict[str, Connection] = {}
-        self._by_link: dict[Link, Connection] = {}
+        self._open: dict[Atom, C] = {}
+        self._accepted: dict[str, C] = {}
+        self._by_link: dict[Link, C] = {}
         self._dialing: Counter[Atom] = Counter()
+        self.link_lost: Callable[[C], None] = lambda _: None
+        """Told of a connection that has lost a link and lives on."""
 
     @property
-    def connections(self) -> Mapping[Atom, Connection]:
+    def connections(self) -> Mapping[Atom, C]:
         """The open connections by the peers' names."""
         return MappingProxyType(self._open)
 
-    def connection_of(self, link: Link) -> Connection | None:
+    def connection_of(self, link: Link) -> C | None:
         """The connection that a link belongs to."""
         return self._by_link.get(link)
 
@@ -117,7 +136,7 @@ class Network:
         self._accepted[peer.connection_id] = connection = self._make(peer)
         self._add(connection, link)
 
-    def admit(self, link: Link, peer: Handshaken, wanted: Atom | None = None) -> Connection:
+    def admit(self, link: Link, peer: Handshaken, wanted: Atom | None = None) -> C:
         """A full handshake is through. `wanted`: the name that was dialed.
 
         Raises RefusedError; DuplicateError for a second connection with one peer, the first one stays untouched.
@@ -135,7 +154,7 @@ class Network:
         self._add(connection, link)
         return connection
 
-    def join(self, link: Link, joined: Joined) -> Connection:
+    def join(self, link: Link, joined: Joined) -> C:
         """A further link: somebody's to a connection it opened, or ours to one that we opened. Raises RefusedError."""
         connection = self._accepted.get(joined.connection_id) or self._open.get(joined.node)
         if connection is None or connection.key != (joined.role, joined.node, joined.connection_id):
@@ -145,22 +164,24 @@ class Network:
         self._add(connection, link)
         return connection
 
-    def _add(self, connection: Connection, link: Link) -> None:
+    def _add(self, connection: C, link: Link) -> None:
         if link not in self._by_link:
             self._by_link[link] = connection
             connection.links.append(link)
 
     # --- links go -----------------------------------------------------------------------------------------------------
 
-    def lose(self, link: Link) -> Connection | None:
+    def lose(self, link: Link) -> C | None:
         """A link is gone. The connection, if that was its last one."""
         connection = self._by_link.pop(link, None)
         if connection is None:
             return None
-        connection.links.remove(link)
+        connection.remove(link)
         if connection.links:
+            self.link_lost(connection)
             return None
         self._forget(connection)
+        connection.end()
         return connection
 
     def abandon(self, link: Link) -> None:
@@ -169,15 +190,16 @@ class Network:
         if connection is not None:
             self.drop(connection)
 
-    def drop(self, connection: Connection) -> None:
+    def drop(self, connection: C) -> None:
         """End a connection: it is forgotten at once and its links are closed."""
         self._forget(connection)
-        links, connection.links = connection.links, []
-        for link in links:
+        for link in list(connection.links):
             del self._by_link[link]
+            connection.remove(link)
             link.close()
+        connection.end()
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: C) -> None:
         if self._open.get(connection.name) is connection:
             del self._open[connection.name]
         id_ = connection.peer.connection_id

@@ -5,28 +5,43 @@ loop, then `acceptor_protocol()` for each link that is to reach it.
 """
 
 import asyncio
+import contextlib
 import secrets
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from ..errors import UsageError
-from ..model import edf, ehs, records
+from ..model import edf, ehs, reasons, records
 from ..model.caches import Caches
 from ..model.ehs import Role
+from ..model.registry import Registry
 from ..model.terms import Atom
 from . import transport
 from .certificates import client_context, fingerprint_sha1, server_context
-from .ergo.ehs import Ehs, HandshakeError, Local, Membership, Token
-from .network import Connection, DuplicateError, Network, RefusedError
+from .core import Core
+from .ergo.ehs import Ehs, HandshakeError, Handshaken, Local, Membership, Token
+from .ergo.enp.connection import EnpConnection
+from .failures import ErgoError
+from .network import DuplicateError, Network, RefusedError
 from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
+from .processes import Actor, Body, Process, ProcessOptions
 from .transport import Address, Dial, LinkProtocol, Links, MakeHandshake, log
+
+T = TypeVar("T")
 
 COOKIE_LENGTH: Final = 16
 """Characters of the cookie that a node without one gets: nobody can connect."""
+FIRST_REDIAL: Final = 0.05
+"""Seconds until the second try to replace a lost link; each pause is twice as long as the one before …"""
+LAST_REDIAL: Final = 5.0
+"""… up to this."""
+SETTLED: Final = 1.0
+"""Seconds that a pool has to be full before a further loss counts as the first."""
 STOP_TIMEOUT: Final = 1.0
 """Seconds until links that don't close are cut."""
 _NODES_OWN: Final = AcceptorOptions()
@@ -64,15 +79,20 @@ class Node:
         self.name: Final = Atom(options.name)
         self.creation: Final = int(clock())
         self.cookie: Final = options.cookie or token(COOKIE_LENGTH)
-        self.network = Network(self.name)
+        self.network: Network[EnpConnection] = Network(self.name, self._new_connection)
+        self.core: Final = Core(self.name, self.creation, int(clock() * 1e9), self.network.connections, self.get_node)
         self.acceptors: list[Acceptor] = []
         self._token = token
         self._dial = dial
-        self._caches = announce(self.name)
+        self._registry = registry_of(options)
+        self._caches = announce(options)
         self._links = Links()
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._dials: dict[Atom, asyncio.Task[Connection]] = {}
+        self._dials: dict[Atom, asyncio.Task[EnpConnection]] = {}
+        self._dialed: WeakKeyDictionary[EnpConnection, Address] = WeakKeyDictionary()
+        self._refilling: set[EnpConnection] = set()
+        self.network.link_lost = self._refill
 
     @classmethod
     async def start(
@@ -95,7 +115,7 @@ class Node:
         return node
 
     @property
-    def connections(self) -> Mapping[Atom, Connection]:
+    def connections(self) -> Mapping[Atom, EnpConnection]:
         """The open connections by the peers' names."""
         return self.network.connections
 
@@ -124,7 +144,40 @@ class Node:
         handshake = self._handshake(Role.ACCEPTOR, self._local(options), options.handshake)
         return LinkProtocol(self.network, self._links, Role.ACCEPTOR, handshake, fingerprint=fingerprint)
 
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    def spawn(self, body: Actor | Body, *, name: str | None = None, options: ProcessOptions | None = None) -> Process:
+        """Starts a process. ErgoError "resource is taken" if the name is in use."""
+        return self.core.spawn(body, name=name, options=options)
+
+    def _new_connection(self, peer: Handshaken) -> EnpConnection:
+        return EnpConnection(peer, self.core, self._registry)
+
     # --- dialing ------------------------------------------------------------------------------------------------------
+
+    async def get_node(self, name: str) -> EnpConnection:
+        """The connection with a node: the open one, or dialed by its static route, or by what the registrar knows.
+
+        Raises ErgoError "no route" if there is none, or none that works.
+        """
+        wanted = Atom(name)
+        open_ = self.connections.get(wanted)
+        if open_ is not None:
+            return open_
+        for address in await self._addresses(wanted):
+            with contextlib.suppress(OSError, UnicodeError, HandshakeError, RefusedError):
+                return await self.connect(address.host, address.port, tls=address.tls or False, name=wanted)
+        raise ErgoError(reasons.NO_ROUTE)
+
+    async def _addresses(self, name: Atom) -> list[Address]:
+        """Where a node may be, best first."""
+        if name == self.name:
+            return []
+        host = name.partition("@")[2]
+        route = self.options.routes.get(name)
+        if route is not None:
+            return [Address(route.host or host, route.port, client_context() if route.tls else None)]
+        return []
 
     def dialer_protocol(
         self, name: Atom | None = None, *, fingerprint: bytes | None = None, joining: Membership | None = None
@@ -135,7 +188,7 @@ class Node:
 
     async def connect(
         self, host: str, port: int, *, tls: ssl.SSLContext | bool = False, name: str | None = None
-    ) -> Connection:
+    ) -> EnpConnection:
         """The connection with the peer at this address, dialed if there is none, with all links that can be had.
 
         `name`: who is expected there; an open connection, a dial and an accept in progress with that name are used.
@@ -156,21 +209,22 @@ class Node:
             dial.add_done_callback(lambda _: self._dials.pop(wanted, None))
         return await asyncio.shield(dial)
 
-    async def _connect(self, address: Address, wanted: Atom | None) -> Connection:
+    async def _connect(self, address: Address, wanted: Atom | None) -> EnpConnection:
         with self.network.dialing(wanted):
             try:
                 connection = await self._open(partial(self.dialer_protocol, wanted), address)
             except DuplicateError as error:
-                return error.connection
+                return self.connections[error.connection.name]
             except (OSError, HandshakeError, RefusedError):
                 other = await self._connected_meanwhile(wanted)
                 if other is None:
                     raise
                 return other
+        self._dialed[connection] = address
         await asyncio.gather(*(self._join(connection, i, address) for i in range(1, connection.peer.pool_size)))
         return connection
 
-    async def _open(self, protocol: Callable[[], LinkProtocol], address: Address) -> Connection:
+    async def _open(self, protocol: Callable[[], LinkProtocol], address: Address) -> EnpConnection:
         """Open one link and wait for its handshake."""
         links: list[LinkProtocol] = []
 
@@ -182,13 +236,13 @@ class Node:
             await self._dial(make, address)
             outcome = links[-1].outcome
             assert outcome is not None
-            return await outcome
+            return cast("EnpConnection", await outcome)  # the network makes no others
         except asyncio.CancelledError:
             for link in links:
                 link.abort()
             raise
 
-    async def _connected_meanwhile(self, name: Atom | None) -> Connection | None:
+    async def _connected_meanwhile(self, name: Atom | None) -> EnpConnection | None:
         """Our dial failed: the peer may be dialing us, and its dial is the one that counts."""
         if name is None:
             return None
@@ -200,7 +254,7 @@ class Node:
             pass
         return self.connections.get(name)
 
-    async def _join(self, connection: Connection, number: int, dialed: Address) -> None:
+    async def _join(self, connection: EnpConnection, number: int, dialed: Address) -> None:
         """Open link `number` of the pool (0: the first) where the peer announced it, else where that one went."""
         peer = connection.peer
         dsns = peer.pool_dsns
@@ -216,6 +270,26 @@ class Node:
             else:
                 return
 
+    # --- keeping the pool ---------------------------------------------------------------------------------------------
+
+    def _refill(self, connection: EnpConnection) -> None:
+        """A link of a pool is gone: who dialed it replaces it."""
+        if connection in self._dialed and connection not in self._refilling and not self._links.closed:
+            self._refilling.add(connection)
+            self._spawn(self._keep_full(connection)).add_done_callback(lambda _: self._refilling.discard(connection))
+
+    async def _keep_full(self, connection: EnpConnection) -> None:
+        """Joins until the pool is full and has stayed so for a while, with growing pauses (ENP-RED-4)."""
+        pause, settled = FIRST_REDIAL, 0.0
+        while self.connections.get(connection.name) is connection and settled < SETTLED:
+            if len(connection.links) < connection.peer.pool_size:
+                settled = 0.0
+                await self._join(connection, len(connection.links), self._dialed[connection])
+            else:
+                settled += pause
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_REDIAL)
+
     # --- the end ------------------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
@@ -226,6 +300,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.core.stop()
         for connection in list(self.connections.values()):
             self.network.drop(connection)
         for link in list(self._links.live):
@@ -249,7 +324,7 @@ class Node:
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, Connection]) -> "asyncio.Task[Connection]":
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -289,12 +364,23 @@ class Node:
         return make
 
 
-def announce(name: Atom) -> Caches:
-    """The ids of a node that knows the framework's types and no others, handed out in order of registration."""
+def registry_of(options: NetworkOptions) -> Registry:
+    """The types a node knows: the framework's and its own."""
+    registry = records.framework()
+    for row in options.types:
+        registry.add(row)
+    return registry
+
+
+def announce(options: NetworkOptions) -> Caches:
+    """The ids of a node, handed out in order of registration."""
+    atoms = dict.fromkeys((Atom(options.name), *map(Atom, options.atoms)))
+    types = (*records.ROWS, *options.types)
+    errors = (*records.ERRORS, *(error.text for error in options.errors))
     return Caches(
-        atoms={edf.FIRST_ATOM_ID: name},
-        types={edf.FIRST_TYPE_ID + i: row.name for i, row in enumerate(records.ROWS)},
-        errors={edf.FIRST_ERROR_ID + i: text for i, text in enumerate(records.ERRORS)},
+        atoms={edf.FIRST_ATOM_ID + i: atom for i, atom in enumerate(atoms)},
+        types={edf.FIRST_TYPE_ID + i: row.name for i, row in enumerate(types)},
+        errors={edf.FIRST_ERROR_ID + i: text for i, text in enumerate(errors)},
     )
 
 

@@ -1,5 +1,6 @@
 """How a node is set up: gen.NetworkOptions, gen.AcceptorOptions, handshake.Options. UsageError for wrong settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -7,6 +8,8 @@ from ..errors import UsageError
 from ..model import edf, ehs
 from ..model.ehs import Flags, Version
 from ..model.neutral import text_to_bytes
+from ..model.registry import Row
+from ..model.terms import Error
 from .certificates import KeyPair
 from .ergo.ehs import Ehs
 
@@ -80,8 +83,36 @@ class AcceptorOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a node can be dialed. `host`: empty is the host part of its name."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    def __post_init__(self) -> None:
+        _within("port", self.port, 1, 0xFFFF)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrarOptions:
+    """The embedded registrar. `port` 0 is any free one; without `serve` the node is always a client of another one."""
+
+    host: str = "localhost"
+    port: int = 4499
+    serve: bool = True
+
+    def __post_init__(self) -> None:
+        _within("registrar port", self.port, 0, 0xFFFF)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOptions:
-    """A node: `name` is name@host, an empty `cookie` becomes a random one, `max_message_size` in bytes (0: none)."""
+    """A node: `name` is name@host, an empty `cookie` becomes a random one, `max_message_size` in bytes (0: none).
+
+    `routes`: static ones by node name; what they name is looked up nowhere else.  `registrar`: None, the node neither
+    registers nor looks others up.  `atoms`, `types` and `errors` are registered beside the framework's and announced.
+    """
 
     name: str
     version: Version = VERSION
@@ -91,11 +122,19 @@ class NetworkOptions:
     flags: Flags = ehs.DEFAULT_FLAGS
     handshake: HandshakeOptions = field(default_factory=HandshakeOptions)
     acceptors: tuple[AcceptorOptions, ...] = (AcceptorOptions(),)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    registrar: RegistrarOptions | None = None
+    atoms: tuple[str, ...] = ()
+    types: tuple[Row, ...] = ()
+    errors: tuple[Error, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
         _check_cookie(self.cookie)
         _within("max_message_size", self.max_message_size, 0, MAX_INT)
+        for atom in self.atoms:
+            if len(text_to_bytes(atom)) > edf.MAX_ATOM:
+                raise UsageError(f"atom of {len(text_to_bytes(atom))} bytes; at most {edf.MAX_ATOM} are possible")
         for text in self.version:
             if len(text_to_bytes(text)) > edf.MAX_STRING // 8:
                 raise UsageError("the version is too long for a handshake")

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..errors import UsageError
-from ..model import ehs
+from ..model import ehs, subject
 from ..model.ehs import Flags
+from .agents import Supervisor
 from .certificates import KeyPair, load, self_signed
 from .node import Node
-from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
+from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions, Route
 
 Json = Any
 FLAGS: Final = {
@@ -32,6 +33,8 @@ DEFAULTS: Final[Mapping[str, Json]] = {
     "mode": "enabled",
     "flags": {},
     "disable_tls_fingerprint": False,
+    "routes": {},
+    "atoms": [],
 }
 """The keys that this node honours (`acceptors` on top), and what holds where one is missing."""
 ACCEPTOR_KEYS: Final = ("host", "port", "tls", "cookie", "max_message_size", "flags")
@@ -50,7 +53,20 @@ def options_of(target: Mapping[str, Json]) -> NetworkOptions:
         flags=flags,
         handshake=HandshakeOptions(pool_size=target["pool"], disable_tls_fingerprint=target["disable_tls_fingerprint"]),
         acceptors=tuple(_acceptor(row, flags, target["name"]) for row in acceptors),
+        routes={name: route_of(text) for name, text in target["routes"].items()},
+        atoms=tuple(target["atoms"]),
+        types=subject.ROWS,
+        errors=(subject.CUSTOM_ERROR,),
     )
+
+
+def route_of(text: str) -> Route:
+    """A static route: `host:port` or `tls://host:port`."""
+    address = text.removeprefix("tls://")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"route {text!r} is not of the form host:port or tls://host:port")
+    return Route(host=host.strip("[]"), port=int(port), tls=text != address)
 
 
 def _mode(text: str) -> Mode:
@@ -93,8 +109,8 @@ def _flags_in_force(flags: Flags) -> dict[str, bool]:
     return {name: flag in flags for name, flag in FLAGS.items()}
 
 
-def ready(node: Node, target: Mapping[str, Json]) -> dict[str, Json]:
-    """The READY object of a node that was started with `options_of(target)`."""
+def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = None) -> dict[str, Json]:
+    """The READY object of a node that was started with `options_of(target)`, and its agents if it hosts them."""
     first = node.acceptors[0] if node.acceptors else None
     config = {**DEFAULTS, **{key: target[key] for key in DEFAULTS if key in target}}
     config |= {"cookie": node.cookie, "flags": _flags_in_force(node.options.flags)}
@@ -115,10 +131,10 @@ def ready(node: Node, target: Mapping[str, Json]) -> dict[str, Json]:
         "registrar_port": None,
         "tls": fingerprint is not None,
         "fingerprint_sha1": fingerprint.hex() if fingerprint else None,
-        "pids": {},
+        "pids": agents.pids if agents else {},
         "os_pid": os.getpid(),
-        "offers": ["accept"] if first else [],
-        "types": False,
+        "offers": ["accept"] * bool(first) + ["agents"] * bool(agents),
+        "types": True,
         "config": config,
     }
 

@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, cast
 
-from ..errors import ErgoConformanceError
-from ..model import ehs
+from ..errors import ErgoConformanceError, Rejected
+from ..model import ehs, enp
 from ..model.ehs import Role
 from ..model.terms import Atom
 from .certificates import fingerprint_of_der
@@ -30,6 +30,9 @@ oldest is the one to suspect. Half of the file descriptors that a process usuall
 REFUSED_WITHIN: Final = 0.1
 """Seconds. A joined link that ends this soon after its Accept, without a byte, is a refusal: the peer's Accept and FIN
 leave together (EHS-DUP-3, ENP-RED-4)."""
+
+HIGH_WATER: Final = 1 << 20
+"""Bytes that wait for the peer before senders are asked to slow down."""
 
 MakeHandshake = Callable[[str, bytes | None], Ehs]
 """A handshake for a link with this own address ("host:port") and this fingerprint."""
@@ -107,7 +110,7 @@ class LinkProtocol(asyncio.Protocol):
 
     def __init__(
         self,
-        network: Network,
+        network: Network[Any],
         links: Links,
         role: Role,
         handshake: MakeHandshake,
@@ -133,6 +136,10 @@ class LinkProtocol(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._latest = 0.0
         self._quiet_since: float | None = None  # of a joined link on which nothing has come yet
+        self._outbox: list[bytes] = []
+        self._paused = False
+        self._written = self._taken = 0  # bytes: all, and those the peer had taken when we last looked
+        self._relief: list[asyncio.Future[None]] = []
         if role is Role.DIALER:
             self.outcome = self._loop.create_future()
             self.outcome.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -142,6 +149,7 @@ class LinkProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The link is open: begin the handshake."""
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
         _tune(transport.get_extra_info("socket"))
         self._peer = _spell(transport.get_extra_info("peername")) or self._peer  # a closed link has forgotten it
         self._links.add(self)
@@ -160,7 +168,10 @@ class LinkProtocol(asyncio.Protocol):
         """Bytes for the handshake, or after it for the connection; behind a refusal for nobody."""
         if self._connection is not None:
             self._quiet_since = None
-            self._connection.receive(self, data)
+            try:
+                self._connection.receive(self, data)
+            except Rejected as refusal:
+                self.fail(str(refusal))
         elif self._handshake is not None:
             self._expect_bytes()
             try:
@@ -169,10 +180,22 @@ class LinkProtocol(asyncio.Protocol):
             except (HandshakeError, RefusedError) as error:
                 self.refuse(error)
 
+    def pause_writing(self) -> None:
+        """The peer reads more slowly than we write."""
+        self._paused = True
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._paused = False
+        self._relieve()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The link is gone, whoever closed it."""
         if self._timer is not None:
             self._timer.cancel()
+        self._paused = False
+        self._relieve()
         if self._handshake is not None:
             why = f": {exc}" if exc else ""
             self.refuse(HandshakeError(f"the peer closed the link during the handshake{why}"))
@@ -187,13 +210,65 @@ class LinkProtocol(asyncio.Protocol):
     # --- the connection's side ----------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send; nothing happens on a link that is closed."""
-        if self._transport is not None and data and not self._transport.is_closing():
-            self._transport.write(data)
+        """Send; what is written in one turn of the loop goes out together. Nothing happens on a link that is closed."""
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(data)
+
+    def _flush(self) -> None:
+        data, self._outbox = b"".join(self._outbox), []
+        transport = self._transport
+        if transport is None or not data or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > enp.MAX_QUEUED:
+            self.fail(f"the peer does not read: {transport.get_write_buffer_size():,} bytes wait for it")
+            return
+        self._written += len(data)
+        transport.write(data)
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the peer reads more slowly than we write."""
+        return self._paused
+
+    async def relieved(self) -> None:
+        """Wait until it has caught up, or the link is gone."""
+        if self._paused:
+            future = self._loop.create_future()
+            self._relief.append(future)
+            await future
+
+    def _relieve(self) -> None:
+        waiting, self._relief = self._relief, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def _watch(self) -> None:
+        """Looks after a while whether a peer that we wait for has taken anything."""
+        self._taken = self._sent()
+        self._set_timer(self._loop.time() + enp.STALL_TIMEOUT, self._check_progress)
+
+    def _sent(self) -> int:
+        return self._written - (self._transport.get_write_buffer_size() if self._transport else 0)
+
+    def _check_progress(self) -> None:
+        if not self._paused:
+            return
+        if self._sent() == self._taken:
+            self.fail(f"the peer has read nothing for {enp.STALL_TIMEOUT:g} s")
+        else:
+            self._watch()
+
+    def fail(self, why: str) -> None:
+        """End the link for something the peer did, at once and without a word."""
+        log.info("closed %s: %s", self, _printable(why))
+        self.abort()
 
     def close(self) -> None:
         """Flush and close. What can't be flushed within the read deadline is thrown away."""
         self._connection = None
+        self._flush()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
             self._set_timer(self._loop.time() + ehs.READ_TIMEOUT, self.abort)

@@ -71,6 +71,8 @@ class Running:
     offers: frozenset[str]
     config: Mapping[str, Any] = field(default_factory=dict)
     """The settings known to be in force."""
+    pids: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of the agents' PIDs, as far as the target told."""
     serial: bool = False
     """It does one handshake at a time (EHS-TIME-3)."""
     answered: bool = True

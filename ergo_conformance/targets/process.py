@@ -137,6 +137,7 @@ class ProcessTarget(Target):
             "cookie": (str, type(None)),
             "offers": (list, type(None)),
             "config": (dict, type(None)),
+            "pids": (dict, type(None)),
         }
         if not isinstance(ready, dict) or not {"name", "port"} <= ready.keys():
             raise TargetError(f"{self.spelled}: READY needs at least name and port")
@@ -163,6 +164,7 @@ class ProcessTarget(Target):
         )
         running = ProcessRunning(facts, address.tls, offers, config)
         running.host, running.port, running.context = address.host, address.port, address.context
+        running.pids = dict(ready.get("pids") or {})
         return running
 
     @staticmethod

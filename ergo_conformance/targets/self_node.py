@@ -12,13 +12,14 @@ from ..model.registry import Registry
 from ..peers.dialer import Facts
 from ..peers.link import Link, connect_memory
 from ..reference_node import settings
+from ..reference_node.agents import Supervisor
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.node import Node
 from ..reference_node.options import NetworkOptions
 from .base import Running, Target, base_config
 from .tcp import TcpRunning, client_context
 
-OFFERS: Final = frozenset({"accept", "codec"})
+OFFERS: Final = frozenset({"accept", "agents", "codec"})
 STAND_IN_FINGERPRINT: Final = hashlib.sha1(b"in memory there is no certificate").digest()  # noqa: S324  as laid down
 START: Final = 1_700_000_000.0
 """Unix time at which a node in memory starts."""
@@ -86,6 +87,7 @@ class SelfTarget(Target):
         tls = bool(wanted["tls"])
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
         running.node = make_node(options, str(wanted))
+        running.pids = Supervisor(running.node.core).pids
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
@@ -94,6 +96,7 @@ class SelfTarget(Target):
         context = client_context(None) if acceptor.fingerprint is not None else None
         running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
+        running.pids = Supervisor(node.core).pids
         return running
 
     def describe(self) -> str:

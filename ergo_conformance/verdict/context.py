@@ -5,9 +5,11 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from ..model.caches import NO_CACHES, Caches
 from ..model.ehs import Accept, State
-from ..model.terms import Atom
+from ..model.terms import Atom, Error
 from ..peers.dialer import Dialer, Facts
+from ..peers.enp import Peer
 from ..peers.link import Link
 from ..peers.violation import UnreachableError, ViolationError
 from ..targets.base import Running
@@ -61,6 +63,26 @@ class Context:
         dialer = await self.dial(first.name)
         dialer.send(dialer.join(connection_id))
         return dialer
+
+    async def peer(self, name: str | None = None, *, links: int = 1, caches: Caches = NO_CACHES, **lies: Any) -> Peer:
+        """A peer with so many links that announces these caches; `lies` replace other fields of its Introduce.
+
+        0 links: as many as the target's pool has.
+        """
+        errors = {id_: Error(text) for id_, text in caches.errors.items()}
+        tables = {"AtomCache": dict(caches.atoms), "RegCache": dict(caches.types), "ErrCache": errors}
+        dialer = await self.dial(name)
+        accept = await dialer.handshake(**{key: table for key, table in tables.items() if table}, **lies)
+        peer = Peer(dialer, caches)
+        for _ in range(1, links or max(accept.PoolSize, 1)):
+            await self.add_link(peer, accept.ID)
+        return peer
+
+    async def add_link(self, peer: Peer, connection_id: str) -> None:
+        """One more link of a peer's pool."""
+        joined = await self.join(peer.lines[0].dialer, connection_id)
+        joined.check_joined(await joined.expect(Accept))
+        peer.add(joined)
 
     async def target_name(self) -> Atom:
         """The target's name: as given, else as it introduces itself."""

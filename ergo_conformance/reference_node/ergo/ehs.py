@@ -61,12 +61,13 @@ class Local:
 class Handshaken:
     """What a full handshake told about the peer: the first link of a connection.
 
-    `role` is ours.  `flags` has the known bits, none without ENABLE; `raw_flags` is what came.  `caches` are the ids in
-    what the peer writes.  `pool_size` is the acceptor's; `pool_dsns` only the dialer gets.  `tail` came behind the last
-    message and belongs to the protocol above.
+    `role` and `local` are ours.  `flags` has the known bits, none without ENABLE; `raw_flags` is what came.  `caches`
+    are the ids in what the peer writes.  `pool_size` is the acceptor's; `pool_dsns` only the dialer gets.  `tail` came
+    behind the last message and belongs to the protocol above.
     """
 
     role: Role
+    local: Local
     node: Atom
     version: Version
     flags: Flags
@@ -340,6 +341,7 @@ class Ehs:
             raise HandshakeError("the peer has our own name")
         return Handshaken(
             role=self.role,
+            local=self.local,
             node=introduce.Node,
             version=introduce.Version,
             flags=Flags(int.from_bytes(ehs.NETWORK_FLAGS.payload.canonical(introduce.Flags))),

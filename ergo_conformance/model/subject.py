@@ -1,0 +1,63 @@
+"""What a node with agents registers: one type of each kind, and an error (protocol notes: agents, section 7).
+
+The same rows stand language-neutral in suites/golden/subject_types.json, from which others build their agents.
+"""
+
+from typing import Final
+
+from . import types as t
+from .payloads import Layout
+from .registry import Marshaler, Newtype, Registry, Row, Struct
+from .terms import Error
+from .types import ANY, Array, Map, Reg, Slice, Type
+
+PREFIX: Final = "#conformance.local/subject/types/"
+CUSTOM_ERROR: Final = Error("custom registered error", registered=True)
+
+
+def _reg(name: str) -> Reg:
+    return Reg(PREFIX + name)
+
+
+def _struct(name: str, **fields: Type) -> Struct:
+    return Struct(PREFIX + name, tuple(fields.items()))
+
+
+NESTED: Final = _struct("Nested", ID=t.UINT32, Name=t.STRING)
+SMALL: Final = _struct("Small", N=t.INT64, S=t.STRING)
+EMPTY: Final = _struct("Empty")
+EVERYTHING: Final = _struct(
+    "Everything",
+    Bool=t.BOOL, Int=t.INT, Int8=t.INT8, Int16=t.INT16, Int32=t.INT32, Int64=t.INT64, Uint=t.UINT, Uint8=t.UINT8,
+    Uint16=t.UINT16, Uint32=t.UINT32, Uint64=t.UINT64, Float32=t.FLOAT32, Float64=t.FLOAT64, String=t.STRING,
+    Binary=t.BINARY, Atom=t.ATOM, PID=t.PID, ProcessID=t.PROCESS_ID, Ref=t.REF, Alias=t.ALIAS, Event=t.EVENT,
+    Time=t.TIME, Error=t.ERROR, Any=ANY, SliceInt=Slice(t.INT32), SliceString=Slice(t.STRING), SliceAny=Slice(ANY),
+    SliceNested=Slice(_reg("Nested")), Array=Array(3, t.UINT16), Map=Map(t.STRING, t.INT64), MapAny=Map(t.STRING, ANY),
+    Nested=_reg("Nested"), NamedInt=_reg("NamedInt"), NamedString=_reg("NamedString"), NamedBool=_reg("NamedBool"),
+    NamedFloat=_reg("NamedFloat"), NamedSlice=_reg("NamedSlice"), NamedMap=_reg("NamedMap"),
+    NamedArray=_reg("NamedArray"),
+)  # fmt: skip
+
+ROWS: Final[tuple[Row, ...]] = (
+    Newtype(PREFIX + "NamedInt", t.INT),
+    Newtype(PREFIX + "NamedString", t.STRING),
+    Newtype(PREFIX + "NamedBool", t.BOOL),
+    Newtype(PREFIX + "NamedFloat", t.FLOAT64),
+    Newtype(PREFIX + "NamedSlice", Slice(t.STRING)),
+    Newtype(PREFIX + "NamedMap", Map(t.STRING, t.INT64)),
+    Newtype(PREFIX + "NamedArray", Array(3, t.UINT16)),
+    NESTED,
+    EVERYTHING,
+    Marshaler(PREFIX + "Custom", Layout((t.UINT16,), rest=True)),
+    Marshaler(PREFIX + "BinCustom", Layout((t.UINT32,), rest=False), binary=True),
+    SMALL,
+    EMPTY,
+)
+"""In the order of registration."""
+
+
+def register(registry: Registry) -> Registry:
+    """Adds the rows to a registry and returns it."""
+    for row in ROWS:
+        registry.add(row)
+    return registry

@@ -1,0 +1,336 @@
+"""A peer that speaks ENP as the schemas say, over one link or a whole pool, or lies wherever its script wants."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from ..errors import Rejected
+from ..model import enp, records, subject
+from ..model.caches import NO_CACHES, Caches
+from ..model.enp import Frame, Priority, Words
+from ..model.registry import Registry
+from ..model.terms import PID, Atom, Ref
+from ..spec import enp as frames
+from ..spec.edf import EdfContext
+from ..spec.stream import ReadFrame, caches_of, read_one
+from .dialer import REPLY, Dialer
+from .transcript import describe_frame
+from .violation import ViolationError
+
+Address = int | str | Words
+"""Whom a frame is for: a PID's number, a name, the words of an alias."""
+PROCESS: Final = 1007
+"""Number of the tester's own process, unless a case wants another one."""
+
+
+def registry() -> Registry:
+    """The types that both sides of a case know: the framework's and those of the agents."""
+    return subject.register(records.framework())
+
+
+REGISTRY: Final = registry()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame of the target: the link it came over (0: the first), its value, and the compressed one around it."""
+
+    line: int
+    value: Any
+    outer: enp.Compressed | None = None
+
+
+class Line:
+    """One link of the peer."""
+
+    def __init__(self, dialer: Dialer, number: int, context: EdfContext) -> None:
+        self.dialer, self.number, self.context = dialer, number, context
+        self._held = dialer.take_rest()
+
+    def next(self) -> ReadFrame | Rejected | None:
+        """The next frame that has come whole, or why the bytes are none."""
+        self._held += self.dialer.link.read_now()
+        size = frames.frame_size(self._held)
+        if size is None or (size >= enp.HEADER_LENGTH and len(self._held) < size):
+            wrong = self._held[:1] not in (b"", bytes([enp.MAGIC]))
+            return read_one(self._held.ljust(enp.HEADER_LENGTH, b"\0"), 0, self.context) if wrong else None
+        read = read_one(self._held, 0, self.context)
+        self._held = self._held[max(size, 1) :]
+        return read
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the target has not closed it, as far as we have seen."""
+        return not self.dialer.link.eof
+
+
+class Peer:
+    """The tester's node. `caches`: the ids it announced and writes with; `dialer`: its first link, handshake done."""
+
+    def __init__(self, dialer: Dialer, caches: Caches = NO_CACHES) -> None:
+        assert dialer.target_introduce is not None
+        self.introduce = dialer.target_introduce
+        self.name = dialer.name
+        self.creation = dialer.creation
+        self.caches = caches
+        self.context = EdfContext(REGISTRY, caches)
+        self.target_caches = caches_of(self.introduce)
+        self._theirs = EdfContext(REGISTRY, self.target_caches)
+        self._wake = asyncio.Event()
+        self._refs = 1_000_000 * dialer.rng.randrange(1, 1_000)
+        self._last_sent = ""
+        self.lines: list[Line] = []
+        self.skipped: list[Received] = []
+        """What came while something else was waited for."""
+        self.add(dialer)
+
+    def add(self, dialer: Dialer) -> None:
+        """One more link, its handshake done."""
+        dialer.link.transcript.contexts = {"sent": self.context, "received": self._theirs}
+        dialer.link.listener = self._wake.set
+        self.lines.append(Line(dialer, len(self.lines), self._theirs))
+        self._wake.set()
+
+    @property
+    def target(self) -> Atom:
+        """The target's name."""
+        return self.introduce.Node
+
+    def pid(self, id_: int = PROCESS) -> PID:
+        """A PID of ours."""
+        return PID(self.name, id_, self.creation)
+
+    def target_pid(self, id_: int) -> PID:
+        """A PID of the target."""
+        return PID(self.target, id_, self.introduce.Creation)
+
+    def new_ref(self) -> Words:
+        """The words of a reference not used before."""
+        self._refs += 1
+        return self._refs, 0, 0
+
+    def control_ref(self) -> Ref:
+        """A reference for a control message."""
+        return Ref(self.name, self.creation, self.new_ref())
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    def line_of(self, sender: int) -> int:
+        """The link that a good peer uses for this sender."""
+        return sender % enp.ORDER_MODULUS % len(self.lines)
+
+    def send_frame(self, frame: Frame, line: int = 0, **around: Any) -> None:
+        """A frame on one link; `around` as for `compress`."""
+        data = frames.write_frame(frame, self.context)
+        story = describe_frame(frame)
+        if around:
+            data, story = self.compress(data, **around), f"compressed {story}"
+        self.send_bytes(data, story, line)
+
+    def send_bytes(self, data: bytes, story: str, line: int = 0) -> None:
+        """Any bytes; `story` says in a report what they are."""
+        self._last_sent = story
+        self.lines[line].dialer.link.write(data)
+
+    def compress(self, data: bytes, algorithm: enp.Algorithm = enp.Algorithm.GZIP, **lies: Any) -> bytes:
+        """The compressed frame around the bytes of one. `lies` replace fields of enp.Compressed."""
+        packed = frames.pack(data, algorithm, data[enp.HEADER_LENGTH - 2])
+        return frames.write_frame(packed._replace(**lies), self.context)
+
+    def message(
+        self,
+        to: Address,
+        payload: Any,
+        *,
+        sender: int = PROCESS,
+        priority: int = Priority.NORMAL,
+        mid: int = 0,
+        order: int | None = None,
+    ) -> Frame:
+        """A message as a good peer sends it; important if it has a `mid`."""
+        priority |= enp.IMPORTANT if mid else 0
+        match to:
+            case int():
+                return enp.MessagePID(_order(to, order), sender, priority, mid, to, payload)
+            case str():
+                cls = enp.MessageNameCache if to in self.caches.atoms.values() else enp.MessageName
+                return cls(_order(sender, order), sender, priority, mid, Atom(to), payload)
+        return enp.MessageAlias(_order(to[1], order), sender, priority, mid, to, payload)
+
+    def request(
+        self,
+        to: Address,
+        payload: Any,
+        ref: Words,
+        *,
+        sender: int = PROCESS,
+        priority: int = Priority.NORMAL,
+        order: int | None = None,
+    ) -> Frame:
+        """A call as a good peer sends it."""
+        match to:
+            case int():
+                return enp.RequestPID(_order(to, order), sender, priority, ref, to, payload)
+            case str():
+                cls = enp.RequestNameCache if to in self.caches.atoms.values() else enp.RequestName
+                return cls(_order(sender, order), sender, priority, ref, Atom(to), payload)
+        return enp.RequestAlias(_order(to[1], order), sender, priority, ref, to, payload)
+
+    def send(self, to: Address, payload: Any, **how: Any) -> None:
+        """A good message on the link of its sender."""
+        self.send_frame(self.message(to, payload, **how), self.line_of(how.get("sender", PROCESS)))
+
+    def send_important(self, to: Address, payload: Any, **how: Any) -> int:
+        """A message whose delivery is to be acknowledged; its id."""
+        mid = self.new_ref()[0]
+        self.send(to, payload, mid=mid, **how)
+        return mid
+
+    def ask(self, to: Address, payload: Any, **how: Any) -> Words:
+        """A good call on the link of its sender; the reference of its answer."""
+        ref = self.new_ref()
+        self.send_frame(self.request(to, payload, ref, **how), self.line_of(how.get("sender", PROCESS)))
+        return ref
+
+    # --- receiving ----------------------------------------------------------------------------------------------------
+
+    async def receive(self, within: float) -> Received | None:
+        """The next frame on any link; None if none comes in time. ViolationError for bytes that are no frame."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while True:
+            self._wake.clear()
+            for line in self.lines:
+                read = line.next()
+                if isinstance(read, Rejected):
+                    self.fail(f"bytes that are no frame: {read}", "frames")
+                if read is not None:
+                    return _received(line.number, read)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._wake.wait()
+            if loop.time() >= deadline and not self._wake.is_set():
+                return None
+            if not any(line.is_open for line in self.lines) and not self._wake.is_set():
+                return None
+
+    async def look(self, wanted: Callable[[Any], bool], within: float) -> Received | None:
+        """The first frame of this kind, None if none comes; others are kept in `skipped`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        for i, early in enumerate(self.skipped):
+            if wanted(early.value):
+                return self.skipped.pop(i)
+        while (left := deadline - loop.time()) > 0:
+            received = await self.receive(left)
+            if received is None or wanted(received.value):
+                return received
+            self.skipped.append(received)
+        return None
+
+    async def wait_for(self, wanted: Callable[[Any], bool], legal: str, within: float = REPLY) -> Received:
+        """The first frame of this kind; ViolationError if none comes."""
+        received = await self.look(wanted, within)
+        if received is None:
+            self.fail(self._what_came(within), legal)
+        return received
+
+    def _what_came(self, within: float) -> str:
+        if not any(line.is_open for line in self.lines):
+            return "the link was closed"
+        others = f"; but {describe_frame(self.skipped[-1].value)}" if self.skipped else ""
+        return f"nothing of that within {within:g} s{others}"
+
+    async def answer(self, ref: Words, within: float = REPLY, *, sender: int = PROCESS) -> Received:
+        """The Response or ResponseError to a call of ours."""
+
+        def answers(frame: Any) -> bool:
+            return isinstance(frame, enp.Response | enp.ResponseError) and (frame.ref, frame.to_id) == (ref, sender)
+
+        return await self.wait_for(answers, f"an answer with ref {ref[0]}", within)
+
+    async def no_answer(self, ref: Words, within: float) -> None:
+        """No Response and no ResponseError to a call of ours."""
+        received = await self.look(
+            lambda f: isinstance(f, enp.Response | enp.ResponseError) and f.ref == ref, within
+        )
+        if received is not None:
+            self.fail(describe_frame(received.value), f"no answer with ref {ref[0]}")
+
+    async def call(self, to: Address, payload: Any, within: float = REPLY, **how: Any) -> Any:
+        """A call and the value of its Response."""
+        ref = self.ask(to, payload, **how)
+        received = await self.answer(ref, within, sender=how.get("sender", PROCESS))
+        if not isinstance(received.value, enp.Response):
+            self.fail(describe_frame(received.value), "a Response")
+        return received.value.payload
+
+    async def acknowledged(self, mid: int, within: float = REPLY) -> enp.ResponseError:
+        """What the target says about an important message."""
+        received = await self.wait_for(
+            lambda f: isinstance(f, enp.ResponseError) and f.ref[0] == mid, f"an acknowledgement of {mid}", within
+        )
+        ack: enp.ResponseError = received.value
+        return ack
+
+    async def mail(self, within: float = REPLY, *, to: int = PROCESS) -> Received:
+        """The next message to a process of ours."""
+        return await self.wait_for(
+            lambda f: isinstance(f, enp.MessagePID) and f.to_id == to, f"a message to {to}", within
+        )
+
+    async def result(self, ref: Ref, within: float = REPLY) -> enp.Result:
+        """The Result of a control request of ours."""
+
+        def answers(frame: Any) -> bool:
+            return isinstance(frame, enp.Control) and isinstance(frame.message, enp.Result) and frame.message.Ref == ref
+
+        received = await self.wait_for(answers, f"a Result with ref {ref.id[0]}", within)
+        result: enp.Result = received.value.message
+        return result
+
+    async def alive(self, echo: Address = "echo", line: int | None = None) -> None:
+        """The target still answers on this connection (on one link, if it is given)."""
+        token = f"alive {self._refs}"
+        if line is None:
+            value = await self.call(echo, token)
+        else:
+            ref = self.new_ref()
+            self.send_frame(self.request(echo, token, ref), line)
+            value = (await self.answer(ref)).value
+            value = getattr(value, "payload", value)
+        if value != token:
+            self.fail(f"{value!r}", f"{token!r}, the call to {echo} answered")
+
+    async def closed(self, line: int = 0, within: float = REPLY) -> None:
+        """The target ends one link; what it says before is its own business."""
+        link = self.lines[line].dialer.link
+        deadline = link.now() + within
+        while not link.eof:
+            left = deadline - link.now()
+            if left <= 0:
+                self.fail(f"link {line + 1} still open after {within:g} s", f"the link closed within {within:g} s")
+            self._wake.clear()
+            link.read_now()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+
+    def fail(self, came: str, *legal: str) -> NoReturn:
+        raise ViolationError(came, legal, self._last_sent)
+
+    def check(self, ok: bool, came: object, legal: str) -> None:  # noqa: FBT001  reads like assert
+        if not ok:
+            self.fail(str(came), legal)
+
+
+def _order(id_: int, given: int | None) -> int:
+    return id_ % enp.ORDER_MODULUS if given is None else given
+
+
+def _received(line: int, read: ReadFrame) -> Received:
+    if read.inner is None:
+        return Received(line, read.value)
+    return Received(line, read.inner.value, read.value)

@@ -1,0 +1,298 @@
+"""The heart of a node: its processes, their names and aliases, and the way of a message to one of them.
+
+Connections deliver here what comes from other nodes, and take from here what goes there.  No sockets and no clock: ids
+count up from a number that is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model import enp, reasons
+from ..model.enp import Priority, Words
+from ..model.terms import PID, Alias, Atom, Error, ProcessID, Ref
+from .failures import ErgoError
+from .processes import (
+    Actor,
+    Body,
+    Call,
+    Envelope,
+    ExitSignal,
+    Message,
+    MessageOptions,
+    Process,
+    ProcessOptions,
+    Target,
+    run_to_the_end,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from .ergo.enp.connection import EnpConnection
+
+CORE_ID: Final = 1
+"""Number of the node's own PID."""
+FIRST_ID: Final = 1001
+_ALIAS_SHIFT: Final = 46
+"""The second word of an alias is the counter shifted by this, as upstream has it (ENP-ORD-5)."""
+
+
+class Waiters:
+    """Who waits for an answer, by the words of the reference. Answers that nobody waits for are dropped."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Words, tuple[int, asyncio.Future[Any]]] = {}
+
+    def add(self, words: Words, process_id: int) -> asyncio.Future[Any]:
+        """A future for the answer to this process."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[words] = process_id, future
+        return future
+
+    def forget(self, words: Words) -> None:
+        """Nobody waits any more."""
+        self._waiting.pop(words, None)
+
+    def answer(self, words: Words, process_id: int, value: Any) -> bool:
+        """Hands an answer over; False if this process does not wait for it."""
+        return self._end(words, process_id, lambda future: future.set_result(value))
+
+    def fail(self, words: Words, process_id: int, error: Error) -> bool:
+        """Hands an error over."""
+        return self._end(words, process_id, lambda future: future.set_exception(ErgoError(error)))
+
+    def _end(self, words: Words, process_id: int, finish: Callable[[asyncio.Future[Any]], None]) -> bool:
+        waiting = self._waiting.get(words)
+        if waiting is None or waiting[0] != process_id:
+            return False
+        del self._waiting[words]
+        if not waiting[1].done():
+            finish(waiting[1])
+        return True
+
+    def fail_all(self, error: Error) -> None:
+        """Nothing will come any more."""
+        waiting, self._waiting = self._waiting, {}
+        for _, future in waiting.values():
+            if not future.done():
+                future.set_exception(ErgoError(error))
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+class Core:
+    """The processes of one node.
+
+    `unique`: where references and aliases start to count.  `connections`: the open ones by the peers' names.  `connect`:
+    gets a connection that is not open, or raises ErgoError.
+    """
+
+    def __init__(
+        self,
+        name: Atom,
+        creation: int,
+        unique: int,
+        connections: Mapping[Atom, EnpConnection],
+        connect: Callable[[Atom], Awaitable[EnpConnection]],
+    ) -> None:
+        self.name = name
+        self.creation = creation
+        self.pid: Final = PID(name, CORE_ID, creation)
+        self.processes: dict[int, Process] = {}
+        self.names: dict[Atom, Process] = {}
+        self.aliases: dict[Words, Process] = {}
+        self.stopped = False
+        """No process is started any more."""
+        self._connections = connections
+        self._connect = connect
+        self._unique = unique
+        self._last_id = FIRST_ID - 1
+        self._waiters = Waiters()
+
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    def spawn(self, body: Actor | Body, *, name: str | None = None, options: ProcessOptions | None = None) -> Process:
+        """Starts a process. ErgoError "resource is taken" if the name is in use, "node terminated" after the end."""
+        if self.stopped:
+            raise ErgoError(reasons.NODE_TERMINATED)
+        atom = None if name is None else Atom(name)
+        if atom is not None and atom in self.names:
+            raise ErgoError(reasons.TAKEN)
+        if isinstance(body, Actor):
+            options = options or body.options
+            body = body.run
+        self._last_id += 1
+        process = Process(self, PID(self.name, self._last_id, self.creation), atom, options or ProcessOptions())
+        self.processes[process.pid.id] = process
+        if atom is not None:
+            self.names[atom] = process
+        process.task = asyncio.get_running_loop().create_task(run_to_the_end(process, body))
+        return process
+
+    def end(self, process: Process, reason: Error) -> None:
+        """Ends a process from outside."""
+        if process.reason is None and process.task is not None:
+            process.reason = reason
+            process.task.cancel()
+
+    def ended(self, process: Process, reason: Error) -> None:
+        """A process is over: nothing reaches it any more."""
+        process.reason = reason
+        self.processes.pop(process.pid.id, None)
+        if process.name is not None and self.names.get(process.name) is process:
+            del self.names[process.name]
+        for alias in process.aliases:
+            self.aliases.pop(alias.id, None)
+
+    async def stop(self) -> None:
+        """Ends all processes and waits for them."""
+        self.stopped = True
+        living = list(self.processes.values())
+        for process in living:
+            self.end(process, reasons.SHUTDOWN)
+        await asyncio.gather(*(process.task for process in living if process.task), return_exceptions=True)
+        for process in living:  # one that was cancelled before it began to run
+            self.ended(process, reasons.SHUTDOWN)
+
+    def create_alias(self, process: Process) -> Alias:
+        """A further address of a process."""
+        n = self._next_unique()
+        alias = Alias(self.name, self.creation, (n, n >> _ALIAS_SHIFT, 0))
+        self.aliases[alias.id] = process
+        process.aliases.append(alias)
+        return alias
+
+    def delete_alias(self, process: Process, alias: Alias) -> None:
+        """Takes an address away. ErgoError if it is nobody's, or another one's."""
+        owner = self.aliases.get(alias.id)
+        if owner is None:
+            raise ErgoError(reasons.ALIAS_UNKNOWN)
+        if owner is not process:
+            raise ErgoError(reasons.ALIAS_OWNER)
+        del self.aliases[alias.id]
+        process.aliases.remove(alias)
+
+    def _next_unique(self) -> int:
+        self._unique += 1
+        return self._unique
+
+    def make_ref(self) -> Ref:
+        """A reference that was not used before: the whole counter counts (upstream throws bits away, ENP-REQ-2)."""
+        return Ref(self.name, self.creation, (self._next_unique(), 0, 0))
+
+    # --- in: what reaches a process of this node ----------------------------------------------------------------------
+
+    @staticmethod
+    def deliver(process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
+        """Into the mailbox of a process, if there is one. The error says why not."""
+        if process is None:
+            return reasons.PROCESS_UNKNOWN
+        if process.reason is not None:
+            return reasons.PROCESS_TERMINATED
+        return None if process.mailbox.put(envelope, priority) else reasons.MAILBOX_FULL
+
+    def exit(self, id_: int, sender: PID, reason: Error) -> None:
+        """An exit signal for a process; nothing happens if it is not there."""
+        process = self.processes.get(id_)
+        if process is None:
+            return
+        if process.options.trap_exit:
+            process.mailbox.put(ExitSignal(sender, reason), Priority.MAX)
+        else:
+            self.end(process, reason)
+
+    # --- out: what a process of this node sends -----------------------------------------------------------------------
+
+    async def send(self, process: Process, to: Target, message: Any, options: MessageOptions) -> None:
+        """As Process.send."""
+        target = self._target(to)
+        if target.node == self.name:
+            error = self._to_local(target, Message(process.pid, message), options.priority)
+            if error is not None:
+                raise ErgoError(error)
+            return
+        connection = await self.connection(target.node)
+        if not options.important:
+            link = connection.send(process.pid, target, options, message)
+            if link.is_congested:
+                await link.relieved()
+            return
+        words = (self._next_unique(), 0, 0)
+        future = connection.waiters.add(words, process.pid.id)
+        await self._wait(connection.waiters, words, future, enp.REQUEST_TIMEOUT, lambda: connection.send(
+            process.pid, target, options, message, words[0]))  # fmt: skip
+
+    async def call(self, process: Process, to: Target, request: Any, timeout: float, options: MessageOptions) -> Any:
+        """As Process.call."""
+        target = self._target(to)
+        ref = self.make_ref()
+        if target.node == self.name:
+            future = self._waiters.add(ref.id, process.pid.id)
+            call = Call(process.pid, ref, request, options.important)
+            return await self._wait(
+                self._waiters, ref.id, future, timeout, lambda: self._call_local(target, call, options)
+            )
+        connection = await self.connection(target.node)
+        future = connection.waiters.add(ref.id, process.pid.id)
+        return await self._wait(
+            connection.waiters, ref.id, future, timeout,
+            lambda: connection.call(process.pid, target, options, request, ref),
+        )  # fmt: skip
+
+    @staticmethod
+    async def _wait(
+        waiters: Waiters, words: Words, future: asyncio.Future[Any], timeout: float, begin: Callable[[], object]
+    ) -> Any:
+        """Begins a request and waits for its answer."""
+        try:
+            begin()
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            raise ErgoError(reasons.TIMEOUT) from None
+        finally:
+            waiters.forget(words)
+
+    def _call_local(self, target: PID | ProcessID | Alias, call: Call, options: MessageOptions) -> None:
+        error = self._to_local(target, call, options.priority)
+        if error is not None:
+            raise ErgoError(error)
+
+    def respond(self, process: Process, call: Call, value: Any) -> None:
+        """Answers a call. An answer that can't go out over the wire is dropped: the caller runs into its time-out."""
+        if call.sender.node == self.name:
+            self._waiters.answer(call.ref.id, call.sender.id, value)
+            return
+        connection = self._connections.get(call.sender.node)
+        if connection is None or connection.peer.creation != call.sender.creation:
+            return  # whoever asked is gone
+        connection.respond(process.pid, call.sender, call.ref, process.answer_options, value)
+
+    def respond_error(self, process: Process, call: Call, error: Error) -> None:
+        """Answers that a call failed."""
+        if call.sender.node == self.name:
+            self._waiters.fail(call.ref.id, call.sender.id, error)
+            return
+        connection = self._connections.get(call.sender.node)
+        if connection is not None and connection.peer.creation == call.sender.creation:
+            connection.respond_error(process.pid, call.sender, call.ref, process.answer_options, error)
+
+    async def connection(self, node: Atom) -> EnpConnection:
+        """The connection with a node, dialed if there is none. Raises ErgoError."""
+        return self._connections.get(node) or await self._connect(node)
+
+    # --- helpers ------------------------------------------------------------------------------------------------------
+
+    def _target(self, to: Target) -> PID | ProcessID | Alias:
+        return ProcessID(self.name, Atom(to)) if isinstance(to, str) else to
+
+    def _to_local(self, target: PID | ProcessID | Alias, envelope: Envelope, priority: Priority) -> Error | None:
+        if isinstance(target, ProcessID):
+            return self.deliver(self.names.get(target.name), envelope, priority)
+        if target.creation != self.creation:
+            return reasons.PROCESS_INCARNATION
+        if isinstance(target, PID):
+            return self.deliver(self.processes.get(target.id), envelope, priority)
+        return self.deliver(self.aliases.get(target.id), envelope, priority)

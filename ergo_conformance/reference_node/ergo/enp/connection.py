@@ -1,0 +1,296 @@
+"""A connection that speaks ENP: frames off its links go to the node's core, messages from there become frames.
+
+Sans-io: links are handed in, what is sent is written to one of them.  A frame that can't be understood is logged and
+dropped, and the connection lives on; bytes that are no frames end their link (ENP-HDR-2, -6, -7).
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from ....errors import CannotEncode, Rejected
+from ....model import enp, reasons
+from ....model.ehs import Flags
+from ....model.enp import Code, Frame, Words
+from ....model.registry import Registry
+from ....model.terms import PID, Alias, Error, ProcessID, Ref
+from ...core import Core, Waiters
+from ...failures import ErgoError
+from ...network import Connection, Link
+from ...processes import Call, Message, MessageOptions
+from ..ehs import Handshaken
+from .codec import FrameDecoder, FrameEncoder
+from .compression import Compression, compress, uncompress
+from .framer import Framer
+
+log = logging.getLogger("ergo_conformance.node")
+
+MAX_KEPT: Final = 4096
+"""PIDs of the peer's senders that are remembered."""
+_PRIORITIES: Final = enp.PRIORITIES
+_new: Final = tuple.__new__
+_CODES: Final = {error.text: code for code, error in enp.CODE_ERRORS.items()}
+_ANSWERED: Final = frozenset(row.value_class for row in enp.CONTROL if row is not enp.RESULT)
+
+
+class EnpConnection(Connection):
+    """One peer."""
+
+    def __init__(self, peer: Handshaken, core: Core, registry: Registry) -> None:
+        super().__init__(peer)
+        self.core = core
+        self.waiters = Waiters()
+        self.frames_in = self.frames_out = 0
+        self._decoder = FrameDecoder(registry, peer.caches)
+        self._encoder = FrameEncoder(registry, peer.local.caches)
+        self._limit = peer.local.max_message_size or enp.MAX_UNLIMITED
+        self._acks = Flags.IMPORTANT_DELIVERY in peer.local.flags
+        self._framers: dict[Link, Framer] = {}
+        self._lanes: dict[int, Link] = {}
+        self._turn = 0
+        self._pids: dict[int, PID] = {}
+        self._processes = core.processes
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            enp.MessagePID: self._message_pid,
+            enp.MessageName: self._message_name,
+            enp.MessageNameCache: self._message_name,
+            enp.MessageAlias: self._message_alias,
+            enp.RequestPID: self._request_pid,
+            enp.RequestName: self._request_name,
+            enp.RequestNameCache: self._request_name,
+            enp.RequestAlias: self._request_alias,
+            enp.Response: self._response,
+            enp.ResponseError: self._response_error,
+            enp.Exit: self._exit,
+            enp.Control: self._control,
+            enp.Compressed: self._compressed,
+        }
+
+    # --- links --------------------------------------------------------------------------------------------------------
+
+    def remove(self, link: Link) -> None:
+        """A link is gone: its senders go to others."""
+        super().remove(link)
+        self._framers.pop(link, None)
+        self._lanes = {lane: kept for lane, kept in self._lanes.items() if kept is not link}
+
+    def end(self) -> None:
+        """The connection is over: whoever waits for the peer waits in vain."""
+        self.waiters.fail_all(reasons.NO_CONNECTION)
+
+    def link_of(self, sender_id: int, *, ordered: bool = True) -> Link:
+        """The link that carries what this sender sends (ENP-ORD-1). Raises ErgoError if there is none.
+
+        A sender stays on its link when others join: a message on a new link could overtake one on the old.
+        """
+        if not self.links:
+            raise ErgoError(reasons.NO_CONNECTION)
+        lane = sender_id % enp.ORDER_MODULUS if ordered else 0
+        if not lane:
+            self._turn += 1
+            return self.links[self._turn % len(self.links)]
+        link = self._lanes.get(lane)
+        if link is None:
+            self._lanes[lane] = link = self.links[lane % len(self.links)]
+        return link
+
+    # --- in -----------------------------------------------------------------------------------------------------------
+
+    def receive(self, link: Link, data: bytes) -> None:
+        """Bytes that came over a link. Raises Rejected if no more frames can be cut out of it."""
+        self.bytes_in += len(data)
+        framer = self._framers.get(link)
+        if framer is None:
+            self._framers[link] = framer = Framer(self._limit)
+        read, handlers = self._decoder.read_framed, self._handlers
+        for data_of_frame in framer.feed(data):
+            self.frames_in += 1
+            try:
+                frame = read(data_of_frame)
+                handle = handlers.get(type(frame))
+                if handle is not None:  # nobody watches anything that others could tell about
+                    handle(frame)
+            except Rejected as refusal:
+                log.info("a frame of %r is dropped: %s", self.name, refusal)
+            except (ErgoError, CannotEncode) as error:
+                log.info("a frame of %r can't be answered: %s", self.name, error)
+
+    def _compressed(self, frame: enp.Compressed) -> None:
+        inner = self._decoder.read_framed(uncompress(frame, self._limit))
+        handle = self._handlers.get(type(inner))
+        if handle is not None:
+            handle(inner)
+
+    def _from(self, id_: int) -> PID:
+        pid = self._pids.get(id_)
+        if pid is None:
+            pid = PID(self.peer.node, id_, self.peer.creation)
+            if len(self._pids) < MAX_KEPT:
+                self._pids[id_] = pid
+        return pid
+
+    def _message_pid(self, frame: enp.MessagePID) -> None:
+        _, from_id, priority, _, to_id, payload = frame
+        message = _new(Message, (self._pids.get(from_id) or self._from(from_id), payload))
+        error = self.core.deliver(self._processes.get(to_id), message, _PRIORITIES[priority])
+        if priority & enp.IMPORTANT:
+            self._acknowledge(frame, to_id, error)
+
+    def _message_name(self, frame: enp.MessageName) -> None:
+        _, from_id, priority, _, name, payload = frame
+        message = _new(Message, (self._pids.get(from_id) or self._from(from_id), payload))
+        error = self.core.deliver(self.core.names.get(name), message, _PRIORITIES[priority])
+        if priority & enp.IMPORTANT:
+            self._acknowledge(frame, 0, error)
+
+    def _message_alias(self, frame: enp.MessageAlias) -> None:
+        message = Message(self._from(frame.from_id), frame.payload)
+        error = self.core.deliver(self.core.aliases.get(frame.to_alias), message, _PRIORITIES[frame.priority])
+        if frame.priority & enp.IMPORTANT:
+            self._acknowledge(frame, 0, error)
+
+    def _acknowledge(
+        self, frame: enp.MessagePID | enp.MessageName | enp.MessageAlias, id_: int, error: Error | None
+    ) -> None:
+        """Tells the sender of an important message what became of it (ENP-IMP-2, -6)."""
+        if self._acks:
+            self._answer_error(id_, frame.from_id, (frame.mid, 0, 0), frame.priority & enp.PRIORITY_MASK, 0, error)
+
+    def _request_pid(self, frame: enp.RequestPID) -> None:
+        error = self.core.deliver(self._processes.get(frame.to_id), self._call(frame), _PRIORITIES[frame.priority])
+        self._fail(frame, frame.to_id, error)
+
+    def _request_name(self, frame: enp.RequestName) -> None:
+        error = self.core.deliver(self.core.names.get(frame.to_name), self._call(frame), _PRIORITIES[frame.priority])
+        self._fail(frame, 0, error)
+
+    def _request_alias(self, frame: enp.RequestAlias) -> None:
+        error = self.core.deliver(self.core.aliases.get(frame.to_alias), self._call(frame), _PRIORITIES[frame.priority])
+        self._fail(frame, 0, error)
+
+    def _call(self, frame: enp.RequestPID | enp.RequestName | enp.RequestAlias) -> Call:
+        ref = Ref(self.peer.node, self.peer.creation, frame.ref)
+        return Call(self._from(frame.from_id), ref, frame.payload, bool(frame.priority & enp.IMPORTANT))
+
+    def _fail(self, frame: enp.RequestPID | enp.RequestName | enp.RequestAlias, id_: int, error: Error | None) -> None:
+        """An undeliverable request is answered only if it is important (ENP-IMP-4)."""
+        if error is not None and frame.priority & enp.IMPORTANT and self._acks:
+            self._answer_error(id_, frame.from_id, frame.ref, frame.priority & enp.PRIORITY_MASK, 0, error)
+
+    def _response(self, frame: enp.Response) -> None:
+        self.waiters.answer(frame.ref, frame.to_id, frame.payload)
+
+    def _response_error(self, frame: enp.ResponseError) -> None:
+        if frame.code == Code.DELIVERED:
+            self.waiters.answer(frame.ref, frame.to_id, None)
+            return
+        error = frame.error or enp.CODE_ERRORS[Code(frame.code)]
+        self.waiters.fail(frame.ref, frame.to_id, error)
+
+    def _exit(self, frame: enp.Exit) -> None:
+        self.core.exit(frame.to_id, self._from(frame.from_id), frame.reason)
+
+    def _control(self, frame: enp.Control) -> None:
+        """Every request gets its one Result (ENP-ANY-1); relations and remote operations are not spoken yet."""
+        if type(frame.message) in _ANSWERED:
+            result = enp.Result(reasons.UNSUPPORTED, None, frame.message.Ref)
+            self._transmit(enp.Control(0, result), 0)
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    def send(
+        self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any, mid: int = 0
+    ) -> Link:
+        """A message. `mid` counts if it is important. Returns the link it goes over. Raises ErgoError and CannotEncode."""
+        priority = self._priority(options)
+        frame: Frame
+        match to:
+            case PID():
+                self._check(to.creation)
+                frame = enp.MessagePID(self._order(to.id, options), sender.id, priority, mid, to.id, message)
+            case ProcessID():
+                cls = enp.MessageNameCache if to.name in self._encoder.ids else enp.MessageName
+                frame = cls(self._order(sender.id, options), sender.id, priority, mid, to.name, message)
+            case Alias():
+                self._check(to.creation)
+                frame = enp.MessageAlias(self._order(to.id[1], options), sender.id, priority, mid, to.id, message)
+        return self._transmit(frame, sender.id, options)
+
+    def call(self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, request: Any, ref: Ref) -> None:
+        """A request. Raises ErgoError and CannotEncode."""
+        priority = self._priority(options)
+        frame: Frame
+        match to:
+            case PID():
+                self._check(to.creation)
+                frame = enp.RequestPID(self._order(to.id, options), sender.id, priority, ref.id, to.id, request)
+            case ProcessID():
+                cls = enp.RequestNameCache if to.name in self._encoder.ids else enp.RequestName
+                frame = cls(self._order(sender.id, options), sender.id, priority, ref.id, to.name, request)
+            case Alias():
+                self._check(to.creation)
+                frame = enp.RequestAlias(self._order(to.id[1], options), sender.id, priority, ref.id, to.id, request)
+        self._transmit(frame, sender.id, options)
+
+    def respond(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, value: Any) -> None:
+        """The answer to a request."""
+        frame = enp.Response(self._order(to.id, options), sender.id, options.priority, to.id, ref.id, value)
+        self._transmit(frame, sender.id, options)
+
+    def respond_error(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, error: Error) -> None:
+        """The answer to a request that failed."""
+        self._answer_error(sender.id, to.id, ref.id, options.priority, self._order(to.id, options), error)
+
+    def exit(self, sender: PID, to: PID, reason: Error) -> None:
+        """An exit signal."""
+        self._check(to.creation)
+        order = to.id % enp.ORDER_MODULUS
+        self._transmit(enp.Exit(order, sender.id, enp.Priority.MAX, to.id, reason), sender.id)
+
+    def _answer_error(
+        self, sender_id: int, to_id: int, ref: Words, priority: int, order: int, error: Error | None
+    ) -> None:
+        code = Code.DELIVERED if error is None else _CODES.get(error.text, Code.OTHER)
+        said = error if code is Code.OTHER else None
+        self._transmit(enp.ResponseError(order, sender_id, priority, to_id, ref, code, said), sender_id)
+
+    def _priority(self, options: MessageOptions) -> int:
+        if not options.important:
+            return options.priority
+        if Flags.IMPORTANT_DELIVERY not in self.peer.flags:  # ENP-IMP-1
+            raise ErgoError(reasons.UNSUPPORTED)
+        return options.priority | enp.IMPORTANT
+
+    def _check(self, creation: int) -> None:
+        """The wire has no creation: an address of an earlier incarnation is refused here (ENP §12)."""
+        if creation != self.peer.creation:
+            raise ErgoError(reasons.PROCESS_INCARNATION)
+
+    @staticmethod
+    def _order(id_: int, options: MessageOptions) -> int:
+        """The order byte is for the receiver's queues (ENP-ORD-2)."""
+        return id_ % enp.ORDER_MODULUS if options.keep_order else 0
+
+    def _transmit(self, frame: Frame, sender_id: int, options: MessageOptions = MessageOptions()) -> Link:  # noqa: B008  immutable
+        """Writes a frame to its link, and returns it. ErgoError "too large" if the peer would not take it (ENP-SIZE-1).
+
+        The frame counts as it is before compression: a peer may refuse to unpack more than it would read.
+        """
+        data = self._encoder.write(frame)
+        limit = self.peer.max_message_size
+        if limit and len(data) > limit:
+            raise ErgoError(reasons.TOO_LARGE)
+        how = options.compression
+        if how is not None and len(data) > how.threshold and enp.TYPES[type(frame)] in enp.COMPRESSIBLE:
+            data = smaller(data, how)
+        self.frames_out += 1
+        self.bytes_out += len(data)
+        link = self.link_of(sender_id, ordered=options.keep_order)
+        link.write(data)
+        return link
+
+
+def smaller(frame: bytes, how: Compression) -> bytes:
+    """A frame compressed, or as it is if that does not help."""
+    packed = compress(frame, how)
+    return packed if len(packed) < len(frame) else frame

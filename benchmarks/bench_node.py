@@ -27,7 +27,6 @@ from ergo_conformance.reference_node.options import AcceptorOptions, HandshakeOp
 from ergo_conformance.reference_node.processes import Actor, Call, Process
 
 COOKIE: Final = "bench"
-SMALL: Final = subject.SMALL.value_class
 POOL: Final = HandshakeOptions(pool_size=3)
 HEAD: Final = struct.Struct(">HIBB")
 
@@ -166,7 +165,7 @@ class Sender:
 
         async def sender(process: Process) -> None:
             for i in range(each):
-                await process.send(target(), SMALL(i, "twenty characters ok"))
+                await process.send(target(), subject.Small(i, "twenty characters ok"))
 
         await self.all_done([sender] * self.plan.senders)
         n = each * self.plan.senders
@@ -193,7 +192,7 @@ class Sender:
         """The same frames at the bare protocol."""
         caches = announce(self.node.options)
         encoder = FrameEncoder(registry_of(self.node.options), caches)
-        value = SMALL(1, "twenty characters ok")
+        value = subject.Small(1, "twenty characters ok")
         one = [encoder.write(MessagePID(1, 1001, 0, 0, 1002, value)),
                encoder.write(MessageNameCache(1, 1001, 0, 0, Atom("counter"), value))]  # fmt: skip
         n = self.plan.messages
@@ -237,12 +236,12 @@ class Sender:
         async def sender(process: Process) -> None:
             for start in range(0, n, 100):
                 batch = range(start, min(start + 100, n))
-                await asyncio.gather(*(process.send(to, SMALL(i, "x"), important=True) for i in batch))
+                await asyncio.gather(*(process.send(to, subject.Small(i, "x"), important=True) for i in batch))
                 acknowledged[0] += len(batch)
 
         async def flood(process: Process) -> None:
             for i in range(self.plan.important):
-                await process.send(counter, SMALL(i, "y"))
+                await process.send(counter, subject.Small(i, "y"))
 
         _, before = self.ask("time")
         started = time.perf_counter()

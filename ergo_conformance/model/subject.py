@@ -3,11 +3,11 @@
 The same rows stand language-neutral in suites/golden/subject_types.json, from which others build their agents.
 """
 
-from typing import Final
+from typing import Annotated, Final, NamedTuple
 
 from . import types as t
 from .payloads import Layout
-from .registry import Marshaler, Newtype, Registry, Row, Struct
+from .registry import Marshaler, Newtype, Registry, Row, Struct, struct_of
 from .terms import Error
 from .types import ANY, Array, Map, Reg, Slice, Type
 
@@ -24,7 +24,16 @@ def _struct(name: str, **fields: Type) -> Struct:
 
 
 NESTED: Final = _struct("Nested", ID=t.UINT32, Name=t.STRING)
-SMALL: Final = _struct("Small", N=t.INT64, S=t.STRING)
+
+
+class Small(NamedTuple):
+    """A number and a text."""
+
+    N: Annotated[int, t.INT64]
+    S: Annotated[str, t.STRING]
+
+
+SMALL: Final = struct_of(Small, PREFIX + "Small")
 EMPTY: Final = _struct("Empty")
 EVERYTHING: Final = _struct(
     "Everything",

@@ -253,9 +253,7 @@ class Peer:
 
     async def no_answer(self, ref: Words, within: float) -> None:
         """No Response and no ResponseError to a call of ours."""
-        received = await self.look(
-            lambda f: isinstance(f, enp.Response | enp.ResponseError) and f.ref == ref, within
-        )
+        received = await self.look(lambda f: isinstance(f, enp.Response | enp.ResponseError) and f.ref == ref, within)
         if received is not None:
             self.fail(describe_frame(received.value), f"no answer with ref {ref[0]}")
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from ..errors import UsageError
+from ..model import subject
 from ..model.caches import Caches
 from ..model.registry import Registry
 from ..peers.dialer import Dialer, Facts
+from ..peers.enp import Peer
 from ..peers.link import Link
 from ..peers.violation import ViolationError
 
@@ -73,6 +75,10 @@ class Running:
     """The settings known to be in force."""
     pids: Mapping[str, int] = field(default_factory=dict)
     """Numbers of the agents' PIDs, as far as the target told."""
+    types: bool | None = None
+    """Whether it knows the registered types of the agents (model.subject); None if it did not tell."""
+    asks_for_agents: bool = False
+    """Nobody said whether it hosts agents: a call to echo finds out."""
     serial: bool = False
     """It does one handshake at a time (EHS-TIME-3)."""
     answered: bool = True
@@ -121,6 +127,26 @@ class Target(ABC):
 def wants_tls(config: Mapping[str, Any]) -> bool:
     """Whether a configuration asks for TLS."""
     return bool(config.get("tls"))
+
+
+AGENTS_TIMEOUT: Final = 1.0  # seconds
+
+
+async def probe_agents(running: Running) -> None:
+    """Calls echo, first with a text, then with a registered type; adds what the answers show to `running`."""
+    link = await running.link("agents")
+    try:
+        dialer = Dialer(link, running.facts, random.Random("agents"))
+        await dialer.handshake()
+        peer = Peer(dialer)
+        if await peer.call("echo", "anybody there?", within=AGENTS_TIMEOUT) == "anybody there?":
+            running.offers |= {"agents"}
+        small = subject.Small(1, "one")
+        running.types = await peer.call("echo", small, within=AGENTS_TIMEOUT) == small
+    except ViolationError:
+        running.types = running.types or False
+    finally:
+        link.abort()
 
 
 async def probe(running: Running) -> None:

@@ -164,7 +164,7 @@ class ProcessTarget(Target):
         )
         running = ProcessRunning(facts, address.tls, offers, config)
         running.host, running.port, running.context = address.host, address.port, address.context
-        running.pids = dict(ready.get("pids") or {})
+        running.pids, running.types = dict(ready.get("pids") or {}), bool(ready.get("types"))
         return running
 
     @staticmethod

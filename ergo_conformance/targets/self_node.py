@@ -87,7 +87,7 @@ class SelfTarget(Target):
         tls = bool(wanted["tls"])
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
         running.node = make_node(options, str(wanted))
-        running.pids = Supervisor(running.node.core).pids
+        running.pids, running.types = Supervisor(running.node.core).pids, True
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
@@ -96,7 +96,7 @@ class SelfTarget(Target):
         context = client_context(None) if acceptor.fingerprint is not None else None
         running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
-        running.pids = Supervisor(node.core).pids
+        running.pids, running.types = Supervisor(node.core).pids, True
         return running
 
     def describe(self) -> str:

@@ -68,7 +68,7 @@ def target_of(settings: Settings) -> Target:
             cookie=settings.cookie,
             node=settings.node,
             tls_ca=settings.tls_ca,
-            offers=offers or frozenset({"accept"}),
+            offers=offers,
         )
     if spelled == "self":
         if offers is not None:

@@ -56,7 +56,7 @@ class TcpTarget(Target):
     restarts = False
 
     def __init__(
-        self, spelled: str, *, cookie: str | None, node: str | None, tls_ca: str | None, offers: frozenset[str]
+        self, spelled: str, *, cookie: str | None, node: str | None, tls_ca: str | None, offers: frozenset[str] | None
     ) -> None:
         super().__init__(spelled)
         self.kind = spelled.partition(":")[0]
@@ -83,7 +83,9 @@ class TcpTarget(Target):
                 raise NotGivenError(
                     f"needs a {'TLS' if value else 'plain'} connection" if key == "tls" else f"needs another {key}"
                 )
-        running = reach(self.host, self.port, self.facts, context=self.context, offers=self.offers, config=known)
+        offers = frozenset({"accept"}) if self.offers is None else self.offers
+        running = reach(self.host, self.port, self.facts, context=self.context, offers=offers, config=known)
+        running.asks_for_agents = self.offers is None
         try:
             (await running.link("first contact")).close()
         except UnreachableError as error:

@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import UsageError
 from ..peers.link import VirtualLoop
 from ..peers.violation import UnreachableError, ViolationError
-from ..targets.base import NotGivenError, Running, Target, TargetError, probe
+from ..targets.base import NotGivenError, Running, Target, TargetError, probe, probe_agents
 from .case import Case
 from .context import Context, SkippedError
 
@@ -193,6 +193,8 @@ class LiveRunner:
         except UnreachableError as error:
             raise TargetError(f"{self.target.spelled}: {error}") from None
         self.down = not self._first.answered
+        if self._first.answered and self._first.asks_for_agents:
+            self._call(probe_agents(self._first)).result()
         return self._first
 
     def plan(self, planned: Sequence[Planned]) -> None:

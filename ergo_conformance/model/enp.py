@@ -18,7 +18,7 @@ from . import types as t
 from .edf import FRAMEWORK
 from .registry import Struct, struct_of
 from .terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
-from .types import Map, Reg, Slice
+from .types import Map, Reg
 
 # --- frame ------------------------------------------------------------------------------------------------------------
 MAGIC: Final = 78
@@ -474,6 +474,3 @@ UPDATE_CACHE: Final = struct_of(UpdateCache, _PROTO + "MessageUpdateCache")
 RESULT: Final = struct_of(Result, _PROTO + "MessageResult")
 CONTROL: Final[tuple[Struct, ...]] = (*RELATIONS.values(), SPAWN, APPLICATION_START, UPDATE_CACHE, RESULT)
 """All control messages, in the order of registration."""
-
-EVENTS: Final = Slice(Reg(FRAMEWORK + "gen/MessageEvent"))
-"""What the Result of linking or monitoring an event holds: the last events, oldest first (ENP-EVT-1)."""

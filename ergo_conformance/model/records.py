@@ -5,7 +5,7 @@ Sources: gen/, net/edf/init.go, net/{handshake,proto,registrar}/types.go, app/sy
 
 from typing import Final
 
-from . import ehs, enp, reasons
+from . import ehs, enp, gen, reasons
 from .edf import FRAMEWORK
 from .payloads import Ignored
 from .registry import Marshaler, Newtype, Registry, Row, Struct
@@ -56,7 +56,7 @@ ROWS: Final[tuple[Row, ...]] = (
     ehs.VERSION_ROW,
     _struct("gen/ApplicationDepends", Applications=Slice(ATOM), Network=BOOL),
     _struct("gen/LoggerInfo", Name=STRING, Behavior=STRING, Levels=Slice(_reg("gen/LogLevel"))),
-    _struct("gen/ProcessFallback", Enable=BOOL, Name=ATOM, Tag=STRING),
+    gen.PROCESS_FALLBACK,
     _struct("gen/CronJobInfo", Disabled=BOOL, Name=ATOM, Spec=STRING, Location=STRING, ActionInfo=STRING,
         LastRun=TIME, LastErr=STRING, Fallback=_reg("gen/ProcessFallback")),
     _struct("gen/CronInfo", Next=TIME, Spool=Slice(ATOM), Jobs=Slice(_reg("gen/CronJobInfo"))),
@@ -67,8 +67,7 @@ ROWS: Final[tuple[Row, ...]] = (
         ProcessesRunning=INT64, ProcessesZombee=INT64, RegisteredAliases=INT64, RegisteredNames=INT64,
         RegisteredEvents=INT64, ApplicationsTotal=INT64, ApplicationsRunning=INT64, MemoryUsed=UINT64,
         MemoryAlloc=UINT64, UserTime=INT64, SystemTime=INT64),
-    _struct("gen/Compression", Enable=BOOL, Type=_reg("gen/CompressionType"), Level=_reg("gen/CompressionLevel"),
-        Threshold=INT),
+    gen.COMPRESSION,
     _struct("gen/MailboxQueues", Main=INT64, System=INT64, Urgent=INT64, Log=INT64),
     _struct("gen/ProcessInfo", PID=PID, Name=ATOM, Application=ATOM, Behavior=STRING, MailboxSize=INT64,
         MailboxQueues=_reg("gen/MailboxQueues"), MessagesIn=UINT64, MessagesOut=UINT64, RunningTime=UINT64,
@@ -82,15 +81,10 @@ ROWS: Final[tuple[Row, ...]] = (
     _struct("gen/ProcessShortInfo", PID=PID, Name=ATOM, Application=ATOM, Behavior=STRING, MessagesIn=UINT64,
         MessagesOut=UINT64, MessagesMailbox=UINT64, RunningTime=UINT64, Uptime=INT64, State=_reg("gen/ProcessState"),
         Parent=PID, Leader=PID, LogLevel=_reg("gen/LogLevel")),
-    _struct("gen/ProcessOptions", MailboxSize=INT64, Leader=PID, Env=Map(_reg("gen/Env"), ANY),
-        Compression=_reg("gen/Compression"), SendPriority=_reg("gen/MessagePriority"), ImportantDelivery=BOOL,
-        Fallback=_reg("gen/ProcessFallback"), LinkParent=BOOL, LinkChild=BOOL, LogLevel=_reg("gen/LogLevel")),
-    _struct("gen/ProcessOptionsExtra", ProcessOptions=_reg("gen/ProcessOptions"), ParentPID=PID, ParentLeader=PID,
-        ParentEnv=Map(_reg("gen/Env"), ANY), ParentLogLevel=_reg("gen/LogLevel"), Register=ATOM, Application=ATOM,
-        Args=Slice(ANY)),
-    _struct("gen/ApplicationOptions", Env=Map(_reg("gen/Env"), ANY), LogLevel=_reg("gen/LogLevel")),
-    _struct("gen/ApplicationOptionsExtra", ApplicationOptions=_reg("gen/ApplicationOptions"), CorePID=PID,
-        CoreEnv=Map(_reg("gen/Env"), ANY), CoreLogLevel=_reg("gen/LogLevel")),
+    gen.PROCESS_OPTIONS,
+    gen.PROCESS_OPTIONS_EXTRA,
+    gen.APPLICATION_OPTIONS,
+    gen.APPLICATION_OPTIONS_EXTRA,
     _struct("gen/ApplicationInfo", Name=ATOM, Weight=INT, Description=STRING, Version=_reg("gen/Version"),
         Env=Map(_reg("gen/Env"), ANY), Depends=_reg("gen/ApplicationDepends"), Mode=_reg("gen/ApplicationMode"),
         State=_reg("gen/ApplicationState"), Parent=ATOM, Uptime=INT64, Group=Slice(PID)),
@@ -128,9 +122,9 @@ ROWS: Final[tuple[Row, ...]] = (
         ProxyRoutes=Slice(_reg("gen/ProxyRouteInfo")), Flags=_reg("gen/NetworkFlags"),
         EnabledSpawn=Slice(_reg("gen/NetworkSpawnInfo")),
         EnabledApplicationStart=Slice(_reg("gen/NetworkApplicationStartInfo"))),
-    _struct("gen/MessageEvent", Event=EVENT, Timestamp=INT64, Message=ANY),
-    _struct("gen/MessageEventStart", Name=ATOM),
-    _struct("gen/MessageEventStop", Name=ATOM),
+    gen.MESSAGE_EVENT,
+    gen.MESSAGE_EVENT_START,
+    gen.MESSAGE_EVENT_STOP,
     # app/system/inspect
     _struct("app/system/inspect/RequestInspectNode"),
     _struct("app/system/inspect/ResponseInspectNode", CRC32=STRING, Event=EVENT, OS=STRING, Arch=STRING, Cores=INT,

@@ -23,6 +23,10 @@ Address = int | str | Words
 """Whom a frame is for: a PID's number, a name, the words of an alias."""
 PROCESS: Final = 1007
 """Number of the tester's own process, unless a case wants another one."""
+ORDER: Final = PROCESS % enp.ORDER_MODULUS
+"""Order byte of what that process sends by name: frames that bear it are handled one after the other (ENP-ORD-3)."""
+QUIET: Final = 0.2
+"""Seconds in which nothing more may come, once a later call was answered."""
 
 
 def registry() -> Registry:
@@ -121,9 +125,13 @@ class Peer:
         """The link that a good peer uses for this sender."""
         return sender % enp.ORDER_MODULUS % len(self.lines)
 
+    def data_of(self, frame: Frame) -> bytes:
+        """A frame as we write it."""
+        return frames.write_frame(frame, self.context)
+
     def send_frame(self, frame: Frame, line: int = 0, **around: Any) -> None:
         """A frame on one link; `around` as for `compress`."""
-        data = frames.write_frame(frame, self.context)
+        data = self.data_of(frame)
         story = describe_frame(frame)
         if around:
             data, story = self.compress(data, **around), f"compressed {story}"
@@ -137,7 +145,7 @@ class Peer:
     def compress(self, data: bytes, algorithm: enp.Algorithm = enp.Algorithm.GZIP, **lies: Any) -> bytes:
         """The compressed frame around the bytes of one. `lies` replace fields of enp.Compressed."""
         packed = frames.pack(data, algorithm, data[enp.HEADER_LENGTH - 2])
-        return frames.write_frame(packed._replace(**lies), self.context)
+        return self.data_of(packed._replace(**lies))
 
     def message(
         self,
@@ -251,11 +259,38 @@ class Peer:
 
         return await self.wait_for(answers, f"an answer with ref {ref[0]}", within)
 
-    async def no_answer(self, ref: Words, within: float) -> None:
-        """No Response and no ResponseError to a call of ours."""
-        received = await self.look(lambda f: isinstance(f, enp.Response | enp.ResponseError) and f.ref == ref, within)
+    async def none_of(self, wanted: Callable[[Any], bool], what: str, within: float = QUIET) -> None:
+        """No frame of this kind, neither before the target answers a later call nor for `within` seconds after it."""
+        await self.alive()
+        received = await self.look(wanted, within)
         if received is not None:
-            self.fail(describe_frame(received.value), f"no answer with ref {ref[0]}")
+            self.fail(describe_frame(received.value), f"no {what}")
+
+    async def no_answer(self, ref: Words, within: float = QUIET) -> None:
+        """No Response and no ResponseError to a call of ours."""
+        await self.none_of(
+            lambda f: isinstance(f, enp.Response | enp.ResponseError) and f.ref == ref,
+            f"answer with ref {ref[0]}",
+            within,
+        )
+
+    async def answers(self, count: int, within: float = REPLY) -> list[Any]:
+        """So many Responses and ResponseErrors, in order of arrival."""
+        return await self.collect(count, lambda f: isinstance(f, enp.Response | enp.ResponseError), "answers", within)
+
+    async def collect(
+        self, count: int, wanted: Callable[[Any], bool], what: str, within: float = REPLY
+    ) -> list[Any]:
+        """So many frames of one kind, in order of arrival; ViolationError if fewer come in time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        found: list[Any] = []
+        while len(found) < count:
+            received = await self.look(wanted, deadline - loop.time())
+            if received is None:
+                self.fail(f"{len(found)}: {self._what_came(within)}", f"{count} {what} within {within:g} s")
+            found.append(received.value)
+        return found
 
     async def call(self, to: Address, payload: Any, within: float = REPLY, **how: Any) -> Any:
         """A call and the value of its Response."""
@@ -289,18 +324,14 @@ class Peer:
         result: enp.Result = received.value.message
         return result
 
-    async def alive(self, echo: Address = "echo", line: int | None = None) -> None:
-        """The target still answers on this connection (on one link, if it is given)."""
-        token = f"alive {self._refs}"
-        if line is None:
-            value = await self.call(echo, token)
-        else:
-            ref = self.new_ref()
-            self.send_frame(self.request(echo, token, ref), line)
-            value = (await self.answer(ref)).value
-            value = getattr(value, "payload", value)
-        if value != token:
-            self.fail(f"{value!r}", f"{token!r}, the call to {echo} answered")
+    async def alive(self, echo: Address = "echo", line: int = 0) -> None:
+        """The target still answers on this connection; the question goes over one link, behind all with ORDER on it."""
+        ref = self.new_ref()
+        token = f"alive {ref[0]}"
+        self.send_frame(self.request(echo, token, ref), line)
+        value = (await self.answer(ref)).value
+        if not isinstance(value, enp.Response) or value.payload != token:
+            self.fail(describe_frame(value), f"{token!r}, the call to {echo} answered")
 
     async def closed(self, line: int = 0, within: float = REPLY) -> None:
         """The target ends one link; what it says before is its own business."""

@@ -16,6 +16,7 @@ class Case:
     `offers`: what the target has to offer (accept, codec, …).
     `config`: settings (keys of ERGO_TARGET) the target must have; a target that can't be given them skips the case.
     `hostile`: afterwards a good peer must still be served.
+    `exclusive`: needs an agent for itself; nothing else runs beside it.
     `dangerous`: has killed real nodes; runs alone, after all others.
     """
 
@@ -23,6 +24,7 @@ class Case:
     offers: frozenset[str] = frozenset({"accept"})
     config: Mapping[str, Any] = field(default_factory=dict)
     hostile: bool = False
+    exclusive: bool = False
     dangerous: bool = False
 
 
@@ -31,6 +33,7 @@ def case(
     offers: tuple[str, ...] = ("accept",),
     config: Mapping[str, Any] | None = None,
     hostile: bool = False,
+    exclusive: bool = False,
     dangerous: bool = False,
 ) -> Callable[[F], F]:
     """Declares a test function as a case. Its docstring is the case's title; `{name}` in it stands for a parameter's
@@ -38,7 +41,8 @@ def case(
     """
 
     def declare(function: F) -> F:
-        setattr(function, ATTRIBUTE, Case(requirements, frozenset(offers), dict(config or {}), hostile, dangerous))
+        declared = Case(requirements, frozenset(offers), dict(config or {}), hostile, exclusive, dangerous)
+        setattr(function, ATTRIBUTE, declared)
         return function
 
     return declare

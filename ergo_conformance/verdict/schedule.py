@@ -295,8 +295,9 @@ class LiveRunner:
     async def _run_together(self, entries: Sequence[Planned], running: Running) -> None:
         jobs = 1 if running.serial else max(self.jobs, JOBS_FOR_SILENCE) if running.silent else self.jobs
         gate = asyncio.Semaphore(jobs)
-        late = await asyncio.gather(*(self._run_one(entry, running, gate) for entry in entries))
-        for entry in filter(None, late):
+        beside = [entry for entry in entries if not entry.case.exclusive]
+        late = await asyncio.gather(*(self._run_one(entry, running, gate) for entry in beside))
+        for entry in (*filter(None, late), *(entry for entry in entries if entry.case.exclusive)):
             await self._run_alone(entry, running)
 
     async def _run_one(self, entry: Planned, running: Running, gate: asyncio.Semaphore) -> Planned | None:
@@ -309,7 +310,7 @@ class LiveRunner:
         return None
 
     async def _run_alone(self, entry: Planned, running: Running) -> None:
-        """Once more, with nothing beside it; and once again if we are late even so."""
+        """With nothing beside it; and once again if we are late even so."""
         ran = Ran()
         for _ in range(RETRIES):
             ran, lag = await self._lag.during(run_case(entry, running, self.seed, self.limit))

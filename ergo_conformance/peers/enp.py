@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from ..errors import Rejected
-from ..model import enp, records, subject
+from ..model import enp, reasons, records, subject
 from ..model.caches import NO_CACHES, Caches
 from ..model.enp import Frame, Priority, Words
 from ..model.registry import Registry
@@ -18,6 +18,14 @@ from ..spec.stream import ReadFrame, caches_of, read_one
 from .dialer import REPLY, Dialer
 from .transcript import describe_frame
 from .violation import ViolationError
+
+AGENT_NAMES: Final = ("echo", "echo_cached", "sink", "slow", "small_mailbox")
+ANNOUNCED: Final = Caches(
+    atoms={300 + i: Atom(name) for i, name in enumerate((*AGENT_NAMES, "nobody"))},
+    types={5000 + i: row.name for i, row in enumerate(subject.ROWS)},
+    errors={33000 + i: error.text for i, error in enumerate((*reasons.REGISTERED, subject.CUSTOM_ERROR))},
+)
+"""Ids that a peer may announce and then write with: the agents' names, types and errors."""
 
 Address = int | str | Words
 """Whom a frame is for: a PID's number, a name, the words of an alias."""
@@ -84,7 +92,7 @@ class Peer:
         self._theirs = EdfContext(REGISTRY, self.target_caches)
         self._wake = asyncio.Event()
         self._refs = 1_000_000 * dialer.rng.randrange(1, 1_000)
-        self._last_sent = ""
+        self._last_sent: str | Frame = ""
         self.lines: list[Line] = []
         self.skipped: list[Received] = []
         """What came while something else was waited for."""
@@ -125,19 +133,16 @@ class Peer:
         """The link that a good peer uses for this sender."""
         return sender % enp.ORDER_MODULUS % len(self.lines)
 
-    def data_of(self, frame: Frame) -> bytes:
-        """A frame as we write it."""
-        return frames.write_frame(frame, self.context)
+    def data_of(self, frame: Frame, caches: Caches | None = None) -> bytes:
+        """A frame as we write it, or as one would who announced other caches."""
+        return frames.write_frame(frame, self.context if caches is None else EdfContext(REGISTRY, caches))
 
     def send_frame(self, frame: Frame, line: int = 0, **around: Any) -> None:
         """A frame on one link; `around` as for `compress`."""
         data = self.data_of(frame)
-        story = describe_frame(frame)
-        if around:
-            data, story = self.compress(data, **around), f"compressed {story}"
-        self.send_bytes(data, story, line)
+        self.send_bytes(self.compress(data, **around) if around else data, frame, line)
 
-    def send_bytes(self, data: bytes, story: str, line: int = 0) -> None:
+    def send_bytes(self, data: bytes, story: str | Frame, line: int = 0) -> None:
         """Any bytes; `story` says in a report what they are."""
         self._last_sent = story
         self.lines[line].dialer.link.write(data)
@@ -333,6 +338,13 @@ class Peer:
         if not isinstance(value, enp.Response) or value.payload != token:
             self.fail(describe_frame(value), f"{token!r}, the call to {echo} answered")
 
+    async def echo_id(self) -> int:
+        """The number of echo's PID, as it says itself."""
+        pid = await self.call("echo", "!self")
+        if not isinstance(pid, PID) or pid[::2] != (self.target, self.introduce.Creation):
+            self.fail(repr(pid), f"a PID of {self.target} in its creation {self.introduce.Creation}")
+        return pid.id
+
     async def closed(self, line: int = 0, within: float = REPLY) -> None:
         """The target ends one link; what it says before is its own business."""
         link = self.lines[line].dialer.link
@@ -348,7 +360,8 @@ class Peer:
                     await self._wake.wait()
 
     def fail(self, came: str, *legal: str) -> NoReturn:
-        raise ViolationError(came, legal, self._last_sent)
+        last = self._last_sent
+        raise ViolationError(came, legal, last if isinstance(last, str) else describe_frame(last))
 
     def check(self, ok: bool, came: object, legal: str) -> None:  # noqa: FBT001  reads like assert
         if not ok:

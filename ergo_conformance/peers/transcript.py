@@ -145,6 +145,13 @@ def describe_frame(frame: Any) -> str:
     """A frame on one line, long parts cut."""
     parts = []
     for name, value in frame._asdict().items():
-        text = value.hex() if isinstance(value, bytes) else repr(value)
+        text = _repr(value[: MAX_VALUE + 1] if isinstance(value, bytes | str) else value)
         parts.append(f"{name}={text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + '…'}")
     return f"{type(frame).__name__}({', '.join(parts)})"
+
+
+def _repr(value: Any) -> str:
+    try:
+        return value.hex() if isinstance(value, bytes) else repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested deeply"

@@ -7,12 +7,13 @@ count up from a number that is given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model import enp, reasons
 from ..model.enp import Priority, Words
 from ..model.terms import PID, Alias, Atom, Error, ProcessID, Ref
+from .applications import Applications
 from .failures import ErgoError
 from .processes import (
     Actor,
@@ -27,6 +28,9 @@ from .processes import (
     Target,
     run_to_the_end,
 )  # fmt: skip
+from .relations import Kind
+from .remote import Remote
+from .watching import Watching
 
 if TYPE_CHECKING:
     from .ergo.enp.connection import EnpConnection
@@ -86,7 +90,8 @@ class Core:
     """The processes of one node.
 
     `unique`: where references and aliases start to count.  `connections`: the open ones by the peers' names.  `connect`:
-    gets a connection that is not open, or raises ErgoError.
+    gets a connection that is not open, or raises ErgoError.  `now`: Unix nanoseconds, for the timestamps of events.
+    `env` is the environment of the node; with `expose_env` remote spawn and application start take it along.
     """
 
     def __init__(
@@ -96,6 +101,10 @@ class Core:
         unique: int,
         connections: Mapping[Atom, EnpConnection],
         connect: Callable[[Atom], Awaitable[EnpConnection]],
+        now: Callable[[], int],
+        *,
+        env: Mapping[str, Any] | None = None,
+        expose_env: bool = False,
     ) -> None:
         self.name = name
         self.creation = creation
@@ -110,11 +119,27 @@ class Core:
         self._unique = unique
         self._last_id = FIRST_ID - 1
         self._waiters = Waiters()
+        self.now = now
+        self.env: dict[str, Any] = dict(env or {})
+        self.watching = Watching(self)
+        self.remote = Remote(self, expose_env=expose_env)
+        self.applications = Applications(self)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
-    def spawn(self, body: Actor | Body, *, name: str | None = None, options: ProcessOptions | None = None) -> Process:
-        """Starts a process. ErgoError "resource is taken" if the name is in use, "node terminated" after the end."""
+    def spawn(
+        self,
+        body: Actor | Body,
+        *args: Any,
+        name: str | None = None,
+        options: ProcessOptions | None = None,
+        parent: PID | None = None,
+    ) -> Process:
+        """Starts a process. `parent`: the node itself, unless another one is given; it need not be on this node.
+
+        ErgoError "resource is taken" if the name is in use, "node terminated" after the end.
+        """
         if self.stopped:
             raise ErgoError(reasons.NODE_TERMINATED)
         atom = None if name is None else Atom(name)
@@ -124,11 +149,14 @@ class Core:
             options = options or body.options
             body = body.run
         self._last_id += 1
-        process = Process(self, PID(self.name, self._last_id, self.creation), atom, options or ProcessOptions())
+        pid = PID(self.name, self._last_id, self.creation)
+        process = Process(self, pid, atom, options or ProcessOptions(), parent or self.pid)
         self.processes[process.pid.id] = process
+        if process.options.link_parent:
+            self.watching.relations.add(Kind.LINK, process.parent, process.pid)
         if atom is not None:
             self.names[atom] = process
-        process.task = asyncio.get_running_loop().create_task(run_to_the_end(process, body))
+        process.task = asyncio.get_running_loop().create_task(run_to_the_end(process, body, args))
         return process
 
     def end(self, process: Process, reason: Error) -> None:
@@ -138,17 +166,29 @@ class Core:
             process.task.cancel()
 
     def ended(self, process: Process, reason: Error) -> None:
-        """A process is over: nothing reaches it any more."""
+        """A process is over: nothing reaches it any more, and those who watch it are told."""
         process.reason = reason
-        self.processes.pop(process.pid.id, None)
+        if self.processes.pop(process.pid.id, None) is None:
+            return
         if process.name is not None and self.names.get(process.name) is process:
             del self.names[process.name]
         for alias in process.aliases:
             self.aliases.pop(alias.id, None)
+        self.watching.process_ended(process, reason)
+        self.applications.process_ended(process, reason)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does some work beside everything else, until the node ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
         """Ends all processes and waits for them."""
         self.stopped = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         living = list(self.processes.values())
         for process in living:
             self.end(process, reasons.SHUTDOWN)
@@ -173,6 +213,7 @@ class Core:
             raise ErgoError(reasons.ALIAS_OWNER)
         del self.aliases[alias.id]
         process.aliases.remove(alias)
+        self.watching.ended(alias, reasons.UNREGISTERED, process)
 
     def _next_unique(self) -> int:
         self._unique += 1
@@ -196,12 +237,8 @@ class Core:
     def exit(self, id_: int, sender: PID, reason: Error) -> None:
         """An exit signal for a process; nothing happens if it is not there."""
         process = self.processes.get(id_)
-        if process is None:
-            return
-        if process.options.trap_exit:
-            process.mailbox.put(ExitSignal(sender, reason), Priority.MAX)
-        else:
-            self.end(process, reason)
+        if process is not None:
+            process.mailbox.put_signal(ExitSignal(sender, reason), Priority.MAX)
 
     # --- out: what a process of this node sends -----------------------------------------------------------------------
 
@@ -278,6 +315,19 @@ class Core:
         connection = self._connections.get(call.sender.node)
         if connection is not None and connection.peer.creation == call.sender.creation:
             connection.respond_error(process.pid, call.sender, call.ref, process.answer_options, error)
+
+    async def send_exit(self, process: Process, to: PID, reason: Error) -> None:
+        """As Process.exit."""
+        if to.node == self.name:
+            if to.creation == self.creation:
+                self.exit(to.id, process.pid, reason)
+            return
+        connection = await self.connection(to.node)
+        connection.exit(process.pid, to, reason)
+
+    def open_connection(self, node: Atom) -> EnpConnection | None:
+        """The connection with a node, if there is one."""
+        return self._connections.get(node)
 
     async def connection(self, node: Atom) -> EnpConnection:
         """The connection with a node, dialed if there is none. Raises ErgoError."""

@@ -81,7 +81,7 @@ class Connection:
         self.links.remove(link)
 
     def end(self) -> None:
-        """The connection is over; called once, behind the last link."""
+        """A connection that was open is over; called once, behind the last link."""
 
 
 C = TypeVar("C", bound=Connection)
@@ -180,8 +180,8 @@ class Network(Generic[C]):
         if connection.links:
             self.link_lost(connection)
             return None
-        self._forget(connection)
-        connection.end()
+        if self._forget(connection):
+            connection.end()
         return connection
 
     def abandon(self, link: Link) -> None:
@@ -192,16 +192,20 @@ class Network(Generic[C]):
 
     def drop(self, connection: C) -> None:
         """End a connection: it is forgotten at once and its links are closed."""
-        self._forget(connection)
+        was_open = self._forget(connection)
         for link in list(connection.links):
             del self._by_link[link]
             connection.remove(link)
             link.close()
-        connection.end()
+        if was_open:
+            connection.end()
 
-    def _forget(self, connection: C) -> None:
-        if self._open.get(connection.name) is connection:
+    def _forget(self, connection: C) -> bool:
+        """Whether it was an open one, and not just about to be."""
+        was_open = self._open.get(connection.name) is connection
+        if was_open:
             del self._open[connection.name]
         id_ = connection.peer.connection_id
         if self._accepted.get(id_) is connection:
             del self._accepted[id_]
+        return was_open

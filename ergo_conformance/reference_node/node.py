@@ -80,7 +80,16 @@ class Node:
         self.creation: Final = int(clock())
         self.cookie: Final = options.cookie or token(COOKIE_LENGTH)
         self.network: Network[EnpConnection] = Network(self.name, self._new_connection)
-        self.core: Final = Core(self.name, self.creation, int(clock() * 1e9), self.network.connections, self.get_node)
+        self.core: Final = Core(
+            self.name,
+            self.creation,
+            int(clock() * 1e9),
+            self.network.connections,
+            self.get_node,
+            lambda: int(clock() * 1e9),
+            env=options.env,
+            expose_env=options.expose_env,
+        )
         self.acceptors: list[Acceptor] = []
         self._token = token
         self._dial = dial
@@ -146,9 +155,11 @@ class Node:
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
-    def spawn(self, body: Actor | Body, *, name: str | None = None, options: ProcessOptions | None = None) -> Process:
+    def spawn(
+        self, body: Actor | Body, *args: Any, name: str | None = None, options: ProcessOptions | None = None
+    ) -> Process:
         """Starts a process. ErgoError "resource is taken" if the name is in use."""
-        return self.core.spawn(body, name=name, options=options)
+        return self.core.spawn(body, *args, name=name, options=options)
 
     def _new_connection(self, peer: Handshaken) -> EnpConnection:
         return EnpConnection(peer, self.core, self._registry)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from ..errors import UsageError
 from ..model import edf, ehs
@@ -112,6 +113,7 @@ class NetworkOptions:
 
     `routes`: static ones by node name; what they name is looked up nowhere else.  `registrar`: None, the node neither
     registers nor looks others up.  `atoms`, `types` and `errors` are registered beside the framework's and announced.
+    `env`: of the node; with `expose_env` it goes along with remote spawn and application start.
     """
 
     name: str
@@ -127,6 +129,8 @@ class NetworkOptions:
     atoms: tuple[str, ...] = ()
     types: tuple[Row, ...] = ()
     errors: tuple[Error, ...] = ()
+    env: Mapping[str, Any] = field(default_factory=dict)
+    expose_env: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.name)

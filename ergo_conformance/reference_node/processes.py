@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..model import enp, reasons
 from ..model.enp import Priority
-from ..model.terms import PID, Alias, Atom, Error, ProcessID, Ref
+from ..model.gen import MessageEvent
+from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from .failures import ErgoError, Stop
+from .relations import Kind, Watched
 
 if TYPE_CHECKING:
     from .core import Core
@@ -45,16 +47,35 @@ class Call(NamedTuple):
 
 
 class ExitSignal(NamedTuple):
-    """An exit signal, seen only by processes that trap them; the others end with its reason."""
+    """A linked target has ended, or a process (`source` is its PID) has sent an exit signal.
 
-    sender: PID
+    Seen only by processes that trap exits; the others end with its reason.
+    """
+
+    source: Watched
     reason: Error
 
 
-Envelope = Message | Call | ExitSignal
+class Down(NamedTuple):
+    """A monitored target has ended."""
+
+    source: Watched
+    reason: Error
+
+
+class Published(NamedTuple):
+    """A message of an event that is linked or monitored; `timestamp` in Unix nanoseconds."""
+
+    event: Event
+    timestamp: int
+    payload: Any
+
+
+Envelope = Message | Call | ExitSignal | Down | Published
 Target = PID | ProcessID | Alias | str
 """Whom a message is for; a text is a name on the same node."""
-Body = Callable[["Process"], Coroutine[Any, Any, None]]
+Body = Callable[..., Coroutine[Any, Any, None]]
+"""A coroutine function of a Process, and of the arguments it is spawned with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +83,7 @@ class ProcessOptions:
     """How a process behaves. `mailbox_size`: messages per queue, 0 is no limit.
 
     `priority`, `important`, `keep_order` and `compression` (None: never) hold for what it sends.  Without `keep_order` a
-    message may overtake the one before.
+    message may overtake the one before.  `link_parent`: it ends when its parent does.
     """
 
     mailbox_size: int = 0
@@ -71,6 +92,7 @@ class ProcessOptions:
     keep_order: bool = True
     compression: Compression | None = None
     trap_exit: bool = False
+    link_parent: bool = False
     env: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -113,6 +135,12 @@ class Mailbox:
             self._urgent = {Priority.MAX: deque(), Priority.HIGH: deque()}
         return self._urgent[priority]
 
+    def put_signal(self, envelope: Envelope, priority: Priority) -> None:
+        """What must not be lost: it counts against no limit."""
+        limit, self._limit = self._limit, 0
+        self.put(envelope, priority)
+        self._limit = limit
+
     def take(self) -> Envelope | None:
         """The next message; None if there is none."""
         if self._urgent is not None:
@@ -140,18 +168,26 @@ class Mailbox:
 class Process:
     """A process of this node. Made by `Core.spawn`."""
 
-    __slots__ = ("_options", "aliases", "answer_options", "core", "mailbox", "name", "pid", "reason", "task")
+    __slots__ = (
+        "_options", "aliases", "answer_options", "application", "core", "leader", "mailbox", "name", "parent", "pid",
+        "reason", "started", "task",
+    )  # fmt: skip
 
-    def __init__(self, core: Core, pid: PID, name: Atom | None, options: ProcessOptions) -> None:
+    def __init__(self, core: Core, pid: PID, name: Atom | None, options: ProcessOptions, parent: PID) -> None:
         self.core = core
         self.pid = pid
         self.name = name
+        self.parent = self.leader = parent
+        self.application: Atom | None = None
         self.options = options
         self.mailbox = Mailbox(options.mailbox_size)
         self.aliases: list[Alias] = []
         self.reason: Error | None = None
         """Why it ended; None while it lives."""
         self.task: asyncio.Task[None] | None = None
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when it is ready for its first message; ErgoError if it never will be."""
+        self.started.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     @property
     def options(self) -> ProcessOptions:
@@ -165,8 +201,22 @@ class Process:
         """How answers go out: an answer is never important (3.1)."""
 
     async def receive(self) -> Envelope:
-        """The next message for this process."""
-        return await self.mailbox.get()
+        """The next message for this process. Raises Stop for an exit signal that it does not trap."""
+        self.ready()
+        envelope = await self.mailbox.get()
+        if type(envelope) is ExitSignal:
+            self.check_exit(envelope)
+        return envelope
+
+    def ready(self) -> None:
+        """It waits for its first message: who spawned it may know."""
+        if not self.started.done():
+            self.started.set_result(None)
+
+    def check_exit(self, signal: ExitSignal) -> None:
+        """Ends the process unless it traps exits; its parent's exit it can't trap."""
+        if not self._options.trap_exit or signal.source == self.parent:
+            raise Stop(signal.reason)
 
     async def send(
         self, to: Target, message: Any, *, priority: Priority | None = None, important: bool | None = None
@@ -213,6 +263,45 @@ class Process:
         """Answers that a call failed."""
         self.core.respond_error(self, call, error)
 
+    # --- relations and events -----------------------------------------------------------------------------------------
+
+    async def link(self, target: Watched) -> list[MessageEvent]:
+        """Ends with the target, or hears of its end if it traps exits. A text is a node. Raises ErgoError.
+
+        Of an event: the last messages published, and each one to come.
+        """
+        return await self.core.watching.watch(Kind.LINK, self, target)
+
+    async def unlink(self, target: Watched) -> None:
+        """The reverse."""
+        await self.core.watching.unwatch(Kind.LINK, self, target)
+
+    async def monitor(self, target: Watched) -> list[MessageEvent]:
+        """Hears of the target's end. A text is a node. Of an event as for `link`. Raises ErgoError."""
+        return await self.core.watching.watch(Kind.MONITOR, self, target)
+
+    async def demonitor(self, target: Watched) -> None:
+        """The reverse."""
+        await self.core.watching.unwatch(Kind.MONITOR, self, target)
+
+    async def exit(self, pid: PID, reason: Error) -> None:
+        """Sends an exit signal. Raises ErgoError if there is no way to the process's node."""
+        await self.core.send_exit(self, pid, reason)
+
+    def register_event(self, name: str, *, buffer: int = 0, notify: bool = False) -> Ref:
+        """Becomes the owner of an event. `buffer`: messages that a new subscriber gets; `notify`: the owner gets a
+        gen.MessageEventStart for the first subscriber and a gen.MessageEventStop for the last. Raises ErgoError.
+        """
+        return self.core.watching.register_event(self, Atom(name), buffer=buffer, notify=notify)
+
+    def unregister_event(self, name: str) -> None:
+        """The event ends for all subscribers. Raises ErgoError."""
+        self.core.watching.unregister_event(self, Atom(name))
+
+    def publish(self, name: str, message: Any) -> None:
+        """To all subscribers of an event of this process. Raises ErgoError and CannotEncode."""
+        self.core.watching.publish(self, Atom(name), message, self.answer_options)
+
     def create_alias(self) -> Alias:
         """A further address of this process."""
         return self.core.create_alias(self)
@@ -233,8 +322,8 @@ class Actor:
     """Taken for processes that are spawned without options."""
     process: Process
 
-    async def init(self) -> None:
-        """Runs before the first message."""
+    async def init(self, *args: Any) -> None:
+        """Runs before the first message, with the arguments it was spawned with. An ErgoError raised fails the spawn."""
 
     async def handle_message(self, sender: PID, message: Any) -> None:
         """A message."""
@@ -243,13 +332,20 @@ class Actor:
         """A request: returns the answer, or NO_REPLY. An ErgoError raised is answered as an error."""
         return NO_REPLY
 
-    async def handle_exit(self, sender: PID, reason: Error) -> None:
+    async def handle_exit(self, source: Watched, reason: Error) -> None:
         """An exit signal; only if the process traps them."""
 
-    async def run(self, process: Process) -> None:
+    async def handle_down(self, source: Watched, reason: Error) -> None:
+        """A monitored target has ended."""
+
+    async def handle_event(self, event: Event, timestamp: int, message: Any) -> None:
+        """A message of a linked or monitored event."""
+
+    async def run(self, process: Process, *args: Any) -> None:
         """Works through the mailbox until Stop."""
         self.process = process
-        await self.init()
+        await self.init(*args)
+        process.ready()
         mailbox, left = process.mailbox, TURNS
         while True:
             envelope = mailbox.take() if left else None
@@ -262,7 +358,17 @@ class Actor:
             elif type(envelope) is Call:
                 await self._answer(envelope)
             else:
-                await self.handle_exit(envelope.sender, envelope.reason)  # type: ignore[union-attr]
+                await self._signal(envelope)
+
+    async def _signal(self, envelope: Envelope) -> None:
+        match envelope:
+            case ExitSignal():
+                self.process.check_exit(envelope)
+                await self.handle_exit(*envelope)
+            case Down():
+                await self.handle_down(*envelope)
+            case Published():
+                await self.handle_event(*envelope)
 
     async def _answer(self, call: Call) -> None:
         try:
@@ -274,16 +380,21 @@ class Actor:
             self.process.reply(call, answer)
 
 
-async def run_to_the_end(process: Process, body: Body) -> None:
+async def run_to_the_end(process: Process, body: Body, args: tuple[Any, ...]) -> None:
     """The life of a process; whatever happens in it, it ends with a reason."""
     reason = reasons.NORMAL
     try:
-        await body(process)
+        await body(process, *args)
     except Stop as stop:
         reason = stop.reason
+    except ErgoError as error:
+        log.info("process %s ended: %s", process.name or process.pid.id, error)
+        reason = error.error
     except asyncio.CancelledError:
         reason = process.reason or reasons.KILL
     except Exception:
         log.exception("process %s ended by an exception", process.name or process.pid.id)
         reason = reasons.PANIC
+    if not process.started.done():
+        process.started.set_exception(ErgoError(reason))
     process.core.ended(process, reason)

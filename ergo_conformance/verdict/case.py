@@ -6,6 +6,8 @@ from typing import Any, Final, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 ATTRIBUTE: Final = "__ergo_case__"
+AGENTS: Final = ("accept", "agents")
+"""What cases need that talk to the agents of a target (`offers`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,21 @@ from typing import Any, Final
 
 from ....errors import CannotEncode, Rejected
 from ....model import enp, reasons
+from ....model.caches import Caches
 from ....model.ehs import Flags
 from ....model.enp import Code, Frame, Words
+from ....model.gen import MessageEvent
 from ....model.registry import Registry
-from ....model.terms import PID, Alias, Error, ProcessID, Ref
+from ....model.terms import PID, Alias, Error, Event, ProcessID, Ref
 from ...core import Core, Waiters
 from ...failures import ErgoError
 from ...network import Connection, Link
 from ...processes import Call, Message, MessageOptions
+from ...relations import Watched
 from ..ehs import Handshaken
 from .codec import FrameDecoder, FrameEncoder
 from .compression import Compression, compress, uncompress
+from .control import ControlMessages
 from .framer import Framer
 
 log = logging.getLogger("ergo_conformance.node")
@@ -30,7 +34,6 @@ MAX_KEPT: Final = 4096
 _PRIORITIES: Final = enp.PRIORITIES
 _new: Final = tuple.__new__
 _CODES: Final = {error.text: code for code, error in enp.CODE_ERRORS.items()}
-_ANSWERED: Final = frozenset(row.value_class for row in enp.CONTROL if row is not enp.RESULT)
 
 
 class EnpConnection(Connection):
@@ -40,8 +43,10 @@ class EnpConnection(Connection):
         super().__init__(peer)
         self.core = core
         self.waiters = Waiters()
+        self.control = ControlMessages(self)
         self.frames_in = self.frames_out = 0
-        self._decoder = FrameDecoder(registry, peer.caches)
+        self._registry, self._caches = registry, peer.caches
+        self._decoder = FrameDecoder(registry, self._caches)
         self._encoder = FrameEncoder(registry, peer.local.caches)
         self._limit = peer.local.max_message_size or enp.MAX_UNLIMITED
         self._acks = Flags.IMPORTANT_DELIVERY in peer.local.flags
@@ -61,8 +66,16 @@ class EnpConnection(Connection):
             enp.RequestAlias: self._request_alias,
             enp.Response: self._response,
             enp.ResponseError: self._response_error,
+            enp.EventFrame: self._event,
+            enp.EventCacheFrame: self._event,
             enp.Exit: self._exit,
-            enp.Control: self._control,
+            enp.TerminatePID: self._terminate_pid,
+            enp.TerminateName: self._terminate_name,
+            enp.TerminateNameCache: self._terminate_name,
+            enp.TerminateAlias: self._terminate_alias,
+            enp.TerminateEvent: self._terminate_event,
+            enp.TerminateEventCache: self._terminate_event,
+            enp.Control: self.control.handle,
             enp.Compressed: self._compressed,
         }
 
@@ -75,8 +88,10 @@ class EnpConnection(Connection):
         self._lanes = {lane: kept for lane, kept in self._lanes.items() if kept is not link}
 
     def end(self) -> None:
-        """The connection is over: whoever waits for the peer waits in vain."""
+        """The connection is over: whoever waits for the peer waits in vain, and what was watched there is gone."""
         self.waiters.fail_all(reasons.NO_CONNECTION)
+        self.control.fail_all(reasons.NO_CONNECTION)
+        self.core.watching.node_down(self.name)
 
     def link_of(self, sender_id: int, *, ordered: bool = True) -> Link:
         """The link that carries what this sender sends (ENP-ORD-1). Raises ErgoError if there is none.
@@ -102,13 +117,13 @@ class EnpConnection(Connection):
         framer = self._framers.get(link)
         if framer is None:
             self._framers[link] = framer = Framer(self._limit)
-        read, handlers = self._decoder.read_framed, self._handlers
+        handlers = self._handlers
         for data_of_frame in framer.feed(data):
             self.frames_in += 1
             try:
-                frame = read(data_of_frame)
+                frame = self._decoder.read_framed(data_of_frame)
                 handle = handlers.get(type(frame))
-                if handle is not None:  # nobody watches anything that others could tell about
+                if handle is not None:
                     handle(frame)
             except Rejected as refusal:
                 log.info("a frame of %r is dropped: %s", self.name, refusal)
@@ -190,11 +205,34 @@ class EnpConnection(Connection):
     def _exit(self, frame: enp.Exit) -> None:
         self.core.exit(frame.to_id, self._from(frame.from_id), frame.reason)
 
-    def _control(self, frame: enp.Control) -> None:
-        """Every request gets its one Result (ENP-ANY-1); relations and remote operations are not spoken yet."""
-        if type(frame.message) in _ANSWERED:
-            result = enp.Result(reasons.UNSUPPORTED, None, frame.message.Ref)
-            self._transmit(enp.Control(0, result), 0)
+    def _event(self, frame: enp.EventFrame) -> None:
+        event = MessageEvent(Event(self.name, frame.name), frame.timestamp, frame.payload)
+        self.core.watching.distribute(event, _PRIORITIES[frame.priority])
+
+    def _terminate_pid(self, frame: enp.TerminatePID) -> None:
+        self.core.watching.ended_elsewhere(self._from(frame.id), frame.reason)
+
+    def _terminate_name(self, frame: enp.TerminateName) -> None:
+        self.core.watching.ended_elsewhere(ProcessID(self.name, frame.name), frame.reason)
+
+    def _terminate_alias(self, frame: enp.TerminateAlias) -> None:
+        self.core.watching.ended_elsewhere(Alias(self.name, self.peer.creation, frame.alias), frame.reason)
+
+    def _terminate_event(self, frame: enp.TerminateEvent) -> None:
+        self.core.watching.ended_elsewhere(Event(self.name, frame.name), frame.reason)
+
+    def update_caches(self, update: enp.UpdateCache) -> None:
+        """Further ids in what the peer writes; those that are there win (ENP-CACHE-1)."""
+        old = self._caches
+        errors = {id_: error.text for id_, error in (update.ErrCache or {}).items() if error is not None}
+        theirs = {ours: mapped for mapped, ours in (update.AtomMapping or {}).items()}
+        self._caches = Caches(
+            {**(update.AtomCache or {}), **old.atoms},
+            {**(update.RegCache or {}), **old.types},
+            {**errors, **old.errors},
+            {**theirs, **old.atom_mapping},
+        )
+        self._decoder = FrameDecoder(self._registry, self._caches)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
@@ -206,15 +244,15 @@ class EnpConnection(Connection):
         frame: Frame
         match to:
             case PID():
-                self._check(to.creation)
+                self.check(to.creation)
                 frame = enp.MessagePID(self._order(to.id, options), sender.id, priority, mid, to.id, message)
             case ProcessID():
                 cls = enp.MessageNameCache if to.name in self._encoder.ids else enp.MessageName
                 frame = cls(self._order(sender.id, options), sender.id, priority, mid, to.name, message)
             case Alias():
-                self._check(to.creation)
+                self.check(to.creation)
                 frame = enp.MessageAlias(self._order(to.id[1], options), sender.id, priority, mid, to.id, message)
-        return self._transmit(frame, sender.id, options)
+        return self.transmit(frame, sender.id, options)
 
     def call(self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, request: Any, ref: Ref) -> None:
         """A request. Raises ErgoError and CannotEncode."""
@@ -222,20 +260,20 @@ class EnpConnection(Connection):
         frame: Frame
         match to:
             case PID():
-                self._check(to.creation)
+                self.check(to.creation)
                 frame = enp.RequestPID(self._order(to.id, options), sender.id, priority, ref.id, to.id, request)
             case ProcessID():
                 cls = enp.RequestNameCache if to.name in self._encoder.ids else enp.RequestName
                 frame = cls(self._order(sender.id, options), sender.id, priority, ref.id, to.name, request)
             case Alias():
-                self._check(to.creation)
+                self.check(to.creation)
                 frame = enp.RequestAlias(self._order(to.id[1], options), sender.id, priority, ref.id, to.id, request)
-        self._transmit(frame, sender.id, options)
+        self.transmit(frame, sender.id, options)
 
     def respond(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, value: Any) -> None:
         """The answer to a request."""
         frame = enp.Response(self._order(to.id, options), sender.id, options.priority, to.id, ref.id, value)
-        self._transmit(frame, sender.id, options)
+        self.transmit(frame, sender.id, options)
 
     def respond_error(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, error: Error) -> None:
         """The answer to a request that failed."""
@@ -243,16 +281,48 @@ class EnpConnection(Connection):
 
     def exit(self, sender: PID, to: PID, reason: Error) -> None:
         """An exit signal."""
-        self._check(to.creation)
+        self.check(to.creation)
         order = to.id % enp.ORDER_MODULUS
-        self._transmit(enp.Exit(order, sender.id, enp.Priority.MAX, to.id, reason), sender.id)
+        self.transmit(enp.Exit(order, sender.id, enp.Priority.MAX, to.id, reason), sender.id)
+
+    def terminated(self, target: Watched, reason: Error, owner: PID) -> None:
+        """Something of ours that the peer watches is no more. It goes the way of what its owner sent before."""
+        frame: Frame
+        match target:
+            case PID():
+                frame = enp.TerminatePID(0, enp.Priority.HIGH, target.id, reason)
+            case Alias():
+                frame = enp.TerminateAlias(0, enp.Priority.HIGH, target.id, reason)
+            case Event():
+                cls = enp.TerminateEventCache if target.name in self._encoder.ids else enp.TerminateEvent
+                frame = cls(0, enp.Priority.HIGH, target.name, reason)
+            case ProcessID():
+                named = enp.TerminateNameCache if target.name in self._encoder.ids else enp.TerminateName
+                frame = named(0, enp.Priority.HIGH, target.name, reason)
+            case _:
+                raise TypeError(f"{target!r} can't be told about")
+        self._try(frame, owner.id)
+
+    def publish(self, sender: PID, event: MessageEvent, options: MessageOptions) -> None:
+        """A message of an event of ours, once for all subscribers at the peer."""
+        name = event.Event.name
+        cls = enp.EventCacheFrame if name in self._encoder.ids else enp.EventFrame
+        order = self._order(sender.id, options)
+        self._try(cls(order, sender.id, options.priority, event.Timestamp, name, event.Message), sender.id, options)
+
+    def _try(self, frame: Frame, sender_id: int, options: MessageOptions = MessageOptions()) -> None:  # noqa: B008  immutable
+        """Writes a frame that nobody waits for; what can't be sent is logged."""
+        try:
+            self.transmit(frame, sender_id, options)
+        except (ErgoError, CannotEncode) as error:
+            log.info("%s for %r is lost: %s", type(frame).__name__, self.name, error)
 
     def _answer_error(
         self, sender_id: int, to_id: int, ref: Words, priority: int, order: int, error: Error | None
     ) -> None:
         code = Code.DELIVERED if error is None else _CODES.get(error.text, Code.OTHER)
         said = error if code is Code.OTHER else None
-        self._transmit(enp.ResponseError(order, sender_id, priority, to_id, ref, code, said), sender_id)
+        self.transmit(enp.ResponseError(order, sender_id, priority, to_id, ref, code, said), sender_id)
 
     def _priority(self, options: MessageOptions) -> int:
         if not options.important:
@@ -261,7 +331,7 @@ class EnpConnection(Connection):
             raise ErgoError(reasons.UNSUPPORTED)
         return options.priority | enp.IMPORTANT
 
-    def _check(self, creation: int) -> None:
+    def check(self, creation: int) -> None:
         """The wire has no creation: an address of an earlier incarnation is refused here (ENP §12)."""
         if creation != self.peer.creation:
             raise ErgoError(reasons.PROCESS_INCARNATION)
@@ -271,7 +341,7 @@ class EnpConnection(Connection):
         """The order byte is for the receiver's queues (ENP-ORD-2)."""
         return id_ % enp.ORDER_MODULUS if options.keep_order else 0
 
-    def _transmit(self, frame: Frame, sender_id: int, options: MessageOptions = MessageOptions()) -> Link:  # noqa: B008  immutable
+    def transmit(self, frame: Frame, sender_id: int, options: MessageOptions = MessageOptions()) -> Link:  # noqa: B008  immutable
         """Writes a frame to its link, and returns it. ErgoError "too large" if the peer would not take it (ENP-SIZE-1).
 
         The frame counts as it is before compression: a peer may refuse to unpack more than it would read.

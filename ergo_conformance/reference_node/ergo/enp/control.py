@@ -1,0 +1,212 @@
+"""Control messages of a connection: what we ask the peer for, and what it asks of us.
+
+Every request gets exactly one Result (ENP-ANY-1).  A Result is acted on where it is read, before the next frame: what the
+peer says behind it may be about the relation that it confirms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from ....model import enp, gen, reasons
+from ....model.ehs import Flags
+from ....model.enp import Control, Result, Verb
+from ....model.gen import MessageEvent
+from ....model.terms import PID, Alias, Error, Event, Ref, Typed
+from ...failures import ErgoError
+from ...relations import Kind, Watched
+
+if TYPE_CHECKING:
+    from .connection import EnpConnection
+
+log = logging.getLogger("ergo_conformance.node")
+
+_TAKE: Final = {Kind.LINK: Verb.LINK, Kind.MONITOR: Verb.MONITOR}
+_GIVE_BACK: Final = {Kind.LINK: Verb.UNLINK, Kind.MONITOR: Verb.DEMONITOR}
+_KINDS: Final = {verb: kind for verbs in (_TAKE, _GIVE_BACK) for kind, verb in verbs.items()}
+_WORDS: Final = {cls: word for word, (cls, _) in enp.TARGETS.items()}
+_RELATIONS: Final = {row.value_class: verb for (verb, _), row in enp.RELATIONS.items()}
+
+
+class ControlMessages:
+    """Both directions of one connection."""
+
+    def __init__(self, connection: EnpConnection) -> None:
+        self.connection = connection
+        self.core = connection.core
+        self._waiting: dict[Ref, tuple[asyncio.Future[Any], Callable[[Any], None]]] = {}
+
+    # --- what we ask for ----------------------------------------------------------------------------------------------
+
+    async def watch(self, kind: Kind, consumer: PID, target: Watched) -> list[MessageEvent]:
+        """Links or monitors something of the peer. Raises ErgoError."""
+
+        def taken(_: Any) -> None:
+            if consumer.id in self.core.processes:
+                self.core.watching.relations.add(kind, target, consumer)
+
+        result = await self._relation(_TAKE[kind], consumer, target, taken)
+        if not isinstance(target, Event):
+            return []
+        match result:
+            case None | Typed(gen.EVENTS, None):
+                return []
+            case Typed(gen.EVENTS, list(events)):
+                return events
+        raise ErgoError(reasons.MALFORMED)
+
+    async def unwatch(self, kind: Kind, consumer: PID, target: Watched) -> None:
+        """The reverse."""
+        await self._relation(_GIVE_BACK[kind], consumer, target, _nothing)
+
+    async def _relation(self, verb: Verb, consumer: PID, target: Watched, then: Callable[[Any], None]) -> Any:
+        if isinstance(target, PID | Alias):
+            self.connection.check(target.creation)
+        ref = self.core.make_ref()
+        message = enp.RELATIONS[verb, _WORDS[type(target)]].value_class(consumer, target, ref)  # type: ignore[call-arg]
+        order = 0 if isinstance(target, PID) and verb in (Verb.MONITOR, Verb.DEMONITOR) else _order_of(target)
+        return await self._ask(message, ref, order, consumer.id, then)
+
+    async def spawn(self, message: enp.Spawn) -> PID:
+        """Starts a process at the peer. Raises ErgoError."""
+        self._check_flag(Flags.REMOTE_SPAWN)
+        pid = await self._ask(message, message.Ref, 0, 0, _nothing)
+        if not isinstance(pid, PID):
+            raise ErgoError(reasons.MALFORMED)
+        return pid
+
+    async def start_application(self, message: enp.ApplicationStart) -> None:
+        """Starts an application at the peer. Raises ErgoError."""
+        self._check_flag(Flags.REMOTE_APPLICATION_START)
+        await self._ask(message, message.Ref, 0, 0, _nothing)
+
+    def _check_flag(self, flag: Flags) -> None:
+        """What the peer's flags exclude is not asked for (ENP-SPAWN-3); without ENABLE they exclude nothing."""
+        flags = self.connection.peer.flags
+        if Flags.ENABLE in flags and flag not in flags:
+            raise ErgoError(reasons.NOT_ALLOWED)
+
+    async def _ask(self, message: Any, ref: Ref, order: int, sender_id: int, then: Callable[[Any], None]) -> Any:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[ref] = future, then
+        try:
+            self.connection.transmit(Control(order, message), sender_id)
+            async with asyncio.timeout(enp.REQUEST_TIMEOUT):
+                return await future
+        except TimeoutError:
+            raise ErgoError(reasons.TIMEOUT) from None
+        finally:
+            self._waiting.pop(ref, None)
+
+    def fail_all(self, error: Error) -> None:
+        """No Result will come any more."""
+        waiting, self._waiting = self._waiting, {}
+        for future, _ in waiting.values():
+            if not future.done():
+                future.set_exception(ErgoError(error))
+
+    # --- what comes ---------------------------------------------------------------------------------------------------
+
+    def handle(self, frame: Control) -> None:
+        """A control message of the peer."""
+        message = frame.message
+        match message:
+            case Result():
+                self._result(message)
+            case enp.Relation():
+                self._relation_asked(message)
+            case enp.Spawn():
+                self._later(self._spawn_asked(message))
+            case enp.ApplicationStart():
+                self._later(self._application_asked(message))
+            case enp.UpdateCache():
+                self.connection.update_caches(message)
+                self._answer(message.Ref, None, None, 0, 0)
+
+    def _result(self, message: Result) -> None:
+        future, then = self._waiting.pop(message.Ref, (None, _nothing))
+        if future is None or future.done():
+            return  # nobody waits any more, or nobody ever did
+        if message.Error is not None:
+            future.set_exception(ErgoError(message.Error))
+            return
+        then(message.Result)
+        future.set_result(message.Result)
+
+    def _relation_asked(self, message: enp.Relation) -> None:
+        verb = _RELATIONS[type(message)]
+        taking = verb in (Verb.LINK, Verb.MONITOR)
+        error, result = None, None
+        try:
+            events = self._relate(_KINDS[verb], message, taking=taking)
+        except ErgoError as refusal:
+            error, events = refusal.error, []
+        if taking and isinstance(message.Target, Event):
+            result = Typed(gen.EVENTS, events or None)
+        self._answer(message.Ref, error, result, message.Source.id, _lane_of(message.Target))
+
+    def _relate(self, kind: Kind, message: enp.Relation, *, taking: bool) -> list[MessageEvent]:
+        """Upstream checks neither whose process it is nor whose target (ENP-LINK-3)."""
+        if message.Source.node != self.connection.name:
+            raise ErgoError(reasons.NOT_ALLOWED)
+        if message.Target.node != self.core.name:
+            raise ErgoError(reasons.NO_ROUTE)
+        if taking:
+            return self.core.watching.add(kind, message.Target, message.Source)
+        self.core.watching.remove(kind, message.Target, message.Source)
+        return []
+
+    async def _spawn_asked(self, message: enp.Spawn) -> None:
+        """A refusal is answered with its error, where upstream stays silent if its flag is off (ENP-SPAWN-3)."""
+        error, pid = None, gen.NOBODY
+        try:
+            self._check_own(Flags.REMOTE_SPAWN)
+            pid = await self.core.remote.spawn_asked(message, self.connection.name)
+        except ErgoError as refusal:
+            error = refusal.error
+        self._answer(message.Ref, error, pid, message.Options.ParentPID.id, 0)
+
+    async def _application_asked(self, message: enp.ApplicationStart) -> None:
+        error = None
+        try:
+            self._check_own(Flags.REMOTE_APPLICATION_START)
+            await self.core.remote.start_asked(message, self.connection.name)
+        except ErgoError as refusal:
+            error = refusal.error
+        self._answer(message.Ref, error, None, 0, 0)
+
+    def _check_own(self, flag: Flags) -> None:
+        flags = self.connection.peer.local.flags
+        if Flags.ENABLE in flags and flag not in flags:
+            raise ErgoError(reasons.NOT_ALLOWED)
+
+    def _answer(self, ref: Ref, error: Error | None, result: Any, asker_id: int, lane: int) -> None:
+        """The order byte is the asker's, the link the target's (ENP §8)."""
+        try:
+            self.connection.transmit(Control(asker_id % enp.ORDER_MODULUS, Result(error, result, ref)), lane)
+        except ErgoError as lost:
+            log.info("a Result for %r is lost: %s", self.connection.name, lost)
+
+    def _later(self, work: Any) -> None:
+        self.core.run(work)
+
+
+def _nothing(_: Any) -> None:
+    """Nothing more to do."""
+
+
+def _order_of(target: Watched) -> int:
+    """The order byte of a relation request (ENP §8)."""
+    return _lane_of(target) % enp.ORDER_MODULUS
+
+
+def _lane_of(target: Watched) -> int:
+    match target:
+        case PID():
+            return target.id
+        case Alias():
+            return target.id[1]
+    return 0

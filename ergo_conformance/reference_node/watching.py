@@ -1,0 +1,209 @@
+"""Links, monitors and events: taken, given back, and told about when a target ends or its node is gone.
+
+Each relation is told about once.  What ends on this node is told to its consumers here and, one frame per node, to those
+elsewhere; what ends elsewhere comes as such a frame, or with the end of the connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model import gen, reasons
+from ..model.enp import Priority
+from ..model.gen import MessageEvent
+from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
+from .failures import ErgoError
+from .processes import Down, ExitSignal, Message, MessageOptions, Process, Published
+from .relations import Kind, Relation, Relations, Watched, node_of
+
+if TYPE_CHECKING:
+    from .core import Core
+
+_UNKNOWN: Final[Mapping[type, Error]] = {
+    PID: reasons.PROCESS_UNKNOWN,
+    ProcessID: reasons.PROCESS_UNKNOWN,
+    Alias: reasons.ALIAS_UNKNOWN,
+    Event: reasons.EVENT_UNKNOWN,
+}
+
+
+@dataclass(slots=True)
+class EventOwner:
+    """A registered event. `last`: what a new subscriber gets; `notify`: the owner hears of the first and the last one."""
+
+    process: Process
+    token: Ref
+    notify: bool
+    last: deque[MessageEvent] = field(default_factory=deque)
+
+
+class Watching:
+    """The relations and events of one node."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.relations = Relations()
+        self.events: dict[Atom, EventOwner] = {}
+
+    # --- what a process of this node asks for -------------------------------------------------------------------------
+
+    async def watch(self, kind: Kind, process: Process, target: Watched) -> list[MessageEvent]:
+        """Links or monitors; of an event the last messages are returned. Raises ErgoError."""
+        if target == process.pid:
+            raise ErgoError(reasons.NOT_ALLOWED)
+        if self.relations.has(kind, target, process.pid):
+            raise ErgoError(reasons.TARGET_EXIST)
+        if node_of(target) == self.core.name:
+            return self.add(kind, target, process.pid)
+        connection = await self.core.connection(node_of(target))
+        if isinstance(target, Atom):  # nothing is sent: the end of the connection tells
+            self.relations.add(kind, target, process.pid)
+            return []
+        return await connection.control.watch(kind, process.pid, target)
+
+    async def unwatch(self, kind: Kind, process: Process, target: Watched) -> None:
+        """Takes a relation back. Raises ErgoError."""
+        if not self.relations.has(kind, target, process.pid):
+            raise ErgoError(reasons.TARGET_UNKNOWN)
+        if node_of(target) != self.core.name and not isinstance(target, Atom):
+            connection = await self.core.connection(node_of(target))
+            await connection.control.unwatch(kind, process.pid, target)
+        self.remove(kind, target, process.pid)
+
+    # --- the table, for consumers of any node -------------------------------------------------------------------------
+
+    def add(self, kind: Kind, target: Watched, consumer: PID) -> list[MessageEvent]:
+        """A relation to a target of this node. Raises ErgoError if there is no such target."""
+        if not self._exists(target):
+            raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
+        first = not self.relations.of(target)
+        self.relations.add(kind, target, consumer)
+        if not isinstance(target, Event):
+            return []
+        owner = self.events[target.name]
+        if owner.notify and first:
+            self._notify(owner, gen.MessageEventStart(target.name))
+        return list(owner.last)
+
+    def remove(self, kind: Kind, target: Watched, consumer: PID) -> None:
+        """Takes a relation out; none is nothing."""
+        if self.relations.remove(kind, target, consumer):
+            self._left(target)
+
+    def _exists(self, target: Watched) -> bool:
+        core = self.core
+        match target:
+            case PID():
+                return target.creation == core.creation and target.id in core.processes
+            case ProcessID():
+                return target.name in core.names
+            case Alias():
+                return target.creation == core.creation and target.id in core.aliases
+            case Event():
+                return target.name in self.events
+        return False
+
+    def _left(self, target: Watched) -> None:
+        """A consumer has left a target: an event may have lost its last one."""
+        owner = self.events.get(target.name) if isinstance(target, Event) and target.node == self.core.name else None
+        if owner is not None and owner.notify and not self.relations.of(target):
+            self._notify(owner, gen.MessageEventStop(target.name))  # type: ignore[union-attr]  # an event, as it has an owner
+
+    def _notify(self, owner: EventOwner, message: Any) -> None:
+        owner.process.mailbox.put_signal(Message(self.core.pid, message), Priority.HIGH)
+
+    # --- ends ---------------------------------------------------------------------------------------------------------
+
+    def process_ended(self, process: Process, reason: Error) -> None:
+        """A process is over: its PID, name, aliases and events end, and what it watched is forgotten."""
+        core = self.core
+        self.ended(process.pid, reason, process)
+        if process.name is not None:
+            self.ended(ProcessID(core.name, process.name), reason, process)
+        for alias in process.aliases:
+            self.ended(alias, reason, process)
+        for name in [name for name, owner in self.events.items() if owner.process is process]:
+            del self.events[name]
+            self.ended(Event(core.name, name), reason, process)
+        for target in self.relations.forget(process.pid):
+            self._left(target)
+
+    def ended(self, target: Watched, reason: Error, process: Process) -> None:
+        """A target of this node, which belonged to `process`, is no more."""
+        nodes: dict[Atom, None] = {}
+        for relation in self.relations.take(target):
+            if relation.consumer.node == self.core.name:
+                self._tell(relation, target, reason)
+            else:
+                nodes[relation.consumer.node] = None
+        for node in nodes:
+            connection = self.core.open_connection(node)
+            if connection is not None:
+                connection.terminated(target, reason, process.pid)
+
+    def ended_elsewhere(self, target: Watched, reason: Error) -> None:
+        """A target of another node is no more."""
+        for relation in self.relations.take(target):
+            self._tell(relation, target, reason)
+
+    def node_down(self, node: Atom) -> None:
+        """A connection has ended: so has all that was watched there; its own consumers are forgotten silently."""
+        for target in list(self.relations.targets_on(node)):
+            self.ended_elsewhere(target, reasons.NO_CONNECTION)
+        for target in self.relations.forget_node(node):
+            self._left(target)
+
+    def _tell(self, relation: Relation, target: Watched, reason: Error) -> None:
+        process = self.core.processes.get(relation.consumer.id)
+        if process is None:
+            return
+        if relation.kind is Kind.LINK:
+            process.mailbox.put_signal(ExitSignal(target, reason), Priority.MAX)
+        else:
+            process.mailbox.put_signal(Down(target, reason), Priority.HIGH)
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def register_event(self, process: Process, name: Atom, *, buffer: int, notify: bool) -> Ref:
+        """An event of this node. `buffer`: messages kept for new subscribers. ErgoError if the name is taken."""
+        if name in self.events:
+            raise ErgoError(reasons.TAKEN)
+        owner = EventOwner(process, self.core.make_ref(), notify, deque(maxlen=buffer))
+        self.events[name] = owner
+        return owner.token
+
+    def unregister_event(self, process: Process, name: Atom) -> None:
+        """The event ends: "unregistered". Raises ErgoError."""
+        self._owned(process, name)
+        del self.events[name]
+        self.ended(Event(self.core.name, name), reasons.UNREGISTERED, process)
+
+    def publish(self, process: Process, name: Atom, message: Any, options: MessageOptions) -> None:
+        """To all subscribers: one frame per node, a message per process. Raises ErgoError and CannotEncode."""
+        owner = self._owned(process, name)
+        event = MessageEvent(Event(self.core.name, name), self.core.now(), message)
+        owner.last.append(event)
+        self.distribute(event, options.priority)
+        nodes = dict.fromkeys(relation.consumer.node for relation in self.relations.of(event.Event))
+        for node in nodes:
+            connection = self.core.open_connection(node) if node != self.core.name else None
+            if connection is not None:
+                connection.publish(process.pid, event, options)
+
+    def distribute(self, event: MessageEvent, priority: Priority) -> None:
+        """To the subscribers on this node, once each."""
+        published = Published(*event)
+        for consumer in dict.fromkeys(relation.consumer for relation in self.relations.of(event.Event)):
+            if consumer.node == self.core.name:
+                self.core.deliver(self.core.processes.get(consumer.id), published, priority)
+
+    def _owned(self, process: Process, name: Atom) -> EventOwner:
+        owner = self.events.get(name)
+        if owner is None:
+            raise ErgoError(reasons.EVENT_UNKNOWN)
+        if owner.process is not process:
+            raise ErgoError(reasons.EVENT_OWNER)
+        return owner

@@ -3,12 +3,12 @@
 The same rows stand language-neutral in suites/golden/subject_types.json, from which others build their agents.
 """
 
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 from . import types as t
 from .payloads import Layout
 from .registry import Marshaler, Newtype, Registry, Row, Struct, struct_of
-from .terms import Error
+from .terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from .types import ANY, Array, Map, Reg, Slice, Type
 
 PREFIX: Final = "#conformance.local/subject/types/"
@@ -23,9 +23,6 @@ def _struct(name: str, **fields: Type) -> Struct:
     return Struct(PREFIX + name, tuple(fields.items()))
 
 
-NESTED: Final = _struct("Nested", ID=t.UINT32, Name=t.STRING)
-
-
 class Small(NamedTuple):
     """A number and a text."""
 
@@ -35,6 +32,16 @@ class Small(NamedTuple):
 
 SMALL: Final = struct_of(Small, PREFIX + "Small")
 EMPTY: Final = _struct("Empty")
+
+
+class Nested(NamedTuple):
+    """A struct inside others."""
+
+    ID: Annotated[int, t.UINT32]
+    Name: Annotated[str, t.STRING]
+
+
+NESTED: Final = struct_of(Nested, PREFIX + "Nested")
 EVERYTHING: Final = _struct(
     "Everything",
     Bool=t.BOOL, Int=t.INT, Int8=t.INT8, Int16=t.INT16, Int32=t.INT32, Int64=t.INT64, Uint=t.UINT, Uint8=t.UINT8,
@@ -70,3 +77,16 @@ def register(registry: Registry) -> Registry:
     for row in ROWS:
         registry.add(row)
     return registry
+
+
+def sample(pid: PID) -> Any:
+    """An Everything with something in every field; `pid` gives the node that the identifiers are of."""
+    node, creation = pid.node, pid.creation
+    values = (
+        True, -5, -8, -16, -32, -64, 5, 8, 16, 32, 64, 1.5, -2.25, "string", b"\x00\x01\xfe\xff", Atom("an_atom"),
+        PID(node, 1004, creation), ProcessID(node, Atom("echo")), Ref(node, creation, (1, 2, 3)),
+        Alias(node, creation, (4, 5, 6)), Event(node, Atom("ev")), Time(1_709_210_096, 789_012_345, None), CUSTOM_ERROR,
+        "any", [1, -1], ["a", ""], [Typed(t.INT8, 1), "two", None, Atom("three")], [Nested(1, "one")], (1, 2, 3),
+        {"k": 1}, {"k": True}, Nested(2, "two"), 7, "ns", True, 0.5, ["x"], {"m": 9}, (7, 8, 9),
+    )  # fmt: skip
+    return tuple.__new__(EVERYTHING.value_class, values)

@@ -2,24 +2,29 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NoReturn
 
 from ..errors import Rejected
 from ..model import enp, reasons, records, subject
+from ..model import types as t
 from ..model.caches import NO_CACHES, Caches
 from ..model.enp import Frame, Priority, Words
 from ..model.registry import Registry
-from ..model.terms import PID, Atom, Ref
+from ..model.terms import PID, Atom, Ref, Typed
 from ..spec import enp as frames
 from ..spec.edf import EdfContext
-from ..spec.stream import ReadFrame, caches_of, read_one
+from ..spec.stream import caches_of
 from .dialer import REPLY, Dialer
+from .lines import Line, Received
 from .transcript import describe_frame
 from .violation import ViolationError
 
 AGENT_NAMES: Final = ("echo", "echo_cached", "sink", "slow", "small_mailbox")
+SLEEPS: Final = (300, 1_500, 4_000)
+"""Milliseconds that an agent is kept busy: the first is enough on an idle machine."""
+BEGIN: Final = 0.05
+"""Seconds in which an agent that has got a message begins with it."""
 ANNOUNCED: Final = Caches(
     atoms={300 + i: Atom(name) for i, name in enumerate((*AGENT_NAMES, "nobody"))},
     types={5000 + i: row.name for i, row in enumerate(subject.ROWS)},
@@ -43,39 +48,6 @@ def registry() -> Registry:
 
 
 REGISTRY: Final = registry()
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A frame of the target: the link it came over (0: the first), its value, and the compressed one around it."""
-
-    line: int
-    value: Any
-    outer: enp.Compressed | None = None
-
-
-class Line:
-    """One link of the peer."""
-
-    def __init__(self, dialer: Dialer, number: int, context: EdfContext) -> None:
-        self.dialer, self.number, self.context = dialer, number, context
-        self._held = dialer.take_rest()
-
-    def next(self) -> ReadFrame | Rejected | None:
-        """The next frame that has come whole, or why the bytes are none."""
-        self._held += self.dialer.link.read_now()
-        size = frames.frame_size(self._held)
-        if size is None or (size >= enp.HEADER_LENGTH and len(self._held) < size):
-            wrong = self._held[:1] not in (b"", bytes([enp.MAGIC]))
-            return read_one(self._held.ljust(enp.HEADER_LENGTH, b"\0"), 0, self.context) if wrong else None
-        read = read_one(self._held, 0, self.context)
-        self._held = self._held[max(size, 1) :]
-        return read
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the target has not closed it, as far as we have seen."""
-        return not self.dialer.link.eof
 
 
 class Peer:
@@ -220,7 +192,7 @@ class Peer:
                 if isinstance(read, Rejected):
                     self.fail(f"bytes that are no frame: {read}", "frames")
                 if read is not None:
-                    return _received(line.number, read)
+                    return Received.of(line.number, read)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._wake.wait()
@@ -338,6 +310,19 @@ class Peer:
         if not isinstance(value, enp.Response) or value.payload != token:
             self.fail(describe_frame(value), f"{token!r}, the call to {echo} answered")
 
+    async def while_busy(self, agent: Address) -> AsyncIterator[None]:
+        """Runs the body of the loop while an agent sleeps; again, with a longer sleep, if the body took too long."""
+        for sleep in SLEEPS:
+            ref = self.ask(agent, Typed(t.INT64, sleep))
+            await self.alive()
+            await asyncio.sleep(BEGIN)
+            yield
+            await self.alive()
+            ended = await self.look(lambda frame: isinstance(frame, enp.Response) and frame.ref == ref, 0)
+            if ended is None:
+                await self.answer(ref, REPLY + sleep / 1000)
+                return
+
     async def echo_id(self) -> int:
         """The number of echo's PID, as it says itself."""
         pid = await self.call("echo", "!self")
@@ -371,8 +356,3 @@ class Peer:
 def _order(id_: int, given: int | None) -> int:
     return id_ % enp.ORDER_MODULUS if given is None else given
 
-
-def _received(line: int, read: ReadFrame) -> Received:
-    if read.inner is None:
-        return Received(line, read.value)
-    return Received(line, read.inner.value, read.value)

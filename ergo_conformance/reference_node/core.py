@@ -325,6 +325,18 @@ class Core:
         connection = await self.connection(to.node)
         connection.exit(process.pid, to, reason)
 
+    @property
+    def connected(self) -> list[Atom]:
+        """The names of the nodes that are connected."""
+        return list(self._connections)
+
+    def disconnect(self, node: Atom) -> None:
+        """Ends the connection with a node: there is no goodbye. ErgoError "no connection" if there is none."""
+        connection = self._connections.get(node)
+        if connection is None:
+            raise ErgoError(reasons.NO_CONNECTION)
+        connection.disconnect()
+
     def open_connection(self, node: Atom) -> EnpConnection | None:
         """The connection with a node, if there is one."""
         return self._connections.get(node)

@@ -162,7 +162,7 @@ class Node:
         return self.core.spawn(body, *args, name=name, options=options)
 
     def _new_connection(self, peer: Handshaken) -> EnpConnection:
-        return EnpConnection(peer, self.core, self._registry)
+        return EnpConnection(peer, self.core, self._registry, self.network.drop)
 
     # --- dialing ------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..model import ehs, subject
 from ..model.ehs import Flags
-from .agents import Supervisor
+from .agents import LEVEL_1, Supervisor
+from .agents_acting import LEVEL_2, open_up
 from .certificates import KeyPair, load, self_signed
 from .node import Node
 from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions, Route
@@ -35,6 +36,9 @@ DEFAULTS: Final[Mapping[str, Json]] = {
     "disable_tls_fingerprint": False,
     "routes": {},
     "atoms": [],
+    "allowed": "allowed@localhost",
+    "env": {},
+    "expose_env": False,
 }
 """The keys that this node honours (`acceptors` on top), and what holds where one is missing."""
 ACCEPTOR_KEYS: Final = ("host", "port", "tls", "cookie", "max_message_size", "flags")
@@ -55,9 +59,17 @@ def options_of(target: Mapping[str, Json]) -> NetworkOptions:
         acceptors=tuple(_acceptor(row, flags, target["name"]) for row in acceptors),
         routes={name: route_of(text) for name, text in target["routes"].items()},
         atoms=tuple(target["atoms"]),
+        env=target["env"],
+        expose_env=target["expose_env"],
         types=subject.ROWS,
         errors=(subject.CUSTOM_ERROR,),
     )
+
+
+def host_agents(node: Node, target: Mapping[str, Json]) -> Supervisor:
+    """Starts the agents, and opens to other nodes what they may start."""
+    open_up(node.core, {**DEFAULTS, **target}["allowed"])
+    return Supervisor(node.core, LEVEL_1 | LEVEL_2)
 
 
 def route_of(text: str) -> Route:

@@ -12,7 +12,6 @@ from ..model.registry import Registry
 from ..peers.dialer import Facts
 from ..peers.link import Link, connect_memory
 from ..reference_node import settings
-from ..reference_node.agents import Supervisor
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.node import Node
 from ..reference_node.options import NetworkOptions
@@ -87,7 +86,7 @@ class SelfTarget(Target):
         tls = bool(wanted["tls"])
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
         running.node = make_node(options, str(wanted))
-        running.pids, running.types = Supervisor(running.node.core).pids, True
+        running.pids, running.types = settings.host_agents(running.node, wanted).pids, True
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
@@ -96,7 +95,7 @@ class SelfTarget(Target):
         context = client_context(None) if acceptor.fingerprint is not None else None
         running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
-        running.pids, running.types = Supervisor(node.core).pids, True
+        running.pids, running.types = settings.host_agents(node, wanted).pids, True
         return running
 
     def describe(self) -> str:

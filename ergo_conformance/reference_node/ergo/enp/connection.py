@@ -39,9 +39,13 @@ _CODES: Final = {error.text: code for code, error in enp.CODE_ERRORS.items()}
 class EnpConnection(Connection):
     """One peer."""
 
-    def __init__(self, peer: Handshaken, core: Core, registry: Registry) -> None:
+    def __init__(
+        self, peer: Handshaken, core: Core, registry: Registry, drop: "Callable[[EnpConnection], None]"
+    ) -> None:
+        """`drop` ends a connection: the network has to forget it first."""
         super().__init__(peer)
         self.core = core
+        self.drop = drop
         self.waiters = Waiters()
         self.control = ControlMessages(self)
         self.frames_in = self.frames_out = 0
@@ -86,6 +90,10 @@ class EnpConnection(Connection):
         super().remove(link)
         self._framers.pop(link, None)
         self._lanes = {lane: kept for lane, kept in self._lanes.items() if kept is not link}
+
+    def disconnect(self) -> None:
+        """Ends the connection (ENP-DOWN-1)."""
+        self.drop(self)
 
     def end(self) -> None:
         """The connection is over: whoever waits for the peer waits in vain, and what was watched there is gone."""

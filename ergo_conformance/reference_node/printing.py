@@ -1,0 +1,42 @@
+"""Values as upstream's agents print them (protocol notes: agents, section 4): for people, and for comparing reasons."""
+
+from typing import Any, Final
+from zlib import crc32
+
+from ..model.neutral import text_to_bytes
+from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Typed
+
+_WORDS: Final[dict[type, str]] = {PID: "PID", ProcessID: "ProcessID", Alias: "Alias", Event: "Event", Atom: "Node"}
+
+
+def word_of(source: Any) -> str:
+    """The last word in the name of a message about the end of this target."""
+    return _WORDS[type(source)]
+
+
+def printed(value: Any) -> str:
+    """One value."""
+    match value:
+        case PID(node, id_, _):
+            return f"<{_crc(node)}.{id_ >> 32}.{id_ & 0xFFFFFFFF}>"
+        case ProcessID(node, name):
+            return f"<{_crc(node)}.'{name}'>"
+        case Alias(node, _, words):
+            return f"Alias#<{_crc(node)}.{'.'.join(map(str, words))}>"
+        case Event(node, name):
+            return f"Event#<{_crc(node)}:'{name}'>"
+        case Error(text, _):
+            return text
+        case Typed(_, inner):
+            return printed(inner)
+        case None:
+            return "<nil>"
+        case bool():
+            return str(value).lower()
+        case list() | tuple():
+            return f"[{' '.join(map(printed, value))}]"
+    return str(value)
+
+
+def _crc(node: str) -> str:
+    return f"{crc32(text_to_bytes(node)):08X}" if node else ""

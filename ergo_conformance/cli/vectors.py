@@ -16,7 +16,7 @@ from ..verdict.vectors import Difference
 
 app = typer.Typer(help="Golden vectors and captures.", no_args_is_help=True)
 console = Console(highlight=False, soft_wrap=True)
-ONLY = ("edf", "ehs")
+ONLY = ("edf", "ehs", "enp", "esrd")
 MAX_SHOWN = 20
 NOTHING_CHECKED = 5
 
@@ -31,7 +31,7 @@ def check(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE…", help="ergo-vectors/1 or ergo-captures/1")
     ] = None,
-    only: Annotated[str | None, typer.Option(metavar="edf|ehs", help="Only this protocol.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="edf|ehs|enp|esrd", help="Only this protocol.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="All differences.")] = False,
 ) -> None:
     """Hold both readers, the schemas and the reference node, against golden vectors and captures.
@@ -76,9 +76,8 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         capture = captures.load(path)
         if only == "edf":
             return "a capture", 0, []
-        result = captures.check(capture)
-        behind = f"; {result.counts.behind:,} bytes behind it not read" if result.counts.behind else ""
-        return f"{result.counts}{behind}", result.counts.messages, result.differences
+        result = captures.check(capture, only)
+        return str(result.counts), result.counts.checked, result.differences
     content = golden.read_json(path)
     if not isinstance(content, dict) or not ({"vectors", "cases"} & content.keys()):
         if isinstance(content, dict) and content.get("format") == "ergo-types/1":

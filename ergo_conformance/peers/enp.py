@@ -121,8 +121,8 @@ class Peer:
 
     def compress(self, data: bytes, algorithm: enp.Algorithm = enp.Algorithm.GZIP, **lies: Any) -> bytes:
         """The compressed frame around the bytes of one. `lies` replace fields of enp.Compressed."""
-        packed = frames.pack(data, algorithm, data[enp.HEADER_LENGTH - 2])
-        return self.data_of(packed._replace(**lies))
+        order = data[enp.HEADER_LENGTH - 2] if len(data) >= enp.HEADER_LENGTH else ORDER
+        return self.data_of(frames.pack(data, algorithm, order)._replace(**lies))
 
     def message(
         self,

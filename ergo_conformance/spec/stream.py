@@ -3,8 +3,9 @@
 What a side announced in its Introduce is what its frames are read with, on that link and on every link that joined it.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import Reason, Rejected
@@ -115,26 +116,30 @@ def updated(caches: Caches, update: enp.UpdateCache) -> Caches:
 
 
 class ConnectionReader:
-    """Reads the links of connections one by one, in the order in which they were opened.
+    """Reads the links of connections one by one, in the order in which they were opened."""
 
-    `registry` gives the types that each role's writer knows. `caches`: what stands in for Introduces that were not seen.
-    """
-
-    def __init__(self, registry: Callable[[Role], Registry], caches: dict[Role, Caches] | None = None) -> None:
-        self._registry = registry
-        self._fallback = {role: (caches or {}).get(role, NO_CACHES) for role in Role}
+    def __init__(self) -> None:
         self._known: dict[str, dict[Role, Caches]] = {}
         """Connection id → the tables of both sides."""
 
-    def read(self, said: bytes, answered: bytes) -> dict[Role, Direction]:
-        """One link: what its dialer and its acceptor wrote."""
+    def read(
+        self,
+        said: bytes,
+        answered: bytes,
+        registries: Mapping[Role, Registry],
+        fallback: Mapping[Role, Caches] = MappingProxyType({}),
+    ) -> dict[Role, Direction]:
+        """One link: what its dialer and its acceptor wrote, with the types that each of them knows.
+
+        `fallback`: what stands in for Introduces that were not seen.
+        """
         data = {Role.DIALER: said, Role.ACCEPTOR: answered}
         found = {role: Direction(self._handshake(data[role])) for role in Role}
-        caches = self._caches(found)
+        caches = self._caches(found, fallback)
         for role, direction in found.items():
             direction.refusal = direction.handshake.refusal
             if direction.refusal is None:
-                self._frames(direction, data[role], role, caches)
+                self._frames(direction, data[role], registries[role], caches, role)
         return found
 
     @staticmethod
@@ -143,11 +148,11 @@ class ConnectionReader:
             return HandshakeFrames((), (), 0, None)
         return read_handshake(data)
 
-    def _caches(self, found: dict[Role, Direction]) -> dict[Role, Caches]:
+    def _caches(self, found: dict[Role, Direction], fallback: Mapping[Role, Caches]) -> dict[Role, Caches]:
         said, answered = found[Role.DIALER].messages, found[Role.ACCEPTOR].messages
+        caches = {role: fallback.get(role, NO_CACHES) for role in Role}
         if said and isinstance(said[0], Join):
-            return self._known.get(said[0].ConnectionID, dict(self._fallback))
-        caches = dict(self._fallback)
+            return self._known.get(said[0].ConnectionID, caches)
         for role, messages in ((Role.DIALER, said), (Role.ACCEPTOR, answered)):
             for message in messages:
                 if isinstance(message, Introduce):
@@ -157,8 +162,10 @@ class ConnectionReader:
                 self._known[message.ID] = caches
         return caches
 
-    def _frames(self, direction: Direction, data: bytes, role: Role, caches: dict[Role, Caches]) -> None:
-        registry = self._registry(role)
+    @staticmethod
+    def _frames(
+        direction: Direction, data: bytes, registry: Registry, caches: dict[Role, Caches], role: Role
+    ) -> None:
         context = EdfContext(registry, caches[role])
         offset = direction.handshake.end
         while offset < len(data):

@@ -1,50 +1,89 @@
-"""Captures of real nodes (`ergo-captures/1`): the handshake of every link, against both readers.
+"""Captures of real nodes (`ergo-captures/1`): every link against both readers and both writers.
 
 The rules are those that hold for whatever real nodes wrote: the order of messages, digests recomputed with the writer's own
-cookie, and every message written again, from its plain values alone, to the same bytes. Sides that a script wrote may be
-bad on purpose: there only a value or a refusal is asked for.
+cookie, and everything written again, from its plain values alone, to the same bytes. Sides that a script wrote may be bad
+on purpose: there only a value or a refusal is asked for.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import CannotEncode, Rejected, UsageError
-from ..model import ehs
-from ..model.compare import same
-from ..model.ehs import Accept, Digest, Hello, Introduce, Join, Message, Role
+from ..errors import UsageError
+from ..locate import suites
+from ..model import records
+from ..model.caches import Caches
+from ..model.ehs import Role
+from ..model.registry import Registry
 from ..model.terms import Atom
-from ..reference_node.ergo import ehs as node_ehs
-from ..reference_node.ergo.edf import Decoder, Encoder
-from ..spec.ehs import CONTEXT, digest, read_frame, write_frame
-from ..spec.stream import read_handshake
-from .vectors import Difference
+from ..model.typejson import payload_from_json, row_from_json
+from ..spec.stream import ConnectionReader, Direction
+from .frame_checks import FrameChecker
+from .handshakes import HandshakeChecker
+from .vectors import Difference, read_json
 
 FORMAT: Final = "ergo-captures/1"
-ENP_MAGIC: Final = 78
-SEQUENCES: Final[Mapping[Role, tuple[tuple[type[Message], ...], ...]]] = {
-    Role.DIALER: ((Hello, Introduce, Accept), (Join,)),
-    Role.ACCEPTOR: ((Hello, Accept, Introduce), (Accept,)),
-}
-"""What each side writes: on a first link, and on a joined one; a link that ended early has the beginning of it."""
+PROTOCOLS: Final = ("ehs", "enp", "esrd")
+"""What can be checked, as metadata spell it."""
+FRAMEWORK_3_0: Final = "3.0"
+_SEPARATORS: Final = str.maketrans("+,[]'", "     ")
 
 Json = Any
 
 
 @dataclass
 class Capture:
-    """A capture file: metadata, and the bytes of each direction of each link."""
+    """A capture file: metadata, the bytes of each direction of each link, and single datagrams."""
 
     path: Path
     meta: Json
     streams: dict[tuple[str, str], bytearray] = field(default_factory=dict)
     first_writer: dict[str, str] = field(default_factory=dict)
     """Who wrote first on a link: its dialer."""
+    datagrams: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """Link, direction, bytes."""
 
     def links(self) -> list[str]:
         return list(self.first_writer)
+
+    def speaks(self, protocol: str, link: str | None = None) -> bool:
+        """Whether a link (or any) carries this protocol."""
+        whole, each = self.meta.get("protocol", ""), self.meta.get("protocols") or {}
+        spoken = [whole, *each.values()] if link is None else [each.get(link, whole)]
+        return protocol in " ".join(map(str, spoken)).translate(_SEPARATORS).split()
+
+    def is_scripted(self, link: str, direction: str) -> bool:
+        """Whether a script wrote this side."""
+        scripted = self.meta.get("scripted") or ()
+        return direction in scripted or f"{link}:{direction}" in scripted
+
+    def is_cut(self, link: str, direction: str, at: str) -> bool:
+        """Whether the recording says that this stream stops like this."""
+        return any(
+            cut["at"] == at and cut["conn"] in ("*", link, _number(link)) and cut["dir"] in ("*", direction)
+            for cut in self.meta.get("cut") or ()
+        )
+
+    def surplus(self, link: str, direction: str) -> bytes:
+        """What a real node wrote too much at the end of a stream."""
+        return b"".join(
+            bytes.fromhex(row["hex"])
+            for row in self.meta.get("surplus") or ()
+            if row["conn"] in (link, _number(link)) and row["dir"] == direction
+        )
+
+    def stream(self, link: str, direction: str) -> bytes:
+        """The bytes of one direction, without surplus."""
+        data = bytes(self.streams.get((link, direction), b""))
+        return data.removesuffix(self.surplus(link, direction))
+
+
+def _number(link: str | None) -> Any:
+    """A link as metadata may also name it."""
+    return int(link) if link is not None and link.isdecimal() else link
 
 
 def load(path: Path) -> Capture:
@@ -65,12 +104,50 @@ def load(path: Path) -> Capture:
 
 def _capture(path: Path, lines: list[Json]) -> Capture:
     capture = Capture(path, lines[0])
+    shortened: set[tuple[str, str]] = set()
     for line in lines[1:]:
-        if line.get("hex") and line["dir"] in capture.meta.get("sides", {}):
-            link = str(line.get("link", line.get("conn", "")))
-            capture.streams.setdefault((link, line["dir"]), bytearray()).extend(bytes.fromhex(line["hex"]))
-            capture.first_writer.setdefault(link, line["dir"])
+        if not line.get("hex") or line["dir"] not in capture.meta.get("sides", {}):
+            continue
+        link, data = str(line.get("link", line.get("conn", ""))), bytes.fromhex(line["hex"])
+        key = link, line["dir"]
+        if line.get("proto") == "udp" or line["dir"].endswith(" udp"):
+            capture.datagrams.append((*key, data))
+            continue
+        if line.get("truncated"):
+            shortened.add(key)
+        if key in shortened:
+            continue
+        capture.streams.setdefault(key, bytearray()).extend(data)
+        capture.first_writer.setdefault(link, line["dir"])
     return capture
+
+
+# --- the types that writers know --------------------------------------------------------------------------------------
+
+
+@cache
+def registry_of(release: str, set_: str) -> Registry:
+    """The rows of a release's framework and of a set of further types."""
+    registry = records.framework("ergo-3.0" if release == FRAMEWORK_3_0 else "ergo-3.1")
+    content = read_json(suites() / "golden" / "subject_types.json")
+    payloads = {row["name"]: payload_from_json(row) for row in content["marshalers"]["types"]}
+    for row in content["types"]:
+        releases = row.get("releases")
+        if row["set"] in ("framework", set_) and (not releases or release in releases):
+            registry.add(row_from_json(row, payloads))
+    return registry
+
+
+def caches_of(tables: Json) -> Caches:
+    """Tables as metadata have them, in place of an Introduce."""
+    return Caches(
+        atoms={int(id_): Atom(name) for id_, name in (tables.get("atoms") or {}).items()},
+        types={int(id_): name for id_, name in (tables.get("types") or {}).items()},
+        errors={int(id_): text for id_, text in (tables.get("errors") or {}).items()},
+    )
+
+
+# --- checking ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -80,14 +157,22 @@ class Counts:
     links: int = 0
     messages: int = 0
     digests: int = 0
-    bytes: int = 0
-    behind: int = 0
-    """Bytes behind the handshakes, not read here."""
+    frames: int = 0
+    compressed: int = 0
+    packets: int = 0
+    refused: int = 0
+
+    @property
+    def checked(self) -> int:
+        """Messages, frames and packets."""
+        return self.messages + self.frames + self.packets
 
     def __str__(self) -> str:
-        return (
-            f"{self.links} links, {self.messages} messages, {self.digests} digests, {self.bytes:,} bytes of handshake"
-        )
+        parts = [f"{self.links} links", f"{self.messages} handshake messages", f"{self.digests} digests"]
+        parts += [f"{self.frames} frames ({self.compressed} compressed)"] if self.frames else []
+        if self.packets:
+            parts = [f"{self.packets} packets"] if not self.messages else [*parts, f"{self.packets} packets"]
+        return ", ".join(parts) + (f", {self.refused} scripted sides refused" if self.refused else "")
 
 
 @dataclass
@@ -98,219 +183,73 @@ class Checked:
     differences: list[Difference]
 
 
-def speaks_ehs(capture: Capture) -> bool:
-    """Whether a capture holds handshakes."""
-    protocol = capture.meta.get("protocol", "")
-    return "ehs" in " ".join(protocol if isinstance(protocol, list) else [protocol])
+def check(capture: Capture, only: str | None = None) -> Checked:
+    """Holds a capture against the rules; `only`: of one protocol."""
+    counts, differences = Counts(), list[Difference]()
+    if only != "esrd" and capture.speaks("ehs"):
+        _links(capture, only, counts, differences)
+    return Checked(counts, differences)
 
 
-def check(capture: Capture) -> Checked:
-    """Holds all handshakes of a capture against the rules."""
-    checker = _Checker(capture)
-    if speaks_ehs(capture):
-        for link in capture.links():
-            checker.link(link)
-    return Checked(checker.counts, checker.differences)
+def _links(capture: Capture, only: str | None, counts: Counts, differences: list[Difference]) -> None:
+    handshakes = HandshakeChecker(capture.meta)
+    frames = FrameChecker()
+    readers: dict[str, ConnectionReader] = {}
+    for link in capture.links():
+        if not capture.speaks("ehs", link):
+            continue
+        sides = _sides(capture, link)
+        dialer = sides[Role.DIALER]
+        read = readers.setdefault(dialer, ConnectionReader()).read(
+            capture.stream(link, dialer), capture.stream(link, sides[Role.ACCEPTOR]),
+            {role: _registry(capture, side) for role, side in sides.items()},
+            {role: _fallback(capture, link, side) for role, side in sides.items()},
+        )  # fmt: skip
+        counts.links += 1
+        real = {role: not capture.is_scripted(link, side) for role, side in sides.items()}
+        data = {role: capture.stream(link, side) for role, side in sides.items()}
+        if only != "enp":
+            handshakes.link(link, sides, read, data, real)
+        for role, side in sides.items():
+            where = f"link {link} {side}"
+            if not real[role]:
+                counts.refused += read[role].refusal is not None
+            else:
+                differences += _ends(capture, link, side, read[role], data[role])
+                if only != "ehs":
+                    frames.direction(where, read[role], data[role])
+    differences += handshakes.differences + frames.differences
+    counts.messages, counts.digests = handshakes.messages, handshakes.digests
+    counts.frames, counts.compressed = frames.frames, frames.compressed
 
 
-class _Checker:
-    def __init__(self, capture: Capture) -> None:
-        self.capture = capture
-        self.counts = Counts()
-        self.differences: list[Difference] = []
-        self.connections: dict[str, str] = {}
-        """Connection id → the dialer's name."""
-
-    def fail(self, where: str, text: str) -> None:
-        self.differences.append(Difference(where, text))
-
-    def link(self, link: str) -> None:
-        meta, dialer = self.capture.meta, self.capture.first_writer[link]
-        found: dict[Role, list[Message]] = {Role.DIALER: [], Role.ACCEPTOR: []}
-        seen = False
-        for direction, writer in meta["sides"].items():
-            data = bytes(self.capture.streams.get((link, direction), b""))
-            role = Role.DIALER if direction == dialer else Role.ACCEPTOR
-            if not data or data[0] == ENP_MAGIC:
-                continue  # silent, or recorded from the middle on
-            seen = True
-            scripted = direction in meta.get("scripted", ())
-            found[role] = self._direction(f"link {link} {direction}", writer, role, data, scripted=scripted)
-        self.counts.links += seen
-        if not any(direction in meta.get("scripted", ()) for direction in meta["sides"]):
-            self._digests(f"link {link}", found, {role: self._writer(link, role) for role in Role})
-
-    def _writer(self, link: str, role: Role) -> str:
-        sides, dialer = self.capture.meta["sides"], self.capture.first_writer[link]
-        for direction, writer in sides.items():
-            if (direction == dialer) == (role is Role.DIALER):
-                return str(writer)
-        return ""
-
-    # --- one direction ------------------------------------------------------------------------------------------------
-
-    def _direction(self, where: str, writer: str, role: Role, data: bytes, *, scripted: bool) -> list[Message]:
-        read = read_handshake(data)
-        self.counts.behind += len(data) - read.end
-        if read.refusal is not None and not scripted and not self._cut(read.refusal):
-            self.fail(where, f"refused: {read.refusal}; {data[read.end : read.end + 32].hex()}")
-        messages = []
-        for parsed, start in zip(read.frames, read.starts, strict=True):
-            messages.append(parsed.value)
-            self.counts.messages += 1
-            self.counts.bytes += parsed.end - start
-            if not scripted:
-                self._message(f"{where} offset {start}", parsed.value, data[start : parsed.end])
-        if scripted:
-            return []
-        if read.end < len(data) and data[read.end] != ENP_MAGIC and read.refusal is None:
-            self.fail(
-                where, f"neither a handshake nor a message frame at offset {read.end}: {data[read.end :][:16].hex()}"
-            )
-        kinds = tuple(type(message) for message in messages)
-        if not any(sequence[: len(kinds)] == kinds for sequence in SEQUENCES[role]):
-            self.fail(where, f"{role.value} wrote {', '.join(kind.__name__ for kind in kinds)}")
-        self._names(where, writer, messages)
-        return messages
-
-    def _cut(self, refusal: Rejected) -> bool:
-        """The recording says that a stream ends inside a frame, and this one does."""
-        return bool(self.capture.meta.get("cut")) and refusal.reason.value == "end of data"
-
-    def _names(self, where: str, writer: str, messages: list[Message]) -> None:
-        expected = self.capture.meta.get("nodes", {}).get(writer, {}).get("name")
-        for message in messages:
-            if isinstance(message, Introduce | Join) and expected is not None and message.Node != expected:
-                self.fail(where, f"introduced as {message.Node!r}, the node is {expected!r}")
-
-    def _message(self, where: str, message: Message, data: bytes) -> None:
-        """The node's reader finds the same value; both writers make the same bytes of the plain values."""
-        try:
-            again, end = Decoder(CONTEXT.registry).decode_prefix(data, ehs.HEADER_LENGTH)
-        except Rejected as refusal:
-            self.fail(where, f"the node refuses what the schema reads: {refusal}")
-            return
-        if end != len(data) or not same(message, again, CONTEXT.registry):
-            self.fail(where, "the two readers find different values")
-        for name, write in (("schema", write_frame), ("node", _node_frame)):
-            try:
-                written = write(plain(message))
-            except CannotEncode as error:
-                self.fail(where, f"the {name} can't write it again: {error}")
-                continue
-            if written != data:
-                self.fail(where, f"the {name} writes it otherwise: {frame_difference(data, written)}")
-
-    # --- digests ------------------------------------------------------------------------------------------------------
-
-    def _digests(self, where: str, found: dict[Role, list[Message]], writers: dict[Role, str]) -> None:
-        secrets = self.capture.meta.get("secrets", {})
-        cookies = {role: str(secrets.get(writers[role], {}).get("cookie", "")) for role in Role}
-        fingerprint = bytes.fromhex(secrets.get(writers[Role.ACCEPTOR], {}).get("fingerprint_sha1") or "")
-        said, answered = found[Role.DIALER], found[Role.ACCEPTOR]
-        for rule, cookie, facts, given in expected_digests(said, answered, cookies, tls=bool(fingerprint)):
-            self.counts.digests += 1
-            if rule is None:
-                if given != "":
-                    self.fail(where, f"a digest where none belongs: {given!r}")
-                continue
-            by_schema = digest(rule, fingerprint=fingerprint, cookie=cookie, **facts)
-            by_node = _node_digest(rule, fingerprint, {**facts, "cookie": cookie})
-            for name, computed in (("schema", by_schema), ("node", by_node)):
-                if computed != given:
-                    self.fail(
-                        where, f"{rule.name} ({rule.requirement}): {given} on the wire, the {name} computes {computed}"
-                    )
-        self._connection(where, said, answered)
-
-    def _connection(self, where: str, said: list[Message], answered: list[Message]) -> None:
-        """A Join names a connection that an Accept of this file announced to the same dialer."""
-        for message in answered:
-            if isinstance(message, Accept) and message.ID and len(said) > 1 and isinstance(said[1], Introduce):
-                self.connections[message.ID] = said[1].Node
-        if said and isinstance(said[0], Join) and self.connections.get(said[0].ConnectionID) != said[0].Node:
-            self.fail(where, f"joins {said[0].ConnectionID!r}, which no Accept announced to {said[0].Node!r}")
+def _sides(capture: Capture, link: str) -> dict[Role, str]:
+    """The direction that each role writes in."""
+    first = capture.first_writer[link]
+    others = [side for side in capture.meta["sides"] if side != first and not side.endswith(" udp")]
+    return {Role.DIALER: first, Role.ACCEPTOR: others[0] if others else ""}
 
 
-Expected = tuple[Digest | None, str, dict[str, str], str]
+def _registry(capture: Capture, side: str) -> Registry:
+    writer = capture.meta["sides"].get(side, "")
+    release = capture.meta.get("release") or {}
+    return registry_of(str(release.get(writer) or next(iter(release.values()), "")), str(capture.meta.get("types")))
 
 
-def expected_digests(
-    said: list[Message], answered: list[Message], cookies: Mapping[Role, str], *, tls: bool
-) -> Iterator[Expected]:
-    """Every digest field of a link: its rule (None: empty), the writer's cookie, the facts it is made of, what was sent."""
-    ours, theirs = cookies[Role.DIALER], cookies[Role.ACCEPTOR]
-    if said and isinstance(said[0], Join):
-        yield from _join_digests(said[0], answered, ours, theirs, tls=tls)
+def _fallback(capture: Capture, link: str, side: str) -> Caches:
+    tables: Mapping[str, Json] = capture.meta.get("caches") or {}
+    used = capture.is_cut(link, side, "start")
+    return caches_of(tables.get(capture.meta["sides"].get(side, ""), {}) if used else {})
+
+
+def _ends(capture: Capture, link: str, side: str, read: Direction, data: bytes) -> Iterator[Difference]:
+    """A stream of a real node is read to its end, unless the recording says where it stops."""
+    refusal, where = read.refusal, f"link {link} {side}"
+    if not read.handshake.frames and data and not capture.is_cut(link, side, "start"):
+        yield Difference(where, f"does not begin with a handshake: {data[:16].hex()}")
+    if refusal is None:
         return
-    hello = said[0] if said and isinstance(said[0], Hello) else Hello("", "")
-    answer = answered[0] if answered and isinstance(answered[0], Hello) else Hello("", "")
-    for message in said:
-        match message:
-            case Hello():
-                yield Digest.HELLO_DIALER, ours, {"salt1": message.Salt}, message.Digest
-                yield None, ours, {}, message.DigestCert
-            case Introduce():
-                yield Digest.INTRODUCE, ours, {"salt2": answer.Salt}, message.Digest
-            case Accept():
-                yield from ((None, ours, {}, field) for field in (message.Digest, message.DigestCert))
-    for message in answered:
-        match message:
-            case Hello():
-                yield Digest.HELLO_ACCEPTOR, theirs, {"salt2": message.Salt, "digest1": hello.Digest}, message.Digest
-                facts = {"salt2": message.Salt, "salt1": hello.Salt}
-                yield (Digest.HELLO_CERT if tls else None), theirs, facts, message.DigestCert
-            case Introduce():
-                yield None, theirs, {}, message.Digest
-            case Accept():
-                yield from ((None, theirs, {}, field) for field in (message.Digest, message.DigestCert))
-
-
-def _join_digests(join: Join, answered: list[Message], ours: str, theirs: str, *, tls: bool) -> Iterator[Expected]:
-    yield Digest.JOIN, ours, {"id": join.ConnectionID, "salt": join.Salt}, join.Digest
-    for message in answered:
-        if isinstance(message, Accept):
-            facts = {"join_digest": join.Digest, "join_salt": join.Salt}
-            yield Digest.JOIN_ACCEPT, theirs, facts, message.Digest
-            yield (Digest.JOIN_CERT if tls else None), theirs, facts, message.DigestCert
-
-
-# --- the node's side --------------------------------------------------------------------------------------------------
-
-
-def _node_frame(message: Message) -> bytes:
-    payload = Encoder(node_ehs.MESSAGE_TYPES).encode(message)
-    return _node(b"").header(payload) + payload
-
-
-def _node(fingerprint: bytes, parts: Mapping[str, str] | None = None) -> node_ehs.Ehs:
-    local = node_ehs.Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
-    handshake = node_ehs.Ehs(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
-    handshake.parts = dict(parts or {})
-    return handshake
-
-
-def _node_digest(rule: Digest, fingerprint: bytes, facts: Mapping[str, str]) -> str:
-    return _node(fingerprint, facts).digest(rule)
-
-
-def plain(message: Message) -> Message:
-    """A message made anew of plain values: texts, numbers, tables in the order read; flags as their bits."""
-    if not isinstance(message, Introduce):
-        return type(message)(*message)
-    flags = ehs.NETWORK_FLAGS.payload.canonical(message.Flags)
-    tables = (message.AtomCache, message.RegCache, message.ErrCache)
-    atoms, types, errors = (None if table is None else dict(table.items()) for table in tables)
-    return message._replace(Flags=flags, AtomCache=atoms, RegCache=types, ErrCache=errors)  # type: ignore[arg-type]
-
-
-def frame_difference(wanted: bytes, found: bytes) -> str:
-    """The first place where two frames part, with its path, in hex around it."""
-    at = next((i for i, (x, y) in enumerate(zip(wanted, found, strict=False)) if x != y), min(len(wanted), len(found)))
-    parsed = read_frame(wanted)
-    try:
-        path = "?" if isinstance(parsed, Rejected) else parsed.at(at).path or "(frame)"
-    except KeyError:
-        path = "(end)"
-    window = slice(max(0, at - 4), at + 24)
-    return f"offset {at}, {path}: …{wanted[window].hex()}… on the wire, …{found[window].hex()}… written"
+    if refusal.reason.value == "end of data" and capture.is_cut(link, side, "end"):
+        return
+    at = read.frames[-1].end if read.frames else read.handshake.end
+    yield Difference(where, f"refused at offset {at}: {refusal}; {data[at : at + 32].hex()}")

@@ -11,7 +11,7 @@ from ..model.ehs import Digest, Message
 from ..model.neutral import from_json
 from ..reference_node.ergo.edf import Decoder
 from ..spec.ehs import CONTEXT, digest, read_frame, write_frame
-from .captures import _node_digest, _node_frame, frame_difference, plain
+from .handshakes import _node_digest, _node_frame, frame_difference, plain
 from .vectors import Difference
 
 Json = Any

@@ -26,6 +26,7 @@ FILES = {
     "edf_vectors": "ergo-vectors-1",
     "edf_negative": "ergo-vectors-1",
     "ehs_vectors": "ergo-vectors-1",
+    "enp_vectors": "ergo-vectors-1",
     "subject_types": "ergo-types-1",
 }
 REQUIREMENTS = {
@@ -145,7 +146,7 @@ def test_the_metadata_of_a_capture_names_its_writers() -> None:
 
 
 def test_ids_of_rows_are_unique() -> None:
-    for name in ("edf_vectors", "edf_negative", "ehs_vectors"):
+    for name in ("edf_vectors", "edf_negative", "ehs_vectors", "enp_vectors"):
         ids = [row["id"] for row in rows_of(DATA[name])]
         assert len(ids) == len(set(ids)), name
 

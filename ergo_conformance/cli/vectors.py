@@ -94,6 +94,10 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         from ..verdict.frames import check_frames
 
         return check_frames(content)
+    if protocol == "enp":
+        from ..verdict.golden_frames import check_enp
+
+        return check_enp(content)
     try:
         return check_edf(content)
     except UsageError as error:

@@ -163,9 +163,7 @@ class ConnectionReader:
         return caches
 
     @staticmethod
-    def _frames(
-        direction: Direction, data: bytes, registry: Registry, caches: dict[Role, Caches], role: Role
-    ) -> None:
+    def _frames(direction: Direction, data: bytes, registry: Registry, caches: dict[Role, Caches], role: Role) -> None:
         context = EdfContext(registry, caches[role])
         offset = direction.handshake.end
         while offset < len(data):

@@ -14,8 +14,11 @@ _STREAM_AT: Final = _AT + 5
 _WINDOW: Final = {Algorithm.ZLIB: zlib.MAX_WBITS, Algorithm.GZIP: zlib.MAX_WBITS | 16}
 
 
-def unpack(frame: Compressed) -> bytes | Rejected:
-    """The frame inside, if the stream is whole and gives exactly the announced number of bytes."""
+def unpack(frame: Compressed, limit: int = enp.MAX_UNLIMITED) -> bytes | Rejected:
+    """The frame inside, if the stream is whole and gives exactly the announced number of bytes, `limit` at most."""
+    if not enp.HEADER_LENGTH <= frame.length <= limit:
+        detail = f"{frame.length:,} bytes, between {enp.HEADER_LENGTH} and {limit:,} are allowed"
+        return Rejected(Reason.LENGTH, "length", _AT + 1, detail)
     if frame.algorithm not in enp.ALGORITHMS:
         return Rejected(Reason.COMPRESSION, "algorithm", _AT, f"{frame.algorithm}")
     try:

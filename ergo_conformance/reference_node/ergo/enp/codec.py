@@ -179,8 +179,8 @@ class Explainer:
         return value
 
 
-def check_header(b: bytes) -> None:
-    """Refuses a header that does not fit the frame it is on."""
+def check_header(b: bytes) -> int:
+    """The length that a header states. Refuses a header whose frame is not there."""
     if len(b) < enp.HEADER_LENGTH:
         raise Rejected(Reason.END_OF_DATA, "", 0, f"{enp.HEADER_LENGTH} bytes needed, {len(b)} left")
     if b[0] != enp.MAGIC:
@@ -192,8 +192,7 @@ def check_header(b: bytes) -> None:
         raise Rejected(Reason.LENGTH, "length", 2, f"{length}, at least {enp.HEADER_LENGTH} are needed")
     if length > len(b):
         raise Rejected(Reason.END_OF_DATA, "", enp.HEADER_LENGTH - 2, f"a frame of {length} bytes, {len(b)} are there")
-    if length < len(b):
-        raise Rejected(Reason.LEFTOVER, "", length, f"{len(b) - length} bytes")
+    return length
 
 
 def made(type_: FrameType, order: int, parts: list[Any]) -> Any:
@@ -278,8 +277,11 @@ class FrameDecoder:
 
     def read(self, frame: bytes) -> Frame:
         """The frame that these bytes are, header included. Raises Rejected."""
-        check_header(frame)
-        return self.read_framed(frame)
+        length = check_header(frame)
+        value = self.read_framed(frame[:length])
+        if length < len(frame):
+            raise Rejected(Reason.LEFTOVER, "", length, f"{len(frame) - length} bytes")
+        return value
 
     def read_framed(self, frame: bytes) -> Frame:
         """The same for bytes whose header was checked when they were cut out of the stream."""

@@ -54,7 +54,8 @@ def uncompress(frame: Compressed, limit: int) -> bytes:
     if len(data) != frame.length:
         detail = f"{len(data):,} bytes, {frame.length:,} are announced"
         raise Rejected(Reason.COMPRESSION, "COMPRESSED.length", 9, detail)
-    check_header(data)
+    if check_header(data) < len(data):
+        raise Rejected(Reason.LEFTOVER, "COMPRESSED.stream", 13, "bytes behind the frame inside")
     if data[TYPE_AT] == FrameType.COMPRESSED:  # upstream unpacks on and on (ENP-Z-5)
         raise Rejected(Reason.COMPRESSION, "COMPRESSED.stream", 13, "a compressed frame in a compressed frame")
     return data

@@ -21,8 +21,9 @@ from ergo_conformance.model import subject
 from ergo_conformance.model.enp import MessageNameCache, MessagePID
 from ergo_conformance.model.terms import PID, Atom, ProcessID
 from ergo_conformance.reference_node.agents import Echo
+from ergo_conformance.reference_node.announcing import announce, registry_of
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
-from ergo_conformance.reference_node.node import Node, announce, registry_of
+from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, HandshakeOptions, NetworkOptions, Route
 from ergo_conformance.reference_node.processes import Actor, Call, Process
 

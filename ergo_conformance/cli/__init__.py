@@ -5,7 +5,7 @@ import sys
 import typer
 
 from ..errors import UsageError
-from . import explain, list_, node, run, vectors
+from . import explain, list_, node, registrar, run, vectors
 
 app = typer.Typer(
     name="ergo-conformance",
@@ -19,6 +19,7 @@ app.command("run")(run.run)
 app.command("list")(list_.list_cases)
 app.command("explain")(explain.explain)
 app.command("node")(node.node)
+app.add_typer(registrar.app, name="registrar")
 app.add_typer(vectors.app, name="vectors")
 
 

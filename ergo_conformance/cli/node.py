@@ -37,6 +37,9 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
     flags: Annotated[
         str | None, typer.Option(metavar="NAME,-NAME…", help="Features to announce or not: spawn,-important.")
     ] = None,
+    registrar_port: Annotated[
+        int | None, typer.Option(help="Register with, or be, the embedded registrar on this port; 0 is any free one.")
+    ] = None,
     agents: Annotated[
         bool | None,
         typer.Option("--agents/--no-agents", help="Host echo, sink, …; by default if ERGO_TARGET is set."),
@@ -53,7 +56,7 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
     given: dict[str, Json] = {
         "name": name, "cookie": cookie, "host": host, "port": port, "pool": pool, "mode": mode,
         "tls": _tls(tls, tls_cert, tls_key), "disable_tls_fingerprint": disable_tls_fingerprint,
-        "max_message_size": max_message_size, "flags": _flags(flags),
+        "max_message_size": max_message_size, "flags": _flags(flags), "registrar_port": registrar_port,
     }  # fmt: skip
     variable = os.environ.get(VARIABLE)
     asyncio.run(serve(target_of(variable, given), agents=bool(variable) if agents is None else agents))

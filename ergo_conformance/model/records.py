@@ -5,7 +5,7 @@ Sources: gen/, net/edf/init.go, net/{handshake,proto,registrar}/types.go, app/sy
 
 from typing import Final
 
-from . import ehs, enp, gen, reasons
+from . import ehs, enp, esrd, gen, reasons
 from .edf import FRAMEWORK
 from .payloads import Ignored
 from .registry import Marshaler, Newtype, Registry, Row, Struct
@@ -104,8 +104,7 @@ ROWS: Final[tuple[Row, ...]] = (
         Host=STRING, Port=UINT16),
     _struct("gen/ProxyRouteInfo", Match=STRING, Weight=INT, UseResolver=BOOL, UseCustomCookie=BOOL,
         Flags=_reg("gen/NetworkProxyFlags"), MaxHop=INT, Proxy=ATOM),
-    _struct("gen/Route", Host=STRING, Port=UINT16, TLS=BOOL, HandshakeVersion=_reg("gen/Version"),
-        ProtoVersion=_reg("gen/Version")),
+    esrd.ROUTE,
     _struct("gen/ApplicationRoute", Node=ATOM, Name=ATOM, Weight=INT, Mode=_reg("gen/ApplicationMode"),
         State=_reg("gen/ApplicationState")),
     _struct("gen/ProxyRoute", To=ATOM, Proxy=ATOM),
@@ -193,10 +192,7 @@ ROWS: Final[tuple[Row, ...]] = (
     # net/proto
     *enp.CONTROL,
     # net/registrar
-    _struct("net/registrar/MessageRegisterRoutes", Node=ATOM, Routes=Slice(_reg("gen/Route"))),
-    _struct("net/registrar/MessageRegisterReply", Error=ERROR),
-    _struct("net/registrar/MessageResolveRoutes", Node=ATOM),
-    _struct("net/registrar/MessageResolveReply", Routes=Slice(_reg("gen/Route")), Error=ERROR),
+    *esrd.MESSAGES,
     # app/system
     _struct("app/system/MessageMetrics", Name=ATOM, Creation=INT64, Uptime=INT64, Arch=STRING, OS=STRING, NumCPU=INT,
         GoVersion=STRING, Version=STRING, ErgoVersion=STRING, Commercial=STRING),

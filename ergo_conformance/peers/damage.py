@@ -65,13 +65,15 @@ def _packed(peer: Peer, data: bytes) -> enp.Compressed:
     return packed
 
 
-def relation(peer: Peer, verb: Verb, word: str) -> Any:
-    """A request about a target that does not exist, from our process."""
-    node, creation = peer.target, peer.introduce.Creation
-    cls = enp.TARGETS[word][0]
-    values = {"node": node, "id": NO_ALIAS if word == "Alias" else NOBODY, "creation": creation, "name": NO_NAME}
-    target = cls(*(values[field] for field in cls._fields))
-    return enp.RELATIONS[verb, word].value_class(peer.pid(), target, peer.control_ref())
+def relation(peer: Peer, verb: Verb, word: str, target: Any = None) -> Any:
+    """A request of our process, about a target that does not exist unless one is given."""
+    if target is None:
+        id_ = NO_ALIAS if word == "Alias" else NOBODY
+        values = {"node": peer.target, "id": id_, "creation": peer.introduce.Creation, "name": NO_NAME}
+        kind: Any = enp.TARGETS[word][0]
+        target = kind(*(values[field] for field in kind._fields))
+    cls: Any = enp.RELATIONS[verb, word].value_class
+    return cls(peer.pid(), target, peer.control_ref())
 
 
 # --- spoiling ---------------------------------------------------------------------------------------------------------

@@ -182,7 +182,10 @@ class Peer:
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     async def receive(self, within: float) -> Received | None:
-        """The next frame on any link; None if none comes in time. ViolationError for bytes that are no frame."""
+        """The next frame on any link; None if none comes in time, or all links are closed.
+
+        ViolationError for bytes that are no frame.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while True:
@@ -193,13 +196,11 @@ class Peer:
                     self.fail(f"bytes that are no frame: {read}", "frames")
                 if read is not None:
                     return Received.of(line.number, read)
+            if loop.time() >= deadline or not any(line.is_open for line in self.lines):
+                return None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._wake.wait()
-            if loop.time() >= deadline and not self._wake.is_set():
-                return None
-            if not any(line.is_open for line in self.lines) and not self._wake.is_set():
-                return None
 
     async def look(self, wanted: Callable[[Any], bool], within: float) -> Received | None:
         """The first frame of this kind, None if none comes; others are kept in `skipped`."""
@@ -245,19 +246,13 @@ class Peer:
 
     async def no_answer(self, ref: Words, within: float = QUIET) -> None:
         """No Response and no ResponseError to a call of ours."""
-        await self.none_of(
-            lambda f: isinstance(f, enp.Response | enp.ResponseError) and f.ref == ref,
-            f"answer with ref {ref[0]}",
-            within,
-        )
+        await self.none_of(_answers(ref), f"answer with ref {ref[0]}", within)
 
     async def answers(self, count: int, within: float = REPLY) -> list[Any]:
         """So many Responses and ResponseErrors, in order of arrival."""
         return await self.collect(count, lambda f: isinstance(f, enp.Response | enp.ResponseError), "answers", within)
 
-    async def collect(
-        self, count: int, wanted: Callable[[Any], bool], what: str, within: float = REPLY
-    ) -> list[Any]:
+    async def collect(self, count: int, wanted: Callable[[Any], bool], what: str, within: float = REPLY) -> list[Any]:
         """So many frames of one kind, in order of arrival; ViolationError if fewer come in time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
@@ -318,8 +313,7 @@ class Peer:
             await asyncio.sleep(BEGIN)
             yield
             await self.alive()
-            ended = await self.look(lambda frame: isinstance(frame, enp.Response) and frame.ref == ref, 0)
-            if ended is None:
+            if await self.look(_answers(ref), 0) is None:
                 await self.answer(ref, REPLY + sleep / 1000)
                 return
 
@@ -356,3 +350,6 @@ class Peer:
 def _order(id_: int, given: int | None) -> int:
     return id_ % enp.ORDER_MODULUS if given is None else given
 
+
+def _answers(ref: Words) -> Callable[[Any], bool]:
+    return lambda frame: isinstance(frame, enp.Response | enp.ResponseError) and frame.ref == ref

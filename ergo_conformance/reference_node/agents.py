@@ -1,6 +1,7 @@
 """The processes that a node under test hosts: echo, sink, slow, small_mailbox (protocol notes: agents, section 2)."""
 
 import asyncio
+import logging
 from typing import Any, Final
 
 from ..model import reasons, subject
@@ -10,6 +11,8 @@ from ..model.types import Slice
 from .core import Core
 from .failures import ErgoError, Stop
 from .processes import NO_REPLY, Actor, Call, ProcessOptions
+
+log = logging.getLogger("ergo_conformance.node")
 
 NOBODY: Final = PID(Atom(""), 0, 0)
 REASONS: Final[dict[str, Error]] = {
@@ -35,8 +38,12 @@ class Echo(Actor):
     """What it is sent or asked comes back; texts that begin with `!` ask it for something else."""
 
     async def handle_message(self, sender: PID, message: Any) -> None:
-        if message is not None:  # nil can't be sent (ENP-REQ-5)
+        if message is None:  # nil can't be sent (ENP-REQ-5)
+            return
+        try:
             await self.process.send(sender, message)
+        except ErgoError as error:
+            log.info("echo can't send back: %s", error)
 
     async def handle_call(self, call: Call) -> Any:
         match call.payload:

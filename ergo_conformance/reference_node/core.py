@@ -157,6 +157,7 @@ class Core:
         if atom is not None:
             self.names[atom] = process
         process.task = asyncio.get_running_loop().create_task(run_to_the_end(process, body, args))
+        process.task.add_done_callback(lambda _: self.ended(process, process.reason or reasons.KILL))  # never began
         return process
 
     def end(self, process: Process, reason: Error) -> None:
@@ -170,6 +171,8 @@ class Core:
         process.reason = reason
         if self.processes.pop(process.pid.id, None) is None:
             return
+        if not process.started.done():
+            process.started.set_exception(ErgoError(reason))
         if process.name is not None and self.names.get(process.name) is process:
             del self.names[process.name]
         for alias in process.aliases:
@@ -193,8 +196,6 @@ class Core:
         for process in living:
             self.end(process, reasons.SHUTDOWN)
         await asyncio.gather(*(process.task for process in living if process.task), return_exceptions=True)
-        for process in living:  # one that was cancelled before it began to run
-            self.ended(process, reasons.SHUTDOWN)
 
     def create_alias(self, process: Process) -> Alias:
         """A further address of a process."""

@@ -9,39 +9,33 @@ import contextlib
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Self, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, Final, Self
 
 from ..errors import UsageError
-from ..model import edf, ehs, reasons, records
-from ..model.caches import Caches
+from ..model import reasons
 from ..model.ehs import Role
-from ..model.registry import Registry
+from ..model.esrd import Route
 from ..model.terms import Atom
 from . import transport
+from .announcing import EHS, ENP, announce, is_spoken, registry_of
 from .certificates import client_context, fingerprint_sha1, server_context
 from .core import Core
+from .dialing import Dialing, why
 from .ergo.ehs import Ehs, HandshakeError, Handshaken, Local, Membership, Token
 from .ergo.enp.connection import EnpConnection
 from .failures import ErgoError
-from .network import DuplicateError, Network, RefusedError
+from .interfaces import RegistrarError
+from .network import Network, RefusedError
 from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
 from .processes import Actor, Body, Process, ProcessOptions
+from .registrar import EsrdRegistrar
 from .transport import Address, Dial, LinkProtocol, Links, MakeHandshake, log
-
-T = TypeVar("T")
 
 COOKIE_LENGTH: Final = 16
 """Characters of the cookie that a node without one gets: nobody can connect."""
-FIRST_REDIAL: Final = 0.05
-"""Seconds until the second try to replace a lost link; each pause is twice as long as the one before …"""
-LAST_REDIAL: Final = 5.0
-"""… up to this."""
-SETTLED: Final = 1.0
-"""Seconds that a pool has to be full before a further loss counts as the first."""
 STOP_TIMEOUT: Final = 1.0
 """Seconds until links that don't close are cut."""
 _NODES_OWN: Final = AcceptorOptions()
@@ -92,16 +86,12 @@ class Node:
         )
         self.acceptors: list[Acceptor] = []
         self._token = token
-        self._dial = dial
         self._registry = registry_of(options)
         self._caches = announce(options)
         self._links = Links()
         self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._dials: dict[Atom, asyncio.Task[EnpConnection]] = {}
-        self._dialed: WeakKeyDictionary[EnpConnection, Address] = WeakKeyDictionary()
-        self._refilling: set[EnpConnection] = set()
-        self.network.link_lost = self._refill
+        self._dialing = Dialing(self.network, self._links, dial, self.dialer_protocol)
+        self.registrar: EsrdRegistrar | None = None
 
     @classmethod
     async def start(
@@ -114,14 +104,30 @@ class Node:
     ) -> Self:
         """A node that listens. UsageError if it can't."""
         node = cls(options, clock=clock, token=token, dial=dial)
-        if options.mode is not Mode.HIDDEN:
-            try:
+        try:
+            if options.mode is not Mode.HIDDEN:
                 for acceptor in options.acceptors:
                     await node.listen(acceptor)
-            except BaseException:
-                await node.stop()
-                raise
+            await node.register()
+        except BaseException:
+            await node.stop()
+            raise
         return node
+
+    async def register(self) -> None:
+        """Makes the acceptors known to the registrar, if the node has one. UsageError if it refuses."""
+        options = self.options.registrar
+        if options is None:
+            return
+        hidden = self.options.mode is Mode.HIDDEN
+        self.registrar = EsrdRegistrar(
+            name=self.name, host=options.host, port=options.port, disable_server=not options.serve, hidden=hidden
+        )
+        routes = [Route("", acceptor.port, acceptor.fingerprint is not None, EHS, ENP) for acceptor in self.acceptors]
+        try:
+            await self.registrar.start(routes)
+        except RegistrarError as error:
+            raise UsageError(f"unable to register node: {error}") from None
 
     @property
     def connections(self) -> Mapping[Atom, EnpConnection]:
@@ -140,7 +146,7 @@ class Node:
         try:
             server = await transport.listen(protocol, host, options.port, context)
         except (OSError, UnicodeError) as error:
-            raise UsageError(f"cannot listen on {host}:{options.port}: {_why(error)}") from None
+            raise UsageError(f"cannot listen on {host}:{options.port}: {why(error)}") from None
         self._servers.append(server)
         acceptor = Acceptor(host, server.sockets[0].getsockname()[1], fingerprint, options)
         self.acceptors.append(acceptor)
@@ -188,7 +194,14 @@ class Node:
         route = self.options.routes.get(name)
         if route is not None:
             return [Address(route.host or host, route.port, client_context() if route.tls else None)]
-        return []
+        if self.registrar is None:
+            return []
+        try:
+            found = await self.registrar.resolve(name)
+        except RegistrarError as error:
+            log.info("%r is not resolved: %s", name, error)
+            return []
+        return [Address(r.Host or host, r.Port, client_context() if r.TLS else None) for r in found if is_spoken(r)]
 
     def dialer_protocol(
         self, name: Atom | None = None, *, fingerprint: bytes | None = None, joining: Membership | None = None
@@ -206,100 +219,7 @@ class Node:
         Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be).
         """
         context = client_context() if tls is True else (tls or None)
-        address = Address(host, port, context)
-        if name is None:
-            return await self._spawn(self._connect(address, None))
-        wanted = Atom(name)
-        while self.network.is_accepting(wanted):
-            await self._links.change()
-        if wanted in self.connections:
-            return self.connections[wanted]
-        dial = self._dials.get(wanted)
-        if dial is None:
-            self._dials[wanted] = dial = self._spawn(self._connect(address, wanted))
-            dial.add_done_callback(lambda _: self._dials.pop(wanted, None))
-        return await asyncio.shield(dial)
-
-    async def _connect(self, address: Address, wanted: Atom | None) -> EnpConnection:
-        with self.network.dialing(wanted):
-            try:
-                connection = await self._open(partial(self.dialer_protocol, wanted), address)
-            except DuplicateError as error:
-                return self.connections[error.connection.name]
-            except (OSError, HandshakeError, RefusedError):
-                other = await self._connected_meanwhile(wanted)
-                if other is None:
-                    raise
-                return other
-        self._dialed[connection] = address
-        await asyncio.gather(*(self._join(connection, i, address) for i in range(1, connection.peer.pool_size)))
-        return connection
-
-    async def _open(self, protocol: Callable[[], LinkProtocol], address: Address) -> EnpConnection:
-        """Open one link and wait for its handshake."""
-        links: list[LinkProtocol] = []
-
-        def make() -> LinkProtocol:
-            links.append(protocol())
-            return links[-1]
-
-        try:
-            await self._dial(make, address)
-            outcome = links[-1].outcome
-            assert outcome is not None
-            return cast("EnpConnection", await outcome)  # the network makes no others
-        except asyncio.CancelledError:
-            for link in links:
-                link.abort()
-            raise
-
-    async def _connected_meanwhile(self, name: Atom | None) -> EnpConnection | None:
-        """Our dial failed: the peer may be dialing us, and its dial is the one that counts."""
-        if name is None:
-            return None
-        try:
-            async with asyncio.timeout(ehs.READ_TIMEOUT):
-                while name not in self.connections and self._links.accepting:
-                    await self._links.change()
-        except TimeoutError:
-            pass
-        return self.connections.get(name)
-
-    async def _join(self, connection: EnpConnection, number: int, dialed: Address) -> None:
-        """Open link `number` of the pool (0: the first) where the peer announced it, else where that one went."""
-        peer = connection.peer
-        dsns = peer.pool_dsns
-        announced = Address.parse(dsns[number % len(dsns)], dialed.tls) if dsns else None
-        protocol = partial(self.dialer_protocol, joining=Membership(peer.node, peer.connection_id))
-        for address in dict.fromkeys((announced or dialed, dialed)):
-            try:
-                await self._open(protocol, address)
-            except (HandshakeError, RefusedError):
-                return  # logged where it was refused
-            except (OSError, UnicodeError) as error:
-                log.info("link %d to %r: %s:%d: %s", number, peer.node, address.host, address.port, _why(error))
-            else:
-                return
-
-    # --- keeping the pool ---------------------------------------------------------------------------------------------
-
-    def _refill(self, connection: EnpConnection) -> None:
-        """A link of a pool is gone: who dialed it replaces it."""
-        if connection in self._dialed and connection not in self._refilling and not self._links.closed:
-            self._refilling.add(connection)
-            self._spawn(self._keep_full(connection)).add_done_callback(lambda _: self._refilling.discard(connection))
-
-    async def _keep_full(self, connection: EnpConnection) -> None:
-        """Joins until the pool is full and has stayed so for a while, with growing pauses (ENP-RED-4)."""
-        pause, settled = FIRST_REDIAL, 0.0
-        while self.connections.get(connection.name) is connection and settled < SETTLED:
-            if len(connection.links) < connection.peer.pool_size:
-                settled = 0.0
-                await self._join(connection, len(connection.links), self._dialed[connection])
-            else:
-                settled += pause
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LAST_REDIAL)
+        return await self._dialing.connect(Address(host, port, context), None if name is None else Atom(name))
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -308,9 +228,9 @@ class Node:
         self._links.closed = True
         for server in self._servers:
             server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._dialing.stop()
+        if self.registrar is not None:
+            await self.registrar.stop()
         await self.core.stop()
         for connection in list(self.connections.values()):
             self.network.drop(connection)
@@ -334,13 +254,6 @@ class Node:
             await server.wait_closed()
 
     # --- helpers ------------------------------------------------------------------------------------------------------
-
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # whoever asked may be gone
-        return task
 
     def _local(self, acceptor: AcceptorOptions = _NODES_OWN) -> Local:
         """What we say of ourselves at this acceptor; the node's own settings where it has none."""
@@ -373,27 +286,3 @@ class Node:
             return chosen.factory(role, local, self._token, fingerprint=fingerprint, address=address, joining=joining)
 
         return make
-
-
-def registry_of(options: NetworkOptions) -> Registry:
-    """The types a node knows: the framework's and its own."""
-    registry = records.framework()
-    for row in options.types:
-        registry.add(row)
-    return registry
-
-
-def announce(options: NetworkOptions) -> Caches:
-    """The ids of a node, handed out in order of registration."""
-    atoms = dict.fromkeys((Atom(options.name), *map(Atom, options.atoms)))
-    types = (*records.ROWS, *options.types)
-    errors = (*records.ERRORS, *(error.text for error in options.errors))
-    return Caches(
-        atoms={edf.FIRST_ATOM_ID + i: atom for i, atom in enumerate(atoms)},
-        types={edf.FIRST_TYPE_ID + i: row.name for i, row in enumerate(types)},
-        errors={edf.FIRST_ERROR_ID + i: text for i, text in enumerate(errors)},
-    )
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__

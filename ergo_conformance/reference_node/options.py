@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from ..errors import UsageError
-from ..model import edf, ehs
+from ..model import edf, ehs, esrd
 from ..model.ehs import Flags, Version
 from ..model.neutral import text_to_bytes
 from ..model.registry import Row
@@ -100,7 +100,7 @@ class RegistrarOptions:
     """The embedded registrar. `port` 0 is any free one; without `serve` the node is always a client of another one."""
 
     host: str = "localhost"
-    port: int = 4499
+    port: int = esrd.PORT
     serve: bool = True
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..model import enp, reasons
@@ -123,11 +124,9 @@ class Mailbox:
         if self._limit and len(queue) >= self._limit:
             return False
         queue.append(envelope)
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
         return True
 
     def _queue(self, priority: Priority) -> deque[Envelope]:
@@ -346,13 +345,11 @@ class Actor:
         self.process = process
         await self.init(*args)
         process.ready()
-        mailbox, left = process.mailbox, TURNS
-        while True:
-            envelope = mailbox.take() if left else None
-            if envelope is None:
-                left = TURNS
-                envelope = await mailbox.get()
-            left -= 1
+        mailbox = process.mailbox
+        for turn in count(1):
+            if not turn % TURNS:
+                await asyncio.sleep(0)
+            envelope = mailbox.take() or await mailbox.get()
             if type(envelope) is Message:
                 await self.handle_message(*envelope)
             elif type(envelope) is Call:
@@ -376,8 +373,12 @@ class Actor:
         except ErgoError as error:
             self.process.reply_error(call, error.error)
             return
-        if answer is not NO_REPLY:
+        if answer is NO_REPLY:
+            return
+        try:
             self.process.reply(call, answer)
+        except ErgoError as error:  # the caller runs into its time-out (ENP-SIZE-2); the process lives on
+            log.info("an answer of %s is dropped: %s", self.process.name or self.process.pid.id, error)
 
 
 async def run_to_the_end(process: Process, body: Body, args: tuple[Any, ...]) -> None:
@@ -395,6 +396,4 @@ async def run_to_the_end(process: Process, body: Body, args: tuple[Any, ...]) ->
     except Exception:
         log.exception("process %s ended by an exception", process.name or process.pid.id)
         reason = reasons.PANIC
-    if not process.started.done():
-        process.started.set_exception(ErgoError(reason))
     process.core.ended(process, reason)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..errors import UsageError
-from ..model import ehs, subject
+from ..model import ehs, esrd, subject
 from ..model.ehs import Flags
 from .agents import LEVEL_1, Supervisor
 from .agents_acting import LEVEL_2, open_up
 from .certificates import KeyPair, load, self_signed
 from .node import Node
-from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions, Route
+from .options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions, RegistrarOptions, Route
 
 Json = Any
 FLAGS: Final = {
@@ -34,6 +34,7 @@ DEFAULTS: Final[Mapping[str, Json]] = {
     "mode": "enabled",
     "flags": {},
     "disable_tls_fingerprint": False,
+    "registrar_port": None,
     "routes": {},
     "atoms": [],
     "allowed": "allowed@localhost",
@@ -58,6 +59,7 @@ def options_of(target: Mapping[str, Json]) -> NetworkOptions:
         handshake=HandshakeOptions(pool_size=target["pool"], disable_tls_fingerprint=target["disable_tls_fingerprint"]),
         acceptors=tuple(_acceptor(row, flags, target["name"]) for row in acceptors),
         routes={name: route_of(text) for name, text in target["routes"].items()},
+        registrar=_registrar(target),
         atoms=tuple(target["atoms"]),
         env=target["env"],
         expose_env=target["expose_env"],
@@ -70,6 +72,17 @@ def host_agents(node: Node, target: Mapping[str, Json]) -> Supervisor:
     """Starts the agents, and opens to other nodes what they may start."""
     open_up(node.core, {**DEFAULTS, **target}["allowed"])
     return Supervisor(node.core, LEVEL_1 | LEVEL_2)
+
+
+def _registrar(target: Mapping[str, Json]) -> RegistrarOptions | None:
+    """`registrar`, or in its place `registrar_port`. UsageError for a kind there is not."""
+    row = target.get("registrar") or {}
+    port = row.get("port", esrd.PORT) if row else target["registrar_port"]
+    if row.get("kind", "esrd") != "esrd":
+        raise UsageError(f"registrar {row['kind']!r} is not there yet: esrd is")
+    if port is None:
+        return None
+    return RegistrarOptions(host=row.get("host") or "localhost", port=port, serve=row.get("serve", True))
 
 
 def route_of(text: str) -> Route:
@@ -126,6 +139,7 @@ def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = No
     first = node.acceptors[0] if node.acceptors else None
     config = {**DEFAULTS, **{key: target[key] for key in DEFAULTS if key in target}}
     config |= {"cookie": node.cookie, "flags": _flags_in_force(node.options.flags)}
+    config["registrar_port"] = node.registrar.port if node.registrar else None
     if first is None:
         del config["pool"], config["host"], config["port"], config["tls"]  # only an acceptor has these
     else:
@@ -140,15 +154,20 @@ def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = No
         "cookie": node.cookie,
         "host": first.host if first else None,
         "port": first.port if first else None,
-        "registrar_port": None,
+        "registrar_port": node.registrar.port if node.registrar else None,
         "tls": fingerprint is not None,
         "fingerprint_sha1": fingerprint.hex() if fingerprint else None,
         "pids": agents.pids if agents else {},
         "os_pid": os.getpid(),
-        "offers": ["accept"] * bool(first) + ["agents"] * bool(agents),
+        "offers": _offers(node, agents),
         "types": True,
         "config": config,
     }
+
+
+def _offers(node: Node, agents: Supervisor | None) -> list[str]:
+    serves = node.registrar is not None and node.registrar.serving
+    return ["accept"] * bool(node.acceptors) + ["agents"] * (agents is not None) + ["registrar"] * serves
 
 
 def _acceptor_in_force(node: Node, number: int, row: Mapping[str, Json]) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import Reason, Rejected
+from ..errors import Rejected
 from ..model import ehs, enp
 from ..model.caches import NO_CACHES, Caches
 from ..model.ehs import Accept, Introduce, Join, Role
@@ -85,9 +85,7 @@ def read_one(data: bytes, offset: int, context: EdfContext) -> ReadFrame | Rejec
     unpacked = frames.unpack(parsed.value)
     if isinstance(unpacked, Rejected):
         return Rejected(unpacked.reason, unpacked.path, offset + unpacked.offset, unpacked.detail)
-    inner = frames.read_frame(unpacked, context)
-    if isinstance(inner, Parsed) and isinstance(inner.value, enp.Compressed):
-        inner = Rejected(Reason.COMPRESSION, "stream", 0, "a compressed frame in a compressed frame")
+    inner = frames.read_inner(unpacked, context)
     if isinstance(inner, Rejected):
         return Rejected(inner.reason, f"stream.{inner.path}", offset, f"{inner.detail}, offset {inner.offset} unpacked")
     within = ReadFrame(0, len(unpacked), context, inner.value)

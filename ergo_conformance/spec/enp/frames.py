@@ -24,10 +24,13 @@ class Name(Flat):
     least = 1
 
     def take(self, io: Reader) -> Any:
-        return Atom(io.take(U8.take(io)).decode("utf-8", "surrogateescape"))
+        name = Atom(io.take(U8.take(io)).decode("utf-8", "surrogateescape"))
+        return io.context.local_atoms.get(name, name)
 
     def put(self, value: Any, io: Writer) -> None:
-        text = value.encode("utf-8", "surrogateescape")
+        if not isinstance(value, str):
+            raise CannotEncode(f"{value!r:.40} is no name")
+        text = io.context.caches.atom_mapping.get(value, value).encode("utf-8", "surrogateescape")
         if len(text) > enp.MAX_NAME:
             raise CannotEncode(f"name of {len(text)} bytes, at most {enp.MAX_NAME} are possible")
         U8.put(len(text), io)
@@ -45,13 +48,14 @@ class CachedName(Flat):
         name = io.context.caches.atoms.get(id_)
         if name is None:
             raise RefusalError(Reason.UNKNOWN_ID, start, f"atom {id_}")
-        return name
+        return io.context.local_atoms.get(name, name)
 
     def put(self, value: Any, io: Writer) -> None:
-        ids = [id_ for id_, atom in io.context.caches.atoms.items() if atom == value]
+        mapped = io.context.caches.atom_mapping.get(value, value)
+        ids = [id_ for id_, atom in io.context.caches.atoms.items() if atom == mapped]
         if not ids:
             raise CannotEncode(f"{value!r} is not in the atom cache")
-        U16.put(ids[0], io)
+        U16.put(ids[-1], io)  # of two, the one announced last, as in EDF
 
 
 class Value(Deep):
@@ -203,17 +207,25 @@ class Frame(Deep):
             raise RefusalError(Reason.LENGTH, at, f"{length}, at least {enp.HEADER_LENGTH} are needed")
         if start + length > io.end:
             raise RefusalError(Reason.END_OF_DATA, io.pos, f"a frame of {length:,} bytes, {io.end - start:,} are there")
+        self.check_end(start + length, io)
         outer_end, io.end = io.end, start + length
         order = yield "order", U8
         at = io.pos
         type_ = yield "type", U8
-        if type_ not in BODIES:
-            raise RefusalError(Reason.UNKNOWN_FRAME, at, f"{type_}")
+        self.check_type(type_, at)
         values = yield FrameType(type_).name, BODIES[type_]
         if io.pos != io.end:
             raise RefusalError(Reason.LEFTOVER, io.pos, f"{io.end - io.pos} bytes")
         io.end = outer_end
         return self._made(FrameType(type_), order, values)
+
+    def check_end(self, end: int, io: Reader) -> None:
+        """Refuses a frame that ends where it must not."""
+
+    def check_type(self, type_: int, offset: int) -> None:
+        """Refuses a type that nobody knows."""
+        if type_ not in BODIES:
+            raise RefusalError(Reason.UNKNOWN_FRAME, offset, f"{type_}")
 
     @staticmethod
     def _made(type_: FrameType, order: int, values: tuple[Any, ...]) -> Any:
@@ -242,12 +254,31 @@ class Frame(Deep):
         return (*head, *((type_.name, body) for type_, body in BODIES.items()))
 
 
+class Inner(Frame):
+    """The frame in a compressed one: everything that was unpacked, and not compressed itself (ENP-Z-1, -5)."""
+
+    def check_end(self, end: int, io: Reader) -> None:
+        if end != io.end:
+            raise RefusalError(Reason.LEFTOVER, end, f"{io.end - end} bytes")
+
+    def check_type(self, type_: int, offset: int) -> None:
+        if type_ == FrameType.COMPRESSED:  # upstream unpacks on and on
+            raise RefusalError(Reason.COMPRESSION, offset, "a compressed frame in a compressed frame")
+        super().check_type(type_, offset)
+
+
 FRAME: Final = Frame()
+INNER: Final = Inner()
 
 
 def read_frame(data: bytes, context: EdfContext, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:
     """One frame that was written with this context."""
     return parse(FRAME, data, context, offset=offset, prefix=prefix)
+
+
+def read_inner(data: bytes, context: EdfContext) -> Parsed | Rejected:
+    """The frame that a compressed one was unpacked to."""
+    return parse(INNER, data, context)
 
 
 def write_frame(frame: enp.Frame, context: EdfContext) -> bytes:

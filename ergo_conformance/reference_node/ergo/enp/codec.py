@@ -1,6 +1,6 @@
 """Frames to bytes and back: one generated function per frame type, and a slow reader that explains a refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from ....errors import CannotEncode, Reason, Rejected
 from ....model import enp
 from ....model.caches import NO_CACHES, Caches
 from ....model.enp import Frame, FrameType
-from ....model.neutral import bytes_to_text, text_to_bytes
+from ....model.neutral import text_to_bytes
 from ....model.registry import Registry
 from ....model.terms import Atom, Error
 from ..edf import Decoder, Encoder
@@ -20,11 +20,13 @@ from .layouts import LAYOUTS, STRUCT
 TYPE_AT: Final = enp.HEADER_LENGTH - 1
 ORDER_AT: Final = enp.HEADER_LENGTH - 2
 CONTROL_CLASSES: Final = frozenset(row.value_class for row in enp.CONTROL)
+_CHECKS: Final[Mapping[str, frozenset[type]]] = {"E": frozenset({Error}), "M": CONTROL_CLASSES}
+"""Codes whose values have to be of certain classes."""
 
 _REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
 
 Read = Callable[[bytes, DecodeTables, dict[int, Atom]], Any]
-Write = Callable[[Any, Callable[[Any], bytes], dict[Atom, int]], bytes]
+Write = Callable[[Any, Callable[[Any], bytes], dict[Atom, int], Mapping[Atom, Atom]], bytes]
 
 
 # --- generated readers ------------------------------------------------------------------------------------------------
@@ -73,16 +75,19 @@ def _read_tail(source: Source, fields: tuple[tuple[str, str], ...], at: int) -> 
         case "O":
             return names, [f"*{source.constant('outcome', _outcome)}(b, {here}, c)"]
     _read_value(source, here)
-    check = {"E": "type(v) is not " + source.constant("Error", Error),
-             "M": "type(v) not in " + source.constant("control", CONTROL_CLASSES)}.get(codes[-1])  # fmt: skip
-    if check:
-        source.add(f"if {check}: raise {source.constant('Failed', FailedError)}")
+    if codes[-1] in _CHECKS:
+        source.add(f"if {_check(source, codes[-1], 'v')}: raise {source.constant('Failed', FailedError)}")
     return names, ["v"]
 
 
 def _read_value(source: Source, here: str) -> None:
     source.add(f"v, end = {source.constant('DISPATCH', DISPATCH)}[b[{here}]](b, {here} + 1, c, 0)")
     source.add(f"if end != len(b): raise {source.constant('Failed', FailedError)}")
+
+
+def _check(source: Source, code: str, value: str) -> str:
+    """An expression that is true if a value is not of a class that this code allows."""
+    return f"type({value}) not in {source.constant('allowed', _CHECKS[code])}"
 
 
 def _outcome(b: bytes, o: int, c: DecodeTables) -> Any:
@@ -131,7 +136,7 @@ class Explainer:
             case "W":
                 return tuple(self.number("Q") for _ in range(3))
             case "N":
-                return Atom(bytes_to_text(self.take(self.number("B"))))
+                return self.values.tables.atoms[self.take(self.number("B"))]
             case "C":
                 return self.cached()
             case "S":
@@ -181,17 +186,16 @@ class Explainer:
 
 def check_header(b: bytes) -> int:
     """The length that a header states. Refuses a header whose frame is not there."""
-    if len(b) < enp.HEADER_LENGTH:
-        raise Rejected(Reason.END_OF_DATA, "", 0, f"{enp.HEADER_LENGTH} bytes needed, {len(b)} left")
-    if b[0] != enp.MAGIC:
-        raise Rejected(Reason.MAGIC, "magic", 0, f"{b[0]} where {enp.MAGIC} belongs")
-    if b[1] != enp.VERSION:
-        raise Rejected(Reason.MAGIC, "version", 1, f"{b[1]} where {enp.VERSION} belongs")
-    length = int.from_bytes(b[2:6], "big")
+    for at, (name, byte) in enumerate((("magic", enp.MAGIC), ("version", enp.VERSION))):
+        if b[at : at + 1] not in (b"", bytes([byte])):
+            raise Rejected(Reason.MAGIC, name, at, f"{b[at]} where {byte} belongs")
+    if len(b) < ORDER_AT:
+        raise Rejected(Reason.END_OF_DATA, "", min(len(b), 2), f"{enp.HEADER_LENGTH} bytes needed, {len(b)} are there")
+    length = int.from_bytes(b[2:ORDER_AT], "big")
     if length < enp.HEADER_LENGTH:
         raise Rejected(Reason.LENGTH, "length", 2, f"{length}, at least {enp.HEADER_LENGTH} are needed")
     if length > len(b):
-        raise Rejected(Reason.END_OF_DATA, "", enp.HEADER_LENGTH - 2, f"a frame of {length} bytes, {len(b)} are there")
+        raise Rejected(Reason.END_OF_DATA, "", ORDER_AT, f"a frame of {length} bytes, {len(b)} are there")
     return length
 
 
@@ -208,8 +212,8 @@ def made(type_: FrameType, order: int, parts: list[Any]) -> Any:
 
 @cache
 def writer(type_: FrameType) -> Write:
-    """`write(f, edf, ids)`: the bytes of frame `f`."""
-    source = Source("def write(f, edf, ids):")
+    """`write(f, edf, ids, mapping)`: the bytes of frame `f`."""
+    source = Source("def write(f, edf, ids, mapping):")
     fields = LAYOUTS[type_]
     names = [source.fresh("x") for _ in fields] + ["error"] * (fields[-1][1] == "O")
     source.add(f"order, {', '.join(names)}, = f")
@@ -218,11 +222,13 @@ def writer(type_: FrameType) -> Write:
     for name, (_, code) in zip(names, fields, strict=False):
         match code:
             case "N":
-                source.add(f"n = {source.constant('name', _name_bytes)}({name})")
+                source.add(f"n = {source.constant('name', _name_bytes)}({name}, mapping)")
                 pieces.append("n")
             case "C":
                 codes, values = codes + "H", [*values, f"{source.constant('id', _id_of)}({name}, ids)"]
             case "V" | "M" | "E":
+                if code in _CHECKS:
+                    source.add(f"if {_check(source, code, name)}: raise {source.constant('Failed', FailedError)}")
                 source.add(f"p = edf({name})")
                 pieces.append("p")
             case "O":
@@ -240,8 +246,8 @@ def writer(type_: FrameType) -> Write:
     return source.compile("write", type_.name)
 
 
-def _name_bytes(name: str) -> bytes:
-    text = text_to_bytes(name)
+def _name_bytes(name: Atom, mapping: Mapping[Atom, Atom]) -> bytes:
+    text = text_to_bytes(mapping.get(name, name))
     if len(text) > enp.MAX_NAME:
         raise CannotEncode(f"name of {len(text)} bytes, at most {enp.MAX_NAME} are possible")
     return bytes([len(text)]) + text
@@ -254,6 +260,8 @@ def _id_of(name: Atom, ids: dict[Atom, int]) -> int:
 
 
 def _outcome_bytes(code: int, error: Error | None, edf: Callable[[Any], bytes]) -> bytes:
+    if code not in enp.CODES or (code == enp.Code.OTHER) is not (type(error) is Error):
+        raise CannotEncode(f"code {code} and {error!r} do not go together")
     return bytes([code]) + (edf(error) if error is not None else b"")
 
 
@@ -270,7 +278,8 @@ class FrameDecoder:
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
         self.values = Decoder(registry, caches)
         self.tables = self.values.tables
-        self.names = dict(caches.atoms)
+        local = {remote: local for local, remote in caches.atom_mapping.items()}
+        self.names = {id_: local.get(atom, atom) for id_, atom in caches.atoms.items()}
         self._readers: list[Read] = [_unknown] * 256
         for type_ in LAYOUTS:
             self._readers[type_] = reader(type_)
@@ -298,12 +307,16 @@ class FrameEncoder:
 
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
         self.values = Encoder(registry, caches)
-        self.ids = {atom: id_ for id_, atom in caches.atoms.items()}
+        ids = {atom: id_ for id_, atom in caches.atoms.items()}
+        self.mapping = caches.atom_mapping
+        self.ids = {atom: id_ for atom, id_ in ids.items() if atom not in self.mapping}
+        """The names that go as ids. A name that is mapped goes as what it is mapped to."""
+        self.ids |= {local: ids[remote] for local, remote in self.mapping.items() if remote in ids}
         self._writers = {cls: writer(type_) for type_, cls in enp.CLASSES.items()}
 
     def write(self, frame: Frame) -> bytes:
         """A frame as it goes over the wire. Raises CannotEncode."""
         try:
-            return self._writers[type(frame)](frame, self.values.encode, self.ids)
-        except (TypeError, ValueError, OverflowError, *FAILURES) as error:
-            raise CannotEncode(f"{type(frame).__name__}: {error}") from None
+            return self._writers[type(frame)](frame, self.values.encode, self.ids, self.mapping)
+        except (AttributeError, *FAILURES) as error:
+            raise CannotEncode(f"{type(frame).__name__}: {error or 'a field that does not belong there'}") from None

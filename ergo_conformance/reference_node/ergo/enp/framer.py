@@ -9,6 +9,7 @@ from ....model import enp
 
 _HEAD: Final = Struct(">HI").unpack_from
 _START: Final = enp.MAGIC << 8 | enp.VERSION
+_START_LENGTH: Final = 2
 
 
 class Framer:
@@ -30,9 +31,10 @@ class Framer:
         """The frames that are whole now. Raises Rejected, behind the frames that were good, when no more can be cut."""
         if self._chunks:
             self._chunks.append(data)
-            self._held += len(data)
+            before, self._held = self._held, self._held + len(data)
             if self._held < self._wanted:
-                self._check_start()
+                if before < _START_LENGTH:
+                    self._check_start()
                 return
             data = b"".join(self._chunks)
             self._chunks = []
@@ -55,10 +57,10 @@ class Framer:
             self._check_start()
 
     def _check_start(self) -> None:
-        """A wrong first byte shows before a header is there."""
-        first = self._chunks[0][:2]
-        if not _START.to_bytes(2, "big").startswith(first):
-            self._refuse(int.from_bytes(first.ljust(2, b"\0"), "big"), enp.HEADER_LENGTH)
+        """A wrong first or second byte shows before a header is there."""
+        first = b"".join(self._chunks)[:_START_LENGTH]
+        if not _START.to_bytes(_START_LENGTH, "big").startswith(first):
+            self._refuse(int.from_bytes(first.ljust(_START_LENGTH, b"\0"), "big"), enp.HEADER_LENGTH)
 
     def _refuse(self, start: int, length: int) -> None:
         if start != _START:

@@ -77,7 +77,8 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         if only == "edf":
             return "a capture", 0, []
         result = captures.check(capture, only)
-        return str(result.counts), result.counts.checked, result.differences
+        what = str(result.counts) if result.counts.checked else f"a capture of {capture.protocol}"
+        return what, result.counts.checked, result.differences
     content = golden.read_json(path)
     if not isinstance(content, dict) or not ({"vectors", "cases"} & content.keys()):
         if isinstance(content, dict) and content.get("format") == "ergo-types/1":
@@ -98,6 +99,10 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         from ..verdict.golden_frames import check_enp
 
         return check_enp(content)
+    if protocol == "esrd":
+        from ..verdict.golden_packets import check_packets
+
+        return check_packets(content)
     try:
         return check_edf(content)
     except UsageError as error:

@@ -1,17 +1,18 @@
 """Golden handshake frames (`ergo-vectors/1`, protocol EHS) against both readers."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import CannotEncode, Reason, Rejected
 from ..model import ehs
 from ..model.compare import same
-from ..model.ehs import Digest, Message
+from ..model.ehs import Digest, Introduce, Message, Role
 from ..model.neutral import from_json
-from ..reference_node.ergo.edf import Decoder
+from ..model.terms import Atom
+from ..reference_node.ergo import ehs as node_ehs
+from ..reference_node.ergo.edf import Decoder, Encoder
 from ..spec.ehs import CONTEXT, digest, read_frame, write_frame
-from .handshakes import _node_digest, _node_frame, frame_difference, plain
 from .vectors import Difference
 
 Json = Any
@@ -59,7 +60,7 @@ def _check_digest(row: Json, rule: Digest, message: Message) -> Iterator[Differe
     given = {getattr(message, "Digest", ""), getattr(message, "DigestCert", "")}
     for name, computed in (
         ("schema", digest(rule, fingerprint=fingerprint, **facts)),
-        ("node", _node_digest(rule, fingerprint, facts)),
+        ("node", node_digest(rule, fingerprint, facts)),
     ):
         if computed not in given:
             yield Difference(row["id"], f"{name}: {rule.name} is computed as {computed}, which the frame does not hold")
@@ -107,5 +108,48 @@ def _node_reads(data: bytes) -> object:
     return value
 
 
+# --- the node's side, and writing again --------------------------------------------------------------------------------
+
+
+def node_frame(message: Message) -> bytes:
+    """A handshake message as the node writes it. Raises CannotEncode."""
+    payload = Encoder(node_ehs.MESSAGE_TYPES).encode(message)
+    return _node(b"").header(payload) + payload
+
+
+def _node(fingerprint: bytes, parts: Mapping[str, str] | None = None) -> node_ehs.Ehs:
+    local = node_ehs.Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
+    handshake = node_ehs.Ehs(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
+    handshake.parts = dict(parts or {})
+    return handshake
+
+
+def node_digest(rule: Digest, fingerprint: bytes, facts: Mapping[str, str]) -> str:
+    """One of the handshake's digests as the node computes it."""
+    return _node(fingerprint, facts).digest(rule)
+
+
+def plain(message: Message) -> Message:
+    """A message made anew of plain values: texts, numbers, tables in the order read; flags as their bits."""
+    if not isinstance(message, Introduce):
+        return type(message)(*message)
+    flags = ehs.NETWORK_FLAGS.payload.canonical(message.Flags)
+    tables = (message.AtomCache, message.RegCache, message.ErrCache)
+    atoms, types, errors = (None if table is None else dict(table.items()) for table in tables)
+    return message._replace(Flags=flags, AtomCache=atoms, RegCache=types, ErrCache=errors)  # type: ignore[arg-type]
+
+
+def frame_difference(wanted: bytes, found: bytes) -> str:
+    """The first place where two frames part, with its path, in hex around it."""
+    at = next((i for i, (x, y) in enumerate(zip(wanted, found, strict=False)) if x != y), min(len(wanted), len(found)))
+    parsed = read_frame(wanted)
+    try:
+        path = "?" if isinstance(parsed, Rejected) else parsed.at(at).path or "(frame)"
+    except KeyError:
+        path = "(end)"
+    window = slice(max(0, at - 4), at + 24)
+    return f"offset {at}, {path}: …{wanted[window].hex()}… on the wire, …{found[window].hex()}… written"
+
+
 READERS: dict[str, Callable[[bytes], object]] = {"schema": _schema_reads, "node": _node_reads}
-WRITERS: dict[str, Callable[[Message], bytes]] = {"schema": write_frame, "node": _node_frame}
+WRITERS: dict[str, Callable[[Message], bytes]] = {"schema": write_frame, "node": node_frame}

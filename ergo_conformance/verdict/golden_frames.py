@@ -14,7 +14,7 @@ from ..reference_node.ergo.enp.compression import uncompress
 from ..spec.edf import EdfContext
 from ..spec.enp import write_frame
 from ..spec.stream import read_one
-from .frame_checks import same_frame
+from .captures.frames import same_frame
 from .vectors import Difference, caches_of, registry_of
 
 Json = Any

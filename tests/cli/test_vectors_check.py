@@ -152,7 +152,7 @@ def test_a_damaged_length(tmp_path: Path) -> None:
     longer = hello[:5] + bytes([hello[5] + 1]) + hello[6:]
     ended = check(damaged(tmp_path, "handshake.jsonl", hello, longer))
     assert ended.code == 1, ended.text
-    assert f"link 1 a>b: refused: bytes left over (1 bytes), offset {len(hello)}" in ended.out
+    assert f"link 1 a>b: refused at offset 0: bytes left over (1 bytes), offset {len(hello)}; 5701" in ended.out
 
 
 def test_a_damaged_name(tmp_path: Path) -> None:
@@ -180,4 +180,4 @@ def test_bytes_between_the_protocols(tmp_path: Path) -> None:
     ended = check(damaged(tmp_path, "handshake.jsonl", said[n], said[n] + b"\x00\x00"))
     assert ended.code == 1, ended.text
     behind = len(b"".join(said[: n + 1]))
-    assert f"link 1 a>b: neither a handshake nor a message frame at offset {behind}: 0000" in ended.out
+    assert f"link 1 a>b: refused at offset {behind}: wrong magic or version (0 where 78 belongs)" in ended.out

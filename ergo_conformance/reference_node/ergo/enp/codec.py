@@ -319,4 +319,6 @@ class FrameEncoder:
         try:
             return self._writers[type(frame)](frame, self.values.encode, self.ids, self.mapping)
         except (AttributeError, *FAILURES) as error:
-            raise CannotEncode(f"{type(frame).__name__}: {error or 'a field that does not belong there'}") from None
+            raise CannotEncode(
+                f"{type(frame).__name__}: {str(error) or 'a field that does not belong there'}"
+            ) from None

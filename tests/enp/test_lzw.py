@@ -1,0 +1,217 @@
+"""LZW: two implementations against each other and against streams that Go wrote; damaged streams; bombs."""
+
+import random
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ergo_conformance.model.enp import LZW_CLEAR, LZW_END, LZW_MAX_BITS, Algorithm
+from ergo_conformance.reference_node.ergo.enp import lzw as node_lzw
+from ergo_conformance.spec.enp import lzw as spec_lzw
+from tests.edf.strategies import fixed
+
+from .vectors import COMPRESSED, compressed_of, inner_hex
+
+UNPACK: dict[str, Callable[[bytes, int], bytes]] = {"node": node_lzw.unpack, "spec": spec_lzw.decompress}
+PACK: dict[str, Callable[[bytes], bytes]] = {"node": node_lzw.pack, "spec": spec_lzw.compress}
+ROOM = 1 << 20
+
+unpackers = pytest.mark.parametrize("unpack", UNPACK.values(), ids=list(UNPACK))
+packers = pytest.mark.parametrize("pack", PACK.values(), ids=list(PACK))
+
+
+def noise(n: int, alphabet: int = 256) -> bytes:
+    return bytes(random.Random(n).choices(range(alphabet), k=n))
+
+
+DATA = {
+    "nothing": b"",
+    "one byte": b"a",
+    "one byte again and again": bytes(20_000),
+    "the code that is defined by itself": b"ababababababab",
+    "every byte": bytes(range(256)),
+    "noise that fills the table": noise(5000),
+    "noise that fills it many times": noise(60_000),
+    "two letters, long entries": noise(60_000, 2),
+    "text": b"the quick brown fox jumps over the lazy dog. " * 400,
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_both_write_the_same_and_read_it_back(name: str) -> None:
+    data = DATA[name]
+    stream = node_lzw.pack(data)
+    assert spec_lzw.compress(data) == stream
+    for unpack in UNPACK.values():
+        assert unpack(stream, len(data)) == data
+
+
+@pytest.mark.parametrize("n", [*range(250, 260), *range(505, 520), *range(3830, 3850), *range(4090, 4100)])
+def test_where_the_width_grows_and_the_table_is_full(n: int) -> None:
+    """Each byte is a code of its own, so n bytes define n - 1 codes."""
+    data = noise(n)
+    stream = node_lzw.pack(data)
+    assert spec_lzw.compress(data) == stream
+    assert {unpack(stream, n) for unpack in UNPACK.values()} == {data}
+
+
+@fixed(150)
+@given(data=st.one_of(st.binary(max_size=400), st.text(alphabet="ab", max_size=600).map(str.encode)))
+def test_any_data(data: bytes) -> None:
+    stream = node_lzw.pack(data)
+    assert spec_lzw.compress(data) == stream
+    assert {unpack(stream, len(data)) for unpack in UNPACK.values()} == {data}
+
+
+@pytest.mark.parametrize("row", [row for row in COMPRESSED if compressed_of(row).algorithm == Algorithm.LZW],
+                         ids=lambda row: row["id"])  # fmt: skip
+def test_streams_that_go_wrote(row: Any) -> None:
+    """They are read, and the same data give the same stream again."""
+    frame = compressed_of(row)
+    data = bytes.fromhex(inner_hex(row))
+    for unpack in UNPACK.values():
+        assert unpack(frame.stream, frame.length) == data
+    for pack in PACK.values():
+        assert pack(data) == frame.stream
+
+
+# --- codes by hand ----------------------------------------------------------------------------------------------------
+
+
+def codes(*pairs: tuple[int, int]) -> bytes:
+    """Codes of given widths, least significant bit first."""
+    pool = held = 0
+    for code, width in pairs:
+        pool |= code << held
+        held += width
+    return pool.to_bytes((held + 7) // 8, "little")
+
+
+def nine(*of: int) -> bytes:
+    return codes(*((code, 9) for code in of))
+
+
+@pytest.mark.parametrize(
+    ("stream", "data"),
+    [
+        (nine(LZW_END), b""),
+        (nine(LZW_CLEAR, LZW_END), b""),
+        (nine(LZW_CLEAR, 97, LZW_END), b"a"),
+        (nine(97, 98, LZW_END), b"ab"),  # Go's reader wants no clear code first
+        (nine(97, LZW_CLEAR, LZW_CLEAR, 98, LZW_END), b"ab"),
+        (nine(97, 258, 259, LZW_END), b"aaaaaa"),
+        (nine(97, 98, 258, LZW_END), b"abab"),
+    ],
+)
+@unpackers
+def test_streams_made_by_hand(unpack: Callable[[bytes, int], bytes], stream: bytes, data: bytes) -> None:
+    assert unpack(stream, ROOM) == data
+
+
+def without_a_clear(extra: int) -> bytes:
+    """A writer that never clears: 3838 codes fill the table, the rest go on with twelve bits."""
+    pairs, highest, width = [(97, 9)], LZW_END, 9
+    for _ in range(3838 + extra):
+        highest = min(highest + 1, (1 << LZW_MAX_BITS) - 1)
+        width = min(max(width, highest.bit_length()), LZW_MAX_BITS)
+        if highest >> width and width < LZW_MAX_BITS:
+            width += 1
+        pairs.append((98, width))
+    return codes(*pairs, (LZW_END, width))
+
+
+@pytest.mark.parametrize("extra", [-2, -1, 0, 1, 2, 500])
+def test_a_table_that_is_full_stays_as_it_is(extra: int) -> None:
+    results = {attempt(unpack, without_a_clear(extra)) for unpack in UNPACK.values()}
+    assert results == {b"a" + b"b" * (3838 + extra)}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"",
+        nine(97),
+        nine(97, LZW_END)[:-1],
+        nine(97, 259, LZW_END),  # not defined yet
+        nine(258, LZW_END),  # nothing before it
+        nine(LZW_CLEAR, 258, LZW_END),
+        nine(97, 98, LZW_CLEAR, 258, LZW_END),
+        nine(97, LZW_END) + b"\0",
+        nine(97, LZW_END, 1),
+        nine(97, 511, LZW_END),
+        b"\xff" * 40,
+    ],
+    ids=bytes.hex,
+)
+@unpackers
+def test_damaged_streams(unpack: Callable[[bytes, int], bytes], stream: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        unpack(stream, ROOM)
+
+
+def attempt(unpack: Callable[[bytes, int], bytes], stream: bytes, limit: int = ROOM) -> bytes | None:
+    """What comes out; None for a stream that is refused, and for one that is longer than allowed."""
+    try:
+        data = unpack(stream, limit)
+    except ValueError:
+        return None
+    return data if len(data) <= limit else None
+
+
+def damages(stream: bytes) -> Iterator[bytes]:
+    for i in range(len(stream)):
+        yield stream[:i]
+        yield stream[:i] + bytes([stream[i] ^ 1 << i % 8]) + stream[i + 1 :]
+        yield stream[:i] + b"\0" + stream[i:]
+
+
+@pytest.mark.parametrize("data", [b"abcabcabc" * 20, noise(300, 4), noise(280)], ids=len)
+def test_both_make_the_same_of_damaged_streams(data: bytes) -> None:
+    for broken in damages(node_lzw.pack(data)):
+        by_node, by_spec = (attempt(unpack, broken, 4000) for unpack in UNPACK.values())
+        assert by_node == by_spec, broken.hex()
+
+
+@fixed(300)
+@given(stream=st.binary(max_size=60))
+def test_any_stream(stream: bytes) -> None:
+    assert len({attempt(unpack, stream, 5000) for unpack in UNPACK.values()}) == 1
+
+
+# --- work -------------------------------------------------------------------------------------------------------------
+
+
+def bomb() -> bytes:
+    """A megabyte of zeros in some two kilobytes."""
+    return node_lzw.pack(bytes(1_000_000))
+
+
+@unpackers
+def test_a_bomb_stops_at_the_limit(unpack: Callable[[bytes, int], bytes]) -> None:
+    stream = bomb()
+    assert len(stream) < 4000
+    tracemalloc.start()
+    try:
+        assert len(unpack(stream, 10_000)) <= 10_000 + 4096
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_500_000
+
+
+@unpackers
+def test_clear_codes_without_end_are_read_once(unpack: Callable[[bytes, int], bytes]) -> None:
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match=r"."):
+        unpack(nine(*[LZW_CLEAR] * 8) * 25_000, 100)
+    assert time.perf_counter() - started < 5
+
+
+@packers
+def test_packing_is_linear(pack: Callable[[bytes], bytes]) -> None:
+    assert len(pack(bytes(200_000))) < 1200

@@ -1,0 +1,145 @@
+"""Hostile frames cost little, leave nothing behind in a codec, and a good frame is read after each of them."""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from ergo_conformance.errors import Rejected
+from ergo_conformance.model import enp
+from ergo_conformance.model.caches import Caches
+from ergo_conformance.model.enp import FrameType
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
+from tests.edf import hostile
+from tests.edf.codecs import u32
+from tests.edf.test_memory import BOUND, FLOODS, tables_of
+
+from .codecs import agreed, node_reads, node_writes
+from .strategies import PLAIN, TABLES
+
+MANY = 6000
+GOOD = node_writes(PLAIN[FrameType.MESSAGE_PID])
+NAMED = node_writes(PLAIN[FrameType.MESSAGE_NAME])
+AT = 33
+"""Where the value of a MESSAGE_PID begins."""
+
+
+def framed(payload: bytes) -> bytes:
+    """A message with these bytes as its value."""
+    return b"\x4e\1" + u32(AT + len(payload)) + GOOD[6:AT] + payload
+
+
+# --- memory that stays ------------------------------------------------------------------------------------------------
+
+NAMES: dict[str, Callable[[int], bytes]] = {
+    "names": lambda i: NAMED[:5] + b"\x29" + NAMED[6:25] + b"\x0a%010d" % i + b"\x8d\0\2hi",
+    "unknown ids": lambda i: b"\x4e\1\0\0\0\x1f\0\x67" + bytes(17) + (i % 65_536).to_bytes(2, "big") + b"\x8d\0\1x",
+    "unknown types": lambda i: b"\x4e\1\0\0\0\x0c\0\xca" + u32(i),
+}
+
+
+def of_values(make: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Values as the payloads of messages."""
+    return lambda i: framed(make(i))
+
+
+FLOOD = {**{name: of_values(make) for name, make in FLOODS.items()}, **NAMES}
+
+REFUSED = ("registered names", "type ids", "unknown ids", "unknown types")
+
+
+@pytest.mark.parametrize("flood", FLOOD)
+def test_a_flood_leaves_bounded_tables(flood: str) -> None:
+    decoder, make, read = FrameDecoder(hostile.REGISTRY), FLOOD[flood], 0
+    for i in range(MANY if flood != "long folded types" else MANY // 10):
+        with suppress(Rejected):
+            decoder.read(make(i))
+            read += 1
+    assert {name: size for name, size in tables_of(decoder.values).items() if size > BOUND} == {}
+    assert len(decoder.names) == 0
+    assert (read > 0) is (flood not in REFUSED)
+
+
+def test_an_encoder_keeps_bounded_tables_too() -> None:
+    encoder = FrameEncoder(hostile.REGISTRY)
+    for i in range(8000):
+        encoder.write(PLAIN[FrameType.MESSAGE_NAME]._replace(to_name=Atom(f"n{i}"), payload={f"k{i}": Atom(f"a{i}")}))
+    assert {name: size for name, size in tables_of(encoder.values).items() if size > BOUND} == {}
+    assert encoder.ids == {}
+
+
+# --- one frame --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(hostile.INPUTS)[::7])
+def test_a_hostile_value_stays_within_its_means(name: str) -> None:
+    data = framed(hostile.data_of(name))
+    tracemalloc.start()
+    try:
+        with suppress(Rejected):
+            node_reads(data, hostile.REGISTRY)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("name", sorted(hostile.INPUTS)[2::9])
+def test_both_readers_judge_a_hostile_value_alike(name: str) -> None:
+    agreed(framed(hostile.data_of(name)), hostile.REGISTRY)
+
+
+def test_a_good_frame_is_read_after_each_hostile_one() -> None:
+    decoder = FrameDecoder(hostile.REGISTRY)
+    for name in sorted(hostile.INPUTS)[1::6]:
+        with suppress(Rejected):
+            decoder.read(framed(hostile.data_of(name)))
+        assert decoder.read(GOOD) == PLAIN[FrameType.MESSAGE_PID]
+
+
+def test_what_a_value_may_cost_is_counted_per_frame() -> None:
+    """A budget that is used up by many frames together would refuse the good ones at the end."""
+    items = framed(bytes.fromhex("8200079d9e0000000092" + "9d" + "00000400"))
+    decoder = FrameDecoder(hostile.REGISTRY)
+    for _ in range(8):
+        assert len(decoder.read(items).payload.value) == 0x400  # type: ignore[union-attr]
+
+
+def test_a_length_that_is_a_lie_reserves_nothing() -> None:
+    lie = b"\x4e\1\xff\xff\xff\xff" + GOOD[6:]
+    tracemalloc.start()
+    try:
+        for read in (lambda: node_reads(lie), lambda: agreed(lie)):
+            with suppress(Rejected):
+                read()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_long_frames_take_linear_time() -> None:
+    def cost(n: int) -> float:
+        data = framed(b"\x8e" + u32(n) + bytes(n))
+        started = time.perf_counter()
+        for _ in range(5):
+            agreed(data)
+        return time.perf_counter() - started
+
+    cost(1000)
+    assert cost(4_000_000) < 4 * cost(1_000_000) + 2
+
+
+@pytest.mark.parametrize(
+    "message", [Atom("x"), "x" * 65_000, b"y" * 70_000, list(range(5000))], ids=lambda v: type(v).__name__
+)
+def test_a_long_value_passes_in_each_type_of_frame(message: Any) -> None:
+    caches: Caches = TABLES["plain"]
+    for type_, frame in PLAIN.items():
+        if type_ in enp.COMPRESSIBLE:
+            data = node_writes(frame._replace(payload=message), caches=caches)
+            assert node_reads(data, caches=caches).payload == message

@@ -1,0 +1,40 @@
+"""The golden rows of ENP, as the tests here want them."""
+
+import json
+from functools import cache
+from typing import Any
+
+from ergo_conformance.errors import Rejected
+from ergo_conformance.locate import suites
+from ergo_conformance.model.enp import Compressed
+from ergo_conformance.model.framejson import frame_from_json
+from ergo_conformance.spec.enp import unpack
+from ergo_conformance.verdict.golden_frames import model_registry
+
+Json = Any
+
+CONTENT: Json = json.loads((suites() / "golden" / "enp_vectors.json").read_text(encoding="utf-8"))
+ROWS: list[Json] = CONTENT["vectors"]
+CASES: list[Json] = CONTENT["cases"]
+COMPRESSED = [row for row in ROWS if row["group"] == "COMPRESSED"]
+REGISTRY = model_registry(CONTENT)
+
+
+@cache
+def _compressed(id_: str) -> Compressed:
+    (row,) = (row for row in COMPRESSED if row["id"] == id_)
+    frame = frame_from_json("COMPRESSED", row["fields"], REGISTRY)
+    assert isinstance(frame, Compressed)
+    return frame
+
+
+def compressed_of(row: Json) -> Compressed:
+    """The frame of a compressed row."""
+    return _compressed(row["id"])
+
+
+def inner_hex(row: Json) -> str:
+    """The bytes inside it."""
+    data = unpack(compressed_of(row))
+    assert not isinstance(data, Rejected)
+    return data.hex()

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import ehs, neutral, typejson
+from ergo_conformance.model import ehs, esrd, neutral, typejson
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
 
@@ -27,6 +27,7 @@ FILES = {
     "edf_negative": "ergo-vectors-1",
     "ehs_vectors": "ergo-vectors-1",
     "enp_vectors": "ergo-vectors-1",
+    "esrd_vectors": "ergo-vectors-1",
     "subject_types": "ergo-types-1",
 }
 REQUIREMENTS = {
@@ -65,6 +66,8 @@ def rows_of(document: Json) -> list[Json]:
 DATA = {name: load(name) for name in FILES}
 ROWS = [row for name in FILES for row in rows_of(DATA[name])]
 EHS = DATA["ehs_vectors"]
+ENP = DATA["enp_vectors"]
+ESRD = DATA["esrd_vectors"]
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------
@@ -98,6 +101,19 @@ def spoiled_rows() -> Iterator[tuple[str, Json]]:
     yield spoil("ehs_vectors", "vectors", role="client")
     yield spoil("ehs_vectors", "vectors", facts={"cookie": "c", "salt3": "s"})
     yield spoil("ehs_vectors", "cases", reason="no reason")
+    yield spoil("enp_vectors", "vectors", group="MESSAGE")
+    yield spoil("enp_vectors", "vectors", fields={"order": 1})
+    yield spoil("enp_vectors", "vectors", mask=[[17]])
+    yield spoil("enp_vectors", "vectors", expect="reject")
+    yield spoil("enp_vectors", "vectors", source=...)
+    yield spoil("enp_vectors", "cases", reason="no reason")
+    yield spoil("enp_vectors", "cases", of="ehs-hello-01-dialer")
+    yield spoil("esrd_vectors", "vectors", transport="tls")
+    yield spoil("esrd_vectors", "vectors", hex="0130")
+    yield spoil("esrd_vectors", "vectors", source={"capture": "registrar/register"})
+    yield spoil("esrd_vectors", "cases", reason="no reason")
+    yield spoil("esrd_vectors", "cases", expect="both")
+    yield spoil("esrd_vectors", "cases", of="ehs-hello-01-dialer")
     yield spoil("subject_types", "types", set="object")
 
 
@@ -115,7 +131,8 @@ def test_meta_may_grow(name: str) -> None:
 
 def test_the_schema_knows_every_reason() -> None:
     document = json.loads((GOLDEN / "ergo-vectors-1.schema.json").read_text(encoding="utf-8"))
-    assert document["$defs"]["frame_case"]["properties"]["reason"]["enum"] == [reason.value for reason in Reason]
+    for case in ("frame_case", "enp_case", "esrd_case"):
+        assert document["$defs"][case]["properties"]["reason"]["enum"] == [reason.value for reason in Reason]
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in CAPTURES.iterdir() if path.is_dir()))
@@ -146,7 +163,7 @@ def test_the_metadata_of_a_capture_names_its_writers() -> None:
 
 
 def test_ids_of_rows_are_unique() -> None:
-    for name in ("edf_vectors", "edf_negative", "ehs_vectors", "enp_vectors"):
+    for name in ("edf_vectors", "edf_negative", "ehs_vectors", "enp_vectors", "esrd_vectors"):
         ids = [row["id"] for row in rows_of(DATA[name])]
         assert len(ids) == len(set(ids)), name
 
@@ -204,6 +221,14 @@ def digest(row: ehs.Digest, facts: dict[str, str]) -> str:
     return hashlib.sha256(text + print_).hexdigest()
 
 
+@cache
+def recorded(capture: str, link: int, direction: str) -> tuple[Json, bytes]:
+    """The metadata of a capture, and the bytes of one direction."""
+    meta, *chunks = map(json.loads, (CAPTURES / f"{capture}.jsonl").read_text(encoding="utf-8").splitlines())
+    here = [chunk for chunk in chunks if (chunk["link"], chunk["dir"]) == (link, direction)]
+    return meta, bytes.fromhex("".join(chunk.get("hex", "") for chunk in here))
+
+
 @pytest.mark.parametrize("row", EHS["vectors"], ids=lambda row: row["id"])
 class TestHandshakeFrame:
     def test_it_follows_from_its_value(self, row: Json) -> None:
@@ -231,10 +256,7 @@ class TestHandshakeFrame:
             (payload,) = (vector["hex"] for vector in document["vectors"] if vector["id"] == source["id"])
             assert frame(bytes.fromhex(payload)) == data
             return
-        lines = (CAPTURES / f"{source['capture']}.jsonl").read_text(encoding="utf-8").splitlines()
-        meta, *chunks = map(json.loads, lines)
-        here = [c for c in chunks if (c["link"], c["dir"]) == (source["link"], source["dir"])]
-        stream = bytes.fromhex("".join(chunk.get("hex", "") for chunk in here))
+        meta, stream = recorded(source["capture"], source["link"], source["dir"])
         writer = meta["sides"][source["dir"]]
         assert stream[source["offset"] :].startswith(data)
         assert meta["release"][writer] == source["release"]
@@ -260,8 +282,76 @@ def test_the_tables_of_the_handshake_file_are_those_of_the_model() -> None:
             assert typejson.row_from_json(row) == REGISTRY.get(row["name"])
 
 
+# --- ENP frames -------------------------------------------------------------------------------------------------------
+
+
+def test_every_frame_stands_in_its_source() -> None:
+    for row in ENP["vectors"]:
+        source, data = row["source"], bytes.fromhex(row["hex"])
+        meta, stream = recorded(source["capture"], source["link"], source["dir"])
+        writer = meta["sides"][source["dir"]]
+        assert stream[source["offset"] :].startswith(data), row["id"]
+        assert len(data) == row["len"] == int.from_bytes(data[2:6], "big"), row["id"]
+        assert meta["release"][writer] == source["release"], row["id"]
+        assert source["dir"] not in meta["scripted"], row["id"]
+
+
+def test_ids_of_a_frame_are_those_it_needs() -> None:
+    """Each entry of its tables stands in the bytes, of a compressed frame in those inside."""
+    for row in ENP["vectors"]:
+        ids = [int(id_) for table in row.get("options", {}).values() for id_ in table]
+        if row["group"] != "COMPRESSED":
+            assert all(id_.to_bytes(2, "big").hex() in row["hex"] for id_ in ids), row["id"]
+
+
+# --- packets of the registrar ----------------------------------------------------------------------------------------
+
+
+def test_every_packet_stands_in_its_source() -> None:
+    for row in rows_of(ESRD):
+        if (source := row.get("source")) is None:
+            continue
+        lines = (CAPTURES / f"{source['capture']}.jsonl").read_text(encoding="utf-8").splitlines()
+        meta, chunk = json.loads(lines[0]), json.loads(lines[source["line"] - 1])
+        found = (chunk["hex"], chunk["dir"], chunk["proto"])
+        assert found == (row["hex"], source["dir"], row["transport"]), row["id"]
+        scripted = bool({source["dir"], f"{chunk['conn']}:{source['dir']}"} & {*meta["scripted"]})
+        assert scripted == (source["writer"] == "script"), row["id"]
+        released = {*meta["release"].values()} if scripted else {meta["release"][meta["sides"][source["dir"]]]}
+        assert source["release"] in released, row["id"]
+
+
+def test_the_tables_of_the_registrar_file_are_those_of_the_model() -> None:
+    limits = {
+        esrd.PacketType[name.removeprefix("max_").upper()]: n for name, n in ESRD["limits"].items() if name != "note"
+    }
+    assert limits == esrd.LONGEST
+    rows = {row.name: row for row in (ehs.VERSION_ROW, esrd.ROUTE, *esrd.MESSAGES)}
+    assert {row["name"]: typejson.row_from_json(row) for row in ESRD["types"]} == rows
+    for row in rows_of(ESRD):
+        assert len(row["hex"]) == 2 * row["len"], row["id"]
+    for row in ESRD["vectors"]:
+        type_ = esrd.PacketType(int(row["hex"][2:4], 16))
+        assert (row["group"], row["transport"]) == (esrd.CLASSES[type_].__name__, esrd.TRANSPORTS[type_].value), row[
+            "id"
+        ]
+        assert row["len"] <= esrd.LONGEST[type_], row["id"]
+
+
+@pytest.mark.parametrize("document", [ENP, ESRD], ids=["ENP", "ESRD"])
+def test_every_case_is_made_from_a_row_of_its_type(document: Json) -> None:
+    groups = {row["id"]: row["group"] for row in document["vectors"]}
+    for case in document["cases"]:
+        assert groups[case["of"]] == case["group"], case["id"]
+        assert len(case["hex"]) == 2 * case["len"], case["id"]
+
+
+@pytest.mark.parametrize("document", [EHS, ENP, ESRD], ids=["EHS", "ENP", "ESRD"])
+def test_counts_of_frames(document: Json) -> None:
+    assert document["meta"]["count_total"] == len(document["vectors"])
+    assert document["meta"]["cases_total"] == len(document["cases"])
+
+
 def test_counts() -> None:
-    assert EHS["meta"]["count_total"] == len(EHS["vectors"])
-    assert EHS["meta"]["cases_total"] == len(EHS["cases"])
     for name, key in (("edf_vectors", "vectors"), ("edf_negative", "cases")):
         assert len(DATA[name][key]) <= DATA[name]["meta"]["count_total"]

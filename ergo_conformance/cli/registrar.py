@@ -47,12 +47,19 @@ async def serve(host: str, port: int) -> None:
     server = EsrdServer(host, port)
     try:
         await server.start()
-    except OSError as error:
-        raise UsageError(f"cannot serve on {host}:{port}: {os.strerror(error.errno or 0)}") from None
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"cannot serve on {host}:{port}: {why(error)}") from None
     ready = {
         "name": "", "host": host, "registrar_port": server.port, "os_pid": os.getpid(), "offers": ["registrar"],
-        "config": {"registrar_port": server.port},
+        "config": {},
     }  # fmt: skip
     print("READY", json.dumps(ready), flush=True)
     await stop.wait()
     await server.stop()
+
+
+def why(error: OSError | UnicodeError) -> str:
+    """In a few words; asyncio's own go on about addresses, and errors of look-ups have numbers of their own."""
+    if isinstance(error, UnicodeError):
+        return "no such host"
+    return error.strerror or str(error) if (error.errno or 0) <= 0 else os.strerror(error.errno or 0)

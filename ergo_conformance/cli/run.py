@@ -22,7 +22,10 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
     node: Annotated[str | None, typer.Option(metavar="NAME@HOST", help="Name of the node under test.")] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Start the target with TLS.")] = False,
     tls_ca: Annotated[str | None, typer.Option(metavar="FILE", help="Verify its certificate against this CA.")] = None,
-    offers: Annotated[str | None, typer.Option(metavar="LIST", help="What it offers: accept")] = None,
+    offers: Annotated[str | None, typer.Option(metavar="LIST", help="What it offers: accept, agents.")] = None,
+    registrar: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the registrar of a running target listens.")
+    ] = None,
     over: Annotated[str | None, typer.Option(metavar="memory|tcp", help="How the embedded node is reached.")] = None,
     profile: Annotated[str, typer.Option(help="Release whose requirements hold.")] = "ergo-3.1",
     suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this suite; may be repeated.")] = None,
@@ -58,7 +61,13 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
         "--ergo-seed", str(seed), "--ergo-jobs", str(jobs), "--ergo-timeout", str(timeout),
         "--ergo-rerun", rerun(sys.argv[1:]),
     ]  # fmt: skip
-    for name, value in (("node", node), ("tls-ca", tls_ca), ("offers", offers), ("over", over)):
+    for name, value in (
+        ("node", node),
+        ("tls-ca", tls_ca),
+        ("offers", offers),
+        ("over", over),
+        ("registrar", registrar),
+    ):
         if value is not None:
             options += [f"--ergo-{name}", value]
     for id_ in case or ():

@@ -32,6 +32,8 @@ RETRY: Final = 1.0
 RESOLVE_TIMEOUT: Final = 3.0
 """One try."""
 CLIENT_KEEP_ALIVE: Final = 3
+SERVER_KEEP_ALIVE: Final = 15
+"""Of a registration link, at either end (ESRD-TR-7)."""
 
 # --- bytes: longer packets are refused ----------------------------------------------------------------------------
 MAX_REGISTER: Final = 4096

@@ -103,12 +103,19 @@ def fields_of(frame: enp.Frame, peer: Peer) -> dict[str, int]:
 
 
 def cuts(frame: enp.Frame, peer: Peer) -> list[Spoiled]:
-    """The frame ended before each of its fields and before its last byte, its length made right: all are refused."""
+    """The frame ended before each of its fields and before the last byte of each, its length made right.
+
+    All are refused by the schema.
+    """
     data = peer.data_of(frame)
     name = type(frame).__name__
-    places = [(f"before its {field}", at) for field, at in fields_of(frame, peer).items()]
-    places.append(("before its last byte", len(data) - 1))
-    spoiled = [Spoiled(f"{name}, ended {what}", with_length(data[:at])) for what, at in places]
+    starts = fields_of(frame, peer)
+    ends = [*list(starts.values())[1:], len(data)]
+    spoiled = []
+    for (field, start), end in zip(starts.items(), ends, strict=True):
+        spoiled.append(Spoiled(f"{name}, ended before its {field}", with_length(data[:start])))
+        if end - 1 > start:
+            spoiled.append(Spoiled(f"{name}, ended one byte early in its {field}", with_length(data[: end - 1])))
     return [cut for cut in spoiled if isinstance(read_one(cut.data, 0, peer.context), Rejected)]
 
 

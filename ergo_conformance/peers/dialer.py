@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import Rejected
 from ..model import ehs
@@ -10,16 +10,13 @@ from ..model.ehs import Accept, Digest, Hello, Introduce, Join, Message, State
 from ..model.terms import Atom
 from ..spec.ehs import digest, frame_size, read_frame, write_frame
 from .link import Link
+from .talker import Talker
 from .transcript import describe
-from .violation import ViolationError
 
 M = TypeVar("M", Hello, Join, Introduce, Accept)
 
 REPLY = 5.0
 """Seconds a target has to answer; an idle node takes a millisecond, a loaded CI machine may take a thousand times that."""
-CLOSE = 5.0
-"""Seconds a target has to close what it has to close at once."""
-
 VERSION = ehs.Version("ergo-conformance", "1", "", "MIT")
 HEX = "0123456789abcdef"
 
@@ -42,11 +39,11 @@ def payload_of(message: Message) -> bytes:
     return write_frame(message)[ehs.HEADER_LENGTH :]
 
 
-class Dialer:
+class Dialer(Talker):
     """The dialing side of one link. `cookie`, `salt`, … are what a good dialer would use; every builder takes lies."""
 
     def __init__(self, link: Link, facts: Facts, rng: random.Random, name: str | None = None) -> None:
-        self.link = link
+        super().__init__(link)
         self.facts = facts
         self.rng = rng
         self.name = Atom(name or f"tester-{self.token(8)}@localhost")
@@ -58,7 +55,6 @@ class Dialer:
         self.target_introduce: Introduce | None = None
         self.sent_join: Join | None = None
         self._buffer = b""
-        self._last_sent = ""
 
     def token(self, n: int) -> str:
         """N lower-case hex characters from the run's seed."""
@@ -101,11 +97,6 @@ class Dialer:
             self.sent_join = message
         self._last_sent = describe(message)
         self.link.write(write_frame(message))
-
-    def send_bytes(self, data: bytes, story: str) -> None:
-        """Any bytes; `story` says in a report what is wrong with them."""
-        self._last_sent = story
-        self.link.write(data)
 
     # --- expecting ----------------------------------------------------------------------------------------------------
 
@@ -153,39 +144,6 @@ class Dialer:
                 self.target_accept = message
             case Introduce():
                 self.target_introduce = message
-
-    async def expect_close(self, within: float = CLOSE, *, at_least: float = 0.0, bytes_allowed: bool = False) -> float:
-        """The target closes (FIN or RST), and unless `bytes_allowed` says nothing before. Returns after how long."""
-        start = self.link.now()
-        legal = f"the link closed within {within:g} s" + ("" if bytes_allowed else ", without a byte")
-        while True:
-            chunk = await self.link.read(start + within - self.link.now())
-            if chunk is None or (chunk and self.link.now() > start + within):
-                self.fail(f"still open after {within:g} s", legal)
-            if chunk == b"":
-                break
-            if not bytes_allowed:
-                self.fail(f"{len(chunk)} bytes: {chunk[:32].hex(' ', 4)}", legal)
-        after = self.link.now() - start
-        if after < at_least:
-            self.fail(f"closed after {after:.2f} s", f"the link open for at least {at_least:g} s")
-        return after
-
-    async def expect_open(self, seconds: float) -> None:
-        """The target keeps the link for so long; what it sends meanwhile is its own business."""
-        deadline = self.link.now() + seconds
-        while (left := deadline - self.link.now()) > 0:
-            if await self.link.read(left) == b"":
-                self.fail(
-                    f"closed {seconds - (deadline - self.link.now()):.2f} s later", f"the link open for {seconds:g} s"
-                )
-
-    def fail(self, came: str, *legal: str) -> NoReturn:
-        raise ViolationError(came, legal, self._last_sent)
-
-    def check(self, ok: bool, came: str, legal: str) -> None:  # noqa: FBT001  reads like assert
-        if not ok:
-            self.fail(came, legal)
 
     # --- the good path ------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ import contextlib
 import hashlib
 import os
 import selectors
+import socket
 import ssl
+import struct
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,8 @@ from .transcript import Entry, Transcript
 from .violation import UnreachableError
 
 CONNECT_TIMEOUT = 5.0  # seconds
+LINGER_NOT = struct.pack("ii", 1, 0)
+"""SO_LINGER of no time at all: closing drops what is unsent and sends RST."""
 MAX_BUFFERED = 1 << 20
 """Received bytes held back before reading pauses: a target that floods us does not fill our memory."""
 
@@ -143,10 +147,17 @@ class Link(asyncio.Protocol):
             self.transport.close()
 
     def abort(self) -> None:
-        """Ends the connection with RST."""
+        """Ends the connection without sending what still waits. The kernel sends RST if bytes are unread, else FIN."""
         if self.transport is not None:
             self._note("sent", "abort")
             self.transport.abort()
+
+    def send_reset(self) -> None:
+        """Ends the connection with RST, whatever is unread."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        self.abort()
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, label: str = "") -> Link:

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import Rejected
-from ..model import ehs, enp
+from ..model import ehs, enp, esrd
 from ..spec import enp as enp_frames
 from ..spec.edf import EdfContext
 from ..spec.ehs import frame_size, read_frame
+from ..spec.esrd import packet_size, read_packet
 from ..spec.stream import read_one
 
 Direction = Literal["sent", "received"]
+Kind = Literal["frames", "packets", "datagrams"]
+"""What goes over a link: frames of two nodes, or a registrar's packets in a stream or one by one."""
 MAX_KEPT = 200_000
 """Bytes that a transcript keeps, both directions together."""
 MAX_TEXT = 16
@@ -37,6 +40,7 @@ class Transcript:
     """All that happened on one link, in order."""
 
     label: str = ""
+    kind: Kind = "frames"
     entries: list[Entry] = field(default_factory=list)
     kept: int = 0
     lost: int = 0
@@ -76,9 +80,12 @@ class Transcript:
                     pending[entry.direction] = b""
                 yield stamp + entry.event
                 continue
+            if self.kind == "datagrams":
+                yield stamp + _packet(entry.data)
+                continue
             data = pending[entry.direction] + entry.data
             while data:
-                size, longest = _size(data)
+                size, longest = _packet_size(data) if self.kind == "packets" else _size(data)
                 if size is not None and size > longest:
                     yield stamp + _raw(data)
                     data = b""
@@ -93,6 +100,8 @@ class Transcript:
                 yield f"{'':8}   {'>' if direction == 'sent' else '<'} {_raw(data)} (incomplete)"
 
     def _frame(self, direction: Direction, data: bytes) -> str:
+        if self.kind == "packets":
+            return _packet(data)
         if data[0] == ehs.MAGIC:
             return _handshake_frame(data)
         context = self.contexts.get(direction)
@@ -112,6 +121,18 @@ def _size(data: bytes) -> tuple[int | None, int]:
         size = enp_frames.frame_size(data)
         return (None if size is None else max(size, enp.HEADER_LENGTH)), MAX_KEPT
     return 1, 0
+
+
+def _packet_size(data: bytes) -> tuple[int | None, int]:
+    """The same of a packet."""
+    return (packet_size(data), MAX_KEPT) if data[0] == esrd.VERSION else (1, 0)
+
+
+def _packet(data: bytes) -> str:
+    parsed = read_packet(data)
+    if isinstance(parsed, Rejected):
+        return f"{_raw(data)}  refused: {parsed}"
+    return describe_frame(parsed.value)
 
 
 def _raw(data: bytes) -> str:

@@ -125,19 +125,22 @@ class Dialing:
         """A link of a pool is gone: who dialed it replaces it."""
         if connection in self._dialed and connection not in self._refilling and not self._links.closed:
             self._refilling.add(connection)
-            self._spawn(self._keep_full(connection)).add_done_callback(lambda _: self._refilling.discard(connection))
+            self._spawn(self._keep_full(connection))
 
     async def _keep_full(self, connection: EnpConnection) -> None:
         """Joins until the pool is full and has stayed so for a while, with growing pauses (ENP-RED-4)."""
-        pause, settled = FIRST_REDIAL, 0.0
-        while self.network.connections.get(connection.name) is connection and settled < SETTLED:
-            if len(connection.links) < connection.peer.pool_size:
+        pause, settled, size = FIRST_REDIAL, 0.0, connection.peer.pool_size
+        while self.network.connections.get(connection.name) is connection and (
+            settled < SETTLED or len(connection.links) < size
+        ):
+            if len(connection.links) < size:
                 settled = 0.0
                 await self._join(connection, len(connection.links), self._dialed[connection])
             else:
                 settled += pause
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_REDIAL)
+        self._refilling.discard(connection)  # a loss from now on is a new one
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,13 @@ class RegistrarError(ErgoConformanceError):
 class Registrar(Protocol):
     """Who knows where nodes are."""
 
+    port: int
+    """Where it is; what was chosen, once `start` is through, if any would do."""
+
+    @property
+    def serving(self) -> bool:
+        """Whether our node is the registrar of its host."""
+
     async def start(self, routes: Sequence[Route]) -> None:
         """Registers our node with these routes. Raises RegistrarError."""
 

@@ -1,22 +1,23 @@
 """The embedded registrar on sockets: a server alone, and what a node uses: the server if it can be, else a client.
 
 Where upstream answers a resolve from another address than was asked (ESRD-TR-6), takes a wrong reply for a good one
-(ESRD-CL-5, -10) or leaves sockets open (ESRD-BUG-6), this is done right.
+(ESRD-CL-5, -10), reads once (ESRD-FR-3) or leaves sockets open (ESRD-BUG-6), this is done right.
 """
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
-from ..errors import Rejected
+from ..errors import CannotEncode, Rejected
 from ..model import esrd, reasons
 from ..model.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ..model.terms import Atom
+from .datagrams import Wildcard
 from .ergo.esrd import LinkState, Registration, Table, check_header, read, write
 from .interfaces import RegistrarError
 
@@ -24,14 +25,14 @@ log = logging.getLogger("ergo_conformance.node")
 
 PORT_TRIES: Final = 50
 """To find a port that is free for TCP and UDP alike."""
-_PKTINFO: Final = struct.Struct("=I4s4s")  # interface, local address, destination
-_IP_PKTINFO: Final = getattr(socket, "IP_PKTINFO", 8)
+BACKLOG: Final = 128
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class _ServerLink(asyncio.Protocol):
+class ServerLink(asyncio.Protocol):
     """A registration link at the server."""
 
-    def __init__(self, table: Table, links: "set[_ServerLink]") -> None:
+    def __init__(self, table: Table, links: "set[ServerLink]") -> None:
         self.registration = Registration(table)
         self.links = links
         self.transport: asyncio.Transport | None = None
@@ -39,6 +40,7 @@ class _ServerLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        keep_alive(transport.get_extra_info("socket"), esrd.SERVER_KEEP_ALIVE)
         self.links.add(self)
         self.timer = asyncio.get_running_loop().call_later(esrd.REGISTER_TIMEOUT, self.close)
 
@@ -77,48 +79,40 @@ class EsrdServer:
         self.table = Table()
         self.host, self.port = host, port
         self._server: asyncio.Server | None = None
-        self._datagrams: socket.socket | None = None
-        self._links: set[_ServerLink] = set()
+        self._datagrams: Wildcard | None = None
+        self._links: set[ServerLink] = set()
 
     async def start(self) -> None:
-        """Opens both sockets, TCP first. Raises OSError, and nothing is open then (ESRD-TR-2)."""
-        for left in range(PORT_TRIES if not self.port else 1, 0, -1):
-            try:
-                await self._start(self.port)
-            except OSError:
-                if left == 1:
-                    raise
-            else:
-                return
-
-    async def _start(self, port: int) -> None:
+        """Opens both sockets, TCP first. Raises OSError or UnicodeError, and nothing is open then (ESRD-TR-2)."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: _ServerLink(self.table, self._links), self.host, port, family=socket.AF_INET
-        )
-        bound = server.sockets[0].getsockname()[1]
+        found = await loop.getaddrinfo(self.host, 0, family=socket.AF_INET, type=socket.SOCK_STREAM)
+        listener, self._datagrams = _both_sockets(str(found[0][4][0]), self.port)
+        self.port = listener.getsockname()[1]
+        loop.add_reader(self._datagrams.socket, self._resolve)
         try:
-            self._datagrams = _udp_socket(bound)
-        except OSError:
-            server.close()
-            await server.wait_closed()
+            self._server = await loop.create_server(
+                lambda: ServerLink(self.table, self._links), sock=listener, backlog=BACKLOG, start_serving=False
+            )
+            await self._server.start_serving()
+        except BaseException:  # who starts us may be told to stop
+            if self._server is None:
+                listener.close()
+            await self.stop()
             raise
-        self._server, self.port = server, bound
-        loop.add_reader(self._datagrams, self._resolve)
 
     def _resolve(self) -> None:
         """Answers a datagram from the address that it was sent to."""
         assert self._datagrams is not None
         with contextlib.suppress(OSError):
-            data, ancillary, _, client = self._datagrams.recvmsg(esrd.MAX_RESOLVE, socket.CMSG_SPACE(_PKTINFO.size))
+            data, origin = self._datagrams.receive(esrd.MAX_RESOLVE)
             answer = self.table.answer(data)
             if answer is not None:
-                self._datagrams.sendmsg([answer], _from_there(ancillary), 0, client)
+                self._datagrams.answer(answer, origin)
 
     async def stop(self) -> None:
         """Ends all leases and closes the sockets."""
         if self._datagrams is not None:
-            asyncio.get_running_loop().remove_reader(self._datagrams)
+            asyncio.get_running_loop().remove_reader(self._datagrams.socket)
             self._datagrams.close()
             self._datagrams = None
         if self._server is not None:
@@ -129,25 +123,18 @@ class EsrdServer:
             self._server = None
 
 
-def _udp_socket(port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        sock.bind(("", port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _from_there(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """What makes a reply leave from the address that the request came to; the interface is the kernel's choice."""
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-            _, local, _ = _PKTINFO.unpack(data[: _PKTINFO.size])
-            return [(level, kind, _PKTINFO.pack(0, local, bytes(4)))]
-    return []
+def _both_sockets(address: str, port: int) -> tuple[socket.socket, Wildcard]:
+    """A listening socket and one for datagrams, on one port number. Raises OSError."""
+    for left in range(1 if port else PORT_TRIES, 0, -1):
+        listener = socket.create_server((address, port), backlog=BACKLOG)
+        listener.setblocking(False)
+        try:
+            return listener, Wildcard(listener.getsockname()[1])
+        except OSError as error:
+            listener.close()
+            if left == 1 or error.errno != errno.EADDRINUSE:
+                raise
+    raise AssertionError  # the last try returns or raises
 
 
 # --- what a node uses -------------------------------------------------------------------------------------------------
@@ -169,7 +156,7 @@ class EsrdRegistrar:
         self.disable_server, self.hidden = disable_server, hidden
         self.server: EsrdServer | None = None
         self._routes: list[Route] = []
-        self._lease: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._lease: Streams | None = None
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -192,15 +179,17 @@ class EsrdRegistrar:
             self._watch = asyncio.get_running_loop().create_task(self._stay_known())
 
     async def _become_known(self) -> None:
-        if not self.disable_server and await self._serve():
-            return
-        await self._register()
+        if self.disable_server or not await self._serve():
+            with spelled():
+                request = write(RegisterRoutes(self.name, self._routes))
+                self._lease = await register(self.host, self.port, request)
 
     async def _serve(self) -> bool:
+        """Takes over, if both ports are free (ESRD-FO-5)."""
         server = EsrdServer(self.host, self.port)
         try:
             await server.start()
-        except OSError:
+        except (OSError, UnicodeError):  # taken, or no host of ours
             return False
         reply = server.table.register(self.name, self._routes)
         if reply.Error is not None:
@@ -209,52 +198,18 @@ class EsrdRegistrar:
         self.server, self.port = server, server.port
         return True
 
-    async def _register(self) -> None:
-        try:
-            reader, writer = await asyncio.open_connection(self.host, self.port, family=socket.AF_INET)
-        except OSError as error:
-            raise RegistrarError(_spelled(error)) from None
-        try:
-            _keep_alive(writer.get_extra_info("socket"))
-            writer.write(write(RegisterRoutes(self.name, self._routes)))
-            async with asyncio.timeout(esrd.REGISTER_TIMEOUT):
-                reply = await _packet(reader)
-        except TimeoutError:
-            writer.close()
-            raise RegistrarError("i/o timeout") from None
-        except (OSError, asyncio.IncompleteReadError) as error:
-            writer.close()
-            raise RegistrarError("EOF" if isinstance(error, asyncio.IncompleteReadError) else _spelled(error)) from None
-        except RegistrarError:
-            writer.close()
-            raise
-        if not isinstance(reply, RegisterReply):  # upstream starts unregistered (ESRD-CL-5)
-            writer.close()
-            raise RegistrarError(reasons.MALFORMED.text)
-        if reply.Error is not None:
-            writer.close()
-            raise RegistrarError(reply.Error.text)
-        self._lease = reader, writer
-
     async def _stay_known(self) -> None:
         """As long as we are a client: when the link ends, serve or register again, at once and then every second."""
         while not self.serving:
             if self._lease is not None:
-                await self._until_lost(*self._lease)
+                await until_lost(*self._lease)
                 self._lease = None
+                log.info("%r: the registrar is lost", self.name)
             try:
                 await self._become_known()
             except RegistrarError as error:
                 log.info("%r is not registered: %s", self.name, error)
                 await asyncio.sleep(esrd.RETRY)
-
-    @staticmethod
-    async def _until_lost(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """What comes on a registered link means nothing (ESRD-REG-9)."""
-        with contextlib.suppress(OSError):
-            while await reader.read(esrd.MAX_REGISTER_REPLY):
-                pass
-        writer.close()
 
     async def stop(self) -> None:
         """Gives the name back; as the server: lets the others find a new one."""
@@ -263,60 +218,82 @@ class EsrdRegistrar:
             await asyncio.gather(self._watch, return_exceptions=True)
             self._watch = None
         if self._lease is not None:
-            self._lease[1].close()
+            await close(self._lease[1])
             self._lease = None
         if self.server is not None:
             await self.server.stop()
             self.server = None
-
-    # --- resolving ----------------------------------------------------------------------------------------------------
 
     async def resolve(self, name: Atom) -> list[Route]:
         """Where a node listens: from our own table if it is on our host and we serve, else asked there (ESRD-CL-7).
 
         Raises RegistrarError.
         """
-        node, _, host = name.partition("@")
-        if not node or not host or "@" in host:
+        host = name.partition("@")[2]
+        if not host or "@" in host:
             raise RegistrarError(reasons.INCORRECT.text)
         if self.server is not None and host == self.name.partition("@")[2]:
-            return _routes_of(self.server.table.resolve(name))
-        return _routes_of(await ask(host, self.port, name))
+            reply = self.server.table.resolve(name)
+        else:
+            reply = await ask(host, self.port, name)
+        if reply.Error is not None:
+            raise RegistrarError(reply.Error.text)
+        return list(reply.Routes or ())
 
 
-def _routes_of(reply: ResolveReply) -> list[Route]:
-    if reply.Error is not None:
-        raise RegistrarError(reply.Error.text)
-    return list(reply.Routes or ())
+# --- one request each -------------------------------------------------------------------------------------------------
+
+
+async def register(host: str, port: int, request: bytes) -> Streams:
+    """A link on which the request was granted: the lease. Otherwise it is closed (ESRD-BUG-6), and raises as `spelled`."""
+    async with asyncio.timeout(esrd.REGISTER_TIMEOUT):
+        reader, writer = await asyncio.open_connection(host, port, family=socket.AF_INET)
+        try:
+            keep_alive(writer.get_extra_info("socket"), esrd.CLIENT_KEEP_ALIVE)
+            writer.write(request)
+            reply = await _packet(reader)
+            if not isinstance(reply, RegisterReply):  # upstream starts unregistered (ESRD-CL-5)
+                raise RegistrarError(reasons.MALFORMED.text)
+            if reply.Error is not None:
+                raise RegistrarError(reply.Error.text)
+        except BaseException:
+            writer.close()
+            raise
+    return reader, writer
 
 
 async def ask(host: str, port: int, name: Atom) -> ResolveReply:
-    """One resolve request, one reply, no second try. Raises RegistrarError."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[bytes] = loop.create_future()
-    try:
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Asker(answer), remote_addr=(host, port), family=socket.AF_INET
-        )
-    except OSError as error:
-        raise RegistrarError(_spelled(error)) from None
-    try:
-        transport.sendto(write(ResolveRoutes(name)))
+    """One resolve request, one reply, no second try (ESRD-CL-8). Raises RegistrarError."""
+    with spelled():
+        request = write(ResolveRoutes(name))
         async with asyncio.timeout(esrd.RESOLVE_TIMEOUT):
-            reply = _message(await answer)
-    except TimeoutError:
-        raise RegistrarError("i/o timeout") from None
-    except OSError as error:
-        raise RegistrarError(_spelled(error)) from None
+            reply = await _exchange(host, port, request)
+    if len(reply) > esrd.MAX_RESOLVE_REPLY:
+        raise RegistrarError(reasons.MALFORMED.text)
+    message = _message(reply)
+    if not isinstance(message, ResolveReply):  # upstream takes it for no routes (ESRD-CL-10)
+        raise RegistrarError(reasons.MALFORMED.text)
+    return message
+
+
+async def _exchange(host: str, port: int, request: bytes) -> bytes:
+    """Sends a datagram from a socket of its own: the first one that comes back there (ESRD-CL-9)."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)  # every server has IPv4
+    answer: asyncio.Future[bytes] = loop.create_future()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: _Asker(answer), remote_addr=(str(found[0][4][0]), port), family=found[0][0]
+    )
+    try:
+        transport.sendto(request)
+        return await answer
     finally:
         transport.close()
-    if not isinstance(reply, ResolveReply):  # upstream takes it for no routes (ESRD-CL-10)
-        raise RegistrarError(reasons.MALFORMED.text)
-    return reply
 
 
 class _Asker(asyncio.DatagramProtocol):
-    """Only the first datagram counts (ESRD-CL-9)."""
+    """Waits for one datagram."""
 
     def __init__(self, answer: "asyncio.Future[bytes]") -> None:
         self.answer = answer
@@ -331,15 +308,40 @@ class _Asker(asyncio.DatagramProtocol):
 
 
 async def _packet(reader: asyncio.StreamReader) -> Message:
-    """The next packet of a stream. Raises IncompleteReadError at its end, RegistrarError for what is no reply."""
-    head = await reader.readexactly(esrd.HEADER_LENGTH)
+    """The packet a stream begins with, in however many pieces. Raises EOFError if there is nothing, RegistrarError."""
+    data = b""
+    while (size := _size(data)) is None or len(data) < size:
+        chunk = await reader.read(esrd.MAX_REGISTER_REPLY)
+        if not chunk:
+            raise RegistrarError(reasons.MALFORMED.text) if data else EOFError
+        data += chunk
+    return _message(data[:size])  # what comes behind it means nothing (ESRD-REG-9)
+
+
+def _size(data: bytes) -> int | None:
+    """Bytes of the reply that begins here, once that is known. Raises RegistrarError for what can't become one."""
     try:
-        size = check_header(head) or 0
+        size = check_header(data)
     except Rejected:
         raise RegistrarError(reasons.MALFORMED.text) from None
-    if size > esrd.MAX_REGISTER_REPLY:
+    if size is not None and size > esrd.MAX_REGISTER_REPLY:
         raise RegistrarError(reasons.MALFORMED.text)
-    return _message(head + await reader.readexactly(size - esrd.HEADER_LENGTH))
+    return size
+
+
+async def until_lost(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Waits for the end of a lease. What comes on it means nothing (ESRD-REG-9)."""
+    with contextlib.suppress(OSError):
+        while await reader.read(esrd.MAX_REGISTER_REPLY):
+            pass
+    await close(writer)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Closes a link, however it ended."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _message(data: bytes) -> Message:
@@ -350,14 +352,27 @@ def _message(data: bytes) -> Message:
         raise RegistrarError(reasons.MALFORMED.text) from None
 
 
-def _spelled(error: OSError) -> str:
-    """As the framework spells what went wrong."""
-    return (os.strerror(error.errno) if error.errno else str(error)).lower()
+@contextlib.contextmanager
+def spelled() -> Iterator[None]:
+    """Makes a RegistrarError of what goes wrong, in the framework's words (ESRD-CL-2)."""
+    try:
+        yield
+    except TimeoutError:
+        raise RegistrarError("i/o timeout") from None
+    except EOFError:
+        raise RegistrarError("EOF") from None
+    except socket.gaierror:
+        raise RegistrarError("no such host") from None
+    except OSError as error:
+        raise RegistrarError((os.strerror(error.errno) if error.errno else str(error)).lower()) from None
+    except (CannotEncode, UnicodeError):  # a name that no packet or no host can have
+        raise RegistrarError(reasons.INCORRECT.text) from None
 
 
-def _keep_alive(sock: socket.socket | None) -> None:
+def keep_alive(sock: socket.socket | None, seconds: int) -> None:
+    """Notices the loss of the other machine (ESRD-TR-7)."""
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
             if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), esrd.CLIENT_KEEP_ALIVE)
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)

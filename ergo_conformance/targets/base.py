@@ -13,15 +13,16 @@ from ..model.caches import Caches
 from ..model.registry import Registry
 from ..peers.dialer import Dialer, Facts
 from ..peers.enp import Peer
+from ..peers.esrd import Datagrams
 from ..peers.link import Link
-from ..peers.violation import ViolationError
+from ..peers.violation import UnreachableError, ViolationError
 
 DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
     "name": "target@localhost",
     "cookie": "ergo-conformance-cookie",
     "host": "127.0.0.1",
     "port": 0,
-    "registrar_port": None,
+    "registrar_port": 0,
     "pool": 3,
     "tls": None,
     "max_message_size": 0,
@@ -92,6 +93,14 @@ class Running:
         """A new connection. UnreachableError if there is none."""
         raise NotImplementedError
 
+    async def registrar_link(self, label: str = "") -> Link:  # noqa: ARG002  there is nothing to label
+        """A new link to the registrar that the target serves. UnreachableError if there is none."""
+        raise UnreachableError("the target serves no registrar")
+
+    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:  # noqa: ARG002  as above
+        """A way to resolve; `host`: another address of the same machine. UnreachableError as above."""
+        raise UnreachableError("the target serves no registrar")
+
     async def stop(self) -> None:
         """Ends what was started for this configuration."""
 
@@ -105,6 +114,8 @@ class Target(ABC):
     restarts = True
     """Every `start` gives a new one, so that a case may ruin it."""
     codec: Codec | None = None
+    offered: frozenset[str] = frozenset({"accept"})
+    """What it offers before it has started, as far as that is known."""
 
     def __init__(self, spelled: str) -> None:
         self.spelled = spelled

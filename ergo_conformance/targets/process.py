@@ -132,31 +132,36 @@ class ProcessTarget(Target):
         """READY, if its keys are of the right kind; of what is missing the setting we asked for holds."""
         kinds: Mapping[str, tuple[type, ...]] = {
             "name": (str,),
-            "port": (int,),
+            "port": (int, type(None)),
+            "registrar_port": (int, type(None)),
             "host": (str, type(None)),
             "cookie": (str, type(None)),
             "offers": (list, type(None)),
             "config": (dict, type(None)),
             "pids": (dict, type(None)),
         }
-        if not isinstance(ready, dict) or not {"name", "port"} <= ready.keys():
+        if not isinstance(ready, dict) or not ("name" in ready and ("port" in ready or ready.get("registrar_port"))):
             raise TargetError(f"{self.spelled}: READY needs at least name and port")
         for key, kind in kinds.items():
             if not isinstance(ready.get(key), kind):
                 raise TargetError(f"{self.spelled}: READY has no good {key}: {ready.get(key)!r}")
-        if not 0 < ready["port"] <= MAX_PORT:
-            raise TargetError(f"{self.spelled}: READY has no good port: {ready['port']}")
+        for key in ("port", "registrar_port"):
+            if ready.get(key) is not None and not 0 < ready[key] <= MAX_PORT:
+                raise TargetError(f"{self.spelled}: READY has no good {key}: {ready[key]}")
+        if ready.get("port") is None and not ready.get("registrar_port"):
+            raise TargetError(f"{self.spelled}: READY has no good port: None")
         return ready
 
     def _running(self, ready: Mapping[str, Any], wanted: Mapping[str, Any]) -> ProcessRunning:
         facts = Facts(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"]))
         offers = frozenset(ready.get("offers") or ("accept",)) if self.offers is None else self.offers
+        offers -= set() if ready.get("port") else {"accept", "agents"}
         context = client_context(None) if ready.get("tls") else None
         config = dict(ready.get("config") or {})
         config["tls"] = bool(ready.get("tls"))
         address = reach(
             str(ready.get("host") or wanted["host"]),
-            int(ready["port"]),
+            int(ready.get("port") or 0),
             facts,
             context=context,
             offers=offers,
@@ -164,6 +169,8 @@ class ProcessTarget(Target):
         )
         running = ProcessRunning(facts, address.tls, offers, config)
         running.host, running.port, running.context = address.host, address.port, address.context
+        if ready.get("registrar_port"):
+            running.registrar = address.host, int(ready["registrar_port"])
         running.pids, running.types = dict(ready.get("pids") or {}), bool(ready.get("types"))
         return running
 

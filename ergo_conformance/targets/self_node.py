@@ -3,22 +3,26 @@
 import hashlib
 import random
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 from ..errors import UsageError
 from ..model.caches import Caches
 from ..model.registry import Registry
 from ..peers.dialer import Facts
+from ..peers.esrd import Datagrams, MemoryDatagrams, route
 from ..peers.link import Link, connect_memory
+from ..peers.violation import UnreachableError
 from ..reference_node import settings
 from ..reference_node.ergo.edf import Decoder, Encoder
+from ..reference_node.ergo.esrd import Table
 from ..reference_node.node import Node
 from ..reference_node.options import NetworkOptions
+from ..reference_node.registrar import ServerLink
 from .base import Running, Target, base_config
 from .tcp import TcpRunning, client_context
 
-OFFERS: Final = frozenset({"accept", "agents", "codec"})
+OFFERS: Final = frozenset({"accept", "agents", "codec", "registrar"})
 STAND_IN_FINGERPRINT: Final = hashlib.sha1(b"in memory there is no certificate").digest()  # noqa: S324  as laid down
 START: Final = 1_700_000_000.0
 """Unix time at which a node in memory starts."""
@@ -43,6 +47,21 @@ class MemoryRunning(Running):
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.acceptor_protocol(fingerprint), fingerprint, label)
 
+    @cached_property
+    def table(self) -> Table:
+        """The registrar's, with the node itself in it."""
+        table = Table()
+        table.register(self.node.name, [route()])
+        return table
+
+    async def registrar_link(self, label: str = "") -> Link:
+        return connect_memory(ServerLink(self.table, set()), None, label)
+
+    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+        if host is not None:
+            raise UnreachableError("in memory there are no addresses")
+        return MemoryDatagrams(self.table.answer, label)
+
     async def stop(self) -> None:
         await self.node.stop()
 
@@ -61,6 +80,7 @@ class SelfTarget(Target):
 
     kind = "self"
     codec = NodeCodec()
+    offered = OFFERS
 
     def __init__(
         self,
@@ -90,12 +110,14 @@ class SelfTarget(Target):
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
-        node = await Node.start(settings.options_of(wanted))
+        node = await Node.start(settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}))
         acceptor = node.acceptors[0]
         context = client_context(None) if acceptor.fingerprint is not None else None
         running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
         running.pids, running.types = settings.host_agents(node, wanted).pids, True
+        assert node.registrar is not None
+        running.registrar = "127.0.0.1", node.registrar.port
         return running
 
     def describe(self) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..errors import UsageError
 from .base import OFFERS, Target
-from .process import ProcessTarget
+from .process import MAX_PORT, ProcessTarget
 from .self_node import SelfTarget
 from .tcp import TcpTarget
 
@@ -29,6 +29,17 @@ class Settings:
     offers: str | None = None
     over: str | None = None
     tls: bool = False
+    registrar: str | None = None
+
+
+def address_of(text: str | None) -> tuple[str, int] | None:
+    """HOST:PORT of `--registrar`. UsageError for what is none."""
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        raise UsageError(f"--registrar {text}: written HOST:PORT")
+    return host.strip("[]"), int(port)
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -55,6 +66,8 @@ def target_of(settings: Settings) -> Target:
         raise UsageError("--over is for the target self; what runs elsewhere is reached over its own sockets")
     if settings.tls and spelled.startswith(("tcp://", "tls://")):
         raise UsageError("--tls is for targets that we start; a running one is named tls://HOST:PORT")
+    if settings.registrar is not None and not spelled.startswith(("tcp://", "tls://")):
+        raise UsageError("--registrar is for a node that runs already; others tell it in their READY line")
     if settings.tls_ca is not None and not spelled.startswith("tls://"):
         raise UsageError("--tls-ca is for targets named tls://HOST:PORT")
     if offers is not None and "codec" in offers:
@@ -69,6 +82,7 @@ def target_of(settings: Settings) -> Target:
             node=settings.node,
             tls_ca=settings.tls_ca,
             offers=offers,
+            registrar=address_of(settings.registrar),
         )
     if spelled == "self":
         if offers is not None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ..errors import UsageError
 from ..peers.dialer import Facts
+from ..peers.esrd import Datagrams, datagrams
 from ..peers.link import Link, connect
 from ..peers.violation import UnreachableError
 from .base import NotGivenError, Running, Target, TargetError
@@ -30,6 +31,18 @@ class TcpRunning(Running):
     host: str
     port: int
     context: ssl.SSLContext | None = None
+    registrar: tuple[str, int] | None = None
+    """Where its registrar listens."""
+
+    async def registrar_link(self, label: str = "") -> Link:
+        if self.registrar is None:
+            return await super().registrar_link(label)
+        return await connect(*self.registrar, None, label)
+
+    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+        if self.registrar is None:
+            return await super().registrar_datagrams(label, host)
+        return await datagrams(host or self.registrar[0], self.registrar[1], label)
 
     async def link(self, label: str = "") -> Link:
         return await connect(self.host, self.port, self.context, label)
@@ -56,7 +69,14 @@ class TcpTarget(Target):
     restarts = False
 
     def __init__(
-        self, spelled: str, *, cookie: str | None, node: str | None, tls_ca: str | None, offers: frozenset[str] | None
+        self,
+        spelled: str,
+        *,
+        cookie: str | None,
+        node: str | None,
+        tls_ca: str | None,
+        offers: frozenset[str] | None,
+        registrar: tuple[str, int] | None = None,
     ) -> None:
         super().__init__(spelled)
         self.kind = spelled.partition(":")[0]
@@ -73,6 +93,7 @@ class TcpTarget(Target):
         self.context = client_context(tls_ca) if self.kind == "tls" else None
         self.facts = Facts(node or "", cookie)
         self.offers = offers
+        self.registrar = registrar
 
     async def start(self, config: Mapping[str, Any]) -> Running:
         known = {"tls": self.context is not None, "cookie": self.facts.cookie}
@@ -86,6 +107,8 @@ class TcpTarget(Target):
         offers = frozenset({"accept"}) if self.offers is None else self.offers
         running = reach(self.host, self.port, self.facts, context=self.context, offers=offers, config=known)
         running.asks_for_agents = self.offers is None
+        running.registrar = self.registrar
+        running.offers |= {"registrar"} if self.registrar else set()
         try:
             (await running.link("first contact")).close()
         except UnreachableError as error:

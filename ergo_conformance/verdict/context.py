@@ -10,6 +10,7 @@ from ..model.ehs import Accept, State
 from ..model.terms import Atom, Error
 from ..peers.dialer import Dialer, Facts
 from ..peers.enp import Peer
+from ..peers.esrd import Datagrams, Registrant
 from ..peers.link import Link
 from ..peers.violation import UnreachableError, ViolationError
 from ..targets.base import Running
@@ -29,6 +30,7 @@ class Context:
         self.running = running
         self.rng = rng
         self.links: list[Link] = []
+        self.datagrams: list[Datagrams] = []
 
     @property
     def facts(self) -> Facts:
@@ -84,6 +86,21 @@ class Context:
         joined.check_joined(await joined.expect(Accept))
         peer.add(joined)
 
+    async def registrant(self, name: str | None = None) -> Registrant:
+        """A link to the target's registrar on which nothing was said yet."""
+        try:
+            link = await self.running.registrar_link(f"registration {len(self.links) + 1}")
+        except UnreachableError as error:
+            raise ViolationError(str(error), ("a connection to the registrar",)) from None
+        self.links.append(link)
+        return Registrant(link, self.rng, name)
+
+    async def resolver(self, host: str | None = None) -> Datagrams:
+        """A socket to resolve with."""
+        found = await self.running.registrar_datagrams(f"resolver {len(self.datagrams) + 1}", host)
+        self.datagrams.append(found)
+        return found
+
     async def target_name(self) -> Atom:
         """The target's name: as given, else as it introduces itself."""
         if self.facts.name:
@@ -113,3 +130,5 @@ class Context:
     def close(self) -> None:
         for link in self.links:
             link.abort()
+        for socket in self.datagrams:
+            socket.close()

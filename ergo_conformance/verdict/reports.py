@@ -44,7 +44,7 @@ class Header:
     @classmethod
     def of(cls, target: Target, running: Running | None, options: Mapping[str, Any], cases: int) -> "Header":
         base: Mapping[str, Any] = getattr(target, "base", {})
-        offers = set(running.offers) if running else {"accept"}
+        offers = set(running.offers if running else target.offered)
         if target.codec is not None:
             offers.add("codec")
         return cls(

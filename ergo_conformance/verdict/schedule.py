@@ -90,7 +90,8 @@ async def run_case(planned: Planned, running: Running, seed: int, limit: float) 
         ran.error = error
     ran.seconds = time.monotonic() - started
     if ran.error is not None:
-        ran.transcripts = [(link.transcript.label, list(link.transcript.lines(KEPT_LINES))) for link in context.links]
+        transcripts = [link.transcript for link in context.links] + [each.transcript for each in context.datagrams]
+        ran.transcripts = [(each.label, list(each.lines(KEPT_LINES))) for each in transcripts]
     context.close()
     return ran
 
@@ -188,6 +189,8 @@ class LiveRunner:
     def start(self) -> Running:
         """Starts the target as it is by default. Raises TargetError."""
         self._first = self._call(self.target.start({})).result()
+        if "accept" not in self._first.offers:
+            return self._first
         try:
             self._call(probe(self._first)).result()
         except UnreachableError as error:

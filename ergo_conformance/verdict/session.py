@@ -108,6 +108,7 @@ class Session:
             offers=get("--ergo-offers"),
             over=get("--ergo-over"),
             tls=get("--ergo-tls"),
+            registrar=get("--ergo-registrar"),
         )
         return cls(target_of(settings), options)
 

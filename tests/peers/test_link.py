@@ -252,6 +252,28 @@ def test_a_tcp_link_reads_half_closes_and_ends() -> None:
     assert asyncio.run(talk()) == [b"question", "eof"]
 
 
+@pytest.mark.parametrize(("how", "seen"), [("close", "lost"), ("abort", "lost"), ("send_reset", "reset")])
+def test_only_a_reset_is_one_over_tcp(how: str, seen: str) -> None:
+    """A kernel makes a FIN of an abort that leaves nothing unread."""
+
+    async def talk() -> None:
+        ends: asyncio.Queue[str] = asyncio.Queue()
+
+        class Server(asyncio.Protocol):
+            def connection_lost(self, exc: Exception | None) -> None:
+                ends.put_nowait("lost" if exc is None else "reset")
+
+        server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
+        link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
+        getattr(link, how)()
+        async with asyncio.timeout(5):
+            assert await ends.get() == seen
+        link.send_reset()  # again: nothing happens
+        server.close()
+
+    asyncio.run(talk())
+
+
 def test_nobody_to_connect_to() -> None:
     async def dial() -> None:
         server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)

@@ -3,8 +3,11 @@
 import time
 
 from ergo_conformance.model.ehs import Hello
+from ergo_conformance.model.esrd import RegisterRoutes
+from ergo_conformance.model.terms import Atom
 from ergo_conformance.peers.dialer import frame, payload_of
 from ergo_conformance.peers.transcript import Direction, Entry, Transcript
+from ergo_conformance.spec.esrd import write_packet
 
 HELLO = frame(payload_of(Hello("salt", "digest")))
 
@@ -68,3 +71,17 @@ def test_a_flood_costs_neither_memory_nor_time() -> None:
 def test_long_texts_are_shortened() -> None:
     (line,) = transcript((0.0, "sent", frame(payload_of(Hello("s" * 64, ""))))).lines()
     assert "Salt='ssssssssssss…'" in line
+
+
+def test_packets_of_a_registrar() -> None:
+    request = write_packet(RegisterRoutes(Atom("a@b"), None))
+    told = "RegisterRoutes(Node='a@b', Routes=None)"
+    made = transcript((0.0, "sent", request[:30]), (0.1, "sent", request[30:] + request), (0.2, "received", b"no"))
+    made.kind = "packets"
+    assert list(made.lines()) == [f"   0.100 s > {told}"] * 2 + ["   0.200 s < 6e6f"]
+    cut = transcript((0.0, "sent", request[:6]), (0.1, "sent", request))
+    cut.kind = "datagrams"
+    first, second = cut.lines()
+    assert first.startswith("   0.000 s > 012c ")
+    assert "refused: end of data (64 bytes needed, 2 left)" in first
+    assert second == f"   0.100 s > {told}"

@@ -193,11 +193,11 @@ def test_what_a_target_does_not_offer_or_can_not_be_given_is_skipped() -> None:
     async def skips(ctx: Context) -> None:
         ctx.skip("not today")
 
-    offers = planned(good, "offers", offers=frozenset({"accept", "agents", "saturn"}))
+    offers = planned(good, "offers", offers=frozenset({"accept", "saturn", "epmd"}))
     pool = planned(good, "pool", config={"pool": 1})
     own = planned(skips, "own")
     found = [skip_reason(ran) for ran in run_live(offers, pool, own, target=Fixed())]
-    wanted = ["needs a target that offers agents, saturn", "needs a target whose pool can be set", "not today"]
+    wanted = ["needs a target that offers epmd, saturn", "needs a target whose pool can be set", "not today"]
     assert found == wanted
     assert skip_reason(in_memory(skips)) == "not today"
 
@@ -258,6 +258,22 @@ def test_dangerous_cases_come_last_each_alone_on_a_target_of_its_own() -> None:
     assert together.order[-2:] == ["bomb 0", "bomb 1"]
     assert set(together.order[:-2]) == {"case 0", "case 1", "case 2", "configured"}
     assert len(target.started) == target.stopped == 4  # as it is, pool of one, two bombs
+
+
+def test_exclusive_cases_run_alone_behind_the_others_on_the_same_target() -> None:
+    together, target = Together(), LoopTarget()
+    seen: list[int] = []
+
+    async def watched(ctx: Context) -> None:
+        seen.append(together.now)
+        await together.body("exclusive")(ctx)
+        seen.append(together.most)
+
+    exclusive = [planned(watched, f"exclusive {i}", exclusive=True) for i in range(2)]
+    run_live(*exclusive, *together.cases(3), target=target)
+    assert seen == [0, 3, 0, 3]
+    assert together.order == ["case 0", "case 1", "case 2", "exclusive", "exclusive"]
+    assert target.started == [{}]
 
 
 def test_each_configuration_is_started_once_and_stopped() -> None:

@@ -35,7 +35,8 @@ def read(data: bytes) -> Message:
     """The one packet that these bytes are. Raises Rejected."""
     size = check_header(data)
     if size is None or len(data) < size:
-        raise Rejected(Reason.END_OF_DATA, "", len(data), "the packet is not whole")
+        at = esrd.HEADER_LENGTH if size else min(len(data), 2)  # the length is missing, or what it announces
+        raise Rejected(Reason.END_OF_DATA, "", at, "the packet is not whole")
     try:
         value, end = Decoder(_TYPES).decode_prefix(data[:size], esrd.HEADER_LENGTH)
     except Rejected as refusal:
@@ -135,6 +136,7 @@ class Registration:
             message = read(self._buffer[:size])
         except Rejected:
             message = None
+        self._buffer = b""  # one request a link: what is behind it means nothing (ESRD-REG-8)
         if not isinstance(message, RegisterRoutes):
             self.state = LinkState.CLOSED  # without a reply (ESRD-REG-11)
             return b""

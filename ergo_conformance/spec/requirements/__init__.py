@@ -9,7 +9,7 @@ from importlib import resources
 
 from ...errors import ErgoConformanceError
 
-PROTOCOLS = ("edf", "ehs", "enp")
+PROTOCOLS = ("edf", "ehs", "enp", "esrd")
 KEYS = frozenset({"level", "text", "profiles", "source", "evidence", "role", "differs", "reason", "untested"})
 
 

@@ -1,0 +1,325 @@
+"""What a node uses of the registrar: it serves or registers, and it resolves."""
+
+import asyncio
+import socket
+
+import pytest
+
+from ergo_conformance.model import esrd
+from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply, Route
+from ergo_conformance.model.terms import Atom, Error
+from ergo_conformance.peers.esrd import route
+from ergo_conformance.peers.packets import holding, spoiled, with_length
+from ergo_conformance.peers.registrar import HOST
+from ergo_conformance.reference_node import registrar
+from ergo_conformance.reference_node.interfaces import Registrar, RegistrarError
+from ergo_conformance.reference_node.registrar import EsrdRegistrar, spelled
+from ergo_conformance.spec.esrd import write_packet
+from tests.support.registrars import GRANTED, ROUTES, client, scripted, text_of, users
+from tests.support.sockets import run
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_one_serves_and_the_others_register() -> None:
+    async def scenario() -> None:
+        async with users() as made:
+            a = await made.start("a", 0)
+            b = await made.start("b", a.port)
+            typed: list[Registrar] = [a, b]
+            assert (a.serving, b.serving) == (True, False)
+            assert a.registered
+            assert b.registered
+            for user in typed:
+                assert await user.resolve(a.name) == await user.resolve(b.name) == ROUTES
+                assert await text_of(user.resolve(Atom("c@localhost"))) == "unknown"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("name", ["a", "b"], ids=["of_the_server", "of_a_client"])
+def test_a_name_that_is_taken(name: str) -> None:
+    async def scenario() -> None:
+        async with users() as made:
+            a = await made.start("a", 0)
+            await made.start("b", a.port)
+            assert await text_of(made.start(name, a.port)) == "resource is taken"
+            assert not made.all[-1].registered
+            assert len(a.server._links if a.server else ()) == 1
+
+    run(scenario())
+
+
+def test_nobody_is_registered_without_routes() -> None:
+    async def scenario() -> None:
+        async with users() as made:
+            a = await made.start("a", 0)
+            for port in (0, a.port):
+                user = EsrdRegistrar(name=Atom("b@localhost"), port=port)
+                assert await text_of(user.start([])) == "incorrect value or argument"
+                assert not user.registered
+
+    run(scenario())
+
+
+def test_a_hidden_node_only_resolves() -> None:
+    async def scenario() -> None:
+        async with users() as made, scripted() as server:
+            hidden = await made.start("h", server.port, hidden=True)
+            assert not hidden.registered
+            asking = asyncio.create_task(hidden.resolve(Atom("a@localhost")))
+            (await server.question()).answer(ROUTES)
+            assert await asking == ROUTES
+            assert not server.leases
+
+    run(scenario())
+
+
+def test_a_node_that_does_not_serve_needs_somebody_who_does() -> None:
+    async def scenario() -> None:
+        with socket.create_server((HOST, 0)) as free:
+            port = free.getsockname()[1]
+        assert await text_of(client(port).start(ROUTES)) == "connection refused"
+
+    run(scenario())
+
+
+def test_a_host_that_is_none() -> None:
+    async def scenario() -> None:
+        for host, text in (("no such host", "no such host"), ("x" * 70, "incorrect value or argument")):
+            user = EsrdRegistrar(name=Atom("b@localhost"), host=host, port=0)
+            assert await text_of(user.start(ROUTES)) == text
+            assert await text_of(user.resolve(Atom(f"a@{host}"))) == text
+
+    run(scenario())
+
+
+def test_a_name_that_no_packet_can_hold() -> None:
+    async def scenario() -> None:
+        user = client(1, "n" * 256 + "@localhost")
+        assert await text_of(user.start(ROUTES)) == "incorrect value or argument"
+        assert await text_of(user.resolve(user.name)) == "incorrect value or argument"
+
+    run(scenario())
+
+
+def padded(text_length: int) -> bytes:
+    return write_packet(RegisterReply(Error("x" * text_length)))
+
+
+WRONG = "malformed value"
+REPLIES: dict[str, tuple[bytes, str | None]] = {
+    # upstream's own words, capture client-vs-bad-server
+    "granted": (GRANTED, None),
+    "junk behind it": (GRANTED + b"junk", None),
+    "type 47": (GRANTED[:1] + b"\x2f" + GRANTED[2:], WRONG),
+    "version 2": (b"\2" + GRANTED[1:], WRONG),
+    "2 bytes, then the end": (GRANTED[:2], WRONG),
+    "nothing, then the end": (b"", "EOF"),
+    "length too long, then the end": (with_length(GRANTED, 300), WRONG),
+    "an error": (write_packet(RegisterReply(Error("go away"))), "go away"),
+    "an error without a text": (write_packet(RegisterReply(Error(""))), ""),
+    "an error of 900 bytes": (padded(900), "x" * 900),
+    "an error of 1200 bytes": (padded(1200), WRONG),
+    "no value": (holding(GRANTED, b"\1\2"), WRONG),
+    "an error by id": (GRANTED[:-2] + b"\x80\x05", WRONG),
+    # what upstream takes: it starts unregistered (ESRD-CL-5), or reads beyond the length (ESRD-FR-4)
+    "nil": (holding(GRANTED, b"\xff"), WRONG),
+    "another message": (holding(GRANTED, write_packet(ResolveReply(None, None))[4:]), WRONG),
+    "length 0": (with_length(GRANTED, 0), WRONG),
+    "another packet": (write_packet(ResolveReply(None, None)), WRONG),
+}
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+def test_a_reply_to_a_registration(reply: str) -> None:
+    async def scenario() -> None:
+        data, wanted = REPLIES[reply]
+        async with scripted() as server:
+            user = client(server.port)
+            starting = asyncio.create_task(text_of(user.start(ROUTES)))
+            lease = await server.lease()
+            assert await lease.request() == RegisterRoutes(user.name, ROUTES)
+            lease.link.write(data)
+            if reply.endswith("the end"):
+                lease.link.end_writing()
+            assert await starting == wanted
+            assert user.registered is (wanted is None)
+            if wanted is not None:
+                await lease.expect_close(1.0)  # nothing stays open (ESRD-BUG-6)
+            await user.stop()
+
+    run(scenario())
+
+
+def test_every_fault_in_a_reply_is_one() -> None:
+    async def scenario() -> None:
+        async with scripted() as server:
+            for damage in spoiled(RegisterReply(Error("taken"))):
+                starting = asyncio.create_task(text_of(client(server.port).start(ROUTES)))
+                lease = await server.lease()
+                lease.link.write(damage.data)
+                lease.link.end_writing()
+                assert await starting == WRONG, damage.label
+                await lease.request()
+                await lease.expect_close(1.0)
+
+    run(scenario())
+
+
+def test_a_reply_in_pieces_is_put_together() -> None:
+    async def scenario() -> None:
+        async with scripted() as server:
+            user = client(server.port)
+            starting = asyncio.create_task(user.start(ROUTES))
+            await (await server.lease()).link.drip(GRANTED, 16, 0.001)
+            await starting
+            assert user.registered
+            await user.stop()
+
+    run(scenario())
+
+
+def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with scripted() as server:
+            assert await text_of(client(server.port).start(ROUTES)) == "i/o timeout"
+            lease = await server.lease()
+            await lease.request()
+            await lease.expect_close(1.0)
+
+    monkeypatch.setattr(esrd, "REGISTER_TIMEOUT", 0.05)
+    run(scenario())
+
+
+def test_a_registration_that_is_given_up_leaves_nothing_open() -> None:
+    async def scenario() -> None:
+        async with scripted() as server:
+            starting = asyncio.create_task(client(server.port).start(ROUTES))
+            lease = await server.lease()
+            await lease.request()
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await lease.expect_close(1.0)
+
+    run(scenario())
+
+
+# --- resolving --------------------------------------------------------------------------------------------------------
+
+
+FOUND = write_packet(ResolveReply(ROUTES, None))
+THREE = [route(1), Route("127.0.0.1", 2, True, *route()[3:]), route(3)]
+ANSWERS: dict[str, tuple[bytes, list[Route] | str]] = {
+    # upstream's own words, capture client-vs-bad-resolver
+    "found": (FOUND, ROUTES),
+    "three routes": (write_packet(ResolveReply(THREE, None)), THREE),
+    "version 2": (b"\2" + FOUND[1:], WRONG),
+    "type 46": (FOUND[:1] + b"\x2e" + FOUND[2:], WRONG),
+    "3 bytes": (FOUND[:3], WRONG),
+    "no bytes": (b"", WRONG),
+    "length too long": (with_length(FOUND, 900), WRONG),
+    "no value": (holding(FOUND, b"\1"), WRONG),
+    "no routes": (write_packet(ResolveReply([], None)), []),
+    "nil": (write_packet(ResolveReply(None, None)), []),
+    "an error beside routes": (write_packet(ResolveReply(ROUTES, Error("busy"))), "busy"),
+    "more than 4096 bytes": (write_packet(ResolveReply([route(1, Host="h" * 50)] * 90, None)), WRONG),
+    # what upstream takes for no routes (ESRD-CL-10), or reads beyond the length (ESRD-FR-4)
+    "another message": (holding(FOUND, write_packet(RegisterReply(None))[4:]), WRONG),
+    "nil in place of a message": (holding(FOUND, b"\xff"), WRONG),
+    "length 0": (with_length(FOUND, 0), WRONG),
+    "another packet": (GRANTED, WRONG),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_reply_to_a_question(answer: str) -> None:
+    async def scenario() -> None:
+        data, wanted = ANSWERS[answer]
+        async with scripted() as server:
+            asking = asyncio.create_task(client(server.port).resolve(Atom("a@127.0.0.1")))
+            question = await server.question()
+            assert question.wanted == "a@127.0.0.1"
+            question.answer_bytes(data)
+            if isinstance(wanted, str):
+                assert await text_of(asking) == wanted
+            else:
+                assert await asking == wanted
+
+    run(scenario())
+
+
+def test_only_the_first_datagram_counts_and_every_question_has_its_own_socket() -> None:
+    async def scenario() -> None:
+        async with scripted() as server:
+            user, askers = client(server.port), set()
+            for first in (b"junk", FOUND):
+                asking = asyncio.create_task(user.resolve(Atom("a@localhost")))
+                question = await server.question()
+                askers.add(question.asker)
+                question.answer_bytes(first)
+                question.answer(THREE)
+                if first == FOUND:
+                    assert await asking == ROUTES
+                else:
+                    assert await text_of(asking) == WRONG
+            assert len(askers) == 2
+
+    run(scenario())
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with scripted() as server:
+            assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "i/o timeout"
+            assert server.questions is not None
+            assert server.questions.waiting.qsize() == 1, "one try"
+        assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "connection refused"
+
+    monkeypatch.setattr(esrd, "RESOLVE_TIMEOUT", 0.05)
+    run(scenario())
+
+
+@pytest.mark.parametrize("name", ["", "a", "a@", "a@b@c", "a@@"])
+def test_a_name_without_a_host(name: str) -> None:
+    async def scenario() -> None:
+        async with users() as made:
+            a = await made.start("a", 0)
+            for user in (a, client(a.port)):
+                assert await text_of(user.resolve(Atom(name))) == "incorrect value or argument"
+
+    run(scenario())
+
+
+def test_who_serves_asks_itself_about_its_own_host_and_others_about_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def ask(host: str, port: int, name: Atom) -> ResolveReply:
+        asked.append((host, name))
+        return ResolveReply(THREE, None)
+
+    async def scenario() -> None:
+        async with users() as made:
+            a = await made.start("a", 0)
+            assert await a.resolve(a.name) == ROUTES
+            assert asked == []
+            assert await a.resolve(Atom("a@127.0.0.1")) == THREE
+            assert asked == [("127.0.0.1", "a@127.0.0.1")]
+
+    monkeypatch.setattr(registrar, "ask", ask)
+    run(scenario())
+
+
+def test_what_goes_wrong_below_is_put_in_the_framework_s_words() -> None:
+    cases: list[tuple[Exception, str]] = [
+        (TimeoutError(), "i/o timeout"),
+        (asyncio.IncompleteReadError(b"", 4), "EOF"),
+        (socket.gaierror(-2, "Name or service not known"), "no such host"),
+        (ConnectionRefusedError(111, "Connect call failed"), "connection refused"),
+        (OSError("No Address"), "no address"),
+        (UnicodeError("label too long"), "incorrect value or argument"),
+    ]
+    for error, text in cases:
+        with pytest.raises(RegistrarError) as caught, spelled():
+            raise error
+        assert str(caught.value) == text

@@ -1,0 +1,170 @@
+"""What a node does when its registrar is lost: it takes over or registers again, and never gives up."""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import esrd
+from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply
+from ergo_conformance.model.terms import Atom, Error
+from ergo_conformance.peers.registrar import HOST, ScriptedRegistrar
+from ergo_conformance.reference_node import registrar
+from ergo_conformance.spec.esrd import write_packet
+from tests.support.registrars import GRANTED, ROUTES, client, scripted, text_of, users
+from tests.support.sockets import eventually, run
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second lasts 50 ms."""
+    monkeypatch.setattr(esrd, "RETRY", 0.05)
+
+
+def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick: None) -> None:
+    async def scenario() -> None:
+        async with users() as made:
+            a = await made.start("a", 0)
+            others = [await made.start(name, a.port) for name in "bcd"]
+            await a.stop()
+            await eventually(lambda: any(user.serving for user in others))
+            (winner,) = (user for user in others if user.serving)
+            await eventually(lambda: winner.server and all(user.name in winner.server.table for user in others))
+            for user in others:
+                for name in "bcd":
+                    assert await user.resolve(Atom(f"{name}@localhost")) == ROUTES
+                assert await text_of(user.resolve(a.name)) == "unknown"
+            back = await made.start("a", a.port)
+            assert not back.serving
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["closed", "half_closed", "reset"])
+def test_however_the_link_ends_it_is_registered_again_at_once(how: str) -> None:
+    async def scenario() -> None:
+        async with users() as made, scripted() as server:
+            starting = asyncio.create_task(made.start("c", server.port, disable_server=True))
+            lease, _ = await server.granted()
+            await starting
+            link = lease.link
+            {"closed": link.close, "half_closed": link.end_writing, "reset": link.send_reset}[how]()
+            _, request = await server.granted(0.9)  # within the second that a second try would take
+            assert request == RegisterRoutes(Atom("c@localhost"), ROUTES)
+
+    run(scenario())
+
+
+def test_it_tries_again_every_second_for_ever(quick: None) -> None:
+    async def scenario() -> None:
+        async with users() as made, scripted() as server:
+            starting = asyncio.create_task(made.start("c", server.port))
+            lease, _ = await server.granted()
+            c = await starting
+            lease.link.close()
+            times = []
+            for n in range(5):
+                again = await server.lease()
+                await again.request()
+                times.append(again.link.now())
+                assert not c.registered
+                again.refuse("resource is taken") if n % 2 else again.link.close()
+            assert all(later - sooner >= 0.049 for sooner, later in itertools.pairwise(times))
+            await server.granted()
+            await eventually(lambda: c.registered)
+
+    run(scenario())
+
+
+def test_what_comes_on_a_lease_means_nothing() -> None:
+    async def scenario() -> None:
+        async with users() as made, scripted() as server:
+            starting = asyncio.create_task(made.start("c", server.port))
+            lease, _ = await server.granted()
+            c = await starting
+            for data in (b"junk", GRANTED, write_packet(RegisterReply(Error("go away"))), bytes(100_000)):
+                lease.link.write(data)
+            await lease.expect_open(0.05)
+            assert c.registered
+            assert len(server.leases) == 1
+
+    run(scenario())
+
+
+def lose_tcp(server: ScriptedRegistrar) -> None:
+    """The server is gone but for its UDP port."""
+    assert server._server is not None
+    server._server.close()
+    server.leases[0].link.abort()
+
+
+def test_taking_over_needs_both_ports(quick: None) -> None:
+    async def scenario() -> None:
+        async with users() as made, scripted() as server:
+            starting = asyncio.create_task(made.start("c", server.port))
+            await server.granted()
+            c = await starting
+            lose_tcp(server)
+            await asyncio.sleep(0.12)
+            assert not c.registered, "UDP is still taken"
+            assert server.questions is not None
+            assert server.questions.transport is not None
+            server.questions.transport.close()
+            await eventually(lambda: c.serving)
+            assert await registrar.ask(HOST, server.port, c.name) == ResolveReply(ROUTES, None)
+
+    run(scenario())
+
+
+def test_stopping_ends_the_lease() -> None:
+    async def scenario() -> None:
+        async with scripted() as server:
+            user = client(server.port)
+            starting = asyncio.create_task(user.start(ROUTES))
+            lease, _ = await server.granted()
+            await starting
+            await user.stop()
+            await lease.expect_close(1.0)
+            await user.stop()
+            assert len(server.leases) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("lost_for", [0.0, 0.01, 0.12], ids=["at_once", "while_it_tries", "while_it_waits"])
+def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -> None:
+    async def scenario() -> None:
+        async with users() as made:
+            async with scripted() as server:
+                starting = asyncio.create_task(made.start("b", server.port))
+                await server.granted()
+                b = await starting
+                lose_tcp(server)
+                await asyncio.sleep(lost_for)
+                await b.stop()
+                assert not b.registered
+            assert (await made.start("c", server.port)).serving, "nothing was left open"
+
+    run(scenario())
+
+
+def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    keep_alive: Callable[[Any, int], None] = registrar.keep_alive
+
+    def noted(sock: Any, seconds: int) -> None:
+        keep_alive(sock, seconds)
+        seen.append((sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), seconds))
+
+    async def scenario() -> None:
+        async with scripted() as server, users() as made:
+            starting = asyncio.create_task(made.start("c", server.port))
+            await server.granted()
+            await starting
+
+    monkeypatch.setattr(registrar, "keep_alive", noted)
+    run(scenario())
+    assert seen == [(esrd.CLIENT_KEEP_ALIVE, esrd.CLIENT_KEEP_ALIVE)]

@@ -1,0 +1,62 @@
+"""Registrars of nodes over real sockets of the loopback, and scripted ones."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+from ergo_conformance.model.esrd import RegisterReply
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.peers.esrd import route
+from ergo_conformance.peers.registrar import ScriptedRegistrar
+from ergo_conformance.reference_node.interfaces import RegistrarError
+from ergo_conformance.reference_node.registrar import EsrdRegistrar
+from ergo_conformance.spec.esrd import write_packet
+
+ROUTES = [route(11_144)]
+GRANTED = write_packet(RegisterReply(None))
+
+
+class Users:
+    """The registrars of nodes, ended together."""
+
+    def __init__(self) -> None:
+        self.all: list[EsrdRegistrar] = []
+
+    async def start(self, name: str, port: int, **options: Any) -> EsrdRegistrar:
+        user = EsrdRegistrar(name=Atom(f"{name}@localhost"), port=port, **options)
+        self.all.append(user)
+        await user.start([] if options.get("hidden") else ROUTES)
+        return user
+
+
+@contextlib.asynccontextmanager
+async def users() -> AsyncIterator[Users]:
+    made = Users()
+    try:
+        yield made
+    finally:
+        for user in made.all:
+            await user.stop()
+
+
+@contextlib.asynccontextmanager
+async def scripted(port: int = 0) -> AsyncIterator[ScriptedRegistrar]:
+    registrar_ = await ScriptedRegistrar().start(port)
+    try:
+        yield registrar_
+    finally:
+        await registrar_.stop()
+
+
+async def text_of(work: Awaitable[object]) -> str | None:
+    """What goes wrong; None if nothing does."""
+    try:
+        await work
+    except RegistrarError as error:
+        return str(error)
+    return None
+
+
+def client(port: int, name: str = "c@localhost") -> EsrdRegistrar:
+    """Of a node that never serves."""
+    return EsrdRegistrar(name=Atom(name), port=port, disable_server=True)

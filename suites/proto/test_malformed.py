@@ -1,0 +1,198 @@
+"""Bodies that can't be read, computed from the schema of each frame: they are dropped, and the connection lives on."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from ergo_conformance.model import enp, reasons
+from ergo_conformance.model.caches import Caches
+from ergo_conformance.model.enp import FrameType
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.peers.damage import cuts, harmless, with_length, with_payload
+from ergo_conformance.peers.enp import ANNOUNCED, Peer
+from ergo_conformance.spec.enp.frames import BODIES
+from ergo_conformance.verdict.case import AGENTS, case
+from ergo_conformance.verdict.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A frame type and the requirement that lays it out."""
+
+    type: FrameType
+
+    @property
+    def label(self) -> str:
+        return self.type.name.lower()
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        return (f"ENP-T-{self.type:d}",)
+
+
+KINDS = [Kind(type_) for type_ in BODIES]
+WITH_A_REASON = [kind for kind in KINDS if BODIES[kind.type].names[-1] == "reason"]
+WITH_A_VALUE = [kind for kind in KINDS if BODIES[kind.type].names[-1] in ("payload", "message", "reason")]
+
+
+def kinds(found: list[Kind]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("kind", found, ids=lambda kind: kind.label)
+
+
+async def dropped(peer: Peer) -> None:
+    """The connection lives on and nothing came of what was sent."""
+    await peer.none_of(lambda frame: True, "frame about one that can't be read", within=0.05)
+
+
+@kinds(KINDS)
+@case("ROB-ENP-8", "ROB-ENP-1", offers=AGENTS, hostile=True)
+async def test_cut(ctx: Context, kind: Kind) -> None:
+    """A frame of kind {kind} that ends before or in any of its fields is dropped; the connection lives on."""
+    peer = await ctx.peer(caches=ANNOUNCED)
+    for what, data in cuts(harmless(kind.type, peer), peer):
+        peer.send_bytes(data, what)
+        await dropped(peer)
+
+
+VALUES = {
+    "unassigned_tag": b"\x00\x01\x02",
+    "no_value": b"\x84",
+    "text_cut": b"\x8d\x00\x10text",
+    "count_too_large": bytes.fromhex("8200029d8dffffffff"),
+    "unknown_type_id": bytes.fromhex("83ff00"),
+    "unknown_type_name": b"\x83\x00\x08#nowhere" + bytes(8),
+    "unknown_atom_id": bytes.fromhex("8cff00"),
+    "unknown_error_id": bytes.fromhex("9cff00"),
+    "bad_time": bytes.fromhex("af0f03") + bytes(14),
+}
+"""EDF that can't be read."""
+
+
+@pytest.mark.parametrize("bad", list(VALUES))
+@case("ENP-HDR-7", "ROB-ENP-8", offers=AGENTS, hostile=True)
+async def test_value(ctx: Context, bad: str) -> None:
+    """A frame of any type whose EDF value can't be read ({bad}) is dropped without an answer; the connection lives on."""
+    peer = await ctx.peer(caches=ANNOUNCED)
+    for kind in WITH_A_VALUE:
+        story = f"a frame of kind {kind.label}, its value bad: {bad.replace('_', ' ')}"
+        peer.send_bytes(with_payload(harmless(kind.type, peer), peer, VALUES[bad]), story)
+        await dropped(peer)
+
+
+NO_REASONS = {
+    "text": b"\x8d\x00\x08shutdown",
+    "atom": b"\x8c\x00\x08shutdown",
+    "number": b"\x97\x01",
+    "nil": b"\xff",
+    "nil_error": b"\x9c\xff\xff",
+}
+"""Good values that are no error."""
+
+
+@pytest.mark.parametrize("what", list(NO_REASONS))
+@case("ENP-EXIT-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
+async def test_no_reason(ctx: Context, what: str) -> None:
+    """A frame whose reason is no error ({what}) is dropped; the connection lives on."""
+    peer = await ctx.peer(caches=ANNOUNCED)
+    for kind in WITH_A_REASON:
+        story = f"a frame of kind {kind.label}, its reason no error: {what.replace('_', ' ')}"
+        peer.send_bytes(with_payload(harmless(kind.type, peer), peer, NO_REASONS[what]), story)
+        await dropped(peer)
+
+
+@case("ENP-EXIT-1", "ENP-T-107", offers=AGENTS, hostile=True)
+async def test_exit_without_a_reason(ctx: Context) -> None:
+    """An exit signal for echo whose reason is no error does not end it."""
+    peer = await ctx.peer()
+    pid = await peer.echo_id()
+    frame = enp.Exit(pid % enp.ORDER_MODULUS, 1, enp.Priority.MAX, pid, reasons.KILL)
+    for what, value in NO_REASONS.items():
+        if not what.startswith("nil"):
+            peer.send_bytes(with_payload(frame, peer, value), f"an exit signal whose reason is no error: {what}")
+    peer.check(await peer.echo_id() == pid, "another echo", f"echo as before, {pid}")
+
+
+@case("ROB-ENP-8", offers=AGENTS, hostile=True)
+async def test_byte_behind(ctx: Context) -> None:
+    """A frame of any type with a byte behind its value is handled or dropped; the connection lives on."""
+    peer = await ctx.peer(caches=ANNOUNCED)
+    for kind in WITH_A_VALUE:
+        data = peer.data_of(harmless(kind.type, peer))
+        peer.send_bytes(with_length(data + b"\x00"), f"a frame of kind {kind.label} and a byte behind its value")
+        await peer.alive()
+
+
+@case("ENP-HDR-8", offers=AGENTS)
+async def test_byte_behind_a_message(ctx: Context) -> None:
+    """A message with a byte behind its value is delivered."""
+    peer = await ctx.peer()
+    data = peer.data_of(peer.message("echo", "hello"))
+    peer.send_bytes(with_length(data + b"\x00"), "a message and a byte behind its value")
+    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 1.0)
+    peer.check(received is not None, "nothing delivered", "the message delivered")
+
+
+CACHED = [kind for kind in KINDS if kind.label.endswith("_cache")]
+
+
+@case("ENP-NAME-2", "ROB-ENP-8", offers=AGENTS, hostile=True)
+async def test_unknown_name_id(ctx: Context) -> None:
+    """A frame of any type with a name id that we did not announce is dropped; the connection lives on."""
+    peer = await ctx.peer()
+    for kind in CACHED:
+        data = peer.data_of(harmless(kind.type, peer), Caches(atoms={4000: Atom("nobody")}))
+        peer.send_bytes(data, f"a frame of kind {kind.label} with the id 4000, which is not announced")
+        await dropped(peer)
+
+
+UNWATCHED = [kind for kind in KINDS if kind.label.startswith(("terminate", "event", "exit"))]
+
+
+@kinds(UNWATCHED)
+@case("ENP-TERM-1", "ENP-DLV-1", offers=AGENTS, hostile=True)
+async def test_about_nothing(ctx: Context, kind: Kind) -> None:
+    """A good frame of kind {kind} about something that nobody watches, or for nobody, is ignored."""
+    peer = await ctx.peer(caches=ANNOUNCED)
+    peer.send_frame(harmless(kind.type, peer))
+    await dropped(peer)
+
+
+@case("ENP-ERR-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
+async def test_unknown_code(ctx: Context) -> None:
+    """A ResponseError with a code that nobody knows is dropped; the connection lives on."""
+    peer = await ctx.peer()
+    frame = harmless(FrameType.RESPONSE_ERROR, peer)
+    for code in (4, 5, 128, 254):
+        peer.send_bytes(with_payload(frame, peer, bytes([code])), f"a ResponseError with code {code}")
+        await dropped(peer)
+
+
+@case("ENP-ERR-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
+async def test_code_255_without_an_error(ctx: Context) -> None:
+    """A ResponseError with code 255 and no error, or no good one, behind it is dropped; the connection lives on."""
+    peer = await ctx.peer()
+    frame = harmless(FrameType.RESPONSE_ERROR, peer)
+    for what, value in {"nothing": b"", **VALUES, **NO_REASONS}.items():
+        peer.send_bytes(with_payload(frame, peer, b"\xff" + value), f"a ResponseError with code 255 and {what}")
+        await dropped(peer)
+
+
+BOMBS = {
+    "array_of_4g": bytes.fromhex("8200069effffffff9700"),
+    "any_60000_deep": b"\x84" * 60_000,
+    "map_of_4g": bytes.fromhex("8200039f98989fffffffff"),
+    "folded_60000_deep": bytes.fromhex("82ea60") + b"\x9d" * 60_000,
+    "array_of_4g_empty": bytes.fromhex("82000b9effffffff9e000000009400"),
+    "slices_6000_deep": bytes.fromhex("8200029d84") + bytes.fromhex("9d00000001" + "8200029d84") * 6_000,
+}
+"""Few bytes that ask for much: gigabytes, endless loops, deep recursion."""
+
+
+@pytest.mark.parametrize("bomb", list(BOMBS))
+@case("ROB-ENP-2", "ROB-ENP-1", "ROB-ENP-8", offers=AGENTS, hostile=True, dangerous=True)
+async def test_bomb(ctx: Context, bomb: str) -> None:
+    """A message whose value asks for much with few bytes ({bomb}) is dropped; the connection lives on."""
+    peer = await ctx.peer()
+    frame = peer.message("echo", True)
+    peer.send_bytes(with_payload(frame, peer, BOMBS[bomb]), f"a message whose value is: {bomb.replace('_', ' ')}")
+    await dropped(peer)

@@ -30,6 +30,8 @@ from ergo_conformance.reference_node.processes import Actor, Call, Process
 COOKIE: Final = "bench"
 POOL: Final = HandshakeOptions(pool_size=3)
 HEAD: Final = struct.Struct(">HIBB")
+PATIENCE: Final = 30.0
+"""Seconds to wait for messages that may have been lost."""
 
 
 class Plan(NamedTuple):
@@ -176,11 +178,11 @@ class Sender:
         self.slots.append(Slot(what, n, seconds, after - before, count == n and disorder == 0))
 
     async def settled(self, n: int) -> tuple[int, int]:
-        """The counter's figures once it has all, or after half a minute."""
+        """The counter's figures once it has all, or when PATIENCE is at its end."""
         answers: list[Any] = []
 
         async def asker(process: Process) -> None:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE
             while not answers or (answers[-1][0] < n and time.monotonic() < deadline):
                 counter = ProcessID(Atom("receiver@localhost"), Atom("counter"))
                 answers.append(await process.call(counter, "count", timeout=60))

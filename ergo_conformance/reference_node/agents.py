@@ -34,6 +34,11 @@ def reason_of(text: str) -> Error:
     return REASONS.get(text, Error(text))
 
 
+def text_of(call: Call) -> str:
+    """The text that was asked with; empty if it is none: an atom is no text, whatever it looks like."""
+    return call.payload if type(call.payload) is str else ""
+
+
 class Echo(Actor):
     """What it is sent or asked comes back; texts that begin with `!` ask it for something else."""
 
@@ -46,7 +51,7 @@ class Echo(Actor):
             log.info("echo can't send back: %s", error)
 
     async def handle_call(self, call: Call) -> Any:
-        match call.payload:
+        match text_of(call):
             case "!noreply":
                 return NO_REPLY
             case "!self":
@@ -59,7 +64,7 @@ class Echo(Actor):
             case "!terminate":
                 self.process.reply(call, "bye")
                 raise Stop(reasons.NORMAL)
-            case str(text) if text.startswith("!error:"):
+            case text if text.startswith("!error:"):
                 raise ErgoError(reason_of(text.removeprefix("!error:")))
         return NO_REPLY if call.payload is None else call.payload
 
@@ -77,7 +82,7 @@ class Sink(Actor):
         self.last, self.sender = message, sender
 
     async def handle_call(self, call: Call) -> Any:
-        match call.payload:
+        match text_of(call):
             case "count":
                 return self.count
             case "last":

@@ -16,6 +16,7 @@ from ..model.terms import PID, Alias, Atom, Error, ProcessID, Ref
 from .applications import Applications
 from .failures import ErgoError
 from .processes import (
+    TURNS,
     Actor,
     Body,
     Call,
@@ -245,6 +246,9 @@ class Core:
 
     async def send(self, process: Process, to: Target, message: Any, options: MessageOptions) -> None:
         """As Process.send."""
+        process.sends += 1
+        if not process.sends % TURNS:  # a process that sends and sends lets others run, and links be flushed
+            await asyncio.sleep(0)
         target = self._target(to)
         if target.node == self.name:
             error = self._to_local(target, Message(process.pid, message), options.priority)

@@ -11,7 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..model import enp, reasons
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("ergo_conformance.node")
 
 TURNS: Final = 256
-"""Messages after which a busy process lets others run."""
+"""Messages, received or sent, after which a busy process lets others run; received ones: or half of those that wait, or a
+flood would pile up faster than it is read."""
 
 
 class Message(NamedTuple):
@@ -109,13 +109,13 @@ class MessageOptions(NamedTuple):
 class Mailbox:
     """Three queues; the urgent one (MAX) is emptied first, then HIGH, then NORMAL."""
 
-    __slots__ = ("_limit", "_normal", "_turns", "_urgent", "_waiter")
+    __slots__ = ("_left", "_limit", "_normal", "_urgent", "_waiter")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._normal: deque[Envelope] = deque()
         self._urgent: dict[Priority, deque[Envelope]] | None = None  # most processes never need them
-        self._turns = 0
+        self._left = TURNS
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, envelope: Envelope, priority: Priority) -> bool:
@@ -150,12 +150,11 @@ class Mailbox:
 
     async def get(self) -> Envelope:
         """The next message; waits for it, and lets others run between two of many."""
-        self._turns += 1
-        if self._turns >= TURNS:
-            self._turns = 0
+        self._left -= 1
+        if not self._left:
+            self._left = max(TURNS, len(self) // 2)
             await asyncio.sleep(0)
         while (envelope := self.take()) is None:
-            self._turns = 0
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return envelope
@@ -169,7 +168,7 @@ class Process:
 
     __slots__ = (
         "_options", "aliases", "answer_options", "application", "core", "leader", "mailbox", "name", "parent", "pid",
-        "reason", "started", "task",
+        "reason", "sends", "started", "task",
     )  # fmt: skip
 
     def __init__(self, core: Core, pid: PID, name: Atom | None, options: ProcessOptions, parent: PID) -> None:
@@ -181,6 +180,7 @@ class Process:
         self.options = options
         self.mailbox = Mailbox(options.mailbox_size)
         self.aliases: list[Alias] = []
+        self.sends = 0
         self.reason: Error | None = None
         """Why it ended; None while it lives."""
         self.task: asyncio.Task[None] | None = None
@@ -245,13 +245,11 @@ class Process:
     def message_options(self, priority: Priority | None, *, important: bool | None) -> MessageOptions:
         """The process's own settings where None is given."""
         own = self._options
-        if priority is None and not (own.important if important is None else important):
+        important = own.important if important is None else important
+        if priority is None and not important:
             return self.answer_options
         return MessageOptions(
-            own.priority if priority is None else priority,
-            own.important if important is None else important,
-            own.keep_order,
-            own.compression,
+            own.priority if priority is None else priority, important, own.keep_order, own.compression
         )
 
     def reply(self, call: Call, value: Any) -> None:
@@ -345,10 +343,12 @@ class Actor:
         self.process = process
         await self.init(*args)
         process.ready()
-        mailbox = process.mailbox
-        for turn in count(1):
-            if not turn % TURNS:
+        mailbox, left = process.mailbox, TURNS
+        while True:
+            left -= 1
+            if not left:
                 await asyncio.sleep(0)
+                left = max(TURNS, len(mailbox) // 2)
             envelope = mailbox.take() or await mailbox.get()
             if type(envelope) is Message:
                 await self.handle_message(*envelope)

@@ -82,18 +82,12 @@ class Links:
     def finish(self, link: "LinkProtocol") -> None:
         """The handshake of this link is over, one way or the other."""
         self._accepting.pop(link, None)
-        self._wake()
+        _wake(self._waiting)
 
     def remove(self, link: "LinkProtocol") -> None:
         """A link is gone."""
         self.live.discard(link)
         self.finish(link)
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
 
     async def change(self) -> None:
         """Wait until a handshake or a link has ended."""
@@ -138,7 +132,8 @@ class LinkProtocol(asyncio.Protocol):
         self._quiet_since: float | None = None  # of a joined link on which nothing has come yet
         self._outbox: list[bytes] = []
         self._paused = False
-        self._written = self._taken = 0  # bytes: all, and those the peer had taken when we last looked
+        self._queued = self._written = self._taken = 0
+        """Bytes: in the outbox, written, and those of them that the peer had taken when we last looked."""
         self._relief: list[asyncio.Future[None]] = []
         if role is Role.DIALER:
             self.outcome = self._loop.create_future()
@@ -188,14 +183,14 @@ class LinkProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self._paused = False
-        self._relieve()
+        _wake(self._relief)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The link is gone, whoever closed it."""
         if self._timer is not None:
             self._timer.cancel()
         self._paused = False
-        self._relieve()
+        _wake(self._relief)
         if self._handshake is not None:
             why = f": {exc}" if exc else ""
             self.refuse(HandshakeError(f"the peer closed the link during the handshake{why}"))
@@ -214,9 +209,10 @@ class LinkProtocol(asyncio.Protocol):
         if not self._outbox:
             self._loop.call_soon(self._flush)
         self._outbox.append(data)
+        self._queued += len(data)
 
     def _flush(self) -> None:
-        data, self._outbox = b"".join(self._outbox), []
+        data, self._outbox, self._queued = b"".join(self._outbox), [], 0
         transport = self._transport
         if transport is None or not data or transport.is_closing():
             return
@@ -228,21 +224,17 @@ class LinkProtocol(asyncio.Protocol):
 
     @property
     def is_congested(self) -> bool:
-        """Whether the peer reads more slowly than we write."""
-        return self._paused
+        """Whether the peer reads more slowly than we write, or nothing was flushed for too long."""
+        return self._paused or self._queued > HIGH_WATER
 
     async def relieved(self) -> None:
         """Wait until it has caught up, or the link is gone."""
+        if self._queued > HIGH_WATER:
+            await asyncio.sleep(0)
         if self._paused:
             future = self._loop.create_future()
             self._relief.append(future)
             await future
-
-    def _relieve(self) -> None:
-        waiting, self._relief = self._relief, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
 
     def _watch(self) -> None:
         """Looks after a while whether a peer that we wait for has taken anything."""
@@ -336,6 +328,14 @@ class LinkProtocol(asyncio.Protocol):
 
     def __str__(self) -> str:
         return f"{self.role.other.value} {self._peer}"
+
+
+def _wake(waiting: list[asyncio.Future[None]]) -> None:
+    """Ends all these waits; the list is empty then."""
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)
+    waiting.clear()
 
 
 def _printable(text: str) -> str:

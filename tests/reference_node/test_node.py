@@ -1,9 +1,7 @@
-"""Nodes over real sockets on the loopback."""
+"""Nodes over real sockets on the loopback: who meets whom, with which settings, and how it ends."""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,91 +10,17 @@ import pytest
 
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Accept, Flags, Introduce, Role, Version
+from ergo_conformance.model.ehs import Flags, Role, Version
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.reference_node import certificates
-from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs, HandshakeError, Handshaken, Joined, Local, Membership
+from ergo_conformance.reference_node.ergo.ehs import Ehs, HandshakeError, Handshaken, Local
 from ergo_conformance.reference_node.network import RefusedError
-from ergo_conformance.reference_node.node import Node, random_hex
+from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
+from tests.support.sockets import ACCEPTORS, HOST, ME, Raw, dialer, eventually, links, port, run, started
 
-HOST = "127.0.0.1"
-ACCEPTORS = (AcceptorOptions(host=HOST),)
 PAIR = certificates.self_signed(["localhost", HOST])
 TLS = (AcceptorOptions(host=HOST, tls=PAIR),)
-ME = Local(name=Atom("me@localhost"), cookie="secret", creation=5, version=Version())
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(20):
-            await work
-
-    asyncio.run(bounded())
-
-
-@asynccontextmanager
-async def started(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
-    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS}
-    nodes = [await Node.start(NetworkOptions(name=f"{name}@localhost", **defaults | more)) for name in names]
-    try:
-        yield nodes
-    finally:
-        for node in nodes:
-            await node.stop()
-
-
-async def eventually(holds: Callable[[], object]) -> None:
-    while not holds():
-        await asyncio.sleep(0)
-
-
-def port(node: Node) -> int:
-    return node.acceptors[0].port
-
-
-def links(node: Node, peer: Node) -> int:
-    connection = node.connections.get(peer.name)
-    return len(connection.links) if connection else 0
-
-
-class Raw:
-    """A peer that does what a test tells it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    @classmethod
-    @asynccontextmanager
-    async def dial(cls, node: Node) -> AsyncIterator["Raw"]:
-        raw = cls(*await asyncio.open_connection(HOST, port(node)))
-        try:
-            yield raw
-        finally:
-            raw.writer.close()
-
-    async def shake(self, side: Ehs) -> Any:
-        """Do the whole handshake; what came of it, or None if the other end closed."""
-        self.writer.write(side.start())
-        while data := await self.reader.read(1 << 16):
-            for output in side.receive(data):
-                if isinstance(output, Handshaken | Joined):
-                    return output
-                if isinstance(output, bytes):
-                    self.writer.write(output)
-        return None
-
-    async def rest(self) -> bytes:
-        """All that comes until the other end closes."""
-        try:
-            return await self.reader.read()
-        except ConnectionResetError:
-            return b""
-
-
-def dialer(local: Local = ME, joining: Membership | None = None) -> Ehs:
-    return Ehs(Role.DIALER, local, random_hex, joining=joining)
 
 
 def test_two_nodes_meet() -> None:
@@ -266,21 +190,6 @@ def test_half_open_peers_are_closed() -> None:
     run(scenario())
 
 
-def test_a_second_connection_of_one_peer_is_closed() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
-            met = await first.shake(dialer())
-            await eventually(lambda: b.connections)
-            again = await second.shake(dialer())
-            assert isinstance(again, Handshaken)  # the handshake is fine, the close comes behind it
-            assert await second.rest() == b""
-            first.writer.write(b"still here")
-            await eventually(lambda: b.connections[ME.name].bytes_in == 10)
-            assert b.connections[ME.name].peer.connection_id == met.connection_id
-
-    run(scenario())
-
-
 @pytest.mark.parametrize("local", [replace(ME, name=Atom("")), replace(ME, creation=0)])
 def test_peers_that_cannot_be_registered(local: Local) -> None:
     async def scenario() -> None:
@@ -310,101 +219,6 @@ def test_a_dialer_wants_the_name_it_dialed() -> None:
             with pytest.raises(HandshakeError):
                 await a.connect(HOST, port(a))
             assert not a.connections
-
-    run(scenario())
-
-
-def test_a_join_to_nothing_gets_accept_and_a_close() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as first:
-            met = await first.shake(dialer())
-            await eventually(lambda: b.connections)
-            other = replace(ME, name=Atom("other@localhost"))
-            for local, id_ in ((ME, "unknown"), (other, met.connection_id)):
-                async with Raw.dial(b) as raw:
-                    assert await raw.shake(dialer(local, Membership(b.name, id_)))
-                    assert await raw.rest() == b""
-            async with Raw.dial(b) as raw:
-                raw.writer.write(dialer(replace(ME, cookie="x"), Membership(b.name, met.connection_id)).start())
-                assert await raw.rest() == b""
-            assert len(b.connections[ME.name].links) == 1
-
-    run(scenario())
-
-
-def test_a_connection_lives_as_long_as_one_link() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
-            met = await first.shake(dialer())
-            await eventually(lambda: b.connections)
-            side = dialer(joining=Membership(b.name, met.connection_id))
-            second.writer.write(side.start() + b"early")
-            await eventually(lambda: b.connections[ME.name].bytes_in == 5)
-            first.writer.close()
-            await eventually(lambda: len(b.connections[ME.name].links) == 1)
-            second.writer.write(b"late")
-            await eventually(lambda: b.connections[ME.name].bytes_in == 9)
-            second.writer.close()
-            await eventually(lambda: not b.connections)
-
-    run(scenario())
-
-
-def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
-    served: list[str] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Accepts, and then knows nothing of it."""
-        result = await Raw(reader, writer).shake(Ehs(Role.ACCEPTOR, ME, random_hex))
-        served.append(type(result).__name__)
-        if served[-1] == "Handshaken":
-            await reader.read()
-        writer.close()
-
-    async def scenario() -> None:
-        server = await asyncio.start_server(serve, HOST, 0)
-        async with started("a") as (a,), server:
-            await a.connect(HOST, server.sockets[0].getsockname()[1])
-            await eventually(lambda: not a.connections)
-            assert sorted(served) == ["Handshaken", "Joined", "Joined"]
-
-    run(scenario())
-
-
-class FarAway(Ehs):
-    """Announces a pool address that nobody can reach."""
-
-    def accept_and_introduce(self, message: Introduce) -> Effect:
-        return [
-            part._replace(PoolDSN=["not an address", f"{HOST}:1"]) if isinstance(part, Accept) else part
-            for part in super().accept_and_introduce(message)
-        ]
-
-
-def test_links_go_where_the_first_one_went_if_the_announced_address_is_out_of_reach() -> None:
-    async def scenario() -> None:
-        async with started("a") as (a,), started("b", handshake=HandshakeOptions(factory=FarAway)) as (b,):
-            assert len((await a.connect(HOST, port(b))).links) == 3
-
-    run(scenario())
-
-
-def test_connecting_at_once_gives_one_connection() -> None:
-    async def scenario() -> None:
-        async with started("a", "b") as (a, b):
-            for _ in range(10):
-                there, again, back = await asyncio.gather(
-                    a.connect(HOST, port(b), name="b@localhost"),
-                    a.connect(HOST, port(b), name="b@localhost"),
-                    b.connect(HOST, port(a), name="a@localhost"),
-                )
-                assert there is again is a.connections[b.name]
-                assert back is b.connections[a.name]
-                assert there.peer.connection_id == back.peer.connection_id
-                await eventually(lambda: links(a, b) == links(b, a) == 3)
-                assert await b.connect(HOST, port(a)) is back  # without a name: dialed, and found to be a duplicate
-                a.network.drop(there)
-                await eventually(lambda: not a._links.live and not b._links.live)
 
     run(scenario())
 

@@ -20,6 +20,7 @@ from ergo_conformance.cli import node as verb
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ehs import DEFAULT_FLAGS, Flags
 from ergo_conformance.reference_node import certificates, settings
+from ergo_conformance.reference_node.agents import LEVEL_1
 from ergo_conformance.reference_node.options import Mode
 
 SCHEMAS = Path(verb.__file__).parents[1] / "targets" / "schemas"
@@ -96,6 +97,23 @@ def test_the_variable_and_the_options_over_it() -> None:
         process.terminate()
         assert process.communicate(timeout=5) == ("", "")
         assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "target", "hosts"),
+    [((), None, False), (("--agents",), None, True), ((), {}, True), (("--no-agents",), {}, False)],
+)
+def test_agents_are_hosted_for_a_toolkit_or_if_one_asks_for_them(
+    args: tuple[str, ...], target: Any, hosts: bool
+) -> None:
+    with running("--cookie", "c", *args, target=target) as (process, ready):
+        jsonschema.validate(ready, schema("ready.schema.json"))
+        assert ready["offers"] == ["accept", "agents"][: 1 + hosts]
+        assert ready["types"] is True
+        assert LEVEL_1.keys() <= ready["pids"].keys() if hosts else ready["pids"] == {}
+        assert len(set(ready["pids"].values())) == len(ready["pids"])
+        process.terminate()
+        assert process.communicate(timeout=5) == ("", "")
 
 
 def test_a_port_in_use() -> None:

@@ -1,6 +1,6 @@
 """A reference node with one fault, as a target of its own: `python broken_node.py FAULT`, ERGO_TARGET as for any node.
 
-A fault is a handshake class, or a change of the node around it.
+A fault is a handshake class, or a change of the node around it; those of established links are in broken_enp.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 from struct import pack
 from typing import Any
 from unittest import mock
@@ -23,6 +24,9 @@ from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs, HandshakeError
 from ergo_conformance.reference_node.network import Connection, Link, Network
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.transport import LinkProtocol
+
+sys.path.append(str(Path(__file__).parents[2]))  # behind the package that is installed
+from tests.support import broken_enp
 
 
 class SwappedDigest(Ehs):
@@ -170,22 +174,23 @@ def no_deadline(link: LinkProtocol) -> None:
     """Waits for a silent peer for ever."""
 
 
-def take_over(self: Network, link: Link, peer: Handshaken, wanted: Atom | None = None) -> Connection:
+def take_over(self: Network[Connection], link: Link, peer: Handshaken, wanted: Atom | None = None) -> Connection:
     """The second connection under a name takes the place of the first."""
     if peer.node in self.connections:
         self.drop(self.connections[peer.node])
     return admit(self, link, peer, wanted)
 
 
-def ends_with_its_first_link(self: Network, link: Link) -> Connection | None:
+def ends_with_its_first_link(self: Network[Connection], link: Link) -> Connection | None:
     connection = self.connection_of(link)
     if connection is not None and connection.links[0] is link:
         self.drop(connection)
     return lose(self, link)
 
 
-admit, lose = Network.admit, Network.lose
-FAULTS: dict[str, type[Ehs] | tuple[type, str, Any]] = {
+admit, lose = Network[Connection].admit, Network[Connection].lose
+FAULTS: dict[str, type[Ehs] | tuple[Any, str, Any]] = {
+    **broken_enp.FAULTS,
     "none": Ehs,
     "swapped_digest": SwappedDigest,
     "length_off_by_one": LengthOffByOne,
@@ -212,7 +217,7 @@ FAULTS: dict[str, type[Ehs] | tuple[type, str, Any]] = {
 }
 
 
-async def serve(factory: type[Ehs]) -> None:
+async def serve(factory: type[Ehs], *, agents: bool = False) -> None:
     """A node with this handshake, until SIGTERM."""
     target = json.loads(os.environ["ERGO_TARGET"])
     options = settings.options_of(target)
@@ -220,7 +225,8 @@ async def serve(factory: type[Ehs]) -> None:
     node = await Node.start(dataclasses.replace(options, handshake=handshake))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    print("READY", json.dumps(settings.ready(node, target)), flush=True)  # noqa: T201  the target's line
+    supervisor = settings.host_agents(node, target) if agents else None
+    print("READY", json.dumps(settings.ready(node, target, supervisor)), flush=True)  # noqa: T201  the target's line
     await stop.wait()
     await node.stop()
 
@@ -228,11 +234,12 @@ async def serve(factory: type[Ehs]) -> None:
 def main(fault: str) -> None:
     """Runs the node with a fault."""
     chosen = FAULTS[fault]
+    agents = fault in broken_enp.FAULTS or fault == "none"
     if isinstance(chosen, tuple):
         with mock.patch.object(*chosen):
-            asyncio.run(serve(Ehs))
+            asyncio.run(serve(Ehs, agents=agents))
     else:
-        asyncio.run(serve(chosen))
+        asyncio.run(serve(chosen, agents=agents))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,184 @@
+"""How a node finds another by name: the open connection, a static route, or no way at all."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ergo_conformance.errors import UsageError
+from ergo_conformance.model.ehs import Role
+from ergo_conformance.model.terms import Atom, ProcessID
+from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.reference_node.certificates import self_signed
+from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, Route
+from ergo_conformance.reference_node.processes import Process
+from ergo_conformance.reference_node.settings import route_of
+from tests.support.nodes import Net, context, node, settle, virtually, within
+from tests.support.sockets import HOST, run
+
+NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
+
+
+@pytest.mark.parametrize(
+    ("text", "route"),
+    [
+        ("127.0.0.1:80", Route(host="127.0.0.1", port=80)),
+        ("tls://example.org:4433", Route(host="example.org", port=4433, tls=True)),
+        ("[::1]:25000", Route(host="::1", port=25000)),
+    ],
+)
+def test_a_route_is_a_text(text: str, route: Route) -> None:
+    assert route_of(text) == route
+
+
+@pytest.mark.parametrize("text", ["", "host", ":80", "host:", "host:port", "host:0", "host:65536", "tls://host"])
+def test_a_text_that_is_no_route(text: str) -> None:
+    with pytest.raises(UsageError):
+        route_of(text)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("host", [HOST, ""])
+def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
+    """Without a host the route goes to the host in the name."""
+
+    async def scenario() -> None:
+        pair = self_signed([HOST]) if tls else None
+        acceptors = (AcceptorOptions(host=HOST, tls=pair),)
+        b = await Node.start(NetworkOptions(name=f"b@{HOST}", cookie="secret", acceptors=acceptors))
+        Supervisor(b.core, LEVEL_1)
+        routes = {str(b.name): Route(host=host, port=b.acceptors[0].port, tls=tls)}
+        a = Node(NetworkOptions(name="a@localhost", cookie="secret", routes=routes))
+        connection = await a.get_node(b.name)
+        assert (connection.peer.role, len(connection.links)) == (Role.DIALER, 3)
+        echo = ProcessID(b.name, Atom("echo"))
+        assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+        await a.stop()
+        await b.stop()
+
+    run(scenario())
+
+
+def test_the_open_connection_is_the_one() -> None:
+    async def scenario() -> None:
+        net = Net()
+        a, b, connection = await net.pair()
+        assert await a.get_node(b.name) is connection
+        assert await b.get_node(a.name) is b.connections[a.name]  # it has no route to a, and needs none
+        assert net.dialed == [1] * 3
+        await net.stop()
+
+    virtually(scenario())
+
+
+def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
+    async def scenario() -> None:
+        b = node()
+        peer = await context(b).peer()
+        await settle()
+        await within(b, lambda it: it.send(peer.pid(), "hello"))
+        assert (await peer.mail()).value.payload == "hello"
+        await b.stop()
+
+    virtually(scenario())
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
+    async def scenario() -> None:
+        net = Net()
+        b = net.node("b@localhost")
+        Supervisor(b.core, LEVEL_1)
+        a = net.node("a@localhost")
+        echo = ProcessID(b.name, Atom("echo"))
+        answers = asyncio.gather(*(within(a, lambda it, i=i: it.call(echo, i)) for i in range(count)))  # type: ignore[misc]
+        connections = await asyncio.gather(*(a.get_node(b.name) for _ in range(count)))
+        assert set(connections) == {a.connections[b.name]}
+        assert await answers == list(range(count))
+        assert net.dialed == [1] * 3
+        await net.stop()
+
+    virtually(scenario())
+
+
+# --- no way -----------------------------------------------------------------------------------------------------------
+
+
+async def no_route(of: Node, name: str) -> None:
+    with pytest.raises(ErgoError, match="no route"):
+        await of.get_node(name)
+
+
+def test_no_route() -> None:
+    async def scenario() -> None:
+        net = Net()
+        a, b, _ = await net.pair()
+        for name in ("x@nowhere", "", "b", str(a.name)):
+            await no_route(a, name)
+        assert len(net.dialed) == 3
+        assert list(a.connections) == [b.name]
+        await net.stop()
+
+    virtually(scenario())
+
+
+def test_a_route_that_leads_nowhere_or_to_somebody_else() -> None:
+    async def scenario() -> None:
+        net = Net()
+        b = net.node("b@localhost")
+        routes = {"x@localhost": Route(host=HOST, port=99), "y@localhost": Route(host=HOST, port=1)}
+        a = net.node("a@localhost", routes=routes)
+        stranger = net.node("c@localhost", cookie="another")
+        for _ in range(2):
+            await no_route(a, "x@localhost")
+            await no_route(a, "y@localhost")  # it introduces itself as b
+            await no_route(stranger, str(b.name))
+        await settle()
+        assert not a.connections
+        assert not b.connections
+        await net.stop()
+
+    virtually(scenario())
+
+
+VERBS: dict[str, Any] = {
+    "send": lambda it: it.send(NOBODY, 1),
+    "important": lambda it: it.send(NOBODY, 1, important=True),
+    "call": lambda it: it.call(NOBODY, 1),
+    "link": lambda it: it.link(NOBODY),
+    "monitor of a node": lambda it: it.monitor(NOBODY.node),
+}
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_a_process_is_told_that_there_is_no_route(verb: str) -> None:
+    async def scenario() -> None:
+        b = node()
+        with pytest.raises(ErgoError, match="no route"):
+            await within(b, VERBS[verb])
+        await b.stop()
+
+    virtually(scenario())
+
+
+def test_a_process_may_try_again_later() -> None:
+    async def scenario() -> None:
+        net = Net()
+        b = net.node("b@localhost")
+        Supervisor(b.core, LEVEL_1)
+        a = net.node("a@localhost")
+        nodes, net.nodes = net.nodes, {}
+
+        async def tries(it: Process) -> Any:
+            echo = ProcessID(b.name, Atom("echo"))
+            with pytest.raises(ErgoError, match="no route"):
+                await it.call(echo, 1)
+            net.nodes = nodes
+            return await it.call(echo, 2)
+
+        assert await within(a, tries) == 2
+        await net.stop()
+
+    virtually(scenario())

@@ -1,0 +1,114 @@
+"""Nodes in memory under a clock that jumps: connected with each other, or with a peer that the schemas judge."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from ergo_conformance.model import subject
+from ergo_conformance.model.enp import FrameType
+from ergo_conformance.peers.damage import header
+from ergo_conformance.peers.dialer import Facts
+from ergo_conformance.peers.link import MemoryTransport, VirtualLoop
+from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.options import NetworkOptions, Route
+from ergo_conformance.reference_node.processes import Process, ProcessOptions
+from ergo_conformance.reference_node.transport import Address
+from ergo_conformance.targets.self_node import OFFERS, MemoryRunning, make_node
+from ergo_conformance.verdict.context import Context
+
+T = TypeVar("T")
+FRAME = header(FrameType.MESSAGE_PID)
+"""The shortest frame there is: a node counts its bytes and drops it."""
+
+
+def virtually(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a scenario on a loop whose time jumps to the next timer."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
+
+
+async def settle(turns: int = 50) -> None:
+    """Lets everything happen that needs no time."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+def node(name: str = "b@localhost", **options: Any) -> Node:
+    """A node without sockets, with the agents' types."""
+    settings = {"cookie": "secret", "types": subject.ROWS, "errors": (subject.CUSTOM_ERROR,), **options}
+    return make_node(NetworkOptions(name=name, **settings), name)
+
+
+def context(of: Node, seed: int = 1) -> Context:
+    """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
+    running = MemoryRunning(Facts(of.name, of.cookie), tls=False, offers=OFFERS)
+    running.node = of
+    return Context(running, random.Random(seed))
+
+
+async def within(of: Node, work: Callable[[Process], Awaitable[T]], **options: Any) -> T:
+    """Does something as a process of a node: its result, or what it raised."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    async def body(process: Process) -> None:
+        try:
+            future.set_result(await work(process))
+        except Exception as error:  # noqa: BLE001  the test looks at it
+            future.set_exception(error)
+
+    of.spawn(body, options=ProcessOptions(**options))
+    return await future
+
+
+def join_ends(one: asyncio.Protocol, other: asyncio.Protocol, port: int = 0) -> tuple[MemoryTransport, MemoryTransport]:
+    """A link in memory: `one` dialed, `other` accepts at this port."""
+    here, there = ("127.0.0.1", 0), ("127.0.0.1", port)
+    ours = MemoryTransport(one, {"sockname": here, "peername": there})
+    theirs = MemoryTransport(other, {"sockname": there, "peername": here})
+    ours.other, theirs.other = theirs, ours
+    other.connection_made(theirs)
+    one.connection_made(ours)
+    return ours, theirs
+
+
+class Net:
+    """Where nodes in memory dial each other. A node listens at its number, and `dialed` notes the numbers dialed."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, Node] = {}
+        self.dialed: list[int] = []
+
+    def node(self, name: str, **options: Any) -> Node:
+        """A node that can dial those that were made before, by name."""
+        routes = {str(other.name): Route(host="127.0.0.1", port=port) for port, other in self.nodes.items()}
+        made = node(name, **{"routes": routes, **options})
+        made._dialing._dial = self.dial
+        self.nodes[len(self.nodes) + 1] = made
+        return made
+
+    async def dial(self, protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
+        """Opens a link, as transport.dial does."""
+        self.dialed.append(address.port)
+        await asyncio.sleep(0)
+        if address.port not in self.nodes:
+            raise ConnectionRefusedError(f"nobody listens at {address.port}")
+        join_ends(protocol(), self.nodes[address.port].acceptor_protocol(), address.port)
+
+    async def pair(self, **options: Any) -> tuple[Node, Node, EnpConnection]:
+        """Two nodes, and the connection that the second one has dialed."""
+        b, a = self.node("b@localhost", **options), self.node("a@localhost", **options)
+        connection = await a.get_node(b.name)
+        await settle()
+        return a, b, connection
+
+    async def stop(self) -> None:
+        """Ends all nodes."""
+        for made in self.nodes.values():
+            await made.stop()
+
+
+def transport_of(link: Any) -> Any:
+    """What is below a node's link: a test may cut it there."""
+    return link._transport

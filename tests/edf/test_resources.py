@@ -34,10 +34,10 @@ def test_a_hostile_input_stays_within_its_means(reader: str, name: str) -> None:
     data = data_of(name)
     assert len(data) <= SIZE + 200
     if reader == "node":
-        started = time.perf_counter()
+        started = time.process_time()
         read(reader, data)
-        assert time.perf_counter() - started < SECONDS[reader]
-    started = time.perf_counter()
+        assert time.process_time() - started < SECONDS[reader]
+    started = time.process_time()
     tracemalloc.start()
     try:
         read(reader, data)
@@ -45,7 +45,7 @@ def test_a_hostile_input_stays_within_its_means(reader: str, name: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < MEMORY[reader]
-    assert reader == "node" or time.perf_counter() - started < SECONDS[reader]
+    assert reader == "node" or time.process_time() - started < SECONDS[reader]
 
 
 @pytest.mark.parametrize("name", sorted(INPUTS))

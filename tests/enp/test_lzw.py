@@ -206,10 +206,10 @@ def test_a_bomb_stops_at_the_limit(unpack: Callable[[bytes, int], bytes]) -> Non
 
 @unpackers
 def test_clear_codes_without_end_are_read_once(unpack: Callable[[bytes, int], bytes]) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ValueError, match=r"."):
         unpack(nine(*[LZW_CLEAR] * 8) * 25_000, 100)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @packers

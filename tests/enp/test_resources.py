@@ -125,10 +125,10 @@ def test_a_length_that_is_a_lie_reserves_nothing() -> None:
 def test_long_frames_take_linear_time() -> None:
     def cost(n: int) -> float:
         data = framed(b"\x8e" + u32(n) + bytes(n))
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(5):
             agreed(data)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     cost(1000)
     assert cost(4_000_000) < 4 * cost(1_000_000) + 2

@@ -61,9 +61,9 @@ def test_a_flood_costs_neither_memory_nor_time() -> None:
     for _ in range(1000):
         made.add(Entry(0.0, "received", chunk))
     assert sum(len(entry.data) for entry in made.entries) < 1_000_000
-    started = time.monotonic()
+    started = time.process_time()
     lines = list(made.lines())
-    assert time.monotonic() - started < 2.0
+    assert time.process_time() - started < 2.0
     assert len(lines) < 20
     assert "bytes more" in lines[-1]
 

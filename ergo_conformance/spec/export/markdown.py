@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ...model import ehs
+from ...model import ehs, enp, esrd
 from ...model.edf import Tag
 from ...model.ehs import Role
+from ...model.registry import Struct
 from ...model.types import describe
-from ..edf.scalars import SCALARS
+from ..edf.scalars import SCALARS, WORDS
 from ..ehs import FRAME
+from ..enp import frames as enp_frames
 from ..kit import Counted, Number, Text
-from ..machine import plain
+from ..machine import Schema, plain
 from ..requirements import PROTOCOLS, Requirement, catalogue
 from ..walk import docs_of, walk
+from ..walk import parts as parts_of
 
 PIPE: Final = "&#124;"
 NOTE: Final = "<!-- made by docs/generate.py; do not edit -->\n"
@@ -29,24 +32,102 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def frames() -> str:
-    """EDF's tags and the bodies behind them; the handshake frame and its messages."""
+    """EDF's tags and the bodies behind them; the frames and messages of each protocol."""
     parts = [NOTE, "# Frames\n", "All numbers are big-endian.\n", "## EDF: descriptors\n"]
     parts.append(table(("tag", "hex", "type", "body"), (_tag_row(tag) for tag in Tag)))
-    parts.append("\n## EHS: the frame\n")
+    return "\n".join((*parts, *_handshake(), *_enp(), *_esrd()))
+
+
+def _handshake() -> Iterable[str]:
+    parts = ["\n## EHS: the frame\n"]
     layout = [(visit.path, _kind(visit.schema)) for visit in walk(FRAME) if visit.path.count(".") == 0 and visit.path]
     parts.append(table(("part", "layout"), layout[:4]))
     parts.append(f"\nThe length counts the message alone; it is at most {ehs.MAX_PAYLOAD:,}.\n")
     parts.append("\n## EHS: the messages\n")
-    for row in ehs.MESSAGES:
-        parts.append(f"\n### `{row.name}`\n")
-        parts.append(table(("field", "EDF type"), ((name, f"`{describe(type_)}`") for name, type_ in row.fields)))
+    parts += map(_message, ehs.MESSAGES)
     parts.append("\n## EHS: the digests\n\nLower-case hex SHA-256 of the parts, joined by colons.\n")
     digests = (
         (d.requirement, d.name, " : ".join(d.parts) + (" and then the fingerprint" if d.fingerprint else ""))
         for d in ehs.Digest
     )
     parts.append(table(("requirement", "digest", "of"), digests))
-    return "\n".join(parts)
+    return parts
+
+
+def _message(row: Struct) -> str:
+    rows = ((name, f"`{describe(type_)}`") for name, type_ in row.fields)
+    return f"\n### `{row.name}`\n\n" + table(("field", "EDF type"), rows)
+
+
+def _enp() -> Iterable[str]:
+    """Header, bodies, control messages."""
+    header = enp_frames.FRAME
+    parts = ["\n## ENP: the header\n"]
+    layout = [(*_part(part), docs_of(part)) for part in (header.magic, header.version, header.length)]
+    layout += [("order", "1 byte", "which of the receiver's queues; 0 is any"), ("type", "1 byte", "see below")]
+    parts.append(table(("part", "layout", ""), layout))
+    parts.append("\n## ENP: the frames, behind the header\n")
+    rows = ((int(type_), f"`{type_.name}`", _fields(body)) for type_, body in enp_frames.BODIES.items())
+    parts += [table(("type", "name", "body"), rows), "", _legend()]
+    codes = ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in enp.Code)
+    parts.append(f"\nCodes of RESPONSE_ERROR: {codes}; behind the last an EDF error.\n")
+    algorithms = ", ".join(f"{row.value} {row.name.lower()}" for row in enp.Algorithm)
+    parts.append(f"Algorithms of COMPRESSED: {algorithms}. What the stream unpacks to is a whole frame.\n")
+    parts.append("\n## ENP: the messages in a frame CONTROL\n")
+    return parts + [_message(row) for row in enp.CONTROL]
+
+
+def _esrd() -> Iterable[str]:
+    """Header and messages of the embedded registrar."""
+    parts = ["\n## ESRD: the packet\n"]
+    head = (
+        ("version", f"1 byte, always {esrd.VERSION}"),
+        ("type", "1 byte: " + ", ".join(f"{type_.value} {cls.__name__}" for type_, cls in esrd.CLASSES.items())),
+        ("length", "2 bytes, of the message alone"),
+        ("message", "one EDF value, without caches"),
+    )
+    parts.append(table(("part", "layout"), head))
+    return parts + [_message(row) for row in (*esrd.MESSAGES, esrd.ROUTE)]
+
+
+def _part(schema: Schema) -> tuple[str, str]:
+    name, node = plain(schema)
+    return str(name or ""), _kind(node)
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    enp_frames.Name: "name",
+    enp_frames.CachedName: "cached name",
+    type(WORDS): "3 × u64",
+    enp_frames.Value: "value",
+    enp_frames.Reason_: "error",
+    enp_frames.ControlMessage: "control message",
+    enp_frames.Outcome: "code",
+    enp_frames.Rest: "the rest",
+}
+"""Short words for what frames are made of; `_legend` has the long ones."""
+
+
+def _fields(schema: Schema) -> str:
+    """The fields of a frame's body, as they follow each other."""
+    return ", ".join(f"{label} *{_short(plain(part)[1])}*" for label, part in parts_of(schema))
+
+
+def _short(node: Schema) -> str:
+    return f"u{8 * node.least}" if isinstance(node, Number) else _KINDS[type(node)]
+
+
+def _legend() -> str:
+    """What the words and fields of the table mean, in their authors' words."""
+    words = ((f"*{word}*", _doc(kind)) for kind, word in _KINDS.items() if kind is not type(WORDS))
+    said = {
+        label: docs_of(part) for body in enp_frames.BODIES.values() for label, part in parts_of(body) if docs_of(part)
+    }
+    return table(("word or field", "meaning"), (*words, *((str(label), note) for label, note in said.items())))
+
+
+def _doc(kind: type) -> str:
+    return (kind.__doc__ or "").split("\n")[0].rstrip(".")
 
 
 def _tag_row(tag: Tag) -> tuple[object, ...]:

@@ -12,7 +12,8 @@ from tests.support.cli import COMMAND, Ended, assert_no_traceback, environment
 
 def test_an_interrupted_run_keeps_its_results(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    command = [*COMMAND, "run", "--over", "tcp", "--suite", "handshake", "-v", "--report", f"json={report}"]
+    options = ("--over", "tcp", "--suite", "handshake", "--jobs", "1", "-v", "--report", f"json={report}")
+    command = [*COMMAND, "run", *options]
     with subprocess.Popen(
         command,
         env=environment(),

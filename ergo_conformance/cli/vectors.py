@@ -67,6 +67,61 @@ def check(
     raise typer.Exit(1 if differences else 0)
 
 
+@app.command()
+def play(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="CAPTURE…", help="ergo-captures/1, handshake and ENP")
+    ] = None,
+    as_: Annotated[
+        str | None, typer.Option("--as", metavar="a|b", help="Only this side, as the file names it; else both.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="All differences, and what the excuses are.")
+    ] = False,
+) -> None:
+    """Play captures of real nodes to the reference node, which takes the place of one side.
+
+    What it writes has to be what the real node wrote, ids that each run chooses anew aside. Exit code 0: it is; 1: it
+    is not; 2: not such a file; 5: nothing was played.
+    """
+    from ..verdict.play import EXCUSES
+
+    different = checked = 0
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        for path in progress.track(list(files or ()), description="playing"):
+            for played in _played(path, as_):
+                checked += played.checked
+                different += len(played.differences)
+                state = (
+                    f"[bold red]{len(played.differences)} differences[/]" if played.differences else "[green]good[/]"
+                )
+                console.print(f"{escape(str(path))} as {escape(played.role)}: {state}; {escape(str(played))}")
+                for difference in played.differences if verbose else played.differences[:MAX_SHOWN]:
+                    console.print(f"  {escape(str(difference))}")
+                for excuse in EXCUSES if verbose else ():
+                    if excuse.id in played.excused:
+                        console.print(f"  {excuse.id}: {excuse.text}")
+    console.print(f"{len(files or ())} files, {checked:,} messages and frames as recorded, {different} differences")
+    if different:
+        raise typer.Exit(1)
+    if not checked:
+        raise typer.Exit(NOTHING_CHECKED)
+
+
+def _played(path: Path, role: str | None) -> Iterator[Any]:
+    """Both roles of a capture, or one; a line for a file without any."""
+    from ..verdict.captures import load
+    from ..verdict.play import play as play_one
+    from ..verdict.play import roles
+
+    capture = load(path)
+    found = roles(capture, role)
+    if not found:
+        console.print(f"{escape(str(path))}: [yellow]nothing to play[/]; {escape(capture.protocol)}")
+    for direction in found:
+        yield play_one(capture, direction)
+
+
 def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]]:
     """A line about what was checked in a file, how much it was, and what differs."""
     from ..verdict import captures

@@ -296,13 +296,18 @@ class MemoryTransport(asyncio.Transport):
         self.protocol = protocol
 
 
-def connect_memory(acceptor: asyncio.Protocol, fingerprint: bytes | None = None, label: str = "") -> Link:
-    """A link to a protocol in this process. A fingerprint stands in for TLS."""
+def connect_memory(
+    protocol: asyncio.Protocol,
+    fingerprint: bytes | None = None,
+    label: str = "",
+    address: tuple[str, int] = ("127.0.0.1", 1),
+) -> Link:
+    """A link to a protocol in this process. A fingerprint stands in for TLS; `address` is what it takes for its own."""
     link = Link(label)
     ours = MemoryTransport(link, {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
-    theirs = MemoryTransport(acceptor, {"peername": ("127.0.0.1", 2), "sockname": ("127.0.0.1", 1)})
+    theirs = MemoryTransport(protocol, {"peername": ("127.0.0.1", 2), "sockname": address})
     ours.other, theirs.other = theirs, ours
-    acceptor.connection_made(theirs)
+    protocol.connection_made(theirs)
     link.connection_made(ours)
     link.peer_fingerprint = fingerprint
     return link

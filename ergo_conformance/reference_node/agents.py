@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from ..model import reasons, subject
@@ -130,16 +132,19 @@ LEVEL_1: Final[dict[str, type[Actor]]] = {
 class Supervisor:
     """Starts processes under names and starts each again when it has ended, as long as the node lives."""
 
-    def __init__(self, core: Core, actors: dict[str, type[Actor]] = LEVEL_1) -> None:
+    def __init__(
+        self, core: Core, actors: dict[str, type[Actor]] = LEVEL_1, numbers: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """`numbers`: of the PIDs that they have in their first lives; the next free ones for the rest."""
         self.core = core
         self.actors = actors
         for name in actors:
-            self._start(name)
+            self._start(name, numbers.get(name))
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, number: int | None = None) -> None:
         if self.core.stopped or name in self.core.names:
             return
-        process = self.core.spawn(self.actors[name](), name=name)
+        process = self.core.spawn(self.actors[name](), name=name, number=number)
         assert process.task is not None
         process.task.add_done_callback(lambda _: self._start(name))
 

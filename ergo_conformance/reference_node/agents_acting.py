@@ -1,5 +1,6 @@
 """The agents of level 2: pub, crasher, and the agent that does what it is told (protocol notes: agents, sections 3 to 6)."""
 
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -173,7 +174,7 @@ class Agent(Actor):
         if op is None:
             return Error(f'unknown op "{name}"')
         try:
-            answer = await op(*arguments)
+            answer = await op(*arguments[: _most(op)])
         except ErgoError as error:
             return error.error
         except CannotEncode as error:
@@ -283,6 +284,12 @@ class Agent(Actor):
 
     async def op_sample(self) -> Any:
         return subject.sample(self.process.pid)
+
+
+def _most(op: Op) -> int | None:
+    """How many arguments an op looks at; None if it takes all."""
+    code = op.__code__
+    return None if code.co_flags & inspect.CO_VARARGS else code.co_argcount - 1
 
 
 def _number(value: Any) -> int:

@@ -136,8 +136,11 @@ class Core:
         name: str | None = None,
         options: ProcessOptions | None = None,
         parent: PID | None = None,
+        number: int | None = None,
     ) -> Process:
         """Starts a process. `parent`: the node itself, unless another one is given; it need not be on this node.
+
+        `number`: of its PID, one that was never used; the next free one if none is given.
 
         ErgoError "resource is taken" if the name is in use, "node terminated" after the end.
         """
@@ -149,8 +152,9 @@ class Core:
         if isinstance(body, Actor):
             options = options or body.options
             body = body.run
-        self._last_id += 1
-        pid = PID(self.name, self._last_id, self.creation)
+        number = self._last_id + 1 if number is None else number
+        self._last_id = max(self._last_id, number)
+        pid = PID(self.name, number, self.creation)
         process = Process(self, pid, atom, options or ProcessOptions(), parent or self.pid)
         self.processes[process.pid.id] = process
         if process.options.link_parent:

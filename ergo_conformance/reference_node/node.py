@@ -16,8 +16,10 @@ from typing import Any, Final, Self
 
 from ..errors import UsageError
 from ..model import reasons
+from ..model.caches import Caches
 from ..model.ehs import Role
 from ..model.esrd import Route
+from ..model.registry import Registry
 from ..model.terms import Atom
 from . import transport
 from .announcing import EHS, ENP, announce, is_spoken, registry_of
@@ -67,8 +69,13 @@ class Node:
         clock: Callable[[], float] = time.time,
         token: Token = random_hex,
         dial: Dial = transport.dial,
+        caches: Caches | None = None,
+        registry: Registry | None = None,
     ) -> None:
-        """A node without sockets. `clock`: Unix seconds, asked once; `token`: as ehs.Token; `dial`: opens links."""
+        """A node without sockets. `clock`: Unix seconds; `token`: as ehs.Token; `dial`: opens links.
+
+        `caches` and `registry` stand in for the ids that it would announce and the types that it would know.
+        """
         self.options = options
         self.name: Final = Atom(options.name)
         self.creation: Final = int(clock())
@@ -86,8 +93,8 @@ class Node:
         )
         self.acceptors: list[Acceptor] = []
         self._token = token
-        self._registry = registry_of(options)
-        self._caches = announce(options)
+        self._registry = registry or registry_of(options)
+        self._caches = caches or announce(options)
         self._links = Links()
         self._servers: list[asyncio.Server] = []
         self._dialing = Dialing(self.network, self._links, dial, self.dialer_protocol)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Factory = Callable[[], Actor]
 LOG_INFO: Final = 1
-"""gen.LogLevel that our processes pass on to their children."""
+"""gen.LogLevel of a node that was not told another one."""
 ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     "gzip": Algorithm.GZIP,
     "zlib": Algorithm.ZLIB,
@@ -43,6 +43,8 @@ class Remote:
     def __init__(self, core: Core, *, expose_env: bool = False) -> None:
         self.core = core
         self.expose_env = expose_env
+        self.log_level = LOG_INFO
+        """gen.LogLevel that what we start elsewhere is told to have."""
         self.factories: dict[Atom, Spawnable] = {}
         self.startable: dict[Atom, Permission] = {}
 
@@ -110,21 +112,23 @@ class Remote:
         process: Process | None,
         node: Atom,
         name: Atom,
-        args: Iterable[Any] = (),
+        args: Iterable[Any] | None = None,
         options: gen.ProcessOptions | None = None,
         register: str = "",
     ) -> PID:
-        """A process on another node; `process` is its parent, None the node itself. Raises ErgoError and CannotEncode."""
+        """A process on another node; `process` is its parent, None the node itself. Raises ErgoError and CannotEncode.
+
+        No `args` and an empty list of them are two things on the wire.
+        """
         if node == self.core.name:
             raise ErgoError(reasons.NOT_ALLOWED)
         asked = options or gen.ProcessOptions()
         parent = self.core.pid if process is None else process.pid
         leader = self.core.pid if process is None else process.leader
         env = dict(process.options.env if process else self.core.env) if self.expose_env else {}
-        arguments = list(args)
         extra = ProcessOptionsExtra(
-            asked, parent, leader, env or None, LOG_INFO, Atom(register),
-            (process.application if process else None) or Atom(""), arguments or None,
+            asked, parent, leader, env or None, self.log_level, Atom(register),
+            (process.application if process else None) or Atom(""), None if args is None else list(args),
         )  # fmt: skip
         connection = await self.core.connection(node)
         pid = await connection.control.spawn(enp.Spawn(name, extra, self.core.make_ref()))
@@ -137,7 +141,7 @@ class Remote:
     ) -> None:
         """An application on another node. Raises ErgoError and CannotEncode."""
         env = dict(self.core.env) if self.expose_env else {}
-        extra = ApplicationOptionsExtra(options or ApplicationOptions(), self.core.pid, env or None, LOG_INFO)
+        extra = ApplicationOptionsExtra(options or ApplicationOptions(), self.core.pid, env or None, self.log_level)
         connection = await self.core.connection(node)
         message = enp.ApplicationStart(name, int(mode), extra, self.core.make_ref())
         await connection.control.start_application(message)

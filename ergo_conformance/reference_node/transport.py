@@ -120,7 +120,7 @@ class LinkProtocol(asyncio.Protocol):
         self._network = network
         self._links = links
         self._make_handshake = handshake
-        self._fingerprint = fingerprint
+        self.fingerprint = fingerprint
         self._wanted = wanted
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -148,7 +148,7 @@ class LinkProtocol(asyncio.Protocol):
         _tune(transport.get_extra_info("socket"))
         self._peer = _spell(transport.get_extra_info("peername")) or self._peer  # a closed link has forgotten it
         self._links.add(self)
-        fingerprint = self._fingerprint or _certificate_seen(transport.get_extra_info("ssl_object"))
+        fingerprint = self.fingerprint or _certificate_seen(transport.get_extra_info("ssl_object"))
         self._handshake = self._make_handshake(_spell(transport.get_extra_info("sockname")), fingerprint)
         self._latest = self._loop.time() + ehs.HANDSHAKE_TIMEOUT
         self._expect_bytes()

@@ -38,6 +38,8 @@ class Capture:
     """Who wrote first on a link: its dialer."""
     datagrams: list[tuple[str, str, bytes]] = field(default_factory=list)
     """Link, direction, bytes."""
+    lines: list[Json] = field(default_factory=list)
+    """All lines but the first, as they stand in the file."""
     shortened: list[tuple[str, str]] = field(default_factory=list)
     """Directions with a shortened chunk, although the metadata say nothing of it."""
 
@@ -128,7 +130,7 @@ def load(path: Path) -> Capture:
 def _capture(path: Path, lines: list[Json]) -> Capture:
     meta = lines[0]
     cuts = [Cut(str(row["conn"]), row["dir"], row["at"]) for row in meta.get("cut") or ()]
-    capture = Capture(path, meta, cuts)
+    capture = Capture(path, meta, cuts, lines=lines[1:])
     stopped: set[tuple[str, str]] = set()
     for line in lines[1:]:
         direction = line["dir"]

@@ -16,7 +16,7 @@ from ..verdict.vectors import Difference
 
 app = typer.Typer(help="Golden vectors and captures.", no_args_is_help=True)
 console = Console(highlight=False, soft_wrap=True)
-ONLY = ("edf", "ehs", "enp", "esrd")
+ONLY = ("edf", "ehs", "enp", "esrd", "saturn")
 MAX_SHOWN = 20
 NOTHING_CHECKED = 5
 
@@ -31,7 +31,7 @@ def check(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE…", help="ergo-vectors/1 or ergo-captures/1")
     ] = None,
-    only: Annotated[str | None, typer.Option(metavar="edf|ehs|enp|esrd", help="Only this protocol.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="edf|ehs|enp|esrd|saturn", help="Only this protocol.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="All differences.")] = False,
 ) -> None:
     """Hold both readers, the schemas and the reference node, against golden vectors and captures.

@@ -5,7 +5,7 @@ Sources: gen/, net/edf/init.go, net/{handshake,proto,registrar}/types.go, app/sy
 
 from typing import Final
 
-from . import ehs, enp, esrd, gen, reasons
+from . import ehs, enp, esrd, gen, reasons, saturn
 from .edf import FRAMEWORK
 from .payloads import Ignored
 from .registry import Marshaler, Newtype, Registry, Row, Struct
@@ -105,11 +105,9 @@ ROWS: Final[tuple[Row, ...]] = (
     _struct("gen/ProxyRouteInfo", Match=STRING, Weight=INT, UseResolver=BOOL, UseCustomCookie=BOOL,
         Flags=_reg("gen/NetworkProxyFlags"), MaxHop=INT, Proxy=ATOM),
     esrd.ROUTE,
-    _struct("gen/ApplicationRoute", Node=ATOM, Name=ATOM, Weight=INT, Mode=_reg("gen/ApplicationMode"),
-        State=_reg("gen/ApplicationState")),
-    _struct("gen/ProxyRoute", To=ATOM, Proxy=ATOM),
-    _struct("gen/RegisterRoutes", Routes=Slice(_reg("gen/Route")),
-        ApplicationRoutes=Slice(_reg("gen/ApplicationRoute")), ProxyRoutes=Slice(_reg("gen/ProxyRoute"))),
+    saturn.APPLICATION_ROUTE,
+    saturn.PROXY_ROUTE,
+    saturn.REGISTER_ROUTES,
     _struct("gen/RegistrarInfo", Server=STRING, EmbeddedServer=BOOL, SupportRegisterProxy=BOOL,
         SupportRegisterApplication=BOOL, SupportConfig=BOOL, SupportEvent=BOOL, Version=_reg("gen/Version")),
     _struct("gen/AcceptorInfo", Interface=STRING, MaxMessageSize=INT, Flags=_reg("gen/NetworkFlags"), TLS=BOOL,

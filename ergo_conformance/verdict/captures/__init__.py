@@ -18,11 +18,12 @@ from .handshake import HandshakeChecker
 from .load import FORMAT, UDP, Capture, load
 from .packets import PacketChecker
 from .registries import caches_for, registry_for
+from .saturn import SaturnChecker
 from .sides import Side
 
 __all__ = ["FORMAT", "PROTOCOLS", "Capture", "Checked", "Counts", "check", "load"]
 
-PROTOCOLS: Final = ("ehs", "enp", "esrd")
+PROTOCOLS: Final = ("ehs", "enp", "esrd", "saturn")
 """What can be checked, as metadata spell it."""
 
 
@@ -37,6 +38,8 @@ class Counts:
     compressed: int = 0
     bytes: int = 0
     packets: int = 0
+    proofs: int = 0
+    """Of tokens, in handshakes of Saturn."""
     refused: int = 0
 
     @property
@@ -52,6 +55,8 @@ class Counts:
             parts.append(f"{self.frames} frames ({self.compressed} compressed)")
         if self.packets:
             parts.append(f"{self.packets} packets")
+        if self.proofs:
+            parts.append(f"{self.proofs} proofs of a token")
         parts.append(f"{self.bytes:,} bytes")
         if self.refused:
             parts.append(f"{self.refused} of scripts refused")
@@ -69,7 +74,7 @@ class Checked:
 def check(capture: Capture, only: str | None = None) -> Checked:
     """Holds a capture against the rules; `only`: of one protocol."""
     result = Checked()
-    if only != "esrd" and capture.speaks("ehs"):
+    if only not in ("esrd", "saturn") and capture.speaks("ehs"):
         Connections(capture, only, result).check()
     if only in (None, "esrd") and capture.speaks("esrd"):
         packets = PacketChecker(capture)
@@ -77,6 +82,13 @@ def check(capture: Capture, only: str | None = None) -> Checked:
         result.counts.packets, result.differences = packets.packets, result.differences + packets.differences
         result.counts.bytes += packets.bytes
         result.counts.refused += packets.refused
+    if only in (None, "saturn") and capture.speaks("saturn"):
+        central = SaturnChecker(capture)
+        central.check()
+        result.counts.packets += central.packets
+        result.counts.proofs, result.counts.bytes = central.digests, result.counts.bytes + central.bytes
+        result.counts.refused += central.refused
+        result.differences += central.differences
     return result
 
 

@@ -1,4 +1,4 @@
-"""Packets of the embedded registrar: every one of a real side is read and written again by both readers and writers."""
+"""Packets of registrars: every one of a real side is read and written again by both readers and writers."""
 
 from collections.abc import Iterator
 from contextlib import suppress

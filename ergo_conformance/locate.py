@@ -7,6 +7,8 @@ from .errors import UsageError
 
 COOKIE_VARIABLE: Final = "ERGO_CONFORMANCE_COOKIE"
 """Environment variable: the cookie of the node under test, kept out of command lines."""
+TOKEN_VARIABLE: Final = "ERGO_CONFORMANCE_TOKEN"  # noqa: S105  a name
+"""The same for the token of a Saturn."""
 PACKAGE: Final = Path(__file__).resolve().parent
 
 

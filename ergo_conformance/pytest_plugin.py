@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .errors import UsageError
-from .locate import COOKIE_VARIABLE
+from .locate import COOKIE_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from .verdict.session import Session
@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ergo-tls-ca", metavar="FILE", help="verify the target's certificate against this CA")
     add("--ergo-offers", metavar="LIST", help="what the target offers: accept, agents")
     add("--ergo-registrar", metavar="HOST:PORT", help="where the registrar of a running target listens")
+    add("--ergo-token", metavar="TOKEN", help=f"that registrar is a Saturn, and this its token; also {TOKEN_VARIABLE}")
     add("--ergo-over", metavar="memory|tcp", help="how the embedded node is reached")
     add("--ergo-profile", metavar="PROFILE", default="ergo-3.1", help="the release whose requirements hold")
     add("--ergo-level", metavar="LEVEL", default="", help="only cases of this level or stricter: must, should, may")

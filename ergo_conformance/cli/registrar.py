@@ -4,14 +4,19 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import signal
 import sys
-from typing import Annotated
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import UsageError
-from ..model import esrd
+from ..locate import TOKEN_VARIABLE
+from ..model import esrd, saturn
 
 app = typer.Typer(help="Run a registrar alone.", no_args_is_help=True)
 
@@ -35,6 +40,85 @@ def run_esrd(
     if verbose:
         logging.basicConfig(format="%(asctime)s %(name)s %(message)s", stream=sys.stderr, level=logging.DEBUG)
     asyncio.run(serve(host, port))
+
+
+@app.command("saturn")
+def run_saturn(
+    token: Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, show_envvar=True, help="What nodes have to prove.")] = "",
+    host: Annotated[str, typer.Option(help="Where to listen; empty is all addresses.")] = "localhost",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Where to listen; 0 is any free port.")] = saturn.PORT,
+    tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate (PEM); a new one without.")] = None,
+    tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Configuration items; read again at SIGHUP.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log on stderr.")] = False,
+) -> None:
+    """Run the central registrar (Saturn): it prints one READY line and serves until SIGTERM."""
+    if verbose:
+        logging.basicConfig(format="%(asctime)s %(name)s %(message)s", stream=sys.stderr, level=logging.DEBUG)
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key belong together")
+    asyncio.run(serve_saturn(token, host, port, (tls_cert, tls_key), config))
+
+
+def items_of(path: Path | None) -> dict[str, Any]:
+    """The items in a TOML file: tables nest with colons in between. UsageError if it can't be read."""
+    if path is None:
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from None
+    return dict(_flat("", content, path))
+
+
+def _flat(prefix: str, table: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _flat(f"{name}:", value, path)
+        elif type(value) in (str, int, float, bool):
+            yield name, value
+        else:
+            raise UsageError(f"{path}: {name} is a {type(value).__name__}; texts, numbers and booleans can be told")
+
+
+async def serve_saturn(
+    token: str, host: str, port: int, files: tuple[str | None, str | None], config: Path | None
+) -> None:
+    """Serves until SIGTERM or SIGINT. UsageError if it can't."""
+    from ..reference_node.certificates import load
+    from ..reference_node.saturn import SaturnServer
+
+    token = token or secrets.token_hex(16)
+    keys = load(files[0], files[1]) if files[0] and files[1] else None
+    server = SaturnServer(token, host=host, port=port, keys=keys, config=items_of(config))
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: _configure(server, config))
+    try:
+        await server.start()
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"cannot serve on {host}:{port}: {why(error)}") from None
+    ready = {
+        "name": "", "host": host, "registrar_port": server.port, "token": token, "os_pid": os.getpid(),
+        "offers": ["saturn"], "config": {},
+    }  # fmt: skip
+    print("READY", json.dumps(ready), flush=True)
+    await stop.wait()
+    await server.stop()
+
+
+def _configure(server: Any, config: Path | None) -> None:
+    """Reads the items again; a file that can't be read changes nothing."""
+    try:
+        server.hub.configure(items_of(config))
+    except UsageError as error:
+        print(error, file=sys.stderr, flush=True)
 
 
 async def serve(host: str, port: int) -> None:

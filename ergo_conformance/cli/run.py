@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from ..locate import COOKIE_VARIABLE
+from ..locate import COOKIE_VARIABLE, TOKEN_VARIABLE
 from .child import pytest_child
 
 
@@ -25,6 +25,10 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
     offers: Annotated[str | None, typer.Option(metavar="LIST", help="What it offers: accept, agents.")] = None,
     registrar: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the registrar of a running target listens.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar=TOKEN_VARIABLE, help="That registrar is a Saturn with this token.", show_envvar=True),
     ] = None,
     over: Annotated[str | None, typer.Option(metavar="memory|tcp", help="How the embedded node is reached.")] = None,
     profile: Annotated[str, typer.Option(help="Release whose requirements hold.")] = "ergo-3.1",
@@ -77,11 +81,13 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
     if keyword is not None:
         options += ["-k", keyword]
     options += ["-x"] * exit_first + ["-v"] * verbose + ["--ergo-tls"] * tls
-    raise typer.Exit(pytest_child(suite or (), options, {} if cookie is None else {COOKIE_VARIABLE: cookie}))
+    secrets = {COOKIE_VARIABLE: cookie, TOKEN_VARIABLE: token}
+    given = {variable: secret for variable, secret in secrets.items() if secret is not None}
+    raise typer.Exit(pytest_child(suite or (), options, given))
 
 
 def rerun(arguments: list[str]) -> str:
-    """The command line again, for one case: without what chose cases or wrote reports, the cookie hidden."""
+    """The command line again, for one case: without what chose cases or wrote reports, the secrets hidden."""
     kept: list[str] = []
     skip = 0
     for i, argument in enumerate(arguments):
@@ -93,9 +99,9 @@ def rerun(arguments: list[str]) -> str:
         name = argument.partition("=")[0]
         if name in ("--case", "--suite", "--report", "-k"):
             skip = 0 if "=" in argument else 1
-        elif name == "--cookie":
+        elif name in ("--cookie", "--token"):
             skip = 0 if "=" in argument else 1
-            kept += ["--cookie", "COOKIE"]
+            kept += [name, name.removeprefix("--").upper()]
         elif argument not in ("-x", "-v", "--exitfirst", "--verbose"):
             kept.append(argument)
     return f"ergo-conformance {shlex.join(kept)} {{case}}"

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import Rejected
-from ..model import ehs, enp, esrd
+from ..model import ehs, enp, esrd, saturn
 from ..spec import enp as enp_frames
+from ..spec import saturn as saturn_packets
 from ..spec.edf import EdfContext
 from ..spec.ehs import frame_size, read_frame
 from ..spec.esrd import packet_size, read_packet
@@ -124,12 +125,14 @@ def _size(data: bytes) -> tuple[int | None, int]:
 
 
 def _packet_size(data: bytes) -> tuple[int | None, int]:
-    """The same of a packet."""
+    """The same of a packet of a registrar; the first byte tells of which."""
+    if data[0] == saturn.MAGIC:
+        return saturn_packets.packet_size(data), MAX_KEPT
     return (packet_size(data), MAX_KEPT) if data[0] == esrd.VERSION else (1, 0)
 
 
 def _packet(data: bytes) -> str:
-    parsed = read_packet(data)
+    parsed = saturn_packets.read_packet(data) if data[:1] == bytes([saturn.MAGIC]) else read_packet(data)
     if isinstance(parsed, Rejected):
         return f"{_raw(data)}  refused: {parsed}"
     return describe_frame(parsed.value)

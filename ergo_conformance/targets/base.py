@@ -101,6 +101,13 @@ class Running:
         """A way to resolve; `host`: another address of the same machine. UnreachableError as above."""
         raise UnreachableError("the target serves no registrar")
 
+    token: str = ""
+    """The secret of the Saturn that the target serves."""
+
+    async def saturn_link(self, label: str = "") -> Link:  # noqa: ARG002  as above
+        """A new connection to the Saturn that the target serves. UnreachableError if there is none."""
+        raise UnreachableError("the target serves no Saturn")
+
     async def stop(self) -> None:
         """Ends what was started for this configuration."""
 

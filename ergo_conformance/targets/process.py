@@ -139,6 +139,7 @@ class ProcessTarget(Target):
             "offers": (list, type(None)),
             "config": (dict, type(None)),
             "pids": (dict, type(None)),
+            "token": (str, type(None)),
         }
         if not isinstance(ready, dict) or not ("name" in ready and ("port" in ready or ready.get("registrar_port"))):
             raise TargetError(f"{self.spelled}: READY needs at least name and port")
@@ -171,6 +172,7 @@ class ProcessTarget(Target):
         running.host, running.port, running.context = address.host, address.port, address.context
         if ready.get("registrar_port"):
             running.registrar = address.host, int(ready["registrar_port"])
+        running.token = str(ready.get("token") or "")
         running.pids, running.types = dict(ready.get("pids") or {}), bool(ready.get("types"))
         return running
 

@@ -11,18 +11,22 @@ from ..model.caches import Caches
 from ..model.registry import Registry
 from ..peers.dialer import Facts
 from ..peers.esrd import Datagrams, MemoryDatagrams, route
-from ..peers.link import Link, connect_memory
+from ..peers.link import Link, connect, connect_memory
 from ..peers.violation import UnreachableError
 from ..reference_node import settings
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import Table
+from ..reference_node.ergo.saturn import Hub
 from ..reference_node.node import Node
 from ..reference_node.options import NetworkOptions
 from ..reference_node.registrar import ServerLink
+from ..reference_node.saturn import SaturnServer
+from ..reference_node.saturn import ServerLink as SaturnLink
 from .base import Running, Target, base_config
 from .tcp import TcpRunning, client_context
 
-OFFERS: Final = frozenset({"accept", "agents", "codec", "registrar"})
+OFFERS: Final = frozenset({"accept", "agents", "codec", "registrar", "saturn"})
+TOKEN: Final = "ergo-conformance-token"  # noqa: S105  of a Saturn that lives as long as the run
 STAND_IN_FINGERPRINT: Final = hashlib.sha1(b"in memory there is no certificate").digest()  # noqa: S324  as laid down
 START: Final = 1_700_000_000.0
 """Unix time at which a node in memory starts."""
@@ -62,6 +66,14 @@ class MemoryRunning(Running):
             raise UnreachableError("in memory there are no addresses")
         return MemoryDatagrams(self.table.answer, label)
 
+    @cached_property
+    def hub(self) -> Hub:
+        """What the Saturn beside the node knows."""
+        return Hub(self.token)
+
+    async def saturn_link(self, label: str = "") -> Link:
+        return connect_memory(SaturnLink(self.hub, set()), None, label)
+
     async def stop(self) -> None:
         await self.node.stop()
 
@@ -70,8 +82,13 @@ class SocketRunning(TcpRunning):
     """A node in this process, reached over loopback."""
 
     node: Node
+    saturn: SaturnServer
+
+    async def saturn_link(self, label: str = "") -> Link:
+        return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:
+        await self.saturn.stop()
         await self.node.stop()
 
 
@@ -105,7 +122,7 @@ class SelfTarget(Target):
         options = settings.options_of({**wanted, "tls": None})
         tls = bool(wanted["tls"])
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
-        running.node = make_node(options, str(wanted))
+        running.node, running.token = make_node(options, str(wanted)), TOKEN
         running.pids, running.types = settings.host_agents(running.node, wanted).pids, True
         return running
 
@@ -114,6 +131,8 @@ class SelfTarget(Target):
         acceptor = node.acceptors[0]
         context = client_context(None) if acceptor.fingerprint is not None else None
         running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
+        running.saturn, running.token = SaturnServer(TOKEN, host="127.0.0.1", port=0), TOKEN
+        await running.saturn.start()
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
         running.pids, running.types = settings.host_agents(node, wanted).pids, True
         assert node.registrar is not None

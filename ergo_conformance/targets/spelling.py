@@ -30,6 +30,7 @@ class Settings:
     over: str | None = None
     tls: bool = False
     registrar: str | None = None
+    token: str | None = None
 
 
 def address_of(text: str | None) -> tuple[str, int] | None:
@@ -83,6 +84,7 @@ def target_of(settings: Settings) -> Target:
             tls_ca=settings.tls_ca,
             offers=offers,
             registrar=address_of(settings.registrar),
+            token=settings.token,
         )
     if spelled == "self":
         if offers is not None:

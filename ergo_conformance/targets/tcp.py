@@ -44,6 +44,11 @@ class TcpRunning(Running):
             return await super().registrar_datagrams(label, host)
         return await datagrams(host or self.registrar[0], self.registrar[1], label)
 
+    async def saturn_link(self, label: str = "") -> Link:
+        if self.registrar is None or "saturn" not in self.offers:
+            return await super().saturn_link(label)
+        return await connect(*self.registrar, client_context(None), label)
+
     async def link(self, label: str = "") -> Link:
         return await connect(self.host, self.port, self.context, label)
 
@@ -77,6 +82,7 @@ class TcpTarget(Target):
         tls_ca: str | None,
         offers: frozenset[str] | None,
         registrar: tuple[str, int] | None = None,
+        token: str | None = None,
     ) -> None:
         super().__init__(spelled)
         self.kind = spelled.partition(":")[0]
@@ -93,7 +99,7 @@ class TcpTarget(Target):
         self.context = client_context(tls_ca) if self.kind == "tls" else None
         self.facts = Facts(node or "", cookie)
         self.offers = offers
-        self.registrar = registrar
+        self.registrar, self.token = registrar, token
 
     async def start(self, config: Mapping[str, Any]) -> Running:
         known = {"tls": self.context is not None, "cookie": self.facts.cookie}
@@ -108,7 +114,9 @@ class TcpTarget(Target):
         running = reach(self.host, self.port, self.facts, context=self.context, offers=offers, config=known)
         running.asks_for_agents = self.offers is None
         running.registrar = self.registrar
-        running.offers |= {"registrar"} if self.registrar else set()
+        if self.registrar:
+            running.offers |= {"registrar"} if self.token is None else {"saturn"}
+        running.token = self.token or ""
         try:
             (await running.link("first contact")).close()
         except UnreachableError as error:

@@ -7,11 +7,13 @@ from typing import Any
 
 from ..model.caches import NO_CACHES, Caches
 from ..model.ehs import Accept, State
+from ..model.saturn import NodeJoined
 from ..model.terms import Atom, Error
 from ..peers.dialer import Dialer, Facts
 from ..peers.enp import Peer
 from ..peers.esrd import Datagrams, Registrant
 from ..peers.link import Link
+from ..peers.saturn import Subscriber
 from ..peers.violation import UnreachableError, ViolationError
 from ..targets.base import Running
 
@@ -31,6 +33,8 @@ class Context:
         self.rng = rng
         self.links: list[Link] = []
         self.datagrams: list[Datagrams] = []
+        self.cluster = f"cluster-{rng.randrange(16**8):08x}"
+        """Cases don't meet in it."""
 
     @property
     def facts(self) -> Facts:
@@ -94,6 +98,23 @@ class Context:
             raise ViolationError(str(error), ("a connection to the registrar",)) from None
         self.links.append(link)
         return Registrant(link, self.rng, name)
+
+    async def subscriber(self, name: str | None = None, cluster: str = "") -> Subscriber:
+        """A connection to the target's Saturn on which nothing was said yet. An empty cluster is one of the run's own."""
+        try:
+            link = await self.running.saturn_link(f"saturn {len(self.links) + 1}")
+        except UnreachableError as error:
+            raise ViolationError(str(error), ("a TLS connection to the Saturn",)) from None
+        self.links.append(link)
+        return Subscriber(link, self.rng, self.running.token, name, cluster or self.cluster)
+
+    async def subscribers(self) -> tuple[Subscriber, Subscriber]:
+        """Two registered nodes of one cluster at the Saturn; the first has heard of the second."""
+        first, second = await self.subscriber(), await self.subscriber()
+        await first.register()
+        await second.register()
+        await first.expect(NodeJoined)
+        return first, second
 
     async def resolver(self, host: str | None = None) -> Datagrams:
         """A socket to resolve with."""

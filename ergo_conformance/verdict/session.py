@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ..errors import UsageError
-from ..locate import COOKIE_VARIABLE
+from ..locate import COOKIE_VARIABLE, TOKEN_VARIABLE
 from ..model.records import PROFILES
 from ..peers.violation import ViolationError
 from ..spec.requirements import STRICTNESS, Level, catalogue, strictest
@@ -109,6 +109,7 @@ class Session:
             over=get("--ergo-over"),
             tls=get("--ergo-tls"),
             registrar=get("--ergo-registrar"),
+            token=get("--ergo-token") or os.environ.get(TOKEN_VARIABLE),
         )
         return cls(target_of(settings), options)
 

@@ -193,11 +193,11 @@ def test_what_a_target_does_not_offer_or_can_not_be_given_is_skipped() -> None:
     async def skips(ctx: Context) -> None:
         ctx.skip("not today")
 
-    offers = planned(good, "offers", offers=frozenset({"accept", "saturn", "epmd"}))
+    offers = planned(good, "offers", offers=frozenset({"accept", "dist", "epmd"}))
     pool = planned(good, "pool", config={"pool": 1})
     own = planned(skips, "own")
     found = [skip_reason(ran) for ran in run_live(offers, pool, own, target=Fixed())]
-    wanted = ["needs a target that offers epmd, saturn", "needs a target whose pool can be set", "not today"]
+    wanted = ["needs a target that offers dist, epmd", "needs a target whose pool can be set", "not today"]
     assert found == wanted
     assert skip_reason(in_memory(skips)) == "not today"
 

@@ -9,7 +9,7 @@ from importlib import resources
 
 from ...errors import ErgoConformanceError
 
-PROTOCOLS = ("edf", "ehs", "enp", "esrd")
+PROTOCOLS = ("edf", "ehs", "enp", "esrd", "saturn")
 KEYS = frozenset({"level", "text", "profiles", "source", "evidence", "role", "differs", "reason", "untested"})
 
 

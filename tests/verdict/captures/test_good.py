@@ -31,7 +31,7 @@ def test_only_one_protocol(only: str | None, messages: int, digests: int, frames
     assert (counts.messages, counts.digests, counts.frames) == (messages, digests, frames)
 
 
-@pytest.mark.parametrize("folder", ["saturn", "erlang"])
+@pytest.mark.parametrize("folder", ["erlang"])
 def test_other_protocols_are_none_of_its_business(folder: str) -> None:
     for path in (CAPTURES / folder).glob("*.jsonl"):
         assert captures.check(captures.load(path)).counts.checked == 0

@@ -1,0 +1,217 @@
+"""The central registrar: applications, and bytes that are split, joined, or no messages at all."""
+
+import pytest
+
+from ergo_conformance.model import saturn
+from ergo_conformance.model.saturn import (
+    NodeJoined,
+    NodeLeft,
+    RegisterApplicationRoute,
+    RegisterRoutes,
+    UnregisterApplicationRoute,
+)  # fmt: skip
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.peers.saturn import NEWS
+from ergo_conformance.spec.saturn import write_packet
+from ergo_conformance.verdict.case import case
+from ergo_conformance.verdict.context import Context
+
+SATURN = ("saturn",)
+LOADED, RUNNING, STOPPING = 1, 2, 3
+CLOSED_WITHIN = saturn.REGISTER_WITHIN + 2.0
+
+
+# --- applications -----------------------------------------------------------------------------------------------------
+
+
+@case("SAT-EV-2", offers=SATURN)
+async def test_application(ctx: Context) -> None:
+    """Each state of an application is told to the others, in order and unchanged, and not to its own node."""
+    first, second = await ctx.subscribers()
+    for state in (LOADED, RUNNING, STOPPING, LOADED):
+        said = second.application("app", state)
+        second.send(said)
+        heard = await first.expect(RegisterApplicationRoute)
+        first.check(heard == said, heard, f"{said!r}")
+    await second.silence(0.3)
+
+
+@case("SAT-RG-5", "SAT-RG-2", offers=SATURN)
+async def test_applications_of_a_registration(ctx: Context) -> None:
+    """Of the applications that a registration names who comes later is told the node's own, and no other."""
+    first, second = await ctx.subscriber(), await ctx.subscriber()
+    own, foreign = first.application("own").Route, first.application("foreign", Node=Atom("else@where")).Route
+    routes = first.request().RegisterRoutes
+    await first.register(RegisterRoutes=RegisterRoutes(routes.Routes, [own, foreign], None))
+    result = await second.register()
+    second.check(result.Applications == [own], f"{result!r:.300}", f"Applications [{own!r}]")
+
+
+@case("SAT-EV-4", offers=SATURN)
+async def test_rows_for_a_late_node(ctx: Context) -> None:
+    """Upstream tells who comes late a row for each state that an application has had."""
+    first, late = await ctx.subscriber(), await ctx.subscriber()
+    await first.register()
+    for state in (LOADED, RUNNING):
+        first.send(first.application("app", state))
+    await first.silence(0.2)
+    result = await late.register()
+    late.check(len(result.Applications or ()) == 2, f"{result!r:.400}", "two rows for one application")
+
+
+@case("SAT-EV-2", "SAT-RG-2", offers=SATURN)
+async def test_last_state_for_a_late_node(ctx: Context) -> None:
+    """Who comes late is told the state that an application has now."""
+    first, late = await ctx.subscriber(), await ctx.subscriber()
+    await first.register()
+    for state in (LOADED, RUNNING):
+        first.send(first.application("app", state))
+    await first.silence(0.2)
+    result = await late.register()
+    now = first.application("app", RUNNING).Route
+    late.check(now in (result.Applications or ()), f"{result!r:.400}", f"{now!r} among the applications")
+
+
+@case("SAT-EV-2", offers=SATURN)
+async def test_unloaded(ctx: Context) -> None:
+    """That an application is unloaded is told to the others."""
+    first, second = await ctx.subscribers()
+    second.send(second.application("app", LOADED))
+    await first.expect(RegisterApplicationRoute)
+    second.send(UnregisterApplicationRoute(Atom("app"), second.name))
+    heard = await first.expect(UnregisterApplicationRoute)
+    first.check(heard == (Atom("app"), second.name), heard, f"app of {second.name} unregistered")
+
+
+@case("SAT-EV-3", offers=SATURN)
+async def test_unloaded_without_a_node(ctx: Context) -> None:
+    """Upstream's clients leave the node out, and its server passes that on as it is."""
+    first, second = await ctx.subscribers()
+    second.send(second.application("app", LOADED))
+    await first.expect(RegisterApplicationRoute)
+    second.send(UnregisterApplicationRoute(Atom("app"), Atom("")))
+    heard = await first.expect(UnregisterApplicationRoute)
+    first.check(heard.Node == "", heard, "an empty node")
+
+
+@case("SAT-EV-5", offers=SATURN)
+async def test_foreign_application(ctx: Context) -> None:
+    """An application of another node is ignored, and the connection stays."""
+    first, second = await ctx.subscribers()
+    second.send(second.application("app", Node=first.name))
+    await first.silence(0.3)
+    await second.silence(0.1)
+
+
+OF_THE_SERVER: dict[str, saturn.Message] = {
+    "node_left": NodeLeft(Atom("a@b")),
+    "node_joined": NodeJoined(Atom("a@b")),
+    "config_update": saturn.ConfigUpdate("*:Item", 1),
+    "resolve_result": saturn.ResolveResult(1, None, None),
+}
+
+
+@pytest.mark.parametrize("what", OF_THE_SERVER)
+@case("SAT-EV-5", "ROB-SAT-1", offers=SATURN)
+async def test_message_of_a_server(ctx: Context, what: str) -> None:
+    """A message that only servers send ({what}) is ignored: nobody hears of it, and the connection stays."""
+    first, second = await ctx.subscribers()
+    second.send(OF_THE_SERVER[what])
+    await first.silence(0.3)
+    await second.silence(0.1)
+
+
+# --- the stream -------------------------------------------------------------------------------------------------------
+
+
+@case("SAT-FR-2", "ROB-SAT-2", offers=SATURN)
+async def test_in_pieces(ctx: Context) -> None:
+    """Handshake and registration, sent in many pieces, are put together."""
+    client = await ctx.subscriber()
+    data = write_packet(client.hello())
+    await client.link.drip(data, 40, 0.01)
+    await client.expect(saturn.HandshakeResult)
+    await client.link.drip(write_packet(client.request()), 7, 0.005)
+    result = await client.expect(saturn.RegisterResult)
+    client.check(result.Error is None, result, "a registration")
+
+
+@case("ROB-SAT-2", offers=SATURN)
+async def test_joined(ctx: Context) -> None:
+    """Handshake and registration in one chunk are both answered."""
+    client = await ctx.subscriber()
+    client.send_bytes(write_packet(client.hello()) + write_packet(client.request()), "two messages in one chunk")
+    await client.expect(saturn.HandshakeResult)
+    result = await client.expect(saturn.RegisterResult, also=NEWS)
+    client.check(result.Error is None, result, "a registration")
+
+
+@case("SAT-FR-3", offers=SATURN)
+async def test_second_of_a_chunk(ctx: Context) -> None:
+    """Upstream handles the second message of a chunk only with the next bytes."""
+    client = await ctx.subscriber()
+    client.send_bytes(write_packet(client.hello()) + write_packet(client.request()), "two messages in one chunk")
+    await client.expect(saturn.HandshakeResult)
+    await client.silence(0.5)
+
+
+NO_MESSAGES: dict[str, bytes] = {
+    "another_first_byte": b"\x62\x01\x00\x01\xff",
+    "packet_of_esrd": b"\x01\x2c\x00\x01\xff",
+    "another_version": b"\x63\x02\x00\x01\xff",
+    "no_edf": b"\x63\x01\x00\x05\x00\x01\x02\x03\x04",
+    "unknown_type": b"\x63\x01\x00\x06\x83\x00\x03#no\x00",
+    "unknown_cache_id": b"\x63\x01\x00\x05\x83\x12\x34\x00\x00",
+    "array_of_4g": b"\x63\x01\x00\x0b\x82\x00\x06\x9e\xff\xff\xff\xff\x97\x00\x00",
+    "http": b"GET / HTTP/1.1\r\nHost: saturn\r\n\r\n",
+    "cut_salt": b"\x63\x01\x00\x37\x83\x00\x30#ergo.services/registrar/saturn/MessageHandshake\xff\xff\x00\x00",
+}
+
+
+@pytest.mark.parametrize("what", NO_MESSAGES)
+@pytest.mark.parametrize("state", ["unknown", "registered"])
+@case("SAT-ML-1", "SAT-FR-5", "ROB-SAT-1", offers=SATURN)
+async def test_no_message(ctx: Context, what: str, state: str) -> None:
+    """Bytes that are no message ({what}) of a client that is {state} close its connection, and no other."""
+    lease = await ctx.subscriber()
+    await lease.register()
+    client = await ctx.subscriber()
+    if state == "registered":
+        await client.register()
+        await lease.expect(NodeJoined)
+    client.send_bytes(NO_MESSAGES[what], what)
+    await client.expect_close(within=CLOSED_WITHIN)
+    await lease.hears_of(await ctx.subscriber())
+
+
+@pytest.mark.parametrize("length", ["longer", "longest"])
+@case("SAT-FR-1", "SAT-HS-5", "ROB-SAT-1", offers=SATURN)
+async def test_length(ctx: Context, length: str) -> None:
+    """A handshake whose length is {length} than what comes is waited for, and closed after 3 s."""
+    client = await ctx.subscriber()
+    data = write_packet(client.hello())
+    size = len(data) - 4 + 1 if length == "longer" else 0xFFFF
+    client.send_bytes(data[:2] + size.to_bytes(2, "big") + data[4:], f"a length of {size}")
+    await client.expect_close(within=CLOSED_WITHIN)
+
+
+@case("ROB-SAT-3", offers=SATURN)
+async def test_silent_clients(ctx: Context) -> None:
+    """Fifty clients that say nothing do not keep another one from registering."""
+    for _ in range(50):
+        await ctx.subscriber()
+    client = await ctx.subscriber()
+    await client.register()
+
+
+@case("ROB-SAT-4", offers=SATURN)
+async def test_strangers_hear_nothing(ctx: Context) -> None:
+    """Who has not registered hears nothing of those who do."""
+    stranger, proven = await ctx.subscriber(), await ctx.subscriber()
+    await proven.handshake()
+    first, second = await ctx.subscribers()
+    second.send(second.application("app"))
+    await first.expect(RegisterApplicationRoute)
+    for client in (stranger, proven):
+        message = await client.receive(0.2)
+        client.check(message is None, message, "nothing")

@@ -1,0 +1,324 @@
+"""The central registrar, without sockets and with: registration, news, routes, configuration, loss and return."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import saturn
+from ergo_conformance.model.saturn import ApplicationRoute, Message, RegisterRoutes, State
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.peers.esrd import route
+from ergo_conformance.reference_node.certificates import self_signed
+from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Hub, Session, View, write
+from ergo_conformance.reference_node.interfaces import RegistrarError
+from ergo_conformance.reference_node.saturn import SaturnOptions, SaturnRegistrar, SaturnServer
+
+A, B, C = Atom("a@here"), Atom("b@here"), Atom("c@here")
+TOKEN = "token"
+
+
+# --- sans-io ----------------------------------------------------------------------------------------------------------
+
+
+class Pair:
+    """A client and its session at a hub."""
+
+    def __init__(self, hub: Hub, name: Atom, cluster: str = "c", *, token: str = TOKEN, hidden: bool = False) -> None:
+        self.out: list[bytes] = []
+        self.session = Session(hub, self.out.append)
+        self.client = Client(View(cluster, name), token, hidden=hidden)
+
+    def exchange(self, data: bytes) -> list[Message]:
+        self.session.receive(data)
+        return self.news()
+
+    def news(self) -> list[Message]:
+        said, self.out[:] = b"".join(self.out), []
+        return list(self.client.receive(said))
+
+    def register(self, routes: RegisterRoutes | None = None) -> list[Message]:
+        self.exchange(self.client.start("salt"))
+        return self.exchange(self.client.register(routes or RegisterRoutes([route()], [], None)))
+
+
+def test_a_node_is_told_who_is_there() -> None:
+    hub = Hub(TOKEN, {"*:A": 1, "c:b@here:B": 2, "d:*:C": 3})
+    a, b = Pair(hub, A), Pair(hub, B)
+    assert a.register() == [saturn.RegisterResult(None, {"*:A": 1}, None, None)]
+    assert b.register() == [saturn.RegisterResult(None, {"*:A": 1, "c:b@here:B": 2}, [A], None)]
+    assert a.news() == [saturn.NodeJoined(B)]
+    assert a.client.view.nodes == {B}
+    b.session.end()
+    assert a.news() == [saturn.NodeLeft(B)]
+    assert not a.client.view.nodes
+
+
+def test_the_most_special_item_counts() -> None:
+    view = View("c", A, config={"*:X": 1, "a@here:X": 2, "c:*:X": 3, "c:a@here:X": 4})
+    for value, name in ((4, "c:a@here:X"), (3, "c:*:X"), (2, "a@here:X"), (1, "*:X")):
+        assert view.item("X") == value
+        del view.config[name]
+    with pytest.raises(KeyError):
+        view.item("X")
+
+
+def test_only_those_concerned_hear_of_an_item() -> None:
+    hub = Hub(TOKEN)
+    a, b, other, stranger = Pair(hub, A), Pair(hub, B), Pair(hub, A, "d"), Pair(hub, C)
+    for pair in (a, b, other):
+        pair.register()
+    a.news()
+    hub.configure({"c:a@here:X": 1, "c:*:Y": 2})
+    assert a.news() == [saturn.ConfigUpdate("c:a@here:X", 1), saturn.ConfigUpdate("c:*:Y", 2)]
+    assert b.news() == [saturn.ConfigUpdate("c:*:Y", 2)]
+    assert not other.news()
+    assert not stranger.out  # SAT-CF-4
+    hub.configure({"c:*:Y": 2})
+    assert not a.news()
+
+
+def test_a_hidden_node_is_not_to_be_found() -> None:
+    hub = Hub(TOKEN)
+    a, hidden = Pair(hub, A), Pair(hub, B, hidden=True)
+    a.register()
+    hidden.register()
+    assert not a.news()
+    a.exchange(write(saturn.Resolve(1, B)))
+    assert hub.find("c", B) is None
+    assert Pair(hub, C).register()[0].Nodes == [A]  # type: ignore[union-attr]
+    hidden.session.end()
+    assert saturn.NodeLeft(B) not in a.news()
+
+
+def test_a_name_that_is_taken() -> None:
+    hub = Hub(TOKEN)
+    a, again, b = Pair(hub, A), Pair(hub, A), Pair(hub, B)
+    a.register()
+    b.register()
+    a.news()
+    with pytest.raises(RegistrarError, match="resource is taken"):
+        again.register()
+    assert again.session.state is State.CLOSED
+    assert not a.news()
+    assert not b.news()  # SAT-RG-4
+
+
+def test_applications_are_kept_by_name() -> None:
+    hub = Hub(TOKEN)
+    a, b = Pair(hub, A), Pair(hub, B)
+    a.register()
+    b.register()
+    a.news()
+    for state in (1, 2):
+        b.exchange(write(saturn.RegisterApplicationRoute(ApplicationRoute(B, Atom("app"), 1, 1, state))))
+    assert [message.Route.State for message in a.news()] == [1, 2]  # type: ignore[union-attr]
+    late = Pair(hub, C)
+    late.register()
+    assert [route_.State for route_ in late.client.view.applications.values()] == [2]  # SAT-EV-4
+    a.news()
+    b.exchange(write(saturn.UnregisterApplicationRoute(Atom("app"), Atom(""))))
+    assert a.news() == [saturn.UnregisterApplicationRoute(Atom("app"), B)]  # SAT-EV-3
+    assert not a.client.view.applications
+
+
+@pytest.mark.parametrize("message", [saturn.HandshakeResult("x"), saturn.RegisterResult(), saturn.Resolve(1, A)])
+def test_a_server_that_says_the_wrong_thing(message: Message) -> None:
+    client = Client(View("", A), TOKEN)
+    client.start("salt")
+    with pytest.raises(RegistrarError, match="malformed value"):
+        list(client.receive(write(message)))
+
+
+def test_news_of_a_server_that_has_proved_nothing_are_ignored() -> None:
+    client = Client(View("", A), TOKEN)
+    client.start("salt")
+    assert not list(client.receive(write(saturn.ConfigUpdate("*:A", 1))))
+    assert not client.view.config
+    assert client.state is ClientState.AWAIT_PROOF
+
+
+def test_news_may_come_before_the_result() -> None:
+    hub = Hub(TOKEN)
+    pair = Pair(hub, A)
+    pair.exchange(pair.client.start("salt"))
+    assert list(pair.client.receive(write(saturn.NodeJoined(B)))) == [saturn.NodeJoined(B)]
+    assert pair.client.view.nodes == {B}
+
+
+def test_a_session_leaves_nothing_behind() -> None:
+    hub = Hub(TOKEN)
+    for _ in range(3):
+        pair = Pair(hub, A)
+        pair.register()
+        pair.session.end()
+        pair.session.end()
+    assert not hub.clusters
+
+
+# --- sockets ----------------------------------------------------------------------------------------------------------
+
+Scenario = Callable[[], Coroutine[Any, Any, None]]
+
+
+def salt(n: int) -> str:
+    return secrets.token_hex(n)[:n]
+
+
+@asynccontextmanager
+async def serving(**options: Any) -> AsyncIterator[SaturnServer]:
+    server = SaturnServer(TOKEN, **{"port": 0, **options})
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def client(
+    server: SaturnServer, name: Atom, *, hidden: bool = False, **more: Any
+) -> AsyncIterator[SaturnRegistrar]:
+    options = SaturnOptions(**{"token": TOKEN, "port": server.port, "cluster": "c", "skip_verify": True, **more})
+    registrar = SaturnRegistrar(name, options, salt, hidden=hidden)
+    await registrar.start([route()])
+    try:
+        yield registrar
+    finally:
+        await registrar.stop()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def refused(registrar: Coroutine[Any, Any, Any]) -> str:
+    with pytest.raises(RegistrarError) as caught:
+        await registrar
+    return str(caught.value)
+
+
+def test_two_nodes_find_each_other() -> None:
+    async def scenario() -> None:
+        async with serving() as server, client(server, A) as a, client(server, B) as b:
+            assert await a.resolve(B) == await b.resolve(A) == [route()]
+            await until(lambda: a.nodes() == [B])
+            assert b.nodes() == [A]
+            assert await refused(a.resolve(A)) == "not allowed"
+            assert await refused(a.resolve(C)) == "no route"
+            assert await refused(a.resolve_proxy(C)) == "no route"
+            assert await asyncio.gather(*(a.resolve(B) for _ in range(50))) == [[route()]] * 50
+
+    asyncio.run(scenario())
+
+
+def test_applications_and_configuration() -> None:
+    async def scenario() -> None:
+        async with serving(config={"*:A": 1}) as server, client(server, A) as a, client(server, B) as b:
+            heard: list[Message] = []
+            a.listeners.append(heard.append)
+            app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
+            b.register_application_route(app)
+            await until(lambda: a.view.applications)
+            assert a.resolve_application(Atom("app")) == [app]
+            b.unregister_application_route(Atom("app"))
+            await until(lambda: not a.view.applications)
+            with pytest.raises(RegistrarError, match="no route"):
+                a.resolve_application(Atom("app"))
+            assert a.config_item("A") == 1
+            server.hub.configure({"*:A": 2})
+            await until(lambda: a.config_item("A") == 2)
+            with pytest.raises(RegistrarError, match="unknown"):
+                a.config_item("B")
+            assert [type(message).__name__ for message in heard][-3:] == [
+                "RegisterApplicationRoute", "UnregisterApplicationRoute", "ConfigUpdate",
+            ]  # fmt: skip
+
+    asyncio.run(scenario())
+
+
+def test_who_can_not_register() -> None:
+    async def scenario() -> None:
+        async with serving() as server, client(server, A):
+            for options, text in (
+                ({"token": "wrong"}, "EOF"),
+                ({"skip_verify": False}, "x509: self-signed certificate"),
+                ({"port": 1}, "connection refused"),
+                ({"host": "no.such.host.invalid"}, "no such host"),
+            ):
+                with pytest.raises(RegistrarError, match=text):
+                    async with client(server, B, **options):
+                        pass
+            with pytest.raises(RegistrarError, match="resource is taken"):
+                async with client(server, A):
+                    pass
+
+    asyncio.run(scenario())
+
+
+def test_the_certificate_is_verified_against_a_ca(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        keys = self_signed(["localhost"])
+        ca = tmp_path / "ca.pem"
+        ca.write_bytes(keys.certificate)
+        async with serving(keys=keys) as server, client(server, A, skip_verify=False, ca=str(ca)) as a:
+            assert a.registered
+
+    asyncio.run(scenario())
+
+
+def test_a_lost_server_is_found_again() -> None:
+    async def scenario() -> None:
+        first = SaturnServer(TOKEN, port=0)
+        await first.start()
+        async with client(first, A) as a, client(first, B) as b:
+            app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
+            b.register_application_route(app)  # after the start: upstream forgets it (SAT-RC-2)
+            await until(lambda: a.view.applications)
+            await first.stop()
+            await until(lambda: not a.registered and not b.registered)
+            assert await refused(a.resolve(B)) == "no connection"  # upstream ends (SAT-RC-3)
+            async with serving(port=first.port):
+                await until(lambda: a.registered and b.registered and a.nodes() == [B])
+                await until(lambda: a.view.applications)
+                assert a.resolve_application(Atom("app")) == [app]
+                assert await a.resolve(B) == [route()]
+
+    asyncio.run(scenario())
+
+
+def test_who_says_nothing_is_closed() -> None:
+    async def scenario() -> None:
+        async with serving() as server:
+            registrar = SaturnRegistrar(A, SaturnOptions(token=TOKEN, port=server.port, skip_verify=True), salt)
+            reader, writer = await asyncio.open_connection("localhost", server.port, ssl=registrar._context)
+            async with asyncio.timeout(saturn.REGISTER_WITHIN + 3):
+                assert await reader.read() == b""
+            writer.close()
+            assert not server.hub.clusters
+
+    asyncio.run(scenario())
+
+
+def test_a_mute_server_is_not_waited_for_long() -> None:
+    async def scenario() -> None:
+        async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        from ergo_conformance.reference_node.certificates import server_context
+
+        server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
+        options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)
+        registrar = SaturnRegistrar(A, options, salt)
+        assert await refused(registrar.start([])) == "i/o timeout"
+        assert not registrar.registered
+        server.close()
+
+    asyncio.run(scenario())

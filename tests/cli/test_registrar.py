@@ -118,7 +118,5 @@ def test_the_suite_can_test_it(tmp_path: Path) -> None:
     verdicts = {id_: row["verdict"] for id_, row in cases_of(report).items()}
     assert len(verdicts) > 100
     assert set(verdicts.values()) <= {"PASS", "INFO", "SKIP"}
-    assert {id_ for id_, verdict in verdicts.items() if verdict == "SKIP"} == {
-        "registrar.register.the_servers_own_name",
-        "registrar.resolve.the_server_itself",
-    }
+    skipped = {id_ for id_, verdict in verdicts.items() if verdict == "SKIP" and ".saturn" not in id_}
+    assert skipped == {"registrar.register.the_servers_own_name", "registrar.resolve.the_server_itself"}

@@ -1,0 +1,187 @@
+"""A central registrar with one fault, as a target of its own: `python broken_saturn.py FAULT`."""
+
+import asyncio
+import json
+import signal
+import sys
+from typing import Any
+from unittest import mock
+
+from ergo_conformance.model import saturn
+from ergo_conformance.model.saturn import Message, State
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.reference_node.ergo import saturn as codec
+from ergo_conformance.reference_node.ergo.saturn import NO_ROUTE, TAKEN, Hub, Inbox, Session, write
+from ergo_conformance.reference_node.saturn import SaturnServer, ServerLink
+
+prove, register, step, end, resolve = Session.prove, Session.register, Session._step, Session.end, Session.resolve
+application, close, receive, broadcast = (
+    Session.register_application, Session._close, Session.receive, Session._broadcast,
+)  # fmt: skip
+TOKEN = "token"
+
+
+def any_digest(self: Session, message: saturn.Handshake) -> None:
+    prove(self, message._replace(Digest=codec.proof(message.Salt, self.hub.token)))
+
+
+def any_case(self: Session, message: saturn.Handshake) -> None:
+    prove(self, message._replace(Digest=message.Digest.lower()))
+
+
+def proves_the_salt(self: Session, message: saturn.Handshake) -> None:
+    """The server's proof is over the salt instead of the client's digest."""
+    if codec.is_proof(message.Digest, message.Salt, self.hub.token):
+        self.state = State.AWAIT_REGISTER
+        self.send(saturn.HandshakeResult(codec.proof(message.Salt, self.hub.token)))
+    else:
+        self._close("wrong digest")
+
+
+def excuses_itself(self: Session, why: str) -> None:
+    self.send(saturn.RegisterResult(Error=NO_ROUTE))
+    close(self, why)
+
+
+def one_cluster(self: Session, message: saturn.Register) -> None:
+    register(self, message._replace(Cluster=""))
+
+
+def takes_names_over(self: Session, message: saturn.Register) -> None:
+    self.hub.clusters.get(message.Cluster, {}).pop(message.Node, None)
+    register(self, message)
+
+
+def other_words(self: Session, message: saturn.Register) -> None:
+    if message.Node in self.hub.clusters.get(message.Cluster, {}):
+        self.send(saturn.RegisterResult(Error=TAKEN._replace(text="no")))
+        self._close("taken")
+    else:
+        register(self, message)
+
+
+def tells_nobody(self: Session, message: Message) -> None:
+    """Nobody hears of anything."""
+
+
+def tells_everybody(self: Session, message: Message) -> None:
+    """Also those of other clusters."""
+    for cluster in self.hub.clusters.values():
+        for other in cluster.values():
+            if other is not self:
+                other.send(message)
+
+
+def tells_itself(self: Session, message: Message) -> None:
+    broadcast(self, message)
+    if self.state is State.REGISTERED:
+        self.send(message)
+
+
+def keeps_names(self: Session) -> None:
+    """A registration outlives its connection."""
+    self.state = State.CLOSED
+
+
+def any_state(self: Session, message: Message) -> None:
+    if saturn.STEPS[self.state].get(type(message)) is not None:
+        step(self, message)
+
+
+def forgets_numbers(self: Session, message: saturn.Resolve) -> None:
+    resolve(self, message._replace(ID=1))
+
+
+def never_resolves(self: Session, message: saturn.Resolve) -> None:
+    self.send(saturn.ResolveResult(message.ID, NO_ROUTE, None))
+
+
+def no_error(self: Session, message: saturn.Resolve) -> None:
+    found = self.hub.find(self.cluster, message.Name)
+    self.send(saturn.ResolveResult(message.ID, None, found.routes if found else None))
+
+
+def resolves_all_clusters(self: Hub, cluster: str, name: Atom) -> Session | None:
+    return next((nodes[name] for nodes in self.clusters.values() if name in nodes), None)
+
+
+def foreign_applications(self: Session, message: saturn.RegisterApplicationRoute) -> None:
+    self._broadcast(message)
+
+
+def loaded_only(self: Session, message: saturn.RegisterApplicationRoute) -> None:
+    if message.Route.State == 1:
+        application(self, message)
+
+
+def first_of_a_chunk(self: Inbox, data: bytes) -> Any:
+    """The rest of a chunk is lost."""
+    size = codec.check_header(data)
+    if size is not None and len(data) >= size:
+        yield codec.read(data[:size])
+
+
+def junk_is_nothing(self: Session, data: bytes) -> None:
+    self._close = lambda why: None  # type: ignore[method-assign]
+    receive(self, data)
+
+
+def junk_ends_all(self: Session, why: str) -> None:
+    for cluster in list(self.hub.clusters.values()):
+        for session in list(cluster.values()):
+            end(session)
+    close(self, why)
+
+
+def no_deadline(self: ServerLink) -> None:
+    """Who says nothing stays."""
+
+
+def early_deadline(self: ServerLink) -> None:
+    """Whoever it is."""
+    self.close()
+
+
+FAULTS: dict[str, tuple[Any, str, Any]] = {
+    "any_digest": (Session, "prove", any_digest),
+    "any_case": (Session, "prove", any_case),
+    "proves_the_salt": (Session, "prove", proves_the_salt),
+    "excuses_itself": (Session, "_close", excuses_itself),
+    "one_cluster": (Session, "register", one_cluster),
+    "takes_names_over": (Session, "register", takes_names_over),
+    "other_words": (Session, "register", other_words),
+    "tells_nobody": (Session, "_broadcast", tells_nobody),
+    "tells_everybody": (Session, "_broadcast", tells_everybody),
+    "tells_itself": (Session, "_broadcast", tells_itself),
+    "keeps_names": (Session, "end", keeps_names),
+    "any_state": (Session, "_step", any_state),
+    "forgets_numbers": (Session, "resolve", forgets_numbers),
+    "never_resolves": (Session, "resolve", never_resolves),
+    "no_error": (Session, "resolve", no_error),
+    "resolves_all_clusters": (Hub, "find", resolves_all_clusters),
+    "foreign_applications": (Session, "register_application", foreign_applications),
+    "loaded_only": (Session, "register_application", loaded_only),
+    "first_of_a_chunk": (Inbox, "feed", first_of_a_chunk),
+    "junk_is_nothing": (Session, "receive", junk_is_nothing),
+    "junk_ends_all": (Session, "_close", junk_ends_all),
+    "no_deadline": (ServerLink, "_late", no_deadline),
+    "early_deadline": (ServerLink, "_late", early_deadline),
+    "none": (codec, "write", write),
+}
+
+
+async def serve() -> None:
+    """A Saturn, until SIGTERM."""
+    server = SaturnServer(TOKEN, host="127.0.0.1", port=0)
+    await server.start()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    ready = {"name": "", "host": "127.0.0.1", "registrar_port": server.port, "token": TOKEN, "offers": ["saturn"]}
+    print("READY", json.dumps({**ready, "config": {}}), flush=True)  # noqa: T201  the target's line
+    await stop.wait()
+    await server.stop()
+
+
+if __name__ == "__main__":
+    with mock.patch.object(*FAULTS[sys.argv[1]]):
+        asyncio.run(serve())

@@ -94,12 +94,11 @@ def check(target: Json) -> None:
 async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
     """Run a node with these settings, say READY, end at SIGTERM or SIGINT. UsageError if it can't start."""
     from ..reference_node import settings
-    from ..reference_node.node import Node
 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    started = await Node.start(settings.options_of(target))
+    started = await settings.options_of(target).start()
     supervisor = settings.host_agents(started, target) if agents else None
     print("READY", json.dumps(settings.ready(started, target, supervisor)), flush=True)
     await stop.wait()

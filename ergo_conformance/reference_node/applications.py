@@ -168,7 +168,7 @@ class Applications:
             if force:
                 self.core.end(process, reasons.KILL)
             else:
-                self.core.exit(process.pid.id, process.parent, reasons.SHUTDOWN)
+                self.core.route_send_exit(process.parent, process.pid.id, reasons.SHUTDOWN)
 
     def process_ended(self, process: Process, reason: Error) -> None:
         """A process is over; if it belonged to an application, that may be the end of more."""

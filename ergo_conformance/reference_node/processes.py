@@ -98,12 +98,13 @@ class ProcessOptions:
 
 
 class MessageOptions(NamedTuple):
-    """How a message goes over the wire."""
+    """How a message goes over the wire. `mid`: number of an important one, which its acknowledgement repeats."""
 
     priority: Priority = Priority.NORMAL
     important: bool = False
     keep_order: bool = True
     compression: Compression | None = None
+    mid: int = 0
 
 
 class Mailbox:

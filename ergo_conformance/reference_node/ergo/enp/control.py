@@ -45,8 +45,7 @@ class ControlMessages:
         """Links or monitors something of the peer. Raises ErgoError."""
 
         def taken(_: Any) -> None:
-            if consumer.id in self.core.processes:
-                self.core.watching.relations.add(kind, target, consumer)
+            self.core.relation_taken(kind, consumer, target)
 
         result = await self._relation(_TAKE[kind], consumer, target, taken)
         if not isinstance(target, Event):
@@ -155,8 +154,8 @@ class ControlMessages:
         if message.Target.node != self.core.name:
             raise ErgoError(reasons.NO_ROUTE)
         if taking:
-            return self.core.watching.add(kind, message.Target, message.Source)
-        self.core.watching.remove(kind, message.Target, message.Source)
+            return self.core.route_link(kind, message.Source, message.Target)
+        self.core.route_unlink(kind, message.Source, message.Target)
         return []
 
     async def _spawn_asked(self, message: enp.Spawn) -> None:
@@ -164,7 +163,7 @@ class ControlMessages:
         error, pid = None, gen.NOBODY
         try:
             self._check_own(Flags.REMOTE_SPAWN)
-            pid = await self.core.remote.spawn_asked(message, self.connection.name)
+            pid = await self.core.route_spawn(self.connection.name, message.Name, message.Options)
         except ErgoError as refusal:
             error = refusal.error
         self._answer(message.Ref, error, pid, message.Options.ParentPID.id, 0)
@@ -173,7 +172,7 @@ class ControlMessages:
         error = None
         try:
             self._check_own(Flags.REMOTE_APPLICATION_START)
-            await self.core.remote.start_asked(message, self.connection.name)
+            await self.core.route_application_start(self.connection.name, message.Name, message.Mode, message.Options)
         except ErgoError as refusal:
             error = refusal.error
         self._answer(message.Ref, error, None, 0, 0)

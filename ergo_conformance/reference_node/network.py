@@ -26,7 +26,7 @@ from .connections import Connections, RefusedError
 from .core import Core
 from .dialing import Dialing, Stack, why
 from .failures import ErgoError
-from .handshaking import ClosedError, HandshakeError, Handshaken, LinkFacts, Local, Membership, Token
+from .handshaking import ClosedError, HandshakeError, Handshaken, LinkFacts, Local, Membership, SilentError, Token
 from .information import Enabled, NetworkInfo, ProxyRouteInfo, RouteInfo
 from .interfaces import (
     Connection,
@@ -369,7 +369,7 @@ def cause_of(error: Exception) -> str:
             return "EOF"
         case ssl.SSLCertVerificationError():
             return f"x509: {error.verify_message}"
-        case TimeoutError():
+        case TimeoutError() | SilentError():
             return "i/o timeout"
         case socket.gaierror():
             return "no such host"

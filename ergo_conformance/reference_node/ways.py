@@ -25,13 +25,20 @@ Spoken = TypeVar("Spoken", NetworkHandshake, NetworkProto)
 
 
 class Ways:
-    """What one node knows of others. `stack`: what is spoken, and said of ourselves, with some things not as usual."""
+    """What one node knows of others. UsageError for a CA file that can't be read.
+
+    `stack`: what is spoken, and said of ourselves, with some things not as usual.
+    """
 
     def __init__(self, name: Atom, options: NetworkOptions, stack: Callable[..., Stack]) -> None:
         self.name, self.options, self._stack = name, options, stack
         self.routes: StaticRoutes[NetworkRoute] = StaticRoutes()
         self.proxy_routes: StaticRoutes[ProxyRoute] = StaticRoutes()
         self._contexts: dict[bool, ssl.SSLContext] = {}
+        if options.ca is not None:
+            self.context(
+                skip_verify=False
+            )  # a file that can't be read is a wrong setting, and now is the time to say so
 
     async def of(self, name: Atom) -> list[tuple[Address, Stack]]:
         """Where and how a node may be reached, best first: what a static route matches is looked up nowhere else."""

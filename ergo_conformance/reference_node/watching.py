@@ -76,11 +76,12 @@ class Watching:
     # --- the table, for consumers of any node -------------------------------------------------------------------------
 
     def add(self, kind: Kind, target: Watched, consumer: PID) -> list[MessageEvent]:
-        """A relation to a target of this node. Raises ErgoError if there is no such target."""
+        """A relation to a target of this node. Raises ErgoError if there is no such target, or the relation is there."""
         if not self._exists(target):
             raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
         first = not self.relations.of(target)
-        self.relations.add(kind, target, consumer)
+        if not self.relations.add(kind, target, consumer):
+            raise ErgoError(reasons.TARGET_EXIST)
         if not isinstance(target, Event):
             return []
         owner = self.events[target.name]

@@ -154,9 +154,12 @@ class ControlMessages:
             raise ErgoError(reasons.NOT_ALLOWED)
         if message.Target.node != self.core.name:
             raise ErgoError(reasons.NO_ROUTE)
+        watching = self.core.watching
         if taking:
-            return self.core.watching.add(kind, message.Target, message.Source)
-        self.core.watching.remove(kind, message.Target, message.Source)
+            return watching.add(kind, message.Target, message.Source)
+        if not watching.relations.has(kind, message.Target, message.Source):
+            raise ErgoError(reasons.TARGET_UNKNOWN)  # ENP-LINK-1
+        watching.remove(kind, message.Target, message.Source)
         return []
 
     async def _spawn_asked(self, message: enp.Spawn) -> None:

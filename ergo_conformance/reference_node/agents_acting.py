@@ -338,7 +338,10 @@ def _address(value: Any) -> Target:
 def _go_type(value: Any) -> str:
     if isinstance(value, Typed):
         return t.describe(value.type)
-    names: dict[type, str] = {str: "string", int: "int", bool: "bool", float: "float64", bytes: "[]uint8"}
+    names: dict[type, str] = {
+        str: "string", int: "int", bool: "bool", float: "float64", bytes: "[]uint8", list: "[]interface {}",
+        dict: "map[string]interface {}",
+    }  # fmt: skip
     return names.get(type(value), f"gen.{type(value).__name__}")
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from ergo_conformance.model import subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.terms import PID, Atom, Error, ProcessID, Typed
+from ergo_conformance.model.terms import PID, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.model.types import Slice
 from ergo_conformance.reference_node import settings
 from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.processes import Process
+from ergo_conformance.reference_node.relations import Watched
 from tests.support.nodes import Net, settle, virtually
 from tests.support.watchers import Watcher, watcher
 
@@ -51,6 +53,21 @@ class Scene:
     def pid(self, name: str) -> PID:
         """The PID that an agent has now."""
         return self.b.core.names[Atom(name)].pid
+
+
+def address(process: Process, kind: str) -> Watched:
+    """A process by each kind of address, or its event."""
+    node = process.pid.node
+    match kind:
+        case "pid":
+            return process.pid
+        case "alias":
+            return process.create_alias()
+        case "event":
+            process.register_event("its")
+            return Event(node, Atom("its"))
+    assert process.name is not None
+    return ProcessID(node, process.name)
 
 
 def acting(work: Callable[[Scene], Awaitable[None]], *, remote: bool = True, **options: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ergo_conformance.model import reasons, subject
 from ergo_conformance.model import types as t
+from ergo_conformance.model.ehs import Version
 from ergo_conformance.model.enp import Priority
 from ergo_conformance.model.terms import Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.model.types import Slice
@@ -55,7 +56,7 @@ def test_a_call_may_be_a_list_or_a_text(remote: bool) -> None:
     [
         [], 1, True, b"pid", Atom("pid"), [Atom("pid")], [1, "pid"], [["pid"]], {"pid": 1},
         Typed(Slice(t.STRING), ["pid"]), ProcessID(Atom("pid"), Atom("x")), Event(Atom("pid"), Atom("x")),
-        subject.Small(1, "pid"),
+        subject.Small(1, "pid"), Version("pid"),
     ],
     ids=repr,
 )  # fmt: skip

@@ -145,9 +145,12 @@ def test_a_peer_that_goes_right_after_its_request(begun: bool) -> None:
     """Nothing that is linked to its parent is left."""
 
     async def work(b: Node, peer: Peer) -> None:
-        peer.send_frame(enp.Control(0, spawn(peer, LinkParent=True, LinkChild=True)))
+        connection = b.connections[peer.name]
+        data = peer.data_of(enp.Control(0, spawn(peer, LinkParent=True, LinkChild=True)))
+        connection.receive(connection.links[0], data)
         if begun:
             await settle()
+            assert b.core.processes
         b.core.disconnect(peer.name)
         await settle()
         assert not b.core.processes

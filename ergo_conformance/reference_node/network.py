@@ -8,20 +8,21 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 from ..errors import UsageError
 from ..model import reasons
 from ..model.caches import Caches
 from ..model.ehs import Flags, Role
-from ..model.saturn import ProxyRoute
+from ..model.saturn import ApplicationRoute, ProxyRoute
 from ..model.terms import Atom, Error
 from . import transport
 from .acceptors import Acceptor, listen, new_acceptor
+from .applications import Application
 from .connections import Connections, RefusedError
 from .core import Core
 from .dialing import Dialing, Stack, why
@@ -29,6 +30,7 @@ from .failures import ErgoError
 from .handshaking import ClosedError, HandshakeError, Handshaken, LinkFacts, Local, Membership, SilentError, Token
 from .information import Enabled, NetworkInfo, ProxyRouteInfo, RouteInfo
 from .interfaces import (
+    ApplicationRegistrar,
     Connection,
     Handshake,
     NetworkDial,
@@ -122,6 +124,28 @@ class Network:
             except RegistrarError as error:
                 raise UsageError(f"unable to register node: {error}") from None
             self._registrars.append(registrar)
+
+    def application_changed(self, application: Application) -> None:
+        """Tells those registrars that want to know what our applications do (SAT-EV-2)."""
+        specification = application.specification
+        route = ApplicationRoute(
+            self.name, Atom(specification.name), specification.weight, application.mode, application.state
+        )
+        for registrar in self._application_registrars():
+            registrar.register_application_route(route)
+
+    def application_unloaded(self, name: Atom) -> None:
+        """The same."""
+        for registrar in self._application_registrars():
+            registrar.unregister_application_route(name)
+
+    def _application_registrars(self) -> Iterator[ApplicationRegistrar]:
+        """A hidden node tells nobody."""
+        if self.options.mode is Mode.ENABLED:
+            known = [self.options.registrar, *(options.registrar for options in self.options.acceptors)]
+            for registrar in known:
+                if registrar is not None and registrar.info().register_application:
+                    yield cast("ApplicationRegistrar", registrar)
 
     async def shut(self) -> None:
         """Takes no more links and opens none; those that are open go on."""

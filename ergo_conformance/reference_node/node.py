@@ -67,6 +67,8 @@ class Node:
             expose_env=options.expose_env,
         )
         self.network.core = self.core
+        self.core.applications.changed = self.network.application_changed
+        self.core.applications.unloaded = self.network.application_unloaded
 
     @classmethod
     async def start(

@@ -162,20 +162,17 @@ def _containers(data: bytes, spans: list[Span]) -> Iterator[Spoiled]:
     """The tag of a slice or map wrong, or its count."""
     known = {*spans}
     for span in spans:
-        is_nil = data[span.start : span.end] == bytes([edf.Tag.NIL])
-        # a container that is not nil has a span without its tag, too
-        is_container = data[span.start] in CONTAINERS and span._replace(start=span.start + 1) in known
-        if is_nil or is_container:
-            what, put = f"a tag that {span.path} can't have", data[: span.start] + b"\0" + data[span.start + 1 :]
-            yield Spoiled(f"tag_of_{_label(span)}", f"{_label(span)}_tag", put, what, span.path)
-        if not is_container:
-            continue
         label, at = _label(span), span.start
-        count = int.from_bytes(data[at + 1 : at + 5], "big")
-        for wrong in dict.fromkeys((count + 1, max(count - 1, 0), 0xFFFFFFFF)):
+        # a container that is not nil has a span without its tag, too
+        is_container = data[at] in CONTAINERS and span._replace(start=at + 1) in known
+        count = int.from_bytes(data[at + 1 : at + 5], "big") if is_container else 0
+        for wrong in dict.fromkeys((count + 1, max(count - 1, 0), 0xFFFFFFFF)) if is_container else ():
             put = data[: at + 1] + wrong.to_bytes(4, "big") + data[at + 5 :]
             what = f"{wrong} as the number of {span.path}"
             yield Spoiled(f"count_of_{label}", f"{label}_count_{wrong}", put, what, span.path)
+        if is_container or data[at : span.end] == bytes([edf.Tag.NIL]):
+            what = f"a tag that {span.path} can't have"
+            yield Spoiled(f"tag_of_{label}", f"{label}_tag", data[:at] + b"\0" + data[at + 1 :], what, span.path)
 
 
 def _leaves(spans: list[Span]) -> list[Span]:

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tests.support.broken_saturn import FAULTS
@@ -79,6 +81,9 @@ def test_it_serves_until_it_is_told_to_stop_and_reads_its_configuration_again(tm
             assert process.stderr
             ready = json.loads(process.stdout.readline().removeprefix("READY "))
             assert (ready["offers"], ready["token"], ready["os_pid"]) == (["saturn"], "secret", process.pid)
+            schema = files("ergo_conformance").joinpath("targets", "schemas", "ready.schema.json").read_text("utf-8")
+            jsonschema.validate(ready, json.loads(schema))
+            assert ready.keys() <= json.loads(schema)["properties"].keys()
             config.write_text("not TOML")
             process.send_signal(signal.SIGHUP)
             assert "items.toml" in process.stderr.readline()

@@ -109,9 +109,14 @@ def test_wrong_settings(options: tuple[str, ...], complaint: str) -> None:
     assert complaint in " ".join(ended.err.split())
 
 
-def test_items_that_can_not_be_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [("[1, 2]", "is a list"), (str(2**63), "can't be told"), (f'"{"x" * 65_536}"', "can't be told")],
+    ids=["list", "65 bits", "64 KiB"],
+)
+def test_items_that_can_not_be_told(value: str, complaint: str, tmp_path: Path) -> None:
     config = tmp_path / "items.toml"
-    config.write_text('"*:A" = [1, 2]\n')
+    config.write_text(f'"*:A" = {value}\n')
     ended = cli("registrar", "saturn", "--port", "0", "--config", config)
     assert ended.code == 2
-    assert "is a list" in " ".join(ended.err.split())
+    assert complaint in " ".join(ended.err.split())

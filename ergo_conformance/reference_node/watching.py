@@ -60,7 +60,10 @@ class Watching:
             return self.add(kind, target, process.pid)
         connection = await self.core.connection(node_of(target))
         if isinstance(target, Atom):  # nothing is sent: the end of the connection tells
-            self.relations.add(kind, target, process.pid)
+            if self.core.open_connection(target) is None:  # it was there, and is gone already
+                raise ErgoError(reasons.NO_CONNECTION)
+            if not self.relations.add(kind, target, process.pid):
+                raise ErgoError(reasons.TARGET_EXIST)
             return []
         return await connection.control.watch(kind, process.pid, target)
 
@@ -71,13 +74,14 @@ class Watching:
         if node_of(target) != self.core.name and not isinstance(target, Atom):
             connection = await self.core.connection(node_of(target))
             await connection.control.unwatch(kind, process.pid, target)
-        self.remove(kind, target, process.pid)
+        else:
+            self.remove(kind, target, process.pid)
 
     # --- the table, for consumers of any node -------------------------------------------------------------------------
 
     def add(self, kind: Kind, target: Watched, consumer: PID) -> list[MessageEvent]:
         """A relation to a target of this node. Raises ErgoError if there is no such target, or the relation is there."""
-        if not self._exists(target):
+        if self.owner(target) is None:
             raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
         first = not self.relations.of(target)
         if not self.relations.add(kind, target, consumer):
@@ -94,18 +98,20 @@ class Watching:
         if self.relations.remove(kind, target, consumer):
             self._left(target)
 
-    def _exists(self, target: Watched) -> bool:
+    def owner(self, target: Watched) -> Process | None:
+        """The process of this node that a target is of, or is; None if there is no such target."""
         core = self.core
         match target:
             case PID():
-                return target.creation == core.creation and target.id in core.processes
+                return core.processes.get(target.id) if target.creation == core.creation else None
             case ProcessID():
-                return target.name in core.names
+                return core.names.get(target.name)
             case Alias():
-                return target.creation == core.creation and target.id in core.aliases
+                return core.aliases.get(target.id) if target.creation == core.creation else None
             case Event():
-                return target.name in self.events
-        return False
+                event = self.events.get(target.name)
+                return event.process if event is not None else None
+        return None
 
     def _left(self, target: Watched) -> None:
         """A consumer has left a target: an event may have lost its last one."""

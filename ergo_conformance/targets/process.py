@@ -174,6 +174,7 @@ class ProcessTarget(Target):
             running.registrar = address.host, int(ready["registrar_port"])
         running.token = str(ready.get("token") or "")
         running.pids, running.types = dict(ready.get("pids") or {}), bool(ready.get("types"))
+        running.agents = frozenset(running.pids)
         return running
 
     @staticmethod

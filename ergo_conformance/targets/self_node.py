@@ -124,6 +124,7 @@ class SelfTarget(Target):
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
         running.node, running.token = make_node(options, str(wanted)), TOKEN
         running.pids, running.types = settings.host_agents(running.node, wanted).pids, True
+        running.agents = frozenset(running.pids)
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
@@ -135,6 +136,7 @@ class SelfTarget(Target):
         await running.saturn.start()
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
         running.pids, running.types = settings.host_agents(node, wanted).pids, True
+        running.agents = frozenset(running.pids)
         assert node.registrar is not None
         running.registrar = "127.0.0.1", node.registrar.port
         return running

@@ -19,8 +19,12 @@ TAKEN_BACK: Final = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
 CALL_TIMEOUT: Final = 3.0
 """Seconds that the agent waits for the answer to a plain call."""
 Watched = PID | ProcessID | Alias | Event
-WORDS: Final = {cls: word for word, (cls, _) in enp.TARGETS.items()}
-"""The word for each kind of target in the names of messages about it."""
+_WORDS: Final = {cls: word for word, (cls, _) in enp.TARGETS.items()}
+
+
+def word_of(target: Watched) -> str:
+    """The word for this kind of target in the names of messages about it."""
+    return _WORDS[type(target)]
 
 
 # --- watching ---------------------------------------------------------------------------------------------------------
@@ -28,7 +32,7 @@ WORDS: Final = {cls: word for word, (cls, _) in enp.TARGETS.items()}
 
 async def ask_relation(peer: Peer, verb: Verb, target: Watched, source: int | None = None) -> enp.Result:
     """The Result of a relation request of a process of ours."""
-    message = relation(peer, verb, WORDS[type(target)], target)
+    message = relation(peer, verb, word_of(target), target)
     if source is not None:
         message = message._replace(Source=peer.pid(source))
     peer.send_frame(enp.Control(ORDER, message))

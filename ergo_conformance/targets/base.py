@@ -6,7 +6,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from ..errors import UsageError
 from ..model import enp, subject
@@ -81,6 +81,8 @@ class Running:
     """Names of the agents that it is known to host, from its READY or by a call to each of level 2."""
     types: bool | None = None
     """Whether it knows the registered types of the agents (model.subject); None if it did not tell."""
+    ours: ClassVar[bool] = False
+    """We have started it, so a case may stop it."""
     asks_for_agents: bool = False
     """Nobody said whether it hosts agents: calls find out."""
     serial: bool = False

@@ -30,6 +30,7 @@ TAIL: Final = 8  # lines of stderr that an error shows
 class ProcessRunning(TcpRunning):
     """A started process and its address."""
 
+    ours = True
     process: asyncio.subprocess.Process
     drains: list[asyncio.Task[None]]
 

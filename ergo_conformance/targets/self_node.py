@@ -45,6 +45,7 @@ class NodeCodec:
 class MemoryRunning(Running):
     """A node in this process, reached without sockets."""
 
+    ours = True
     node: Node
 
     async def link(self, label: str = "") -> Link:
@@ -81,6 +82,7 @@ class MemoryRunning(Running):
 class SocketRunning(TcpRunning):
     """A node in this process, reached over loopback."""
 
+    ours = True
     node: Node
     saturn: SaturnServer
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..model.caches import NO_CACHES, Caches
-from ..model.ehs import Accept, State
+from ..model.ehs import Accept, Flags, State
 from ..model.saturn import NodeJoined
 from ..model.terms import Atom, Error
 from ..peers.dialer import Dialer, Facts
@@ -144,6 +144,11 @@ class Context:
             came = f"{violation.came}, when a good peer came afterwards (ROB-EHS-3)"
             raise ViolationError(came, violation.legal, violation.sent) from None
         dialer.link.close()
+
+    def needs_flag(self, peer: Peer, flag: Flags) -> None:
+        """Skips the case if the target does not announce this flag."""
+        if flag not in Flags(int.from_bytes(peer.introduce.Flags, "big")):
+            self.skip(f"the target does not announce {flag.name}")
 
     def skip(self, reason: str) -> None:
         raise SkippedError(reason)

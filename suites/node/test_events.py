@@ -61,7 +61,7 @@ async def nothing_published(peer: Peer, event: Event, what: str) -> None:
 @verbs
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",))
 async def test_buffer(ctx: Context, verb: Verb, count: int) -> None:
-    """The Result of a {verb} of an event with room for 3, after {count} messages, has the last ones, oldest first."""
+    """The Result of a {verb.value} of an event with room for 3, after {count} messages, has the last ones, oldest first."""
     peer = await ctx.peer()
     event = await own_event(peer)
     texts = [f"text {i}" for i in range(count)]
@@ -131,7 +131,7 @@ async def test_counter(ctx: Context) -> None:
 @verbs
 @case("ENP-EVT-2", "ENP-T-105", offers=AGENTS, agents=("pub",))
 async def test_published(ctx: Context, verb: Verb) -> None:
-    """A {verb} of an event brings each further message in one frame, with the number of its owner."""
+    """A {verb.value} of an event brings each further message in one frame, with the number of its owner."""
     peer = await ctx.peer()
     event = await own_event(peer)
     await watch(peer, verb, event)
@@ -221,7 +221,7 @@ async def test_end_of_a_cached_name(ctx: Context) -> None:
 @verbs
 @case("ENP-EVT-5", "ENP-LINK-2", offers=AGENTS, agents=("pub",))
 async def test_given_back(ctx: Context, verb: Verb) -> None:
-    """Once the {verb} of an event is taken back nothing more comes of it, neither messages nor its end."""
+    """Once the {verb.value} of an event is taken back nothing more comes of it, neither messages nor its end."""
     peer = await ctx.peer()
     event = await own_event(peer)
     for step in (verb, TAKEN_BACK[verb]):
@@ -277,7 +277,7 @@ async def test_connection_lost(ctx: Context) -> None:
 @verbs
 @case("ENP-EVT-3", "ENP-T-185", "ENP-TERM-3", offers=AGENTS, agents=("pub",))
 async def test_unregistered(ctx: Context, verb: Verb) -> None:
-    """After a {verb} of an event that its owner unregisters its end is told once, with "unregistered"."""
+    """After a {verb.value} of an event that its owner unregisters its end is told once, with "unregistered"."""
     peer = await ctx.peer()
     event = await own_event(peer)
     await watch(peer, verb, event)
@@ -350,7 +350,7 @@ async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) 
 @verbs
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_first_and_last(ctx: Context, verb: Verb) -> None:
-    """The owner is told of the first {verb}, not of the second; of the end of the last one, not of that before."""
+    """The owner is told of the first {verb.value}, not of the second; of the end of the last one, not of that before."""
     peer = await ctx.peer()
     event = Event(peer.target, NOTIFIED)
     before = await counts(peer)

@@ -43,7 +43,7 @@ words = pytest.mark.parametrize("word", WORDS, ids=lambda w: w.lower())
 @verbs
 @case("ENP-TERM-2", "ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_end_is_told(ctx: Context, verb: Verb, word: str) -> None:
-    """After a {verb} of crasher by {word} its end is told, once, with its reason."""
+    """After a {verb.value} of crasher by {word} its end is told, once, with its reason."""
     peer = await ctx.peer()
     pid = await crasher(peer)
     target = await target_of(peer, word, pid)
@@ -132,7 +132,7 @@ async def test_not_watched(ctx: Context) -> None:
 @verbs
 @case("ENP-TERM-4", "ENP-LINK-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_given_back(ctx: Context, verb: Verb, word: str) -> None:
-    """Once a {verb} of crasher by {word} is taken back its end is not told."""
+    """Once a {verb.value} of crasher by {word} is taken back its end is not told."""
     peer = await ctx.peer()
     pid = await crasher(peer)
     target = await target_of(peer, word, pid)
@@ -146,7 +146,7 @@ async def test_given_back(ctx: Context, verb: Verb, word: str) -> None:
 @verbs
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_one_of_two_given_back(ctx: Context, verb: Verb) -> None:
-    """Who links and monitors a process and takes the {verb} back is still told of its end."""
+    """Who links and monitors a process and takes the {verb.value} back is still told of its end."""
     peer = await ctx.peer()
     pid = await crasher(peer)
     for step in (*TAKING, TAKEN_BACK[verb]):
@@ -170,7 +170,7 @@ async def test_other_process_still_watches(ctx: Context) -> None:
 @verbs
 @case("ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_asked_twice(ctx: Context, verb: Verb) -> None:
-    """A {verb} that is asked for twice gets two Results, with whatever in the second, and one notice."""
+    """A {verb.value} that is asked for twice gets two Results, with whatever in the second, and one notice."""
     peer = await ctx.peer()
     pid = await crasher(peer)
     await watch(peer, verb, pid)
@@ -277,7 +277,7 @@ async def test_link_lost_meanwhile(ctx: Context) -> None:
 @verbs
 @case("ENP-TERM-5", "ENP-T-184", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_alias_given_up(ctx: Context, verb: Verb) -> None:
-    """After a {verb} of an alias that its owner gives up its end is told once, with "unregistered"."""
+    """After a {verb.value} of an alias that its owner gives up its end is told once, with "unregistered"."""
     peer = await ctx.peer()
     alias = await peer.call("pub", "alias")
     await watch(peer, verb, alias)

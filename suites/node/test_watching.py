@@ -9,31 +9,17 @@ from ergo_conformance.model import enp, gen, reasons
 from ergo_conformance.model.enp import ORDER_MODULUS, Priority, Verb
 from ergo_conformance.model.gen import MessageEvent
 from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Typed
-from ergo_conformance.peers.agents import TAKEN_BACK, TAKING, WORDS, Acting, Watched
+from ergo_conformance.peers.agents import TAKEN_BACK, TAKING, Acting, Watched, word_of
 from ergo_conformance.peers.enp import ANNOUNCED, ORDER, Peer
+from ergo_conformance.peers.ours import NAME, OURS, WORDS, address
 from ergo_conformance.verdict.case import AGENTS, case
 from ergo_conformance.verdict.context import Context
 
-OURS = 2001
-"""Number of our process that the agent watches."""
-NAME = Atom("watched")
 TOLD = {Verb.LINK: "gen.MessageExit", Verb.MONITOR: "gen.MessageDown"}
 """What an entry of the agent begins with, before the word for the target."""
 STAMP = 1_700_000_000_000_000_000
 verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
 words = pytest.mark.parametrize("word", list(enp.TARGETS), ids=lambda w: w.lower())
-
-
-def target_of_ours(peer: Peer, word: str) -> Watched:
-    """Something of ours to be watched."""
-    match word:
-        case "PID":
-            return peer.pid(OURS)
-        case "ProcessID":
-            return ProcessID(peer.name, NAME)
-        case "Alias":
-            return Alias(peer.name, peer.creation, (OURS, 7, 0))
-    return Event(peer.name, NAME)
 
 
 def end_of(target: Watched, reason: Error) -> enp.Frame:
@@ -57,7 +43,7 @@ class Asked(NamedTuple):
 
 async def asked(acting: Acting, verb: Verb, target: Watched) -> Asked:
     """Tells the agent to link, …; the request that it sends."""
-    cls = enp.RELATIONS[verb, WORDS[type(target)]].value_class
+    cls = enp.RELATIONS[verb, word_of(target)].value_class
     ref = acting.tell(verb.value.lower(), target)
     received = await acting.peer.wait_for(
         lambda f: isinstance(f, enp.Control) and isinstance(f.message, cls), f"a {cls.__name__} of agent"
@@ -105,7 +91,7 @@ PAIRS = [Pair(verb, word) for verb in TAKING for word in enp.TARGETS]
 async def test_requests(ctx: Context, pair: Pair) -> None:
     """For {pair} the agent sends one request each, with its own PID, the target, and a new reference of its node."""
     acting = Acting(await ctx.peer())
-    peer, target, me = acting.peer, target_of_ours(acting.peer, pair.word), await acting.pid()
+    peer, target, me = acting.peer, address(acting.peer, pair.word), await acting.pid()
     refs = set()
     for step in (pair.verb, TAKEN_BACK[pair.verb]):
         message = (await relate(acting, step, target)).message
@@ -122,8 +108,13 @@ async def test_order_byte_of_a_request(ctx: Context) -> None:
     """Upstream's order byte of a request is the number of a linked PID mod 255, an alias's second word, or else 0."""
     acting = Acting(await ctx.peer())
     for verb in TAKING:
-        for word, number in {"PID": OURS if verb is Verb.LINK else 0, "ProcessID": 0, "Alias": 7, "Event": 0}.items():
-            target = target_of_ours(acting.peer, word)
+        for word, number in {
+            "PID": OURS if verb is Verb.LINK else 0,
+            "ProcessID": 0,
+            "Alias": WORDS[1],
+            "Event": 0,
+        }.items():
+            target = address(acting.peer, word)
             request = await relate(acting, verb, target)
             await relate(acting, TAKEN_BACK[verb], target)
             acting.peer.check(request.order == number % ORDER_MODULUS, request, f"order byte {number % ORDER_MODULUS}")
@@ -133,9 +124,9 @@ async def test_order_byte_of_a_request(ctx: Context) -> None:
 @verbs
 @case("ENP-TERM-6", "ENP-T-199", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_told_of_the_end(ctx: Context, verb: Verb, word: str) -> None:
-    """Who has a {verb} of a target of ours (by {word}) is told of its end, once, with our reason."""
+    """Who has a {verb.value} of a target of ours (by {word}) is told of its end, once, with our reason."""
     acting = Acting(await ctx.peer())
-    target = target_of_ours(acting.peer, word)
+    target = address(acting.peer, word)
     await relate(acting, verb, target)
     reason = Error(f"gone {acting.peer.new_ref()[0]}")
     for _ in range(2):
@@ -146,7 +137,7 @@ async def test_told_of_the_end(ctx: Context, verb: Verb, word: str) -> None:
 @verbs
 @case("ENP-TERM-6", "ENP-T-183", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_told_by_a_cached_name(ctx: Context, verb: Verb) -> None:
-    """A {verb} of a name ends as well when the end of the name is told by an id that we announced."""
+    """A {verb.value} of a name ends as well when the end of the name is told by an id that we announced."""
     acting = Acting(await ctx.peer(caches=ANNOUNCED))
     target = ProcessID(acting.peer.name, Atom("sink"))
     await relate(acting, verb, target)
@@ -172,9 +163,9 @@ async def test_both_are_told(ctx: Context) -> None:
 @verbs
 @case("ENP-TERM-6", "ENP-TERM-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_not_told_any_more(ctx: Context, verb: Verb, word: str) -> None:
-    """Who has taken its {verb} of a target of ours (by {word}) back is not told of its end."""
+    """Who has taken its {verb.value} of a target of ours (by {word}) back is not told of its end."""
     acting = Acting(await ctx.peer())
-    target = target_of_ours(acting.peer, word)
+    target = address(acting.peer, word)
     for step in (verb, TAKEN_BACK[verb]):
         await relate(acting, step, target)
     reason = Error(f"gone {acting.peer.new_ref()[0]}")
@@ -185,7 +176,7 @@ async def test_not_told_any_more(ctx: Context, verb: Verb, word: str) -> None:
 @verbs
 @case("ENP-LINK-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_refused(ctx: Context, verb: Verb) -> None:
-    """An error in our Result is what comes of the {verb}; nothing is watched then."""
+    """An error in our Result is what comes of the {verb.value}; nothing is watched then."""
     acting = Acting(await ctx.peer())
     target = acting.peer.pid(OURS)
     for error in (reasons.PROCESS_UNKNOWN, Error("an error of our own")):
@@ -199,7 +190,7 @@ async def test_refused(ctx: Context, verb: Verb) -> None:
 @verbs
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_no_result(ctx: Context, verb: Verb) -> None:
-    """Without a Result a {verb} gives up with "timed out" after five seconds."""
+    """Without a Result a {verb.value} gives up with "timed out" after five seconds."""
     acting = Acting(await ctx.peer())
     ref, _ = await asked(acting, verb, acting.peer.pid(OURS))
     await acting.timed_out(ref, enp.REQUEST_TIMEOUT)
@@ -245,7 +236,7 @@ async def test_second_result(ctx: Context) -> None:
 @verbs
 @case("ENP-EVT-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_last_messages(ctx: Context, verb: Verb) -> None:
-    """Of the messages in our Result of a {verb} of an event the subscriber gets all, in order."""
+    """Of the messages in our Result of a {verb.value} of an event the subscriber gets all, in order."""
     acting = Acting(await ctx.peer())
     event = Event(acting.peer.name, NAME)
     ref, request = await asked(acting, verb, event)
@@ -274,7 +265,7 @@ async def test_no_last_messages(ctx: Context, how: str) -> None:
 @verbs
 @case("ENP-EVT-6", "ENP-T-105", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_gets_what_we_publish(ctx: Context, verb: Verb) -> None:
-    """A message that we publish reaches a subscriber with a {verb}, once; one of another event does not."""
+    """A message that we publish reaches a subscriber with a {verb.value}, once; one of another event does not."""
     acting = Acting(await ctx.peer())
     event = Event(acting.peer.name, NAME)
     await relate(acting, verb, event)
@@ -283,8 +274,9 @@ async def test_gets_what_we_publish(ctx: Context, verb: Verb) -> None:
         acting.peer.send_frame(enp.EventFrame(OURS % ORDER_MODULUS, OURS, Priority.NORMAL, STAMP, name, text))
     await acting.told("gen.MessageEvent", token)
     await relate(acting, TAKEN_BACK[verb], event)
-    acting.peer.send_frame(enp.EventFrame(OURS % ORDER_MODULUS, OURS, Priority.NORMAL, STAMP, NAME, token))
-    await acting.heard_nothing("gen.MessageEvent", token)
+    late = f"late {token}"
+    acting.peer.send_frame(enp.EventFrame(OURS % ORDER_MODULUS, OURS, Priority.NORMAL, STAMP, NAME, late))
+    await acting.heard_nothing("gen.MessageEvent", late)
 
 
 @case("ENP-EVT-6", "ENP-T-106", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -322,9 +314,9 @@ async def test_gets_it_once(ctx: Context) -> None:
 @verbs
 @case("ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_node_down(ctx: Context, verb: Verb, word: str) -> None:
-    """Who has a {verb} of a target of ours (by {word}) is told "no connection" when our last link has ended."""
+    """Who has a {verb.value} of a target of ours (by {word}) is told "no connection" when our last link has ended."""
     acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
-    await relate(acting, verb, target_of_ours(acting.peer, word))
+    await relate(acting, verb, address(acting.peer, word))
     acting.peer.lines[0].dialer.link.close()
     await other.told(TOLD[verb] + word, reasons.NO_CONNECTION.text)
 
@@ -332,7 +324,7 @@ async def test_node_down(ctx: Context, verb: Verb, word: str) -> None:
 @verbs
 @case("ENP-DOWN-5", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_node_itself(ctx: Context, verb: Verb) -> None:
-    """To {verb} our node the agent sends nothing; it is told when our connection has ended."""
+    """To {verb.value} our node the agent sends nothing; it is told when our connection has ended."""
     acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
     await acting.set(f"{verb.value.lower()}_node", acting.peer.name)
     await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "control message about a node")

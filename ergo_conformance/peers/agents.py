@@ -100,7 +100,7 @@ async def crasher(peer: Peer) -> PID:
 
     async def pid() -> Any:
         ref = peer.ask("crasher", "pid")
-        frame = await peer.look(lambda f: isinstance(f, enp.Response) and f.ref == ref, within=0.5)
+        frame = await peer.look(lambda f: isinstance(f, enp.Response) and f.ref == ref, within=0.1)
         return frame and frame.value.payload
 
     found: PID = await eventually(peer, pid, lambda value: isinstance(value, PID), "crasher back, its PID as an answer")

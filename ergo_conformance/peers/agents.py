@@ -16,6 +16,8 @@ POLL: Final = 0.02
 """Seconds between two questions about what has to become true."""
 TAKING: Final = (Verb.LINK, Verb.MONITOR)
 TAKEN_BACK: Final = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
+PATIENCE: Final = REPLY + enp.REQUEST_TIMEOUT
+"""Seconds for an op of the agent: it may still be waiting for what a case before has left it with."""
 CALL_TIMEOUT: Final = 3.0
 """Seconds that the agent waits for the answer to a plain call."""
 Watched = PID | ProcessID | Alias | Event
@@ -154,13 +156,13 @@ class Acting:
         """Begins an op; the reference of its answer."""
         return self.peer.ask("agent", [op, *arguments])
 
-    async def done(self, ref: enp.Words, within: float = REPLY) -> Any:
+    async def done(self, ref: enp.Words, within: float = PATIENCE) -> Any:
         """The answer of an op that was begun: its value, true, or an error value."""
         answer = (await self.peer.answer(ref, within)).value
         self.peer.check(isinstance(answer, enp.Response), answer, "a Response of agent")
         return answer.payload
 
-    async def do(self, op: str, *arguments: Any, within: float = REPLY) -> Any:
+    async def do(self, op: str, *arguments: Any, within: float = PATIENCE) -> Any:
         """An op and its answer."""
         return await self.done(self.tell(op, *arguments), within)
 
@@ -173,7 +175,7 @@ class Acting:
         """An op that has to work at once."""
         await self.good(self.tell(op, *arguments))
 
-    async def refused(self, ref: enp.Words, error: Error, within: float = REPLY) -> None:
+    async def refused(self, ref: enp.Words, error: Error, within: float = PATIENCE) -> None:
         """The answer of an op is this error value."""
         value = await self.done(ref, within)
         good = isinstance(value, Error) and value.text == error.text

@@ -205,7 +205,7 @@ async def test_regular_end(ctx: Context) -> None:
     await told_once(peer, name, reasons.NORMAL)
 
 
-@case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config={"atoms": ["crasher"]})
+@case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config={"atoms": ["crasher", "ev_cached"]})
 async def test_cached_name(ctx: Context) -> None:
     """A target whose name is in the announced atom cache is told of by its id or its name."""
     peer = await ctx.peer()

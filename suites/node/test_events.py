@@ -29,6 +29,8 @@ from ergo_conformance.verdict.context import Context
 
 BUFFER = 3
 """Messages that an event of pub keeps which was registered on request."""
+CACHED = {"atoms": ["crasher", "ev_cached"]}
+"""Names that are to be in the announced atom cache."""
 OTHER = 2002
 NANOSECONDS = 10**9
 TEN_YEARS = 10 * 366 * 24 * 3600
@@ -192,7 +194,7 @@ async def test_order(ctx: Context) -> None:
     peer.check(found == [f"text {i}" for i in range(50)], found, "text 0 to text 49, in order")
 
 
-@case("ENP-T-106", offers=AGENTS, agents=("pub",), exclusive=True, config={"atoms": ["crasher", "ev_cached"]})
+@case("ENP-T-106", offers=AGENTS, agents=("pub",), exclusive=True, config=CACHED)
 async def test_cached_name(ctx: Context) -> None:
     """A message of an event whose name is in the announced atom cache names it by its id or its text; so does its end."""
     peer = await ctx.peer()
@@ -204,7 +206,7 @@ async def test_cached_name(ctx: Context) -> None:
     await published(peer, event, "hello")
 
 
-@case("ENP-T-186", "ENP-EVT-3", offers=AGENTS, agents=("pub",), exclusive=True, config={"atoms": ["crasher", "ev_cached"]})
+@case("ENP-T-186", "ENP-EVT-3", offers=AGENTS, agents=("pub",), exclusive=True, config=CACHED)
 async def test_end_of_a_cached_name(ctx: Context) -> None:
     """The end of an event whose name is in the announced atom cache is told by its id or its text."""
     peer = await ctx.peer()

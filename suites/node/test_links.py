@@ -33,6 +33,8 @@ TEXTS: dict[str, Error] = {
     "a reason of its own, ünknown to all": Error("a reason of its own, ünknown to all"),
 }
 """What crasher is sent, and the reason that it ends with (docs/agents.md)."""
+CACHED = {"atoms": ["crasher", "ev_cached"]}
+"""Names that are to be in the announced atom cache."""
 OTHER = 2002
 """Number of a second process of ours."""
 verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
@@ -205,7 +207,7 @@ async def test_regular_end(ctx: Context) -> None:
     await told_once(peer, name, reasons.NORMAL)
 
 
-@case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config={"atoms": ["crasher", "ev_cached"]})
+@case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config=CACHED)
 async def test_cached_name(ctx: Context) -> None:
     """A target whose name is in the announced atom cache is told of by its id or its name."""
     peer = await ctx.peer()

@@ -90,7 +90,7 @@ async def test_contents(ctx: Context, name: str) -> None:
         await plain_again(acting)
 
 
-THRESHOLDS = {"default": (DEFAULT, 1_024), "least": (1, 1_024), "given": (3_000, 3_000)}
+THRESHOLDS = {"default": (DEFAULT, enp.MIN_THRESHOLD), "given": (3_000, 3_000)}
 
 
 @pytest.mark.parametrize("which", list(THRESHOLDS))

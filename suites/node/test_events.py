@@ -13,7 +13,6 @@ from ergo_conformance.peers.agents import (
     TAKING,
     ask_relation,
     crasher,
-    eventually,
     is_published,
     no_notice,
     notice,
@@ -326,70 +325,3 @@ async def test_second_life(ctx: Context) -> None:
     await publish(late, event, "of the second")
     await published(late, event, "of the second")
     await nothing_published(peer, event, "frame of an event that was watched in its first life")
-
-
-# --- notification -----------------------------------------------------------------------------------------------------
-
-NOTIFIED = Atom("ev_notify")
-
-
-async def counts(peer: Peer) -> tuple[int, int]:
-    """How often pub was told of a first and of the loss of a last subscriber."""
-    starts, stops = await peer.call("pub", "starts"), await peer.call("pub", "stops")
-    return starts, stops
-
-
-async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) -> None:
-    """So many more since then, now or in a moment, and no more than these."""
-    wanted = before[0] + starts, before[1] + stops
-    legal = f"starts and stops of pub {wanted}"
-    await eventually(peer, lambda: counts(peer), lambda found: found == wanted, legal)
-    await peer.alive()
-    found = await counts(peer)
-    peer.check(found == wanted, found, legal)
-
-
-@verbs
-@case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_first_and_last(ctx: Context, verb: Verb) -> None:
-    """The owner is told of the first {verb.value}, not of the second; of the end of the last one, not of that before."""
-    peer = await ctx.peer()
-    event = Event(peer.target, NOTIFIED)
-    before = await counts(peer)
-    for step, source, change in (
-        (verb, PROCESS, (1, 0)),
-        (verb, OTHER, (1, 0)),
-        (TAKEN_BACK[verb], PROCESS, (1, 0)),
-        (TAKEN_BACK[verb], OTHER, (1, 1)),
-        (verb, PROCESS, (2, 1)),
-        (TAKEN_BACK[verb], PROCESS, (2, 2)),
-    ):
-        await watch(peer, step, event, source)
-        await counted(peer, before, *change)
-
-
-@case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_two_nodes(ctx: Context) -> None:
-    """Subscribers of two nodes count together; the owner is told when both are gone, by whatever way."""
-    one, two = await ctx.peer(), await ctx.peer()
-    event = Event(one.target, NOTIFIED)
-    before = await counts(one)
-    await watch(one, Verb.MONITOR, event)
-    await watch(two, Verb.LINK, event)
-    await counted(one, before, 1, 0)
-    await watch(one, Verb.DEMONITOR, event)
-    await counted(one, before, 1, 0)
-    two.lines[0].dialer.link.close()
-    await two.closed()
-    await counted(one, before, 1, 1)
-
-
-@case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_no_notification(ctx: Context) -> None:
-    """The owner is not told of subscribers of an event without notification."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
-    before = await counts(peer)
-    await watch(peer, Verb.MONITOR, event)
-    await watch(peer, Verb.DEMONITOR, event)
-    await counted(peer, before, 0, 0)

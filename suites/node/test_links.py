@@ -58,7 +58,7 @@ async def test_end_is_told(ctx: Context, verb: Verb, word: str) -> None:
 @case("ENP-TERM-2", "ENP-T-181", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_reason(ctx: Context, text: str) -> None:
     """A process that ends with the reason {text} is told of with that reason."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     await watch(peer, Verb.MONITOR, pid)
     peer.send(pid.id, text)
@@ -68,7 +68,7 @@ async def test_reason(ctx: Context, text: str) -> None:
 @case("ENP-TERM-2", "ENP-T-181", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_error_as_a_reason(ctx: Context) -> None:
     """A process that ends with an error value that it was sent is told of with that error."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     for error in (Error("sent as an error"), reasons.PROCESS_UNKNOWN):
         pid = await crasher(peer)
         await watch(peer, Verb.LINK, pid)
@@ -80,7 +80,7 @@ async def test_error_as_a_reason(ctx: Context) -> None:
 @case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_once_for_all(ctx: Context, word: str) -> None:
     """A target that three processes of ours link and monitor (by {word}) is told of in one frame."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     target = await target_of(peer, word, pid)
     for source in (PROCESS, OTHER, OTHER + 1):
@@ -93,7 +93,7 @@ async def test_once_for_all(ctx: Context, word: str) -> None:
 @case("ENP-TERM-3", "ENP-T-181", "ENP-T-182", "ENP-T-184", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_each_address(ctx: Context) -> None:
     """A process that is watched by PID, name and alias at once is told of by each of them, once."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     targets = [await target_of(peer, word, pid) for word in WORDS]
     for target in targets:
@@ -108,7 +108,7 @@ async def test_each_address(ctx: Context) -> None:
 @case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_each_node(ctx: Context) -> None:
     """Two nodes that watch one process are both told of its end."""
-    one, two = await ctx.peer(), await ctx.peer()
+    one, two = await ctx.contemporary(), await ctx.contemporary()
     pid = await crasher(one)
     await watch(one, Verb.LINK, pid)
     await watch(two, Verb.MONITOR, pid)
@@ -120,7 +120,7 @@ async def test_each_node(ctx: Context) -> None:
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_not_watched(ctx: Context) -> None:
     """The end of a process is not told to a peer that does not watch it, whoever else does."""
-    one, two = await ctx.peer(), await ctx.peer()
+    one, two = await ctx.contemporary(), await ctx.contemporary()
     pid = await crasher(one)
     await watch(one, Verb.MONITOR, pid)
     one.send(pid.id, "kill")
@@ -135,7 +135,7 @@ async def test_not_watched(ctx: Context) -> None:
 @case("ENP-TERM-4", "ENP-LINK-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_given_back(ctx: Context, verb: Verb, word: str) -> None:
     """Once a {verb.value} of crasher by {word} is taken back its end is not told."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     target = await target_of(peer, word, pid)
     for step in (verb, TAKEN_BACK[verb]):
@@ -149,7 +149,7 @@ async def test_given_back(ctx: Context, verb: Verb, word: str) -> None:
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_one_of_two_given_back(ctx: Context, verb: Verb) -> None:
     """Who links and monitors a process and takes the {verb.value} back is still told of its end."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     for step in (*TAKING, TAKEN_BACK[verb]):
         await watch(peer, step, pid)
@@ -160,7 +160,7 @@ async def test_one_of_two_given_back(ctx: Context, verb: Verb) -> None:
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_other_process_still_watches(ctx: Context) -> None:
     """That one process of ours takes its monitor back does not end that of another one."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     for source in (PROCESS, OTHER):
         await watch(peer, Verb.MONITOR, pid, source)
@@ -173,7 +173,7 @@ async def test_other_process_still_watches(ctx: Context) -> None:
 @case("ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_asked_twice(ctx: Context, verb: Verb) -> None:
     """A {verb.value} that is asked for twice gets two Results, with whatever in the second, and one notice."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     await watch(peer, verb, pid)
     await ask_relation(peer, verb, pid)
@@ -184,7 +184,7 @@ async def test_asked_twice(ctx: Context, verb: Verb) -> None:
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_second_life(ctx: Context) -> None:
     """A monitor of a name ends with the process: the next one under that name is not watched."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     first = await crasher(peer)
     name = ProcessID(peer.target, Atom("crasher"))
     await watch(peer, Verb.MONITOR, name)
@@ -200,7 +200,7 @@ async def test_second_life(ctx: Context) -> None:
 @case("ENP-TERM-2", "ENP-T-182", offers=AGENTS, exclusive=True)
 async def test_regular_end(ctx: Context) -> None:
     """The end of a process that ends by itself is told with the reason "normal"."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     name = ProcessID(peer.target, Atom("echo_cached"))
     await watch(peer, Verb.MONITOR, name)
     await peer.call("echo_cached", "!terminate")
@@ -210,7 +210,7 @@ async def test_regular_end(ctx: Context) -> None:
 @case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config=CACHED)
 async def test_cached_name(ctx: Context) -> None:
     """A target whose name is in the announced atom cache is told of by its id or its name."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     atoms = (peer.introduce.AtomCache or {}).values()
     peer.check("crasher" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with crasher, as it was configured")
     pid = await crasher(peer)
@@ -224,7 +224,7 @@ async def test_cached_name(ctx: Context) -> None:
 @case("ENP-ORD-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_shape(ctx: Context, word: str) -> None:
     """Upstream's notice of an end (by {word}) has order byte 0 and priority high."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     target = await target_of(peer, word, pid)
     await watch(peer, Verb.MONITOR, target)
@@ -237,15 +237,25 @@ async def test_shape(ctx: Context, word: str) -> None:
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
+@case("ENP-TERM-7", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_told_to_contemporaries_only(ctx: Context) -> None:
+    """Upstream tells the end of a PID to no peer that was not started in the same second as itself."""
+    peer = await ctx.peer()
+    pid = await crasher(peer)
+    await watch(peer, Verb.MONITOR, pid)
+    peer.send(pid.id, "kill")
+    await no_notice(peer, pid, "notice for a peer of another creation")
+
+
 @case("ENP-TERM-4", "ENP-DOWN-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_relations_end_with_the_connection(ctx: Context) -> None:
     """What a node watched is forgotten with its connection: back under the same name it is told nothing."""
-    first = await ctx.peer()
+    first = await ctx.contemporary()
     pid = await crasher(first)
     await watch(first, Verb.MONITOR, pid)
     first.lines[0].dialer.link.close()
     await first.closed()
-    back = await ctx.peer(first.name)
+    back = await ctx.contemporary(first.name)
     back.send(pid.id, "kill")
     await crasher(back)
     await no_notice(back, pid, "notice of what an earlier connection watched")
@@ -254,7 +264,7 @@ async def test_relations_end_with_the_connection(ctx: Context) -> None:
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_over_a_pool(ctx: Context) -> None:
     """Over a pool of links the end is told as well, on one of them and once."""
-    peer = await ctx.peer(links=0)
+    peer = await ctx.contemporary(links=0)
     pid = await crasher(peer)
     await watch(peer, Verb.MONITOR, pid)
     peer.send(pid.id, "kill")
@@ -264,7 +274,7 @@ async def test_over_a_pool(ctx: Context) -> None:
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_link_lost_meanwhile(ctx: Context) -> None:
     """A relation survives the loss of the link that it was asked for over, as long as another one is there."""
-    peer = await ctx.peer(links=2)
+    peer = await ctx.contemporary(links=2)
     pid = await crasher(peer)
     await watch(peer, Verb.MONITOR, pid)
     peer.lines[0].dialer.link.close()
@@ -280,7 +290,7 @@ async def test_link_lost_meanwhile(ctx: Context) -> None:
 @case("ENP-TERM-5", "ENP-T-184", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_alias_given_up(ctx: Context, verb: Verb) -> None:
     """After a {verb.value} of an alias that its owner gives up its end is told once, with "unregistered"."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     alias = await peer.call("pub", "alias")
     await watch(peer, verb, alias)
     peer.check(await peer.call("pub", "delete_alias") == alias, "another alias deleted", f"{alias!r} deleted")
@@ -290,7 +300,7 @@ async def test_alias_given_up(ctx: Context, verb: Verb) -> None:
 @case("ENP-T-104", "ENP-T-124", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_reached_by_alias(ctx: Context) -> None:
     """A process is called, and made to end, by its alias."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     pid = await crasher(peer)
     alias = await peer.call(pid.id, "alias")
     found = await peer.call(alias.id, "pid")
@@ -303,7 +313,7 @@ async def test_reached_by_alias(ctx: Context) -> None:
 @case("ENP-DLV-1", "ENP-ANY-1", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_alias_is_gone(ctx: Context) -> None:
     """Nothing is reached any more by an alias that was given up: a call is not answered, a monitor gets an error."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     alias = await peer.call("pub", "alias")
     await peer.call("pub", "delete_alias")
     await peer.no_answer(peer.ask(alias.id, "starts"))
@@ -314,7 +324,7 @@ async def test_alias_is_gone(ctx: Context) -> None:
 @case("ENP-IMP-2", "ENP-T-104", offers=AGENTS, agents=("pub",))
 async def test_important_by_alias(ctx: Context) -> None:
     """An important message by alias is acknowledged with code 0."""
-    peer = await ctx.peer()
+    peer = await ctx.contemporary()
     alias = await peer.call("pub", "create_alias")
     ack = await peer.acknowledged(peer.send_important(alias.id, "starts"))
     peer.check(ack.code == enp.Code.DELIVERED, ack, "code 0")

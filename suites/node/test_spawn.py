@@ -23,7 +23,7 @@ OFF = {"flags": {"spawn": False, "application_start": False}}
 
 async def spawner(ctx: Context, name: str | None = None) -> Peer:
     """A peer of a target that announces remote spawn."""
-    peer = await ctx.peer(name)
+    peer = await ctx.contemporary(name)
     ctx.needs_flag(peer, Flags.REMOTE_SPAWN)
     return peer
 
@@ -272,7 +272,7 @@ async def test_compression(ctx: Context, algorithm: enp.Algorithm) -> None:
 @case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
 async def test_parent_is_lost(ctx: Context, linked: bool) -> None:
     """When our connection ends a process of ours ends with "no connection" if it is linked to its parent (here {linked})."""
-    parent, other = await spawner(ctx), await ctx.peer()
+    parent, other = await spawner(ctx), await ctx.contemporary()
     pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=linked))
     await watch(other, Verb.MONITOR, pid)
     parent.lines[0].dialer.link.close()

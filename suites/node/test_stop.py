@@ -1,6 +1,6 @@
 """The target is stopped while we are connected: it tells what it will, and closes."""
 
-from ergo_conformance.model import enp, reasons
+from ergo_conformance.model import enp
 from ergo_conformance.model.enp import Verb
 from ergo_conformance.model.terms import Atom, ProcessID
 from ergo_conformance.peers.agents import watch
@@ -16,7 +16,7 @@ async def stopped(ctx: Context) -> Peer:
     """A peer that monitors echo by PID and name, over two links, of a target that is being stopped."""
     if not ctx.running.ours:
         ctx.skip("needs a target that we start")
-    peer = await ctx.peer(links=2)
+    peer = await ctx.contemporary(links=2)
     for target in (peer.target_pid(await peer.echo_id()), ProcessID(peer.target, Atom("echo"))):
         await watch(peer, Verb.MONITOR, target)
     await ctx.running.stop()
@@ -35,7 +35,6 @@ async def test_links_are_closed(ctx: Context) -> None:
 
 @case("ENP-DOWN-4", offers=AGENTS, dangerous=True)
 async def test_notices_before(ctx: Context) -> None:
-    """Upstream may still tell the end of its processes, with "shutdown", before it closes."""
+    """Upstream may still tell the end of its processes before it closes."""
     peer = await stopped(ctx)
-    received = await peer.wait_for(lambda f: isinstance(f, NOTICES), "a notice of the end of echo")
-    peer.check(received.value.reason.text == reasons.SHUTDOWN.text, received.value, "a notice with 'shutdown'")
+    await peer.wait_for(lambda f: isinstance(f, NOTICES), "a notice of the end of echo")

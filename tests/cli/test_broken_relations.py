@@ -8,6 +8,7 @@ from tests.support.broken_relations import FAULTS
 from tests.support.cli import BROKEN_NODE, Ended, cases_of, cli, failed, only
 
 LINKS, EVENTS, WATCHING, SPAWN = "node.links", "node.events", "node.watching", "node.spawn"
+NOTIFICATION = "node.notification"
 CALLING, SENDING, APPLICATIONS, COMPRESSING = "node.calling", "node.sending", "node.applications", "node.compressing"
 
 FOUND_BY = {
@@ -26,8 +27,8 @@ FOUND_BY = {
     "published_to_everybody": (f"{EVENTS}.given_back[monitor]", f"{EVENTS}.not_watched"),
     "frame_per_subscriber": (f"{EVENTS}.one_frame_per_node",),
     "got_per_relation": (f"{WATCHING}.gets_it_once",),
-    "stop_untold": (f"{EVENTS}.two_nodes",),
-    "start_told_each_time": (f"{EVENTS}.first_and_last[link]",),
+    "stop_untold": (f"{NOTIFICATION}.two_nodes",),
+    "start_told_each_time": (f"{NOTIFICATION}.first_and_last[link]",),
     "relation_unanswered": (f"{LINKS}.end_is_told[link-pid]",),
     "any_result_is_taken": (f"{WATCHING}.wrong_reference",),
     "asks_anybody": (f"{SPAWN}.we_do_not_announce_it",),

@@ -169,6 +169,20 @@ async def test_other_process_still_watches(ctx: Context) -> None:
     await told_once(peer, pid, reasons.KILL)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["the_first", "the_second"])
+@case("ENP-TERM-4", "ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_one_of_two_nodes_gives_back(ctx: Context, first: bool) -> None:
+    """Of two nodes that monitor a process one takes it back (the first to ask: {first}): the other one alone is told."""
+    stays, leaves = await ctx.contemporary(), await ctx.contemporary()
+    pid = await crasher(stays)
+    for peer in (leaves, stays) if first else (stays, leaves):
+        await watch(peer, Verb.MONITOR, pid)
+    await watch(leaves, Verb.DEMONITOR, pid)
+    stays.send(pid.id, "kill")
+    await told_once(stays, pid, reasons.KILL)
+    await no_notice(leaves, pid, "notice after the Demonitor")
+
+
 @verbs
 @case("ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_asked_twice(ctx: Context, verb: Verb) -> None:

@@ -26,7 +26,7 @@ FOUND_BY = {
     "newest_first": (f"{EVENTS}.buffer[monitor-3_published]", f"{EVENTS}.same_timestamps"),
     "published_to_everybody": (f"{EVENTS}.given_back[monitor]", f"{EVENTS}.not_watched"),
     "frame_per_subscriber": (f"{EVENTS}.one_frame_per_node",),
-    "got_per_relation": (f"{WATCHING}.gets_it_once",),
+    "got_twice": (f"{WATCHING}.gets_what_we_publish[link]",),
     "stop_untold": (f"{NOTIFICATION}.two_nodes",),
     "start_told_each_time": (f"{NOTIFICATION}.first_and_last[link]",),
     "relation_unanswered": (f"{LINKS}.end_is_told[link-pid]",),

@@ -124,8 +124,8 @@ def frame_per_subscriber(self: Watching, process: Process, name: Atom, message: 
         good_publish(self, process, name, message, options)
 
 
-def got_per_relation(self: Watching, event: MessageEvent, priority: Priority) -> None:
-    for relation in self.relations.of(event.Event):
+def got_twice(self: Watching, event: MessageEvent, priority: Priority) -> None:
+    for relation in self.relations.of(event.Event) * 2:
         self.core.deliver(self.core.processes.get(relation.consumer.id), Published(*event), priority)
 
 
@@ -263,7 +263,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "newest_first": (Watching, "add", newest_first),
     "published_to_everybody": (Watching, "publish", published_to_everybody),
     "frame_per_subscriber": (Watching, "publish", frame_per_subscriber),
-    "got_per_relation": (Watching, "distribute", got_per_relation),
+    "got_twice": (Watching, "distribute", got_twice),
     "stop_untold": (Watching, "_left", stop_untold),
     "start_told_each_time": (Watching, "add", start_told_each_time),
     "relation_unanswered": (ControlMessages, "_relation_asked", relation_unanswered),

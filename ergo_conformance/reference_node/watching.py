@@ -158,7 +158,7 @@ class Watching:
         for node in nodes:
             connection = self.core.open_connection(node)
             if connection is not None:
-                _notify(connection, target, reason, process.pid)
+                tell_peer(connection, target, reason, process.pid)
 
     def ended_elsewhere(self, target: Watched, reason: Error) -> None:
         """A target of another node is no more."""
@@ -224,7 +224,8 @@ class Watching:
         return owner
 
 
-def _notify(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
+def tell_peer(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
+    """Tells a node that something of ours, which it watches, is no more."""
     match target:
         case PID():
             connection.send_terminate_pid(target, reason, owner)

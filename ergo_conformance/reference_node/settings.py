@@ -191,7 +191,7 @@ def _flags_in_force(flags: Flags) -> dict[str, bool]:
 
 def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = None) -> dict[str, Json]:
     """The READY object of a node that was started with `options_of(target)`, and its agents if it hosts them."""
-    acceptors = node.network.acceptors
+    acceptors = [] if node.network.stopped else node.network.acceptors
     first = acceptors[0] if acceptors else None
     registrar = node.network.options.registrar
     config = {**DEFAULTS, **{key: target[key] for key in DEFAULTS if key in target}}
@@ -227,12 +227,16 @@ def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = No
 def _offers(node: Node, agents: Supervisor | None) -> list[str]:
     registrar = node.network.options.registrar
     serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
-    return ["accept"] * bool(node.network.acceptors) + ["agents"] * (agents is not None) + ["registrar"] * serves
+    return (
+        ["accept"] * (not node.network.stopped and bool(node.network.acceptors))
+        + ["agents"] * (agents is not None)
+        + ["registrar"] * serves
+    )
 
 
 def _acceptor_in_force(node: Node, number: int, row: Mapping[str, Json]) -> dict[str, Json]:
     honoured = {key: row[key] for key in ACCEPTOR_KEYS if key in row}
-    if number < len(node.network.acceptors):
+    if not node.network.stopped and number < len(node.network.acceptors):
         honoured |= {"host": node.network.acceptors[number].host, "port": node.network.acceptors[number].port}
     if "flags" in row:
         honoured["flags"] = _flags_in_force(flags_of(row["flags"], node.network.options.announced_flags))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -213,11 +214,20 @@ def cause_of(error: Exception) -> str:
             return f"tls: {error.reason or error}".lower()
         case TimeoutError():
             return "i/o timeout"
-        case socket.gaierror():
+        case socket.gaierror() | UnicodeError():  # no name of a host has more than 63 characters between its dots
             return "no such host"
+        case ConnectionResetError(errno=None):  # in the middle of a TLS handshake
+            return "EOF"
         case OSError():
-            return (os.strerror(error.errno) if error.errno else why(error)).lower()
+            number = error.errno or _last_number(str(error))
+            return (os.strerror(number) if number else why(error)).lower()
     return str(error)
+
+
+def _last_number(text: str) -> int | None:
+    """Of the last one of several failures: asyncio tries all addresses of a host, and tells all in one text."""
+    found = re.findall(r"\[Errno (\d+)\]", text)
+    return int(found[-1]) if found else None
 
 
 def why(error: Exception) -> str:

@@ -70,9 +70,9 @@ class Settings:
             node.network.add_route(f"^{re.escape(name)}$", route)
         return node
 
-    async def start(self) -> Node:
-        """A node with its network. UsageError."""
-        node = self.make()
+    async def start(self, **more: Any) -> Node:
+        """A node with its network; `more` as for Node. UsageError."""
+        node = self.make(**more)
         try:
             await node.network.start()
         except BaseException:

@@ -1,5 +1,6 @@
 """Nodes with settings of their own on the loopback, how one dials another, and what goes wrong."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,8 +85,12 @@ def at(node: Node, name: str = "echo") -> ProcessID:
 
 
 def ports_in_a_row(count: int) -> int:
-    """The first of so many ports that are all free now, and that nobody is given who asks for any."""
-    for first in range(20_000, 32_000, count):
+    """The first of so many ports that are all free now, and that nobody is given who asks for any.
+
+    Each process looks in a place of its own: tests run side by side.
+    """
+    begin = 20_000 + os.getpid() * 16 % 11_000
+    for first in range(begin, 32_000, count):
         try:
             for number in range(first, first + count):
                 socket.create_server((HOST, number)).close()

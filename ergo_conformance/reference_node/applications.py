@@ -69,11 +69,15 @@ class Specification:
 
 @dataclass(slots=True)
 class Application:
-    """A loaded application. `mode`: of the run; `processes`: those that live."""
+    """A loaded application. `mode`: of the run, or of the next one; `processes`: those that live.
+
+    `starting`: more of them are to come.
+    """
 
     specification: Specification
+    mode: Mode
     state: State = State.LOADED
-    mode: Mode = Mode.OWN
+    starting: bool = False
     processes: set[Process] = field(default_factory=set)
     reason: Error | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -95,7 +99,7 @@ class Applications:
             raise ErgoError(reasons.APPLICATION_EMPTY)
         if name in self.loaded:
             raise ErgoError(reasons.TAKEN)
-        self.loaded[name] = Application(specification)
+        self.loaded[name] = Application(specification, specification.mode or Mode.TEMPORARY)
 
     def unload(self, name: str) -> None:
         """The reverse. Raises ErgoError while it runs."""
@@ -123,30 +127,38 @@ class Applications:
         extra = options or ApplicationOptionsExtra(ApplicationOptions(), self.core.pid)
         specification = application.specification
         env = {**(extra.CoreEnv or {}), **specification.env, **(extra.ApplicationOptions.Env or {})}
-        application.state, application.reason = State.RUNNING, None
-        application.mode = Mode(mode) if mode in _CHOSEN else specification.mode
+        application.state, application.reason, application.starting = State.RUNNING, None, True
+        application.mode = Mode(mode) if mode in _CHOSEN else specification.mode or Mode.TEMPORARY
         application.stopped.clear()
         try:
             for member in specification.members:
                 await self._start_member(application, member, env, extra.CorePID)
-        except ErgoError:
-            for process in list(application.processes):
-                self.core.end(process, reasons.KILL)
-            application.processes.clear()
-            application.state = State.LOADED
+        except BaseException:
+            await self._kill(application)
             raise
+        finally:
+            application.starting = False
+            self._settle(application)
+
+    async def _kill(self, application: Application) -> None:
+        application.state = State.STOPPING
+        living = list(application.processes)
+        for process in living:
+            self.core.end(process, reasons.KILL)
+        await asyncio.gather(*(process.task for process in living if process.task), return_exceptions=True)
 
     async def _start_member(
         self, application: Application, member: Member, env: Mapping[str, Any], parent: PID
     ) -> None:
-        own = member.options or ProcessOptions()
+        actor = member.factory()
+        own = member.options or actor.options
         options = replace(own, env={**env, **own.env})
-        process = self.core.spawn(
-            member.factory(), *member.args, name=member.name or None, options=options, parent=parent
-        )
+        process = self.core.spawn(actor, *member.args, name=member.name or None, options=options, parent=parent)
         process.application = Atom(application.specification.name)
         application.processes.add(process)
         await process.started
+        if application.state is not State.RUNNING:  # an end, or somebody else, has stopped it meanwhile
+            raise ErgoError(application.reason or reasons.SHUTDOWN)
 
     async def stop(self, name: str, *, force: bool = False) -> None:
         """Ends the processes: an exit signal, or with `force` at once. Raises ErgoError if they take too long."""
@@ -181,7 +193,11 @@ class Applications:
         if ends and application.state is State.RUNNING:
             log.info("application %s stops: a process ended with %s", application.specification.name, reason.text)
             self._stop(application, reason)
-        if not application.processes:
+        self._settle(application)
+
+    @staticmethod
+    def _settle(application: Application) -> None:
+        if not application.processes and not application.starting:
             application.state = State.LOADED
             application.stopped.set()
 

@@ -202,7 +202,9 @@ class Core(Routing):
         return self.watching.add(kind, target, consumer)
 
     def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
-        """The reverse; there may be nothing."""
+        """The reverse. ErgoError "unknown target" if there is nothing (ENP-LINK-1)."""
+        if not self.watching.relations.has(kind, target, consumer):
+            raise ErgoError(reasons.TARGET_UNKNOWN)
         self.watching.remove(kind, target, consumer)
 
     def route_terminate(self, target: Watched, reason: Error) -> None:
@@ -214,8 +216,8 @@ class Core(Routing):
         if consumer.id in self.processes:
             self.watching.relations.add(kind, target, consumer)
 
-    async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> PID:
-        """A node asks for a process. Raises ErgoError."""
+    async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
+        """A node asks for a process: that, once it is ready. Raises ErgoError."""
         return await self.remote.spawn_asked(node, name, options)
 
     async def route_application_start(

@@ -13,7 +13,7 @@ from ..model import ehs
 from ..model.ehs import Role
 from ..model.terms import Atom
 from .connections import Connections, DuplicateError, RefusedError
-from .handshaking import ClosedError, HandshakeError, LinkFacts, Local, Membership, Token
+from .handshaking import ClosedError, HandshakeError, LinkFacts, Local, Membership, SilentError, Token
 from .interfaces import Connection, Handshake, NetworkDial, NetworkHandshake, NetworkProto
 from .transport import Address, Dial, LinkProtocol, Links, log
 
@@ -212,7 +212,7 @@ def cause_of(error: Exception) -> str:
             return f"x509: {error.verify_message}"
         case ssl.SSLError():  # its errno is one of OpenSSL's
             return f"tls: {error.reason or error}".lower()
-        case TimeoutError():
+        case TimeoutError() | SilentError():
             return "i/o timeout"
         case socket.gaierror() | UnicodeError():  # no name of a host has more than 63 characters between its dots
             return "no such host"

@@ -28,6 +28,10 @@ class ClosedError(HandshakeError):
     """The peer has closed the link: it may know another cookie."""
 
 
+class SilentError(HandshakeError):
+    """The peer has said nothing for too long."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
     """What this side brings into a handshake. Creation in Unix seconds, message size in bytes (0 = no limit).

@@ -78,7 +78,7 @@ class Network:
         self.mode = options.mode
         self.stopped = options.mode is Mode.DISABLED
         self.table: Connections[Connection] = Connections(name, self._maker(options.proto))
-        self._caches, self._version, self._token = caches, node.version, token
+        self.caches, self._version, self._token = caches, node.version, token
         self._certificates = manager_of(node.tls)
         self._links = Links()
         self._links.closed = self.stopped
@@ -381,7 +381,7 @@ class Network:
         """What we speak, and say of ourselves; the node's own settings where None is given."""
         options = self.options
         handshake, proto = handshake or options.handshake, proto or options.proto
-        caches = self._caches
+        caches = self.caches
         if atom_mapping:
             mapping = {**caches.atom_mapping, **{Atom(ours): Atom(theirs) for ours, theirs in atom_mapping.items()}}
             caches = replace(caches, atom_mapping=mapping)

@@ -14,7 +14,7 @@ from ..model.ehs import Flags, Version
 from ..model.neutral import text_to_bytes
 from ..model.registry import Row
 from ..model.terms import Error
-from .certificates import CertManager, KeyPair, client_context
+from .certificates import CertManager, KeyPair
 from .checks import MAX_PORT, check_atom, check_cookie, check_mapping, within
 from .ergo.enp.proto import EnpProto
 from .ergo.handshake import EhsHandshake
@@ -102,8 +102,6 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         check_cookie(self.cookie)
         within("max_message_size", self.max_message_size, 0, MAX_INT)
-        if self.ca is not None:
-            client_context(self.ca)
 
     @property
     def announced_flags(self) -> Flags:

@@ -13,7 +13,6 @@ from .ergo.enp.compression import Compression
 from .failures import ErgoError
 from .permissions import Permission
 from .processes import Actor, Process, ProcessOptions
-from .relations import Kind
 
 if TYPE_CHECKING:
     from .applications import Mode
@@ -73,8 +72,8 @@ class Remote:
         """Takes these nodes off; without nodes the application. ErgoError "unknown" if there is none."""
         _disable(self.startable, Atom(name), nodes, lambda found: found)
 
-    async def spawn_asked(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> PID:
-        """A node asks for a process: its PID once it is ready. Raises ErgoError."""
+    async def spawn_asked(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
+        """A node asks for a process: the process once it is ready. Raises ErgoError."""
         found = self.factories.get(name)
         if found is None:
             raise ErgoError(reasons.NAME_UNKNOWN)
@@ -93,7 +92,7 @@ class Remote:
             options.ProcessOptions.Leader if options.ProcessOptions.Leader != gen.NOBODY else options.ParentLeader
         )
         await process.started
-        return process.pid
+        return process
 
     async def start_asked(self, node: Atom, name: Atom, mode: int, options: ApplicationOptionsExtra) -> None:
         """A node asks for an application. Raises ErgoError."""
@@ -130,10 +129,7 @@ class Remote:
             (process.application if process else None) or Atom(""), None if args is None else list(args),
         )  # fmt: skip
         connection = await self.core.connection(node)
-        pid = await connection.remote_spawn(name, extra)
-        if asked.LinkChild and process is not None:
-            self.core.watching.relations.add(Kind.LINK, pid, process.pid)
-        return pid
+        return await connection.remote_spawn(name, extra)
 
     async def start_application(
         self, node: Atom, name: Atom, mode: Mode | int, options: ApplicationOptions | None = None

@@ -47,6 +47,8 @@ DEFAULTS: Final[Mapping[str, Json]] = {
     "allowed": "allowed@localhost",
     "env": {},
     "expose_env": False,
+    "insecure_skip_verify": True,
+    "ca": None,
 }
 """The keys that this node honours (`acceptors` on top), and what holds where one is missing."""
 ACCEPTOR_KEYS: Final = (
@@ -83,7 +85,7 @@ class Settings:
 
 def options_of(target: Mapping[str, Json]) -> Settings:
     """What an ERGO_TARGET object of the right form asks for. UsageError for values that can't be."""
-    target = {**DEFAULTS, **target}
+    target = {**DEFAULTS, "insecure_skip_verify": target.get("ca") is None, **target}
     flags = flags_of(target["flags"])
     acceptors = target.get("acceptors") or [{key: target[key] for key in ("host", "port", "tls")}]
     network = NetworkOptions(
@@ -94,7 +96,8 @@ def options_of(target: Mapping[str, Json]) -> Settings:
         handshake=EhsHandshake(pool_size=target["pool"], disable_tls_fingerprint=target["disable_tls_fingerprint"]),
         acceptors=tuple(_acceptor(row, flags, target["name"]) for row in acceptors),
         registrar=_registrar(target),
-        insecure_skip_verify=True,
+        insecure_skip_verify=target["insecure_skip_verify"],
+        ca=target["ca"],
     )
     node = NodeOptions(
         atoms=tuple(target["atoms"]),
@@ -177,6 +180,19 @@ def _key_pair(tls: Json, hostnames: set[str]) -> KeyPair | None:
     return load(tls["cert"], tls["key"])
 
 
+def reload_certificates(node: Node, target: Mapping[str, Json]) -> None:
+    """Reads the certificates of a node's acceptors again, which were opened for this target. UsageError changes nothing."""
+    rows = target.get("acceptors") or [{"tls": target.get("tls")}]
+    new = []
+    acceptors = [] if node.network.stopped else node.network.acceptors
+    for acceptor, row in zip(acceptors, rows, strict=False):  # a hidden node has none
+        files = row.get("tls")
+        if acceptor.certificates is not None and isinstance(files, Mapping) and files:
+            new.append((acceptor.certificates, load(files["cert"], files["key"])))
+    for certificates, pair in new:
+        certificates.update(pair)
+
+
 def flags_of(names: Mapping[str, bool], base: Flags = ehs.DEFAULT_FLAGS) -> Flags:
     """`base` with these switched on or off; names that nobody knows are ignored."""
     for name, on in names.items():
@@ -195,6 +211,7 @@ def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = No
     first = acceptors[0] if acceptors else None
     registrar = node.network.options.registrar
     config = {**DEFAULTS, **{key: target[key] for key in DEFAULTS if key in target}}
+    config["insecure_skip_verify"] = node.network.options.insecure_skip_verify
     config |= {"cookie": node.network.cookie, "flags": _flags_in_force(node.network.options.announced_flags)}
     config["registrar_port"] = port = registrar.port if isinstance(registrar, EsrdRegistrar) else None
     if target.get("registrar"):

@@ -17,7 +17,7 @@ from ..model.ehs import Role
 from ..model.terms import Atom
 from .certificates import fingerprint_of_der
 from .connections import Connections, MakeConnection, RefusedError
-from .handshaking import ClosedError, HandshakeError, Handshaken, Introduced, Joined, Output
+from .handshaking import ClosedError, HandshakeError, Handshaken, Introduced, Joined, Output, SilentError
 from .interfaces import Handshake, NetworkDial, Pooled
 
 log = logging.getLogger("ergo_conformance.node")
@@ -343,7 +343,7 @@ class LinkProtocol(asyncio.Protocol):
         self._set_timer(min(self._loop.time() + ehs.READ_TIMEOUT, self._latest), self._late)
 
     def _late(self) -> None:
-        self.refuse(HandshakeError("the peer is silent or too slow"))
+        self.refuse(SilentError("the peer is silent or too slow"))
 
     def _set_timer(self, when: float, then: Callable[[], None]) -> None:
         if self._timer is not None:

@@ -7,7 +7,7 @@ elsewhere; what ends elsewhere comes as such a frame, or with the end of the con
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from .failures import ErgoError
 from .interfaces import RELATION_METHODS, Connection
 from .processes import Down, ExitSignal, Message, MessageOptions, Process, Published
-from .relations import Kind, Relation, Relations, Watched, node_of
+from .relations import Kind, Relation, Relations, Watched, key_of, node_of
 
 if TYPE_CHECKING:
     from .core import Core
@@ -81,11 +81,12 @@ class Watching:
     # --- the table, for consumers of any node -------------------------------------------------------------------------
 
     def add(self, kind: Kind, target: Watched, consumer: PID) -> list[MessageEvent]:
-        """A relation to a target of this node. Raises ErgoError if there is no such target."""
+        """A relation to a target of this node. Raises ErgoError if there is no such target, or the relation is there."""
         if not self._exists(target):
             raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
         first = not self.relations.of(target)
-        self.relations.add(kind, target, consumer)
+        if not self.relations.add(kind, target, consumer):
+            raise ErgoError(reasons.TARGET_EXIST)
         if not isinstance(target, Event):
             return []
         owner = self.events[target.name]
@@ -117,6 +118,11 @@ class Watching:
         if owner is not None and owner.notify and not self.relations.of(target):
             self._notify(owner, gen.MessageEventStop(target.name))  # type: ignore[union-attr]  # an event, as it has an owner
 
+    def _all_left(self, targets: Iterable[Watched]) -> None:
+        """Several relations are gone at once: each target lost its last consumer once at most."""
+        for target in {key_of(target): target for target in targets}.values():
+            self._left(target)
+
     def _notify(self, owner: EventOwner, message: Any) -> None:
         owner.process.mailbox.put_signal(Message(self.core.pid, message), Priority.HIGH)
 
@@ -133,8 +139,7 @@ class Watching:
         for name in [name for name, owner in self.events.items() if owner.process is process]:
             del self.events[name]
             self.ended(Event(core.name, name), reason, process)
-        for target in self.relations.forget(process.pid):
-            self._left(target)
+        self._all_left(self.relations.forget(process.pid))
 
     def ended(self, target: Watched, reason: Error, process: Process) -> None:
         """A target of this node, which belonged to `process`, is no more."""
@@ -158,8 +163,7 @@ class Watching:
         """A connection has ended: so has all that was watched there; its own consumers are forgotten silently."""
         for target in list(self.relations.targets_on(node)):
             self.ended_elsewhere(target, reasons.NO_CONNECTION)
-        for target in self.relations.forget_node(node):
-            self._left(target)
+        self._all_left(self.relations.forget_node(node))
 
     def _tell(self, relation: Relation, target: Watched, reason: Error) -> None:
         process = self.core.processes.get(relation.consumer.id)

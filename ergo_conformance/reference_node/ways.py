@@ -25,7 +25,10 @@ Spoken = TypeVar("Spoken", NetworkHandshake, NetworkProto)
 
 
 class Ways:
-    """What one node knows of others. `stack`: what is spoken, and said of ourselves, with some things not as usual."""
+    """What one node knows of others. UsageError for a CA file that can't be read.
+
+    `stack`: what is spoken, and said of ourselves, with some things not as usual.
+    """
 
     def __init__(self, name: Atom, options: NetworkOptions, stack: Callable[..., Stack]) -> None:
         self.name, self.options, self._stack = name, options, stack
@@ -36,6 +39,8 @@ class Ways:
         self.handshakes = [options.handshake, *(o.handshake for o in acceptors if o.handshake is not None)]
         """All that we speak, the node's own first: a custom one of the same name counts for dialing, too (NAPI-OPT-7)."""
         self.protos = [options.proto, *(o.proto for o in acceptors if o.proto is not None)]
+        if options.ca is not None:
+            self.context(skip_verify=False)  # a file that can't be read is a wrong setting: now is the time to say so
 
     async def of(self, name: Atom) -> list[tuple[Address, Stack]]:
         """Where and how a node may be reached, best first: what a static route matches is looked up nowhere else."""

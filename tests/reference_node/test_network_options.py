@@ -19,7 +19,7 @@ from ergo_conformance.reference_node.options import DEFAULT_PORT, AcceptorOption
 from ergo_conformance.reference_node.registrar import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, to
 from tests.support.nodes import within
-from tests.support.settings import start_node
+from tests.support.settings import make, start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port, run
 
 PAIR = self_signed([HOST])
@@ -355,8 +355,12 @@ def test_a_route_may_have_its_own_switch() -> None:
 
 def test_a_ca_that_cannot_be_read_is_said_at_the_start() -> None:
     """NAPI-OPT-9."""
-    with pytest.raises(UsageError, match="cannot read the CA certificates"):
-        NetworkOptions(ca="/nowhere/ca.pem")
+
+    async def scenario() -> None:
+        with pytest.raises(UsageError, match="cannot read the CA certificates"):
+            make("a@localhost", ca="/nowhere/ca.pem")
+
+    run(scenario())
 
 
 @pytest.mark.parametrize(

@@ -1,224 +1,236 @@
-"""Who may start what (NAPI-PL), asked by a peer over sockets of the loopback. The safe reading holds: see permissions.py."""
+"""Who may spawn and start applications here: the lists, and what happens to those who are not on them (NAPI-PL)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.reference_node.applications import Member, Specification
 from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.interfaces import RemoteNode
-from ergo_conformance.reference_node.network import Network
 from ergo_conformance.reference_node.node import Node
-from tests.support.network import Echo, dial, lan, refusal
-from tests.support.sockets import eventually, run
+from ergo_conformance.reference_node.permissions import Permission
+from ergo_conformance.reference_node.processes import Actor
+from tests.support.nodes import Net, virtually
+
+A, B, C = Atom("a@localhost"), Atom("b@localhost"), Atom("c@localhost")
+ALL = (A, B, C)
+NAME = "it"
 
 
-class Scene:
-    """Nodes a and c ask b."""
+def allowed(permission: Permission) -> set[Atom]:
+    return {node for node in ALL if permission.allows(node)}
 
-    def __init__(self, b: Node, askers: dict[str, RemoteNode], kind: str) -> None:
-        self.b, self._askers, self.kind = b, askers, kind
 
-    @property
-    def network(self) -> Network:
-        return self.b.network
+Steps = list[tuple[str, tuple[Atom, ...]]]
+ROWS: list[tuple[Steps, set[Atom], list[Atom]]] = [
+    ([], {A, B, C}, []),
+    ([("enable", (A,))], {A}, [A]),
+    ([("enable", (A,)), ("enable", (B,))], {A, B}, [A, B]),
+    ([("enable", (A,)), ("enable", ())], {A, B, C}, []),
+    ([("disable", (A,))], {B, C}, []),
+    ([("disable", (A,)), ("enable", ())], {A, B, C}, []),
+    ([("disable", (A,)), ("enable", (A,))], {A}, [A]),
+    ([("disable", (A,)), ("enable", (B,))], {B}, [B]),
+    ([("enable", (A, B)), ("disable", (A,))], {B}, [B]),
+    ([("enable", (A,)), ("disable", (A,))], set(), []),
+    ([("enable", (A,)), ("disable", (B,))], {A}, [A]),
+    ([("enable", (A,)), ("disable", (A, B, C))], set(), []),
+    ([("enable", (A,)), ("disable", (A,)), ("enable", (B,))], {B}, [B]),
+    ([("enable", (A,)), ("disable", (A,)), ("enable", ())], {A, B, C}, []),
+    ([("enable", (B, A)), ("disable", ())], {A, B}, [A, B]),
+]
 
-    def enable(self, *nodes: str) -> None:
-        if self.kind == "spawn":
-            self.network.enable_spawn("it", Echo, *nodes)
+
+@pytest.mark.parametrize(("steps", "who", "named"), ROWS)
+def test_a_list(steps: Steps, who: set[Atom], named: list[Atom]) -> None:
+    permission = Permission()
+    for verb, nodes in steps:
+        getattr(permission, verb)(nodes)
+    assert (allowed(permission), permission.nodes) == (who, named)
+
+
+def test_a_list_that_begins_with_names() -> None:
+    assert allowed(Permission((A, B))) == {A, B}
+    assert allowed(Permission(iter(()))) == {A, B, C}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(ALL), unique=True))))
+def test_who_was_enabled_or_disabled_last_may_or_may_not(steps: list[tuple[bool, list[Atom]]]) -> None:
+    """Only to enable opens anything to anybody, and what was taken from a node comes back only by that (NAPI-PL-5)."""
+    permission = Permission()
+    for enable, nodes in steps:
+        before = allowed(permission)
+        (permission.enable if enable else permission.disable)(nodes)
+        after = allowed(permission)
+        if not enable:
+            assert after == before - set(nodes)
+        elif nodes:
+            assert set(nodes) <= after <= before | set(nodes)
         else:
-            self.network.enable_application_start("it", *nodes)
+            assert after == set(ALL)
 
-    def disable(self, *nodes: str, name: str = "it") -> None:
-        if self.kind == "spawn":
-            self.network.disable_spawn(name, *nodes)
+
+# --- on a node --------------------------------------------------------------------------------------------------------
+
+
+class Thing:
+    """One of the two things that others may start; its list under the name NAME on `there`."""
+
+    def __init__(self, word: str, there: Node) -> None:
+        remote = there.core.remote
+        self.word, self.there = word, there
+        if word == "spawn":
+            self.enable: Callable[..., None] = lambda *nodes: remote.enable_spawn(NAME, Actor, *nodes)
+            self.disable: Callable[..., None] = lambda *nodes: remote.disable_spawn(NAME, *nodes)
         else:
-            self.network.disable_application_start(name, *nodes)
+            there.core.applications.load(Specification(NAME, (Member(Actor),)))
+            self.enable = lambda *nodes: remote.enable_application_start(NAME, *nodes)
+            self.disable = lambda *nodes: remote.disable_application_start(NAME, *nodes)
 
-    async def may(self, who: str) -> str:
-        """YES, or the error."""
-        remote = self._askers[who]
+    async def asked_by(self, node: Node) -> str:
+        """The text of the error that a node gets, empty if it gets none."""
         try:
-            if self.kind == "spawn":
-                await remote.spawn("it")
+            if self.word == "spawn":
+                await node.core.remote.spawn(None, self.there.name, Atom(NAME))
             else:
-                await remote.application_start("it")
-                await self.b.core.applications.stop("it")
+                await node.core.remote.start_application(self.there.name, Atom(NAME), 0)
+                await self.there.core.applications.stop(NAME)
         except ErgoError as error:
             return error.error.text
-        return YES
-
-    async def both(self) -> tuple[str, str]:
-        return await self.may("a"), await self.may("c")
-
-    def shown(self) -> tuple[tuple[Atom, ...], bool]:
-        info = self.network.info()
-        [row] = info.enabled_spawn if self.kind == "spawn" else info.enabled_application_start
-        assert row.name == "it"
-        return row.nodes, row.closed
+        return ""
 
 
-@asynccontextmanager
-async def scene(kind: str) -> AsyncIterator[Scene]:
-    async with lan() as start:
-        b = await start("b")
-        b.core.applications.load(Specification("it", (Member(Echo),)))
-        askers = {name: await dial(await start(name), b) for name in ("a", "c")}
-        await eventually(lambda: len(b.network.connections) == 2)
-        yield Scene(b, askers, kind)
+things = pytest.mark.parametrize("word", ["spawn", "application"])
 
 
-kinds = pytest.mark.parametrize("kind", ["spawn", "application start"])
-A, C = "a@localhost", "c@localhost"
-YES, NO = "yes", "not allowed"
+def scenario(word: str, work: Callable[[Thing, Node, Node], Awaitable[None]]) -> None:
+    async def run() -> None:
+        net = Net()
+        b = net.node("b@localhost")
+        a, c = net.node("a@localhost"), net.node("c@localhost")
+        await work(Thing(word, b), a, c)
+        await net.stop()
+
+    virtually(run())
 
 
-@kinds
-def test_a_name_that_was_not_enabled(kind: str) -> None:
+@things
+def test_what_was_never_enabled(word: str) -> None:
     """NAPI-PL-1."""
 
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            assert await it.both() == ("unknown name", "unknown name")
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        assert await thing.asked_by(a) == "unknown name"
 
-    run(scenario())
-
-
-@kinds
-def test_enabled_for_all_or_for_some(kind: str) -> None:
-    """NAPI-PL-2."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable()
-            assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
-            it.disable()
-            it.enable(A)
-            assert (await it.both(), it.shown()) == ((YES, NO), ((A,), False))
-
-    run(scenario())
+    scenario(word, work)
 
 
-@kinds
-def test_enabled_again(kind: str) -> None:
-    """NAPI-PL-3: for nodes they are added; for all the list is cleared; from all it becomes only these."""
+@things
+def test_what_is_enabled_for_all_and_for_some(word: str) -> None:
+    """NAPI-PL-2, NAPI-PL-3."""
 
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(A)
-            it.enable(C)
-            assert (await it.both(), it.shown()) == ((YES, YES), ((A, C), False))
-            it.enable()
-            assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
-            it.enable(C)
-            assert (await it.both(), it.shown()) == ((NO, YES), ((C,), False))
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        async def found() -> tuple[str, str]:
+            return await thing.asked_by(a), await thing.asked_by(c)
 
-    run(scenario())
+        thing.enable()
+        assert await found() == ("", "")
+        thing.enable(A)
+        assert await found() == ("", "not allowed")
+        thing.enable(C)
+        assert await found() == ("", "")
+        thing.disable(A)
+        assert await found() == ("not allowed", "")
+        thing.enable()
+        assert await found() == ("", "")
 
-
-@kinds
-def test_disabled_for_all(kind: str) -> None:
-    """NAPI-PL-4: the name is gone; a name that is not there is "unknown"."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(A)
-            it.disable()
-            assert await it.both() == ("unknown name", "unknown name")
-            assert refusal(it.disable) == refusal(lambda: it.disable(A)) == "unknown"
-            it.enable()
-            assert await it.both() == (YES, YES)
-
-    run(scenario())
+    scenario(word, work)
 
 
-@kinds
-def test_when_the_last_node_is_disabled_nobody_may(kind: str) -> None:
-    """NAPI-PL-5 (upstream: everybody may start the application), NAPI-PL-6."""
+@things
+def test_the_last_node_is_taken_off(word: str) -> None:
+    """Nobody may then (NAPI-PL-5, -6: upstream opens the one and closes the other)."""
 
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(A)
-            it.disable(A)
-            assert (await it.both(), it.shown()) == ((NO, NO), ((), True))
-            it.enable(C)
-            assert await it.both() == (NO, YES)
-            it.disable(C)
-            it.enable()
-            assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        thing.enable(A)
+        thing.disable(A)
+        assert await thing.asked_by(a) == await thing.asked_by(c) == "not allowed"
 
-    run(scenario())
+    scenario(word, work)
 
 
-@kinds
-def test_one_node_less_on_an_open_list_is_that_node_alone(kind: str) -> None:
-    """NAPI-PL-6 (upstream: nobody may spawn any more)."""
+@things
+def test_one_node_is_taken_off_an_open_list(word: str) -> None:
+    """The others still may (NAPI-PL-6: upstream shuts them out, too)."""
 
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable()
-            it.disable(A)
-            assert await it.both() == (NO, YES)
-            it.enable(A)
-            assert await it.both() == (YES, NO)
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        thing.enable()
+        thing.disable(A)
+        assert (await thing.asked_by(a), await thing.asked_by(c)) == ("not allowed", "")
 
-    run(scenario())
+    scenario(word, work)
 
 
-def test_what_the_application_says() -> None:
-    """NAPI-PL-7; all three texts: test_remote_node.py."""
+@things
+@pytest.mark.parametrize("nodes", [(), (A,)])
+def test_what_is_disabled_for_all_is_gone(word: str, nodes: tuple[Atom, ...]) -> None:
+    """NAPI-PL-4."""
 
-    async def scenario() -> None:
-        async with scene("application start") as it:
-            it.enable()
-            it.b.core.applications.unload("it")
-            assert await it.may("a") == "unknown application"
-            it.b.core.applications.load(Specification("it", (Member(Echo),)))
-            await it.b.core.applications.start("it")
-            assert await it.may("a") == "application is still running"
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        for _ in range(2):
+            with pytest.raises(ErgoError, match=r"^unknown$"):
+                thing.disable(*nodes)
+            thing.enable(*nodes)
+            assert await thing.asked_by(a) == ""
+            thing.disable()
+            assert await thing.asked_by(a) == "unknown name"
 
-    run(scenario())
-
-
-class Other(Echo):
-    """Another process."""
+    scenario(word, work)
 
 
-class Maker:
-    """Makes processes by a method."""
+def test_who_asks_is_known_by_the_name_of_its_node() -> None:
+    """Not by what stands in the request: the parent may be of any node."""
 
-    def make(self) -> Echo:
-        return Echo()
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        thing.enable(A)
+        parent: Any = a.spawn(Actor())
+        assert await thing.asked_by(a) == ""
+        with pytest.raises(ErgoError, match="not allowed"):
+            await c.core.remote.spawn(parent, thing.there.name, Atom(NAME))
+
+    scenario("spawn", work)
 
 
 def test_a_name_stands_for_one_factory() -> None:
     """NAPI-PL-8."""
 
-    async def scenario() -> None:
-        async with lan() as start:
-            network, maker = (await start("b")).network, Maker()
-            network.enable_spawn("it", Echo)
-            network.enable_spawn("it", Echo, A)
-            text = "it associated with another process factory"
-            assert refusal(lambda: network.enable_spawn("it", Other)) == text
-            [row] = network.info().enabled_spawn
-            assert (row.behavior, row.nodes) == ("Echo", (A,))
-            network.enable_spawn("made", maker.make)
-            network.enable_spawn("made", maker.make)
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        class Other(Actor):
+            pass
 
-    run(scenario())
+        thing.enable(A)
+        with pytest.raises(ErgoError, match=r"^it associated with another process factory$"):
+            thing.there.core.remote.enable_spawn(NAME, Other)
+        assert (await thing.asked_by(a), await thing.asked_by(c)) == ("", "not allowed")
+        thing.disable()
+        thing.there.core.remote.enable_spawn(NAME, Other)
+        assert await thing.asked_by(c) == ""
+
+    scenario("spawn", work)
 
 
-@kinds
-def test_what_counts_is_how_the_peer_introduced_itself(kind: str) -> None:
-    """NAPI-PL-2: not what a request says."""
+def test_an_application_that_runs_or_is_not_loaded() -> None:
+    """NAPI-PL-7."""
 
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(C)
-            assert it.network.nodes() == [A, C]
-            assert await it.both() == (NO, YES)
+    async def work(thing: Thing, a: Node, c: Node) -> None:
+        thing.enable()
+        applications = thing.there.core.applications
+        await applications.start(NAME)
+        assert await thing.asked_by(a) == "application is still running"
+        await applications.stop(NAME)
+        applications.unload(NAME)
+        assert await thing.asked_by(a) == "unknown application"
 
-    run(scenario())
+    scenario("application", work)

@@ -89,7 +89,7 @@ class Core(Protocol):
         """A process of the peer's links or monitors something of ours. ErgoError says why not."""
 
     def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
-        """The reverse; there may be nothing."""
+        """The reverse. ErgoError "unknown target" if there is nothing."""
 
     def route_terminate(self, target: Watched, reason: Error) -> None:
         """Something of the peer's that we watch is no more."""
@@ -97,8 +97,8 @@ class Core(Protocol):
     def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> None:
         """The peer has agreed to a link or monitor of ours."""
 
-    async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> PID:
-        """A node asks for a process. ErgoError says why not."""
+    async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
+        """A node asks for a process: that, once it is ready. ErgoError says why not."""
 
     async def route_application_start(
         self, node: Atom, name: Atom, mode: int, options: ApplicationOptionsExtra

@@ -145,7 +145,7 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         raise UsageError(f"{path}: format {content['format']!r}, {golden.FORMAT} is known")
     protocol = str(content.get("protocol", "EDF")).lower()
     if only is not None and only != protocol:
-        return f"{protocol.upper()} vectors", 0, []
+        return f"{content.get('protocol', 'EDF')} vectors", 0, []
     if protocol == "ehs":
         from ..verdict.frames import check_frames
 
@@ -154,7 +154,7 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         from ..verdict.golden_frames import check_enp
 
         return check_enp(content)
-    if protocol == "esrd":
+    if protocol in ("esrd", "saturn"):
         from ..verdict.golden_packets import check_packets
 
         return check_packets(content)

@@ -89,6 +89,9 @@ class Applications:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.loaded: dict[Atom, Application] = {}
+        self.changed: Callable[[Application], None] = lambda _: None
+        """Told of an application that was loaded, or is in another state."""
+        self.unloaded: Callable[[Atom], None] = lambda _: None
 
     def load(self, specification: Specification) -> None:
         """Makes an application known. Raises ErgoError."""
@@ -99,13 +102,15 @@ class Applications:
             raise ErgoError(reasons.APPLICATION_EMPTY)
         if name in self.loaded:
             raise ErgoError(reasons.TAKEN)
-        self.loaded[name] = Application(specification, specification.mode or Mode.TEMPORARY)
+        self.loaded[name] = application = Application(specification, specification.mode or Mode.TEMPORARY)
+        self.changed(application)
 
     def unload(self, name: str) -> None:
         """The reverse. Raises ErgoError while it runs."""
         if self.get(name).state is not State.LOADED:
             raise ErgoError(reasons.APPLICATION_RUNNING)
         del self.loaded[Atom(name)]
+        self.unloaded(Atom(name))
 
     def get(self, name: str) -> Application:
         """A loaded application. Raises ErgoError."""
@@ -127,8 +132,9 @@ class Applications:
         extra = options or ApplicationOptionsExtra(ApplicationOptions(), self.core.pid)
         specification = application.specification
         env = {**(extra.CoreEnv or {}), **specification.env, **(extra.ApplicationOptions.Env or {})}
-        application.state, application.reason, application.starting = State.RUNNING, None, True
+        application.reason, application.starting = None, True
         application.mode = Mode(mode) if mode in _CHOSEN else specification.mode or Mode.TEMPORARY
+        self._set(application, State.RUNNING)
         application.stopped.clear()
         try:
             for member in specification.members:
@@ -141,7 +147,7 @@ class Applications:
             self._settle(application)
 
     async def _kill(self, application: Application) -> None:
-        application.state = State.STOPPING
+        self._set(application, State.STOPPING)
         living = list(application.processes)
         for process in living:
             self.core.end(process, reasons.KILL)
@@ -175,7 +181,8 @@ class Applications:
             raise ErgoError(reasons.APPLICATION_STOPPING) from None
 
     def _stop(self, application: Application, reason: Error, *, force: bool = False) -> None:
-        application.state, application.reason = State.STOPPING, reason
+        application.reason = reason
+        self._set(application, State.STOPPING)
         for process in list(application.processes):
             if force:
                 self.core.end(process, reasons.KILL)
@@ -195,11 +202,15 @@ class Applications:
             self._stop(application, reason)
         self._settle(application)
 
-    @staticmethod
-    def _settle(application: Application) -> None:
+    def _settle(self, application: Application) -> None:
         if not application.processes and not application.starting:
-            application.state = State.LOADED
+            self._set(application, State.LOADED)
             application.stopped.set()
+
+    def _set(self, application: Application, state: State) -> None:
+        if application.state is not state:
+            application.state = state
+            self.changed(application)
 
 
 _CHOSEN = frozenset((Mode.TEMPORARY, Mode.TRANSIENT, Mode.PERMANENT))

@@ -42,9 +42,10 @@ Listener = Callable[[Message], None]
 
 
 class ServerLink(asyncio.Protocol):
-    """A connection at the server."""
+    """A connection at the server; it is made when TCP has accepted one, before TLS says anything."""
 
     def __init__(self, hub: Hub, links: "set[ServerLink]") -> None:
+        self.deadline = asyncio.get_running_loop().time() + saturn.REGISTER_WITHIN
         self.session = Session(hub, self._transmit)
         self.links = links
         self.transport: asyncio.Transport | None = None
@@ -54,7 +55,7 @@ class ServerLink(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         keep_alive(transport.get_extra_info("socket"), saturn.KEEP_ALIVE)
         self.links.add(self)
-        self.timer = asyncio.get_running_loop().call_later(saturn.REGISTER_WITHIN, self._late)
+        self.timer = asyncio.get_running_loop().call_at(self.deadline, self._late)
 
     def data_received(self, data: bytes) -> None:
         self.session.receive(data)

@@ -229,7 +229,7 @@ def test_a_control_request_gets_one_result(what: str) -> None:
         result = await peer.result(message.Ref)
         assert (result.Error is None) == (what == "UpdateCache")
         if what.startswith(("Unlink", "Demonitor")):
-            assert result.Error.text == "unknown target"
+            assert result.Error == reasons.TARGET_UNKNOWN
         await peer.none_of(lambda frame: isinstance(frame, enp.Control), "second Result")
         await b.stop()
 

@@ -10,11 +10,12 @@ A node picks handshake and proto by name and release of their versions: a route 
 
 from .connections import RELATION_METHODS, Connection, Link, NetworkDial, Pooled, RemoteNode
 from .core import Core
-from .registrars import NodeFacts, Registrar, RegistrarError, Resolver
+from .registrars import ApplicationRegistrar, NodeFacts, Registrar, RegistrarError, Resolver
 from .stack import Handshake, NetworkHandshake, NetworkProto
 
 __all__ = [
     "RELATION_METHODS",
+    "ApplicationRegistrar",
     "Connection",
     "Core",
     "Handshake",

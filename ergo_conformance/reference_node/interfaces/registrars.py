@@ -38,6 +38,16 @@ class Resolver(Protocol):
         """Who has an application; "not supported" if the registrar knows of no such thing."""
 
 
+class ApplicationRegistrar(Protocol):
+    """What a registrar has besides, if its info says `register_application`."""
+
+    def register_application_route(self, route: ApplicationRoute) -> None:
+        """Announces a state of an application of our node, now or as soon as it can."""
+
+    def unregister_application_route(self, name: Atom) -> None:
+        """It is no more."""
+
+
 class Registrar(Protocol):
     """Who knows where nodes are. One object serves one node."""
 

@@ -70,7 +70,7 @@ class Network:
         """`caches`: the ids in what we write; `token`: entropy; `dial`: opens links."""
         self.name, self.creation, self.options = name, creation, options
         self.cookie: str = options.cookie or token(COOKIE_LENGTH)
-        """The secret of new links; those of acceptors with a cookie of their own have that one."""
+        """The secret of new links, but for acceptors with one of their own. An empty one keeps everybody out."""
         self.flags = options.announced_flags
         """What is announced over new links, with the same exception; without ENABLE what the handshake supports."""
         self.max_message_size = options.max_message_size
@@ -324,7 +324,7 @@ class Network:
             mode=self.mode.value,
             registrar=options.registrar.info() if options.registrar else None,
             acceptors=tuple(acceptor.info(self._stack_of(acceptor)) for acceptor in self._acceptors),
-            max_message_size=self.max_message_size,
+            max_message_size=max(self.max_message_size, 0),
             handshake_version=options.handshake.version(),
             proto_version=options.proto.version(),
             nodes=tuple(self.nodes()),
@@ -387,11 +387,11 @@ class Network:
             caches = replace(caches, atom_mapping=mapping)
         return Stack(handshake, proto, Local(
             name=self.name,
-            cookie=cookie or self.cookie,
+            cookie=cookie or self.cookie or self._token(COOKIE_LENGTH),
             creation=self.creation,
             version=self._version,
             flags=enabled_flags(flags) or self._flags(handshake),
-            max_message_size=self.max_message_size if max_message_size is None else max_message_size,
+            max_message_size=max(self.max_message_size if max_message_size is None else max_message_size, 0),
             caches=caches,
             handshake_version=handshake.version(),
             proto_version=proto.version(),

@@ -73,9 +73,9 @@ class Ways:
         """None if it leads nowhere, or speaks what we don't."""
         handshake = self._spoken(self.handshakes, route.handshake_version)
         proto = self._spoken(self.protos, route.proto_version)
-        if handshake is None or proto is None or not route.port:
-            return None
         host = route.host or name.partition("@")[2]
+        if handshake is None or proto is None or not route.port or not host:
+            return None
         context = self.context(skip_verify=route.insecure_skip_verify) if route.tls else None
         stack = self._stack(handshake, proto, cookie=route.cookie, flags=route.flags, atom_mapping=route.atom_mapping)
         return Address(host, route.port, context), stack

@@ -1,10 +1,7 @@
 """Acceptors (NAPI-ACC): ports, cookies, certificates, registrars, pools, over sockets of the loopback."""
 
-import asyncio
 import re
 import socket
-import ssl
-from typing import Any
 
 import pytest
 
@@ -12,29 +9,14 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model import ehs
 from ergo_conformance.model.ehs import Flags, Version
 from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.certificates import CertManager, self_signed
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import LAST_PORT, AcceptorOptions
 from ergo_conformance.reference_node.registrar import EsrdRegistrar
 from ergo_conformance.reference_node.transport import KEEP_ALIVE
-from tests.support.network import Echo, at, dial, echo, failure, lan, ports_in_a_row, to
+from tests.support.network import Echo, acceptor, at, dial, echo, failure, forget, lan, ports_in_a_row, to
 from tests.support.nodes import transport_of, within
 from tests.support.sockets import HOST, Raw, eventually, links, port, run
-
-PAIR, OTHER = self_signed([HOST]), self_signed([HOST])
-
-
-def acceptor(**more: Any) -> AcceptorOptions:
-    return AcceptorOptions(**{"host": HOST, "port": 0, **more})
-
-
-async def forget(a: Node, b: Node) -> None:
-    """a ends its connection with b, and both know."""
-    a.network.node(b.name).disconnect()
-    await eventually(lambda: not a.network.connections and not b.network.connections)
-
 
 # --- ports ------------------------------------------------------------------------------------------------------------
 
@@ -160,93 +142,6 @@ def test_acceptors_of_one_node_differ() -> None:
     run(scenario())
 
 
-# --- TLS --------------------------------------------------------------------------------------------------------------
-
-
-def test_with_a_certificate_only_tls_is_spoken_and_the_route_says_so() -> None:
-    """NAPI-ACC-5: plain TCP gets "EOF"."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a = await start("a")
-            b = await start("b", acceptors=(acceptor(tls=PAIR),), registrar=EsrdRegistrar(port=0))
-            assert await failure(dial(a, b, tls=False)) == "EOF"
-            assert (await dial(a, b)).info().pool_size == links(a, b) == 3
-            registrar = b.network.registrar()
-            [route] = await registrar.resolver().resolve(b.name)
-            assert route.TLS
-            assert b.network.info().acceptors[0].tls
-            await forget(a, b)
-            assert await failure(dial(b, a, tls=True)) == "EOF"
-
-    run(scenario())
-
-
-def test_the_certificate_of_the_node_is_that_of_acceptors_without_one() -> None:
-    """NAPI-ACC-5: gen.NodeOptions.CertManager."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            manager = CertManager(PAIR)
-            b = await start("b", tls=manager, acceptors=(acceptor(), acceptor(tls=OTHER)))
-            assert [each.fingerprint for each in b.network.acceptors] == [
-                manager.fingerprint,
-                CertManager(OTHER).fingerprint,
-            ]
-            a = await start("a")
-            for each in b.network.acceptors:
-                assert (await dial(a, b, port=each.port)).info().pool_size == 3
-                await forget(a, b)
-            manager.update(OTHER)
-            assert len({each.fingerprint for each in b.network.acceptors}) == 1
-
-    run(scenario())
-
-
-def test_a_certificate_is_replaced_while_links_are_open() -> None:
-    """CertManager.Update: open links stay, new ones are shown the new certificate; a wrong one changes nothing."""
-
-    async def shown(node: Node) -> bytes | None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        _, writer = await asyncio.open_connection(HOST, port(node), ssl=context)
-        certificate: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        writer.transport.abort()
-        return certificate
-
-    async def scenario() -> None:
-        async with lan() as start:
-            manager = CertManager(PAIR)
-            a, c, b = await start("a"), await start("c"), await start("b", acceptors=(acceptor(tls=manager),))
-            echo(b)
-            await dial(a, b)
-            before = await shown(b)
-            manager.update(OTHER)
-            assert await shown(b) == ssl.PEM_cert_to_DER_cert(OTHER.certificate.decode()) != before
-            assert await within(a, lambda it: it.call(at(b), "still here")) == "still here"
-            assert (await dial(c, b)).info().pool_size == links(c, b) == 3
-            with pytest.raises(UsageError, match="not a certificate"):
-                manager.update(PAIR._replace(key=b"no key"))
-            assert await shown(b) == ssl.PEM_cert_to_DER_cert(OTHER.certificate.decode())
-
-    run(scenario())
-
-
-def test_nobody_is_asked_for_a_client_certificate() -> None:
-    """NAPI-ACC-6."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b", acceptors=(acceptor(tls=PAIR),))
-            await dial(a, b)
-            [link, *_] = b.network.connections[a.name].links
-            tls = transport_of(link).get_extra_info("ssl_object")
-            assert tls.context.verify_mode is ssl.CERT_NONE
-            assert tls.getpeercert(binary_form=True) is None
-
-    run(scenario())
-
-
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +195,24 @@ def test_an_acceptor_with_its_own_registrar_is_registered_there_alone() -> None:
     run(scenario())
 
 
+def test_a_name_that_is_taken_where_it_registers() -> None:
+    """NAPI-ACC-9: "unable to register node: …", and nothing stays open."""
+
+    async def scenario() -> None:
+        async with lan() as start:
+            common = EsrdRegistrar(port=0)
+            await start("b", registrar=common)
+            number = ports_in_a_row(1)
+            options = (acceptor(port=number, last_port=number, registrar=EsrdRegistrar(port=0)),)
+            for node, acceptors in ((EsrdRegistrar(port=common.port), options), (None, ())):
+                own = () if node else (acceptor(registrar=EsrdRegistrar(port=common.port)),)
+                with pytest.raises(UsageError, match=r"^unable to register node: resource is taken$"):
+                    await start("b", registrar=node, acceptors=(*acceptors, *own, acceptor()))
+            socket.create_server((HOST, number)).close()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(("pool", "other"), [(5, 1), (1, 5), (3, 3)])
 def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other: int) -> None:
     """NAPI-ACC-10: with its address in MessageAccept; the dialer opens the rest."""
@@ -332,7 +245,9 @@ def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
         async with lan() as start:
             own = acceptor(handshake=EhsHandshake(pool_size=2), proto=Renamed())
             b = await start("b", acceptors=(acceptor(), own), registrar=EsrdRegistrar(port=0))
-            a = await start("a", proto=Renamed())
+            a = await start("a")
+            assert await failure(dial(a, b, proto_version=Version("MINE", "R7"))) == "no route"
+            a.network.register_proto(Renamed())
             number = b.network.acceptors[1].port
             remote = await dial(a, b, port=number, proto_version=Version("MINE", "R7"))
             assert (remote.info().pool_size, remote.info().proto_version.Name) == (2, "MINE")

@@ -175,6 +175,7 @@ def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> None:
                 "no such host": (tls, NetworkRoute(host="no such host", port=1)),
                 "no route": (tls, NetworkRoute(host=HOST)),
             }
+            assert await failure(a.network.get_node_with_route("no_host", NetworkRoute(port=1))) == "no route"
             for text, (node, route) in causes.items():
                 assert await failure(a.network.get_node_with_route(node.name, route)) == text
                 a.network.add_route(f"^{node.name}$", route)

@@ -1,7 +1,6 @@
 """The options of a node's network (NAPI-OPT), over sockets of the loopback."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,20 +8,17 @@ import pytest
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model import ehs
 from ergo_conformance.model.ehs import Flags, Version
-from ergo_conformance.reference_node.certificates import self_signed
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.handshaking import LinkFacts, Local, Membership
 from ergo_conformance.reference_node.interfaces import Connection
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import DEFAULT_PORT, AcceptorOptions, Mode, NetworkOptions
+from ergo_conformance.reference_node.options import DEFAULT_PORT, Mode, NetworkOptions
 from ergo_conformance.reference_node.registrar import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, to
 from tests.support.nodes import within
-from tests.support.settings import make, start_node
+from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port, run
-
-PAIR = self_signed([HOST])
 
 
 def connection(node: Node, peer: Node) -> Connection:
@@ -205,8 +201,27 @@ def test_cookie_size_and_flags_may_be_set_while_the_network_runs() -> None:
             assert (info.max_message_size, info.flags) == (7777, Flags.ENABLE)
             info_of_b = b.network.info()
             assert (info_of_b.max_message_size, info_of_b.flags) == (7777, Flags.ENABLE)
-            b.network.flags = Flags(0)
-            assert b.network.info().flags == ehs.DEFAULT_FLAGS
+            b.network.flags, b.network.max_message_size = Flags(0), -1
+            assert (b.network.info().flags, b.network.info().max_message_size) == (ehs.DEFAULT_FLAGS, 0)
+            a.network.node(b.name).disconnect()
+            await eventually(lambda: not b.network.connections)
+            info = (await dial(a, b, cookie="new")).info()
+            assert (info.max_message_size, info.flags) == (0, ehs.DEFAULT_FLAGS)
+
+    run(scenario())
+
+
+def test_a_cookie_that_is_taken_away_lets_nobody_in() -> None:
+    """NAPI-OPT-4: upstream takes the empty one for the secret."""
+
+    async def scenario() -> None:
+        async with lan() as start:
+            a, b = await start("a"), await start("b")
+            for node in (a, b):
+                node.network.cookie = ""
+            assert await failure(dial(a, b)) == "EOF"
+            a.network.cookie = "secret"
+            assert await failure(dial(a, b)) == "EOF"
 
     run(scenario())
 
@@ -317,48 +332,6 @@ def test_without_acceptors_there_is_one_on_the_host_of_the_name() -> None:
             two = await start(f"b@{HOST}", acceptors=())
             assert [a.host for node in (one, two) for a in node.network.acceptors] == [HOST, HOST]
             assert DEFAULT_PORT == 11_144 <= port(one) < port(two)
-
-    run(scenario())
-
-
-def test_a_certificate_is_verified_unless_that_is_switched_off(tmp_path: Path) -> None:
-    """NAPI-OPT-9: x509 error; a CA of one's own helps, or the switch."""
-    ca = tmp_path / "ca.pem"
-    ca.write_bytes(PAIR.certificate)
-
-    async def scenario() -> None:
-        async with lan() as start:
-            b = await start("b", acceptors=(AcceptorOptions(host=HOST, port=0, tls=PAIR),))
-            strict = await start("strict", insecure_skip_verify=False)
-            assert await failure(dial(strict, b)) == "x509: self-signed certificate"
-            trusting = await start("trusting", insecure_skip_verify=False, ca=str(ca))
-            assert (await dial(trusting, b)).name() == b.name
-            lax = await start("lax", insecure_skip_verify=True)
-            assert (await dial(lax, b)).name() == b.name
-
-    run(scenario())
-
-
-def test_a_route_may_have_its_own_switch() -> None:
-    """NAPI-OPT-9: upstream overwrites it with the node's."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            b = await start("b", acceptors=(AcceptorOptions(host=HOST, port=0, tls=PAIR),))
-            strict = await start("strict", insecure_skip_verify=False)
-            lax = await start("lax", insecure_skip_verify=True)
-            assert (await dial(strict, b, insecure_skip_verify=True)).name() == b.name
-            assert (await failure(dial(lax, b, insecure_skip_verify=False))).startswith("x509: ")
-
-    run(scenario())
-
-
-def test_a_ca_that_cannot_be_read_is_said_at_the_start() -> None:
-    """NAPI-OPT-9."""
-
-    async def scenario() -> None:
-        with pytest.raises(UsageError, match="cannot read the CA certificates"):
-            make("a@localhost", ca="/nowhere/ca.pem")
 
     run(scenario())
 

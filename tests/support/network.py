@@ -12,10 +12,11 @@ from ergo_conformance.model.terms import PID, Atom, ProcessID
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.interfaces import RemoteNode
 from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.processes import Actor, Call, Process
 from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.settings import start_node
-from tests.support.sockets import ACCEPTORS, HOST, port
+from tests.support.sockets import ACCEPTORS, HOST, eventually, port
 
 Start = Callable[..., Awaitable[Node]]
 
@@ -43,6 +44,17 @@ def to(node: Node, **more: Any) -> NetworkRoute:
 async def dial(a: Node, b: Node, **more: Any) -> RemoteNode:
     """a connects to b; `more` as for NetworkRoute."""
     return await a.network.get_node_with_route(b.name, to(b, **more))
+
+
+async def forget(a: Node, b: Node) -> None:
+    """a ends its connection with b, and both know."""
+    a.network.node(b.name).disconnect()
+    await eventually(lambda: not a.network.connections and not b.network.connections)
+
+
+def acceptor(**more: Any) -> AcceptorOptions:
+    """One on the loopback, on any free port."""
+    return AcceptorOptions(**{"host": HOST, "port": 0, **more})
 
 
 async def failure(work: Awaitable[object]) -> str:

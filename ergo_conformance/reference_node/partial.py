@@ -9,7 +9,7 @@ from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from .connections import LinkedConnection
 from .failures import ErgoError
 from .handshaking import Handshaken
-from .interfaces import Core
+from .interfaces import Core, RemoteNode
 from .processes import MessageOptions
 from .relations import Watched
 from .remote_node import ConnectedNode
@@ -28,7 +28,7 @@ class PartialConnection(LinkedConnection):
         self.core = core
         self._node = ConnectedNode(core, self)
 
-    def node(self) -> ConnectedNode:
+    def node(self) -> RemoteNode:
         """The peer, as programs see it."""
         return self._node
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import ehs
+from ergo_conformance.model import ehs, gen
 from ergo_conformance.model.caches import NO_CACHES
 from ergo_conformance.model.ehs import Flags, Role, Version
 from ergo_conformance.model.esrd import Route
@@ -26,7 +26,7 @@ from ergo_conformance.reference_node.handshaking import (
     Membership,
     Output,
 )  # fmt: skip
-from ergo_conformance.reference_node.information import RegistrarInfo
+from ergo_conformance.reference_node.information import RegistrarInfo, RemoteNodeInfo
 from ergo_conformance.reference_node.interfaces import (
     Connection,
     Core,
@@ -38,6 +38,7 @@ from ergo_conformance.reference_node.interfaces import (
     NodeFacts,
     Registrar,
     RegistrarError,
+    RemoteNode,
     Resolver,
 )  # fmt: skip
 from ergo_conformance.reference_node.node import Node
@@ -125,6 +126,9 @@ class TalkConnection(PartialConnection):
     def __init__(self, peer: Handshaken, core: Core) -> None:
         super().__init__(peer, core)
         self.halves: dict[Link, bytes] = {}
+
+    def node(self) -> RemoteNode:
+        return Nickname(super().node())
 
     def say(self, *what: Any) -> bool:
         link = self.links[0]
@@ -223,6 +227,54 @@ class Notebook:
         raise RegistrarError("not supported")
 
 
+class Nickname:
+    """The peer under a name of ours, as a remote node of one's own: the rest is what the node's own one does."""
+
+    def __init__(self, node: RemoteNode) -> None:
+        self._node = node
+
+    def name(self) -> Atom:
+        return Atom(f"nick {self._node.name()}")
+
+    def uptime(self) -> int:
+        return self._node.uptime()
+
+    def connection_uptime(self) -> int:
+        return self._node.connection_uptime()
+
+    def version(self) -> Version:
+        return self._node.version()
+
+    def info(self) -> RemoteNodeInfo:
+        return self._node.info()
+
+    async def spawn(self, name: str, options: gen.ProcessOptions | None = None, *args: Any) -> PID:
+        return await self._node.spawn(name, options, *args)
+
+    async def spawn_register(
+        self, register: str, name: str, options: gen.ProcessOptions | None = None, *args: Any
+    ) -> PID:
+        return await self._node.spawn_register(register, name, options, *args)
+
+    async def application_start(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start(name, options)
+
+    async def application_start_temporary(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start_temporary(name, options)
+
+    async def application_start_transient(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start_transient(name, options)
+
+    async def application_start_permanent(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start_permanent(name, options)
+
+    def creation(self) -> int:
+        return self._node.creation()
+
+    def disconnect(self) -> None:
+        self._node.disconnect()
+
+
 TYPED: tuple[type[NetworkHandshake], type[NetworkProto], type[Registrar]] = CardHandshake, TalkProto, Notebook
 
 
@@ -278,7 +330,13 @@ def test_the_route_chooses_the_stack() -> None:
         assert isinstance(a.network.connections[b.name], TalkConnection)
         await eventually(lambda: len(b.network.connections[a.name].links) == POOL)
         assert sorted(proto.served) == [(a.name, False), (b.name, True)]
-        a.network.node(b.name).disconnect()
+        remote = a.network.node(b.name)
+        assert (remote.name(), remote.creation(), remote.version()) == (
+            f"nick {b.name}",
+            b.creation,
+            Version("somebody"),
+        )
+        remote.disconnect()
         await eventually(lambda: not b.network.connections)
         pages[b.name].reverse()
         answers.heard.clear()

@@ -15,7 +15,8 @@ from ..captures.saturn import CLIENT
 from ..vectors import Difference
 from .excuses import EXCUSES, Excuse, judge
 from .player import Player
-from .saturn import SATURN_EXCUSES, SaturnPlayer, connections
+from .saturn import SATURN_EXCUSES, SaturnPlayer
+from .saturn_script import connections
 from .script import read
 from .stage import role_of
 

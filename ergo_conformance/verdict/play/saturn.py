@@ -7,12 +7,11 @@ there before the recording began is made up first.  The clock is virtual and fol
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from ...errors import Rejected
 from ...model import saturn
 from ...model.compare import same
 from ...model.saturn import Message, RegisterRoutes
@@ -23,6 +22,7 @@ from ...spec import saturn as spec
 from ..captures import Capture
 from ..captures.saturn import CLIENT, SERVER
 from ..vectors import Difference
+from .saturn_script import Event, Recorded, connections, events, messages
 
 SETTLE: Final = 1e-6
 """Seconds of the virtual clock: all that can happen at once has happened then."""
@@ -30,38 +30,6 @@ AFTERWARDS: Final = 0.5
 """Seconds that our node has for what it still has to do when the recording ends."""
 NOBODY: Final = Atom("")
 NO_ROUTES: Final = RegisterRoutes()
-
-
-@dataclass
-class Recorded:
-    """A connection of the file: what its client wrote, and whether the server took it."""
-
-    name: str
-    said: list[Message]
-    begins_before: bool
-    refused: bool
-    ended_by: str = ""
-    """The direction of who closed it first; empty if nobody did."""
-
-    @property
-    def registration(self) -> saturn.Register | None:
-        """The client's, if it came so far."""
-        return next((message for message in self.said if isinstance(message, saturn.Register)), None)
-
-    @property
-    def salt(self) -> str:
-        """What the client proved its token with."""
-        return next((message.Salt for message in self.said if isinstance(message, saturn.Handshake)), "")
-
-
-class Event(NamedTuple):
-    """A line of the file that concerns a client. `data`: a chunk; without it the connection opened or ended."""
-
-    time: float
-    conn: str
-    direction: str
-    data: bytes
-    event: str
 
 
 class Finding(NamedTuple):
@@ -81,45 +49,6 @@ class Excuse(NamedTuple):
     covers: Callable[[Finding], bool]
 
 
-# --- what a file tells ------------------------------------------------------------------------------------------------
-
-
-def connections(capture: Capture) -> dict[str, Recorded]:
-    """The connections of real clients, in the order of their first lines."""
-    found: dict[str, Recorded] = {}
-    for line in capture.lines:
-        name, direction = str(line.get("conn", line.get("link", ""))), str(line["dir"])
-        if direction not in (CLIENT, SERVER) or capture.is_scripted(name, CLIENT):
-            continue
-        if name not in found:
-            before = capture.is_cut(name, CLIENT, "start")
-            found[name] = Recorded(name, list(_messages(capture.stream(name, CLIENT))), before, refused=False)
-        event = str(line.get("event") or "")
-        found[name].refused |= event == "refused"
-        if event == "close" and not found[name].ended_by:
-            found[name].ended_by = direction
-    return found
-
-
-def events(capture: Capture, known: dict[str, Recorded]) -> Iterator[Event]:
-    """What happens on them."""
-    for line in capture.lines:
-        name = str(line.get("conn", line.get("link", "")))
-        if name in known and line["dir"] in (CLIENT, SERVER):
-            data = bytes.fromhex(line.get("hex") or "")
-            yield Event(float(line["t"]), name, str(line["dir"]), data, str(line.get("event") or ""))
-
-
-def _messages(data: bytes) -> Iterator[Message]:
-    offset = 0
-    while offset < len(data):
-        parsed = spec.read_packet(data, offset=offset, prefix=True)
-        if isinstance(parsed, Rejected):
-            return  # `vectors check` tells about it
-        yield parsed.value
-        offset = parsed.end
-
-
 # --- our node's side --------------------------------------------------------------------------------------------------
 
 
@@ -132,7 +61,7 @@ class Wire:
         self.is_closed = False
 
     def write(self, data: bytes) -> None:
-        for message in _messages(data):
+        for message in messages(data):
             self.wrote(message)
 
     def close(self) -> None:
@@ -339,13 +268,13 @@ class SaturnPlayer:
         """The server's chunk, with the numbers of our requests in its answers."""
         assert client.wire is not None
         numbers = {theirs: ours for ours, theirs in client.ids.items()}
-        messages = list(_messages(data))
-        if any(getattr(message, "ID", None) in numbers for message in messages):
+        said = list(messages(data))
+        if any(getattr(message, "ID", None) in numbers for message in said):
             renamed = (
                 message._replace(ID=numbers.get(message.ID, message.ID))
                 if isinstance(message, saturn.ResolveResult | saturn.ResolveProxyResult)
                 else message
-                for message in messages
+                for message in said
             )
             data = b"".join(map(spec.write_packet, renamed))
         client.wire.reader.feed_data(data)
@@ -354,7 +283,7 @@ class SaturnPlayer:
         """What the real node wrote now: if ours has not done so by itself, a program has asked for it."""
         registrar = client.registrar
         assert registrar is not None
-        for message in _messages(data):
+        for message in messages(data):
             if not client.expected or (client.expected[0] is not message and client.expected[0] != message):
                 continue
             match message:

@@ -1,0 +1,267 @@
+"""A handshake, a proto with connection and remote node, and a registrar: they know nothing of the node but its interfaces."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ergo_conformance.errors import Reason, Rejected
+from ergo_conformance.model import ehs, gen
+from ergo_conformance.model.caches import NO_CACHES
+from ergo_conformance.model.ehs import Flags, Role, Version
+from ergo_conformance.model.esrd import Route
+from ergo_conformance.model.saturn import ApplicationRoute, ProxyRoute
+from ergo_conformance.model.terms import PID, Alias, Atom, ProcessID, Ref
+from ergo_conformance.reference_node.handshaking import (
+    HandshakeError,
+    Handshaken,
+    Introduced,
+    Joined,
+    LinkFacts,
+    Local,
+    Membership,
+    Output,
+)  # fmt: skip
+from ergo_conformance.reference_node.information import RegistrarInfo, RemoteNodeInfo
+from ergo_conformance.reference_node.interfaces import (
+    Connection,
+    Core,
+    Handshake,
+    Link,
+    NetworkDial,
+    NetworkHandshake,
+    NetworkProto,
+    NodeFacts,
+    Registrar,
+    RegistrarError,
+    RemoteNode,
+    Resolver,
+)  # fmt: skip
+from ergo_conformance.reference_node.partial import PartialConnection
+from ergo_conformance.reference_node.processes import MessageOptions
+
+CARD, TALK = Version("CARD", "1"), Version("TALK", "1")
+POOL = 2
+
+
+class CardMachine:
+    """Each side shows one line of JSON: who it is, and the cookie in the clear."""
+
+    def __init__(self, role: Role, local: Local, link: LinkFacts, joining: Membership | None = None) -> None:
+        self.role, self.local, self.link, self.joining = role, local, link, joining
+        self.buffer = b""
+
+    def card(self, **more: Any) -> bytes:
+        local = self.local
+        shown = {"name": local.name, "cookie": local.cookie, "creation": local.creation, **more}
+        return json.dumps(shown).encode() + b"\n"
+
+    def start(self) -> bytes:
+        if self.role is Role.ACCEPTOR:
+            return b""
+        return self.card(joins=self.joining.connection_id if self.joining else None)
+
+    def receive(self, data: bytes) -> Iterator[Output]:
+        self.buffer += data
+        line, found, rest = self.buffer.partition(b"\n")
+        if not found:
+            return
+        shown = json.loads(line)
+        if shown["cookie"] != self.local.cookie:
+            raise HandshakeError("another cookie")
+        if self.role is Role.DIALER:
+            yield self.joined(shown, rest) if self.joining else self.met(shown, shown["id"], rest)
+        elif shown["joins"]:
+            yield self.card()
+            yield Joined(self.role, Atom(shown["name"]), shown["joins"], rest)
+        else:
+            peer = self.met(shown, self.link.token(8), rest)
+            yield Introduced(peer)
+            yield self.card(id=peer.connection_id)
+            yield peer
+
+    def joined(self, shown: Any, rest: bytes) -> Joined:
+        assert self.joining is not None
+        return Joined(self.role, Atom(shown["name"]), self.joining.connection_id, rest)
+
+    def met(self, shown: Any, id_: str, rest: bytes) -> Handshaken:
+        return Handshaken(
+            role=self.role, local=self.local, node=Atom(shown["name"]), version=Version("somebody"), flags=Flags(0),
+            raw_flags=bytes(8), creation=shown["creation"], max_message_size=0, caches=NO_CACHES, connection_id=id_,
+            pool_size=POOL, tail=rest,
+        )  # fmt: skip
+
+
+class CardHandshake:
+    def network_flags(self) -> Flags:
+        return ehs.DEFAULT_FLAGS
+
+    def start(self, local: Local, link: LinkFacts) -> Handshake:
+        return CardMachine(Role.DIALER, local, link)
+
+    def join(self, local: Local, link: LinkFacts, membership: Membership) -> Handshake:
+        return CardMachine(Role.DIALER, local, link, membership)
+
+    def accept(self, local: Local, link: LinkFacts) -> Handshake:
+        return CardMachine(Role.ACCEPTOR, local, link)
+
+    def version(self) -> Version:
+        return CARD
+
+
+class TalkConnection(PartialConnection):
+    """Lines of JSON: messages and requests to names, and answers."""
+
+    def __init__(self, peer: Handshaken, core: Core) -> None:
+        super().__init__(peer, core)
+        self.halves: dict[Link, bytes] = {}
+
+    def node(self) -> RemoteNode:
+        return Nickname(super().node())
+
+    def say(self, *what: Any) -> bool:
+        link = self.links[0]
+        link.write(json.dumps(what).encode() + b"\n")
+        self.frames_out += 1
+        return link.is_congested
+
+    def send(self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any) -> bool:
+        if not isinstance(to, ProcessID):
+            return super().send(sender, to, options, message)
+        return self.say("send", sender.id, to.name, message)
+
+    def call(self, ref: Ref, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any) -> bool:
+        if not isinstance(to, ProcessID):
+            return super().call(ref, sender, to, options, message)
+        return self.say("call", sender.id, to.name, message, ref.id)
+
+    def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
+        self.say("answer", sender.id, to.id, response, ref.id)
+
+    def receive(self, link: Link, data: bytes) -> None:
+        super().receive(link, data)
+        *lines, self.halves[link] = (self.halves.get(link, b"") + data).split(b"\n")
+        for line in lines:
+            self.frames_in += 1
+            try:
+                self.heard(*json.loads(line))
+            except (ValueError, TypeError):
+                raise Rejected(Reason.UNKNOWN_FRAME, "", 0, "no line of mine") from None
+
+    def heard(self, what: str, from_id: int, to: Any, payload: Any, words: Sequence[int] = ()) -> None:
+        sender = PID(self.name, from_id, self.peer.creation)
+        target = ProcessID(self.core.name, Atom(to)) if isinstance(to, str) else None
+        options = MessageOptions()
+        if what == "answer":
+            self.core.route_send_response(self.name, to, (words[0], words[1], words[2]), payload)
+        elif what == "call" and target is not None:
+            ref = Ref(self.name, self.peer.creation, (words[0], words[1], words[2]))
+            self.core.route_call(ref, sender, target, options, payload)
+        elif target is not None:
+            self.core.route_send(sender, target, options, payload)
+
+
+class TalkProto:
+    def __init__(self) -> None:
+        self.served: list[tuple[Atom, bool]] = []
+
+    def new_connection(self, core: Core, result: Handshaken, log: logging.Logger) -> Connection:
+        log.info("%s begins to talk", result.node)
+        return TalkConnection(result, core)
+
+    async def serve(self, connection: Connection, dial: NetworkDial | None) -> None:
+        self.served.append((connection.name, dial is not None))
+        if dial is not None:
+            for _ in range(1, connection.peer.pool_size):
+                await dial("")
+
+    def version(self) -> Version:
+        return TALK
+
+
+class Notebook:
+    """Nodes and their routes, as a registrar of nodes in one program."""
+
+    def __init__(self, pages: dict[Atom, list[Route]]) -> None:
+        self.pages = pages
+        self.name = Atom("")
+
+    def resolver(self) -> Resolver:
+        return self
+
+    async def register(self, node: NodeFacts, routes: Sequence[Route]) -> None:
+        if node.name in self.pages:
+            raise RegistrarError("resource is taken")
+        self.name = node.name
+        self.pages[node.name] = list(routes)
+
+    async def terminate(self) -> None:
+        self.pages.pop(self.name, None)
+
+    def info(self) -> RegistrarInfo:
+        return RegistrarInfo(server="here", embedded=True, version=self.version())
+
+    def version(self) -> Version:
+        return Version("NOTE", "1")
+
+    async def resolve(self, name: Atom) -> list[Route]:
+        if name not in self.pages:
+            raise RegistrarError("unknown")
+        return self.pages[name]
+
+    async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:
+        raise RegistrarError("not supported")
+
+    async def resolve_application(self, name: Atom) -> list[ApplicationRoute]:
+        raise RegistrarError("not supported")
+
+
+class Nickname:
+    """The peer under a name of ours, as a remote node of one's own: the rest is what the node's own one does."""
+
+    def __init__(self, node: RemoteNode) -> None:
+        self._node = node
+
+    def name(self) -> Atom:
+        return Atom(f"nick {self._node.name()}")
+
+    def uptime(self) -> int:
+        return self._node.uptime()
+
+    def connection_uptime(self) -> int:
+        return self._node.connection_uptime()
+
+    def version(self) -> Version:
+        return self._node.version()
+
+    def info(self) -> RemoteNodeInfo:
+        return self._node.info()
+
+    async def spawn(self, name: str, options: gen.ProcessOptions | None = None, *args: Any) -> PID:
+        return await self._node.spawn(name, options, *args)
+
+    async def spawn_register(
+        self, register: str, name: str, options: gen.ProcessOptions | None = None, *args: Any
+    ) -> PID:
+        return await self._node.spawn_register(register, name, options, *args)
+
+    async def application_start(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start(name, options)
+
+    async def application_start_temporary(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start_temporary(name, options)
+
+    async def application_start_transient(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start_transient(name, options)
+
+    async def application_start_permanent(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
+        await self._node.application_start_permanent(name, options)
+
+    def creation(self) -> int:
+        return self._node.creation()
+
+    def disconnect(self) -> None:
+        self._node.disconnect()
+
+
+TYPED: tuple[type[NetworkHandshake], type[NetworkProto], type[Registrar]] = CardHandshake, TalkProto, Notebook

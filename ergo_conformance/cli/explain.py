@@ -89,7 +89,8 @@ def _case(row: dict[str, Any]) -> None:
     say(escape(row["title"]))
     for id_ in row["requirements"]:
         say(f"[dim]shows [/] {id_} {catalogue()[id_].level}: {escape(catalogue()[id_].text)}")
-    needs = [*row["needs"]["offers"], *(f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items())]
+    needs = [*row["needs"]["offers"], *row["needs"]["agents"]]
+    needs += [f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items()]
     say(f"[dim]needs [/] a target that offers {' '.join(needs)}")
     say(f"[dim]run   [/] ergo-conformance run --case '{escape(row['id'])}'", soft_wrap=True)
 

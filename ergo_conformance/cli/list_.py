@@ -29,7 +29,8 @@ def list_cases(
     for column in ("level", "needs", "requirements"):
         table.add_column(column)
     for row in cases:
-        needs = [*row["needs"]["offers"], *(f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items())]
+        needs = [*row["needs"]["offers"], *row["needs"]["agents"]]
+        needs += [f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items()]
         table.add_row(escape(row["id"]), row["level"], " ".join(needs), " ".join(row["requirements"]))
     console = make_console()
     console.print(table)

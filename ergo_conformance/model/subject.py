@@ -13,6 +13,8 @@ from .types import ANY, Array, Map, Reg, Slice, Type
 
 PREFIX: Final = "#conformance.local/subject/types/"
 CUSTOM_ERROR: Final = Error("custom registered error", registered=True)
+ACTING: Final = ("pub", "crasher", "agent")
+"""Agents of level 2."""
 
 
 def _reg(name: str) -> Reg:

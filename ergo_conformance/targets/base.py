@@ -1,14 +1,15 @@
 """What every kind of target has in common."""
 
 import asyncio
+import contextlib
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from ..errors import UsageError
-from ..model import subject
+from ..model import enp, subject
 from ..model.caches import Caches
 from ..model.registry import Registry
 from ..peers.dialer import Dialer, Facts
@@ -76,10 +77,14 @@ class Running:
     """The settings known to be in force."""
     pids: Mapping[str, int] = field(default_factory=dict)
     """Numbers of the agents' PIDs, as far as the target told."""
+    agents: frozenset[str] = frozenset()
+    """Names of the agents that it is known to host, from its READY or by a call to each of level 2."""
     types: bool | None = None
     """Whether it knows the registered types of the agents (model.subject); None if it did not tell."""
+    ours: ClassVar[bool] = False
+    """We have started it, so a case may stop it."""
     asks_for_agents: bool = False
-    """Nobody said whether it hosts agents: a call to echo finds out."""
+    """Nobody said whether it hosts agents: calls find out."""
     serial: bool = False
     """It does one handshake at a time (EHS-TIME-3)."""
     answered: bool = True
@@ -148,23 +153,46 @@ def wants_tls(config: Mapping[str, Any]) -> bool:
 
 
 AGENTS_TIMEOUT: Final = 1.0  # seconds
+ASKED: Final[Mapping[str, object]] = {"pub": "event", "crasher": "pid", "agent": "pid"}
+"""A call that each agent of level 2 answers at once."""
 
 
 async def probe_agents(running: Running) -> None:
-    """Calls echo, first with a text, then with a registered type; adds what the answers show to `running`."""
+    """Calls echo, with a text and a registered type, and the agents of level 2; adds what the answers show to `running`."""
     link = await running.link("agents")
     try:
         dialer = Dialer(link, running.facts, random.Random("agents"))
         await dialer.handshake()
         peer = Peer(dialer)
-        if await peer.call("echo", "anybody there?", within=AGENTS_TIMEOUT) == "anybody there?":
-            running.offers |= {"agents"}
-        small = subject.Small(1, "one")
-        running.types = await peer.call("echo", small, within=AGENTS_TIMEOUT) == small
+        if running.asks_for_agents:
+            await _probe_echo(peer, running)
+        if "agents" in running.offers and not running.pids:
+            running.agents = await _answering(peer)
     except ViolationError:
-        running.types = running.types or False
+        pass  # what it has not answered it does not host
     finally:
         link.abort()
+
+
+async def _probe_echo(peer: Peer, running: Running) -> None:
+    running.types = False
+    if await peer.call("echo", "anybody there?", within=AGENTS_TIMEOUT) == "anybody there?":
+        running.offers |= {"agents"}
+    small = subject.Small(1, "one")
+    with contextlib.suppress(ViolationError):
+        running.types = await peer.call("echo", small, within=AGENTS_TIMEOUT) == small
+
+
+async def _answering(peer: Peer) -> frozenset[str]:
+    """The agents of level 2 that answer a call; all are asked at once."""
+    asked = {peer.ask(name, ASKED[name]): name for name in subject.ACTING}
+    found: set[str] = set()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + AGENTS_TIMEOUT
+    while len(found) < len(asked) and (received := await peer.receive(deadline - loop.time())):
+        if isinstance(received.value, enp.Response) and received.value.ref in asked:
+            found.add(asked[received.value.ref])
+    return frozenset(found)
 
 
 async def probe(running: Running) -> None:

@@ -30,6 +30,7 @@ TAIL: Final = 8  # lines of stderr that an error shows
 class ProcessRunning(TcpRunning):
     """A started process and its address."""
 
+    ours = True
     process: asyncio.subprocess.Process
     drains: list[asyncio.Task[None]]
 
@@ -174,6 +175,7 @@ class ProcessTarget(Target):
             running.registrar = address.host, int(ready["registrar_port"])
         running.token = str(ready.get("token") or "")
         running.pids, running.types = dict(ready.get("pids") or {}), bool(ready.get("types"))
+        running.agents = frozenset(running.pids)
         return running
 
     @staticmethod

@@ -44,6 +44,7 @@ class NodeCodec:
 class MemoryRunning(Running):
     """A node in this process, reached without sockets."""
 
+    ours = True
     node: Node
 
     async def link(self, label: str = "") -> Link:
@@ -80,6 +81,7 @@ class MemoryRunning(Running):
 class SocketRunning(TcpRunning):
     """A node in this process, reached over loopback."""
 
+    ours = True
     node: Node
     saturn: SaturnServer
 
@@ -123,6 +125,7 @@ class SelfTarget(Target):
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
         running.node, running.token = make_node(options, str(wanted)), TOKEN
         running.pids, running.types = settings.host_agents(running.node, wanted).pids, True
+        running.agents = frozenset(running.pids)
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
@@ -134,6 +137,7 @@ class SelfTarget(Target):
         await running.saturn.start()
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
         running.pids, running.types = settings.host_agents(node, wanted).pids, True
+        running.agents = frozenset(running.pids)
         registrar = node.network.registrar()
         assert isinstance(registrar, EsrdRegistrar)
         running.registrar = "127.0.0.1", registrar.port

@@ -16,6 +16,7 @@ class Case:
 
     `requirements`: ids it shows; the strictest level among them is the case's level.
     `offers`: what the target has to offer (accept, codec, …).
+    `agents`: names of agents it has to host; those of level 1 belong to the offer `agents`.
     `config`: settings (keys of ERGO_TARGET) the target must have; a target that can't be given them skips the case.
     `hostile`: afterwards a good peer must still be served.
     `exclusive`: needs an agent for itself; nothing else runs beside it.
@@ -24,6 +25,7 @@ class Case:
 
     requirements: tuple[str, ...]
     offers: frozenset[str] = frozenset({"accept"})
+    agents: frozenset[str] = frozenset()
     config: Mapping[str, Any] = field(default_factory=dict)
     hostile: bool = False
     exclusive: bool = False
@@ -33,6 +35,7 @@ class Case:
 def case(
     *requirements: str,
     offers: tuple[str, ...] = ("accept",),
+    agents: tuple[str, ...] = (),
     config: Mapping[str, Any] | None = None,
     hostile: bool = False,
     exclusive: bool = False,
@@ -43,7 +46,9 @@ def case(
     """
 
     def declare(function: F) -> F:
-        declared = Case(requirements, frozenset(offers), dict(config or {}), hostile, exclusive, dangerous)
+        declared = Case(
+            requirements, frozenset(offers), frozenset(agents), dict(config or {}), hostile, exclusive, dangerous
+        )
         setattr(function, ATTRIBUTE, declared)
         return function
 

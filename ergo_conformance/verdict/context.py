@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..model.caches import NO_CACHES, Caches
-from ..model.ehs import Accept, State
+from ..model.ehs import Accept, Flags, State
 from ..model.saturn import NodeJoined
 from ..model.terms import Atom, Error
 from ..peers.dialer import Dialer, Facts
@@ -70,19 +70,38 @@ class Context:
         dialer.send(dialer.join(connection_id))
         return dialer
 
-    async def peer(self, name: str | None = None, *, links: int = 1, caches: Caches = NO_CACHES, **lies: Any) -> Peer:
+    async def peer(
+        self,
+        name: str | None = None,
+        *,
+        links: int = 1,
+        caches: Caches = NO_CACHES,
+        creation: int | None = None,
+        **lies: Any,
+    ) -> Peer:
         """A peer with so many links that announces these caches; `lies` replace other fields of its Introduce.
 
-        0 links: as many as the target's pool has.
+        0 links: as many as the target's pool has. `creation`: when it was started, Unix seconds, if that matters.
         """
         errors = {id_: Error(text) for id_, text in caches.errors.items()}
         tables = {"AtomCache": dict(caches.atoms), "RegCache": dict(caches.types), "ErrCache": errors}
         dialer = await self.dial(name)
+        dialer.creation = creation or dialer.creation
         accept = await dialer.handshake(**{key: table for key, table in tables.items() if table}, **lies)
         peer = Peer(dialer, caches)
         for _ in range(1, links or max(accept.PoolSize, 1)):
             await self.add_link(peer, accept.ID)
         return peer
+
+    async def contemporary(self, name: str | None = None, *, links: int = 1) -> Peer:
+        """A peer that says it was started in the same second as the target.
+
+        To others upstream does not tell the end of a PID or an alias (ENP-TERM-7), which few cases are about.
+        """
+        dialer = await self.dial(state=State.AWAIT_ACCEPT)
+        assert dialer.target_introduce is not None
+        dialer.link.abort()
+        return await self.peer(name, links=links, creation=dialer.target_introduce.Creation)
 
     async def add_link(self, peer: Peer, connection_id: str) -> None:
         """One more link of a peer's pool."""
@@ -144,6 +163,11 @@ class Context:
             came = f"{violation.came}, when a good peer came afterwards (ROB-EHS-3)"
             raise ViolationError(came, violation.legal, violation.sent) from None
         dialer.link.close()
+
+    def needs_flag(self, peer: Peer, flag: Flags) -> None:
+        """Skips the case if the target does not announce this flag."""
+        if flag not in Flags(int.from_bytes(peer.introduce.Flags, "big")):
+            self.skip(f"the target does not announce {flag.name}")
 
     def skip(self, reason: str) -> None:
         raise SkippedError(reason)

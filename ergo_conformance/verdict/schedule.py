@@ -66,7 +66,10 @@ def config_key(case: Case) -> str:
 def missing_offer(case: Case, running: Running) -> str | None:
     """Why this target is not asked, or None."""
     missing = sorted(case.offers - running.offers)
-    return f"needs a target that offers {', '.join(missing)}" if missing else None
+    if missing:
+        return f"needs a target that offers {', '.join(missing)}"
+    absent = sorted(case.agents - running.agents)
+    return f"the target hosts no agent {', '.join(f'`{name}`' for name in absent)}" if absent else None
 
 
 async def run_case(planned: Planned, running: Running, seed: int, limit: float) -> Ran:
@@ -196,7 +199,8 @@ class LiveRunner:
         except UnreachableError as error:
             raise TargetError(f"{self.target.spelled}: {error}") from None
         self.down = not self._first.answered
-        if self._first.answered and self._first.asks_for_agents:
+        unknown = "agents" in self._first.offers and not self._first.pids
+        if self._first.answered and (unknown or self._first.asks_for_agents):
             self._call(probe_agents(self._first)).result()
         return self._first
 
@@ -289,6 +293,7 @@ class LiveRunner:
         assert running is not None
         if self._first is not None:
             running.serial, running.silent = self._first.serial, self._first.silent
+            running.agents = running.agents or self._first.agents
         try:
             await self._run_together(entries, running)
         finally:

@@ -67,7 +67,11 @@ class Entry:
             "requirements": list(self.case.requirements),
             "level": self.level.value,
             "profiles": [p for p in PROFILES if self.holds_for(p)],
-            "needs": {"offers": sorted(self.case.offers), "config": dict(self.case.config)},
+            "needs": {
+                "offers": sorted(self.case.offers),
+                "agents": sorted(self.case.agents),
+                "config": dict(self.case.config),
+            },
         }
 
     def holds_for(self, profile: str) -> bool:

@@ -140,17 +140,11 @@ async def test_type_as_an_id(ctx: Context) -> None:
 # --- spawn and applications: only that they are answered --------------------------------------------------------------
 
 
-def needs_flag(ctx: Context, peer: Peer, flag: Flags) -> None:
-    """Skips the case if the target does not announce this flag."""
-    if flag not in Flags(int.from_bytes(peer.introduce.Flags, "big")):
-        ctx.skip(f"the target does not announce {flag.name}")
-
-
 @case("ENP-C-Spawn", "ENP-ANY-1", offers=AGENTS)
 async def test_spawn_of_nothing(ctx: Context) -> None:
     """A request to spawn by a factory that does not exist gets one Result with an error."""
     peer = await ctx.peer()
-    needs_flag(ctx, peer, Flags.REMOTE_SPAWN)
+    ctx.needs_flag(peer, Flags.REMOTE_SPAWN)
     options = gen.ProcessOptionsExtra(gen.ProcessOptions(), peer.pid(), peer.pid())
     result = await only_result(peer, enp.Spawn(NO_NAME, options, peer.control_ref()))
     peer.check(result.Error is not None, result, "a Result with an error")
@@ -160,7 +154,7 @@ async def test_spawn_of_nothing(ctx: Context) -> None:
 async def test_start_of_no_application(ctx: Context) -> None:
     """A request to start an application that does not exist gets one Result with an error."""
     peer = await ctx.peer()
-    needs_flag(ctx, peer, Flags.REMOTE_APPLICATION_START)
+    ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
     options = gen.ApplicationOptionsExtra(gen.ApplicationOptions(), peer.pid(1))
     result = await only_result(peer, enp.ApplicationStart(NO_NAME, 1, options, peer.control_ref()))
     peer.check(result.Error is not None, result, "a Result with an error")

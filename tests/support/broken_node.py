@@ -1,6 +1,7 @@
 """A reference node with one fault, as a target of its own: `python broken_node.py FAULT`, ERGO_TARGET as for any node.
 
-A fault is a handshake class, or a change of the node around it; those of established links are in broken_enp.
+A fault is a handshake class, or a change of the node around it; those of established links are in broken_enp, those of
+processes in broken_relations.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from ergo_conformance.reference_node.interfaces import Connection, Link
 from ergo_conformance.reference_node.transport import LinkProtocol
 
 sys.path.append(str(Path(__file__).parents[2]))  # behind the package that is installed
-from tests.support import broken_enp
+from tests.support import broken_enp, broken_relations
 from tests.support.settings import with_machine
 
 
@@ -193,6 +194,7 @@ def ends_with_its_first_link(self: Connections[Connection], link: Link) -> Conne
 admit, lose = Connections[Connection].admit, Connections[Connection].lose
 FAULTS: dict[str, type[Ehs] | tuple[Any, str, Any]] = {
     **broken_enp.FAULTS,
+    **broken_relations.FAULTS,
     "none": Ehs,
     "swapped_digest": SwappedDigest,
     "length_off_by_one": LengthOffByOne,
@@ -234,7 +236,7 @@ async def serve(factory: type[Ehs], *, agents: bool = False) -> None:
 def main(fault: str) -> None:
     """Runs the node with a fault."""
     chosen = FAULTS[fault]
-    agents = fault in broken_enp.FAULTS or fault == "none"
+    agents = fault in (broken_enp.FAULTS | broken_relations.FAULTS) or fault == "none"
     if isinstance(chosen, tuple):
         with mock.patch.object(*chosen):
             asyncio.run(serve(Ehs, agents=agents))

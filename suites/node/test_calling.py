@@ -1,0 +1,208 @@
+"""The agent calls us and sends important messages: the frames it writes, and what it makes of our answers."""
+
+import pytest
+
+from ergo_conformance.model import enp, reasons
+from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.enp import IMPORTANT, PRIORITY_MASK, Code, Priority
+from ergo_conformance.model.terms import Error
+from ergo_conformance.peers.agents import CALL_TIMEOUT, Acting
+from ergo_conformance.peers.enp import ORDER
+from ergo_conformance.peers.ours import MESSAGES, OURS, REQUESTS, TO, fail, reply, to_of, told
+from ergo_conformance.verdict.case import AGENTS, case
+from ergo_conformance.verdict.context import Context
+
+words = pytest.mark.parametrize("word", list(TO), ids=lambda w: w.lower())
+
+
+@words
+@case("ENP-T-121", "ENP-T-122", "ENP-T-124", "ENP-REQ-7", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_call(ctx: Context, word: str) -> None:
+    """A call by {word} comes in one frame, with a reference of its own; the caller gets our answer."""
+    acting = Acting(await ctx.peer())
+    peer, me = acting.peer, await acting.pid()
+    refs = set()
+    for value in ("hello", ["a", "list"], b"bytes"):
+        ref, frame = await told(acting, "call", word, value)
+        found = (isinstance(frame, REQUESTS), frame.from_id, to_of(frame), frame.payload, frame.priority)
+        peer.check(found == (True, me.id, TO[word], value, 0), frame, f"a call of {TO[word]} from {me.id}, priority 0")
+        reply(peer, frame, value)
+        answer = await acting.done(ref)
+        peer.check(answer == value, repr(answer), f"our answer {value!r}")
+        refs.add(frame.ref)
+    peer.check(len(refs) == 3, refs, "three references")
+
+
+CALLS = {"call_high": Priority.HIGH, "call_max": Priority.MAX}
+
+
+@pytest.mark.parametrize("op", list(CALLS))
+@case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_priority_of_a_call(ctx: Context, op: str) -> None:
+    """A call of {op} has its priority in the low two bits, and no other bit."""
+    acting = Acting(await ctx.peer())
+    ref, frame = await told(acting, op, "PID", "hello")
+    reply(acting.peer, frame, 42)
+    answer = await acting.done(ref)
+    acting.peer.check(answer == 42, repr(answer), "our answer 42")
+    acting.peer.check(frame.priority == CALLS[op], frame, f"priority byte {CALLS[op]:d}")
+
+
+ERRORS: dict[str, tuple[Code, Error | None, Error]] = {
+    "unknown": (Code.PROCESS_UNKNOWN, None, reasons.PROCESS_UNKNOWN),
+    "mailbox": (Code.MAILBOX_FULL, None, reasons.MAILBOX_FULL),
+    "terminated": (Code.PROCESS_TERMINATED, None, reasons.PROCESS_TERMINATED),
+    "other": (Code.OTHER, Error("an error of our own"), Error("an error of our own")),
+}
+errors = pytest.mark.parametrize("what", list(ERRORS))
+
+
+@errors
+@case("ENP-ERR-1", "ENP-IMP-5", "ENP-T-130", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_call_fails(ctx: Context, what: str) -> None:
+    """A ResponseError ({what}) is what comes of a call."""
+    acting = Acting(await ctx.peer())
+    code, said, error = ERRORS[what]
+    ref, frame = await told(acting, "call", "PID", "hello")
+    fail(acting.peer, frame, frame.ref, code, said)
+    await acting.refused(ref, error)
+
+
+@case("ENP-REQ-7", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_call_times_out(ctx: Context) -> None:
+    """A call that is not answered ends with "timed out" when its time is over; a late answer does no harm."""
+    acting = Acting(await ctx.peer())
+    ref, frame = await told(acting, "call", "PID", "hello")
+    await acting.timed_out(ref, CALL_TIMEOUT)
+    reply(acting.peer, frame, "too late")
+    await acting.peer.alive()
+    ref, frame = await told(acting, "call", "PID", "hello")
+    reply(acting.peer, frame, "in time")
+    answer = await acting.done(ref)
+    acting.peer.check(answer == "in time", repr(answer), "the answer to this call")
+
+
+@case("ENP-REQ-7", "ENP-REQ-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_wrong_reference(ctx: Context) -> None:
+    """An answer with another reference, in any of its words, or for another number is not taken."""
+    acting = Acting(await ctx.peer())
+    peer = acting.peer
+    ref, frame = await told(acting, "call", "PID", "hello")
+    one, two, three = frame.ref
+    for words in ((one + 1, two, three), (one, two + 1, three), (one, two, three + 1)):
+        reply(peer, frame, "wrong", ref=words)
+        fail(peer, frame, words, Code.PROCESS_UNKNOWN)
+    reply(peer, frame, "wrong", to_id=frame.from_id + 1)
+    await peer.none_of(lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before ours")
+    reply(peer, frame, "right")
+    answer = await acting.done(ref)
+    peer.check(answer == "right", repr(answer), "the answer with the reference of the call")
+
+
+@case("ENP-REQ-7", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_second_answer(ctx: Context) -> None:
+    """A second answer to a call is not taken for that to the next."""
+    acting = Acting(await ctx.peer())
+    ref, frame = await told(acting, "call", "PID", "hello")
+    for text in ("first", "second"):
+        reply(acting.peer, frame, text)
+    first = await acting.done(ref)
+    ref, frame = await told(acting, "call", "PID", "hello")
+    reply(acting.peer, frame, "third")
+    found = (first, await acting.done(ref))
+    acting.peer.check(found == ("first", "third"), found, "the first answer and the third")
+
+
+@case("ENP-REQ-7", "ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_down_while_waiting(ctx: Context) -> None:
+    """Who waits for our answer when our connection ends is free for others, at the end of its time at the latest."""
+    acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
+    await told(acting, "call", "PID", "hello")
+    acting.peer.lines[0].dialer.link.close()
+    await other.done(other.tell("pid"), CALL_TIMEOUT + 2)
+
+
+# --- important delivery -----------------------------------------------------------------------------------------------
+
+
+@words
+@case("ENP-IMP-2", "ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_important(ctx: Context, word: str) -> None:
+    """An important message by {word} has the bit and an id; the sender goes on when we have acknowledged it."""
+    acting = Acting(await ctx.peer())
+    peer = acting.peer
+    ref, frame = await told(acting, "send_important", word, "hello")
+    peer.check(frame.priority == IMPORTANT, frame, "priority byte 128")
+    await peer.none_of(lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before our code")
+    fail(peer, frame, (frame.mid, 0, 0), Code.DELIVERED)
+    await acting.good(ref)
+
+
+@errors
+@case("ENP-IMP-5", "ENP-ERR-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_important_fails(ctx: Context, what: str) -> None:
+    """An acknowledgement with an error ({what}) is what comes of an important message."""
+    acting = Acting(await ctx.peer())
+    code, said, error = ERRORS[what]
+    ref, frame = await told(acting, "send_important", "PID", "hello")
+    fail(acting.peer, frame, (frame.mid, 0, 0), code, said)
+    await acting.refused(ref, error)
+
+
+@case("ENP-IMP-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_important_times_out(ctx: Context) -> None:
+    """Upstream's sender of an important message that nobody acknowledges waits five seconds: "timed out"."""
+    acting = Acting(await ctx.peer())
+    ref, _ = await told(acting, "send_important", "PID", "hello")
+    await acting.timed_out(ref, enp.REQUEST_TIMEOUT)
+
+
+@case("ENP-IMP-2", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_wrong_acknowledgement(ctx: Context) -> None:
+    """An acknowledgement of another id, or for another number, is not taken."""
+    acting = Acting(await ctx.peer())
+    peer = acting.peer
+    ref, frame = await told(acting, "send_important", "PID", "hello")
+    fail(peer, frame, (frame.mid + 1, 0, 0), Code.PROCESS_UNKNOWN)
+    fail(peer, frame, (frame.mid, 0, 0), Code.PROCESS_UNKNOWN, to_id=frame.from_id + 1)
+    await peer.none_of(lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before our code")
+    fail(peer, frame, (frame.mid, 0, 0), Code.DELIVERED)
+    await acting.good(ref)
+
+
+@case("ENP-IMP-2", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_ids_differ(ctx: Context) -> None:
+    """Each important message has an id of its own, other than 0."""
+    acting = Acting(await ctx.peer())
+    mids = []
+    for _ in range(5):
+        ref, frame = await told(acting, "send_important", "ProcessID", "hello")
+        fail(acting.peer, frame, (frame.mid, 0, 0), Code.DELIVERED, order=ORDER)
+        await acting.good(ref)
+        mids.append(frame.mid)
+    acting.peer.check(len({*mids, 0}) == len(mids) + 1, mids, "five ids, none of them 0")
+
+
+@case("ENP-IMP-4", "ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_important_call(ctx: Context) -> None:
+    """An important call has the bit; our answer alone is what the caller waits for."""
+    acting = Acting(await ctx.peer())
+    ref, frame = await told(acting, "call_important", "PID", "hello")
+    good = isinstance(frame, REQUESTS) and frame.priority == IMPORTANT | Priority.NORMAL
+    acting.peer.check(good and not frame.priority & PRIORITY_MASK, frame, "a call with priority byte 128")
+    reply(acting.peer, frame, "answer")
+    answer = await acting.done(ref)
+    acting.peer.check(answer == "answer", repr(answer), "our answer")
+    ref, frame = await told(acting, "call_important", "ProcessID", "hello")
+    fail(acting.peer, frame, frame.ref, Code.PROCESS_UNKNOWN)
+    await acting.refused(ref, reasons.PROCESS_UNKNOWN)
+
+
+@pytest.mark.parametrize("op", ["send_important", "call_important"])
+@case("ENP-IMP-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_not_announced(ctx: Context, op: str) -> None:
+    """To a peer that did not announce important delivery {op} sends nothing: "not supported"."""
+    flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
+    acting = Acting(await ctx.peer(Flags=flags))
+    await acting.refused(acting.tell(op, acting.peer.pid(OURS), "hello"), reasons.UNSUPPORTED)
+    await acting.peer.none_of(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message with the important bit")

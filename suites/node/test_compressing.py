@@ -1,0 +1,215 @@
+"""What the target compresses: frames of a process that was told to, longer than its threshold; never control messages."""
+
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import enp
+from ergo_conformance.model.enp import Algorithm, Code, Level
+from ergo_conformance.model.terms import Error
+from ergo_conformance.peers.agents import Acting
+from ergo_conformance.peers.enp import ORDER
+from ergo_conformance.peers.lines import Received
+from ergo_conformance.peers.ours import OURS, address, fail, reply, sent
+from ergo_conformance.verdict.case import AGENTS, case
+from ergo_conformance.verdict.context import Context
+
+ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
+algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
+LONG = "The quick brown fox jumps over the lazy dog. " * 100
+SHORT = "The quick brown fox"
+DEFAULT = 0
+"""Threshold and level: the default ones."""
+
+
+async def compressing(ctx: Context, *how: Any, links: int = 1) -> Acting:
+    """The agent, told to compress. A target whose agent can't is not asked any further."""
+    acting = Acting(await ctx.peer(links=links))
+    answer = await acting.do("compression", *how)
+    if isinstance(answer, Error):
+        ctx.skip(f"its agent does not compress: {answer.text}")
+    acting.peer.check(answer is True, repr(answer), "true")
+    return acting
+
+
+async def plain_again(acting: Acting) -> None:
+    await acting.set("compression", "")
+
+
+async def message(acting: Acting, payload: object, word: str = "PID") -> Received:
+    """A message of the agent, as it came."""
+    ref = acting.tell("send", address(acting.peer, word), payload)
+    received = await sent(acting.peer)
+    await acting.good(ref)
+    acting.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload that was to be sent")
+    return received
+
+
+def check_packed(acting: Acting, received: Received, *, packed: bool) -> None:
+    """Whether a frame came compressed, as it should have."""
+    what = f"a frame of {len(acting.peer.data_of(received.value))} bytes"
+    came = f"{what}, {'not ' if received.outer is None else ''}compressed"
+    acting.peer.check((received.outer is not None) is packed, came, f"{what}, {'' if packed else 'not '}compressed")
+
+
+@algorithms
+@case("ENP-Z-1", "ENP-Z-2", "ENP-T-200", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_algorithm(ctx: Context, name: str) -> None:
+    """A long message of a process that compresses with {name} comes so, and unpacks to the whole frame."""
+    acting = await compressing(ctx, name)
+    try:
+        for word in ("PID", "ProcessID", "Alias"):
+            received = await message(acting, LONG, word)
+            found = received.outer and received.outer.algorithm
+            acting.peer.check(found == ALGORITHMS[name], f"algorithm {found}", f"algorithm {ALGORITHMS[name]:d}")
+    finally:
+        await plain_again(acting)
+
+
+@pytest.mark.parametrize("level", list(Level), ids=lambda level: level.name.lower())
+@case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_level(ctx: Context, level: Level) -> None:
+    """What gzip of level {level} makes is unpacked like that of any other."""
+    acting = await compressing(ctx, "gzip", DEFAULT, int(level))
+    try:
+        received = await message(acting, LONG)
+        check_packed(acting, received, packed=True)
+    finally:
+        await plain_again(acting)
+
+
+@algorithms
+@case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_contents(ctx: Context, name: str) -> None:
+    """Whatever is packed with {name} comes out the same: zeros, random bytes, texts with many different letters."""
+    acting = await compressing(ctx, name)
+    try:
+        for payload in (bytes(30_000), ctx.rng.randbytes(5_000), "".join(chr(0x20 + i % 0x4F0) for i in range(9_000))):
+            await message(acting, payload)
+    finally:
+        await plain_again(acting)
+
+
+THRESHOLDS = {"default": (DEFAULT, enp.MIN_THRESHOLD), "given": (3_000, 3_000)}
+
+
+@pytest.mark.parametrize("which", list(THRESHOLDS))
+@case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_threshold(ctx: Context, which: str) -> None:
+    """A frame as long as the threshold ({which}) comes plain, one that is a byte longer compressed."""
+    given, threshold = THRESHOLDS[which]
+    acting = await compressing(ctx, "zlib", given)
+    try:
+        empty = len(acting.peer.data_of(enp.MessagePID(0, 0, 0, 0, OURS, "")))
+        for length in (threshold, threshold + 1):
+            received = await message(acting, "x" * (length - empty))
+            check_packed(acting, received, packed=length > threshold)
+    finally:
+        await plain_again(acting)
+
+
+@case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_off(ctx: Context) -> None:
+    """Nothing is compressed that no process was told to; nor any more when it was told not to."""
+    acting = Acting(await ctx.peer())
+    check_packed(acting, await message(acting, LONG), packed=False)
+    acting = await compressing(ctx, "gzip")
+    try:
+        check_packed(acting, await message(acting, LONG), packed=True)
+    finally:
+        await plain_again(acting)
+    check_packed(acting, await message(acting, LONG), packed=False)
+
+
+@pytest.mark.parametrize("word", ["PID", "ProcessID", "Alias"], ids=lambda w: w.lower())
+@case("ENP-ORD-6", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_order_byte(ctx: Context, word: str) -> None:
+    """A compressed message by {word} has the order byte of the frame inside."""
+    acting = await compressing(ctx, "zlib")
+    try:
+        received = await message(acting, LONG, word)
+        outer = received.outer
+        good = outer is not None and outer.order == received.value.order
+        acting.peer.check(good, f"order byte {outer and outer.order}", f"order byte {received.value.order}")
+    finally:
+        await plain_again(acting)
+
+
+@case("ENP-Z-1", "ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_order(ctx: Context) -> None:
+    """Long and short messages of one process come over one link of a pool, in order."""
+    acting = await compressing(ctx, "lzw", links=0)
+    try:
+        for i in range(20):
+            acting.tell("send", address(acting.peer, "PID"), [i, LONG if i % 2 else SHORT])
+        received = [await sent(acting.peer) for _ in range(20)]
+        found = [each.value.payload[0] for each in received]
+        acting.peer.check(found == list(range(20)), found, "0 to 19, in order")
+        lines = {each.line for each in received}
+        acting.peer.check(len(lines) == 1, f"links {sorted(lines)}", "one link")
+    finally:
+        await plain_again(acting)
+
+
+@case("ENP-Z-3", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_calls(ctx: Context) -> None:
+    """Calls, important messages and answers are compressed like messages."""
+    acting = await compressing(ctx, "gzip")
+    peer = acting.peer
+    try:
+        ref = acting.tell("call", address(peer, "PID"), LONG)
+        received = await sent(peer)
+        check_packed(acting, received, packed=True)
+        reply(peer, received.value, LONG)
+        answer = await peer.answer(ref)
+        check_packed(acting, answer, packed=True)
+        peer.check(answer.value.payload == LONG, "another text", "our answer as the answer of agent")
+        ref = acting.tell("send_important", address(peer, "PID"), LONG)
+        received = await sent(peer)
+        check_packed(acting, received, packed=True)
+        fail(peer, received.value, (received.value.mid, 0, 0), Code.DELIVERED)
+        await acting.good(ref)
+    finally:
+        await plain_again(acting)
+
+
+@case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_exits(ctx: Context) -> None:
+    """Exit signals are not compressed, however long their reason is."""
+    acting = await compressing(ctx, "gzip")
+    try:
+        ref = acting.tell("exit", acting.peer.pid(OURS), Error(LONG))
+        received = await acting.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
+        await acting.good(ref)
+        check_packed(acting, received, packed=False)
+        acting.peer.check(received.value.reason.text == LONG, "another reason", "the reason that was to be sent")
+    finally:
+        await plain_again(acting)
+
+
+@case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_control_messages(ctx: Context) -> None:
+    """Control messages are not compressed, however long they are."""
+    acting = await compressing(ctx, "gzip")
+    peer = acting.peer
+    try:
+        ref = acting.tell("spawn", peer.name, "a_factory", LONG)
+        received = await peer.wait_for(lambda f: isinstance(f, enp.Control), "a control message")
+        peer.send_frame(enp.Control(ORDER, enp.Result(None, peer.pid(OURS), received.value.message.Ref)))
+        await acting.done(ref)
+        check_packed(acting, received, packed=False)
+    finally:
+        await plain_again(acting)
+
+
+@case("ENP-SIZE-1", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_limit(ctx: Context) -> None:
+    """A compressed frame is not longer than our limit either."""
+    acting = Acting(await ctx.peer(MaxMessageSize=3_000))
+    if isinstance(await acting.do("compression", "gzip"), Error):
+        ctx.skip("its agent does not compress")
+    try:
+        await acting.done(acting.tell("send", acting.peer.pid(OURS), ctx.rng.randbytes(6_000)))
+        await acting.peer.none_of(lambda f: isinstance(f, enp.MessagePID), "message above our limit")
+    finally:
+        await plain_again(acting)

@@ -1,0 +1,344 @@
+"""Links and monitors that a peer asks for: it is told of the end of what it watches, once, with the reason."""
+
+import pytest
+
+from ergo_conformance.model import enp, reasons, subject
+from ergo_conformance.model.enp import Priority, Verb
+from ergo_conformance.model.terms import Alias, Atom, Error, ProcessID
+from ergo_conformance.peers.agents import (
+    TAKEN_BACK,
+    TAKING,
+    ask_relation,
+    crasher,
+    no_notice,
+    notice,
+    target_of,
+    told_once,
+    watch,
+)
+from ergo_conformance.peers.enp import PROCESS
+from ergo_conformance.verdict.case import AGENTS, case
+from ergo_conformance.verdict.context import Context
+
+WORDS = ("PID", "ProcessID", "Alias")
+TEXTS: dict[str, Error] = {
+    "normal": reasons.NORMAL,
+    "shutdown": reasons.SHUTDOWN,
+    "kill": reasons.KILL,
+    "panic": reasons.PANIC,
+    "gopanic": reasons.PANIC,
+    "timeout": reasons.TIMEOUT,
+    "mailbox": reasons.MAILBOX_FULL,
+    "custom": subject.CUSTOM_ERROR,
+    "a reason of its own, ünknown to all": Error("a reason of its own, ünknown to all"),
+}
+"""What crasher is sent, and the reason that it ends with (docs/agents.md)."""
+CACHED = {"atoms": ["crasher", "ev_cached"]}
+"""Names that are to be in the announced atom cache."""
+OTHER = 2002
+"""Number of a second process of ours."""
+verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
+words = pytest.mark.parametrize("word", WORDS, ids=lambda w: w.lower())
+
+
+@words
+@verbs
+@case("ENP-TERM-2", "ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_end_is_told(ctx: Context, verb: Verb, word: str) -> None:
+    """After a {verb.value} of crasher by {word} its end is told, once, with its reason."""
+    peer = await ctx.peer()
+    pid = await crasher(peer)
+    target = await target_of(peer, word, pid)
+    await watch(peer, verb, target)
+    peer.send(pid.id, "shutdown")
+    await told_once(peer, target, reasons.SHUTDOWN)
+
+
+@pytest.mark.parametrize("text", list(TEXTS), ids=lambda text: text.split(" ")[0])
+@case("ENP-TERM-2", "ENP-T-181", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_reason(ctx: Context, text: str) -> None:
+    """A process that ends with the reason {text} is told of with that reason."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    await watch(peer, Verb.MONITOR, pid)
+    peer.send(pid.id, text)
+    await notice(peer, pid, TEXTS[text])
+
+
+@case("ENP-TERM-2", "ENP-T-181", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_error_as_a_reason(ctx: Context) -> None:
+    """A process that ends with an error value that it was sent is told of with that error."""
+    peer = await ctx.contemporary()
+    for error in (Error("sent as an error"), reasons.PROCESS_UNKNOWN):
+        pid = await crasher(peer)
+        await watch(peer, Verb.LINK, pid)
+        peer.send(pid.id, error)
+        await notice(peer, pid, error)
+
+
+@words
+@case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_once_for_all(ctx: Context, word: str) -> None:
+    """A target that three processes of ours link and monitor (by {word}) is told of in one frame."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    target = await target_of(peer, word, pid)
+    for source in (PROCESS, OTHER, OTHER + 1):
+        for verb in TAKING:
+            await watch(peer, verb, target, source)
+    peer.send(pid.id, "kill")
+    await told_once(peer, target, reasons.KILL)
+
+
+@case("ENP-TERM-3", "ENP-T-181", "ENP-T-182", "ENP-T-184", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_each_address(ctx: Context) -> None:
+    """A process that is watched by PID, name and alias at once is told of by each of them, once."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    targets = [await target_of(peer, word, pid) for word in WORDS]
+    for target in targets:
+        await watch(peer, Verb.MONITOR, target)
+    peer.send(pid.id, "kill")
+    for target in targets:
+        await notice(peer, target, reasons.KILL)
+    for target in targets:
+        await no_notice(peer, target, "second notice")
+
+
+@case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_each_node(ctx: Context) -> None:
+    """Two nodes that watch one process are both told of its end."""
+    one, two = await ctx.contemporary(), await ctx.contemporary()
+    pid = await crasher(one)
+    await watch(one, Verb.LINK, pid)
+    await watch(two, Verb.MONITOR, pid)
+    one.send(pid.id, "kill")
+    for peer in (one, two):
+        await told_once(peer, pid, reasons.KILL)
+
+
+@case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_not_watched(ctx: Context) -> None:
+    """The end of a process is not told to a peer that does not watch it, whoever else does."""
+    one, two = await ctx.contemporary(), await ctx.contemporary()
+    pid = await crasher(one)
+    await watch(one, Verb.MONITOR, pid)
+    one.send(pid.id, "kill")
+    await notice(one, pid)
+    name = ProcessID(one.target, Atom("crasher"))
+    for peer, target in ((two, pid), (two, name), (one, name)):
+        await no_notice(peer, target, "notice of what is not watched")
+
+
+@words
+@verbs
+@case("ENP-TERM-4", "ENP-LINK-2", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_given_back(ctx: Context, verb: Verb, word: str) -> None:
+    """Once a {verb.value} of crasher by {word} is taken back its end is not told."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    target = await target_of(peer, word, pid)
+    for step in (verb, TAKEN_BACK[verb]):
+        await watch(peer, step, target)
+    peer.send(pid.id, "kill")
+    await crasher(peer)
+    await no_notice(peer, target, f"notice after the {TAKEN_BACK[verb].value}")
+
+
+@verbs
+@case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_one_of_two_given_back(ctx: Context, verb: Verb) -> None:
+    """Who links and monitors a process and takes the {verb.value} back is still told of its end."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    for step in (*TAKING, TAKEN_BACK[verb]):
+        await watch(peer, step, pid)
+    peer.send(pid.id, "kill")
+    await told_once(peer, pid, reasons.KILL)
+
+
+@case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_other_process_still_watches(ctx: Context) -> None:
+    """That one process of ours takes its monitor back does not end that of another one."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    for source in (PROCESS, OTHER):
+        await watch(peer, Verb.MONITOR, pid, source)
+    await watch(peer, Verb.DEMONITOR, pid, PROCESS)
+    peer.send(pid.id, "kill")
+    await told_once(peer, pid, reasons.KILL)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the_first", "the_second"])
+@case("ENP-TERM-4", "ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_one_of_two_nodes_gives_back(ctx: Context, first: bool) -> None:
+    """Of two nodes that monitor a process one takes it back (the first to ask: {first}): the other one alone is told."""
+    stays, leaves = await ctx.contemporary(), await ctx.contemporary()
+    pid = await crasher(stays)
+    for peer in (leaves, stays) if first else (stays, leaves):
+        await watch(peer, Verb.MONITOR, pid)
+    await watch(leaves, Verb.DEMONITOR, pid)
+    stays.send(pid.id, "kill")
+    await told_once(stays, pid, reasons.KILL)
+    await no_notice(leaves, pid, "notice after the Demonitor")
+
+
+@verbs
+@case("ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_asked_twice(ctx: Context, verb: Verb) -> None:
+    """A {verb.value} that is asked for twice gets two Results, with whatever in the second, and one notice."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    await watch(peer, verb, pid)
+    await ask_relation(peer, verb, pid)
+    peer.send(pid.id, "kill")
+    await told_once(peer, pid, reasons.KILL)
+
+
+@case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_second_life(ctx: Context) -> None:
+    """A monitor of a name ends with the process: the next one under that name is not watched."""
+    peer = await ctx.contemporary()
+    first = await crasher(peer)
+    name = ProcessID(peer.target, Atom("crasher"))
+    await watch(peer, Verb.MONITOR, name)
+    peer.send(first.id, "kill")
+    await notice(peer, name)
+    second = await crasher(peer)
+    peer.check(second != first, second, "another PID")
+    peer.send(second.id, "kill")
+    await crasher(peer)
+    await no_notice(peer, name, "notice of the end of the second")
+
+
+@case("ENP-TERM-2", "ENP-T-182", offers=AGENTS, exclusive=True)
+async def test_regular_end(ctx: Context) -> None:
+    """The end of a process that ends by itself is told with the reason "normal"."""
+    peer = await ctx.contemporary()
+    name = ProcessID(peer.target, Atom("echo_cached"))
+    await watch(peer, Verb.MONITOR, name)
+    await peer.call("echo_cached", "!terminate")
+    await told_once(peer, name, reasons.NORMAL)
+
+
+@case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config=CACHED)
+async def test_cached_name(ctx: Context) -> None:
+    """A target whose name is in the announced atom cache is told of by its id or its name."""
+    peer = await ctx.contemporary()
+    atoms = (peer.introduce.AtomCache or {}).values()
+    peer.check("crasher" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with crasher, as it was configured")
+    pid = await crasher(peer)
+    name = ProcessID(peer.target, Atom("crasher"))
+    await watch(peer, Verb.LINK, name)
+    peer.send(pid.id, "kill")
+    await told_once(peer, name, reasons.KILL)
+
+
+@words
+@case("ENP-ORD-2", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_shape(ctx: Context, word: str) -> None:
+    """Upstream's notice of an end (by {word}) has order byte 0 and priority high."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    target = await target_of(peer, word, pid)
+    await watch(peer, Verb.MONITOR, target)
+    peer.send(pid.id, "kill")
+    frame = await notice(peer, target)
+    found = (frame.order, frame.priority)
+    peer.check(found == (0, Priority.HIGH), frame, f"order byte 0 and priority {Priority.HIGH:d}")
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+@case("ENP-TERM-7", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_told_to_contemporaries_only(ctx: Context) -> None:
+    """Upstream tells the end of a PID to no peer that was not started in the same second as itself."""
+    peer = await ctx.peer()
+    pid = await crasher(peer)
+    await watch(peer, Verb.MONITOR, pid)
+    peer.send(pid.id, "kill")
+    await no_notice(peer, pid, "notice for a peer of another creation")
+
+
+@case("ENP-TERM-4", "ENP-DOWN-1", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_relations_end_with_the_connection(ctx: Context) -> None:
+    """What a node watched is forgotten with its connection: back under the same name it is told nothing."""
+    first = await ctx.contemporary()
+    pid = await crasher(first)
+    await watch(first, Verb.MONITOR, pid)
+    first.lines[0].dialer.link.close()
+    await first.closed()
+    back = await ctx.contemporary(first.name)
+    back.send(pid.id, "kill")
+    await crasher(back)
+    await no_notice(back, pid, "notice of what an earlier connection watched")
+
+
+@case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_over_a_pool(ctx: Context) -> None:
+    """Over a pool of links the end is told as well, on one of them and once."""
+    peer = await ctx.contemporary(links=0)
+    pid = await crasher(peer)
+    await watch(peer, Verb.MONITOR, pid)
+    peer.send(pid.id, "kill")
+    await told_once(peer, pid, reasons.KILL)
+
+
+@case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_link_lost_meanwhile(ctx: Context) -> None:
+    """A relation survives the loss of the link that it was asked for over, as long as another one is there."""
+    peer = await ctx.contemporary(links=2)
+    pid = await crasher(peer)
+    await watch(peer, Verb.MONITOR, pid)
+    peer.lines[0].dialer.link.close()
+    await peer.closed(0)
+    peer.send_frame(peer.message(pid.id, "kill"), 1)
+    await notice(peer, pid, reasons.KILL)
+
+
+# --- aliases ----------------------------------------------------------------------------------------------------------
+
+
+@verbs
+@case("ENP-TERM-5", "ENP-T-184", offers=AGENTS, agents=("pub",), exclusive=True)
+async def test_alias_given_up(ctx: Context, verb: Verb) -> None:
+    """After a {verb.value} of an alias that its owner gives up its end is told once, with "unregistered"."""
+    peer = await ctx.contemporary()
+    alias = await peer.call("pub", "alias")
+    await watch(peer, verb, alias)
+    peer.check(await peer.call("pub", "delete_alias") == alias, "another alias deleted", f"{alias!r} deleted")
+    await told_once(peer, alias, reasons.UNREGISTERED)
+
+
+@case("ENP-T-104", "ENP-T-124", offers=AGENTS, agents=("crasher",), exclusive=True)
+async def test_reached_by_alias(ctx: Context) -> None:
+    """A process is called, and made to end, by its alias."""
+    peer = await ctx.contemporary()
+    pid = await crasher(peer)
+    alias = await peer.call(pid.id, "alias")
+    found = await peer.call(alias.id, "pid")
+    peer.check(found == pid, repr(found), f"{pid!r}, the answer of crasher called by alias")
+    await watch(peer, Verb.MONITOR, pid)
+    peer.send(alias.id, "kill")
+    await notice(peer, pid, reasons.KILL)
+
+
+@case("ENP-DLV-1", "ENP-ANY-1", offers=AGENTS, agents=("pub",), exclusive=True)
+async def test_alias_is_gone(ctx: Context) -> None:
+    """Nothing is reached any more by an alias that was given up: a call is not answered, a monitor gets an error."""
+    peer = await ctx.contemporary()
+    alias = await peer.call("pub", "alias")
+    await peer.call("pub", "delete_alias")
+    await peer.no_answer(peer.ask(alias.id, "starts"))
+    result = await ask_relation(peer, Verb.MONITOR, Alias(*alias))
+    peer.check(isinstance(result.Error, Error), result, "a Result with an error")
+
+
+@case("ENP-IMP-2", "ENP-T-104", offers=AGENTS, agents=("pub",))
+async def test_important_by_alias(ctx: Context) -> None:
+    """An important message by alias is acknowledged with code 0."""
+    peer = await ctx.contemporary()
+    alias = await peer.call("pub", "create_alias")
+    ack = await peer.acknowledged(peer.send_important(alias.id, "starts"))
+    peer.check(ack.code == enp.Code.DELIVERED, ack, "code 0")

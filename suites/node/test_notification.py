@@ -1,0 +1,89 @@
+"""Events with notification: their owner hears of the first subscriber and of the last one."""
+
+import pytest
+
+from ergo_conformance.model.enp import Verb
+from ergo_conformance.model.terms import Atom, Event
+from ergo_conformance.peers.agents import TAKEN_BACK, TAKING, eventually, own_event, watch
+from ergo_conformance.peers.enp import PROCESS, Peer
+from ergo_conformance.verdict.case import AGENTS, case
+from ergo_conformance.verdict.context import Context
+
+OTHER = 2002
+"""Number of a second process of ours."""
+verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
+NOTIFIED = Atom("ev_notify")
+
+
+async def counts(peer: Peer) -> tuple[int, int]:
+    """How often pub was told of a first and of the loss of a last subscriber."""
+    starts, stops = await peer.call("pub", "starts"), await peer.call("pub", "stops")
+    return starts, stops
+
+
+async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) -> None:
+    """So many more since then, now or in a moment, and no more than these."""
+    wanted = before[0] + starts, before[1] + stops
+    legal = f"starts and stops of pub {wanted}"
+    await eventually(peer, lambda: counts(peer), lambda found: found == wanted, legal)
+    await peer.alive()
+    found = await counts(peer)
+    peer.check(found == wanted, found, legal)
+
+
+@verbs
+@case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
+async def test_first_and_last(ctx: Context, verb: Verb) -> None:
+    """The owner is told of the first {verb.value}, not of the second; of the end of the last one, not of that before."""
+    peer = await ctx.peer()
+    event = Event(peer.target, NOTIFIED)
+    before = await counts(peer)
+    for step, source, change in (
+        (verb, PROCESS, (1, 0)),
+        (verb, OTHER, (1, 0)),
+        (TAKEN_BACK[verb], PROCESS, (1, 0)),
+        (TAKEN_BACK[verb], OTHER, (1, 1)),
+        (verb, PROCESS, (2, 1)),
+        (TAKEN_BACK[verb], PROCESS, (2, 2)),
+    ):
+        await watch(peer, step, event, source)
+        await counted(peer, before, *change)
+
+
+@case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
+async def test_two_nodes(ctx: Context) -> None:
+    """Subscribers of two nodes count together: the owner is told when both are gone."""
+    one, two = await ctx.peer(), await ctx.peer()
+    event = Event(one.target, NOTIFIED)
+    before = await counts(one)
+    for peer, step, change in (
+        (one, Verb.MONITOR, (1, 0)),
+        (two, Verb.LINK, (1, 0)),
+        (one, Verb.DEMONITOR, (1, 0)),
+        (two, Verb.UNLINK, (1, 1)),
+    ):
+        await watch(peer, step, event)
+        await counted(one, before, *change)
+
+
+@case("ENP-EVT-7", offers=AGENTS, agents=("pub",), exclusive=True)
+async def test_last_one_is_lost(ctx: Context) -> None:
+    """Upstream does not tell the owner that the last subscriber has gone with its connection."""
+    one, two = await ctx.peer(), await ctx.peer()
+    event = Event(one.target, NOTIFIED)
+    before = await counts(one)
+    await watch(two, Verb.LINK, event)
+    two.lines[0].dialer.link.close()
+    await two.closed()
+    await counted(one, before, 1, 0)
+
+
+@case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
+async def test_no_notification(ctx: Context) -> None:
+    """The owner is not told of subscribers of an event without notification."""
+    peer = await ctx.peer()
+    event = await own_event(peer)
+    before = await counts(peer)
+    await watch(peer, Verb.MONITOR, event)
+    await watch(peer, Verb.DEMONITOR, event)
+    await counted(peer, before, 0, 0)

@@ -1,0 +1,357 @@
+"""Remote spawn: who may start what at the target, what becomes of it, and what the target asks of us."""
+
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import enp, gen, reasons
+from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
+from ergo_conformance.model.gen import ProcessOptions, ProcessOptionsExtra
+from ergo_conformance.model.terms import PID, Atom, Error
+from ergo_conformance.peers.agents import Acting, no_notice, notice, told_once, watch
+from ergo_conformance.peers.enp import ORDER, PROCESS, Peer
+from ergo_conformance.peers.ours import OURS
+from ergo_conformance.verdict.case import AGENTS, case
+from ergo_conformance.verdict.context import Context
+
+ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
+TEXT = "The quick brown fox jumps over the lazy dog. " * 100
+DEFAULT = ProcessOptions()
+OFF = {"flags": {"spawn": False, "application_start": False}}
+
+
+async def spawner(ctx: Context, name: str | None = None) -> Peer:
+    """A peer of a target that announces remote spawn."""
+    peer = await ctx.contemporary(name)
+    ctx.needs_flag(peer, Flags.REMOTE_SPAWN)
+    return peer
+
+
+def request(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, **extra: Any) -> enp.Spawn:
+    """A good request of our process; `extra` replace fields of what the parent's node adds."""
+    good = ProcessOptionsExtra(options, peer.pid(), peer.pid())
+    return enp.Spawn(factory, good._replace(**extra), peer.control_ref())
+
+
+async def asked(peer: Peer, message: enp.Spawn) -> enp.Result:
+    """The Result of a request."""
+    peer.send_frame(enp.Control(0, message))
+    return await peer.result(message.Ref)
+
+
+async def spawned(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, **extra: Any) -> PID:
+    """The PID of a process that was started for us."""
+    result = await asked(peer, request(peer, factory, options, **extra))
+    peer.check(result.Error is None, result, "a Result without an error")
+    pid = result.Result
+    good = isinstance(pid, PID) and pid[::2] == (peer.target, peer.introduce.Creation)
+    peer.check(good, repr(pid), f"a PID of {peer.target} in its creation")
+    found: PID = pid
+    return found
+
+
+async def refused(peer: Peer, message: enp.Spawn, error: Error) -> None:
+    """The Result of a request is the zero PID with this error."""
+    result = await asked(peer, message)
+    good = result.Error is not None and result.Error.text == error.text and result.Result in (None, gen.NOBODY)
+    peer.check(good, result, f"a Result with {error.text!r} and no PID")
+
+
+async def environment(peer: Peer, pid: PID) -> set[str]:
+    """The environment of an echo, `KEY=value` each."""
+    value = await peer.call(pid.id, "!env")
+    texts = getattr(value, "value", value)
+    peer.check(isinstance(texts, list), repr(value), "a list of strings")
+    return set(texts)
+
+
+# --- what is started --------------------------------------------------------------------------------------------------
+
+
+@case("ENP-SPAWN-1", "ENP-C-Spawn", offers=AGENTS, agents=("agent",))
+async def test_spawned(ctx: Context) -> None:
+    """A process that was started for us is called, and sent to, by the PID of the Result."""
+    peer = await spawner(ctx)
+    pid = await spawned(peer, ECHO)
+    peer.check(await peer.call(pid.id, "!self") == pid, "another PID", f"{pid!r} of itself")
+    peer.send(pid.id, "hello")
+    message = (await peer.mail()).value
+    peer.check((message.from_id, message.payload) == (pid.id, "hello"), message, f"'hello' from {pid.id}")
+
+
+@case("ENP-SPAWN-1", "ENP-ANY-1", offers=AGENTS, agents=("agent",))
+async def test_many(ctx: Context) -> None:
+    """Fifty requests at once get fifty Results with PIDs that differ, and all of these live."""
+    peer = await spawner(ctx)
+    messages = [request(peer, ECHO) for _ in range(50)]
+    for message in messages:
+        peer.send_frame(enp.Control(0, message))
+    results = [await peer.result(message.Ref) for message in messages]
+    pids = {result.Result for result in results}
+    peer.check(len(pids) == len(messages), f"{len(pids)} PIDs", f"{len(messages)} PIDs")
+    for pid in pids:
+        await peer.call(pid.id, "hello")
+
+
+@case("ENP-SPAWN-1", "ENP-TERM-2", offers=AGENTS, agents=("agent",))
+async def test_watched(ctx: Context) -> None:
+    """The end of a process that was started for us is told like that of any other."""
+    peer = await spawner(ctx)
+    pid = await spawned(peer, CRASHER)
+    await watch(peer, Verb.MONITOR, pid)
+    peer.send(pid.id, "timeout")
+    await told_once(peer, pid, reasons.TIMEOUT)
+
+
+@pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a reason of our own"], ids=lambda t: t.split(" ")[0])
+@case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",))
+async def test_exit_signal(ctx: Context, text: str) -> None:
+    """Our exit signal ({text}) ends a process that was started for us, with that reason."""
+    peer = await spawner(ctx)
+    pid = await spawned(peer, ECHO)
+    await watch(peer, Verb.MONITOR, pid)
+    peer.send_frame(enp.Exit(pid.id % ORDER_MODULUS, PROCESS, Priority.MAX, pid.id, Error(text)))
+    await told_once(peer, pid, Error(text))
+
+
+@case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
+async def test_arguments(ctx: Context) -> None:
+    """Arguments of any kind, an empty list of them and none do not keep a process from being started."""
+    peer = await spawner(ctx)
+    for arguments in (None, [], [1, "two", None, Atom("three"), ["four"], peer.pid()]):
+        pid = await spawned(peer, ECHO, Args=arguments)
+        await peer.call(pid.id, "hello")
+
+
+@case("ENP-SPAWN-1", "ENP-C-Spawn", offers=AGENTS, agents=("agent",))
+async def test_registered(ctx: Context) -> None:
+    """A process that is started under a name is reached by it; the name is taken then, and free when it has ended."""
+    peer = await spawner(ctx)
+    name = Atom(f"spawned_{peer.new_ref()[0]}")
+    pid = await spawned(peer, ECHO, Register=name)
+    peer.check(await peer.call(name, "!self") == pid, "another PID", f"{pid!r}")
+    await refused(peer, request(peer, ECHO, Register=name), reasons.TAKEN)
+    await refused(peer, request(peer, ECHO, Register=Atom("echo")), reasons.TAKEN)
+    await watch(peer, Verb.MONITOR, pid)
+    await peer.call(name, "!terminate")
+    await notice(peer, pid, reasons.NORMAL)
+    await spawned(peer, ECHO, Register=name)
+
+
+# --- what is not ------------------------------------------------------------------------------------------------------
+
+
+@case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
+async def test_unknown_factory(ctx: Context) -> None:
+    """A factory that does not exist is refused: "unknown name"."""
+    peer = await spawner(ctx)
+    await refused(peer, request(peer, Atom("no_such_factory")), reasons.NAME_UNKNOWN)
+
+
+@case("ENP-SPAWN-2", "ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
+async def test_restricted(ctx: Context) -> None:
+    """A factory that is open to another node is refused, "not allowed", and nothing is started."""
+    peer = await spawner(ctx)
+    name = Atom(f"restricted_{peer.new_ref()[0]}")
+    await refused(peer, request(peer, RESTRICTED, Register=name), reasons.NOT_ALLOWED)
+    await peer.no_answer(peer.ask(name, "hello"))
+
+
+@case("ENP-SPAWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_allowed(ctx: Context) -> None:
+    """A factory that is open to one node is used by that node; by no other one even then."""
+    allowed = await spawner(ctx, ctx.config.get("allowed", "allowed@localhost"))
+    pid = await spawned(allowed, RESTRICTED)
+    await allowed.call(pid.id, "hello")
+    peer = await spawner(ctx)
+    await refused(peer, request(peer, RESTRICTED), reasons.NOT_ALLOWED)
+
+
+@pytest.mark.parametrize("field", ["ParentPID", "ParentLeader"])
+@case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
+async def test_no_parent(ctx: Context, field: str) -> None:
+    """A request whose {field} is the zero PID is refused: "parent/leader is not set"."""
+    peer = await spawner(ctx)
+    extra: dict[str, Any] = {field: gen.NOBODY}
+    await refused(peer, request(peer, ECHO, **extra), reasons.PARENT_UNKNOWN)
+
+
+@case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), config=OFF)
+async def test_target_without_the_flag(ctx: Context) -> None:
+    """A target that does not announce remote spawn starts nothing: it answers with an error, or not at all."""
+    peer = await ctx.peer()
+    name = Atom(f"forbidden_{peer.new_ref()[0]}")
+    message = request(peer, ECHO, Register=name)
+    peer.send_frame(enp.Control(0, message))
+    received = await peer.look(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
+    if received is not None:
+        peer.check(received.value.message.Error is not None, received.value, "a Result with an error, or none")
+    await peer.no_answer(peer.ask(name, "hello"))
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+@case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
+async def test_environment(ctx: Context) -> None:
+    """A process has the environment of its parent's node under that of its options."""
+    peer = await spawner(ctx)
+    pid = await spawned(
+        peer, ECHO, ProcessOptions(Env={"BOTH": "own", "OWN": "1"}), ParentEnv={"BOTH": "parent", "PARENT": "2"}
+    )
+    found = await environment(peer, pid)
+    peer.check(found >= {"BOTH=own", "OWN=1", "PARENT=2"}, sorted(found), "BOTH=own, OWN=1 and PARENT=2")
+    peer.check("BOTH=parent" not in found, sorted(found), "BOTH once")
+
+
+@pytest.mark.parametrize("whose", ["own", "parent"])
+@case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
+async def test_one_environment(ctx: Context, whose: str) -> None:
+    """A process has its environment if only one is sent (the {whose} one)."""
+    peer = await spawner(ctx)
+    env = {"KEY": whose}
+    options = ProcessOptions(Env=env if whose == "own" else None)
+    pid = await spawned(peer, ECHO, options, ParentEnv=env if whose == "parent" else None)
+    found = await environment(peer, pid)
+    peer.check(f"KEY={whose}" in found, sorted(found), f"KEY={whose}")
+
+
+@case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
+async def test_environments_of_two(ctx: Context) -> None:
+    """The environment of one process is not that of the next."""
+    peer = await spawner(ctx)
+    first = await spawned(peer, ECHO, ProcessOptions(Env={"KEY": "first"}))
+    second = await spawned(peer, ECHO)
+    found = await environment(peer, second)
+    peer.check("KEY=first" not in found, sorted(found), "nothing of the first process")
+    peer.check("KEY=first" in await environment(peer, first), "nothing", "KEY=first in the first process")
+
+
+@pytest.mark.parametrize("priority", [Priority.HIGH, Priority.MAX], ids=lambda p: p.name.lower())
+@case("ENP-SPAWN-6", offers=AGENTS, agents=("agent",))
+async def test_priority(ctx: Context, priority: Priority) -> None:
+    """What a process sends has the priority of its options ({priority})."""
+    peer = await spawner(ctx)
+    pid = await spawned(peer, ECHO, ProcessOptions(SendPriority=priority))
+    peer.send(pid.id, "hello")
+    message = (await peer.mail()).value
+    peer.check(message.priority == priority, message, f"priority byte {priority:d}")
+
+
+@case("ENP-SPAWN-6", offers=AGENTS, agents=("agent",))
+async def test_importance(ctx: Context) -> None:
+    """What a process sends is important if its options say so."""
+    peer = await spawner(ctx)
+    pid = await spawned(peer, ECHO, ProcessOptions(ImportantDelivery=True))
+    peer.send(pid.id, "hello")
+    message = (await peer.mail()).value
+    peer.send_frame(enp.ResponseError(0, PROCESS, 0, pid.id, (message.mid, 0, 0), Code.DELIVERED, None))
+    peer.check(message.priority == IMPORTANT, message, "priority byte 128")
+    peer.check(await peer.call(pid.id, "hello") == "hello", "another answer", "an answer behind the acknowledgement")
+
+
+@pytest.mark.parametrize("algorithm", list(enp.Algorithm), ids=lambda a: a.name.lower())
+@case("ENP-SPAWN-6", "ENP-Z-3", offers=AGENTS, agents=("agent",))
+async def test_compression(ctx: Context, algorithm: enp.Algorithm) -> None:
+    """What a process sends is compressed as its options say (by algorithm {algorithm})."""
+    peer = await spawner(ctx)
+    compression = gen.Compression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
+    pid = await spawned(peer, ECHO, ProcessOptions(Compression=compression))
+    peer.send(pid.id, TEXT)
+    received = await peer.mail()
+    found = received.outer and received.outer.algorithm
+    peer.check(found == algorithm, f"algorithm {found}", f"a frame compressed by {algorithm:d}")
+    peer.check(received.value.payload == TEXT, "another text", "the text that was sent")
+
+
+# --- parents ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "not_linked"])
+@case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
+async def test_parent_is_lost(ctx: Context, linked: bool) -> None:
+    """When our connection ends a process of ours ends with "no connection" if it is linked to its parent (here {linked})."""
+    parent, other = await spawner(ctx), await ctx.contemporary()
+    pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=linked))
+    await watch(other, Verb.MONITOR, pid)
+    parent.lines[0].dialer.link.close()
+    await parent.closed()
+    if linked:
+        await told_once(other, pid, reasons.NO_CONNECTION)
+    else:
+        await no_notice(other, pid, "notice of a process that is not linked to its parent")
+        await other.call(pid.id, "hello")
+
+
+@case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
+async def test_other_connection_is_lost(ctx: Context) -> None:
+    """A process that is linked to its parent lives on when the connection of another node ends."""
+    parent, other = await spawner(ctx), await ctx.peer()
+    pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=True))
+    other.lines[0].dialer.link.close()
+    await other.closed()
+    await parent.call(pid.id, "hello")
+
+
+# --- what the target asks of us ---------------------------------------------------------------------------------------
+
+
+async def asked_of_us(acting: Acting, op: str, *arguments: Any) -> tuple[enp.Words, enp.Spawn]:
+    """Tells the agent to spawn at our node: the reference of the op, and the request that comes."""
+    ref = acting.tell(op, acting.peer.name, *arguments)
+    received = await acting.peer.wait_for(
+        lambda f: isinstance(f, enp.Control) and isinstance(f.message, enp.Spawn), "a MessageSpawn of agent"
+    )
+    return ref, received.value.message
+
+
+def result(peer: Peer, message: enp.Spawn, pid: PID = gen.NOBODY, error: Error | None = None) -> None:
+    peer.send_frame(enp.Control(ORDER, enp.Result(error, pid, message.Ref)))
+
+
+@pytest.mark.parametrize("register", ["", "a_name"], ids=["plain", "registered"])
+@case("ENP-C-Spawn", "ENP-SPAWN-4", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_request(ctx: Context, register: str) -> None:
+    """The agent's request has the factory, itself as parent, the arguments and the name {register!r}; our PID is the answer."""
+    acting = Acting(await ctx.peer())
+    peer, me = acting.peer, await acting.pid()
+    arguments = [1, "two"]
+    op = ("spawn_register", "a_factory", register) if register else ("spawn", "a_factory")
+    ref, message = await asked_of_us(acting, *op, *arguments)
+    extra = message.Options
+    found = (message.Name, extra.ParentPID, extra.Register, extra.Args)
+    wanted = ("a_factory", me, register, arguments)
+    peer.check(found == wanted, found, f"factory, parent, name and arguments {wanted}")
+    peer.check(extra.ParentLeader != gen.NOBODY, extra.ParentLeader, "a leader")
+    peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment: it is not exposed")
+    result(peer, message, peer.pid(OURS))
+    answer = await acting.done(ref)
+    peer.check(answer == peer.pid(OURS), repr(answer), f"{peer.pid(OURS)!r}, as we said")
+
+
+@case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_our_refusal(ctx: Context) -> None:
+    """The error in our Result is what comes of the agent's request."""
+    acting = Acting(await ctx.peer())
+    for error in (reasons.NOT_ALLOWED, Error("an error of our own")):
+        ref, message = await asked_of_us(acting, "spawn", "a_factory")
+        result(acting.peer, message, error=error)
+        await acting.refused(ref, error)
+
+
+@case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_no_result(ctx: Context) -> None:
+    """Without a Result the agent's request ends with "timed out" after five seconds."""
+    acting = Acting(await ctx.peer())
+    ref, _ = await asked_of_us(acting, "spawn", "a_factory")
+    await acting.timed_out(ref, enp.REQUEST_TIMEOUT)
+
+
+@case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
+async def test_we_do_not_announce_it(ctx: Context) -> None:
+    """A peer that does not announce remote spawn is not asked: "not allowed", and nothing is sent."""
+    flags = (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN).to_bytes(FLAGS_WIDTH, "big")
+    acting = Acting(await ctx.peer(Flags=flags))
+    await acting.refused(acting.tell("spawn", acting.peer.name, "a_factory"), reasons.NOT_ALLOWED)
+    await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "request to spawn")

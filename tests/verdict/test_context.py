@@ -1,0 +1,68 @@
+"""What a case has in hand, against the embedded node in memory."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model.ehs import Flags
+from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.targets.base import Running
+from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.targets.tcp import TcpRunning
+from ergo_conformance.verdict.context import Context, SkippedError
+
+
+def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) -> None:
+    async def run() -> None:
+        running = await SelfTarget().start(config)
+        context = Context(running, random.Random(0))
+        try:
+            await script(context)
+        finally:
+            context.close()
+            await running.stop()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+def test_a_contemporary_has_the_creation_of_the_target() -> None:
+    async def script(ctx: Context) -> None:
+        peer = await ctx.contemporary("twin@localhost", links=2)
+        assert peer.creation == peer.introduce.Creation
+        assert (peer.name, len(peer.lines)) == ("twin@localhost", 2)
+        assert (await ctx.peer()).creation != peer.creation
+        await peer.alive()
+
+    play(script)
+
+
+def test_a_peer_may_be_of_any_creation() -> None:
+    async def script(ctx: Context) -> None:
+        peer = await ctx.peer(creation=7)
+        assert peer.pid().creation == 7
+        await peer.alive()
+
+    play(script)
+
+
+def test_a_flag_that_is_needed() -> None:
+    async def script(ctx: Context) -> None:
+        peer = await ctx.peer()
+        ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
+        with pytest.raises(SkippedError, match="the target does not announce REMOTE_SPAWN"):
+            ctx.needs_flag(peer, Flags.REMOTE_SPAWN)
+
+    play(script, flags={"spawn": False})
+
+
+def test_only_what_we_started_is_ours_to_stop() -> None:
+    async def script(ctx: Context) -> None:
+        assert ctx.running.ours
+
+    play(script)
+    assert not Running.ours
+    assert not TcpRunning.ours

@@ -11,13 +11,15 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model import reasons
 from ergo_conformance.model.saturn import ProxyRoute
 from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.reference_node.handshaking import HandshakeError
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, Mode
 from ergo_conformance.reference_node.processes import Process
 from ergo_conformance.reference_node.registrar import EsrdRegistrar
 from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
-from tests.support.nodes import within
+from tests.support.nodes import join_ends, virtually, within
+from tests.support.settings import make
 from tests.support.sockets import ACCEPTORS, HOST, eventually, links, port, run
 
 STOPPED = "network stack is stopped"
@@ -131,6 +133,22 @@ def test_a_disabled_network_opens_nothing() -> None:
             assert not registrar.registered
 
     run(scenario())
+
+
+def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> None:
+    """NAPI-OPT-2: in both roles, without a byte."""
+
+    async def scenario() -> None:
+        without, other = make("a@localhost", mode=Mode.DISABLED), make("b@localhost")
+        for one, two in ((without, other), (other, without)):
+            dialer = one.network.dialer_protocol()
+            join_ends(dialer, two.network.acceptor_protocol())
+            assert dialer.outcome is not None
+            with pytest.raises(HandshakeError, match="has stopped" if one is without else "closed"):
+                await dialer.outcome
+        assert not other.network.connections
+
+    virtually(scenario())
 
 
 def test_stop_ends_the_network_and_start_begins_it_again() -> None:

@@ -131,7 +131,8 @@ class Applications:
             raise ErgoError(reasons.APPLICATION_STATE)
         extra = options or ApplicationOptionsExtra(ApplicationOptions(), self.core.pid)
         specification = application.specification
-        env = {**(extra.CoreEnv or {}), **specification.env, **(extra.ApplicationOptions.Env or {})}
+        own = {**self.core.env, **specification.env}
+        env = {**(extra.CoreEnv or {}), **own, **(extra.ApplicationOptions.Env or {})}
         application.reason, application.starting = None, True
         application.mode = Mode(mode) if mode in _CHOSEN else specification.mode or Mode.TEMPORARY
         self._set(application, State.RUNNING)

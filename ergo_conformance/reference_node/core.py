@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..model import enp, gen, reasons
@@ -102,6 +103,8 @@ class Core(Routing):
     ) -> Process:
         """Starts a process. `parent`: the node itself, unless another one is given; it need not be on this node.
 
+        A child of the node itself has the node's environment, and its own on top.
+
         `number`: of its PID, one that was never used; the next free one if none is given.
 
         ErgoError "resource is taken" if the name is in use, "node terminated" after the end.
@@ -114,10 +117,13 @@ class Core(Routing):
         if isinstance(body, Actor):
             options = options or body.options
             body = body.run
+        options = options or ProcessOptions()
+        if parent is None and self.env:
+            options = replace(options, env={**self.env, **options.env})
         number = self._last_id + 1 if number is None else number
         self._last_id = max(self._last_id, number)
         pid = PID(self.name, number, self.creation)
-        process = Process(self, pid, atom, options or ProcessOptions(), parent or self.pid)
+        process = Process(self, pid, atom, options, parent or self.pid)
         self.processes[process.pid.id] = process
         if process.options.link_parent:
             self.watching.relations.add(Kind.LINK, process.parent, process.pid)

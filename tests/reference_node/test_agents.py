@@ -9,13 +9,14 @@ import pytest
 from ergo_conformance.model import enp, reasons, subject
 from ergo_conformance.model import types as t
 from ergo_conformance.model.enp import Code
-from ergo_conformance.model.terms import PID, Atom, Error, Typed
+from ergo_conformance.model.terms import PID, Atom, Error, ProcessID, Typed
 from ergo_conformance.model.types import Slice
 from ergo_conformance.peers.enp import ANNOUNCED, Peer
 from ergo_conformance.reference_node.agents import LEVEL_1, Echo, Supervisor
+from ergo_conformance.reference_node.agents_acting import open_up
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import ProcessOptions
-from tests.support.nodes import context, node, settle, virtually
+from ergo_conformance.reference_node.processes import Process, ProcessOptions
+from tests.support.nodes import Net, context, node, settle, virtually, within
 
 NOBODY = PID(Atom(""), 0, 0)
 CUSTOM = subject.CUSTOM_ERROR.text
@@ -163,6 +164,29 @@ def test_echo_tells_its_environment() -> None:
         await b.stop()
 
     virtually(with_env())
+
+
+def test_processes_of_a_node_have_its_environment_and_take_it_along_if_exposed() -> None:
+    async def scenario() -> None:
+        net = Net()
+        a, b, _ = await net.pair(env={"NODE": "1", "BOTH": "node"}, expose_env=True)
+        b.spawn(Echo(), name="echo", options=ProcessOptions(env={"BOTH": "own"}))
+        open_up(b.core, "allowed@localhost")
+
+        async def ask(process: Process) -> None:
+            environment = await process.call(ProcessID(b.name, Atom("echo")), "!env")
+            assert sorted(environment.value) == ["BOTH=own", "NODE=1"]
+            child = await a.core.remote.spawn(process, b.name, Atom("echo_factory"), ())
+            environment = await process.call(child, "!env")
+            assert sorted(environment.value) == ["BOTH=mine", "NODE=1"]
+            await a.core.remote.start_application(b.name, Atom("test_app"), 0)
+            environment = await process.call(ProcessID(b.name, Atom("test_app_worker")), "!env")
+            assert sorted(environment.value) == ["BOTH=node", "NODE=1"]
+
+        await within(a, ask, env={"BOTH": "mine"})
+        await net.stop()
+
+    virtually(scenario())
 
 
 def test_echo_ends_when_it_is_told_and_is_started_again() -> None:

@@ -162,12 +162,17 @@ class Connections(Generic[C]):
 
     def join(self, link: Link, joined: Joined) -> C:
         """A further link: somebody's to a connection it opened, or ours to one that we opened. Raises RefusedError."""
+        connection = self.joined_by(joined)
+        self._add(connection, link)
+        return connection
+
+    def joined_by(self, joined: Joined) -> C:
+        """The connection that a further link is for. Raises RefusedError if there is none, or it has links enough."""
         connection = self._accepted.get(joined.connection_id) or self._open.get(joined.node)
         if connection is None or connection.key != (joined.role, joined.node, joined.connection_id):
             raise RefusedError(f"{joined.node!r} joins a connection that does not exist")
         if len(connection.links) >= connection.peer.pool_size + SPARE_LINKS:
             raise RefusedError(f"{joined.node!r} has {len(connection.links)} links already")
-        self._add(connection, link)
         return connection
 
     def _add(self, connection: C, link: Link, dial: NetworkDial | None = None) -> None:

@@ -103,6 +103,12 @@ class Joined(NamedTuple):
     tail: bytes = b""
 
 
+class Joining(NamedTuple):
+    """A peer that has proved the cookie wants to add a link. Who does not take it says so now: before our proof."""
+
+    link: Joined
+
+
 class Membership(NamedTuple):
     """The connection that a dialer adds a link to."""
 
@@ -110,5 +116,5 @@ class Membership(NamedTuple):
     connection_id: str
 
 
-Output = bytes | Introduced | Handshaken | Joined
+Output = bytes | Introduced | Handshaken | Joining | Joined
 """In the order of happening: bytes to send, and what has become known. Handshaken or Joined is the last one."""

@@ -17,7 +17,7 @@ from ..model.ehs import Role
 from ..model.terms import Atom
 from .certificates import fingerprint_of_der
 from .connections import Connections, MakeConnection, RefusedError
-from .handshaking import ClosedError, HandshakeError, Handshaken, Introduced, Joined, Output, SilentError
+from .handshaking import ClosedError, HandshakeError, Handshaken, Introduced, Joined, Joining, Output, SilentError
 from .interfaces import Handshake, NetworkDial, Pooled
 
 log = logging.getLogger("ergo_conformance.node")
@@ -212,8 +212,7 @@ class LinkProtocol(asyncio.Protocol):
         """The link is gone, whoever closed it."""
         if self._timer is not None:
             self._timer.cancel()
-        self._paused = False
-        _wake(self._relief)
+        self.resume_writing()
         if self._handshake is not None:
             why = f": {exc}" if exc else ""
             self.refuse(ClosedError(f"the peer closed the link during the handshake{why}"))
@@ -305,6 +304,8 @@ class LinkProtocol(asyncio.Protocol):
             case Handshaken():
                 connection = self._network.admit(self, output, self._wanted, self._make, self._dialer)
                 self._finish(connection, output.tail)
+            case Joining(link):
+                self._network.joined_by(link)
             case Joined():
                 connection = self._network.join(self, output)
                 if self.role is Role.DIALER:

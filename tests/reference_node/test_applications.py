@@ -340,13 +340,15 @@ def test_it_is_started_by_another_node(mode: Mode, expose: bool) -> None:
     async def run() -> None:
         net = Net()
         a, b, _ = await net.pair(env={"NODE": "a"}, expose_env=expose)
+        b.core.env = {"HERE": "b"}
         b.core.applications.load(app(Member(Worker, "first"), mode=Mode.TRANSIENT))
         b.core.remote.enable_application_start(NAME)
         await a.core.remote.start_application(b.name, Atom(NAME), mode, ApplicationOptions(Env={"ASKED": 1}))
         application, first = b.core.applications.get(NAME), b.core.names[Atom("first")]
         assert of(application) == (State.RUNNING, mode or Mode.TRANSIENT, 1)
         assert first.parent == a.core.pid
-        assert first.options.env == {"WORKER": "own", "ASKED": 1, **({"NODE": "a"} if expose else {})}
+        asked = {"NODE": "a"} if expose else {}
+        assert first.options.env == {"HERE": "b", "WORKER": "own", "ASKED": 1, **asked}
         text = await refused(a.core.remote.start_application(b.name, Atom(NAME), mode))
         assert text == "application is still running"
         it = watcher(a)

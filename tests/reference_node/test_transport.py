@@ -272,7 +272,7 @@ def test_only_the_dialer_of_the_first_link_adds_others() -> None:
         await asyncio.sleep(1)
         wire = attach(a.network.acceptor_protocol())
         wire.deliver(join("b@h", connection.peer.connection_id))
-        assert wire.written
+        assert not wire.written
         assert wire.is_closing()
         with pytest.raises(RefusedError, match="does not exist"):
             b.network.table.join(
@@ -295,6 +295,10 @@ def test_links_above_the_pool_are_refused() -> None:
         dials = a.network.dialer_protocol(joining=joining)
         with pytest.raises(RefusedError, match="3 links already"):
             a.network.table.join(dials, Joined(Role.DIALER, *joining))
+        wire = attach(b.network.acceptor_protocol())
+        wire.deliver(join("a@h", joining.connection_id))
+        assert not wire.written  # who sees an Accept joins again at once (ENP-RED-3)
+        assert wire.is_closing()
 
     run(scenario())
 

@@ -23,7 +23,7 @@ from ...model.caches import Caches
 from ...model.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Message, Role, State, Step
 from ...model.registry import Registry
 from ...model.terms import Error
-from ..handshaking import HandshakeError, Handshaken, Introduced, Joined, Local, Membership, Output, Token
+from ..handshaking import HandshakeError, Handshaken, Introduced, Joined, Joining, Local, Membership, Output, Token
 from .edf import Decoder, Encoder
 
 MESSAGE_TYPES: Final = Registry([*ehs.MESSAGES, ehs.VERSION_ROW, ehs.NETWORK_FLAGS])
@@ -32,7 +32,7 @@ _ENCODER: Final = Encoder(MESSAGE_TYPES)
 _HEADER: Final = Struct(">BBI")
 
 
-Effect = list[Message | Introduced | Handshaken | Joined]
+Effect = list[Message | Introduced | Handshaken | Joining | Joined]
 
 
 class Ehs:
@@ -240,12 +240,17 @@ class Ehs:
         return [Hello(salt, self.digest(Digest.HELLO_ACCEPTOR), self.certificate_digest(Digest.HELLO_CERT))]
 
     def admit_link(self, message: Join) -> Effect:
-        """The joiner knows the cookie: prove that we do. Whether the connection exists comes later (EHS-JOIN-4)."""
+        """The joiner knows the cookie: prove that we do, if there is such a connection (EHS-JOIN-4).
+
+        Upstream sends its Accept first and closes then; a dialer that saw an Accept joins again, without a pause and for
+        ever (ENP-RED-3).  One that is closed without it gives the link up, and the connection with the last one.
+        """
         self.parts |= {"id": message.ConnectionID, "salt": message.Salt}
         self.parts |= {"join_salt": message.Salt, "join_digest": message.Digest}
         self.check(Digest.JOIN, message.Digest)
         proof = Accept(Digest=self.digest(Digest.JOIN_ACCEPT), DigestCert=self.certificate_digest(Digest.JOIN_CERT))
-        return [proof, Joined(self.role, message.Node, message.ConnectionID, self.tail())]
+        joined = Joined(self.role, message.Node, message.ConnectionID, self.tail())
+        return [Joining(joined), proof, joined]
 
     def accept_and_introduce(self, message: Introduce) -> Effect:
         """The dialer knows the cookie with our salt, too: name the connection, and say who we are."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from ...model import enp
-from ...model.ehs import Accept, Role
+from ...model.ehs import Accept, Message, Role
 from ...spec.stream import ReadFrame
 from ..vectors import Difference
 from .matching import Frame
@@ -13,11 +13,15 @@ from .script import Closed, Spoken
 
 
 class Finding(NamedTuple):
-    """What differs: a frame that the real node wrote, one that ours wrote, both, or a link that only the real one opened."""
+    """What differs: a frame that the real node wrote, one that ours wrote, both, or a link that only the real one opened.
+
+    `unsaid`: a message of the handshake that only the real one wrote.
+    """
 
     recorded: Frame | None
     ours: Frame | None
     link: str
+    unsaid: Message | None = None
 
 
 class Excuse(NamedTuple):
@@ -54,6 +58,8 @@ def _findings(player: Player) -> Iterator[Finding]:
         yield Finding(None, frame, frame.link)
     for link in player.unopened:
         yield Finding(None, None, link)
+    for link, message in player.unsaid:
+        yield Finding(None, None, link, message)
 
 
 def _belong(recorded: Frame, ours: Frame) -> bool:
@@ -64,6 +70,9 @@ def _belong(recorded: Frame, ours: Frame) -> bool:
 
 def _tell(player: Player, finding: Finding) -> Iterator[Difference]:
     where = f"link {finding.link} {player.role.direction}"
+    if finding.unsaid is not None:
+        yield Difference(where, f"did not write {finding.unsaid!r:.300}")
+        return
     if finding.recorded is None and finding.ours is None:
         yield Difference(where, "was opened by the real node and not by ours")
         return
@@ -91,6 +100,15 @@ def _joins_without_pause(player: Player, finding: Finding) -> bool:
     return not any(side.read.frames for side in sides) and all(
         _is_closed(player, link) for link in player.matcher.links
     )
+
+
+def _proves_and_closes(player: Player, finding: Finding) -> bool:
+    """An Accept to a Join, and the close of that link, or the end of the recording, without a frame: no such connection."""
+    if not isinstance(finding.unsaid, Accept) or not player.script.joins(finding.link):
+        return False
+    sides = [player.script.sides[finding.link, role] for role in (Role.DIALER, Role.ACCEPTOR)]
+    last = player.script.happenings[-1].link == finding.link
+    return not any(side.read.frames for side in sides) and (last or _own_close(player, finding.link))
 
 
 def _other_closed(player: Player, link: str) -> bool:
@@ -175,6 +193,7 @@ _LONGEST: Final = 65_536
 """Bytes of a frame that every release reads."""
 EXCUSES: Final = (
     Excuse("NAPI-CON-7", "upstream dials a node although it is connected", _dials_though_connected),
+    Excuse("EHS-JOIN-4", "upstream proves the cookie to a Join that it then closes", _proves_and_closes),
     Excuse("ENP-RED-3", "upstream joins a connection that is gone again and again", _joins_without_pause),
     Excuse("ENP-APP-2", "upstream takes mode 0 for temporary", _mode_zero),
     Excuse("ENP-ORD-4", "messages with order byte 0 may come later than others", _unordered_counted_later),

@@ -23,12 +23,14 @@ from ergo_conformance.model.terms import PID, Atom, ProcessID
 from ergo_conformance.reference_node.agents import Echo
 from ergo_conformance.reference_node.announcing import announce, registry_of
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, HandshakeOptions, NetworkOptions, Route
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
 from ergo_conformance.reference_node.processes import Actor, Call, Process
+from ergo_conformance.reference_node.routes import NetworkRoute
 
 COOKIE: Final = "bench"
-POOL: Final = HandshakeOptions(pool_size=3)
+POOL: Final = EhsHandshake(pool_size=3)
 HEAD: Final = struct.Struct(">HIBB")
 PATIENCE: Final = 30.0
 """Seconds to wait for messages that may have been lost."""
@@ -80,19 +82,23 @@ class Slot(NamedTuple):
 # --- the receiving process --------------------------------------------------------------------------------------------
 
 
-def options(name: str, **more: Any) -> NetworkOptions:
+OPTIONS = NodeOptions(types=subject.ROWS, atoms=("counter",))
+
+
+def network(**more: Any) -> NetworkOptions:
     """Settings that both nodes have in common."""
-    return NetworkOptions(name=name, cookie=COOKIE, handshake=POOL, types=subject.ROWS, atoms=("counter",), **more)
+    return NetworkOptions(cookie=COOKIE, handshake=POOL, registrar=None, **more)
 
 
 async def receive(pipe: Pipe) -> None:
     """A node with a counter and an echo, and the bare protocol on a port of its own."""
-    node = await Node.start(options("receiver@localhost", acceptors=(AcceptorOptions(host="127.0.0.1"),)))
+    acceptors = (AcceptorOptions(host="127.0.0.1", port=0),)
+    node = await Node.start("receiver@localhost", network(acceptors=acceptors), OPTIONS)
     node.spawn(Counter(), name="counter")
     echo = node.spawn(Echo(), name="echo")
     counts = [0]
     server = await asyncio.get_running_loop().create_server(lambda: Bare(counts), "127.0.0.1", 0)
-    pipe.send((node.acceptors[0].port, server.sockets[0].getsockname()[1], echo.pid))
+    pipe.send((node.network.acceptors[0].port, server.sockets[0].getsockname()[1], echo.pid))
     while (question := await asyncio.to_thread(pipe.recv)) != "stop":
         if question == "counter":
             node.core.end(node.core.names[Atom("counter")], subject.CUSTOM_ERROR)
@@ -138,8 +144,8 @@ class Sender:
     def __init__(self, pipe: Pipe, plan: Plan) -> None:
         self.pipe, self.plan = pipe, plan
         self.port, self.bare_port, self.echo = pipe.recv()
-        self.node = Node(options("sender@localhost", routes={
-            "receiver@localhost": Route(host="127.0.0.1", port=self.port)}))  # fmt: skip
+        self.node = Node("sender@localhost", network(), OPTIONS)
+        self.node.network.add_route("^receiver@", NetworkRoute(host="127.0.0.1", port=self.port))
         self.slots: list[Slot] = []
 
     def ask(self, question: str) -> Any:
@@ -148,7 +154,7 @@ class Sender:
 
     async def run(self) -> list[Slot]:
         """All measurements."""
-        await self.node.get_node("receiver@localhost")
+        await self.node.network.get_node("receiver@localhost")
         counter = self.ask("counter")
         by_name = ProcessID(Atom("receiver@localhost"), Atom("counter"))
         await self.messages("messages by PID", lambda: counter)
@@ -193,7 +199,7 @@ class Sender:
 
     async def bare(self) -> None:
         """The same frames at the bare protocol."""
-        caches = announce(self.node.options)
+        caches = announce(self.node.name, self.node.options)
         encoder = FrameEncoder(registry_of(self.node.options), caches)
         value = subject.Small(1, "twenty characters ok")
         one = [encoder.write(MessagePID(1, 1001, 0, 0, 1002, value)),
@@ -252,7 +258,7 @@ class Sender:
         seconds = time.perf_counter() - started
         _, after = self.ask("time")
         total = n * self.plan.senders
-        good = acknowledged[0] == total and not self.node.connections["receiver@localhost"].waiters
+        good = acknowledged[0] == total and not self.node.core.waiters(to.node)
         self.slots.append(
             Slot("important messages, all acknowledged, among others", total, seconds, after - before, good)
         )

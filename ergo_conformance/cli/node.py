@@ -1,18 +1,24 @@
 """`ergo-conformance node`: run a reference node until SIGTERM."""
 
 import asyncio
+import difflib
 import json
 import logging
 import os
 import signal
-import sys
+import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
 
 from ..errors import UsageError
+from . import logs
+
+log = logging.getLogger(f"{logs.LOGGER}.node")
 
 Json = Any
 VARIABLE: Final = "ERGO_TARGET"
@@ -33,7 +39,7 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
         bool | None, typer.Option("--disable-tls-fingerprint", help="Do not check certificates' fingerprints.")
     ] = None,
     max_message_size: Annotated[int | None, typer.Option(help="Bytes; 0 is no limit.")] = None,
-    mode: Annotated[str | None, typer.Option(help="enabled, or hidden: can't be dialed.")] = None,
+    mode: Annotated[str | None, typer.Option(help="enabled; hidden: can't be dialed; disabled: no network.")] = None,
     flags: Annotated[
         str | None, typer.Option(metavar="NAME,-NAME…", help="Features to announce or not: spawn,-important.")
     ] = None,
@@ -44,67 +50,124 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
         bool | None,
         typer.Option("--agents/--no-agents", help="Host echo, sink, …; by default if ERGO_TARGET is set."),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log refusals on stderr.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Settings, with the keys of ERGO_TARGET; those win.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log refusals on stderr: the same as --log-level debug.")
+    ] = False,
+    log_level: Annotated[logs.Level, typer.Option(help="What to log on stderr.")] = logs.Level.WARNING,
+    log_format: Annotated[logs.Format, typer.Option(help="Of the log: lines to read, or JSON.")] = logs.Format.TEXT,
 ) -> None:
     """Run a reference node: it prints one READY line and can be dialed until SIGTERM.
 
-    Settings come from the environment variable ERGO_TARGET (one JSON object); options win.
+    Settings come from a file, from the environment variable ERGO_TARGET (one JSON object), and from options; the later
+    of them win.  SIGHUP reads the certificates of acceptors again.
     """
-    if verbose:
-        logging.basicConfig(format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-        logging.getLogger("ergo_conformance").setLevel(logging.DEBUG)
+    logs.set_up(logs.Level.DEBUG if verbose else log_level, log_format)
     given: dict[str, Json] = {
         "name": name, "cookie": cookie, "host": host, "port": port, "pool": pool, "mode": mode,
         "tls": _tls(tls, tls_cert, tls_key), "disable_tls_fingerprint": disable_tls_fingerprint,
         "max_message_size": max_message_size, "flags": _flags(flags), "registrar_port": registrar_port,
     }  # fmt: skip
     variable = os.environ.get(VARIABLE)
-    asyncio.run(serve(target_of(variable, given), agents=bool(variable) if agents is None else agents))
+    target = target_of(variable, given, settings_in(config))
+    asyncio.run(serve(target, agents=bool(variable) if agents is None else agents))
 
 
-def target_of(variable: str | None, given: Mapping[str, Json]) -> dict[str, Json]:
-    """ERGO_TARGET with the options given on the command line over it. UsageError, one sentence, for bad values."""
+def settings_in(path: Path | None) -> dict[str, Json]:
+    """The settings in a TOML file. UsageError, one sentence, for a file that can't be read and for keys that mean nothing."""
+    if path is None:
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from None
+    check(content, str(path))
+    rows = [("", content, _schema()["properties"])]
+    acceptor = _schema()["$defs"]["acceptor"]["properties"]
+    rows += [(f".acceptors.{i}", row, acceptor) for i, row in enumerate(content.get("acceptors", ()))]
+    for where, row, known in rows:
+        for key in row:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise UsageError(f"{path}{where}: {key!r} is no setting{hint}")
+    return content
+
+
+def target_of(
+    variable: str | None, given: Mapping[str, Json], file: Mapping[str, Json] = MappingProxyType({})
+) -> dict[str, Json]:
+    """The settings of a file, ERGO_TARGET over them, the options given on the command line over both.
+
+    UsageError, one sentence, for bad values.
+    """
     try:
         target = json.loads(variable) if variable else {}
     except ValueError as error:
         raise UsageError(f"{VARIABLE} is not JSON: {error}") from None
     if variable:
-        check(target)
-    options = {key: value for key, value in given.items() if value is not None}
-    if "flags" in options:
-        options["flags"] = {**target.get("flags", {}), **options["flags"]}
-    if {"host", "port", "tls"} & options.keys():
-        target.pop("acceptors", None)
-    return {**target, **options}
+        check(target, VARIABLE)
+    target = _over(target, file)
+    return _over({key: value for key, value in given.items() if value is not None}, target)
 
 
-def check(target: Json) -> None:
-    """Hold ERGO_TARGET against its schema. UsageError names the key."""
+def _over(upper: Mapping[str, Json], lower: Mapping[str, Json]) -> dict[str, Json]:
+    """One set of settings over another: flags one by one; an address in place of several acceptors."""
+    merged = {**lower, **upper}
+    if "flags" in upper:
+        merged["flags"] = {**lower.get("flags", {}), **upper["flags"]}
+    if {"host", "port", "tls"} & upper.keys() and "acceptors" not in upper:
+        merged.pop("acceptors", None)
+    if "registrar_port" in upper and "registrar" not in upper:
+        merged.pop("registrar", None)
+    return merged
+
+
+def check(target: Json, source: str) -> None:
+    """Hold settings against the schema of ERGO_TARGET. UsageError names the key."""
     import jsonschema
 
-    schema = json.loads(
-        resources.files("ergo_conformance").joinpath("targets", "schemas", "ergo-target.schema.json").read_text("utf-8")
-    )
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(target))
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema()).iter_errors(target))
     if error is not None:
         where = "".join(f".{part}" for part in error.absolute_path)
-        raise UsageError(f"{VARIABLE}{where}: {error.message}")
+        raise UsageError(f"{source}{where}: {error.message}")
+
+
+def _schema() -> Json:
+    file = resources.files("ergo_conformance").joinpath("targets", "schemas", "ergo-target.schema.json")
+    return json.loads(file.read_text("utf-8"))
 
 
 async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
     """Run a node with these settings, say READY, end at SIGTERM or SIGINT. UsageError if it can't start."""
     from ..reference_node import settings
-    from ..reference_node.node import Node
 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    started = await Node.start(settings.options_of(target))
+    started = await settings.options_of(target).start()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: _reload(started, target))
     supervisor = settings.host_agents(started, target) if agents else None
     print("READY", json.dumps(settings.ready(started, target, supervisor)), flush=True)
     await stop.wait()
     async with asyncio.timeout(STOP_TIMEOUT):
         await started.stop()
+
+
+def _reload(node: Any, target: Mapping[str, Json]) -> None:
+    """Reads certificates again; files that can't be read change nothing."""
+    from ..reference_node import settings
+
+    try:
+        settings.reload_certificates(node, target)
+    except UsageError as error:
+        log.warning("the certificates stay as they were: %s", error)
+    else:
+        log.info("certificates are read again")
 
 
 def _tls(switch: bool | None, cert: str | None, key: str | None) -> Json:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import secrets
 import signal
@@ -17,6 +16,7 @@ import typer
 from ..errors import UsageError
 from ..locate import TOKEN_VARIABLE
 from ..model import esrd, saturn
+from . import logs
 
 app = typer.Typer(help="Run a registrar alone.", no_args_is_help=True)
 
@@ -35,10 +35,10 @@ def run_esrd(
         int, typer.Option(min=0, max=65_535, help="Of TCP and UDP; 0 is any that is free for both.")
     ] = esrd.PORT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log on stderr.")] = False,
+    log_format: Annotated[logs.Format, typer.Option(help="Of the log: lines to read, or JSON.")] = logs.Format.TEXT,
 ) -> None:
     """Run the embedded registrar (ESRD): it prints one READY line and serves until SIGTERM."""
-    if verbose:
-        logging.basicConfig(format="%(asctime)s %(name)s %(message)s", stream=sys.stderr, level=logging.DEBUG)
+    logs.set_up(logs.Level.DEBUG if verbose else logs.Level.WARNING, log_format)
     asyncio.run(serve(host, port))
 
 
@@ -53,10 +53,10 @@ def run_saturn(
         Path | None, typer.Option(metavar="FILE.toml", help="Configuration items; read again at SIGHUP.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log on stderr.")] = False,
+    log_format: Annotated[logs.Format, typer.Option(help="Of the log: lines to read, or JSON.")] = logs.Format.TEXT,
 ) -> None:
     """Run the central registrar (Saturn): it prints one READY line and serves until SIGTERM."""
-    if verbose:
-        logging.basicConfig(format="%(asctime)s %(name)s %(message)s", stream=sys.stderr, level=logging.DEBUG)
+    logs.set_up(logs.Level.DEBUG if verbose else logs.Level.WARNING, log_format)
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together")
     asyncio.run(serve_saturn(token, host, port, (tls_cert, tls_key), config))

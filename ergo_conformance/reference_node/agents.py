@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from ..model import reasons, subject
 from ..model import types as t
@@ -36,9 +36,14 @@ def reason_of(text: str) -> Error:
     return REASONS.get(text, Error(text))
 
 
+def is_text(value: Any) -> TypeGuard[str]:
+    """An atom is no text, whatever it looks like."""
+    return type(value) is str
+
+
 def text_of(call: Call) -> str:
-    """The text that was asked with; empty if it is none: an atom is no text, whatever it looks like."""
-    return call.payload if type(call.payload) is str else ""
+    """The text that was asked with; empty if it is none."""
+    return call.payload if is_text(call.payload) else ""
 
 
 class Echo(Actor):

@@ -8,17 +8,17 @@ from typing import Any, Final
 from ..errors import CannotEncode
 from ..model import gen, reasons, subject
 from ..model import types as t
-from ..model.enp import PRIORITIES, PRIORITY_MASK, Priority
+from ..model.enp import Level, Priority
 from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Typed
 from ..model.types import Slice
-from .agents import Echo, reason_of
+from .agents import Echo, is_text, reason_of, text_of
 from .applications import Member, Mode, Specification
 from .core import Core
 from .failures import ErgoError, Stop
 from .printing import printed, word_of
-from .processes import Actor, Call, ProcessOptions
+from .processes import Actor, Call, ProcessOptions, Target
 from .relations import Kind, Watched
-from .remote import compression_of
+from .remote import ALGORITHMS, compression_of
 
 _PARTS: Final = 2  # colons that split a request to pub
 
@@ -43,11 +43,11 @@ class Pub(Actor):
                 self.starts += 1
             case gen.MessageEventStop():
                 self.stops += 1
-            case str():
+            case _ if is_text(message):
                 self.act(message)
 
     async def handle_call(self, call: Call) -> Any:
-        return self.act(call.payload) if isinstance(call.payload, str) else reasons.UNSUPPORTED
+        return self.act(call.payload) if is_text(call.payload) else reasons.UNSUPPORTED
 
     def act(self, request: str) -> Any:
         """What a request asks for; a failure is answered as an error value."""
@@ -101,11 +101,11 @@ class Crasher(Actor):
         self.alias: Alias | None = None
 
     async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
-        raise Stop(reasons.PANIC if message == "gopanic" else _reason(message))
+        raise Stop(reasons.PANIC if is_text(message) and message == "gopanic" else _reason(message))
 
     async def handle_call(self, call: Call) -> Any:
         process = self.process
-        match call.payload:
+        match text_of(call):
             case "pid":
                 return process.pid
             case "alias":
@@ -122,7 +122,7 @@ def _reason(value: Any) -> Error:
     match value:
         case Error():
             return value
-        case str():
+        case str() if is_text(value):
             return reason_of(value)
     return Error(printed(value))
 
@@ -137,21 +137,18 @@ class Agent(Actor):
 
     async def init(self, *_: Any) -> None:
         self.entries: list[str] = []
+        self.threshold = self.level = 0
 
     async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
-        if isinstance(message, list) and isinstance(message[0], str):
+        if isinstance(message, list) and is_text(message[0]):
             await self.do(message)
         else:
             self.entries.append(f"{_go_type(message)} {printed(message)}")
 
     async def handle_call(self, call: Call) -> Any:
-        match call.payload:
-            case Atom():
-                return reasons.INCORRECT
-            case str(op):
-                return await self.do([op])
-            case [str(), *_]:
-                return await self.do(call.payload)
+        request = [call.payload] if is_text(call.payload) else call.payload
+        if isinstance(request, list) and request and is_text(request[0]):
+            return await self.do(request)
         return reasons.INCORRECT
 
     async def handle_exit(self, source: Watched, reason: Error) -> None:
@@ -190,37 +187,41 @@ class Agent(Actor):
         entries, self.entries = self.entries, []
         return Typed(Slice(t.STRING), entries)
 
-    async def op_send(self, to: Any, value: Any = None) -> None:
-        await self.process.send(to, value)
+    async def op_send(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value)
 
-    async def op_send_high(self, to: Any, value: Any = None) -> None:
-        await self.process.send(to, value, priority=Priority.HIGH)
+    async def op_send_high(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value, priority=Priority.HIGH)
 
-    async def op_send_max(self, to: Any, value: Any = None) -> None:
-        await self.process.send(to, value, priority=Priority.MAX)
+    async def op_send_max(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value, priority=Priority.MAX)
 
-    async def op_send_important(self, to: Any, value: Any = None) -> None:
-        await self.process.send(to, value, important=True)
+    async def op_send_important(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value, important=True)
 
-    async def op_call(self, to: Any, value: Any = None) -> Any:
-        return await self.process.call(to, value, timeout=3.0)
+    async def op_call(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, timeout=3.0)
 
-    async def op_call_high(self, to: Any, value: Any = None) -> Any:
-        return await self.process.call(to, value, priority=Priority.HIGH)
+    async def op_call_high(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, priority=Priority.HIGH)
 
-    async def op_call_max(self, to: Any, value: Any = None) -> Any:
-        return await self.process.call(to, value, priority=Priority.MAX)
+    async def op_call_max(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, priority=Priority.MAX)
 
-    async def op_call_important(self, to: Any, value: Any = None) -> Any:
-        return await self.process.call(to, value, important=True)
+    async def op_call_important(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, important=True)
 
-    async def op_exit(self, pid: PID, reason: Any = None) -> None:
-        await self.process.exit(pid, _reason(reason) if isinstance(reason, Error | str) else reasons.SHUTDOWN)
+    async def op_exit(self, pid: Any = None, reason: Any = None) -> None:
+        if not isinstance(pid, PID):
+            raise TypeError(f"{pid!r} is no PID")
+        await self.process.exit(
+            pid, _reason(reason) if isinstance(reason, Error) or is_text(reason) else reasons.SHUTDOWN
+        )
 
-    async def op_link(self, target: Any) -> Any:
+    async def op_link(self, target: Any = None) -> Any:
         return await self._watch(Kind.LINK, target)
 
-    async def op_monitor(self, target: Any) -> Any:
+    async def op_monitor(self, target: Any = None) -> Any:
         return await self._watch(Kind.MONITOR, target)
 
     async def _watch(self, kind: Kind, target: Any) -> Any:
@@ -229,55 +230,72 @@ class Agent(Actor):
             return f"[{' '.join(f'{{{printed(event)} {at} {printed(value)}}}' for event, at, value in last)}]"
         return None
 
-    async def op_unlink(self, target: Any) -> None:
+    async def op_unlink(self, target: Any = None) -> None:
         await self.process.unlink(self._target(target))
 
-    async def op_demonitor(self, target: Any) -> None:
+    async def op_demonitor(self, target: Any = None) -> None:
         await self.process.demonitor(self._target(target))
 
     def _target(self, target: Any) -> Watched:
-        return ProcessID(self.process.pid.node, Atom(target)) if isinstance(target, str) else target
+        if isinstance(target, Event):
+            return target
+        address = _address(target)
+        return ProcessID(self.process.pid.node, Atom(address)) if isinstance(address, str) else address
 
-    async def op_link_node(self, node: str) -> None:
-        await self.process.link(Atom(node))
+    async def op_link_node(self, node: Any = None) -> None:
+        await self.process.link(_name(node))
 
-    async def op_monitor_node(self, node: str) -> None:
-        await self.process.monitor(Atom(node))
+    async def op_monitor_node(self, node: Any = None) -> None:
+        await self.process.monitor(_name(node))
 
-    async def op_spawn(self, node: str, factory: str, *args: Any) -> PID:
-        return await self.process.core.remote.spawn(self.process, Atom(node), Atom(factory), args)
+    async def op_spawn(self, node: Any, factory: Any, *args: Any) -> PID:
+        return await self.process.core.remote.spawn(self.process, _name(node), _name(factory), args)
 
-    async def op_spawn_register(self, node: str, factory: str, register: str, *args: Any) -> PID:
-        return await self.process.core.remote.spawn(self.process, Atom(node), Atom(factory), args, register=register)
+    async def op_spawn_register(self, node: Any, factory: Any, register: Any, *args: Any) -> PID:
+        remote = self.process.core.remote
+        return await remote.spawn(self.process, _name(node), _name(factory), args, register=_name(register))
 
-    async def op_app_start(self, node: str, name: str, mode: Any = 0) -> None:
-        await self.process.core.remote.start_application(Atom(node), Atom(name), _number(mode))
+    async def op_app_start(self, node: Any = None, name: Any = None, mode: Any = 0) -> None:
+        number = _number(mode)
+        chosen = number if number in frozenset(Mode) else Mode.OWN
+        await self.process.core.remote.start_application(_name(node), _name(name), chosen)
 
-    async def op_app_stop(self, name: str) -> None:
-        await self.process.core.applications.stop(name, force=True)
+    async def op_app_stop(self, name: Any = None) -> None:
+        await self.process.core.applications.stop(_name(name), force=True)
 
-    async def op_app_info(self, name: str) -> str:
-        application = self.process.core.applications.get(name)
+    async def op_app_info(self, name: Any = None) -> str:
+        application = self.process.core.applications.get(_name(name))
         return f"{application.state.name.lower()} {application.mode.name.lower()}"
 
-    async def op_compression(self, type_: str, threshold: Any = 0, level: Any = 0) -> None:
-        how = compression_of(type_, _number(level), _number(threshold)) if type_ else None
+    async def op_compression(self, type_: Any = None, threshold: Any = 0, level: Any = None) -> None:
+        """What is not given stays as it was, also while nothing is compressed."""
+        word = _name(type_)
+        if not word:
+            self.process.options = replace(self.process.options, compression=None)
+            return
+        if word not in ALGORITHMS or (level is not None and _number(level) not in frozenset(Level)):
+            raise ErgoError(reasons.INCORRECT)
+        self.threshold = max(_number(threshold), 0) or self.threshold
+        self.level = self.level if level is None else _number(level)
+        how = compression_of(word, self.level, self.threshold)
         self.process.options = replace(self.process.options, compression=how)
 
-    async def op_priority(self, value: Any) -> None:
-        self.process.options = replace(self.process.options, priority=PRIORITIES[_number(value) & PRIORITY_MASK])
+    async def op_priority(self, value: Any = None) -> None:
+        if (number := _number(value)) not in frozenset(Priority):
+            raise ErgoError(reasons.INCORRECT)
+        self.process.options = replace(self.process.options, priority=Priority(number))
 
-    async def op_keep_order(self, on: Any) -> None:
+    async def op_keep_order(self, on: Any = None) -> None:
         self.process.options = replace(self.process.options, keep_order=on is True)
 
-    async def op_trap_exit(self, on: Any) -> None:
+    async def op_trap_exit(self, on: Any = None) -> None:
         self.process.options = replace(self.process.options, trap_exit=on is True)
 
-    async def op_connect(self, node: str) -> None:
-        await self.process.core.connection(Atom(node))
+    async def op_connect(self, node: Any = None) -> None:
+        await self.process.core.connection(_name(node))
 
-    async def op_disconnect(self, node: str) -> None:
-        self.process.core.disconnect(Atom(node))
+    async def op_disconnect(self, node: Any = None) -> None:
+        self.process.core.disconnect(_name(node))
 
     async def op_nodes(self) -> Typed:
         return Typed(Slice(t.STRING), list(self.process.core.connected))
@@ -292,17 +310,38 @@ def _most(op: Op) -> int | None:
     return None if code.co_flags & inspect.CO_VARARGS else code.co_argcount - 1
 
 
+# --- arguments: what is of another kind counts as empty ---------------------------------------------------------------
+
+
+def _name(value: Any) -> Atom:
+    """NAME, NODE, APP."""
+    return Atom(value) if isinstance(value, str) else Atom("")
+
+
 def _number(value: Any) -> int:
+    """INT: int, int64, uint8."""
     match value:
-        case Typed(_, int(n)) | int(n):
+        case Typed(t.INT64 | t.UINT8, int(n)):
+            return n
+        case int(n) if not isinstance(n, bool):
             return n
     return 0
+
+
+def _address(value: Any) -> Target:
+    """TARGET; the framework knows no others."""
+    if isinstance(value, str | PID | ProcessID | Alias):
+        return value
+    raise ErgoError(reasons.UNSUPPORTED)
 
 
 def _go_type(value: Any) -> str:
     if isinstance(value, Typed):
         return t.describe(value.type)
-    names: dict[type, str] = {str: "string", int: "int", bool: "bool", float: "float64", bytes: "[]uint8"}
+    names: dict[type, str] = {
+        str: "string", int: "int", bool: "bool", float: "float64", bytes: "[]uint8", list: "[]interface {}",
+        dict: "map[string]interface {}",
+    }  # fmt: skip
     return names.get(type(value), f"gen.{type(value).__name__}")
 
 

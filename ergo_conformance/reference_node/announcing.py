@@ -1,25 +1,13 @@
-"""What a node says of itself: the ids in what it writes, the types it knows, the protocols it speaks."""
+"""What a node says of itself: the ids in what it writes, and the types it knows."""
 
-from typing import Final
-
-from ..model import edf, ehs, enp, records
+from ..model import edf, records
 from ..model.caches import Caches
-from ..model.ehs import Version
-from ..model.esrd import Route
 from ..model.registry import Registry
 from ..model.terms import Atom
-from .options import NetworkOptions
-
-EHS: Final = Version(ehs.PROTOCOL, ehs.RELEASE, "", "MIT")
-ENP: Final = Version(enp.PROTOCOL, enp.RELEASE, "", "MIT")
+from .options import NodeOptions
 
 
-def is_spoken(route: Route) -> bool:
-    """Whether a route names our protocols; commit and licence don't matter (ESRD-PL-3)."""
-    return (route.HandshakeVersion[:2], route.ProtoVersion[:2]) == (EHS[:2], ENP[:2])
-
-
-def registry_of(options: NetworkOptions) -> Registry:
+def registry_of(options: NodeOptions) -> Registry:
     """The types a node knows: the framework's and its own."""
     registry = records.framework()
     for row in options.types:
@@ -27,9 +15,9 @@ def registry_of(options: NetworkOptions) -> Registry:
     return registry
 
 
-def announce(options: NetworkOptions) -> Caches:
+def announce(name: str, options: NodeOptions) -> Caches:
     """The ids of a node, handed out in order of registration."""
-    atoms = dict.fromkeys((Atom(options.name), *map(Atom, options.atoms)))
+    atoms = dict.fromkeys((Atom(name), *map(Atom, options.atoms)))
     types = (*records.ROWS, *options.types)
     errors = (*records.ERRORS, *(error.text for error in options.errors))
     return Caches(

@@ -69,11 +69,15 @@ class Specification:
 
 @dataclass(slots=True)
 class Application:
-    """A loaded application. `mode`: of the run; `processes`: those that live."""
+    """A loaded application. `mode`: of the run, or of the next one; `processes`: those that live.
+
+    `starting`: more of them are to come.
+    """
 
     specification: Specification
+    mode: Mode
     state: State = State.LOADED
-    mode: Mode = Mode.OWN
+    starting: bool = False
     processes: set[Process] = field(default_factory=set)
     reason: Error | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,6 +89,9 @@ class Applications:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.loaded: dict[Atom, Application] = {}
+        self.changed: Callable[[Application], None] = lambda _: None
+        """Told of an application that was loaded, or is in another state."""
+        self.unloaded: Callable[[Atom], None] = lambda _: None
 
     def load(self, specification: Specification) -> None:
         """Makes an application known. Raises ErgoError."""
@@ -95,13 +102,15 @@ class Applications:
             raise ErgoError(reasons.APPLICATION_EMPTY)
         if name in self.loaded:
             raise ErgoError(reasons.TAKEN)
-        self.loaded[name] = Application(specification)
+        self.loaded[name] = application = Application(specification, specification.mode or Mode.TEMPORARY)
+        self.changed(application)
 
     def unload(self, name: str) -> None:
         """The reverse. Raises ErgoError while it runs."""
         if self.get(name).state is not State.LOADED:
             raise ErgoError(reasons.APPLICATION_RUNNING)
         del self.loaded[Atom(name)]
+        self.unloaded(Atom(name))
 
     def get(self, name: str) -> Application:
         """A loaded application. Raises ErgoError."""
@@ -123,30 +132,39 @@ class Applications:
         extra = options or ApplicationOptionsExtra(ApplicationOptions(), self.core.pid)
         specification = application.specification
         env = {**(extra.CoreEnv or {}), **specification.env, **(extra.ApplicationOptions.Env or {})}
-        application.state, application.reason = State.RUNNING, None
-        application.mode = Mode(mode) if mode in _CHOSEN else specification.mode
+        application.reason, application.starting = None, True
+        application.mode = Mode(mode) if mode in _CHOSEN else specification.mode or Mode.TEMPORARY
+        self._set(application, State.RUNNING)
         application.stopped.clear()
         try:
             for member in specification.members:
                 await self._start_member(application, member, env, extra.CorePID)
-        except ErgoError:
-            for process in list(application.processes):
-                self.core.end(process, reasons.KILL)
-            application.processes.clear()
-            application.state = State.LOADED
+        except BaseException:
+            await self._kill(application)
             raise
+        finally:
+            application.starting = False
+            self._settle(application)
+
+    async def _kill(self, application: Application) -> None:
+        self._set(application, State.STOPPING)
+        living = list(application.processes)
+        for process in living:
+            self.core.end(process, reasons.KILL)
+        await asyncio.gather(*(process.task for process in living if process.task), return_exceptions=True)
 
     async def _start_member(
         self, application: Application, member: Member, env: Mapping[str, Any], parent: PID
     ) -> None:
-        own = member.options or ProcessOptions()
+        actor = member.factory()
+        own = member.options or actor.options
         options = replace(own, env={**env, **own.env})
-        process = self.core.spawn(
-            member.factory(), *member.args, name=member.name or None, options=options, parent=parent
-        )
+        process = self.core.spawn(actor, *member.args, name=member.name or None, options=options, parent=parent)
         process.application = Atom(application.specification.name)
         application.processes.add(process)
         await process.started
+        if application.state is not State.RUNNING:  # an end, or somebody else, has stopped it meanwhile
+            raise ErgoError(application.reason or reasons.SHUTDOWN)
 
     async def stop(self, name: str, *, force: bool = False) -> None:
         """Ends the processes: an exit signal, or with `force` at once. Raises ErgoError if they take too long."""
@@ -163,12 +181,13 @@ class Applications:
             raise ErgoError(reasons.APPLICATION_STOPPING) from None
 
     def _stop(self, application: Application, reason: Error, *, force: bool = False) -> None:
-        application.state, application.reason = State.STOPPING, reason
+        application.reason = reason
+        self._set(application, State.STOPPING)
         for process in list(application.processes):
             if force:
                 self.core.end(process, reasons.KILL)
             else:
-                self.core.exit(process.pid.id, process.parent, reasons.SHUTDOWN)
+                self.core.route_send_exit(process.parent, process.pid.id, reasons.SHUTDOWN)
 
     def process_ended(self, process: Process, reason: Error) -> None:
         """A process is over; if it belonged to an application, that may be the end of more."""
@@ -181,9 +200,17 @@ class Applications:
         if ends and application.state is State.RUNNING:
             log.info("application %s stops: a process ended with %s", application.specification.name, reason.text)
             self._stop(application, reason)
-        if not application.processes:
-            application.state = State.LOADED
+        self._settle(application)
+
+    def _settle(self, application: Application) -> None:
+        if not application.processes and not application.starting:
+            self._set(application, State.LOADED)
             application.stopped.set()
+
+    def _set(self, application: Application, state: State) -> None:
+        if application.state is not state:
+            application.state = state
+            self.changed(application)
 
 
 _CHOSEN = frozenset((Mode.TEMPORARY, Mode.TRANSIENT, Mode.PERMANENT))

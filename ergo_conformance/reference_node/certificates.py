@@ -82,15 +82,41 @@ def fingerprint_of_der(der: bytes) -> bytes:
     return hashlib.sha1(der, usedforsecurity=False).digest()  # SHA-1 is what the protocol says; SHA-256 goes around it
 
 
+class CertManager:
+    """The certificate of an acceptor, which may be replaced while it listens (gen.CertManager).
+
+    Links that are open keep what they began with; a new one is shown the new certificate, and its handshake proves that.
+    """
+
+    def __init__(self, pair: KeyPair) -> None:
+        """`pair`: PEM. UsageError if it is no certificate and its key."""
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.update(pair)
+
+    def update(self, pair: KeyPair) -> None:
+        """Takes another certificate. UsageError, and the old one stays, if it is no certificate and its key."""
+        try:
+            server_context(pair)  # a context that fails halfway has lost what it had
+            _load_into(self.context, pair)
+            self.fingerprint = fingerprint_sha1(pair.certificate)
+        except (ssl.SSLError, ValueError):
+            raise UsageError("not a certificate and its key in PEM") from None
+        self.pair = pair
+
+
 def server_context(pair: KeyPair) -> ssl.SSLContext:
     """TLS for an acceptor. Nothing is asked of the dialer: there are no client certificates (EHS-TLS-4)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load_into(context, pair)
+    return context
+
+
+def _load_into(context: ssl.SSLContext, pair: KeyPair) -> None:
     with tempfile.TemporaryDirectory() as directory:  # mode 700; OpenSSL reads files only
         certificate, key = Path(directory, "cert.pem"), Path(directory, "key.pem")
         certificate.write_bytes(pair.certificate)
         key.write_bytes(pair.key)
         context.load_cert_chain(certificate, key, password="")  # never ask the terminal for one
-    return context
 
 
 def client_context(ca: str | None = None) -> ssl.SSLContext:
@@ -105,3 +131,11 @@ def client_context(ca: str | None = None) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def verifying_context(ca: str | None) -> ssl.SSLContext:
+    """TLS for a dialer that wants a certificate for the name it dials, signed by `ca` (PEM file; None: by one of the system's).
+
+    UsageError if the file can't be read.
+    """
+    return client_context(ca) if ca is not None else ssl.create_default_context()

@@ -7,11 +7,12 @@ count up from a number that is given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..model import enp, reasons
+from ..model import enp, gen, reasons
 from ..model.enp import Priority, Words
+from ..model.gen import MessageEvent
 from ..model.terms import PID, Alias, Atom, Error, ProcessID, Ref
 from .applications import Applications
 from .failures import ErgoError
@@ -20,8 +21,6 @@ from .processes import (
     Actor,
     Body,
     Call,
-    Envelope,
-    ExitSignal,
     Message,
     MessageOptions,
     Process,
@@ -29,12 +28,16 @@ from .processes import (
     Target,
     run_to_the_end,
 )  # fmt: skip
-from .relations import Kind
+from .relations import Kind, Watched
 from .remote import Remote
+from .routing import Routing
+from .waiters import Waiters
 from .watching import Watching
 
 if TYPE_CHECKING:
-    from .ergo.enp.connection import EnpConnection
+    from ..model.gen import ApplicationOptionsExtra, ProcessOptionsExtra
+    from ..model.registry import Registry
+    from .interfaces import Connection
 
 CORE_ID: Final = 1
 """Number of the node's own PID."""
@@ -43,55 +46,19 @@ _ALIAS_SHIFT: Final = 46
 """The second word of an alias is the counter shifted by this, as upstream has it (ENP-ORD-5)."""
 
 
-class Waiters:
-    """Who waits for an answer, by the words of the reference. Answers that nobody waits for are dropped."""
+class Reach(NamedTuple):
+    """Other nodes: the open connections by name, what gets one that is not open or raises ErgoError, and what ends one."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[Words, tuple[int, asyncio.Future[Any]]] = {}
-
-    def add(self, words: Words, process_id: int) -> asyncio.Future[Any]:
-        """A future for the answer to this process."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[words] = process_id, future
-        return future
-
-    def forget(self, words: Words) -> None:
-        """Nobody waits any more."""
-        self._waiting.pop(words, None)
-
-    def answer(self, words: Words, process_id: int, value: Any) -> bool:
-        """Hands an answer over; False if this process does not wait for it."""
-        return self._end(words, process_id, lambda future: future.set_result(value))
-
-    def fail(self, words: Words, process_id: int, error: Error) -> bool:
-        """Hands an error over."""
-        return self._end(words, process_id, lambda future: future.set_exception(ErgoError(error)))
-
-    def _end(self, words: Words, process_id: int, finish: Callable[[asyncio.Future[Any]], None]) -> bool:
-        waiting = self._waiting.get(words)
-        if waiting is None or waiting[0] != process_id:
-            return False
-        del self._waiting[words]
-        if not waiting[1].done():
-            finish(waiting[1])
-        return True
-
-    def fail_all(self, error: Error) -> None:
-        """Nothing will come any more."""
-        waiting, self._waiting = self._waiting, {}
-        for _, future in waiting.values():
-            if not future.done():
-                future.set_exception(ErgoError(error))
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+    connections: Mapping[Atom, Connection]
+    connect: Callable[[Atom], Awaitable[Connection]]
+    disconnect: Callable[[Connection], None]
 
 
-class Core:
-    """The processes of one node.
+class Core(Routing):
+    """The processes of one node (interfaces.Core).
 
-    `unique`: where references and aliases start to count.  `connections`: the open ones by the peers' names.  `connect`:
-    gets a connection that is not open, or raises ErgoError.  `now`: Unix nanoseconds, for the timestamps of events.
+    `unique`: where references and aliases start to count.  `now`: Unix nanoseconds, for the timestamps of events.
+    `registry`: the types that the node knows.
     `env` is the environment of the node; with `expose_env` remote spawn and application start take it along.
     """
 
@@ -100,32 +67,27 @@ class Core:
         name: Atom,
         creation: int,
         unique: int,
-        connections: Mapping[Atom, EnpConnection],
-        connect: Callable[[Atom], Awaitable[EnpConnection]],
+        reach: Reach,
         now: Callable[[], int],
+        registry: Registry,
         *,
         env: Mapping[str, Any] | None = None,
         expose_env: bool = False,
     ) -> None:
-        self.name = name
-        self.creation = creation
+        super().__init__(name, creation)
         self.pid: Final = PID(name, CORE_ID, creation)
-        self.processes: dict[int, Process] = {}
-        self.names: dict[Atom, Process] = {}
-        self.aliases: dict[Words, Process] = {}
         self.stopped = False
         """No process is started any more."""
-        self._connections = connections
-        self._connect = connect
+        self._connections, self._connect, self._disconnect = reach
+        self.registry = registry
         self._unique = unique
         self._last_id = FIRST_ID - 1
-        self._waiters = Waiters()
         self.now = now
         self.env: dict[str, Any] = dict(env or {})
         self.watching = Watching(self)
         self.remote = Remote(self, expose_env=expose_env)
         self.applications = Applications(self)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
@@ -185,9 +147,9 @@ class Core:
         self.watching.process_ended(process, reason)
         self.applications.process_ended(process, reason)
 
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
+    def run(self, work: Awaitable[None]) -> None:
         """Does some work beside everything else, until the node ends."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -229,22 +191,47 @@ class Core:
         """A reference that was not used before: the whole counter counts (upstream throws bits away, ENP-REQ-2)."""
         return Ref(self.name, self.creation, (self._next_unique(), 0, 0))
 
-    # --- in: what reaches a process of this node ----------------------------------------------------------------------
+    # --- what other nodes want ----------------------------------------------------------------------------------------
 
-    @staticmethod
-    def deliver(process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
-        """Into the mailbox of a process, if there is one. The error says why not."""
-        if process is None:
-            return reasons.PROCESS_UNKNOWN
-        if process.reason is not None:
-            return reasons.PROCESS_TERMINATED
-        return None if process.mailbox.put(envelope, priority) else reasons.MAILBOX_FULL
+    def route_send_event(self, event: MessageEvent, priority: Priority) -> None:
+        """A message of an event of another node."""
+        self.watching.distribute(event, priority)
 
-    def exit(self, id_: int, sender: PID, reason: Error) -> None:
-        """An exit signal for a process; nothing happens if it is not there."""
-        process = self.processes.get(id_)
-        if process is not None:
-            process.mailbox.put_signal(ExitSignal(sender, reason), Priority.MAX)
+    def route_link(self, kind: Kind, consumer: PID, target: Watched) -> list[MessageEvent]:
+        """A process of another node links or monitors something of ours. ErgoError says why not."""
+        return self.watching.add(kind, target, consumer)
+
+    def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
+        """The reverse. ErgoError "unknown target" if there is nothing (ENP-LINK-1)."""
+        if not self.watching.relations.has(kind, target, consumer):
+            raise ErgoError(reasons.TARGET_UNKNOWN)
+        self.watching.remove(kind, target, consumer)
+
+    def route_terminate(self, target: Watched, reason: Error) -> None:
+        """Something of another node is no more."""
+        self.watching.ended_elsewhere(target, reason)
+
+    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> None:
+        """Another node has agreed to a link or monitor of a process of ours."""
+        if consumer.id in self.processes:
+            self.watching.relations.add(kind, target, consumer)
+
+    async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
+        """A node asks for a process: that, once it is ready. Raises ErgoError."""
+        return await self.remote.spawn_asked(node, name, options)
+
+    async def route_application_start(
+        self, node: Atom, name: Atom, mode: int, options: ApplicationOptionsExtra
+    ) -> None:
+        """A node asks for an application. Raises ErgoError."""
+        await self.remote.start_asked(node, name, mode, options)
+
+    def route_node_down(self, node: Atom) -> None:
+        """A connection is over: nobody answers any more, and what was watched there is gone."""
+        found = self._waiters.pop(node, None)
+        if found is not None:
+            found.fail_all(reasons.NO_CONNECTION)
+        self.watching.node_down(node)
 
     # --- out: what a process of this node sends -----------------------------------------------------------------------
 
@@ -255,37 +242,35 @@ class Core:
             await asyncio.sleep(0)
         target = self._target(to)
         if target.node == self.name:
-            error = self._to_local(target, Message(process.pid, message), options.priority)
+            error = self.to_local(target, Message(process.pid, message), options.priority)
             if error is not None:
                 raise ErgoError(error)
             return
         connection = await self.connection(target.node)
         if not options.important:
-            link = connection.send(process.pid, target, options, message)
-            if link.is_congested:
-                await link.relieved()
+            if _send(connection, process.pid, target, options, message):
+                await connection.relieved(process.pid)
             return
-        words = (self._next_unique(), 0, 0)
-        future = connection.waiters.add(words, process.pid.id)
-        await self._wait(connection.waiters, words, future, enp.REQUEST_TIMEOUT, lambda: connection.send(
-            process.pid, target, options, message, words[0]))  # fmt: skip
+        mid = self._next_unique()
+        waiters, words = self.waiters(target.node), (mid, 0, 0)
+        future = waiters.add(words, process.pid.id)
+        await self._wait(waiters, words, future, enp.REQUEST_TIMEOUT, lambda: _send(
+            connection, process.pid, target, options._replace(mid=mid), message))  # fmt: skip
 
     async def call(self, process: Process, to: Target, request: Any, timeout: float, options: MessageOptions) -> Any:
         """As Process.call."""
         target = self._target(to)
         ref = self.make_ref()
         if target.node == self.name:
-            future = self._waiters.add(ref.id, process.pid.id)
-            call = Call(process.pid, ref, request, options.important)
-            return await self._wait(
-                self._waiters, ref.id, future, timeout, lambda: self._call_local(target, call, options)
-            )
+            waiters, call = self.waiters(self.name), Call(process.pid, ref, request, options.important)
+            future = waiters.add(ref.id, process.pid.id)
+            return await self._wait(waiters, ref.id, future, timeout, lambda: self._call_local(target, call, options))
         connection = await self.connection(target.node)
-        future = connection.waiters.add(ref.id, process.pid.id)
+        waiters = self.waiters(target.node)
+        future = waiters.add(ref.id, process.pid.id)
         return await self._wait(
-            connection.waiters, ref.id, future, timeout,
-            lambda: connection.call(process.pid, target, options, request, ref),
-        )  # fmt: skip
+            waiters, ref.id, future, timeout, lambda: _call(connection, ref, process.pid, target, options, request)
+        )
 
     @staticmethod
     async def _wait(
@@ -302,37 +287,37 @@ class Core:
             waiters.forget(words)
 
     def _call_local(self, target: PID | ProcessID | Alias, call: Call, options: MessageOptions) -> None:
-        error = self._to_local(target, call, options.priority)
+        error = self.to_local(target, call, options.priority)
         if error is not None:
             raise ErgoError(error)
 
     def respond(self, process: Process, call: Call, value: Any) -> None:
         """Answers a call. An answer that can't go out over the wire is dropped: the caller runs into its time-out."""
         if call.sender.node == self.name:
-            self._waiters.answer(call.ref.id, call.sender.id, value)
+            self.waiters(self.name).answer(call.ref.id, call.sender.id, value)
             return
         connection = self._connections.get(call.sender.node)
         if connection is None or connection.peer.creation != call.sender.creation:
             return  # whoever asked is gone
-        connection.respond(process.pid, call.sender, call.ref, process.answer_options, value)
+        connection.send_response(process.pid, call.sender, call.ref, process.answer_options, value)
 
     def respond_error(self, process: Process, call: Call, error: Error) -> None:
         """Answers that a call failed."""
         if call.sender.node == self.name:
-            self._waiters.fail(call.ref.id, call.sender.id, error)
+            self.waiters(self.name).fail(call.ref.id, call.sender.id, error)
             return
         connection = self._connections.get(call.sender.node)
         if connection is not None and connection.peer.creation == call.sender.creation:
-            connection.respond_error(process.pid, call.sender, call.ref, process.answer_options, error)
+            connection.send_response_error(process.pid, call.sender, call.ref, process.answer_options, error)
 
     async def send_exit(self, process: Process, to: PID, reason: Error) -> None:
         """As Process.exit."""
         if to.node == self.name:
             if to.creation == self.creation:
-                self.exit(to.id, process.pid, reason)
+                self.route_send_exit(process.pid, to.id, reason)
             return
         connection = await self.connection(to.node)
-        connection.exit(process.pid, to, reason)
+        connection.send_exit(process.pid, to, reason)
 
     @property
     def connected(self) -> list[Atom]:
@@ -344,26 +329,53 @@ class Core:
         connection = self._connections.get(node)
         if connection is None:
             raise ErgoError(reasons.NO_CONNECTION)
-        connection.disconnect()
+        self._disconnect(connection)
 
-    def open_connection(self, node: Atom) -> EnpConnection | None:
+    def open_connection(self, node: Atom) -> Connection | None:
         """The connection with a node, if there is one."""
         return self._connections.get(node)
 
-    async def connection(self, node: Atom) -> EnpConnection:
+    async def connection(self, node: Atom) -> Connection:
         """The connection with a node, dialed if there is none. Raises ErgoError."""
         return self._connections.get(node) or await self._connect(node)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
+    async def remote_spawn(
+        self, node: Atom, name: Atom, args: list[Any] | None, options: gen.ProcessOptions | None, register: str
+    ) -> PID:
+        """A process on another node, with this node itself as its parent. Raises ErgoError and CannotEncode."""
+        return await self.remote.spawn(None, node, name, args, options, register)
+
+    async def remote_application_start(
+        self, node: Atom, name: Atom, mode: int, options: gen.ApplicationOptions | None
+    ) -> None:
+        """An application on another node. Raises ErgoError and CannotEncode."""
+        await self.remote.start_application(node, name, mode, options)
+
     def _target(self, to: Target) -> PID | ProcessID | Alias:
         return ProcessID(self.name, Atom(to)) if isinstance(to, str) else to
 
-    def _to_local(self, target: PID | ProcessID | Alias, envelope: Envelope, priority: Priority) -> Error | None:
-        if isinstance(target, ProcessID):
-            return self.deliver(self.names.get(target.name), envelope, priority)
-        if target.creation != self.creation:
-            return reasons.PROCESS_INCARNATION
-        if isinstance(target, PID):
-            return self.deliver(self.processes.get(target.id), envelope, priority)
-        return self.deliver(self.aliases.get(target.id), envelope, priority)
+
+def _send(
+    connection: Connection, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any
+) -> bool:
+    match to:
+        case PID():
+            return connection.send_pid(sender, to, options, message)
+        case ProcessID():
+            return connection.send_process_id(sender, to, options, message)
+        case Alias():
+            return connection.send_alias(sender, to, options, message)
+
+
+def _call(
+    connection: Connection, ref: Ref, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any
+) -> bool:
+    match to:
+        case PID():
+            return connection.call_pid(ref, sender, to, options, message)
+        case ProcessID():
+            return connection.call_process_id(ref, sender, to, options, message)
+        case Alias():
+            return connection.call_alias(ref, sender, to, options, message)

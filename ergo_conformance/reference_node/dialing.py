@@ -1,80 +1,111 @@
-"""Dialing: one connection per peer, the links of its pool, and new links in place of lost ones."""
+"""Dialing: one connection per peer, and more links for those that exist."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..model import ehs
+from ..model.ehs import Role
 from ..model.terms import Atom
-from .ergo.ehs import HandshakeError, Membership
-from .ergo.enp.connection import EnpConnection
-from .network import DuplicateError, Network, RefusedError
+from .connections import Connections, DuplicateError, RefusedError
+from .handshaking import HandshakeError, LinkFacts, Local, Membership, Token
+from .interfaces import Connection, Handshake, NetworkDial, NetworkHandshake, NetworkProto
 from .transport import Address, Dial, LinkProtocol, Links, log
 
 T = TypeVar("T")
 
-FIRST_REDIAL: Final = 0.05
-"""Seconds until the second try to replace a lost link; each pause is twice as long as the one before …"""
-LAST_REDIAL: Final = 5.0
-"""… up to this."""
-SETTLED: Final = 1.0
-"""Seconds that a pool has to be full before a further loss counts as the first."""
 
+class Stack(NamedTuple):
+    """What is spoken over a link, and what we bring into it."""
 
-class MakeProtocol(Protocol):
-    """Makes our end of a link that we open."""
-
-    def __call__(self, name: Atom | None = None, *, joining: Membership | None = None) -> LinkProtocol:
-        """`name`: who is expected; `joining`: which connection the link is for."""
+    handshake: NetworkHandshake
+    proto: NetworkProto
+    local: Local
 
 
 class Dialing:
-    """The dials of one node."""
+    """The dials of one node. `make`: a connection of a stack's proto; `token`: entropy of handshakes."""
 
-    def __init__(self, network: Network[EnpConnection], links: Links, dial: Dial, protocol: MakeProtocol) -> None:
-        self.network = network
+    def __init__(
+        self,
+        connections: Connections[Connection],
+        links: Links,
+        dial: Dial,
+        token: Token,
+        make: Callable[[NetworkProto], Callable[..., Connection]],
+    ) -> None:
+        self.connections = connections
         self._links = links
-        self._dial = dial
-        self._protocol = protocol
+        self.open_link = dial
+        self._token = token
+        self._make = make
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._dials: dict[Atom, asyncio.Task[EnpConnection]] = {}
-        self._dialed: WeakKeyDictionary[EnpConnection, Address] = WeakKeyDictionary()
-        self._refilling: set[EnpConnection] = set()
-        network.link_lost = self._refill
+        self._dials: dict[Atom, asyncio.Task[Connection]] = {}
 
-    async def connect(self, address: Address, wanted: Atom | None) -> EnpConnection:
-        """As Node.connect."""
+    def protocol(
+        self,
+        stack: Stack,
+        wanted: Atom | None = None,
+        *,
+        fingerprint: bytes | None = None,
+        joining: Membership | None = None,
+        dialer: Callable[[Connection], NetworkDial] | None = None,
+    ) -> LinkProtocol:
+        """Our end of a link that we open. `fingerprint` stands in for TLS; `dialer` makes what opens more links."""
+
+        def handshake(address: str, seen: bytes | None) -> Handshake:
+            facts = LinkFacts(self._token, address, seen)
+            if joining is None:
+                return stack.handshake.start(stack.local, facts)
+            return stack.handshake.join(stack.local, facts, joining)
+
+        return LinkProtocol(
+            self.connections, self._links, Role.DIALER, handshake,
+            fingerprint=fingerprint, wanted=wanted, make=self._make(stack.proto), dialer=dialer,
+        )  # fmt: skip
+
+    async def connect(self, address: Address, wanted: Atom | None, stack: Stack) -> Connection:
+        """The connection with the peer at this address, dialed if there is none, with all links that can be had.
+
+        `wanted`: who is expected there; an open connection, a dial and an accept in progress with that name are used.
+        Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be).
+        """
         if wanted is None:
-            return await self._spawn(self._connect(address, None))
-        while self.network.is_accepting(wanted):
+            return await self.spawn(self._connect(address, None, stack))
+        while self.connections.is_accepting(wanted):
             await self._links.change()
-        if wanted in self.network.connections:
-            return self.network.connections[wanted]
+        if wanted in self.connections.connections:
+            return self.connections.connections[wanted]
         dial = self._dials.get(wanted)
         if dial is None:
-            self._dials[wanted] = dial = self._spawn(self._connect(address, wanted))
+            self._dials[wanted] = dial = self.spawn(self._connect(address, wanted, stack))
             dial.add_done_callback(lambda _: self._dials.pop(wanted, None))
         return await asyncio.shield(dial)
 
-    async def _connect(self, address: Address, wanted: Atom | None) -> EnpConnection:
-        with self.network.dialing(wanted):
+    async def _connect(self, address: Address, wanted: Atom | None, stack: Stack) -> Connection:
+        more: list[_MoreLinks] = []
+
+        def dialer(connection: Connection) -> NetworkDial:
+            more.append(_MoreLinks(self, connection, address, stack))
+            return more[-1]
+
+        with self.connections.dialing(wanted):
             try:
-                connection = await self._open(partial(self._protocol, wanted), address)
+                connection = await self.open(partial(self.protocol, stack, wanted, dialer=dialer), address)
             except DuplicateError as error:
-                return self.network.connections[error.connection.name]
+                return self.connections.connections[error.connection.name]
             except (OSError, HandshakeError, RefusedError):
                 other = await self._connected_meanwhile(wanted)
                 if other is None:
                     raise
                 return other
-        self._dialed[connection] = address
-        await asyncio.gather(*(self._join(connection, i, address) for i in range(1, connection.peer.pool_size)))
+        for dial in more:
+            await dial.idle()
         return connection
 
-    async def _open(self, protocol: Callable[[], LinkProtocol], address: Address) -> EnpConnection:
-        """Open one link and wait for its handshake."""
+    async def open(self, protocol: Callable[[], LinkProtocol], address: Address) -> Connection:
+        """Opens one link and waits for its handshake. Raises as `connect`, and DuplicateError."""
         links: list[LinkProtocol] = []
 
         def make() -> LinkProtocol:
@@ -82,65 +113,26 @@ class Dialing:
             return links[-1]
 
         try:
-            await self._dial(make, address)
+            await self.open_link(make, address)
             outcome = links[-1].outcome
             assert outcome is not None
-            return cast("EnpConnection", await outcome)  # the network makes no others
+            return cast("Connection", await outcome)  # the table makes no others
         except asyncio.CancelledError:
             for link in links:
                 link.abort()
             raise
 
-    async def _connected_meanwhile(self, name: Atom | None) -> EnpConnection | None:
+    async def _connected_meanwhile(self, name: Atom | None) -> Connection | None:
         """Our dial failed: the peer may be dialing us, and its dial is the one that counts."""
         if name is None:
             return None
         try:
             async with asyncio.timeout(ehs.READ_TIMEOUT):
-                while name not in self.network.connections and self._links.accepting:
+                while name not in self.connections.connections and self._links.accepting:
                     await self._links.change()
         except TimeoutError:
             pass
-        return self.network.connections.get(name)
-
-    async def _join(self, connection: EnpConnection, number: int, dialed: Address) -> None:
-        """Open link `number` of the pool (0: the first) where the peer announced it, else where that one went."""
-        peer = connection.peer
-        dsns = peer.pool_dsns
-        announced = Address.parse(dsns[number % len(dsns)], dialed.tls) if dsns else None
-        protocol = partial(self._protocol, joining=Membership(peer.node, peer.connection_id))
-        for address in dict.fromkeys((announced or dialed, dialed)):
-            try:
-                await self._open(protocol, address)
-            except (HandshakeError, RefusedError):
-                return  # logged where it was refused
-            except (OSError, UnicodeError) as error:
-                log.info("link %d to %r: %s:%d: %s", number, peer.node, address.host, address.port, why(error))
-            else:
-                return
-
-    # --- keeping the pool ---------------------------------------------------------------------------------------------
-
-    def _refill(self, connection: EnpConnection) -> None:
-        """A link of a pool is gone: who dialed it replaces it."""
-        if connection in self._dialed and connection not in self._refilling and not self._links.closed:
-            self._refilling.add(connection)
-            self._spawn(self._keep_full(connection))
-
-    async def _keep_full(self, connection: EnpConnection) -> None:
-        """Joins until the pool is full and has stayed so for a while, with growing pauses (ENP-RED-4)."""
-        pause, settled, size = FIRST_REDIAL, 0.0, connection.peer.pool_size
-        while self.network.connections.get(connection.name) is connection and (
-            settled < SETTLED or len(connection.links) < size
-        ):
-            if len(connection.links) < size:
-                settled = 0.0
-                await self._join(connection, len(connection.links), self._dialed[connection])
-            else:
-                settled += pause
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LAST_REDIAL)
-        self._refilling.discard(connection)  # a loss from now on is a new one
+        return self.connections.connections.get(name)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -150,12 +142,50 @@ class Dialing:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Does some work that ends with the node."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # whoever asked may be gone
         return task
+
+
+class _MoreLinks:
+    """Opens further links of one connection (interfaces.NetworkDial)."""
+
+    def __init__(self, dialing: Dialing, connection: Connection, address: Address, stack: Stack) -> None:
+        self._dialing, self._address, self._stack = dialing, address, stack
+        self._peer = connection.peer
+        self._going_on: set[asyncio.Task[bool]] = set()
+
+    def __call__(self, address: str) -> "asyncio.Task[bool]":
+        task = self._dialing.spawn(self._open(address))
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
+        return task
+
+    async def _open(self, announced: str) -> bool:
+        """Opens a link where the peer announced it, else where the first one went."""
+        peer, first = self._peer, self._address
+        address = Address.parse(announced, first.tls) or first
+        membership = Membership(peer.node, peer.connection_id)
+        protocol = partial(self._dialing.protocol, self._stack, joining=membership)
+        for where in dict.fromkeys((address, first)):
+            try:
+                await self._dialing.open(protocol, where)
+            except (HandshakeError, RefusedError):
+                return False  # logged where it was refused
+            except (OSError, UnicodeError) as error:
+                log.info("a link to %r: %s:%d: %s", peer.node, where.host, where.port, why(error))
+            else:
+                return True
+        return False
+
+    async def idle(self) -> None:
+        """Waits until the links that were asked for at the beginning are there, or have failed."""
+        if self._going_on:
+            await asyncio.wait(self._going_on)
 
 
 def why(error: Exception) -> str:

@@ -1,211 +1,402 @@
-"""Which connections a node has: one per peer, of one or more links. Sans-io: links are handed in, refusals are raised.
+"""The network of a node: acceptors, routes, connections (gen.Network).
 
-Rules, beside EHS-AST-6, EHS-DST-7 and -8, EHS-JOIN-1 to -9:
-
-- A connection a peer opens is known by its id from its Introduce on, by its name from its last message on.  Between the
-  two further links may join already: on a bad line the last message of link 1 may come behind the first of link 2.
-- Only who dialed the first link adds others, and no more than the announced pool and SPARE_LINKS.
-- Both sides dial each other at once: the dial of the smaller name (in byte order) wins.  A node that is dialing refuses
-  to be dialed by that peer if its own name is the smaller one; the other node lets it in.
+Errors are ErgoError with the framework's values and texts.
 """
 
-from collections import Counter
+import asyncio
+import logging
+import os
+import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, cast
+from weakref import WeakKeyDictionary
 
-from ..errors import ErgoConformanceError
-from ..model.ehs import Role
-from ..model.neutral import text_to_bytes
-from ..model.terms import Atom
-from .ergo.ehs import Handshaken, Joined
+from ..errors import UsageError
+from ..model import reasons
+from ..model.caches import Caches
+from ..model.ehs import Flags, Role
+from ..model.saturn import ApplicationRoute, ProxyRoute
+from ..model.terms import Atom, Error
+from . import transport
+from .acceptors import Acceptor, listen, new_acceptor
+from .applications import Application
+from .connections import Connections, RefusedError
+from .core import Core
+from .dialing import Dialing, Stack, why
+from .failures import ErgoError
+from .handshaking import ClosedError, HandshakeError, Handshaken, LinkFacts, Local, Membership, SilentError, Token
+from .information import Enabled, NetworkInfo, ProxyRouteInfo, RouteInfo
+from .interfaces import (
+    ApplicationRegistrar,
+    Connection,
+    Handshake,
+    NetworkDial,
+    NetworkHandshake,
+    NetworkProto,
+    NodeFacts,
+    Registrar,
+    RegistrarError,
+    RemoteNode,
+)  # fmt: skip
+from .options import AcceptorOptions, Mode, NetworkOptions, NodeOptions
+from .permissions import Permission
+from .routes import NetworkRoute
+from .transport import Address, Dial, LinkProtocol, Links
+from .ways import Ways
 
-SPARE_LINKS: Final = 1
-"""Links above the pool: a dialer that replaces a link may know of its end before we do. (Upstream spares two.)"""
+log = logging.getLogger("ergo_conformance.node")
 
-
-class RefusedError(ErgoConformanceError):
-    """A link that passed the handshake and is closed nevertheless."""
-
-
-class DuplicateError(RefusedError):
-    """There is a connection with this peer already."""
-
-    def __init__(self, connection: "Connection") -> None:
-        super().__init__(f"{connection.name!r} is connected already")
-        self.connection = connection
-
-
-class Link(Protocol):
-    """One TCP connection, as connections see it."""
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-
-    def close(self) -> None:
-        """Flush and close; no more bytes are delivered."""
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether the peer reads more slowly than we write."""
-
-    async def relieved(self) -> None:
-        """Wait until it has caught up, or the link is gone."""
-
-
-class Connection:
-    """One peer, one or more links. Ends with its last link. What is spoken over them is a subclass's business."""
-
-    def __init__(self, peer: Handshaken) -> None:
-        self.peer = peer
-        self.links: list[Link] = []
-        self.bytes_in = self.bytes_out = 0
-
-    @property
-    def name(self) -> Atom:
-        """The peer's name, as it introduced itself."""
-        return self.peer.node
-
-    @property
-    def key(self) -> tuple[Role, Atom, str]:
-        """What a further link has to agree with: who may add links is who opened the connection."""
-        return self.peer.role, self.peer.node, self.peer.connection_id
-
-    def receive(self, link: Link, data: bytes) -> None:  # noqa: ARG002  a protocol above answers on it
-        """Bytes that came over a link after its handshake. Raises Rejected if the link can't be read any further."""
-        self.bytes_in += len(data)
-
-    def remove(self, link: Link) -> None:
-        """A link is gone."""
-        self.links.remove(link)
-
-    def end(self) -> None:
-        """A connection that was open is over; called once, behind the last link."""
+COOKIE_LENGTH: Final = 16
+"""Characters of the cookie that a node without one gets: nobody can connect."""
+NO_MAPPING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-C = TypeVar("C", bound=Connection)
+class Network:
+    """The network of one node. Made by Node, which gives it its Core."""
 
+    core: Core
 
-class Network(Generic[C]):
-    """The connections of one node."""
+    def __init__(
+        self,
+        name: Atom,
+        creation: int,
+        options: NetworkOptions,
+        node: NodeOptions,
+        *,
+        caches: Caches,
+        token: Token,
+        dial: Dial = transport.dial,
+    ) -> None:
+        """`caches`: the ids in what we write; `token`: entropy; `dial`: opens links."""
+        self.name, self.creation, self.options = name, creation, options
+        self.cookie: str = options.cookie or token(COOKIE_LENGTH)
+        """The secret of new links; those of acceptors with a cookie of their own have that one."""
+        self.stopped = options.mode is Mode.DISABLED
+        self.table: Connections[Connection] = Connections(name, self._maker(options.proto))
+        self.caches, self._version, self._token = caches, node.version, token
+        self._links = Links()
+        self._acceptors: list[Acceptor] = []
+        self._registrars: list[Registrar] = []
+        self.ways = Ways(name, options, self._stack)
+        self._protos: WeakKeyDictionary[Connection, NetworkProto] = WeakKeyDictionary()
+        self._serving: dict[Connection, asyncio.Task[None]] = {}
+        self.table.opened, self.table.closed = self._opened, self._closed
+        self._dialing = Dialing(self.table, self._links, dial, token, self._maker)
 
-    def __init__(self, name: Atom, connection: Callable[[Handshaken], C]) -> None:
-        """`connection` makes a connection of a peer: the place where a protocol comes in."""
-        self.name = name
-        self._make = connection
-        self._open: dict[Atom, C] = {}
-        self._accepted: dict[str, C] = {}
-        self._by_link: dict[Link, C] = {}
-        self._dialing: Counter[Atom] = Counter()
-        self.link_lost: Callable[[C], None] = lambda _: None
-        """Told of a connection that has lost a link and lives on."""
+    # --- start and end ------------------------------------------------------------------------------------------------
 
-    @property
-    def connections(self) -> Mapping[Atom, C]:
-        """The open connections by the peers' names."""
-        return MappingProxyType(self._open)
-
-    def connection_of(self, link: Link) -> C | None:
-        """The connection that a link belongs to."""
-        return self._by_link.get(link)
-
-    def is_accepting(self, name: Atom) -> bool:
-        """Whether a peer of this name has proved the cookie and is about to be connected."""
-        return any(c.name == name and self._open.get(name) is not c for c in self._accepted.values())
-
-    @contextmanager
-    def dialing(self, name: Atom | None) -> Iterator[None]:
-        """We are dialing this name as long as the block runs."""
-        if name is None:
-            yield
+    async def start(self) -> None:
+        """Opens the acceptors and registers; may be called again after `stop`. UsageError, and nothing stays open."""
+        if self.options.mode is Mode.DISABLED:
             return
-        self._dialing[name] += 1
+        self.stopped = self._links.closed = False
         try:
-            yield
-        finally:
-            self._dialing[name] -= 1
-            self._dialing += Counter()  # forget names at zero
+            if self.options.mode is Mode.ENABLED:
+                for options in self.options.acceptors or (AcceptorOptions(),):
+                    await self.listen(options)
+            await self._register()
+        except BaseException:
+            await self.stop()
+            raise
 
-    # --- links come ---------------------------------------------------------------------------------------------------
+    async def listen(self, options: AcceptorOptions) -> Acceptor:
+        """One more acceptor; those that open later are not registered. UsageError if it can't be."""
+        host = self.name.partition("@")[2]
+        acceptor = new_acceptor(options, host, self.options.handshake, self.options.proto)
+        await listen(acceptor, self.acceptor_protocol)
+        self._acceptors.append(acceptor)
+        return acceptor
 
-    def introduce(self, link: Link, peer: Handshaken) -> None:
-        """A dialer said who it is, we have not answered yet."""
-        if self._dialing[peer.node] and text_to_bytes(self.name) < text_to_bytes(peer.node):
-            raise RefusedError(f"we are dialing {peer.node!r} ourselves")
-        self._accepted[peer.connection_id] = connection = self._make(peer)
-        self._add(connection, link)
+    async def _register(self) -> None:
+        """Makes the acceptors known, each to its own registrar or to that of the node."""
+        hidden = self.options.mode is Mode.HIDDEN
+        facts = NodeFacts(self.name, self._token, hidden)
+        own = [(a.options.registrar, [a.route]) for a in self._acceptors if a.options.registrar is not None]
+        common = [acceptor.route for acceptor in self._acceptors if acceptor.options.registrar is None]
+        if self.options.registrar is not None:
+            own.insert(0, (self.options.registrar, common))
+        for registrar, routes in own:
+            try:
+                await registrar.register(facts, routes)
+            except RegistrarError as error:
+                raise UsageError(f"unable to register node: {error}") from None
+            self._registrars.append(registrar)
 
-    def admit(self, link: Link, peer: Handshaken, wanted: Atom | None = None) -> C:
-        """A full handshake is through. `wanted`: the name that was dialed.
+    def application_changed(self, application: Application) -> None:
+        """Tells those registrars that want to know what our applications do (SAT-EV-2)."""
+        specification = application.specification
+        route = ApplicationRoute(
+            self.name, Atom(specification.name), specification.weight, application.mode, application.state
+        )
+        for registrar in self._application_registrars():
+            registrar.register_application_route(route)
 
-        Raises RefusedError; DuplicateError for a second connection with one peer, the first one stays untouched.
-        """
-        connection = self._by_link.get(link) or self._make(peer)
-        if wanted is not None and peer.node != wanted:
-            raise RefusedError(f"{wanted!r} was dialed, {peer.node!r} introduced itself")
-        if not peer.node:
-            raise RefusedError("the peer has no name")
-        if peer.creation == 0:
-            raise RefusedError(f"{peer.node!r} has creation 0")
-        if peer.node in self._open:
-            raise DuplicateError(self._open[peer.node])
-        self._open[peer.node] = connection
-        self._add(connection, link)
-        return connection
+    def application_unloaded(self, name: Atom) -> None:
+        """The same."""
+        for registrar in self._application_registrars():
+            registrar.unregister_application_route(name)
 
-    def join(self, link: Link, joined: Joined) -> C:
-        """A further link: somebody's to a connection it opened, or ours to one that we opened. Raises RefusedError."""
-        connection = self._accepted.get(joined.connection_id) or self._open.get(joined.node)
-        if connection is None or connection.key != (joined.role, joined.node, joined.connection_id):
-            raise RefusedError(f"{joined.node!r} joins a connection that does not exist")
-        if len(connection.links) >= connection.peer.pool_size + SPARE_LINKS:
-            raise RefusedError(f"{joined.node!r} has {len(connection.links)} links already")
-        self._add(connection, link)
-        return connection
+    def _application_registrars(self) -> Iterator[ApplicationRegistrar]:
+        """A hidden node tells nobody."""
+        if self.options.mode is Mode.ENABLED:
+            known = [self.options.registrar, *(options.registrar for options in self.options.acceptors)]
+            for registrar in known:
+                if registrar is not None and registrar.info().register_application:
+                    yield cast("ApplicationRegistrar", registrar)
 
-    def _add(self, connection: C, link: Link) -> None:
-        if link not in self._by_link:
-            self._by_link[link] = connection
-            connection.links.append(link)
+    async def shut(self) -> None:
+        """Takes no more links and opens none; those that are open go on."""
+        self.stopped = self._links.closed = True
+        for acceptor in self._acceptors:
+            if acceptor.server is not None:
+                acceptor.server.close()
+        await self._dialing.stop()
+        while self._registrars:
+            await self._registrars.pop().terminate()
 
-    # --- links go -----------------------------------------------------------------------------------------------------
+    async def stop(self) -> None:
+        """Closes everything; within STOP_TIMEOUT and a moment all links are gone. Nothing can be reached then."""
+        await self.shut()
+        for connection in list(self.table.connections.values()):
+            self.table.drop(connection)
+        await self._links.end()
+        for acceptor in self._acceptors:
+            if acceptor.server is not None:
+                await acceptor.server.wait_closed()
+        self._acceptors.clear()
 
-    def lose(self, link: Link) -> C | None:
-        """A link is gone. The connection, if that was its last one."""
-        connection = self._by_link.pop(link, None)
+    def _check(self) -> None:
+        """NAPI-OPT-2, -3: upstream panics here and there."""
+        if self.stopped:
+            raise ErgoError(reasons.NETWORK_STOPPED)
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> Mapping[Atom, Connection]:
+        """The open connections by the peers' names."""
+        return self.table.connections
+
+    def nodes(self) -> list[Atom]:
+        """The names of the nodes that are connected."""
+        return list(self.connections)
+
+    def node(self, name: str) -> RemoteNode:
+        """A connected node; never dials. ErgoError "no connection" if it is not (NAPI-CON-1)."""
+        connection = self.connections.get(Atom(name))
         if connection is None:
-            return None
-        connection.remove(link)
-        if connection.links:
-            self.link_lost(connection)
-            return None
-        if self._forget(connection):
-            connection.end()
-        return connection
+            raise ErgoError(reasons.NO_CONNECTION)
+        return connection.node()
 
-    def abandon(self, link: Link) -> None:
-        """The first link of a connection ended before the handshake did: those that joined it go, too."""
-        connection = self._by_link.get(link)
-        if connection is not None:
-            self.drop(connection)
+    async def get_node(self, name: str) -> RemoteNode:
+        """A node, connected if it is not yet: by static routes, else by what the registrar knows.
 
-    def drop(self, connection: C) -> None:
-        """End a connection: it is forgotten at once and its links are closed."""
-        was_open = self._forget(connection)
-        for link in list(connection.links):
-            del self._by_link[link]
-            connection.remove(link)
-            link.close()
-        if was_open:
-            connection.end()
+        ErgoError "no route" if there is no way, or none that works; "network stack is stopped".
+        """
+        return (await self.connection(Atom(name))).node()
 
-    def _forget(self, connection: C) -> bool:
-        """Whether it was an open one, and not just about to be."""
-        was_open = self._open.get(connection.name) is connection
-        if was_open:
-            del self._open[connection.name]
-        id_ = connection.peer.connection_id
-        if self._accepted.get(id_) is connection:
-            del self._accepted[id_]
-        return was_open
+    async def get_node_with_route(self, name: str, route: NetworkRoute) -> RemoteNode:
+        """A node, connected by this route if it is not yet.
+
+        ErgoError with the cause: "EOF" (closed in the handshake), "connection refused", "x509: …", "no route" (port 0), …
+        """
+        self._check()
+        wanted = Atom(name)
+        if wanted in self.connections:
+            return self.connections[wanted].node()
+        cause = ErgoError(reasons.NO_ROUTE)
+        for address, stack in await self.ways.expand(wanted, route):
+            try:
+                return (await self._dialing.connect(address, wanted, stack)).node()
+            except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
+                cause = ErgoError(Error(cause_of(error)))
+        raise cause
+
+    async def connection(self, name: Atom) -> Connection:
+        """As `get_node`: what the node itself works with."""
+        found = self.connections.get(name)
+        if found is not None:
+            return found
+        self._check()
+        for address, stack in await self.ways.of(name):
+            try:
+                return await self._dialing.connect(address, name, stack)
+            except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
+                log.info("%r at %s:%d: %s", name, address.host, address.port, cause_of(error))
+        raise ErgoError(reasons.NO_ROUTE)
+
+    async def connect(
+        self, host: str, port: int, *, tls: ssl.SSLContext | bool = False, name: str | None = None
+    ) -> Connection:
+        """The connection with whoever is at this address, dialed if there is none. `name`: who is expected.
+
+        Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be).
+        """
+        context = self.ways.context() if tls is True else (tls or None)
+        wanted = None if name is None else Atom(name)
+        return await self._dialing.connect(Address(host, port, context), wanted, self._stack())
+
+    def drop(self, connection: Connection) -> None:
+        """Ends a connection: both sides forget each other at once (NAPI-CON-10)."""
+        self.table.drop(connection)
+
+    def _maker(self, proto: NetworkProto) -> Callable[[Handshaken], Connection]:
+        def make(peer: Handshaken) -> Connection:
+            connection = proto.new_connection(self.core, peer, log)
+            self._protos[connection] = proto
+            return connection
+
+        return make
+
+    def _opened(self, connection: Connection, dial: NetworkDial | None) -> None:
+        work = self._protos[connection].serve(connection, dial)
+        self._serving[connection] = self._dialing.spawn(work)
+
+    def _closed(self, connection: Connection) -> None:
+        self._serving.pop(connection).cancel()
+        self.core.route_node_down(connection.name)
+
+    # --- static routes ------------------------------------------------------------------------------------------------
+
+    def add_route(self, match: str, route: NetworkRoute, weight: int = 0) -> None:
+        """A static route for all names in which this regular expression is found.
+
+        All that match are tried, the greatest weight first (NAPI-RT-2).  ErgoError "resource is taken", or the parser's text.
+        """
+        self.ways.routes.add(match, route, weight)
+
+    def remove_route(self, match: str) -> None:
+        """ErgoError "unknown" if there is none."""
+        self.ways.routes.remove(match)
+
+    def route(self, name: str) -> list[NetworkRoute]:
+        """The static routes for a name, in the order in which they are tried. ErgoError "no route" if there are none."""
+        return self.ways.routes.of(Atom(name))
+
+    def add_proxy_route(self, match: str, route: ProxyRoute, weight: int = 0) -> None:
+        """As `add_route`. It is kept and listed, but leads nowhere yet, as upstream's (NAPI-RT-5)."""
+        self.ways.proxy_routes.add(match, route, weight)
+
+    def remove_proxy_route(self, match: str) -> None:
+        """ErgoError "unknown" if there is none."""
+        self.ways.proxy_routes.remove(match)
+
+    def proxy_route(self, name: str) -> list[ProxyRoute]:
+        """The static proxy routes for a name. ErgoError "no route" if there are none."""
+        return self.ways.proxy_routes.of(Atom(name))
+
+    # --- what is told -------------------------------------------------------------------------------------------------
+
+    @property
+    def acceptors(self) -> list[Acceptor]:
+        """Those that listen."""
+        return list(self._acceptors)
+
+    def registrar(self) -> Registrar:
+        """The node's registrar. ErgoError "network stack is stopped", or "no route" if the node has none."""
+        self._check()
+        if self.options.registrar is None:
+            raise ErgoError(reasons.NO_ROUTE)
+        return self.options.registrar
+
+    def info(self) -> NetworkInfo:
+        """All of it. ErgoError "network stack is stopped"."""
+        self._check()
+        options, remote = self.options, self.core.remote
+        spawnable = {name: (found.permission, found.factory) for name, found in remote.factories.items()}
+        return NetworkInfo(
+            mode=options.mode.value,
+            registrar=options.registrar.info() if options.registrar else None,
+            acceptors=tuple(acceptor.info(self._stack_of(acceptor)) for acceptor in self._acceptors),
+            max_message_size=options.max_message_size,
+            handshake_version=options.handshake.version(),
+            proto_version=options.proto.version(),
+            nodes=tuple(self.nodes()),
+            routes=tuple(RouteInfo(match=m, weight=w, route=r) for m, w, r in self.ways.routes.rows()),
+            proxy_routes=tuple(ProxyRouteInfo(match=m, weight=w, route=r) for m, w, r in self.ways.proxy_routes.rows()),
+            flags=options.announced_flags,
+            enabled_spawn=tuple(
+                _enabled(name, permission, factory.__qualname__) for name, (permission, factory) in spawnable.items()
+            ),
+            enabled_application_start=tuple(_enabled(name, found) for name, found in remote.startable.items()),
+        )
+
+    # --- links --------------------------------------------------------------------------------------------------------
+
+    def acceptor_protocol(self, acceptor: Acceptor | None = None, fingerprint: bytes | None = None) -> LinkProtocol:
+        """The end of a link that reaches this node. `fingerprint` stands in for TLS where there is no acceptor."""
+        stack = self._stack_of(acceptor)
+
+        def handshake(address: str, seen: bytes | None) -> Handshake:
+            return stack.handshake.accept(stack.local, LinkFacts(self._token, address, seen))
+
+        return LinkProtocol(
+            self.table, self._links, Role.ACCEPTOR, handshake,
+            fingerprint=acceptor.fingerprint if acceptor else fingerprint, make=self._maker(stack.proto),
+        )  # fmt: skip
+
+    def dialer_protocol(
+        self, name: Atom | None = None, *, fingerprint: bytes | None = None, joining: Membership | None = None
+    ) -> LinkProtocol:
+        """The end of a link that this node opens, its result in `outcome`. `fingerprint` stands in for TLS."""
+        return self._dialing.protocol(self._stack(), name, fingerprint=fingerprint, joining=joining)
+
+    def _stack_of(self, acceptor: Acceptor | None) -> Stack:
+        if acceptor is None:
+            return self._stack()
+        return self._stack(
+            acceptor.handshake, acceptor.proto, cookie=acceptor.cookie, flags=acceptor.flags,
+            max_message_size=acceptor.max_message_size, atom_mapping=acceptor.options.atom_mapping,
+        )  # fmt: skip
+
+    def _stack(
+        self,
+        handshake: NetworkHandshake | None = None,
+        proto: NetworkProto | None = None,
+        *,
+        cookie: str | None = None,
+        flags: Flags | None = None,
+        max_message_size: int | None = None,
+        atom_mapping: Mapping[str, str] = NO_MAPPING,
+    ) -> Stack:
+        """What we speak, and say of ourselves; the node's own settings where None is given."""
+        options = self.options
+        handshake, proto = handshake or options.handshake, proto or options.proto
+        caches = self.caches
+        if atom_mapping:
+            mapping = {**caches.atom_mapping, **{Atom(ours): Atom(theirs) for ours, theirs in atom_mapping.items()}}
+            caches = replace(caches, atom_mapping=mapping)
+        return Stack(handshake, proto, Local(
+            name=self.name,
+            cookie=self.cookie if cookie is None else cookie,
+            creation=self.creation,
+            version=self._version,
+            flags=options.announced_flags if flags is None else flags,
+            max_message_size=options.max_message_size if max_message_size is None else max_message_size,
+            caches=caches,
+            handshake_version=handshake.version(),
+            proto_version=proto.version(),
+        ))  # fmt: skip
+
+
+def _enabled(name: Atom, permission: Permission, behavior: str = "") -> Enabled:
+    return Enabled(name=name, nodes=tuple(permission.nodes), closed=permission.closed, behavior=behavior)
+
+
+def cause_of(error: Exception) -> str:
+    """What went wrong with a dial, as the framework says it (NAPI-CON-4)."""
+    match error:
+        case ClosedError():
+            return "EOF"
+        case ssl.SSLCertVerificationError():
+            return f"x509: {error.verify_message}"
+        case TimeoutError() | SilentError():
+            return "i/o timeout"
+        case socket.gaierror():
+            return "no such host"
+        case OSError():
+            return (os.strerror(error.errno) if error.errno else why(error)).lower()
+    return str(error)

@@ -1,131 +1,122 @@
-"""How a node is set up: gen.NetworkOptions, gen.AcceptorOptions, handshake.Options. UsageError for wrong settings."""
+"""How a node is set up: gen.NetworkOptions, gen.AcceptorOptions, and what of gen.NodeOptions concerns the network.
+
+UsageError for wrong settings.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from ..errors import UsageError
-from ..model import edf, ehs, esrd
+from ..model import edf
 from ..model.ehs import Flags, Version
 from ..model.neutral import text_to_bytes
 from ..model.registry import Row
 from ..model.terms import Error
-from .certificates import KeyPair
-from .ergo.ehs import Ehs
+from .certificates import CertManager, KeyPair
+from .checks import MAX_PORT, check_atom, check_cookie, within
+from .ergo.enp.proto import EnpProto
+from .ergo.handshake import EhsHandshake
+from .interfaces import NetworkHandshake, NetworkProto, Registrar
+from .registrar import EsrdRegistrar
 
-MAX_INT = 2**63 - 1
-VERSION = Version(Name="ergo-conformance", Release="reference-node", License="MIT")
-
-
-def check_name(name: str) -> None:
-    """A node's name has one `@`, something on both sides, and fits an atom."""
-    left, _, right = name.partition("@")
-    if not left or not right or "@" in right:
-        raise UsageError(f"node name {name!r} is not of the form name@host")
-    if len(text_to_bytes(name)) > edf.MAX_ATOM:
-        raise UsageError(f"node name of {len(text_to_bytes(name))} bytes; an atom has at most {edf.MAX_ATOM}")
-
-
-def _check_cookie(cookie: str | None) -> None:
-    try:
-        text_to_bytes(cookie or "")
-    except UnicodeEncodeError:
-        raise UsageError("the cookie can't be written as UTF-8") from None
-
-
-def _within(what: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{what} is {value}; it has to be between {low} and {high}")
+MAX_INT: Final = 2**63 - 1
+DEFAULT_PORT: Final = 11_144
+LAST_PORT: Final = 50_000
+"""Where the search for a free port ends (NAPI-ACC-1)."""
+VERSION: Final = Version(Name="ergo-conformance", Release="reference-node", License="MIT")
 
 
 class Mode(Enum):
-    """Hidden: nobody can dial the node, it can dial others."""
+    """Hidden: nobody can dial the node, it can dial others. Disabled: it has no network."""
 
     ENABLED = "enabled"
     HIDDEN = "hidden"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandshakeOptions:
-    """Which handshake, and how it is done.
-
-    `pool_size` is the number of links announced to those who dial.  `factory` makes one handshake; another class than
-    Ehs is how a mutant gets in.
-    """
-
-    pool_size: int = ehs.POOL_SIZE
-    disable_tls_fingerprint: bool = False
-    factory: type[Ehs] = Ehs
-
-    def __post_init__(self) -> None:
-        _within("pool_size", self.pool_size, 1, ehs.MAX_POOL_SIZE)
+    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptorOptions:
-    """One listening socket. None stands for the node's own setting; port 0 is any free one.
+    """One listening socket. What is None is the node's own setting.
 
-    `host`: empty is the host part of the node's name.  `tls`: only TLS is spoken then.
+    `host`: empty is the host part of the node's name.  `port`: the first free one from there to `last_port`, that included
+    (None: 50000); with `last_port` equal to it just that one; 0 is any free one.  `tls`: only TLS is spoken then.  `cookie`:
+    of this acceptor alone (upstream ignores it, NAPI-ACC-3).  `atom_mapping`: local atoms to what the peers call them.
+    `registrar`: this acceptor's route is registered there and nowhere else (NAPI-ACC-9).
     """
 
     host: str = ""
-    port: int = 0
-    tls: KeyPair | None = None
+    port: int = DEFAULT_PORT
+    last_port: int | None = None
+    tls: KeyPair | CertManager | None = None
     cookie: str | None = None
     max_message_size: int | None = None
     flags: Flags | None = None
-    handshake: HandshakeOptions | None = None
+    atom_mapping: Mapping[str, str] = field(default_factory=dict)
+    registrar: Registrar | None = None
+    handshake: NetworkHandshake | None = None
+    proto: NetworkProto | None = None
 
     def __post_init__(self) -> None:
-        _within("port", self.port, 0, 0xFFFF)
-        _within("max_message_size", self.max_message_size or 0, 0, MAX_INT)
-        _check_cookie(self.cookie)
+        within("port", self.port, 0, MAX_PORT)
+        within("last_port", self.end, self.port, MAX_PORT)
+        within("max_message_size", self.max_message_size or 0, 0, MAX_INT)
+        check_cookie(self.cookie)
+        for local, remote in self.atom_mapping.items():
+            check_atom(local)
+            check_atom(remote)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """Where a node can be dialed. `host`: empty is the host part of its name."""
-
-    host: str
-    port: int
-    tls: bool = False
-
-    def __post_init__(self) -> None:
-        _within("port", self.port, 1, 0xFFFF)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrarOptions:
-    """The embedded registrar. `port` 0 is any free one; without `serve` the node is always a client of another one."""
-
-    host: str = "localhost"
-    port: int = esrd.PORT
-    serve: bool = True
-
-    def __post_init__(self) -> None:
-        _within("registrar port", self.port, 0, 0xFFFF)
+    @property
+    def end(self) -> int:
+        """The last port that is tried."""
+        return max(self.port, LAST_PORT) if self.last_port is None else self.last_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOptions:
-    """A node: `name` is name@host, an empty `cookie` becomes a random one, `max_message_size` in bytes (0: none).
+    """The network of a node.
 
-    `routes`: static ones by node name; what they name is looked up nowhere else.  `registrar`: None, the node neither
-    registers nor looks others up.  `atoms`, `types` and `errors` are registered beside the framework's and announced.
-    `env`: of the node; with `expose_env` it goes along with remote spawn and application start.
+    `mode`: as Mode.  `cookie`: the secret of both directions; an empty one becomes a random one, and nobody can connect.
+    `max_message_size`: bytes of a frame, both before and after decompression, 0: no limit of ours.  `flags`: what is announced;
+    None is what the handshake supports.  `registrar`: finds nodes, and lets them find us; None: only static routes do.
+    `handshake` and `proto`: of the acceptors that have none, and for dialing.  `acceptors`: none is one on the node's host.
+    `insecure_skip_verify`: dialing over TLS takes any certificate, else it has to be signed by `ca` (PEM file; None: by
+    one of the system's).
     """
 
-    name: str
-    version: Version = VERSION
     mode: Mode = Mode.ENABLED
     cookie: str = ""
     max_message_size: int = 0
-    flags: Flags = ehs.DEFAULT_FLAGS
-    handshake: HandshakeOptions = field(default_factory=HandshakeOptions)
-    acceptors: tuple[AcceptorOptions, ...] = (AcceptorOptions(),)
-    routes: Mapping[str, Route] = field(default_factory=dict)
-    registrar: RegistrarOptions | None = None
+    flags: Flags | None = None
+    registrar: Registrar | None = field(default_factory=EsrdRegistrar)
+    handshake: NetworkHandshake = field(default_factory=EhsHandshake)
+    proto: NetworkProto = field(default_factory=EnpProto)
+    acceptors: tuple[AcceptorOptions, ...] = ()
+    insecure_skip_verify: bool = False
+    ca: str | None = None
+
+    def __post_init__(self) -> None:
+        check_cookie(self.cookie)
+        within("max_message_size", self.max_message_size, 0, MAX_INT)
+
+    @property
+    def announced_flags(self) -> Flags:
+        """What is announced; flags without ENABLE stand for the defaults (NAPI-OPT-6)."""
+        if self.flags is None or (self.flags and Flags.ENABLE not in self.flags):
+            return self.handshake.network_flags()
+        return self.flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """What a node is, beside its network. `version`: of its application, as it introduces itself.
+
+    `atoms`, `types` and `errors` are registered beside the framework's and announced.  `env`: of the node; with `expose_env`
+    it goes along with remote spawn and application start.
+    """
+
+    version: Version = VERSION
     atoms: tuple[str, ...] = ()
     types: tuple[Row, ...] = ()
     errors: tuple[Error, ...] = ()
@@ -133,17 +124,11 @@ class NetworkOptions:
     expose_env: bool = False
 
     def __post_init__(self) -> None:
-        check_name(self.name)
-        _check_cookie(self.cookie)
-        _within("max_message_size", self.max_message_size, 0, MAX_INT)
         for atom in self.atoms:
-            if len(text_to_bytes(atom)) > edf.MAX_ATOM:
-                raise UsageError(f"atom of {len(text_to_bytes(atom))} bytes; at most {edf.MAX_ATOM} are possible")
+            check_atom(atom)
         for text in self.version:
             if len(text_to_bytes(text)) > edf.MAX_STRING // 8:
                 raise UsageError("the version is too long for a handshake")
 
-    @property
-    def host(self) -> str:
-        """The host part of the name."""
-        return self.name.partition("@")[2]
+
+DEFAULT_NODE: Final = NodeOptions()

@@ -39,3 +39,8 @@ class Permission:
     def nodes(self) -> list[Atom]:
         """The nodes that are named; empty if everybody may, or nobody."""
         return sorted(self._nodes or ())
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody may."""
+        return self._nodes == set()

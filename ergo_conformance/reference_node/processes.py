@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..model import enp, reasons
+from ..model import enp, gen, reasons
 from ..model.enp import Priority
 from ..model.gen import MessageEvent
 from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
@@ -98,12 +98,13 @@ class ProcessOptions:
 
 
 class MessageOptions(NamedTuple):
-    """How a message goes over the wire."""
+    """How a message goes over the wire. `mid`: number of an important one, which its acknowledgement repeats."""
 
     priority: Priority = Priority.NORMAL
     important: bool = False
     keep_order: bool = True
     compression: Compression | None = None
+    mid: int = 0
 
 
 class Mailbox:
@@ -284,6 +285,15 @@ class Process:
     async def exit(self, pid: PID, reason: Error) -> None:
         """Sends an exit signal. Raises ErgoError if there is no way to the process's node."""
         await self.core.send_exit(self, pid, reason)
+
+    async def remote_spawn(
+        self, node: str, name: str, *args: Any, options: gen.ProcessOptions | None = None, register: str = ""
+    ) -> PID:
+        """A process of a factory of another node, with this one as its parent; with `register` under that name.
+
+        Raises ErgoError ("unknown name", "not allowed", "resource is taken", "timed out", …) and CannotEncode.
+        """
+        return await self.core.remote.spawn(self, Atom(node), Atom(name), list(args) or None, options, register)
 
     def register_event(self, name: str, *, buffer: int = 0, notify: bool = False) -> Ref:
         """Becomes the owner of an event. `buffer`: messages that a new subscriber gets; `notify`: the owner gets a

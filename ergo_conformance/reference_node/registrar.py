@@ -15,14 +15,19 @@ from typing import Any, Final, cast
 
 from ..errors import CannotEncode, Rejected
 from ..model import esrd, reasons
+from ..model.ehs import Version
 from ..model.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
+from ..model.saturn import ApplicationRoute, ProxyRoute
 from ..model.terms import Atom
+from .checks import MAX_PORT, within
 from .datagrams import Wildcard
 from .ergo.esrd import LinkState, Registration, Table, check_header, read, write
-from .interfaces import RegistrarError
+from .information import RegistrarInfo
+from .interfaces import NodeFacts, RegistrarError
 
 log = logging.getLogger("ergo_conformance.node")
 
+ESRD: Final = Version(esrd.PROTOCOL, esrd.RELEASE, "", "MIT")
 PORT_TRIES: Final = 50
 """To find a port that is free for TCP and UDP alike."""
 BACKLOG: Final = 128
@@ -141,19 +146,16 @@ def _both_sockets(address: str, port: int) -> tuple[socket.socket, Wildcard]:
 
 
 class EsrdRegistrar:
-    """The embedded registrar of one node. `hidden`: it registers nowhere and serves nobody, it only resolves."""
+    """The embedded registrar of one node (interfaces.Registrar).
 
-    def __init__(
-        self,
-        *,
-        name: Atom,
-        host: str = "localhost",
-        port: int = esrd.PORT,
-        disable_server: bool = False,
-        hidden: bool = False,
-    ) -> None:
-        self.name, self.host, self.port = name, host, port
-        self.disable_server, self.hidden = disable_server, hidden
+    `host` and `port`: where the registrar of our host is; port 0 is any free one.  Without `serve` the node is always a client
+    of another one.  UsageError for a wrong port.
+    """
+
+    def __init__(self, *, host: str = "localhost", port: int = esrd.PORT, serve: bool = True) -> None:
+        within("registrar port", port, 0, MAX_PORT)
+        self.host, self.port, self.may_serve = host, port, serve
+        self.name = Atom("")
         self.server: EsrdServer | None = None
         self._routes: list[Route] = []
         self._lease: Streams | None = None
@@ -169,17 +171,35 @@ class EsrdRegistrar:
         """Whether the name is ours now."""
         return self.serving or self._lease is not None
 
-    async def start(self, routes: Sequence[Route]) -> None:
-        """Becomes the server, or registers with it. Raises RegistrarError; there is no second try (ESRD-CL-2)."""
-        self._routes = list(routes)
-        if self.hidden:
+    def resolver(self) -> "EsrdRegistrar":
+        """Itself."""
+        return self
+
+    def version(self) -> Version:
+        """ESRD R1."""
+        return ESRD
+
+    def info(self) -> RegistrarInfo:
+        """It can nothing but find nodes. No server is named before there is one (a hidden node has none)."""
+        server = f"{self.host}:{self.port}" if self.registered else ""
+        return RegistrarInfo(server=server, embedded=self.serving, version=ESRD)
+
+    async def register(self, node: NodeFacts, routes: Sequence[Route]) -> None:
+        """Becomes the server, or registers with it; a hidden node does neither. There is no second try (ESRD-CL-2).
+
+        Raises RegistrarError; "resource is taken" also if this object registers a node already.
+        """
+        if self.registered or self._watch is not None:
+            raise RegistrarError(reasons.TAKEN.text)
+        self.name, self._routes = node.name, list(routes)
+        if node.hidden:
             return
         await self._become_known()
         if not self.serving:
             self._watch = asyncio.get_running_loop().create_task(self._stay_known())
 
     async def _become_known(self) -> None:
-        if self.disable_server or not await self._serve():
+        if not self.may_serve or not await self._serve():
             with spelled():
                 request = write(RegisterRoutes(self.name, self._routes))
                 self._lease = await register(self.host, self.port, request)
@@ -211,7 +231,7 @@ class EsrdRegistrar:
                 log.info("%r is not registered: %s", self.name, error)
                 await asyncio.sleep(esrd.RETRY)
 
-    async def stop(self) -> None:
+    async def terminate(self) -> None:
         """Gives the name back; as the server: lets the others find a new one."""
         if self._watch is not None:
             self._watch.cancel()
@@ -239,6 +259,14 @@ class EsrdRegistrar:
         if reply.Error is not None:
             raise RegistrarError(reply.Error.text)
         return list(reply.Routes or ())
+
+    async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:  # noqa: ARG002  ESRD has none
+        """RegistrarError "not supported"."""
+        raise RegistrarError(reasons.UNSUPPORTED.text)
+
+    async def resolve_application(self, name: Atom) -> list[ApplicationRoute]:  # noqa: ARG002
+        """RegistrarError "not supported"."""
+        raise RegistrarError(reasons.UNSUPPORTED.text)
 
 
 # --- one request each -------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from .ergo.enp.compression import Compression
 from .failures import ErgoError
 from .permissions import Permission
 from .processes import Actor, Process, ProcessOptions
-from .relations import Kind
 
 if TYPE_CHECKING:
     from .applications import Mode
@@ -73,14 +72,13 @@ class Remote:
         """Takes these nodes off; without nodes the application. ErgoError "unknown" if there is none."""
         _disable(self.startable, Atom(name), nodes, lambda found: found)
 
-    async def spawn_asked(self, message: enp.Spawn, node: Atom) -> PID:
-        """A node asks for a process: its PID once it is ready. Raises ErgoError."""
-        found = self.factories.get(message.Name)
+    async def spawn_asked(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
+        """A node asks for a process: the process once it is ready. Raises ErgoError."""
+        found = self.factories.get(name)
         if found is None:
             raise ErgoError(reasons.NAME_UNKNOWN)
         if not found.permission.allows(node):
             raise ErgoError(reasons.NOT_ALLOWED)
-        options = message.Options
         if gen.NOBODY in (options.ParentPID, options.ParentLeader):
             raise ErgoError(reasons.PARENT_UNKNOWN)
         process = self.core.spawn(
@@ -94,16 +92,16 @@ class Remote:
             options.ProcessOptions.Leader if options.ProcessOptions.Leader != gen.NOBODY else options.ParentLeader
         )
         await process.started
-        return process.pid
+        return process
 
-    async def start_asked(self, message: enp.ApplicationStart, node: Atom) -> None:
+    async def start_asked(self, node: Atom, name: Atom, mode: int, options: ApplicationOptionsExtra) -> None:
         """A node asks for an application. Raises ErgoError."""
-        permission = self.startable.get(message.Name)
+        permission = self.startable.get(name)
         if permission is None:
             raise ErgoError(reasons.NAME_UNKNOWN)
         if not permission.allows(node):
             raise ErgoError(reasons.NOT_ALLOWED)
-        await self.core.applications.start(message.Name, message.Mode, message.Options)
+        await self.core.applications.start(name, mode, options)
 
     # --- what we ask of others ----------------------------------------------------------------------------------------
 
@@ -131,10 +129,7 @@ class Remote:
             (process.application if process else None) or Atom(""), None if args is None else list(args),
         )  # fmt: skip
         connection = await self.core.connection(node)
-        pid = await connection.control.spawn(enp.Spawn(name, extra, self.core.make_ref()))
-        if asked.LinkChild and process is not None:
-            self.core.watching.relations.add(Kind.LINK, pid, process.pid)
-        return pid
+        return await connection.remote_spawn(name, extra)
 
     async def start_application(
         self, node: Atom, name: Atom, mode: Mode | int, options: ApplicationOptions | None = None
@@ -143,8 +138,7 @@ class Remote:
         env = dict(self.core.env) if self.expose_env else {}
         extra = ApplicationOptionsExtra(options or ApplicationOptions(), self.core.pid, env or None, self.log_level)
         connection = await self.core.connection(node)
-        message = enp.ApplicationStart(name, int(mode), extra, self.core.make_ref())
-        await connection.control.start_application(message)
+        await connection.remote_application_start(name, int(mode), extra)
 
 
 def options_of(extra: ProcessOptionsExtra) -> ProcessOptions:

@@ -15,17 +15,21 @@ from typing import Any, Final, TypeVar, cast
 
 from ..errors import CannotEncode
 from ..model import reasons, saturn
+from ..model.ehs import Version
 from ..model.esrd import Route
 from ..model.saturn import ApplicationRoute, Message, ProxyRoute, RegisterRoutes, State
 from ..model.terms import Atom
 from .certificates import KeyPair, client_context, self_signed, server_context
+from .checks import MAX_PORT, within
 from .ergo.saturn import NEWS, Client, Hub, Session, View, failure, write
-from .interfaces import RegistrarError
+from .information import RegistrarInfo
+from .interfaces import NodeFacts, RegistrarError
 from .registrar import keep_alive, spelled
 
 log = logging.getLogger("ergo_conformance.node")
 
 T = TypeVar("T")
+SATURN: Final = Version(saturn.PROTOCOL, saturn.RELEASE, "", "MIT")
 
 MAX_WAITING: Final = 1 << 20
 """Bytes that may wait for a client that does not read; one with more is dropped."""
@@ -139,19 +143,21 @@ class SaturnOptions:
     skip_verify: bool = False
     ca: str | None = None
 
+    def __post_init__(self) -> None:
+        within("registrar port", self.port, 1, MAX_PORT)
+
 
 class SaturnRegistrar:
-    """The registration of one node with a Saturn. `salt`: makes 64 characters that nobody can guess."""
+    """The registration of one node with a Saturn (interfaces.Registrar). UsageError for a CA file that can't be read."""
 
-    serving = False
-
-    def __init__(self, name: Atom, options: SaturnOptions, salt: Callable[[int], str], *, hidden: bool = False) -> None:
-        self.name, self.options, self.hidden = name, options, hidden
-        self.view = View(options.cluster, name)
+    def __init__(self, options: SaturnOptions) -> None:
+        self.options = options
+        self.name, self.hidden = Atom(""), False
+        self.view = View(options.cluster, self.name)
         self.own: dict[Atom, ApplicationRoute] = {}
         """The applications that we have announced: all of them again whenever we register (upstream: those of the start)."""
         self.listeners: list[Listener] = []
-        self._salt = salt
+        self._salt: Callable[[int], str] = no_entropy
         self._routes: list[Route] = []
         self._context = _context(options)
         self._writer: asyncio.StreamWriter | None = None
@@ -160,22 +166,39 @@ class SaturnRegistrar:
         self._watch: asyncio.Task[None] | None = None
 
     @property
-    def port(self) -> int:
-        """Where the Saturn is."""
-        return self.options.port
-
-    @property
     def registered(self) -> bool:
         """Whether the name is ours now."""
         return self._writer is not None
 
-    async def start(self, routes: Sequence[Route]) -> None:
-        """Registers. Raises RegistrarError; there is no second try."""
+    def resolver(self) -> "SaturnRegistrar":
+        """Itself."""
+        return self
+
+    def version(self) -> Version:
+        """Saturn R1."""
+        return SATURN
+
+    def info(self) -> RegistrarInfo:
+        """Upstream says of proxies that it can register them, and can't (NAPI §7)."""
+        server = f"{self.options.host}:{self.options.port}" if self.registered else ""
+        return RegistrarInfo(
+            server=server, embedded=False, version=SATURN, register_application=True, config=True, event=True
+        )
+
+    async def register(self, node: NodeFacts, routes: Sequence[Route]) -> None:
+        """Registers; a hidden node announces nothing. There is no second try, but a lost link comes back by itself.
+
+        Raises RegistrarError; "resource is taken" also if this object registers a node already.
+        """
+        if self._watch is not None:
+            raise RegistrarError(reasons.TAKEN.text)
+        self.name, self.hidden, self._salt = node.name, node.hidden, node.token
+        self.view = View(self.options.cluster, node.name)
         self._routes = list(routes)
         reader, client = await self._connect()
         self._watch = asyncio.get_running_loop().create_task(self._stay(reader, client))
 
-    async def stop(self) -> None:
+    async def terminate(self) -> None:
         """Gives the name back."""
         if self._watch is not None:
             self._watch.cancel()
@@ -197,7 +220,7 @@ class SaturnRegistrar:
         failure(answer.Error)
         return list(answer.Routes or ())
 
-    def resolve_application(self, name: Atom) -> list[ApplicationRoute]:
+    async def resolve_application(self, name: Atom) -> list[ApplicationRoute]:
         """Who has an application; nothing is asked for. RegistrarError "no route" if nobody has."""
         found = [route for (known, _), route in self.view.applications.items() if known == name]
         if not found:
@@ -337,6 +360,11 @@ async def _within(future: "asyncio.Future[T]", seconds: float, forget: Callable[
         raise RegistrarError(reasons.TIMEOUT.text) from None
     finally:
         forget()
+
+
+def no_entropy(_: int) -> str:
+    """Before a node registers there is none."""
+    raise RegistrarError(reasons.UNREGISTERED.text)
 
 
 def _pauses() -> Iterator[float]:

@@ -16,8 +16,9 @@ from ..model import ehs, enp
 from ..model.ehs import Role
 from ..model.terms import Atom
 from .certificates import fingerprint_of_der
-from .ergo.ehs import Ehs, HandshakeError, Handshaken, Introduced, Joined, Output
-from .network import Connection, Network, RefusedError
+from .connections import Connections, MakeConnection, RefusedError
+from .handshaking import ClosedError, HandshakeError, Handshaken, Introduced, Joined, Output, SilentError
+from .interfaces import Handshake, NetworkDial, Pooled
 
 log = logging.getLogger("ergo_conformance.node")
 
@@ -31,10 +32,12 @@ REFUSED_WITHIN: Final = 0.1
 """Seconds. A joined link that ends this soon after its Accept, without a byte, is a refusal: the peer's Accept and FIN
 leave together (EHS-DUP-3, ENP-RED-4)."""
 
+STOP_TIMEOUT: Final = 1.0
+"""Seconds until links that don't close are cut."""
 HIGH_WATER: Final = 1 << 20
 """Bytes that wait for the peer before senders are asked to slow down."""
 
-MakeHandshake = Callable[[str, bytes | None], Ehs]
+MakeHandshake = Callable[[str, bytes | None], Handshake]
 """A handshake for a link with this own address ("host:port") and this fingerprint."""
 
 
@@ -89,6 +92,23 @@ class Links:
         self.live.discard(link)
         self.finish(link)
 
+    async def end(self) -> None:
+        """Closes all links; after STOP_TIMEOUT those that are left are cut."""
+        for link in list(self.live):
+            link.refuse(HandshakeError("the node stops"))
+            link.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._all_gone()
+        except TimeoutError:
+            for link in list(self.live):
+                link.abort()
+            await self._all_gone()
+
+    async def _all_gone(self) -> None:
+        while self.live:
+            await self.change()
+
     async def change(self) -> None:
         """Wait until a handshake or a link has ended."""
         future = asyncio.get_running_loop().create_future()
@@ -104,29 +124,32 @@ class LinkProtocol(asyncio.Protocol):
 
     def __init__(
         self,
-        network: Network[Any],
+        network: Connections[Any],
         links: Links,
         role: Role,
         handshake: MakeHandshake,
         *,
         fingerprint: bytes | None = None,
         wanted: Atom | None = None,
+        make: MakeConnection[Any] | None = None,
+        dialer: Callable[[Any], NetworkDial] | None = None,
     ) -> None:
         """`fingerprint`: SHA-1 of the acceptor's certificate. An acceptor is given its own; a dialer takes it from its
-        TLS link, and a given one stands in where there is no TLS.  `wanted`: the name that is dialed.
+        TLS link, and a given one stands in where there is no TLS.  `wanted`: the name that is dialed.  `make`: makes the
+        connection, if this link brings a proto of its own; `dialer` makes what opens more links for it.
         """
         self.role = role
-        self.outcome: asyncio.Future[Connection] | None = None
+        self.outcome: asyncio.Future[Pooled] | None = None
         self._network = network
         self._links = links
         self._make_handshake = handshake
         self.fingerprint = fingerprint
-        self._wanted = wanted
+        self._wanted, self._make, self._dialer = wanted, make, dialer
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._peer = "in memory"
-        self._handshake: Ehs | None = None
-        self._connection: Connection | None = None
+        self._handshake: Handshake | None = None
+        self._connection: Pooled | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._latest = 0.0
         self._quiet_since: float | None = None  # of a joined link on which nothing has come yet
@@ -193,7 +216,7 @@ class LinkProtocol(asyncio.Protocol):
         _wake(self._relief)
         if self._handshake is not None:
             why = f": {exc}" if exc else ""
-            self.refuse(HandshakeError(f"the peer closed the link during the handshake{why}"))
+            self.refuse(ClosedError(f"the peer closed the link during the handshake{why}"))
         connection, self._connection = self._connection, None
         quiet = self._quiet_since is not None and self._loop.time() - self._quiet_since < REFUSED_WITHIN
         if connection is not None and quiet and self in connection.links:
@@ -278,16 +301,17 @@ class LinkProtocol(asyncio.Protocol):
             case bytes():
                 self.write(output)
             case Introduced(peer):
-                self._network.introduce(self, peer)
+                self._network.introduce(self, peer, self._make)
             case Handshaken():
-                self._finish(self._network.admit(self, output, self._wanted), output.tail)
+                connection = self._network.admit(self, output, self._wanted, self._make, self._dialer)
+                self._finish(connection, output.tail)
             case Joined():
                 connection = self._network.join(self, output)
                 if self.role is Role.DIALER:
                     self._quiet_since = self._loop.time()
                 self._finish(connection, output.tail)
 
-    def _finish(self, connection: Connection, tail: bytes) -> None:
+    def _finish(self, connection: Pooled, tail: bytes) -> None:
         """The link belongs to a connection and may be silent from now on."""
         self._end_handshake()
         self._connection = connection
@@ -319,7 +343,7 @@ class LinkProtocol(asyncio.Protocol):
         self._set_timer(min(self._loop.time() + ehs.READ_TIMEOUT, self._latest), self._late)
 
     def _late(self) -> None:
-        self.refuse(HandshakeError("the peer is silent or too slow"))
+        self.refuse(SilentError("the peer is silent or too slow"))
 
     def _set_timer(self, when: float, then: Callable[[], None]) -> None:
         if self._timer is not None:

@@ -7,7 +7,7 @@ elsewhere; what ends elsewhere comes as such a frame, or with the end of the con
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,12 +16,15 @@ from ..model.enp import Priority
 from ..model.gen import MessageEvent
 from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from .failures import ErgoError
+from .interfaces import RELATION_METHODS, Connection
 from .processes import Down, ExitSignal, Message, MessageOptions, Process, Published
-from .relations import Kind, Relation, Relations, Watched, node_of
+from .relations import Kind, Relation, Relations, Watched, key_of, node_of
 
 if TYPE_CHECKING:
     from .core import Core
 
+Take = Callable[[PID, Watched], Awaitable[list[MessageEvent]]]
+GiveBack = Callable[[PID, Watched], Awaitable[None]]
 _UNKNOWN: Final[Mapping[type, Error]] = {
     PID: reasons.PROCESS_UNKNOWN,
     ProcessID: reasons.PROCESS_UNKNOWN,
@@ -62,7 +65,8 @@ class Watching:
         if isinstance(target, Atom):  # nothing is sent: the end of the connection tells
             self.relations.add(kind, target, process.pid)
             return []
-        return await connection.control.watch(kind, process.pid, target)
+        take: Take = getattr(connection, RELATION_METHODS[kind, type(target)][0])
+        return await take(process.pid, target)
 
     async def unwatch(self, kind: Kind, process: Process, target: Watched) -> None:
         """Takes a relation back. Raises ErgoError."""
@@ -70,17 +74,19 @@ class Watching:
             raise ErgoError(reasons.TARGET_UNKNOWN)
         if node_of(target) != self.core.name and not isinstance(target, Atom):
             connection = await self.core.connection(node_of(target))
-            await connection.control.unwatch(kind, process.pid, target)
+            give_back: GiveBack = getattr(connection, RELATION_METHODS[kind, type(target)][1])
+            await give_back(process.pid, target)
         self.remove(kind, target, process.pid)
 
     # --- the table, for consumers of any node -------------------------------------------------------------------------
 
     def add(self, kind: Kind, target: Watched, consumer: PID) -> list[MessageEvent]:
-        """A relation to a target of this node. Raises ErgoError if there is no such target."""
+        """A relation to a target of this node. Raises ErgoError if there is no such target, or the relation is there."""
         if not self._exists(target):
             raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
         first = not self.relations.of(target)
-        self.relations.add(kind, target, consumer)
+        if not self.relations.add(kind, target, consumer):
+            raise ErgoError(reasons.TARGET_EXIST)
         if not isinstance(target, Event):
             return []
         owner = self.events[target.name]
@@ -112,6 +118,11 @@ class Watching:
         if owner is not None and owner.notify and not self.relations.of(target):
             self._notify(owner, gen.MessageEventStop(target.name))  # type: ignore[union-attr]  # an event, as it has an owner
 
+    def _all_left(self, targets: Iterable[Watched]) -> None:
+        """Several relations are gone at once: each target lost its last consumer once at most."""
+        for target in {key_of(target): target for target in targets}.values():
+            self._left(target)
+
     def _notify(self, owner: EventOwner, message: Any) -> None:
         owner.process.mailbox.put_signal(Message(self.core.pid, message), Priority.HIGH)
 
@@ -128,8 +139,7 @@ class Watching:
         for name in [name for name, owner in self.events.items() if owner.process is process]:
             del self.events[name]
             self.ended(Event(core.name, name), reason, process)
-        for target in self.relations.forget(process.pid):
-            self._left(target)
+        self._all_left(self.relations.forget(process.pid))
 
     def ended(self, target: Watched, reason: Error, process: Process) -> None:
         """A target of this node, which belonged to `process`, is no more."""
@@ -142,7 +152,7 @@ class Watching:
         for node in nodes:
             connection = self.core.open_connection(node)
             if connection is not None:
-                connection.terminated(target, reason, process.pid)
+                _notify(connection, target, reason, process.pid)
 
     def ended_elsewhere(self, target: Watched, reason: Error) -> None:
         """A target of another node is no more."""
@@ -153,8 +163,7 @@ class Watching:
         """A connection has ended: so has all that was watched there; its own consumers are forgotten silently."""
         for target in list(self.relations.targets_on(node)):
             self.ended_elsewhere(target, reasons.NO_CONNECTION)
-        for target in self.relations.forget_node(node):
-            self._left(target)
+        self._all_left(self.relations.forget_node(node))
 
     def _tell(self, relation: Relation, target: Watched, reason: Error) -> None:
         process = self.core.processes.get(relation.consumer.id)
@@ -191,7 +200,7 @@ class Watching:
         for node in nodes:
             connection = self.core.open_connection(node) if node != self.core.name else None
             if connection is not None:
-                connection.publish(process.pid, event, options)
+                connection.send_event(process.pid, options, event)
 
     def distribute(self, event: MessageEvent, priority: Priority) -> None:
         """To the subscribers on this node, once each."""
@@ -207,3 +216,15 @@ class Watching:
         if owner.process is not process:
             raise ErgoError(reasons.EVENT_OWNER)
         return owner
+
+
+def _notify(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
+    match target:
+        case PID():
+            connection.send_terminate_pid(target, reason, owner)
+        case ProcessID():
+            connection.send_terminate_process_id(target, reason, owner)
+        case Alias():
+            connection.send_terminate_alias(target, reason, owner)
+        case Event():
+            connection.send_terminate_event(target, reason, owner)

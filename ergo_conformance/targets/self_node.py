@@ -18,8 +18,7 @@ from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import Table
 from ..reference_node.ergo.saturn import Hub
 from ..reference_node.node import Node
-from ..reference_node.options import NetworkOptions
-from ..reference_node.registrar import ServerLink
+from ..reference_node.registrar import EsrdRegistrar, ServerLink
 from ..reference_node.saturn import SaturnServer
 from ..reference_node.saturn import ServerLink as SaturnLink
 from .base import Running, Target, base_config
@@ -50,7 +49,7 @@ class MemoryRunning(Running):
 
     async def link(self, label: str = "") -> Link:
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
-        return connect_memory(self.node.acceptor_protocol(fingerprint), fingerprint, label)
+        return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
     @cached_property
     def table(self) -> Table:
@@ -130,8 +129,8 @@ class SelfTarget(Target):
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
-        node = await Node.start(settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}))
-        acceptor = node.acceptors[0]
+        node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
+        acceptor = node.network.acceptors[0]
         context = client_context(None) if acceptor.fingerprint is not None else None
         running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
         running.saturn, running.token = SaturnServer(TOKEN, host="127.0.0.1", port=0), TOKEN
@@ -139,18 +138,19 @@ class SelfTarget(Target):
         running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
         running.pids, running.types = settings.host_agents(node, wanted).pids, True
         running.agents = frozenset(running.pids)
-        assert node.registrar is not None
-        running.registrar = "127.0.0.1", node.registrar.port
+        registrar = node.network.registrar()
+        assert isinstance(registrar, EsrdRegistrar)
+        running.registrar = "127.0.0.1", registrar.port
         return running
 
     def describe(self) -> str:
         return f"{self.spelled}, the embedded reference node, {'over TCP' if self.live else 'in memory'}"
 
 
-def make_node(options: NetworkOptions, seed: str) -> Node:
+def make_node(wanted: settings.Settings, seed: str) -> Node:
     """A node whose salts and ids come from a seed, so that a case takes the same path each time."""
     rng = random.Random(seed)
-    return Node(options, clock=lambda: START, token=partial(_token, rng))
+    return wanted.make(clock=lambda: START, token=partial(_token, rng))
 
 
 def _token(rng: random.Random, n: int) -> str:

@@ -12,6 +12,7 @@ from ..model.neutral import from_json
 from ..model.terms import Atom
 from ..reference_node.ergo import ehs as node_ehs
 from ..reference_node.ergo.edf import Decoder, Encoder
+from ..reference_node.handshaking import Local
 from ..spec.ehs import CONTEXT, digest, read_frame, write_frame
 from .vectors import Difference
 
@@ -118,7 +119,7 @@ def node_frame(message: Message) -> bytes:
 
 
 def _node(fingerprint: bytes, parts: Mapping[str, str] | None = None) -> node_ehs.Ehs:
-    local = node_ehs.Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
+    local = Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
     handshake = node_ehs.Ehs(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
     handshake.parts = dict(parts or {})
     return handshake

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broken_enp import FAULTS
-from tests.support.cli import BROKEN_NODE, Ended, cases_of, cli, failed, only
+from tests.support.cli import BROKEN_NODE, Ended, cases_of, failed, judged, only
 
 CALLS, CONTROL, IMPORTANT = "proto.calls", "proto.control", "proto.important"
 HEADER, ORDER, POOL, CODEC = "proto.header", "proto.order", "proto.pool", "proto.codec"
@@ -49,7 +49,7 @@ FOUND_BY = {
 
 def run(fault: str, cases: tuple[str, ...], report: Path) -> Ended:
     chosen = ("--suite", "proto", *only(*cases))
-    return cli("run", *chosen, "--report", f"json={report}", "--", *BROKEN_NODE, fault)
+    return judged(report, *chosen, target=(*BROKEN_NODE, fault))
 
 
 def test_each_fault_has_a_case() -> None:

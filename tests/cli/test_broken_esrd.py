@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broken_esrd import FAULTS
-from tests.support.cli import SUPPORT, Ended, cases_of, cli, failed, only
+from tests.support.cli import SUPPORT, Ended, cases_of, failed, judged, only
 
 BROKEN = (sys.executable, "-P", str(SUPPORT / "broken_esrd.py"))
 REGISTER, RESOLVE, MALFORMED = "registrar.register", "registrar.resolve", "registrar.malformed"
@@ -55,7 +55,7 @@ FOUND_BY = {
 
 def run(fault: str, cases: tuple[str, ...], report: Path) -> Ended:
     chosen = ("--suite", "registrar", *only(*cases))
-    return cli("run", *chosen, "--report", f"json={report}", "--", *BROKEN, fault)
+    return judged(report, *chosen, target=(*BROKEN, fault))
 
 
 def test_each_fault_has_a_case() -> None:

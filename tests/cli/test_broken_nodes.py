@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import BROKEN_NODE, all_at_once, cases_of, cli, failed, only
+from tests.support.cli import BROKEN_NODE, all_at_once, cases_of, failed, judged, only
 
 FRAMING, DIGEST, JOIN = "handshake.framing", "handshake.digest", "handshake.join"
 INTRODUCE, TIME, ORDER = "handshake.introduce", "handshake.time", "handshake.order"
@@ -43,7 +43,7 @@ WHOLE = ("--suite", "handshake", "--suite", "golden", "--timeout", "10")
 def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     chosen = ("--suite", "handshake", *only(*FOUND_BY[fault]))
-    ended = cli("run", *chosen, "--report", f"json={report}", "--", *BROKEN_NODE, fault)
+    ended = judged(report, *chosen, target=(*BROKEN_NODE, fault))
     assert ended.code == 1, ended.text
     assert failed(report) == set(FOUND_BY[fault])
     assert "does not conform" in ended.out
@@ -65,7 +65,7 @@ def test_the_whole_suite_finds_the_great_faults(tmp_path: Path) -> None:
 def test_the_unbroken_node_is_found_good(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     chosen = only(*(id_ for ids in FOUND_BY.values() for id_ in ids))
-    ended = cli("run", *chosen, "--report", f"json={report}", "--", *BROKEN_NODE, "none")
+    ended = judged(report, *chosen, target=(*BROKEN_NODE, "none"))
     assert ended.code == 0, ended.text
     assert {row["verdict"] for row in cases_of(report).values()} == {"PASS"}
     assert len(cases_of(report)) == len({id_ for ids in FOUND_BY.values() for id_ in ids})

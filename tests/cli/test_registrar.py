@@ -17,7 +17,7 @@ from ergo_conformance.model.terms import Atom
 from ergo_conformance.peers.esrd import route
 from ergo_conformance.spec.esrd import read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
-from tests.support.cli import COMMAND, cases_of, cli, environment
+from tests.support.cli import COMMAND, cases_of, cli, environment, judged
 
 REGISTRAR = ("registrar", "esrd", "--port", "0")
 HOST = "127.0.0.1"
@@ -113,7 +113,7 @@ def test_the_verb_alone_tells_what_there_is() -> None:
 def test_the_suite_can_test_it(tmp_path: Path) -> None:
     """It is a target like any other one."""
     report = tmp_path / "report.json"
-    ended = cli("run", "--suite", "registrar", "--report", f"json={report}", "--", *COMMAND, *REGISTRAR)
+    ended = judged(report, "--suite", "registrar", target=(*COMMAND, *REGISTRAR))
     assert ended.code == 0, ended.text
     verdicts = {id_: row["verdict"] for id_, row in cases_of(report).items()}
     assert len(verdicts) > 100

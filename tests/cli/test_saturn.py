@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broken_saturn import FAULTS
-from tests.support.cli import COMMAND, SUPPORT, cases_of, cli, environment, failed, only
+from tests.support.cli import COMMAND, SUPPORT, cases_of, cli, environment, failed, judged, only
 
 BROKEN = (sys.executable, "-P", str(SUPPORT / "broken_saturn.py"))
 S, T = "registrar.saturn", "registrar.saturn_stream"
@@ -51,7 +51,7 @@ def test_every_fault_is_looked_for() -> None:
 def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     chosen = ("--suite", "registrar", *only(*FOUND_BY[fault]))
-    ended = cli("run", *chosen, "--report", f"json={report}", "--", *BROKEN, fault)
+    ended = judged(report, *chosen, target=(*BROKEN, fault))
     assert ended.code == (fault not in SHOULD), ended.text
     verdicts = {id_: row["verdict"] for id_, row in cases_of(report).items()}
     assert set(verdicts.values()) == {"WARN" if fault in SHOULD else "FAIL"}
@@ -60,7 +60,7 @@ def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
 
 def test_without_a_fault_the_suite_is_green(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    ended = cli("run", "--suite", "registrar", "--report", f"json={report}", "--", *BROKEN, "none")
+    ended = judged(report, "--suite", "registrar", target=(*BROKEN, "none"))
     assert ended.code == 0, ended.text
     verdicts = {id_: row["verdict"] for id_, row in cases_of(report).items() if id_.startswith((S, T))}
     assert len(verdicts) > 70

@@ -12,12 +12,13 @@ from ergo_conformance.peers.enp import Peer
 from ergo_conformance.reference_node import transport
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
+from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.processes import Process
 from ergo_conformance.reference_node.transport import LinkProtocol
 from ergo_conformance.targets.self_node import OFFERS, SocketRunning
 from ergo_conformance.verdict.context import Context
 from tests.support.nodes import context, node, settle, transport_of, virtually
+from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually, run
 
 KILOBYTE = 1024
@@ -60,7 +61,7 @@ async def jammed(links: int = 1) -> tuple[Node, Peer, list[Jam]]:
     Supervisor(b.core, LEVEL_1)
     peer = await context(b).peer(links=links)
     await settle()
-    jams = [Jam(link, transport.HIGH_WATER) for link in b.connections[peer.name].links]  # type: ignore[arg-type]
+    jams = [Jam(link, transport.HIGH_WATER) for link in b.network.connections[peer.name].links]  # type: ignore[arg-type]
     return b, peer, jams
 
 
@@ -79,8 +80,8 @@ def test_what_is_written_in_one_turn_goes_out_together() -> None:
             process.stop()
         for turns in (1, 2):
             for i in range(100):
-                connection = b.connections[peer.name]
-                connection.send(processes[0].pid, peer.pid(), processes[0].answer_options, i)
+                connection = b.network.connections[peer.name]
+                connection.send_pid(processes[0].pid, peer.pid(), processes[0].answer_options, i)
             assert jam.writes == turns - 1
             await settle()
             assert jam.writes == turns
@@ -170,10 +171,10 @@ def test_a_peer_that_does_not_read_its_answers_is_cut_off(monkeypatch: pytest.Mo
         for _ in range(15):
             flood(peer, 10)
             await settle()
-        assert not b.connections.get(peer.name)
+        assert not b.network.connections.get(peer.name)
         assert 100 * KILOBYTE < len(jam.held) < 115 * KILOBYTE
         await other.alive()
-        assert list(b.connections) == [other.name]
+        assert list(b.network.connections) == [other.name]
         await b.stop()
 
     virtually(scenario())
@@ -185,7 +186,7 @@ def test_memory_is_bounded_whatever_a_peer_asks_for(monkeypatch: pytest.MonkeyPa
     async def scenario() -> None:
         b, peer, _ = await jammed()
         data = b"".join(peer.data_of(peer.request("echo", bytes(KILOBYTE), peer.new_ref())) for _ in range(100))
-        link = b.connections[peer.name].links[0]
+        link = b.network.connections[peer.name].links[0]
         assert isinstance(link, LinkProtocol)
         tracemalloc.start()
         for _ in range(100):  # ten megabytes of answers
@@ -193,7 +194,7 @@ def test_memory_is_bounded_whatever_a_peer_asks_for(monkeypatch: pytest.MonkeyPa
             await settle(10)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert not b.connections
+        assert not b.network.connections
         assert peak < 4 << 20
         await b.stop()
 
@@ -211,9 +212,9 @@ def test_a_peer_that_stands_still_is_cut_off() -> None:
             await asyncio.sleep(enp.STALL_TIMEOUT - 1)
             jam.take(1)
         await settle()
-        assert b.connections[peer.name].links
+        assert b.network.connections[peer.name].links
         begun = loop.time()
-        while b.connections:
+        while b.network.connections:
             await asyncio.sleep(0.5)
         assert enp.STALL_TIMEOUT - 2 <= loop.time() - begun <= 2 * enp.STALL_TIMEOUT
         await b.stop()
@@ -229,7 +230,7 @@ def test_a_peer_that_catches_up_is_left_alone() -> None:
         process.stop()
         jam.take(len(jam.held))
         await asyncio.sleep(10 * enp.STALL_TIMEOUT)
-        assert b.connections[peer.name].links
+        assert b.network.connections[peer.name].links
         await b.stop()
 
     virtually(scenario())
@@ -248,17 +249,16 @@ def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
             sent[0] += 1
 
     async def scenario() -> None:
-        options = NetworkOptions(name="b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST),))
-        b = await Node.start(options)
-        running = SocketRunning(Facts(b.name, b.cookie), tls=False, offers=OFFERS)
-        running.host, running.port, running.context, running.node = HOST, b.acceptors[0].port, None, b
+        b = await start_node("b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST, port=0),))
+        running = SocketRunning(Facts(b.name, b.network.cookie), tls=False, offers=OFFERS)
+        running.host, running.port, running.context, running.node = HOST, b.network.acceptors[0].port, None, b
         peer = await Context(running, context(b).rng).peer()
-        await eventually(lambda: peer.name in b.connections)
+        await eventually(lambda: peer.name in b.network.connections)
         peer.lines[0].dialer.link.stop_reading()
         sent = [0]
         tracemalloc.start()
         process = b.spawn(sends, peer, sent)
-        while not b.connections[peer.name].links[0].is_congested:
+        while not b.network.connections[peer.name].links[0].is_congested:
             await asyncio.sleep(0)
         await settle()
         _, peak = tracemalloc.get_traced_memory()

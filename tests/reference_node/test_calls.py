@@ -10,10 +10,10 @@ from ergo_conformance.model import enp, reasons
 from ergo_conformance.model.enp import Code, Priority
 from ergo_conformance.model.terms import Atom, Error, ProcessID
 from ergo_conformance.peers.enp import Peer
-from ergo_conformance.reference_node.core import Waiters
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.processes import NO_REPLY, Actor, Call, Process, ProcessOptions
+from ergo_conformance.reference_node.waiters import Waiters
 from tests.support.nodes import context, node, settle, virtually, within
 
 
@@ -53,7 +53,7 @@ def test_a_call_is_answered_without_any_network() -> None:
         for to in (server.pid, "server", ProcessID(b.name, Atom("server"))):
             assert await call(b, to, [1, 2]) == [1, 2]
         assert await call(b, "server", 7, important=True) == 7
-        assert not b.connections
+        assert not b.network.connections
         await b.stop()
 
     virtually(scenario())
@@ -90,7 +90,7 @@ def test_a_call_times_out(timeout: float | None) -> None:
         with pytest.raises(ErgoError, match="timed out"):
             await call(b, server.pid, None, **how)
         assert asyncio.get_running_loop().time() - begun == pytest.approx(timeout or enp.REQUEST_TIMEOUT)
-        assert not b.core._waiters
+        assert not b.core.waiters(b.name)
         await b.stop()
 
     virtually(scenario())
@@ -135,7 +135,7 @@ def test_a_call_that_nobody_can_get_fails_at_once() -> None:
             await call(b, server.pid, 1)
         assert await call(b, server.pid, 2, priority=Priority.HIGH) == 2  # that queue is empty
         assert [await busy, await waits] == [1.0, 0.0]
-        assert not b.core._waiters
+        assert not b.core.waiters(b.name)
         await b.stop()
 
     virtually(scenario())
@@ -179,10 +179,10 @@ def test_a_caller_that_ends_leaves_nothing_behind() -> None:
 
         caller = b.spawn(calls)
         await settle()
-        assert len(b.core._waiters) == 1
+        assert len(b.core.waiters(b.name)) == 1
         caller.stop()
         await settle()
-        assert not b.core._waiters
+        assert not b.core.waiters(b.name)
         process.reply(server.kept[0], "nobody waits")
         await b.stop()
 
@@ -284,7 +284,7 @@ def test_a_late_answer_from_elsewhere_is_dropped() -> None:
         request, task = await asked(peer, b, timeout=1)
         with pytest.raises(ErgoError, match="timed out"):
             await task
-        assert not b.connections[peer.name].waiters
+        assert not b.core.waiters(peer.name)
         peer.send_frame(response(request, "late"))
         request, task = await asked(peer, b)
         peer.send_frame(response(request, "in time"))
@@ -301,8 +301,8 @@ def test_what_cannot_be_written_is_said_and_not_waited_for() -> None:
         for work in (lambda it: it.call(peer.pid(), object()), lambda it: it.send(peer.pid(), None)):
             with pytest.raises(CannotEncode):
                 await within(b, work)
-        connection = b.connections[peer.name]
-        assert (len(connection.waiters), connection.frames_out) == (0, 0)
+        connection = b.network.connections[peer.name]
+        assert (len(b.core.waiters(peer.name)), connection.node().info().messages_out) == (0, 0)
         await b.stop()
 
     virtually(scenario())

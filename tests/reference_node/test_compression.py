@@ -238,7 +238,7 @@ def test_a_frame_above_the_own_limit_ends_its_link() -> None:
         b, peer = await connected(max_message_size=LIMIT)
         peer.send_bytes(peer.data_of(peer.message("echo", bytes(LIMIT)))[:8], "the header of a frame above the limit")
         await peer.closed()
-        assert not b.connections
+        assert not b.network.connections
         await b.stop()
 
     virtually(scenario())
@@ -265,7 +265,7 @@ def test_a_message_the_peer_would_not_take_is_refused_here(compression: Compress
             with pytest.raises(ErgoError, match="too large"):
                 await within(b, work, compression=compression)
         assert await peer.receive(0.1) is None
-        assert not b.connections[peer.name].waiters
+        assert not b.core.waiters(peer.name)
         await b.stop()
 
     virtually(scenario())
@@ -291,7 +291,7 @@ def test_a_peer_that_takes_next_to_nothing_gets_no_acknowledgement() -> None:
         peer.send_important("sink", "hi")
         peer.send_frame(enp.Control(0, relation(peer, Verb.LINK, "PID")))
         assert await peer.receive(1) is None
-        assert b.connections[peer.name].frames_in == 2
+        assert b.network.node(peer.name).info().messages_in == 2
         await b.stop()
 
     virtually(scenario())

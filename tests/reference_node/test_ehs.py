@@ -16,17 +16,14 @@ from ergo_conformance.model.caches import Caches
 from ergo_conformance.model.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Role, State
 from ergo_conformance.model.terms import Atom, Error
 from ergo_conformance.reference_node.ergo.edf import Decoder
-from ergo_conformance.reference_node.ergo.ehs import (
-    MESSAGE_TYPES,
-    Effect,
-    Ehs,
+from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, Ehs, announced
+from ergo_conformance.reference_node.handshaking import (
     HandshakeError,
     Handshaken,
     Introduced,
     Joined,
     Local,
     Membership,
-    announced,
 )
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"

@@ -13,29 +13,32 @@ from ergo_conformance.model import ehs
 from ergo_conformance.model.ehs import Flags, Role, Version
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.reference_node import certificates
-from ergo_conformance.reference_node.ergo.ehs import Ehs, HandshakeError, Handshaken, Local
-from ergo_conformance.reference_node.network import RefusedError
+from ergo_conformance.reference_node.connections import RefusedError
+from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
+from ergo_conformance.reference_node.handshaking import HandshakeError, Handshaken, Local
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, HandshakeOptions, Mode, NetworkOptions
+from ergo_conformance.reference_node.options import AcceptorOptions, Mode
+from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, ME, Raw, dialer, eventually, links, port, run, started
 
 PAIR = certificates.self_signed(["localhost", HOST])
-TLS = (AcceptorOptions(host=HOST, tls=PAIR),)
+TLS = (AcceptorOptions(host=HOST, port=0, tls=PAIR),)
 
 
 def test_two_nodes_meet() -> None:
     async def scenario() -> None:
         version = Version("app", "2")
         async with started("a", "b", max_message_size=9000, version=version) as (a, b):
-            connection = await a.connect(HOST, port(b), name="b@localhost")
+            connection = await a.network.connect(HOST, port(b), name="b@localhost")
             await eventually(lambda: links(b, a) == 3)
-            assert connection is a.connections[b.name]
+            assert connection is a.network.connections[b.name]
             peer = connection.peer
             assert (peer.role, peer.node, peer.creation) == (Role.DIALER, b.name, b.creation)
             assert (peer.version, peer.max_message_size, peer.flags) == (version, 9000, ehs.DEFAULT_FLAGS)
             assert (peer.pool_size, peer.pool_dsns) == (3, (f"{HOST}:{port(b)}",))
             assert peer.caches.atoms == {256: b.name}
-            assert b.connections[a.name].peer.role is Role.ACCEPTOR
+            assert b.network.connections[a.name].peer.role is Role.ACCEPTOR
 
     run(scenario())
 
@@ -44,14 +47,14 @@ def test_two_nodes_meet() -> None:
 @pytest.mark.parametrize("pool", [1, 3])
 def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
     async def scenario() -> None:
-        options = {"acceptors": acceptors, "handshake": HandshakeOptions(pool_size=pool)}
+        options = {"acceptors": acceptors, "handshake": EhsHandshake(pool_size=pool)}
         async with started("a", "b", **options) as (a, b):
             for one, other in ((a, b), (b, a)):
-                connection = await one.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
+                connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
                 assert len(connection.links) == pool
                 await eventually(lambda: links(a, b) == links(b, a) == pool)
-                one.network.drop(connection)
-                await eventually(lambda: not a.connections and not b.connections)
+                one.network.table.drop(connection)
+                await eventually(lambda: not a.network.connections and not b.network.connections)
 
     run(scenario())
 
@@ -60,11 +63,11 @@ def test_another_cookie_gets_not_a_byte() -> None:
     async def scenario() -> None:
         async with started("a", cookie="other") as (a,), started("b") as (b,):
             with pytest.raises(HandshakeError, match="closed"):
-                await a.connect(HOST, port(b))
+                await a.network.connect(HOST, port(b))
             async with Raw.dial(b) as raw:
                 raw.writer.write(dialer(replace(ME, cookie="other")).start())
                 assert await raw.rest() == b""
-            assert not b.connections
+            assert not b.network.connections
 
     run(scenario())
 
@@ -72,9 +75,9 @@ def test_another_cookie_gets_not_a_byte() -> None:
 def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
     async def scenario() -> None:
         async with started("a", "b", cookie="") as (a, b):
-            assert len(a.cookie) == 16
+            assert len(a.network.cookie) == 16
             with pytest.raises(HandshakeError):
-                await a.connect(HOST, port(b))
+                await a.network.connect(HOST, port(b))
 
     run(scenario())
 
@@ -82,10 +85,10 @@ def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
 def test_an_acceptor_has_its_own_settings() -> None:
     async def scenario() -> None:
         acceptor = AcceptorOptions(
-            host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=HandshakeOptions(pool_size=1)
+            host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=EhsHandshake(pool_size=1)
         )
         async with started("a", cookie="own") as (a,), started("b", acceptors=(acceptor,)) as (b,):
-            connection = await a.connect(HOST, port(b))
+            connection = await a.network.connect(HOST, port(b))
             peer = connection.peer
             assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
 
@@ -103,13 +106,13 @@ class Lies(Ehs):
 
 def test_the_certificate_is_bound() -> None:
     async def scenario() -> None:
-        lying = {"acceptors": TLS, "handshake": HandshakeOptions(factory=Lies)}
+        lying = {"acceptors": TLS, "handshake": EhsHandshake(machine=Lies)}
         async with started("a") as (a,), started("b", **lying) as (b,):
             with pytest.raises(HandshakeError, match="HELLO_CERT"):
-                await a.connect(HOST, port(b), tls=True)
-        trusting = HandshakeOptions(disable_tls_fingerprint=True)
+                await a.network.connect(HOST, port(b), tls=True)
+        trusting = EhsHandshake(disable_tls_fingerprint=True)
         async with started("a", handshake=trusting) as (a,), started("b", **lying) as (b,):
-            assert len((await a.connect(HOST, port(b), tls=True)).links) == 3
+            assert len((await a.network.connect(HOST, port(b), tls=True)).links) == 3
 
     run(scenario())
 
@@ -121,10 +124,10 @@ def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
-            await a.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
+            await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
         async with started("a") as (a,), started("b", acceptors=(replace(TLS[0], tls=other),)) as (b,):
             with pytest.raises(ssl.SSLCertVerificationError):
-                await a.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
+                await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
 
     run(scenario())
 
@@ -133,9 +136,9 @@ def test_plain_and_tls_do_not_meet() -> None:
     async def scenario() -> None:
         async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
             with pytest.raises(HandshakeError):
-                await a.connect(HOST, port(b))
+                await a.network.connect(HOST, port(b))
             with pytest.raises(OSError, match=r".*"):
-                await b.connect(HOST, port(a), tls=True)
+                await b.network.connect(HOST, port(a), tls=True)
 
     run(scenario())
 
@@ -164,15 +167,15 @@ def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
             dropper = asyncio.create_task(drip(dripping))
             idle = [asyncio.create_task(silent(b)) for _ in range(20)]
             half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
-            await eventually(lambda: b._links.accepting == 26)
-            await a.connect(HOST, port(b))
+            await eventually(lambda: b.network._links.accepting == 26)
+            await a.network.connect(HOST, port(b))
             assert asyncio.get_running_loop().time() - begin < 0.5
             for took in await asyncio.gather(*idle, *half):
                 assert 0.4 < took < 5
             assert await dripping.rest() == b""
             assert 0.7 < asyncio.get_running_loop().time() - begin < 5
             await dropper
-            assert len(b.connections) == 1
+            assert len(b.network.connections) == 1
 
     run(scenario())
 
@@ -185,7 +188,7 @@ def test_half_open_peers_are_closed() -> None:
                     raw.writer.write(data)
                     raw.writer.write_eof()
                     await raw.rest()
-            assert b._links.accepting == 0
+            assert b.network._links.accepting == 0
 
     run(scenario())
 
@@ -196,7 +199,7 @@ def test_peers_that_cannot_be_registered(local: Local) -> None:
         async with started("b") as (b,), Raw.dial(b) as raw:
             assert isinstance(await raw.shake(dialer(local)), Handshaken)
             assert await raw.rest() == b""
-            assert not b.connections
+            assert not b.network.connections
 
     run(scenario())
 
@@ -205,7 +208,7 @@ def test_a_name_without_a_host_and_a_creation_before_1970_are_fine() -> None:
     async def scenario() -> None:
         async with started("b") as (b,), Raw.dial(b) as raw:
             await raw.shake(dialer(replace(ME, name=Atom("x"), creation=-1)))
-            await eventually(lambda: "x" in b.connections)
+            await eventually(lambda: "x" in b.network.connections)
 
     run(scenario())
 
@@ -214,11 +217,11 @@ def test_a_dialer_wants_the_name_it_dialed() -> None:
     async def scenario() -> None:
         async with started("a", "b") as (a, b):
             with pytest.raises(RefusedError, match="introduced itself"):
-                await a.connect(HOST, port(b), name="c@localhost")
-            await eventually(lambda: not b.connections)
+                await a.network.connect(HOST, port(b), name="c@localhost")
+            await eventually(lambda: not b.network.connections)
             with pytest.raises(HandshakeError):
-                await a.connect(HOST, port(a))
-            assert not a.connections
+                await a.network.connect(HOST, port(a))
+            assert not a.network.connections
 
     run(scenario())
 
@@ -227,11 +230,11 @@ def test_stop_closes_everything() -> None:
     async def scenario() -> None:
         async with started("b") as (b,), Raw.dial(b) as idle, Raw.dial(b) as met:
             await met.shake(dialer())
-            await eventually(lambda: b.connections and b._links.accepting)
+            await eventually(lambda: b.network.connections and b.network._links.accepting)
             where = port(b)
             await b.stop()
             assert await idle.rest() == await met.rest() == b""
-            assert not b.connections
+            assert not b.network.connections
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection(HOST, where)
 
@@ -247,12 +250,14 @@ def test_stop_ends_a_dial() -> None:
         async with started("a") as (a,):
             server = await asyncio.start_server(listen_only, HOST, 0)
             async with server:
-                dial = asyncio.create_task(a.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost"))
-                await eventually(lambda: a._links.live)
+                dial = asyncio.create_task(
+                    a.network.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost")
+                )
+                await eventually(lambda: a.network._links.live)
                 await a.stop()
                 with pytest.raises(asyncio.CancelledError):
                     await dial
-                assert not a._links.live
+                assert not a.network._links.live
 
     run(scenario())
 
@@ -263,9 +268,9 @@ def test_no_way() -> None:
             where = port(b)
             await b.stop()
             with pytest.raises(ConnectionRefusedError):
-                await a.connect(HOST, where, name="b@localhost")
+                await a.network.connect(HOST, where, name="b@localhost")
             with pytest.raises(HandshakeError, match="has stopped"):
-                await b.connect(HOST, port(a))
+                await b.network.connect(HOST, port(a))
 
     run(scenario())
 
@@ -273,8 +278,8 @@ def test_no_way() -> None:
 def test_a_hidden_node_dials_only() -> None:
     async def scenario() -> None:
         async with started("a", mode=Mode.HIDDEN) as (a,), started("b") as (b,):
-            assert a.acceptors == []
-            await a.connect(HOST, port(b))
+            assert a.network.acceptors == []
+            await a.network.connect(HOST, port(b))
 
     run(scenario())
 
@@ -282,9 +287,8 @@ def test_a_hidden_node_dials_only() -> None:
 def test_what_cannot_be_opened_is_said_in_one_sentence() -> None:
     async def scenario() -> None:
         async with started("b") as (b,):
-            taken = AcceptorOptions(host=HOST, port=port(b))
-            options = NetworkOptions(name="c@localhost", acceptors=(*ACCEPTORS, taken))
+            taken = AcceptorOptions(host=HOST, port=port(b), last_port=port(b))
             with pytest.raises(UsageError, match=rf"cannot listen on {HOST}:{port(b)}: "):
-                await Node.start(options)
+                await start_node("c@localhost", acceptors=(*ACCEPTORS, taken))
 
     run(scenario())

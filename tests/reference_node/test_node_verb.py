@@ -171,10 +171,10 @@ def test_acceptors_replace_host_port_and_tls(tmp_path: Path) -> None:
     rows = [{"tls": files, "cookie": "own"}, {"flags": {"spawn": False}, "max_message_size": 5}]
     target = {"name": "n@localhost", "acceptors": rows, "mode": "hidden", "tls": {}}
     options = settings.options_of(verb.target_of(json.dumps(target), {}))
-    tls, plain = options.acceptors
+    tls, plain = options.network.acceptors
     assert (tls.tls, tls.cookie, tls.flags, plain.tls, plain.cookie) == (pair, "own", None, None, None)
     assert (plain.flags, plain.max_message_size) == (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, 5)
-    assert options.mode is Mode.HIDDEN
+    assert options.network.mode is Mode.HIDDEN
     assert "acceptors" not in verb.target_of(json.dumps(target), {"port": 0})
     with running(target={**target, "mode": "enabled"}) as (_, ready):
         first, second = ready["config"]["acceptors"]

@@ -8,13 +8,15 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model import ehs
 from ergo_conformance.model.ehs import Version
 from ergo_conformance.reference_node import certificates
-from ergo_conformance.reference_node.options import AcceptorOptions, HandshakeOptions, NetworkOptions
+from ergo_conformance.reference_node.checks import check_name
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
 
 
 @pytest.mark.parametrize("name", ["", "a", "@", "a@", "@b", "a@b@c", "a@" + "b" * 254])
 def test_names(name: str) -> None:
-    with pytest.raises(UsageError, match="node name"):
-        NetworkOptions(name=name)
+    with pytest.raises(UsageError, match=r"node name|host name|too long Atom"):
+        check_name(name)
 
 
 @pytest.mark.parametrize(
@@ -23,10 +25,10 @@ def test_names(name: str) -> None:
         lambda: AcceptorOptions(port=65_536),
         lambda: AcceptorOptions(max_message_size=-1),
         lambda: AcceptorOptions(cookie="\ud800"),
-        lambda: NetworkOptions(name="a@b", max_message_size=2**63),
-        lambda: NetworkOptions(name="a@b", version=Version("x" * 10_000)),
-        lambda: HandshakeOptions(pool_size=0),
-        lambda: HandshakeOptions(pool_size=ehs.MAX_POOL_SIZE + 1),
+        lambda: NetworkOptions(max_message_size=2**63),
+        lambda: NodeOptions(version=Version("x" * 10_000)),
+        lambda: EhsHandshake(pool_size=0),
+        lambda: EhsHandshake(pool_size=ehs.MAX_POOL_SIZE + 1),
         lambda: certificates.load("/nowhere/cert.pem", "/nowhere/key.pem"),
         lambda: certificates.load(__file__, __file__),
         lambda: certificates.client_context("/nowhere/ca.pem"),

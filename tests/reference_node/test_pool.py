@@ -10,20 +10,21 @@ import pytest
 from ergo_conformance.model import ehs
 from ergo_conformance.model.terms import Atom, ProcessID
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.dialing import FIRST_REDIAL, LAST_REDIAL, SETTLED
-from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
+from ergo_conformance.reference_node.connections import Connections, RefusedError
+from ergo_conformance.reference_node.ergo.enp.proto import FIRST_REDIAL, LAST_REDIAL, SETTLED
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.network import Network, RefusedError
+from ergo_conformance.reference_node.interfaces import Connection
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import HandshakeOptions
+from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.nodes import Net, settle, transport_of, virtually, within
 
 
-def pool(size: int) -> HandshakeOptions:
-    return HandshakeOptions(pool_size=size)
+def pool(size: int) -> EhsHandshake:
+    return EhsHandshake(pool_size=size)
 
 
-def cut(connection: EnpConnection, number: int = 0) -> None:
+def cut(connection: Connection, number: int = 0) -> None:
     """Ends one link, as a network does that fails."""
     transport_of(connection.links[number]).abort()
 
@@ -34,7 +35,7 @@ async def echoes(a: Node, b: Node, value: Any = "hello") -> Any:
     return await within(a, lambda it: it.call(echo, value, timeout=1))
 
 
-async def pair(**options: Any) -> tuple[Net, Node, Node, EnpConnection]:
+async def pair(**options: Any) -> tuple[Net, Node, Node, Connection]:
     net = Net()
     a, b, connection = await net.pair(**options)
     for made in (a, b):
@@ -45,7 +46,7 @@ async def pair(**options: Any) -> tuple[Net, Node, Node, EnpConnection]:
 
 def links(a: Node, b: Node) -> tuple[int, int]:
     """How many each side sees."""
-    return tuple(len(x.connections[y.name].links) for x, y in ((a, b), (b, a)))  # type: ignore[return-value]
+    return tuple(len(x.network.connections[y.name].links) for x, y in ((a, b), (b, a)))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("size", [None, 1, 2, 5])
@@ -67,10 +68,10 @@ def test_as_many_links_as_the_acceptor_announces(size: int | None) -> None:
 def test_the_dialer_replaces_a_lost_link(side: str, number: int) -> None:
     async def scenario() -> None:
         net, a, b, connection = await pair()
-        cut(connection if side == "dialer" else b.connections[a.name], number)
+        cut(connection if side == "dialer" else b.network.connections[a.name], number)
         await settle()
         assert (links(a, b), len(net.dialed)) == ((3, 3), 4)
-        assert a.connections[b.name] is connection
+        assert a.network.connections[b.name] is connection
         assert [await echoes(a, b, i) for i in range(10)] == list(range(10))
         assert [await echoes(b, a, i) for i in range(10)] == list(range(10))
         await asyncio.sleep(60)
@@ -93,7 +94,7 @@ def test_the_pauses_grow_while_it_can_not_and_messages_go_on_meanwhile() -> None
                 raise ConnectionRefusedError
             await dial(protocol, address)
 
-        a._dialing._dial = out_of_reach
+        a.network._dialing.open_link = out_of_reach
         begun = loop.time()
         cut(connection)
         for i in range(30):
@@ -148,7 +149,6 @@ def test_a_pool_that_settled_begins_anew_with_short_pauses() -> None:
             await asyncio.sleep(10)
             assert links(a, b) == (3, 3)
         assert len(net.dialed) == 3 + 5
-        assert a._dialing._refilling == set()
         await net.stop()
 
     virtually(scenario())
@@ -158,7 +158,7 @@ def test_the_acceptor_does_not_dial() -> None:
     async def scenario() -> None:
         net, a, b, _ = await pair()
         dial, net.nodes = net.nodes, {}  # nobody can be reached
-        cut(b.connections[a.name])
+        cut(b.network.connections[a.name])
         await asyncio.sleep(10)
         assert links(a, b) == (2, 2)
         assert set(net.dialed) == {1}  # b's number: a dialed
@@ -192,7 +192,7 @@ def test_calls_both_ways_while_links_are_cut() -> None:
         assert sum(await asyncio.gather(*work)) < 8 * 110
         await asyncio.sleep(10)
         assert links(a, b) == (3, 3)
-        assert a.connections[b.name] is connection
+        assert a.network.connections[b.name] is connection
         await net.stop()
 
     virtually(scenario())
@@ -206,12 +206,12 @@ def test_with_the_last_link_the_connection_ends_and_the_next_use_dials_anew() ->
         net, a, b, connection = await pair(handshake=pool(1))
         cut(connection)
         await asyncio.sleep(60)
-        assert not a.connections
-        assert not b.connections
+        assert not a.network.connections
+        assert not b.network.connections
         assert len(net.dialed) == 1
         assert await echoes(a, b) == "hello"
         assert len(net.dialed) == 2
-        assert a.connections[b.name] is not connection
+        assert a.network.connections[b.name] is not connection
         await net.stop()
 
     virtually(scenario())
@@ -226,8 +226,8 @@ def test_who_disconnects_is_left_alone(side: str) -> None:
         one, other = (a, b) if side == "dialer" else (b, a)
         one.core.disconnect(other.name)
         await asyncio.sleep(60)
-        assert not a.connections
-        assert not b.connections
+        assert not a.network.connections
+        assert not b.network.connections
         assert len(net.dialed) <= 3 + 1
         before = len(net.dialed)
         assert await echoes(a, b) == "hello"
@@ -242,11 +242,11 @@ def test_an_acceptor_that_refuses_joins_ends_the_connection(monkeypatch: pytest.
 
     async def scenario() -> None:
         net, a, b, connection = await pair()
-        monkeypatch.setattr(b.network, "join", _refuse)
+        monkeypatch.setattr(b.network.table, "join", _refuse)
         waits = asyncio.ensure_future(within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "!noreply")))
         cut(connection)
         await asyncio.sleep(60)
-        assert not a.connections
+        assert not a.network.connections
         assert len(net.dialed) == 3 + 1
         with pytest.raises(ErgoError):
             await waits
@@ -262,14 +262,14 @@ def _refuse(*_: Any) -> None:
 def test_an_acceptor_that_ends_each_new_link_later_is_not_stormed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         net, a, b, connection = await pair()
-        join, loop = Network.join, asyncio.get_running_loop()
+        join, loop = Connections.join, asyncio.get_running_loop()
 
         def joins_for_a_moment(self: Any, link: Any, joined: Any) -> Any:
-            if self is b.network:
+            if self is b.network.table:
                 loop.call_later(0.3, link.abort)
             return join(self, link, joined)
 
-        monkeypatch.setattr(Network, "join", joins_for_a_moment)
+        monkeypatch.setattr(Connections, "join", joins_for_a_moment)
         cut(connection)
         await asyncio.sleep(300)
         assert await echoes(a, b) == "hello"
@@ -287,7 +287,7 @@ def test_a_stopped_node_does_not_rejoin() -> None:
         before = len(net.dialed)
         await asyncio.sleep(60)
         assert len(net.dialed) == before
-        assert not b.connections
+        assert not b.network.connections
         await net.stop()
 
     virtually(scenario())
@@ -298,20 +298,20 @@ def test_both_dial_at_once_fifty_times() -> None:
         net = Net()
         b = net.node("b@localhost")
         a = net.node("a@localhost")
-        b.options = net.node("x@localhost").options  # whose routes have a
+        b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))
         for made in (a, b):
             Supervisor(made.core, LEVEL_1)
         for i in range(50):
             work = [echoes(a, b, i), echoes(b, a, -i), echoes(a, b, [i])]
             assert await asyncio.gather(*work) == [i, -i, [i]]
             await settle()
-            there, back = a.connections[b.name], b.connections[a.name]
+            there, back = a.network.connections[b.name], b.network.connections[a.name]
             assert there.peer.connection_id == back.peer.connection_id
             assert links(a, b) == (3, 3)
             (a if i % 2 else b).core.disconnect((b if i % 2 else a).name)
             await settle()
-            assert not a._links.live
-            assert not b._links.live
+            assert not a.network._links.live
+            assert not b.network._links.live
         await net.stop()
 
     virtually(scenario())

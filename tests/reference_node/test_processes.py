@@ -319,7 +319,7 @@ def test_who_traps_exits_lives_on_but_not_without_its_parent() -> None:
         sender = await within(b, _exit_to(process.pid))
         await settle()
         assert (actor.seen, process.reason) == ([(sender, BYE)], None)
-        b.core.exit(process.pid.id, parent.pid, BYE)
+        b.core.route_send_exit(parent.pid, process.pid.id, BYE)
         assert await ends(process) == BYE
         await b.stop()
 

@@ -15,7 +15,7 @@ from ergo_conformance.reference_node import registrar
 from ergo_conformance.reference_node.interfaces import Registrar, RegistrarError
 from ergo_conformance.reference_node.registrar import EsrdRegistrar, spelled
 from ergo_conformance.spec.esrd import write_packet
-from tests.support.registrars import GRANTED, ROUTES, client, scripted, text_of, users
+from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 from tests.support.sockets import run
 
 # --- starting ---------------------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ def test_the_first_one_serves_and_the_others_register() -> None:
             assert (a.serving, b.serving) == (True, False)
             assert a.registered
             assert b.registered
-            for user in typed:
+            for user in (each.resolver() for each in typed):
                 assert await user.resolve(a.name) == await user.resolve(b.name) == ROUTES
                 assert await text_of(user.resolve(Atom("c@localhost"))) == "unknown"
 
@@ -55,8 +55,8 @@ def test_nobody_is_registered_without_routes() -> None:
         async with users() as made:
             a = await made.start("a", 0)
             for port in (0, a.port):
-                user = EsrdRegistrar(name=Atom("b@localhost"), port=port)
-                assert await text_of(user.start([])) == "incorrect value or argument"
+                user = EsrdRegistrar(port=port)
+                assert await text_of(user.register(facts(), [])) == "incorrect value or argument"
                 assert not user.registered
 
     run(scenario())
@@ -79,7 +79,7 @@ def test_a_node_that_does_not_serve_needs_somebody_who_does() -> None:
     async def scenario() -> None:
         with socket.create_server((HOST, 0)) as free:
             port = free.getsockname()[1]
-        assert await text_of(client(port).start(ROUTES)) == "connection refused"
+        assert await text_of(client(port).register(facts(), ROUTES)) == "connection refused"
 
     run(scenario())
 
@@ -87,8 +87,8 @@ def test_a_node_that_does_not_serve_needs_somebody_who_does() -> None:
 def test_a_host_that_is_none() -> None:
     async def scenario() -> None:
         for host, text in (("no such host", "no such host"), ("x" * 70, "incorrect value or argument")):
-            user = EsrdRegistrar(name=Atom("b@localhost"), host=host, port=0)
-            assert await text_of(user.start(ROUTES)) == text
+            user = EsrdRegistrar(host=host, port=0)
+            assert await text_of(user.register(facts(), ROUTES)) == text
             assert await text_of(user.resolve(Atom(f"a@{host}"))) == text
 
     run(scenario())
@@ -96,8 +96,8 @@ def test_a_host_that_is_none() -> None:
 
 def test_a_name_that_no_packet_can_hold() -> None:
     async def scenario() -> None:
-        user = client(1, "n" * 256 + "@localhost")
-        assert await text_of(user.start(ROUTES)) == "incorrect value or argument"
+        user = client(1)
+        assert await text_of(user.register(facts("n" * 256), ROUTES)) == "incorrect value or argument"
         assert await text_of(user.resolve(user.name)) == "incorrect value or argument"
 
     run(scenario())
@@ -137,7 +137,7 @@ def test_a_reply_to_a_registration(reply: str) -> None:
         data, wanted = REPLIES[reply]
         async with scripted() as server:
             user = client(server.port)
-            starting = asyncio.create_task(text_of(user.start(ROUTES)))
+            starting = asyncio.create_task(text_of(user.register(facts(), ROUTES)))
             lease = await server.lease()
             assert await lease.request() == RegisterRoutes(user.name, ROUTES)
             lease.link.write(data)
@@ -147,7 +147,7 @@ def test_a_reply_to_a_registration(reply: str) -> None:
             assert user.registered is (wanted is None)
             if wanted is not None:
                 await lease.expect_close(1.0)  # nothing stays open (ESRD-BUG-6)
-            await user.stop()
+            await user.terminate()
 
     run(scenario())
 
@@ -156,7 +156,7 @@ def test_every_fault_in_a_reply_is_one() -> None:
     async def scenario() -> None:
         async with scripted() as server:
             for damage in spoiled(RegisterReply(Error("taken"))):
-                starting = asyncio.create_task(text_of(client(server.port).start(ROUTES)))
+                starting = asyncio.create_task(text_of(client(server.port).register(facts(), ROUTES)))
                 lease = await server.lease()
                 lease.link.write(damage.data)
                 lease.link.end_writing()
@@ -171,11 +171,11 @@ def test_a_reply_in_pieces_is_put_together() -> None:
     async def scenario() -> None:
         async with scripted() as server:
             user = client(server.port)
-            starting = asyncio.create_task(user.start(ROUTES))
+            starting = asyncio.create_task(user.register(facts(), ROUTES))
             await (await server.lease()).link.drip(GRANTED, 16, 0.001)
             await starting
             assert user.registered
-            await user.stop()
+            await user.terminate()
 
     run(scenario())
 
@@ -183,7 +183,7 @@ def test_a_reply_in_pieces_is_put_together() -> None:
 def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with scripted() as server:
-            assert await text_of(client(server.port).start(ROUTES)) == "i/o timeout"
+            assert await text_of(client(server.port).register(facts(), ROUTES)) == "i/o timeout"
             lease = await server.lease()
             await lease.request()
             await lease.expect_close(1.0)
@@ -195,7 +195,7 @@ def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_registration_that_is_given_up_leaves_nothing_open() -> None:
     async def scenario() -> None:
         async with scripted() as server:
-            starting = asyncio.create_task(client(server.port).start(ROUTES))
+            starting = asyncio.create_task(client(server.port).register(facts(), ROUTES))
             lease = await server.lease()
             await lease.request()
             starting.cancel()

@@ -14,7 +14,7 @@ from ergo_conformance.model.terms import Atom, Error
 from ergo_conformance.peers.registrar import HOST, ScriptedRegistrar
 from ergo_conformance.reference_node import registrar
 from ergo_conformance.spec.esrd import write_packet
-from tests.support.registrars import GRANTED, ROUTES, client, scripted, text_of, users
+from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 from tests.support.sockets import eventually, run
 
 
@@ -29,7 +29,7 @@ def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick: None
         async with users() as made:
             a = await made.start("a", 0)
             others = [await made.start(name, a.port) for name in "bcd"]
-            await a.stop()
+            await a.terminate()
             await eventually(lambda: any(user.serving for user in others))
             (winner,) = (user for user in others if user.serving)
             await eventually(lambda: winner.server and all(user.name in winner.server.table for user in others))
@@ -47,7 +47,7 @@ def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick: None
 def test_however_the_link_ends_it_is_registered_again_at_once(how: str) -> None:
     async def scenario() -> None:
         async with users() as made, scripted() as server:
-            starting = asyncio.create_task(made.start("c", server.port, disable_server=True))
+            starting = asyncio.create_task(made.start("c", server.port, serve=False))
             lease, _ = await server.granted()
             await starting
             link = lease.link
@@ -123,12 +123,12 @@ def test_stopping_ends_the_lease() -> None:
     async def scenario() -> None:
         async with scripted() as server:
             user = client(server.port)
-            starting = asyncio.create_task(user.start(ROUTES))
+            starting = asyncio.create_task(user.register(facts(), ROUTES))
             lease, _ = await server.granted()
             await starting
-            await user.stop()
+            await user.terminate()
             await lease.expect_close(1.0)
-            await user.stop()
+            await user.terminate()
             assert len(server.leases) == 1
 
     run(scenario())
@@ -144,7 +144,7 @@ def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -> None
                 b = await starting
                 lose_tcp(server)
                 await asyncio.sleep(lost_for)
-                await b.stop()
+                await b.terminate()
                 assert not b.registered
             assert (await made.start("c", server.port)).serving, "nothing was left open"
 

@@ -12,10 +12,12 @@ from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.certificates import self_signed
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, Route
+from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.processes import Process
+from ergo_conformance.reference_node.routes import NetworkRoute
 from ergo_conformance.reference_node.settings import route_of
 from tests.support.nodes import Net, context, node, settle, virtually, within
+from tests.support.settings import make, start_node
 from tests.support.sockets import HOST, run
 
 NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
@@ -24,12 +26,12 @@ NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
 @pytest.mark.parametrize(
     ("text", "route"),
     [
-        ("127.0.0.1:80", Route(host="127.0.0.1", port=80)),
-        ("tls://example.org:4433", Route(host="example.org", port=4433, tls=True)),
-        ("[::1]:25000", Route(host="::1", port=25000)),
+        ("127.0.0.1:80", NetworkRoute(host="127.0.0.1", port=80)),
+        ("tls://example.org:4433", NetworkRoute(host="example.org", port=4433, tls=True)),
+        ("[::1]:25000", NetworkRoute(host="::1", port=25000)),
     ],
 )
-def test_a_route_is_a_text(text: str, route: Route) -> None:
+def test_a_route_is_a_text(text: str, route: NetworkRoute) -> None:
     assert route_of(text) == route
 
 
@@ -46,12 +48,12 @@ def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
 
     async def scenario() -> None:
         pair = self_signed([HOST]) if tls else None
-        acceptors = (AcceptorOptions(host=HOST, tls=pair),)
-        b = await Node.start(NetworkOptions(name=f"b@{HOST}", cookie="secret", acceptors=acceptors))
+        acceptors = (AcceptorOptions(host=HOST, port=0, tls=pair),)
+        b = await start_node(f"b@{HOST}", cookie="secret", acceptors=acceptors)
         Supervisor(b.core, LEVEL_1)
-        routes = {str(b.name): Route(host=host, port=b.acceptors[0].port, tls=tls)}
-        a = Node(NetworkOptions(name="a@localhost", cookie="secret", routes=routes))
-        connection = await a.get_node(b.name)
+        routes = {str(b.name): NetworkRoute(host=host, port=b.network.acceptors[0].port, tls=tls)}
+        a = make("a@localhost", cookie="secret", routes=routes)
+        connection = await a.network.connection(b.name)
         assert (connection.peer.role, len(connection.links)) == (Role.DIALER, 3)
         echo = ProcessID(b.name, Atom("echo"))
         assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
@@ -65,8 +67,10 @@ def test_the_open_connection_is_the_one() -> None:
     async def scenario() -> None:
         net = Net()
         a, b, connection = await net.pair()
-        assert await a.get_node(b.name) is connection
-        assert await b.get_node(a.name) is b.connections[a.name]  # it has no route to a, and needs none
+        assert await a.network.connection(b.name) is connection
+        assert (
+            await b.network.connection(a.name) is b.network.connections[a.name]
+        )  # it has no route to a, and needs none
         assert net.dialed == [1] * 3
         await net.stop()
 
@@ -94,8 +98,8 @@ def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
         a = net.node("a@localhost")
         echo = ProcessID(b.name, Atom("echo"))
         answers = asyncio.gather(*(within(a, lambda it, i=i: it.call(echo, i)) for i in range(count)))  # type: ignore[misc]
-        connections = await asyncio.gather(*(a.get_node(b.name) for _ in range(count)))
-        assert set(connections) == {a.connections[b.name]}
+        connections = await asyncio.gather(*(a.network.connection(b.name) for _ in range(count)))
+        assert set(connections) == {a.network.connections[b.name]}
         assert await answers == list(range(count))
         assert net.dialed == [1] * 3
         await net.stop()
@@ -108,7 +112,7 @@ def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
 
 async def no_route(of: Node, name: str) -> None:
     with pytest.raises(ErgoError, match="no route"):
-        await of.get_node(name)
+        await of.network.get_node(name)
 
 
 def test_no_route() -> None:
@@ -118,7 +122,7 @@ def test_no_route() -> None:
         for name in ("x@nowhere", "", "b", str(a.name)):
             await no_route(a, name)
         assert len(net.dialed) == 3
-        assert list(a.connections) == [b.name]
+        assert list(a.network.connections) == [b.name]
         await net.stop()
 
     virtually(scenario())
@@ -128,7 +132,7 @@ def test_a_route_that_leads_nowhere_or_to_somebody_else() -> None:
     async def scenario() -> None:
         net = Net()
         b = net.node("b@localhost")
-        routes = {"x@localhost": Route(host=HOST, port=99), "y@localhost": Route(host=HOST, port=1)}
+        routes = {"x@localhost": NetworkRoute(host=HOST, port=99), "y@localhost": NetworkRoute(host=HOST, port=1)}
         a = net.node("a@localhost", routes=routes)
         stranger = net.node("c@localhost", cookie="another")
         for _ in range(2):
@@ -136,8 +140,8 @@ def test_a_route_that_leads_nowhere_or_to_somebody_else() -> None:
             await no_route(a, "y@localhost")  # it introduces itself as b
             await no_route(stranger, str(b.name))
         await settle()
-        assert not a.connections
-        assert not b.connections
+        assert not a.network.connections
+        assert not b.network.connections
         await net.stop()
 
     virtually(scenario())

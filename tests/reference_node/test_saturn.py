@@ -15,7 +15,7 @@ from ergo_conformance.model.terms import Atom
 from ergo_conformance.peers.esrd import route
 from ergo_conformance.reference_node.certificates import self_signed
 from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Hub, Session, View, write
-from ergo_conformance.reference_node.interfaces import RegistrarError
+from ergo_conformance.reference_node.interfaces import NodeFacts, RegistrarError
 from ergo_conformance.reference_node.saturn import SaturnOptions, SaturnRegistrar, SaturnServer
 
 A, B, C = Atom("a@here"), Atom("b@here"), Atom("c@here")
@@ -184,12 +184,12 @@ async def client(
     server: SaturnServer, name: Atom, *, hidden: bool = False, **more: Any
 ) -> AsyncIterator[SaturnRegistrar]:
     options = SaturnOptions(**{"token": TOKEN, "port": server.port, "cluster": "c", "skip_verify": True, **more})
-    registrar = SaturnRegistrar(name, options, salt, hidden=hidden)
-    await registrar.start([route()])
+    registrar = SaturnRegistrar(options)
+    await registrar.register(NodeFacts(name, salt, hidden), [route()])
     try:
         yield registrar
     finally:
-        await registrar.stop()
+        await registrar.terminate()
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -226,11 +226,11 @@ def test_applications_and_configuration() -> None:
             app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
             b.register_application_route(app)
             await until(lambda: a.view.applications)
-            assert a.resolve_application(Atom("app")) == [app]
+            assert await a.resolve_application(Atom("app")) == [app]
             b.unregister_application_route(Atom("app"))
             await until(lambda: not a.view.applications)
             with pytest.raises(RegistrarError, match="no route"):
-                a.resolve_application(Atom("app"))
+                await a.resolve_application(Atom("app"))
             assert a.config_item("A") == 1
             server.hub.configure({"*:A": 2})
             await until(lambda: a.config_item("A") == 2)
@@ -287,7 +287,7 @@ def test_a_lost_server_is_found_again() -> None:
             async with serving(port=first.port):
                 await until(lambda: a.registered and b.registered and a.nodes() == [B])
                 await until(lambda: a.view.applications)
-                assert a.resolve_application(Atom("app")) == [app]
+                assert await a.resolve_application(Atom("app")) == [app]
                 assert await a.resolve(B) == [route()]
 
     asyncio.run(scenario())
@@ -296,7 +296,7 @@ def test_a_lost_server_is_found_again() -> None:
 def test_who_says_nothing_is_closed() -> None:
     async def scenario() -> None:
         async with serving() as server:
-            registrar = SaturnRegistrar(A, SaturnOptions(token=TOKEN, port=server.port, skip_verify=True), salt)
+            registrar = SaturnRegistrar(SaturnOptions(token=TOKEN, port=server.port, skip_verify=True))
             reader, writer = await asyncio.open_connection("localhost", server.port, ssl=registrar._context)
             async with asyncio.timeout(saturn.REGISTER_WITHIN + 3):
                 assert await reader.read() == b""
@@ -316,8 +316,8 @@ def test_a_mute_server_is_not_waited_for_long() -> None:
 
         server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
         options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)
-        registrar = SaturnRegistrar(A, options, salt)
-        assert await refused(registrar.start([])) == "i/o timeout"
+        registrar = SaturnRegistrar(options)
+        assert await refused(registrar.register(NodeFacts(A, salt), [])) == "i/o timeout"
         assert not registrar.registered
         server.close()
 

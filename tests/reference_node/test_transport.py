@@ -11,11 +11,14 @@ from ergo_conformance.model import ehs
 from ergo_conformance.model.ehs import Role
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.reference_node import transport
-from ergo_conformance.reference_node.ergo.ehs import Ehs, HandshakeError, Joined, Local, Membership
-from ergo_conformance.reference_node.network import Connection, RefusedError
+from ergo_conformance.reference_node.connections import RefusedError
+from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
+from ergo_conformance.reference_node.handshaking import HandshakeError, Joined, Local, Membership
+from ergo_conformance.reference_node.interfaces import Pooled
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import HandshakeOptions, NetworkOptions
 from ergo_conformance.reference_node.transport import Address, LinkProtocol
+from tests.support.settings import settings_of
 
 FINGERPRINT = bytes(range(20))
 
@@ -98,9 +101,8 @@ def join_ends(one: LinkProtocol, other: LinkProtocol) -> tuple[Wire, Wire]:
 
 def make(name: str, **more: Any) -> Node:
     tokens = count(1)
-    return Node(
-        NetworkOptions(name=name, cookie="c", **more), clock=lambda: 7.9, token=lambda n: f"{next(tokens):0{n}x}"
-    )
+    wanted = settings_of(name, cookie="c", **more)
+    return wanted.make(clock=lambda: 7.9, token=lambda n: f"{next(tokens):0{n}x}")
 
 
 async def turns() -> None:
@@ -119,9 +121,9 @@ def join(name: str, connection_id: str) -> bytes:
     return Ehs(Role.DIALER, local, lambda n: "0" * n, joining=Membership(Atom("?"), connection_id)).start()
 
 
-async def meet(a: Node, b: Node, **more: Any) -> tuple[Connection, Wire, Wire]:
-    dials = a.dialer_protocol(**more)
-    ends = join_ends(dials, b.acceptor_protocol(more.get("fingerprint")))
+async def meet(a: Node, b: Node, **more: Any) -> tuple[Pooled, Wire, Wire]:
+    dials = a.network.dialer_protocol(**more)
+    ends = join_ends(dials, b.network.acceptor_protocol(fingerprint=more.get("fingerprint")))
     assert dials.outcome is not None
     return await dials.outcome, *ends
 
@@ -131,14 +133,14 @@ def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
     async def scenario() -> None:
         a, b = make("a@h"), make("b@h")
         connection, *_ = await meet(a, b, fingerprint=fingerprint)
-        assert connection is a.connections[Atom("b@h")]
+        assert connection is a.network.connections[Atom("b@h")]
         assert (connection.peer.creation, connection.peer.connection_id) == (7, f"{2:032x}")
         await asyncio.sleep(100)  # a link may be silent now
-        assert list(b.connections) == ["a@h"]
+        assert list(b.network.connections) == ["a@h"]
         await a.stop()
         await b.stop()
-        assert not a.connections
-        assert not b.connections
+        assert not a.network.connections
+        assert not b.network.connections
 
     run(scenario())
 
@@ -146,8 +148,8 @@ def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
 def test_a_given_fingerprint_stands_in_for_tls() -> None:
     async def scenario() -> None:
         a, b = make("a@h"), make("b@h")
-        dials = a.dialer_protocol(fingerprint=bytes(20))
-        join_ends(dials, b.acceptor_protocol(FINGERPRINT))
+        dials = a.network.dialer_protocol(fingerprint=bytes(20))
+        join_ends(dials, b.network.acceptor_protocol(fingerprint=FINGERPRINT))
         assert dials.outcome is not None
         with pytest.raises(HandshakeError, match="HELLO_CERT"):
             await dials.outcome
@@ -157,7 +159,7 @@ def test_a_given_fingerprint_stands_in_for_tls() -> None:
 
 def test_a_silent_peer_is_closed_after_the_read_deadline() -> None:
     async def scenario() -> None:
-        wire = attach(make("b@h").acceptor_protocol())
+        wire = attach(make("b@h").network.acceptor_protocol())
         await asyncio.sleep(ehs.READ_TIMEOUT - 0.01)
         wire.deliver(b"\x57")
         await asyncio.sleep(5)
@@ -169,7 +171,7 @@ def test_a_silent_peer_is_closed_after_the_read_deadline() -> None:
 
 def test_a_dripping_peer_is_served_until_the_whole_handshake_is_late() -> None:
     async def scenario() -> None:
-        wire = attach(make("b@h").acceptor_protocol())
+        wire = attach(make("b@h").network.acceptor_protocol())
         for byte in hello():
             await asyncio.sleep(0.7)
             wire.deliver(bytes([byte]))
@@ -180,7 +182,7 @@ def test_a_dripping_peer_is_served_until_the_whole_handshake_is_late() -> None:
 
 def test_a_peer_that_stops_after_hello() -> None:
     async def scenario() -> None:
-        wire = attach(make("b@h").acceptor_protocol())
+        wire = attach(make("b@h").network.acceptor_protocol())
         wire.deliver(hello())
         await asyncio.sleep(5)
         assert wire.closed_at == pytest.approx(ehs.READ_TIMEOUT)
@@ -191,7 +193,7 @@ def test_a_peer_that_stops_after_hello() -> None:
 
 def test_a_refused_link_gets_not_a_byte_and_hears_nothing_more() -> None:
     async def scenario() -> None:
-        wire = attach(make("b@h").acceptor_protocol())
+        wire = attach(make("b@h").network.acceptor_protocol())
         wire.protocol.data_received(b"\x57\x01\x00\x01\x00\x00")
         wire.protocol.data_received(hello())
         assert (wire.written, wire.closed_at) == (b"", 0)
@@ -204,7 +206,7 @@ def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: pytest.M
 
     async def scenario() -> None:
         b = make("b@h")
-        wires = [attach(b.acceptor_protocol()) for _ in range(5)]
+        wires = [attach(b.network.acceptor_protocol()) for _ in range(5)]
         assert [wire.is_closing() for wire in wires] == [True, True, False, False, False]
         await b.stop()
         assert all(wire.is_closing() for wire in wires)
@@ -215,7 +217,7 @@ def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: pytest.M
 def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
     async def scenario() -> None:
         a, b = make("a@h"), make("b@h")
-        dials, accepts = a.dialer_protocol(), b.acceptor_protocol()
+        dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
         first, last = Wire(dials), Wire(accepts)
         last.other = first
         accepts.connection_made(last)
@@ -229,9 +231,9 @@ def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
         assert dials.outcome is not None
         peer = (await dials.outcome).peer
         _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
-        assert not b.connections
+        assert not b.network.connections
         last.deliver(first.written[before:])
-        assert len(b.connections[Atom("a@h")].links) == 2
+        assert len(b.network.connections[Atom("a@h")].links) == 2
         last.close()
         await asyncio.sleep(0)
         assert not second.is_closing()
@@ -242,7 +244,7 @@ def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
 def test_links_that_joined_go_when_the_first_is_refused() -> None:
     async def scenario() -> None:
         a, b = make("a@h"), make("b@h")
-        dials, accepts = a.dialer_protocol(), b.acceptor_protocol()
+        dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
         first, last = Wire(dials), Wire(accepts)
         last.other = first
         accepts.connection_made(last)
@@ -258,7 +260,7 @@ def test_links_that_joined_go_when_the_first_is_refused() -> None:
         await asyncio.sleep(5)  # the last message never comes
         assert last.closed_at == pytest.approx(ehs.READ_TIMEOUT)
         assert second.is_closing()
-        assert not b.connections
+        assert not b.network.connections
 
     run(scenario())
 
@@ -268,12 +270,14 @@ def test_only_the_dialer_of_the_first_link_adds_others() -> None:
         a, b = make("a@h"), make("b@h")
         connection, *_ = await meet(a, b)
         await asyncio.sleep(1)
-        wire = attach(a.acceptor_protocol())
+        wire = attach(a.network.acceptor_protocol())
         wire.deliver(join("b@h", connection.peer.connection_id))
         assert wire.written
         assert wire.is_closing()
         with pytest.raises(RefusedError, match="does not exist"):
-            b.network.join(b.dialer_protocol(), Joined(Role.DIALER, Atom("a@h"), connection.peer.connection_id))
+            b.network.table.join(
+                b.network.dialer_protocol(), Joined(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
+            )
         assert len(connection.links) == 1
 
     run(scenario())
@@ -281,16 +285,16 @@ def test_only_the_dialer_of_the_first_link_adds_others() -> None:
 
 def test_links_above_the_pool_are_refused() -> None:
     async def scenario() -> None:
-        a, b = make("a@h"), make("b@h", handshake=HandshakeOptions(pool_size=2))
+        a, b = make("a@h"), make("b@h", handshake=EhsHandshake(pool_size=2))
         connection, *_ = await meet(a, b)
         await asyncio.sleep(1)
         joining = Membership(Atom("b@h"), connection.peer.connection_id)
         for links in (2, 3):
             await meet(a, b, joining=joining)
-            assert len(b.connections[Atom("a@h")].links) == links
-        dials = a.dialer_protocol(joining=joining)
+            assert len(b.network.connections[Atom("a@h")].links) == links
+        dials = a.network.dialer_protocol(joining=joining)
         with pytest.raises(RefusedError, match="3 links already"):
-            a.network.join(dials, Joined(Role.DIALER, *joining))
+            a.network.table.join(dials, Joined(Role.DIALER, *joining))
 
     run(scenario())
 

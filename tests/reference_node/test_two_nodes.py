@@ -14,9 +14,11 @@ from ergo_conformance.model.terms import PID, Atom, ProcessID
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.ergo.enp.compression import Compression
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, Route
+from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.processes import Actor, Process, ProcessOptions
+from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.nodes import within
+from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually, run
 
 MESSAGES, SENDERS, CALLS = 20_000, 8, 10_000
@@ -36,15 +38,19 @@ class Counter(Actor):
 
 @asynccontextmanager
 async def nodes() -> AsyncIterator[tuple[Node, Node]]:
-    common: dict[str, Any] = {"cookie": "secret", "types": subject.ROWS, "acceptors": (AcceptorOptions(host=HOST),)}
-    b = await Node.start(NetworkOptions(name="b@localhost", **common))
-    routes = {str(b.name): Route(host=HOST, port=b.acceptors[0].port)}
-    a = await Node.start(NetworkOptions(name="a@localhost", routes=routes, **common))
+    common: dict[str, Any] = {
+        "cookie": "secret",
+        "types": subject.ROWS,
+        "acceptors": (AcceptorOptions(host=HOST, port=0),),
+    }
+    b = await start_node("b@localhost", **common)
+    routes = {str(b.name): NetworkRoute(host=HOST, port=b.network.acceptors[0].port)}
+    a = await start_node("a@localhost", routes=routes, **common)
     for made in (a, b):
         Supervisor(made.core, LEVEL_1)
     try:
-        await a.get_node(b.name)
-        await eventually(lambda: len(b.connections[a.name].links) == 3)
+        await a.network.connection(b.name)
+        await eventually(lambda: len(b.network.connections[a.name].links) == 3)
         yield a, b
     finally:
         await a.stop()
@@ -103,6 +109,6 @@ def test_ten_thousand_calls_at_once() -> None:
                 return list(await asyncio.gather(*(it.call(echo, i, timeout=60) for i in range(CALLS))))
 
             assert await within(a, work) == list(range(CALLS))
-            assert not a.connections[b.name].waiters
+            assert not a.core.waiters(b.name)
 
     run(scenario())

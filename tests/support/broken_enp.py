@@ -20,16 +20,16 @@ from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.control import ControlMessages
 from ergo_conformance.reference_node.ergo.enp.framer import Framer
-from ergo_conformance.reference_node.network import Link
+from ergo_conformance.reference_node.interfaces import Link
 from ergo_conformance.reference_node.processes import Envelope, Mailbox, MessageOptions, Process
 
 good_acknowledge = EnpConnection._acknowledge
-good_respond = EnpConnection.respond
+good_respond = EnpConnection.send_response
 good_answer_error = EnpConnection._answer_error
 good_transmit = EnpConnection.transmit
 good_receive = EnpConnection.receive
 good_link_of = EnpConnection.link_of
-good_remove = EnpConnection.remove
+good_remove = EnpConnection.leave
 good_encoder = FrameEncoder.__init__
 good_write = FrameEncoder.write
 good_refuse = Framer._refuse
@@ -214,9 +214,9 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "acks_twice": (EnpConnection, "_acknowledge", acks_twice),
     "last_mid": (EnpConnection, "_acknowledge", last_mid),
     "error_code_lost": (EnpConnection, "_answer_error", error_code_lost),
-    "ref_words_swapped": (EnpConnection, "respond", ref_words_swapped),
-    "answers_to_wrong_ref": (EnpConnection, "respond", answers_to_wrong_ref),
-    "third_word_lost": (EnpConnection, "respond", third_word_lost),
+    "ref_words_swapped": (EnpConnection, "send_response", ref_words_swapped),
+    "answers_to_wrong_ref": (EnpConnection, "send_response", answers_to_wrong_ref),
+    "third_word_lost": (EnpConnection, "send_response", third_word_lost),
     "answers_plain_requests_of_nobody": (EnpConnection, "_fail", answers_plain_requests_of_nobody),
     "no_result": (ControlMessages, "_answer", no_result),
     "result_says_yes": (ControlMessages, "_answer", result_says_yes),
@@ -226,7 +226,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "cache_id_before_announced": (FrameEncoder, "__init__", cache_id_before_announced),
     "wrong_link_slot": (EnpConnection, "link_of", wrong_link_slot),
     "links_in_turn": (EnpConnection, "link_of", links_in_turn),
-    "ends_with_any_link": (EnpConnection, "remove", ends_with_any_link),
+    "ends_with_any_link": (EnpConnection, "leave", ends_with_any_link),
     "priority_ignored": (Core, "deliver", staticmethod(priority_ignored)),
     "last_in_first_out": (Mailbox, "take", last_in_first_out),
     "mailbox_without_limit": (Mailbox, "put", mailbox_without_limit),

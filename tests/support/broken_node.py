@@ -21,13 +21,15 @@ from ergo_conformance.model import ehs
 from ergo_conformance.model.ehs import Accept, Digest, Hello, Introduce, Join, Message, State
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.reference_node import settings
-from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs, HandshakeError, Handshaken, Output
-from ergo_conformance.reference_node.network import Connection, Link, Network
-from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.connections import Connections
+from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs
+from ergo_conformance.reference_node.handshaking import HandshakeError, Handshaken, Output
+from ergo_conformance.reference_node.interfaces import Connection, Link
 from ergo_conformance.reference_node.transport import LinkProtocol
 
 sys.path.append(str(Path(__file__).parents[2]))  # behind the package that is installed
 from tests.support import broken_enp, broken_relations
+from tests.support.settings import with_machine
 
 
 class SwappedDigest(Ehs):
@@ -175,21 +177,21 @@ def no_deadline(link: LinkProtocol) -> None:
     """Waits for a silent peer for ever."""
 
 
-def take_over(self: Network[Connection], link: Link, peer: Handshaken, wanted: Atom | None = None) -> Connection:
+def take_over(self: Connections[Connection], link: Link, peer: Handshaken, *more: Any) -> Connection:
     """The second connection under a name takes the place of the first."""
     if peer.node in self.connections:
         self.drop(self.connections[peer.node])
-    return admit(self, link, peer, wanted)
+    return admit(self, link, peer, *more)
 
 
-def ends_with_its_first_link(self: Network[Connection], link: Link) -> Connection | None:
+def ends_with_its_first_link(self: Connections[Connection], link: Link) -> Connection | None:
     connection = self.connection_of(link)
     if connection is not None and connection.links[0] is link:
         self.drop(connection)
     return lose(self, link)
 
 
-admit, lose = Network[Connection].admit, Network[Connection].lose
+admit, lose = Connections[Connection].admit, Connections[Connection].lose
 FAULTS: dict[str, type[Ehs] | tuple[Any, str, Any]] = {
     **broken_enp.FAULTS,
     **broken_relations.FAULTS,
@@ -214,17 +216,15 @@ FAULTS: dict[str, type[Ehs] | tuple[Any, str, Any]] = {
     "join_without_proof": JoinWithoutProof,
     "talkative": Talkative,
     "no_deadline": (LinkProtocol, "_expect_bytes", no_deadline),
-    "take_over": (Network, "admit", take_over),
-    "ends_with_its_first_link": (Network, "lose", ends_with_its_first_link),
+    "take_over": (Connections, "admit", take_over),
+    "ends_with_its_first_link": (Connections, "lose", ends_with_its_first_link),
 }
 
 
 async def serve(factory: type[Ehs], *, agents: bool = False) -> None:
     """A node with this handshake, until SIGTERM."""
     target = json.loads(os.environ["ERGO_TARGET"])
-    options = settings.options_of(target)
-    handshake = dataclasses.replace(options.handshake, factory=factory)
-    node = await Node.start(dataclasses.replace(options, handshake=handshake))
+    node = await with_machine(settings.options_of(target), factory).start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     supervisor = settings.host_agents(node, target) if agents else None

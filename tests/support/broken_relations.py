@@ -6,22 +6,23 @@ from ergo_conformance.model import enp, gen, reasons
 from ergo_conformance.model.enp import Priority
 from ergo_conformance.model.gen import MessageEvent, ProcessOptionsExtra
 from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event
-from ergo_conformance.reference_node import remote
+from ergo_conformance.reference_node import remote, watching
 from ergo_conformance.reference_node.applications import Applications, State
-from ergo_conformance.reference_node.core import Core, Waiters
+from ergo_conformance.reference_node.core import Core
 from ergo_conformance.reference_node.ergo.enp import connection as module
 from ergo_conformance.reference_node.ergo.enp.compression import Compression, compress
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.control import ControlMessages
-from ergo_conformance.reference_node.network import Link
+from ergo_conformance.reference_node.interfaces import Connection, Link
 from ergo_conformance.reference_node.permissions import Permission
 from ergo_conformance.reference_node.processes import MessageOptions, Process, ProcessOptions, Published
 from ergo_conformance.reference_node.relations import Kind, Watched, node_of
 from ergo_conformance.reference_node.remote import Remote
+from ergo_conformance.reference_node.waiters import Waiters
 from ergo_conformance.reference_node.watching import Watching
 
 PLAIN = MessageOptions()
-good_terminated = EnpConnection.terminated
+good_notify = watching._notify
 good_transmit = EnpConnection.transmit
 good_priority = EnpConnection._priority
 good_add = Watching.add
@@ -36,20 +37,20 @@ good_result = ControlMessages._result
 # --- notices ----------------------------------------------------------------------------------------------------------
 
 
-def notice_twice(self: EnpConnection, target: Watched, reason: Error, owner: PID) -> None:
+def notice_twice(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
     for _ in range(2):
-        good_terminated(self, target, reason, owner)
+        good_notify(connection, target, reason, owner)
 
 
-def notice_lost(self: EnpConnection, target: Watched, reason: Error, owner: PID) -> None:
+def notice_lost(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
     """Tells nobody of the end of a name."""
     if isinstance(target, PID | Alias | Event):
-        good_terminated(self, target, reason, owner)
+        good_notify(connection, target, reason, owner)
 
 
-def wrong_reason(self: EnpConnection, target: Watched, reason: Error, owner: PID) -> None:
+def wrong_reason(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
     """Whatever a process has ended for was a shutdown."""
-    good_terminated(self, target, reasons.SHUTDOWN, owner)
+    good_notify(connection, target, reasons.SHUTDOWN, owner)
 
 
 def notice_per_process(self: Watching, target: Watched, reason: Error, process: Process) -> None:
@@ -57,7 +58,7 @@ def notice_per_process(self: Watching, target: Watched, reason: Error, process: 
         for node in {relation.consumer.node for relation in self.relations.of(target)}:
             connection = self.core.open_connection(node)
             if connection is not None:
-                connection.terminated(target, reason, process.pid)
+                good_notify(connection, target, reason, process.pid)
     good_ended(self, target, reason, process)
 
 
@@ -68,7 +69,7 @@ def notice_to_everybody(self: Watching, target: Watched, reason: Error, process:
     for node in self.core.connected:
         connection = self.core.open_connection(node)
         if node not in told and connection is not None:
-            connection.terminated(target, reason, process.pid)
+            good_notify(connection, target, reason, process.pid)
 
 
 def taking_back_ignored(self: Watching, kind: Kind, target: Watched, consumer: PID) -> None:
@@ -88,8 +89,7 @@ def consumers_survive(self: Watching, node: Atom) -> None:
 
 def node_down_untold(self: Watching, node: Atom) -> None:
     """Those who watch what was there wait for ever."""
-    for target in self.relations.forget_node(node):
-        self._left(target)
+    self._all_left(self.relations.forget_node(node))
 
 
 def told_again(self: Watching, target: Watched, reason: Error) -> None:
@@ -116,7 +116,7 @@ def published_to_everybody(self: Watching, process: Process, name: Atom, message
     for node in set(self.core.connected) - subscribed:
         connection = self.core.open_connection(node)
         if connection is not None:
-            connection.publish(process.pid, event, options)
+            connection.send_event(process.pid, options, event)
 
 
 def frame_per_subscriber(self: Watching, process: Process, name: Atom, message: Any, options: MessageOptions) -> None:
@@ -164,10 +164,9 @@ def everybody_may(self: Permission, node: Atom) -> bool:
     return True
 
 
-async def not_registered(self: Remote, message: enp.Spawn, node: Atom) -> PID:
+async def not_registered(self: Remote, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
     """The name of the process is lost."""
-    options = message.Options._replace(Register=Atom(""))
-    return await good_spawn_asked(self, message._replace(Options=options), node)
+    return await good_spawn_asked(self, node, name, options._replace(Register=Atom("")))
 
 
 def _changed(extra: ProcessOptionsExtra, **options: Any) -> ProcessOptionsExtra:
@@ -239,19 +238,19 @@ def answer_for_anybody(self: Waiters, words: enp.Words, process_id: int, finish:
     return future is not None
 
 
-def disconnect_ignored(self: EnpConnection) -> None:
+def disconnect_ignored(self: Core, node: Atom) -> None:
     """Says yes and keeps the links."""
 
 
 async def exit_without_reason(self: Core, process: Process, to: PID, reason: Error) -> None:
     connection = await self.connection(node_of(to))
-    connection.exit(process.pid, to, reasons.SHUTDOWN)
+    connection.send_exit(process.pid, to, reasons.SHUTDOWN)
 
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {
-    "notice_twice": (EnpConnection, "terminated", notice_twice),
-    "notice_lost": (EnpConnection, "terminated", notice_lost),
-    "wrong_reason": (EnpConnection, "terminated", wrong_reason),
+    "notice_twice": (watching, "_notify", notice_twice),
+    "notice_lost": (watching, "_notify", notice_lost),
+    "wrong_reason": (watching, "_notify", wrong_reason),
     "notice_per_process": (Watching, "ended", notice_per_process),
     "notice_to_everybody": (Watching, "ended", notice_to_everybody),
     "taking_back_ignored": (Watching, "remove", taking_back_ignored),
@@ -285,7 +284,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "priority_lost": (EnpConnection, "_priority", priority_lost),
     "old_creation_reached": (EnpConnection, "check", old_creation_reached),
     "answer_for_anybody": (Waiters, "_end", answer_for_anybody),
-    "disconnect_ignored": (EnpConnection, "disconnect", disconnect_ignored),
+    "disconnect_ignored": (Core, "disconnect", disconnect_ignored),
     "exit_without_reason": (Core, "send_exit", exit_without_reason),
 }
 """What is replaced by what."""

@@ -61,6 +61,13 @@ def cli(
     return ended
 
 
+def judged(report: Path, *chosen: str, target: tuple[str | Path, ...], timeout: float = 110, tries: int = 3) -> Ended:
+    """A run against a command. If the machine was so busy that something could not be judged, it is tried again."""
+    ended = cli("run", *chosen, "--report", f"json={report}", "--", *target, timeout=timeout)
+    late = report.exists() and any(row["verdict"] == "INCONCLUSIVE" for row in cases_of(report).values())
+    return judged(report, *chosen, target=target, timeout=timeout, tries=tries - 1) if late and tries > 1 else ended
+
+
 def assert_no_traceback(ended: Ended) -> None:
     for sign in ("Traceback (most recent", "INTERNALERROR", "Exception ignored", "Task was destroyed"):
         assert sign not in ended.text, ended.text

@@ -10,13 +10,13 @@ from ergo_conformance.model.enp import FrameType
 from ergo_conformance.peers.damage import header
 from ergo_conformance.peers.dialer import Facts
 from ergo_conformance.peers.link import MemoryTransport, VirtualLoop
-from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import NetworkOptions, Route
 from ergo_conformance.reference_node.processes import Process, ProcessOptions
+from ergo_conformance.reference_node.routes import NetworkRoute
 from ergo_conformance.reference_node.transport import Address
 from ergo_conformance.targets.self_node import OFFERS, MemoryRunning, make_node
 from ergo_conformance.verdict.context import Context
+from tests.support.settings import settings_of
 
 T = TypeVar("T")
 FRAME = header(FrameType.MESSAGE_PID)
@@ -38,12 +38,12 @@ async def settle(turns: int = 50) -> None:
 def node(name: str = "b@localhost", **options: Any) -> Node:
     """A node without sockets, with the agents' types."""
     settings = {"cookie": "secret", "types": subject.ROWS, "errors": (subject.CUSTOM_ERROR,), **options}
-    return make_node(NetworkOptions(name=name, **settings), name)
+    return make_node(settings_of(name, **settings), name)
 
 
 def context(of: Node, seed: int = 1) -> Context:
     """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
-    running = MemoryRunning(Facts(of.name, of.cookie), tls=False, offers=OFFERS)
+    running = MemoryRunning(Facts(of.name, of.network.cookie), tls=False, offers=OFFERS)
     running.node = of
     return Context(running, random.Random(seed))
 
@@ -82,9 +82,9 @@ class Net:
 
     def node(self, name: str, **options: Any) -> Node:
         """A node that can dial those that were made before, by name."""
-        routes = {str(other.name): Route(host="127.0.0.1", port=port) for port, other in self.nodes.items()}
+        routes = {str(other.name): NetworkRoute(host="127.0.0.1", port=port) for port, other in self.nodes.items()}
         made = node(name, **{"routes": routes, **options})
-        made._dialing._dial = self.dial
+        made.network._dialing.open_link = self.dial
         self.nodes[len(self.nodes) + 1] = made
         return made
 
@@ -94,12 +94,12 @@ class Net:
         await asyncio.sleep(0)
         if address.port not in self.nodes:
             raise ConnectionRefusedError(f"nobody listens at {address.port}")
-        join_ends(protocol(), self.nodes[address.port].acceptor_protocol(), address.port)
+        join_ends(protocol(), self.nodes[address.port].network.acceptor_protocol(), address.port)
 
-    async def pair(self, **options: Any) -> tuple[Node, Node, EnpConnection]:
+    async def pair(self, **options: Any) -> tuple[Node, Node, Any]:
         """Two nodes, and the connection that the second one has dialed."""
         b, a = self.node("b@localhost", **options), self.node("a@localhost", **options)
-        connection = await a.get_node(b.name)
+        connection = await a.network.connection(b.name)
         await settle()
         return a, b, connection
 

@@ -8,7 +8,8 @@ from ergo_conformance.model.esrd import RegisterReply
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.peers.esrd import route
 from ergo_conformance.peers.registrar import ScriptedRegistrar
-from ergo_conformance.reference_node.interfaces import RegistrarError
+from ergo_conformance.reference_node.interfaces import NodeFacts, RegistrarError
+from ergo_conformance.reference_node.node import random_hex
 from ergo_conformance.reference_node.registrar import EsrdRegistrar
 from ergo_conformance.spec.esrd import write_packet
 
@@ -23,9 +24,10 @@ class Users:
         self.all: list[EsrdRegistrar] = []
 
     async def start(self, name: str, port: int, **options: Any) -> EsrdRegistrar:
-        user = EsrdRegistrar(name=Atom(f"{name}@localhost"), port=port, **options)
+        hidden = options.pop("hidden", False)
+        user = EsrdRegistrar(port=port, **options)
         self.all.append(user)
-        await user.start([] if options.get("hidden") else ROUTES)
+        await user.register(facts(name, hidden=hidden), [] if hidden else ROUTES)
         return user
 
 
@@ -36,7 +38,7 @@ async def users() -> AsyncIterator[Users]:
         yield made
     finally:
         for user in made.all:
-            await user.stop()
+            await user.terminate()
 
 
 @contextlib.asynccontextmanager
@@ -57,6 +59,11 @@ async def text_of(work: Awaitable[object]) -> str | None:
     return None
 
 
-def client(port: int, name: str = "c@localhost") -> EsrdRegistrar:
+def facts(name: str = "c", *, hidden: bool = False) -> NodeFacts:
+    """A node on this host."""
+    return NodeFacts(Atom(f"{name}@localhost"), random_hex, hidden)
+
+
+def client(port: int) -> EsrdRegistrar:
     """Of a node that never serves."""
-    return EsrdRegistrar(name=Atom(name), port=port, disable_server=True)
+    return EsrdRegistrar(port=port, serve=False)

@@ -7,12 +7,14 @@ from typing import Any
 
 from ergo_conformance.model.ehs import Role, Version
 from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.ergo.ehs import Ehs, Handshaken, Joined, Local, Membership
+from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.handshaking import Handshaken, Joined, Local, Membership
 from ergo_conformance.reference_node.node import Node, random_hex
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
+from ergo_conformance.reference_node.options import AcceptorOptions
+from tests.support.settings import start_node
 
 HOST = "127.0.0.1"
-ACCEPTORS = (AcceptorOptions(host=HOST),)
+ACCEPTORS = (AcceptorOptions(host=HOST, port=0),)
 ME = Local(name=Atom("me@localhost"), cookie="secret", creation=5, version=Version())
 
 
@@ -27,7 +29,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 @asynccontextmanager
 async def started(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
     defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS}
-    nodes = [await Node.start(NetworkOptions(name=f"{name}@localhost", **defaults | more)) for name in names]
+    nodes = [await start_node(f"{name}@localhost", **(defaults | more)) for name in names]
     try:
         yield nodes
     finally:
@@ -41,11 +43,11 @@ async def eventually(holds: Callable[[], object]) -> None:
 
 
 def port(node: Node) -> int:
-    return node.acceptors[0].port
+    return node.network.acceptors[0].port
 
 
 def links(node: Node, peer: Node) -> int:
-    connection = node.connections.get(peer.name)
+    connection = node.network.connections.get(peer.name)
     return len(connection.links) if connection else 0
 
 

@@ -1,13 +1,13 @@
 """Targets in this process, whole or with a fault."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ergo_conformance.reference_node import settings
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.targets.base import Running
 from ergo_conformance.targets.self_node import MemoryRunning, SelfTarget, make_node
+from tests.support.settings import with_machine
 
 
 class FaultyTarget(SelfTarget):
@@ -20,9 +20,8 @@ class FaultyTarget(SelfTarget):
     async def start(self, config: Mapping[str, Any]) -> Running:
         running = await super().start(config)
         assert isinstance(running, MemoryRunning)
-        options = settings.options_of({**self.base, **config, "tls": None})
-        handshake = replace(options.handshake, factory=self.factory)
-        running.node = make_node(replace(options, handshake=handshake), "seed")
+        wanted = settings.options_of({**self.base, **config, "tls": None})
+        running.node = make_node(with_machine(wanted, self.factory), "seed")
         return running
 
 

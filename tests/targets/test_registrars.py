@@ -17,12 +17,12 @@ from ergo_conformance.peers.dialer import Facts
 from ergo_conformance.peers.esrd import Registrant, route
 from ergo_conformance.peers.registrar import HOST, ScriptedRegistrar
 from ergo_conformance.peers.violation import UnreachableError
-from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
+from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.targets.base import Running, Target, TargetError
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.spelling import Settings, address_of, target_of
+from tests.support.settings import start_node
 from tests.support.sockets import run
 
 UNKNOWN = ResolveReply(None, Error("unknown"))
@@ -106,10 +106,10 @@ def test_a_registrar_without_a_node() -> None:
 
 def test_a_running_target_and_its_registrar() -> None:
     async def scenario() -> None:
-        acceptors = (AcceptorOptions(host=HOST),)
-        node = await Node.start(NetworkOptions(name="n@localhost", cookie="c", acceptors=acceptors))
+        acceptors = (AcceptorOptions(host=HOST, port=0),)
+        node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
         server = await ScriptedRegistrar().start()
-        spelled = f"tcp://{HOST}:{node.acceptors[0].port}"
+        spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
         try:
             async with started(target_of(Settings(spelled, cookie="c"))) as running:
                 assert running.offers == {"accept"}

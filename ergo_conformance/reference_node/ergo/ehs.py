@@ -12,21 +12,19 @@ Sources: ../../model/ehs.py, ../../spec/requirements/ehs.toml.
 
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from struct import Struct
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from ...errors import CannotEncode, ErgoConformanceError, Rejected
+from ...errors import CannotEncode, Rejected
 from ...model import edf, ehs
-from ...model.caches import NO_CACHES, Caches
-from ...model.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Message, Role, State, Step, Version
+from ...model.caches import Caches
+from ...model.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Message, Role, State, Step
 from ...model.registry import Registry
-from ...model.terms import Atom, Error
+from ...model.terms import Error
+from ..handshaking import HandshakeError, Handshaken, Introduced, Joined, Local, Membership, Output, Token
 from .edf import Decoder, Encoder
-
-Token = Callable[[int], str]
-"""Gives so many lower-case hexadecimal characters that nobody can guess."""
 
 MESSAGE_TYPES: Final = Registry([*ehs.MESSAGES, ehs.VERSION_ROW, ehs.NETWORK_FLAGS])
 """All that an unauthenticated peer can make the codec read."""
@@ -34,77 +32,6 @@ _ENCODER: Final = Encoder(MESSAGE_TYPES)
 _HEADER: Final = Struct(">BBI")
 
 
-class HandshakeError(ErgoConformanceError):
-    """The handshake is over without a result. The link is closed and nothing is sent."""
-
-    @property
-    def reason(self) -> str:
-        """Why, in a few words."""
-        return str(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
-    """What this side brings into a handshake. Creation in Unix seconds, message size in bytes (0 = no limit)."""
-
-    name: Atom
-    cookie: str
-    creation: int
-    version: Version
-    flags: Flags = ehs.DEFAULT_FLAGS
-    max_message_size: int = 0
-    caches: Caches = NO_CACHES
-    pool_size: int = ehs.POOL_SIZE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handshaken:
-    """What a full handshake told about the peer: the first link of a connection.
-
-    `role` and `local` are ours.  `flags` has the known bits, none without ENABLE; `raw_flags` is what came.  `caches`
-    are the ids in what the peer writes.  `pool_size` is the acceptor's; `pool_dsns` only the dialer gets.  `tail` came
-    behind the last message and belongs to the protocol above.
-    """
-
-    role: Role
-    local: Local
-    node: Atom
-    version: Version
-    flags: Flags
-    raw_flags: bytes
-    creation: int
-    max_message_size: int
-    caches: Caches
-    connection_id: str
-    pool_size: int
-    pool_dsns: tuple[str, ...] = ()
-    tail: bytes = b""
-
-
-class Introduced(NamedTuple):
-    """An acceptor knows who dials, before it answers with its own name. The peer has proved the cookie."""
-
-    peer: Handshaken
-
-
-class Joined(NamedTuple):
-    """A further link: who joins (at the dialer: who was joined), which connection, the bytes behind the handshake."""
-
-    role: Role
-    node: Atom
-    connection_id: str
-    tail: bytes = b""
-
-
-class Membership(NamedTuple):
-    """The connection that a dialer adds a link to."""
-
-    node: Atom
-    connection_id: str
-
-
-Output = bytes | Introduced | Handshaken | Joined
-"""In the order of happening: bytes to send, and what has become known. Handshaken or Joined is the last one."""
 Effect = list[Message | Introduced | Handshaken | Joined]
 
 
@@ -348,7 +275,7 @@ class Ehs:
             raw_flags=introduce.Flags,
             creation=introduce.Creation,
             max_message_size=max(introduce.MaxMessageSize, 0),
-            caches=announced(introduce),
+            caches=replace(announced(introduce), atom_mapping=self.local.caches.atom_mapping),
             connection_id=pool.ID,
             pool_size=min(max(pool.PoolSize, 1), ehs.MAX_POOL_SIZE),
             pool_dsns=tuple(pool.PoolDSN or ())[: ehs.MAX_POOL_SIZE],

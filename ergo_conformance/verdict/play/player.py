@@ -150,12 +150,12 @@ class Player:
         """The real node dialed; so does ours, if it has not done so by itself."""
         if link in self._lines or self.script.joins(link):
             return
-        if self.other.name not in self.stage.node.connections:
-            self._do(self.stage.node.connect("recorded", 1))
+        if self.other.name not in self.stage.node.network.connections:
+            self._do(self.stage.node.network.connect("recorded", 1))
         await self._settle()
 
     async def _they_open(self, link: str) -> None:
-        self._connect(link, self.stage.node.acceptor_protocol(self.role.fingerprint))
+        self._connect(link, self.stage.node.network.acceptor_protocol(fingerprint=self.role.fingerprint))
         await self._settle()
 
     def _connect(self, name: str, protocol: asyncio.Protocol) -> None:
@@ -173,7 +173,7 @@ class Player:
         line = self._lines.get(closed.link)
         if line is None or line.link.eof:
             return
-        connections = self.stage.node.connections
+        connections = self.stage.node.network.connections
         if self.other.name in connections and self._is_last(closed):
             self.stage.node.core.disconnect(self.other.name)
         await self._settle()
@@ -249,7 +249,7 @@ class Player:
 
     def _is_act(self, frame: Frame) -> bool:
         """Whether nothing but the will of a process makes it happen."""
-        if not self.role.acts or self.other.name not in self.stage.node.connections:
+        if not self.role.acts or self.other.name not in self.stage.node.network.connections:
             return False
         actor = actor_of(frame.value)
         agents = {n for name, n in self.role.numbers.items() if name != "agent"}

@@ -13,8 +13,9 @@ from ...model.registry import Registry
 from ...model.terms import Atom
 from ...reference_node.agents import LEVEL_1, Echo, Supervisor
 from ...reference_node.agents_acting import LEVEL_2, open_up
+from ...reference_node.ergo.handshake import EhsHandshake
 from ...reference_node.node import Node
-from ...reference_node.options import HandshakeOptions, NetworkOptions
+from ...reference_node.options import NetworkOptions, NodeOptions
 from ...reference_node.processes import Actor, Process
 from ...reference_node.remote import LOG_INFO
 from ...reference_node.transport import Dial
@@ -142,22 +143,22 @@ class Stage:
 
 def set_up(role: Role, clock: Callable[[], float], dial: Dial) -> Stage:
     """A node inside the running loop."""
-    options = NetworkOptions(
-        name=role.name,
-        version=role.version,
+    network = NetworkOptions(
         cookie=role.cookie,
         flags=role.flags,
         max_message_size=role.max_message_size,
-        handshake=HandshakeOptions(pool_size=min(max(role.pool, 1), ehs.MAX_POOL_SIZE)),
-        env=role.env,
-        expose_env=role.expose_env,
+        handshake=EhsHandshake(pool_size=min(max(role.pool, 1), ehs.MAX_POOL_SIZE)),
+        registrar=None,
     )
+    options = NodeOptions(version=role.version, env=role.env, expose_env=role.expose_env)
 
     def token(n: int) -> str:
         recorded = role.entropy.get(n)
         return recorded.popleft() if recorded else "0" * n
 
-    node = Node(options, clock=clock, token=token, dial=dial, caches=role.caches, registry=role.registry)
+    node = Node(
+        role.name, network, options, clock=clock, token=token, dial=dial, caches=role.caches, registry=role.registry
+    )
     node.core.remote.log_level = role.log_level
     if role.acts:
         node.core.remote.enable_spawn("echo_factory", Echo)

@@ -4,6 +4,7 @@ Sans-io: links are handed in, what is sent is written to one of them.  A frame t
 dropped, and the connection lives on; bytes that are no frames end their link (ENP-HDR-2, -6, -7).
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -13,15 +14,15 @@ from ....model import enp, reasons
 from ....model.caches import Caches
 from ....model.ehs import Flags
 from ....model.enp import Code, Frame, Words
-from ....model.gen import MessageEvent
-from ....model.registry import Registry
-from ....model.terms import PID, Alias, Error, Event, ProcessID, Ref
-from ...core import Core, Waiters
+from ....model.gen import ApplicationOptionsExtra, MessageEvent, ProcessOptionsExtra
+from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
+from ...connections import LinkedConnection
 from ...failures import ErgoError
-from ...network import Connection, Link
+from ...handshaking import Handshaken
+from ...interfaces import Core, Link
 from ...processes import Call, Message, MessageOptions
-from ...relations import Watched
-from ..ehs import Handshaken
+from ...relations import Kind, Watched
+from ...remote_node import ConnectedNode
 from .codec import FrameDecoder, FrameEncoder
 from .compression import Compression, compress, uncompress
 from .control import ControlMessages
@@ -36,20 +37,18 @@ _new: Final = tuple.__new__
 _CODES: Final = {error.text: code for code, error in enp.CODE_ERRORS.items()}
 
 
-class EnpConnection(Connection):
-    """One peer."""
+class EnpConnection(LinkedConnection):
+    """One peer (interfaces.Connection)."""
 
-    def __init__(
-        self, peer: Handshaken, core: Core, registry: Registry, drop: "Callable[[EnpConnection], None]"
-    ) -> None:
-        """`drop` ends a connection: the network has to forget it first."""
+    def __init__(self, peer: Handshaken, core: Core) -> None:
         super().__init__(peer)
         self.core = core
-        self.drop = drop
-        self.waiters = Waiters()
         self.control = ControlMessages(self)
-        self.frames_in = self.frames_out = 0
-        self._registry, self._caches = registry, peer.caches
+        self.changed = asyncio.Event()
+        """Set when a link is gone, for who keeps the pool."""
+        self._node = ConnectedNode(core, self)
+        self._registry, self._caches = core.registry, peer.caches
+        registry = core.registry
         self._decoder = FrameDecoder(registry, self._caches)
         self._encoder = FrameEncoder(registry, peer.local.caches)
         self._limit = peer.local.max_message_size or enp.MAX_UNLIMITED
@@ -85,21 +84,21 @@ class EnpConnection(Connection):
 
     # --- links --------------------------------------------------------------------------------------------------------
 
-    def remove(self, link: Link) -> None:
+    def leave(self, link: Link) -> None:
         """A link is gone: its senders go to others."""
-        super().remove(link)
+        super().leave(link)
         self._framers.pop(link, None)
         self._lanes = {lane: kept for lane, kept in self._lanes.items() if kept is not link}
+        self.changed.set()
 
-    def disconnect(self) -> None:
-        """Ends the connection (ENP-DOWN-1)."""
-        self.drop(self)
+    def terminate(self, reason: Error) -> None:
+        """The connection is over: whoever has asked the peer for something hears that."""
+        self.control.fail_all(reason)
+        self.changed.set()
 
-    def end(self) -> None:
-        """The connection is over: whoever waits for the peer waits in vain, and what was watched there is gone."""
-        self.waiters.fail_all(reasons.NO_CONNECTION)
-        self.control.fail_all(reasons.NO_CONNECTION)
-        self.core.watching.node_down(self.name)
+    def node(self) -> ConnectedNode:
+        """The peer, as programs see it."""
+        return self._node
 
     def link_of(self, sender_id: int, *, ordered: bool = True) -> Link:
         """The link that carries what this sender sends (ENP-ORD-1). Raises ErgoError if there is none.
@@ -201,33 +200,33 @@ class EnpConnection(Connection):
             self._answer_error(id_, frame.from_id, frame.ref, frame.priority & enp.PRIORITY_MASK, 0, error)
 
     def _response(self, frame: enp.Response) -> None:
-        self.waiters.answer(frame.ref, frame.to_id, frame.payload)
+        self.core.route_send_response(self.name, frame.to_id, frame.ref, frame.payload)
 
     def _response_error(self, frame: enp.ResponseError) -> None:
         if frame.code == Code.DELIVERED:
-            self.waiters.answer(frame.ref, frame.to_id, None)
+            self.core.route_send_response(self.name, frame.to_id, frame.ref, None)
             return
         error = frame.error or enp.CODE_ERRORS[Code(frame.code)]
-        self.waiters.fail(frame.ref, frame.to_id, error)
+        self.core.route_send_response_error(self.name, frame.to_id, frame.ref, error)
 
     def _exit(self, frame: enp.Exit) -> None:
-        self.core.exit(frame.to_id, self._from(frame.from_id), frame.reason)
+        self.core.route_send_exit(self._from(frame.from_id), frame.to_id, frame.reason)
 
     def _event(self, frame: enp.EventFrame) -> None:
         event = MessageEvent(Event(self.name, frame.name), frame.timestamp, frame.payload)
-        self.core.watching.distribute(event, _PRIORITIES[frame.priority])
+        self.core.route_send_event(event, _PRIORITIES[frame.priority])
 
     def _terminate_pid(self, frame: enp.TerminatePID) -> None:
-        self.core.watching.ended_elsewhere(self._from(frame.id), frame.reason)
+        self.core.route_terminate(self._from(frame.id), frame.reason)
 
     def _terminate_name(self, frame: enp.TerminateName) -> None:
-        self.core.watching.ended_elsewhere(ProcessID(self.name, frame.name), frame.reason)
+        self.core.route_terminate(ProcessID(self.name, frame.name), frame.reason)
 
     def _terminate_alias(self, frame: enp.TerminateAlias) -> None:
-        self.core.watching.ended_elsewhere(Alias(self.name, self.peer.creation, frame.alias), frame.reason)
+        self.core.route_terminate(Alias(self.name, self.peer.creation, frame.alias), frame.reason)
 
     def _terminate_event(self, frame: enp.TerminateEvent) -> None:
-        self.core.watching.ended_elsewhere(Event(self.name, frame.name), frame.reason)
+        self.core.route_terminate(Event(self.name, frame.name), frame.reason)
 
     def update_caches(self, update: enp.UpdateCache) -> None:
         """Further ids in what the peer writes; those that are there win (ENP-CACHE-1)."""
@@ -244,79 +243,117 @@ class EnpConnection(Connection):
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
-    def send(
-        self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any, mid: int = 0
-    ) -> Link:
-        """A message. `mid` counts if it is important. Returns the link it goes over. Raises ErgoError and CannotEncode."""
+    def send(self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any) -> bool:
+        """A message. True if the peer reads more slowly than we write. Raises ErgoError and CannotEncode."""
         priority = self._priority(options)
         frame: Frame
         match to:
             case PID():
                 self.check(to.creation)
-                frame = enp.MessagePID(self._order(to.id, options), sender.id, priority, mid, to.id, message)
+                frame = enp.MessagePID(self._order(to.id, options), sender.id, priority, options.mid, to.id, message)
             case ProcessID():
                 cls = enp.MessageNameCache if to.name in self._encoder.ids else enp.MessageName
-                frame = cls(self._order(sender.id, options), sender.id, priority, mid, to.name, message)
+                frame = cls(self._order(sender.id, options), sender.id, priority, options.mid, to.name, message)
             case Alias():
                 self.check(to.creation)
-                frame = enp.MessageAlias(self._order(to.id[1], options), sender.id, priority, mid, to.id, message)
-        return self.transmit(frame, sender.id, options)
+                order = self._order(to.id[1], options)
+                frame = enp.MessageAlias(order, sender.id, priority, options.mid, to.id, message)
+        return self.transmit(frame, sender.id, options).is_congested
 
-    def call(self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, request: Any, ref: Ref) -> None:
-        """A request. Raises ErgoError and CannotEncode."""
+    send_pid = send_process_id = send_alias = send
+
+    def call(self, ref: Ref, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any) -> bool:
+        """A request. True if the peer reads more slowly than we write. Raises ErgoError and CannotEncode."""
         priority = self._priority(options)
         frame: Frame
         match to:
             case PID():
                 self.check(to.creation)
-                frame = enp.RequestPID(self._order(to.id, options), sender.id, priority, ref.id, to.id, request)
+                frame = enp.RequestPID(self._order(to.id, options), sender.id, priority, ref.id, to.id, message)
             case ProcessID():
                 cls = enp.RequestNameCache if to.name in self._encoder.ids else enp.RequestName
-                frame = cls(self._order(sender.id, options), sender.id, priority, ref.id, to.name, request)
+                frame = cls(self._order(sender.id, options), sender.id, priority, ref.id, to.name, message)
             case Alias():
                 self.check(to.creation)
-                frame = enp.RequestAlias(self._order(to.id[1], options), sender.id, priority, ref.id, to.id, request)
-        self.transmit(frame, sender.id, options)
+                frame = enp.RequestAlias(self._order(to.id[1], options), sender.id, priority, ref.id, to.id, message)
+        return self.transmit(frame, sender.id, options).is_congested
 
-    def respond(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, value: Any) -> None:
+    call_pid = call_process_id = call_alias = call
+
+    def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
         """The answer to a request."""
-        frame = enp.Response(self._order(to.id, options), sender.id, options.priority, to.id, ref.id, value)
+        frame = enp.Response(self._order(to.id, options), sender.id, options.priority, to.id, ref.id, response)
         self.transmit(frame, sender.id, options)
 
-    def respond_error(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, error: Error) -> None:
+    def send_response_error(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, error: Error) -> None:
         """The answer to a request that failed."""
         self._answer_error(sender.id, to.id, ref.id, options.priority, self._order(to.id, options), error)
 
-    def exit(self, sender: PID, to: PID, reason: Error) -> None:
+    def send_exit(self, sender: PID, to: PID, reason: Error) -> None:
         """An exit signal."""
         self.check(to.creation)
         order = to.id % enp.ORDER_MODULUS
         self.transmit(enp.Exit(order, sender.id, enp.Priority.MAX, to.id, reason), sender.id)
 
-    def terminated(self, target: Watched, reason: Error, owner: PID) -> None:
-        """Something of ours that the peer watches is no more. It goes the way of what its owner sent before."""
-        frame: Frame
-        match target:
-            case PID():
-                frame = enp.TerminatePID(0, enp.Priority.HIGH, target.id, reason)
-            case Alias():
-                frame = enp.TerminateAlias(0, enp.Priority.HIGH, target.id, reason)
-            case Event():
-                cls = enp.TerminateEventCache if target.name in self._encoder.ids else enp.TerminateEvent
-                frame = cls(0, enp.Priority.HIGH, target.name, reason)
-            case ProcessID():
-                named = enp.TerminateNameCache if target.name in self._encoder.ids else enp.TerminateName
-                frame = named(0, enp.Priority.HIGH, target.name, reason)
-            case _:
-                raise TypeError(f"{target!r} can't be told about")
-        self._try(frame, owner.id)
+    def send_terminate_pid(self, target: PID, reason: Error, owner: PID) -> None:
+        """A process of ours has ended. Like its fellows it goes the way of what the owner sent before."""
+        self._try(enp.TerminatePID(0, enp.Priority.HIGH, target.id, reason), owner.id)
 
-    def publish(self, sender: PID, event: MessageEvent, options: MessageOptions) -> None:
+    def send_terminate_process_id(self, target: ProcessID, reason: Error, owner: PID) -> None:
+        """A name of ours is free again."""
+        cls = enp.TerminateNameCache if target.name in self._encoder.ids else enp.TerminateName
+        self._try(cls(0, enp.Priority.HIGH, target.name, reason), owner.id)
+
+    def send_terminate_alias(self, target: Alias, reason: Error, owner: PID) -> None:
+        """An alias of ours is no more."""
+        self._try(enp.TerminateAlias(0, enp.Priority.HIGH, target.id, reason), owner.id)
+
+    def send_terminate_event(self, target: Event, reason: Error, owner: PID) -> None:
+        """An event of ours is no more."""
+        cls = enp.TerminateEventCache if target.name in self._encoder.ids else enp.TerminateEvent
+        self._try(cls(0, enp.Priority.HIGH, target.name, reason), owner.id)
+
+    def send_event(self, sender: PID, options: MessageOptions, message: MessageEvent) -> None:
         """A message of an event of ours, once for all subscribers at the peer."""
-        name = event.Event.name
+        name = message.Event.name
         cls = enp.EventCacheFrame if name in self._encoder.ids else enp.EventFrame
         order = self._order(sender.id, options)
-        self._try(cls(order, sender.id, options.priority, event.Timestamp, name, event.Message), sender.id, options)
+        self._try(cls(order, sender.id, options.priority, message.Timestamp, name, message.Message), sender.id, options)
+
+    async def link(self, pid: PID, target: Watched) -> list[MessageEvent]:
+        """Links something of the peer; of an event the last messages. Raises ErgoError."""
+        return await self.control.watch(Kind.LINK, pid, target)
+
+    async def unlink(self, pid: PID, target: Watched) -> None:
+        """The reverse."""
+        await self.control.unwatch(Kind.LINK, pid, target)
+
+    async def monitor(self, pid: PID, target: Watched) -> list[MessageEvent]:
+        """As `link`."""
+        return await self.control.watch(Kind.MONITOR, pid, target)
+
+    async def demonitor(self, pid: PID, target: Watched) -> None:
+        """The reverse."""
+        await self.control.unwatch(Kind.MONITOR, pid, target)
+
+    link_pid = link_process_id = link_alias = link_event = link
+    unlink_pid = unlink_process_id = unlink_alias = unlink_event = unlink
+    monitor_pid = monitor_process_id = monitor_alias = monitor_event = monitor
+    demonitor_pid = demonitor_process_id = demonitor_alias = demonitor_event = demonitor
+
+    async def remote_spawn(self, name: Atom, options: ProcessOptionsExtra) -> PID:
+        """A process of a factory of the peer's. Raises ErgoError and CannotEncode."""
+        return await self.control.spawn(enp.Spawn(name, options, self.core.make_ref()))
+
+    async def remote_application_start(self, name: Atom, mode: int, options: ApplicationOptionsExtra) -> None:
+        """An application of the peer's. Raises ErgoError and CannotEncode."""
+        await self.control.start_application(enp.ApplicationStart(name, mode, options, self.core.make_ref()))
+
+    async def relieved(self, sender: PID) -> None:
+        """Waits until the peer has caught up with what this process sends, or the link is gone."""
+        link = self._lanes.get(sender.id % enp.ORDER_MODULUS) or next(iter(self.links), None)
+        if link is not None and link.is_congested:
+            await link.relieved()
 
     def _try(self, frame: Frame, sender_id: int, options: MessageOptions = MessageOptions()) -> None:  # noqa: B008  immutable
         """Writes a frame that nobody waits for; what can't be sent is logged."""

@@ -11,12 +11,14 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from ....errors import CannotEncode
 from ....model import enp, gen, reasons
 from ....model.ehs import Flags
 from ....model.enp import Control, Result, Verb
 from ....model.gen import MessageEvent
 from ....model.terms import PID, Alias, Error, Event, Ref, Typed
 from ...failures import ErgoError
+from ...processes import Process
 from ...relations import Kind, Watched
 
 if TYPE_CHECKING:
@@ -37,32 +39,27 @@ class ControlMessages:
     def __init__(self, connection: EnpConnection) -> None:
         self.connection = connection
         self.core = connection.core
-        self._waiting: dict[Ref, tuple[asyncio.Future[Any], Callable[[Any], None]]] = {}
+        self._waiting: dict[Ref, tuple[asyncio.Future[Any], Callable[[Any], Any]]] = {}
+        """What a Result becomes is decided where it is read; an ErgoError is for who asked."""
 
     # --- what we ask for ----------------------------------------------------------------------------------------------
 
     async def watch(self, kind: Kind, consumer: PID, target: Watched) -> list[MessageEvent]:
         """Links or monitors something of the peer. Raises ErgoError."""
 
-        def taken(_: Any) -> None:
-            if consumer.id in self.core.processes:
-                self.core.watching.relations.add(kind, target, consumer)
+        def taken(result: Any) -> list[MessageEvent]:
+            events = _events(result) if isinstance(target, Event) else []
+            self.core.relation_taken(kind, consumer, target)
+            return events
 
-        result = await self._relation(_TAKE[kind], consumer, target, taken)
-        if not isinstance(target, Event):
-            return []
-        match result:
-            case None | Typed(gen.EVENTS, None):
-                return []
-            case Typed(gen.EVENTS, list(events)):
-                return events
-        raise ErgoError(reasons.MALFORMED)
+        events: list[MessageEvent] = await self._relation(_TAKE[kind], consumer, target, taken)
+        return events
 
     async def unwatch(self, kind: Kind, consumer: PID, target: Watched) -> None:
         """The reverse."""
         await self._relation(_GIVE_BACK[kind], consumer, target, _nothing)
 
-    async def _relation(self, verb: Verb, consumer: PID, target: Watched, then: Callable[[Any], None]) -> Any:
+    async def _relation(self, verb: Verb, consumer: PID, target: Watched, then: Callable[[Any], Any]) -> Any:
         if isinstance(target, PID | Alias):
             self.connection.check(target.creation)
         ref = self.core.make_ref()
@@ -73,10 +70,25 @@ class ControlMessages:
     async def spawn(self, message: enp.Spawn) -> PID:
         """Starts a process at the peer. Raises ErgoError."""
         self._check_flag(Flags.REMOTE_SPAWN)
-        pid = await self._ask(message, message.Ref, 0, 0, _nothing)
-        if not isinstance(pid, PID):
-            raise ErgoError(reasons.MALFORMED)
+
+        def spawned(result: Any) -> PID:
+            if not isinstance(result, PID):
+                raise ErgoError(reasons.MALFORMED)
+            self._link_family(message.Options, result)
+            return result
+
+        pid: PID = await self._ask(message, message.Ref, 0, 0, spawned)
         return pid
+
+    def _link_family(self, options: gen.ProcessOptionsExtra, child: PID) -> None:
+        """Parent and child on two nodes are linked on both: who ends is known to its own node alone."""
+        parent = options.ParentPID
+        if parent.id not in self.core.processes:  # the node itself, or one that has ended meanwhile
+            return
+        if options.ProcessOptions.LinkChild:
+            self.core.relation_taken(Kind.LINK, parent, child)
+        if options.ProcessOptions.LinkParent:
+            self.core.route_link(Kind.LINK, child, parent)
 
     async def start_application(self, message: enp.ApplicationStart) -> None:
         """Starts an application at the peer. Raises ErgoError."""
@@ -89,7 +101,7 @@ class ControlMessages:
         if Flags.ENABLE in flags and flag not in flags:
             raise ErgoError(reasons.NOT_ALLOWED)
 
-    async def _ask(self, message: Any, ref: Ref, order: int, sender_id: int, then: Callable[[Any], None]) -> Any:
+    async def _ask(self, message: Any, ref: Ref, order: int, sender_id: int, then: Callable[[Any], Any]) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[ref] = future, then
         try:
@@ -133,8 +145,10 @@ class ControlMessages:
         if message.Error is not None:
             future.set_exception(ErgoError(message.Error))
             return
-        then(message.Result)
-        future.set_result(message.Result)
+        try:
+            future.set_result(then(message.Result))
+        except ErgoError as error:
+            future.set_exception(error)
 
     def _relation_asked(self, message: enp.Relation) -> None:
         verb = _RELATIONS[type(message)]
@@ -146,7 +160,12 @@ class ControlMessages:
             error, events = refusal.error, []
         if taking and isinstance(message.Target, Event):
             result = Typed(gen.EVENTS, events or None)
-        self._answer(message.Ref, error, result, message.Source.id, _lane_of(message.Target))
+        try:
+            self._answer(message.Ref, error, result, message.Source.id, _lane_of(message.Target))
+        except CannotEncode as unsayable:  # one of the last messages of an event
+            self.core.route_unlink(_KINDS[verb], message.Source, message.Target)
+            none = Typed(gen.EVENTS, None)
+            self._answer(message.Ref, Error(str(unsayable)), none, message.Source.id, _lane_of(message.Target))
 
     def _relate(self, kind: Kind, message: enp.Relation, *, taking: bool) -> list[MessageEvent]:
         """Upstream checks neither whose process it is nor whose target (ENP-LINK-3)."""
@@ -155,25 +174,39 @@ class ControlMessages:
         if message.Target.node != self.core.name:
             raise ErgoError(reasons.NO_ROUTE)
         if taking:
-            return self.core.watching.add(kind, message.Target, message.Source)
-        self.core.watching.remove(kind, message.Target, message.Source)
+            return self.core.route_link(kind, message.Source, message.Target)
+        self.core.route_unlink(kind, message.Source, message.Target)
         return []
 
     async def _spawn_asked(self, message: enp.Spawn) -> None:
         """A refusal is answered with its error, where upstream stays silent if its flag is off (ENP-SPAWN-3)."""
-        error, pid = None, gen.NOBODY
+        error, process = None, None
+        if not self.connection.links:
+            return  # nobody would learn of it, and its parent's node has gone already
         try:
             self._check_own(Flags.REMOTE_SPAWN)
-            pid = await self.core.remote.spawn_asked(message, self.connection.name)
+            process = await self.core.route_spawn(self.connection.name, message.Name, message.Options)
         except ErgoError as refusal:
             error = refusal.error
-        self._answer(message.Ref, error, pid, message.Options.ParentPID.id, 0)
+        pid = gen.NOBODY if process is None else process.pid
+        parent = message.Options.ParentPID
+        self._answer(message.Ref, error, pid, parent.id, pid.id)
+        linked = message.Options.ProcessOptions.LinkChild and parent.node == self.connection.name
+        if process is not None and linked and self.connection.links:
+            self._link_child(process, parent)
+
+    def _link_child(self, child: Process, parent: PID) -> None:
+        """From the Result on the parent wants to know of the end, which may have been before."""
+        try:
+            self.core.route_link(Kind.LINK, parent, child.pid)
+        except ErgoError:
+            self.connection.send_terminate_pid(child.pid, child.reason or reasons.KILL, child.pid)
 
     async def _application_asked(self, message: enp.ApplicationStart) -> None:
         error = None
         try:
             self._check_own(Flags.REMOTE_APPLICATION_START)
-            await self.core.remote.start_asked(message, self.connection.name)
+            await self.core.route_application_start(self.connection.name, message.Name, message.Mode, message.Options)
         except ErgoError as refusal:
             error = refusal.error
         self._answer(message.Ref, error, None, 0, 0)
@@ -196,6 +229,16 @@ class ControlMessages:
 
 def _nothing(_: Any) -> None:
     """Nothing more to do."""
+
+
+def _events(result: Any) -> list[MessageEvent]:
+    """The last messages of an event, out of a Result. Raises ErgoError "malformed value"."""
+    match result:
+        case None | Typed(gen.EVENTS, None):
+            return []
+        case Typed(gen.EVENTS, list(events)):
+            return events
+    raise ErgoError(reasons.MALFORMED)
 
 
 def _order_of(target: Watched) -> int:

@@ -1,0 +1,255 @@
+"""The agent that does what it is told: processes and applications it starts, its own settings, connections (section 4)."""
+
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import subject
+from ergo_conformance.model import types as t
+from ergo_conformance.model.enp import Algorithm, Level, Priority
+from ergo_conformance.model.gen import NOBODY
+from ergo_conformance.model.terms import PID, Atom, Error, Typed
+from ergo_conformance.model.types import Slice
+from ergo_conformance.reference_node.agents import Echo
+from ergo_conformance.reference_node.agents_acting import open_up
+from ergo_conformance.reference_node.applications import Mode
+from ergo_conformance.reference_node.processes import Actor
+from tests.support.acting import Scene, acting, places
+from tests.support.nodes import settle
+from tests.support.watchers import Told
+
+NUMBERS: list[tuple[Any, int]] = [
+    (0, 0), (1, 1), (2, 2), (Typed(t.INT64, 1), 1), (Typed(t.UINT8, 2), 2),
+    (Typed(t.INT32, 2), 0), (Typed(t.UINT64, 1), 0), (True, 0), (1.0, 0), ("1", 0), (Atom("1"), 0), (None, 0), ([1], 0),
+]  # fmt: skip
+"""What is given for an INT, and what it counts as."""
+BOOLS: list[tuple[Any, bool]] = [
+    (True, True), (False, False), (1, False), ("true", False), (Atom("true"), False), (None, False), ([True], False),
+]  # fmt: skip
+EMPTY = [5, None, True, ["test_app"], Error("test_app"), b"test_app"]
+"""What counts as an empty name."""
+numbers = pytest.mark.parametrize(("given", "number"), NUMBERS, ids=repr)
+bools = pytest.mark.parametrize(("given", "on"), BOOLS, ids=repr)
+
+
+# --- processes and applications ---------------------------------------------------------------------------------------
+
+
+class Keeps(Actor):
+    """Keeps what it was spawned with."""
+
+    args: tuple[Any, ...] = ()
+
+    async def init(self, *args: Any) -> None:
+        Keeps.args = args
+
+
+@pytest.mark.parametrize("args", [[], [1, "a", None]], ids=repr)
+@pytest.mark.parametrize("as_", [Atom, str])
+def test_it_spawns(args: list[Any], as_: type) -> None:
+    async def work(s: Scene) -> None:
+        s.a.core.remote.enable_spawn("keeps", Keeps)
+        node = as_(s.a.name)
+        plain = await s.do("spawn", node, as_("keeps"), *args)
+        assert Keeps.args == tuple(args)
+        named = await s.do("spawn_register", node, as_("keeps"), as_("it"), *args)
+        assert Keeps.args == tuple(args)
+        assert isinstance(plain, PID)
+        assert named == s.a.core.names[Atom("it")].pid != plain
+        assert s.a.core.processes[plain.id].parent == s.pid("agent")
+        assert await s.do("spawn_register", node, "keeps", "it") == "<resource is taken>"
+
+    acting(work)
+
+
+@pytest.mark.parametrize("op", ["spawn", "spawn_register"])
+def test_what_it_can_not_spawn(op: str) -> None:
+    async def work(s: Scene) -> None:
+        s.a.core.remote.enable_spawn("closed", Keeps, "allowed@localhost")
+        name = ["it"][: op == "spawn_register"]
+        assert await s.do(op, s.a.name, "unknown", *name) == "<unknown name>"
+        assert await s.do(op, s.a.name, "closed", *name) == "<not allowed>"
+        assert await s.do(op, "nowhere@localhost", "closed", *name) == "<no route>"
+        assert await s.do(op, s.b.name, "echo_factory", *name) == "<not allowed>"
+        for empty in EMPTY:
+            assert await s.do(op, empty, "closed", *name) == "<no route>"
+            assert await s.do(op, s.a.name, empty, *name) == "<unknown name>"
+
+    acting(work)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [["spawn"], ["spawn", "a@localhost"], ["spawn_register"], ["spawn_register", "a@localhost", "echo_factory"]],
+    ids=repr,
+)
+def test_it_ends_if_too_little_is_said(request_: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    async def work(s: Scene) -> None:
+        pid = s.pid("agent")
+        await s.it.monitor(pid)
+        await s.send("agent", request_)
+        assert s.it.told == [Told("down", pid, "panic")]
+        assert await s.do("pid") != pid
+
+    acting(work)
+
+
+@pytest.mark.parametrize(
+    ("given", "mode"), [*NUMBERS, (3, 3), (9, 0), (-1, 0), (Typed(t.UINT8, 3), 3)], ids=repr
+)  # fmt: skip
+@pytest.mark.parametrize("as_", [Atom, str])
+def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
+    """1 temporary, 2 transient, 3 permanent, everything else the default."""
+
+    async def work(s: Scene) -> None:
+        open_up(s.a.core, "allowed@localhost")
+        assert await s.do("app_start", as_(s.a.name), as_("test_app"), given) is True
+        assert s.a.core.applications.get("test_app").mode == (mode or Mode.TRANSIENT)
+        assert await s.do("app_start", s.a.name, "test_app") == "<application is still running>"
+        assert await s.do("app_start", s.a.name, "test_app1") is True
+        assert await s.do("app_start", s.a.name, "restricted_app") == "<not allowed>"
+        assert await s.do("app_start", s.a.name, "unknown") == await s.do("app_start", s.a.name) == "<unknown name>"
+        assert await s.do("app_start", "nowhere@localhost", "test_app2") == await s.do("app_start") == "<no route>"
+
+    acting(work)
+
+
+@pytest.mark.parametrize("mode", [1, 2, 3])
+@pytest.mark.parametrize("as_", [Atom, str])
+def test_what_it_says_of_its_nodes_applications(mode: int, as_: type) -> None:
+    async def work(s: Scene) -> None:
+        name, word = as_("test_app"), Mode(mode).name.lower()
+        assert await s.do("app_info", name) == "loaded transient"
+        await s.a.core.remote.start_application(s.b.name, Atom("test_app"), mode)
+        assert await s.do("app_info", name) == f"running {word}"
+        assert await s.do("app_stop", name) is True
+        assert await s.do("app_info", name) == f"loaded {word}"
+        assert "test_app_worker" not in s.b.core.names
+        assert await s.do("app_stop", name) is True
+        for op in ("app_info", "app_stop"):
+            assert await s.do(op) == await s.do(op, "unknown") == "<unknown application>"
+            for empty in EMPTY:
+                assert await s.do(op, empty) == "<unknown application>"
+
+    acting(work)
+
+
+# --- its own settings -------------------------------------------------------------------------------------------------
+
+
+@numbers
+def test_its_priority(given: Any, number: int) -> None:
+    async def work(s: Scene) -> None:
+        assert await s.do("priority", 2) is True
+        assert await s.do("priority", given) is True
+        assert s.b.core.names[Atom("agent")].options.priority is Priority(number)
+        for wrong in (3, -1, Typed(t.INT64, 256)):
+            assert await s.do("priority", wrong) == "<incorrect value or argument>"
+        assert s.b.core.names[Atom("agent")].options.priority is Priority(number)
+
+    acting(work)
+
+
+@bools
+def test_its_order(given: Any, on: bool) -> None:
+    async def work(s: Scene) -> None:
+        assert s.b.core.names[Atom("agent")].options.keep_order
+        for first in (True, False):
+            assert [await s.do("keep_order", x) for x in (first, given)] == [True, True]
+            assert s.b.core.names[Atom("agent")].options.keep_order is on
+
+    acting(work)
+
+
+@bools
+def test_its_trap(given: Any, on: bool) -> None:
+    """It traps exits from the beginning."""
+
+    async def work(s: Scene) -> None:
+        pid = s.pid("agent")
+        await s.it.process.exit(pid, Error("first"))
+        assert [entry.split(" ")[::2] for entry in await s.received()] == [["gen.MessageExitPID", "first}"]]
+        assert await s.do("trap_exit", given) is True
+        await s.it.process.exit(pid, Error("second"))
+        await settle()
+        assert (s.pid("agent") == pid) is on
+
+    acting(work)
+
+
+GZIP, ZLIB, LZW = Algorithm.GZIP, Algorithm.ZLIB, Algorithm.LZW
+FAST, SMALL, PLAIN = Level.BEST_SPEED, Level.BEST_SIZE, Level.DEFAULT
+COMPRESSION: list[tuple[list[list[Any]], Any]] = [
+    ([], None),
+    ([["gzip"]], (GZIP, PLAIN, 1024)),
+    ([["zlib", 2000]], (ZLIB, PLAIN, 2000)),
+    ([["lzw", 2000, 1]], (LZW, FAST, 2000)),
+    ([[Atom("gzip"), Typed(t.INT64, 3000), Typed(t.UINT8, 2)]], (GZIP, SMALL, 3000)),
+    ([["gzip", 0, 2]], (GZIP, SMALL, 1024)),
+    ([["gzip", -5]], (GZIP, PLAIN, 1024)),
+    ([["gzip", 500]], (GZIP, PLAIN, 1024)),
+    ([["gzip", "2000", "1"]], (GZIP, PLAIN, 1024)),
+    ([["gzip"], [""]], None),
+    ([["gzip"], [5]], None),
+    ([["gzip"], []], None),
+    ([["gzip", 2000, 2], ["lzw"]], (LZW, SMALL, 2000)),
+    ([["gzip", 2000, 2], ["lzw", 0]], (LZW, SMALL, 2000)),
+    ([["gzip", 2000, 2], ["lzw", 0, 0]], (LZW, PLAIN, 2000)),
+    ([["gzip", 2000, 2], [""], ["zlib"]], (ZLIB, SMALL, 2000)),
+]
+
+
+@pytest.mark.parametrize(("steps", "wanted"), COMPRESSION, ids=repr)
+def test_its_compression(steps: list[list[Any]], wanted: Any) -> None:
+    async def work(s: Scene) -> None:
+        for step in steps:
+            assert await s.do("compression", *step) is True
+        for wrong in (["gz"], ["GZIP", 2000], ["gzip", 1024, 3], ["lzw", 0, -1]):
+            assert await s.do("compression", *wrong) == "<incorrect value or argument>"
+        how = s.b.core.names[Atom("agent")].options.compression
+        assert (how and (how.algorithm, how.level, how.threshold)) == wanted
+
+    acting(work)
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_", [Atom, str])
+def test_its_connections(as_: type) -> None:
+    async def work(s: Scene) -> None:
+        async def nodes() -> list[str]:
+            answer = await s.do("nodes")
+            assert answer.type is Slice(t.STRING)
+            return sorted(answer.value)
+
+        c = s.net.node("c@localhost")
+        await c.network.connection(s.b.name)
+        assert await s.do("connect", as_(c.name)) is True
+        assert await nodes() == [s.a.name, c.name]
+        assert await s.do("disconnect", as_(c.name)) is True
+        assert await nodes() == [s.a.name]
+        assert await s.do("disconnect") == "<no connection>"
+        for given in (as_(c.name), "nowhere@localhost", *EMPTY):
+            assert await s.do("disconnect", given) == "<no connection>"
+        assert await s.do("connect", as_(c.name)) == "<no route>"
+
+    acting(work)
+
+
+@places
+def test_its_sample(remote: bool) -> None:
+    async def work(s: Scene) -> None:
+        assert await s.do("sample") == subject.sample(s.pid("agent"))
+        assert await s.do("sample") != subject.sample(NOBODY)
+
+    acting(work, remote=remote)
+
+
+def test_the_workers_of_its_node_are_echoes() -> None:
+    async def work(s: Scene) -> None:
+        s.a.core.remote.enable_spawn("echo", Echo)
+        pid = await s.do("spawn", s.a.name, "echo")
+        assert await s.do("call", pid, "!env") == Typed(Slice(t.STRING), [])
+
+    acting(work, env={"K": "v"})

@@ -1,0 +1,375 @@
+"""Applications: how they start and stop, what the end of one process means, and how others start them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import reasons, subject
+from ergo_conformance.model.gen import ApplicationOptions, ApplicationOptionsExtra
+from ergo_conformance.model.terms import PID, Atom, Error
+from ergo_conformance.reference_node.applications import Application, Member, Mode, Specification, State
+from ergo_conformance.reference_node.failures import ErgoError, Stop
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.processes import Actor, Call, Process, ProcessOptions
+from tests.support.nodes import Net, node, settle, virtually
+from tests.support.watchers import Told, refused, watcher
+
+BYE = Error("bye")
+NAME = "app"
+MODES = [Mode.TEMPORARY, Mode.TRANSIENT, Mode.PERMANENT]
+modes = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+
+
+class Worker(Actor):
+    """Does what its argument says."""
+
+    options = ProcessOptions(trap_exit=True, env={"WORKER": "own"})
+
+    async def init(self, how: str = "", *_: Any) -> None:
+        match how:
+            case "fails":
+                raise ErgoError(BYE)
+            case "stops":
+                raise Stop(BYE)
+            case "is slow":
+                await asyncio.sleep(3)
+            case "panics":
+                raise RuntimeError("a mistake")
+
+    async def handle_message(self, sender: PID, message: Any) -> None:
+        match message:
+            case float():
+                await asyncio.sleep(message)
+            case Error():
+                raise Stop(message)
+
+
+class Brief(Actor):
+    """Has ended before the next one is started."""
+
+    async def run(self, process: Process, *args: Any) -> None:
+        process.ready()
+        if args:
+            raise Stop(args[0])
+
+
+def app(*members: Member, mode: Mode = Mode.TEMPORARY, name: str = NAME, **more: Any) -> Specification:
+    """Two workers, one of them with a name, unless others are given."""
+    return Specification(name, members or (Member(Worker, "first"), Member(Worker)), mode, **more)
+
+
+def scenario(work: Callable[[Node, Application], Awaitable[None]], specification: Specification | None = None) -> None:
+    async def run() -> None:
+        b = node()
+        b.core.applications.load(specification or app())
+        await work(b, b.core.applications.get(NAME))
+        await b.stop()
+
+    virtually(run())
+
+
+def start(b: Node, mode: int = 0, name: str = NAME) -> Awaitable[None]:
+    return b.core.applications.start(name, mode)
+
+
+def of(application: Application) -> tuple[State, Mode, int]:
+    return application.state, application.mode, len(application.processes)
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("specification", "text"),
+    [
+        (app(name=""), "application has no name"),
+        (Specification("other", ()), "application has no items"),
+        (app(), "resource is taken"),
+    ],
+)
+def test_what_can_not_be_loaded(specification: Specification, text: str) -> None:
+    async def work(b: Node, application: Application) -> None:
+        with pytest.raises(ErgoError) as raised:
+            b.core.applications.load(specification)
+        assert raised.value.error.text == text
+        assert list(b.core.applications.loaded) == [NAME]
+
+    scenario(work)
+
+
+def test_what_is_not_loaded_is_unknown() -> None:
+    async def work(b: Node, application: Application) -> None:
+        applications = b.core.applications
+        assert await refused(start(b, name="other")) == "unknown application"
+        assert await refused(applications.stop("other")) == "unknown application"
+        await start(b)
+        with pytest.raises(ErgoError, match="application is still running"):
+            applications.unload(NAME)
+        await applications.stop(NAME)
+        applications.unload(NAME)
+        with pytest.raises(ErgoError, match="unknown application"):
+            applications.unload(NAME)
+
+    scenario(work)
+
+
+# --- start and stop ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [*MODES, Mode.OWN, 9, -1])
+@pytest.mark.parametrize("own", MODES, ids=lambda mode: mode.name)
+def test_it_runs_in_the_mode_asked_for_or_in_its_own(mode: int, own: Mode) -> None:
+    async def work(b: Node, application: Application) -> None:
+        assert of(application) == (State.LOADED, own, 0)
+        await start(b, mode)
+        assert of(application) == (State.RUNNING, mode if mode in MODES else own, 2)
+        assert await refused(start(b, mode)) == "application is still running"
+        assert b.core.names[Atom("first")].application == NAME
+
+    scenario(work, app(mode=own))
+
+
+@modes
+@pytest.mark.parametrize("force", [False, True])
+def test_it_stops(mode: Mode, force: bool) -> None:
+    """No process is left, though they trap exits; it can be started again."""
+
+    async def work(b: Node, application: Application) -> None:
+        for _ in range(2):
+            await start(b, mode)
+            members = list(application.processes)
+            await b.core.applications.stop(NAME, force=force)
+            assert of(application)[::2] == (State.LOADED, 0)
+            assert {process.reason for process in members} == {reasons.KILL if force else reasons.SHUTDOWN}
+            assert not b.core.processes
+        await b.core.applications.stop(NAME, force=force)
+
+    scenario(work)
+
+
+def test_a_stop_that_takes_too_long_can_be_forced() -> None:
+    async def work(b: Node, application: Application) -> None:
+        applications = b.core.applications
+        await start(b)
+        busy, idle = sorted(application.processes, key=lambda process: process.pid.id)
+        await watcher(b).process.send(busy.pid, 60.0)
+        await settle()
+        begun = asyncio.get_running_loop().time()
+        task = asyncio.ensure_future(refused(applications.stop(NAME)))
+        await settle()
+        assert of(application)[::2] == (State.STOPPING, 1)
+        assert idle.reason == reasons.SHUTDOWN
+        assert await refused(start(b)) == "application is in running/stopping state"
+        assert await refused(applications.stop(NAME)) == "application stopping is in progress"
+        assert await task == "application stopping is in progress"
+        assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
+        await applications.stop(NAME, force=True)
+        assert of(application)[::2] == (State.LOADED, 0)
+        assert busy.reason == reasons.KILL
+
+    scenario(work)
+
+
+# --- the end of a process ---------------------------------------------------------------------------------------------
+
+ENDS = [reasons.NORMAL, reasons.SHUTDOWN, reasons.KILL, reasons.PANIC, BYE]
+
+
+@modes
+@pytest.mark.parametrize("reason", ENDS, ids=lambda reason: reason.text)
+def test_the_end_of_one_process(mode: Mode, reason: Error) -> None:
+    """The others go with it in permanent mode always, in transient mode if it was no good end."""
+
+    async def work(b: Node, application: Application) -> None:
+        await start(b, mode)
+        one, other = sorted(application.processes, key=lambda process: process.pid.id)
+        it = watcher(b)
+        await it.process.send(one.pid, reason)
+        await settle()
+        good = reason in (reasons.NORMAL, reasons.SHUTDOWN)
+        stops = mode is Mode.PERMANENT or (mode is Mode.TRANSIENT and not good)
+        assert one.reason == reason
+        assert other.reason == (reasons.SHUTDOWN if stops else None)
+        assert of(application)[::2] == ((State.LOADED, 0) if stops else (State.RUNNING, 1))
+        if not stops:
+            await it.process.send(other.pid, reasons.NORMAL)
+            await settle()
+            assert of(application)[::2] == (State.LOADED, 0)
+        await start(b)
+
+    scenario(work)
+
+
+def test_what_is_no_member_does_not_count() -> None:
+    async def work(b: Node, application: Application) -> None:
+        await start(b, Mode.PERMANENT)
+        stranger = watcher(b)
+        stranger.process.application = Atom(NAME)
+        stranger.process.stop(BYE)
+        await settle()
+        assert of(application)[::2] == (State.RUNNING, 2)
+
+    scenario(work)
+
+
+# --- starts that fail -------------------------------------------------------------------------------------------------
+
+
+@modes
+@pytest.mark.parametrize(("how", "text"), [("fails", "bye"), ("stops", "bye"), ("panics", "panic")])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_member_that_does_not_begin(mode: Mode, how: str, text: str, position: int) -> None:
+    members = [Member(Worker, f"worker{i}") for i in range(3)]
+    members[position] = Member(Worker, f"worker{position}", (how,))
+
+    async def work(b: Node, application: Application) -> None:
+        for _ in range(2):
+            assert await refused(start(b, mode)) == text
+            assert of(application)[::2] == (State.LOADED, 0)
+            assert not b.core.processes
+            assert not b.core.names
+
+    scenario(work, app(*members))
+
+
+def test_a_member_whose_name_is_taken() -> None:
+    async def work(b: Node, application: Application) -> None:
+        other = b.spawn(Worker(), name="second")
+        assert await refused(start(b)) == "resource is taken"
+        assert list(b.core.processes.values()) == [other]
+        other.stop()
+        await settle()
+        await start(b)
+        assert of(application)[::2] == (State.RUNNING, 2)
+
+    scenario(work, app(Member(Worker, "first"), Member(Worker, "second")))
+
+
+@modes
+@pytest.mark.parametrize("reason", [None, BYE], ids=["normal", "bye"])
+def test_a_member_that_ends_before_the_next_is_started(mode: Mode, reason: Error | None) -> None:
+    """It counts like any other end."""
+
+    async def work(b: Node, application: Application) -> None:
+        if mode is Mode.PERMANENT or (mode is Mode.TRANSIENT and reason):
+            assert await refused(start(b, mode)) == (reason or reasons.NORMAL).text
+            assert of(application)[::2] == (State.LOADED, 0)
+            assert not b.core.processes
+        else:
+            await start(b, mode)
+            assert of(application)[::2] == (State.RUNNING, 1)
+            assert await refused(start(b)) == "application is still running"
+            await b.core.applications.stop(NAME)
+        assert of(application)[::2] == (State.LOADED, 0)
+
+    scenario(work, app(Member(Brief, "", (reason,) if reason else ()), Member(Worker)))
+
+
+def test_all_members_have_ended_before_the_start_is_through() -> None:
+    async def work(b: Node, application: Application) -> None:
+        await start(b, Mode.TEMPORARY)
+        assert of(application)[::2] == (State.LOADED, 0)
+
+    scenario(work, app(Member(Brief), Member(Brief)))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_stop_in_the_middle_of_a_start(force: bool) -> None:
+    async def work(b: Node, application: Application) -> None:
+        task = asyncio.ensure_future(refused(start(b)))
+        await settle()
+        assert of(application)[::2] == (State.RUNNING, 2)
+        assert await refused(start(b)) == "application is still running"
+        await b.core.applications.stop(NAME, force=force)
+        assert await task == ("kill" if force else "shutdown")
+        assert of(application)[::2] == (State.LOADED, 0)
+        assert not b.core.processes
+
+    scenario(work, app(Member(Worker), Member(Worker, "slow", ("is slow",)), Member(Worker)))
+
+
+def test_members_are_started_one_after_the_other() -> None:
+    async def work(b: Node, application: Application) -> None:
+        task = asyncio.ensure_future(start(b))
+        await settle()
+        assert "last" not in b.core.names
+        await task
+        assert "last" in b.core.names
+
+    scenario(work, app(Member(Worker, "slow", ("is slow",)), Member(Worker, "last")))
+
+
+# --- what its processes have ------------------------------------------------------------------------------------------
+
+
+class Tells(Actor):
+    """Answers its environment."""
+
+    async def handle_call(self, call: Call) -> Any:
+        return dict(self.process.options.env)
+
+
+def test_options_and_environment_of_members() -> None:
+    """What starts it, what it says itself, what who starts it wants, what the member says: the later the stronger."""
+    rows = {"CORE": "core", "APP": "core", "ASKED": "core", "MEMBER": "core"}
+    member = Member(Tells, "it", (), ProcessOptions(mailbox_size=7, env={"MEMBER": "member"}))
+
+    async def work(b: Node, application: Application) -> None:
+        own = {"APP": "app", "ASKED": "app", "MEMBER": "app"}
+        b.core.applications.load(app(member, Member(Worker, "worker"), name="other", env=own))
+        parent = PID(Atom("a@localhost"), 1, 9)
+        asked = ApplicationOptions(Env={"ASKED": "asked", "MEMBER": "asked"})
+        await b.core.applications.start("other", 0, ApplicationOptionsExtra(asked, parent, rows))
+        wanted = {"CORE": "core", "APP": "app", "ASKED": "asked", "MEMBER": "member"}
+        assert await watcher(b).process.call("it", "?") == wanted
+        it, worker = b.core.names[Atom("it")], b.core.names[Atom("worker")]
+        assert (it.options.mailbox_size, it.parent, it.application) == (7, parent, "other")
+        assert worker.options == ProcessOptions(trap_exit=True, env={**wanted, "MEMBER": "asked", "WORKER": "own"})
+
+    scenario(work)
+
+
+# --- from another node ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.name)
+@pytest.mark.parametrize("expose", [False, True])
+def test_it_is_started_by_another_node(mode: Mode, expose: bool) -> None:
+    async def run() -> None:
+        net = Net()
+        a, b, _ = await net.pair(env={"NODE": "a"}, expose_env=expose)
+        b.core.applications.load(app(Member(Worker, "first"), mode=Mode.TRANSIENT))
+        b.core.remote.enable_application_start(NAME)
+        await a.core.remote.start_application(b.name, Atom(NAME), mode, ApplicationOptions(Env={"ASKED": 1}))
+        application, first = b.core.applications.get(NAME), b.core.names[Atom("first")]
+        assert of(application) == (State.RUNNING, mode or Mode.TRANSIENT, 1)
+        assert first.parent == a.core.pid
+        assert first.options.env == {"WORKER": "own", "ASKED": 1, **({"NODE": "a"} if expose else {})}
+        text = await refused(a.core.remote.start_application(b.name, Atom(NAME), mode))
+        assert text == "application is still running"
+        it = watcher(a)
+        await it.monitor(first.pid)
+        a.core.disconnect(b.name)
+        await settle()
+        assert of(application)[::2] == (State.RUNNING, 1)
+        await b.core.applications.stop(NAME)
+        assert it.told == [Told("down", first.pid, "no connection")]
+        await net.stop()
+
+    virtually(run())
+
+
+def test_a_failing_member_is_told_to_who_starts_it_from_elsewhere() -> None:
+    async def run() -> None:
+        net = Net()
+        a, b, _ = await net.pair(errors=(subject.CUSTOM_ERROR,))
+        b.core.applications.load(app(Member(Worker, "", ("fails",))))
+        b.core.remote.enable_application_start(NAME)
+        for _ in range(2):
+            assert await refused(a.core.remote.start_application(b.name, Atom(NAME), 0)) == "bye"
+        assert await refused(a.core.remote.start_application(Atom("x@y"), Atom(NAME), 0)) == "no route"
+        await net.stop()
+
+    virtually(run())

@@ -1,0 +1,315 @@
+"""Ids that each side announces: the node writes with its own, reads with the peer's, and learns further ones."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import enp, gen, reasons, subject
+from ergo_conformance.model import types as t
+from ergo_conformance.model.caches import NO_CACHES, Caches
+from ergo_conformance.model.enp import Verb
+from ergo_conformance.model.gen import MessageEvent
+from ergo_conformance.model.terms import Alias, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.model.types import Reg, Slice
+from ergo_conformance.peers.damage import relation
+from ergo_conformance.peers.enp import ANNOUNCED, PROCESS, REGISTRY, Peer
+from ergo_conformance.reference_node.agents import Echo
+from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.relations import Kind
+from ergo_conformance.spec import enp as frames
+from ergo_conformance.spec.edf import EdfContext
+from tests.support.nodes import context, node, settle, virtually
+from tests.support.watchers import Told, Watcher, watcher
+
+CACHED, PLAIN = Atom("cached"), Atom("plain")
+IDS = Caches(
+    atoms={300: Atom("echo"), 301: CACHED},
+    types={5000: subject.SMALL.name, 5001: enp.RESULT.name},
+    errors={33000: subject.CUSTOM_ERROR.text, 33001: "timed out"},
+)
+SMALL, CUSTOM = subject.Small(1, "s"), subject.CUSTOM_ERROR
+
+
+def at_peer(
+    work: Callable[[Node, Watcher, Peer], Awaitable[None]], caches: Caches = IDS, links: int = 1, **options: Any
+) -> None:
+    """With a node that hosts echo and announces `cached`, and a peer that announces these ids."""
+
+    async def run() -> None:
+        b = node(**{"atoms": (CACHED,), **options})
+        b.spawn(Echo(), name="echo")
+        it = watcher(b)
+        peer = await context(b).peer(caches=caches, links=links)
+        await settle()
+        await work(b, it, peer)
+        await b.stop()
+
+    virtually(run())
+
+
+async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
+    """The bytes that the node writes while something is done."""
+    transcript = peer.lines[0].dialer.link.transcript
+    peer.lines[0].dialer.link.read_now()
+    before = len(transcript.bytes_of("received"))
+    await write()
+    await settle()
+    await peer.receive(1)
+    return transcript.bytes_of("received")[before:]
+
+
+def with_ids(frame: enp.Frame, caches: Caches) -> bytes:
+    """The frame as the schemas write it with these ids."""
+    return frames.write_frame(frame, EdfContext(REGISTRY, caches))
+
+
+# --- what the node writes ---------------------------------------------------------------------------------------------
+
+VALUES: list[tuple[Any, bool]] = [
+    (CACHED, True),
+    ([{"k": CACHED}, PLAIN], True),
+    (SMALL, True),
+    (Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), True),
+    (CUSTOM, True),
+    ([reasons.TIMEOUT], True),
+    (PLAIN, False),
+    ("cached", False),
+    (Error(CUSTOM.text), False),
+    (Error("an error"), False),
+]
+
+
+@pytest.mark.parametrize(("value", "as_id"), VALUES, ids=repr)
+@pytest.mark.parametrize("name", [CACHED, PLAIN])
+def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name: Atom) -> None:
+    """And text where it announced none, or where the value is only text. The peer's ids don't matter."""
+
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        data = await raw(b, peer, lambda: it.process.send(ProcessID(peer.name, name), value))
+        id_ = it.process.pid.id
+        cls = enp.MessageNameCache if name == CACHED else enp.MessageName
+        frame = cls(id_ % 255, id_, 0, 0, name, value)
+        assert data == with_ids(frame, b.network.caches)
+        plain = with_ids(enp.MessageName(*frame), replace(b.network.caches, types={}, errors={}, atoms={}))
+        assert (len(data) < len(plain)) is (as_id or name == CACHED)
+
+    at_peer(work)
+
+
+async def ends(it: Watcher, target: Any) -> None:
+    it.process.stop(CUSTOM)
+
+
+def test_ids_in_other_frames() -> None:
+    """Reasons, names of events, types of control messages."""
+
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        async def is_written(write: Callable[[], Any], *wanted: enp.Frame) -> None:
+            data = await raw(b, peer, write)
+            assert data == b"".join(with_ids(frame, b.network.caches) for frame in wanted)
+            assert data != b"".join(with_ids(frame, replace(b.network.caches, types={}, errors={})) for frame in wanted)
+
+        pid, process = it.process.pid, it.process
+        order = PROCESS % 255
+        await is_written(lambda: process.exit(peer.pid(), CUSTOM), enp.Exit(order, pid.id, 2, PROCESS, CUSTOM))
+        message: Any = relation(peer, Verb.MONITOR, "PID", pid)
+        peer.send_frame(enp.Control(0, message))
+        await is_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
+        await is_written(lambda: ends(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
+
+    at_peer(work)
+
+
+# --- what the node reads ----------------------------------------------------------------------------------------------
+
+READ: list[Any] = [
+    Atom("echo"), [CACHED, PLAIN], SMALL, [CUSTOM, reasons.TIMEOUT, Error("an error")],
+    Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), {"k": {"k": SMALL}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", READ, ids=repr)
+@pytest.mark.parametrize("caches", [IDS, ANNOUNCED, NO_CACHES], ids=["some", "all", "none"])
+def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Caches) -> None:
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        frame = peer.message(it.process.pid.id, value)
+        assert (with_ids(frame, caches) != with_ids(frame, NO_CACHES)) is (
+            caches is not NO_CACHES and (caches is IDS or value != [CACHED, PLAIN])
+        )
+        peer.send_frame(frame)
+        await settle()
+        assert texts(it.told) == texts([value])
+        assert texts(await peer.call("echo", value)) == texts(value)
+
+    at_peer(work, caches)
+
+
+def texts(value: Any) -> str:
+    """A value without what only a writer looks at: whether an error is registered."""
+    return repr(value).replace("registered=True", "registered=False")
+
+
+def test_the_same_id_means_two_things_in_two_directions() -> None:
+    """Also to two peers: each has its own table."""
+
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        first = min(b.network.caches.atoms)
+        other = await context(b, 2).peer("other@localhost", caches=Caches(atoms={first: Atom("hers")}))
+        mine = await context(b, 3).peer("mine@localhost", caches=Caches(atoms={first: Atom("mine")}))
+        for each, text in ((other, "hers"), (mine, "mine")):
+            each.send(it.process.pid.id, Atom(text))
+            await settle()
+            assert it.take() == [Atom(text)]
+            assert await each.call("echo", [Atom(text), b.network.caches.atoms[first]]) == [text, b.name]
+
+    at_peer(work)
+
+
+UNKNOWN = Caches({900: PLAIN}, {9000: subject.SMALL.name}, {39000: "an error"})
+
+
+@pytest.mark.parametrize("value", [PLAIN, SMALL, Error("an error", registered=True)], ids=repr)
+def test_an_id_that_was_not_announced(value: Any) -> None:
+    """The frame is dropped, the connection lives on (ENP-HDR-7); the node's own ids are no help."""
+
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        for caches in (UNKNOWN, b.network.caches if value is SMALL else UNKNOWN):
+            data = peer.data_of(peer.message(it.process.pid.id, value), caches)
+            peer.send_bytes(data, "a message with unknown ids")
+        await peer.alive()
+        assert it.told == []
+
+    at_peer(work)
+
+
+# --- further ids ------------------------------------------------------------------------------------------------------
+
+
+async def update(peer: Peer, line: int = 0, **tables: Any) -> None:
+    """Announces further ids over one link."""
+    message = enp.UpdateCache(
+        **dict.fromkeys(("AtomCache", "AtomMapping", "RegCache", "ErrCache")) | tables, Ref=peer.control_ref()
+    )
+    peer.send_frame(enp.Control(0, message), line)
+    result = await peer.result(message.Ref)
+    assert (result.Error, result.Result) == (None, None)
+
+
+FURTHER: list[tuple[str, Any, Any]] = [
+    ("AtomCache", {900: PLAIN}, [PLAIN, {"k": PLAIN}]),
+    ("RegCache", {9000: subject.SMALL.name}, [SMALL]),
+    ("ErrCache", {39000: Error("an error")}, [Error("an error", registered=True)]),
+]
+
+
+@pytest.mark.parametrize(("table", "entries", "value"), FURTHER)
+@pytest.mark.parametrize("caches", [Caches(), Caches(atoms={300: CACHED})], ids=["first", "further"])
+@pytest.mark.parametrize("line", [0, 1])
+def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, caches: Caches, line: int) -> None:
+    """They hold for all links from the Result on (ENP-CACHE-1); the peer's old ids hold as well."""
+
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        data = peer.data_of(peer.message(it.process.pid.id, value), UNKNOWN)
+        peer.send_bytes(data, "ids that are not known yet")
+        await settle()
+        assert it.told == []
+        await update(peer, **{table: entries})
+        peer.send_bytes(data, "ids that are known now", line)
+        peer.send(it.process.pid.id, CACHED)
+        await settle()
+        assert it.told == [value, CACHED]
+
+    at_peer(work, caches, links=2)
+
+
+def test_ids_that_are_known_keep_their_meaning() -> None:
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        row: dict[str, Any] = {
+            "AtomCache": {301: PLAIN},
+            "RegCache": {5000: subject.NESTED.name},
+            "ErrCache": {33000: Error("other")},
+        }
+        for _ in range(2):
+            await update(peer, **row)
+            peer.send(it.process.pid.id, [CACHED, SMALL, CUSTOM])
+        await settle()
+        assert it.told == [[CACHED, SMALL, CUSTOM]] * 2
+
+    at_peer(work)
+
+
+def test_further_ids_in_all_that_a_peer_may_say() -> None:
+    """Names of processes and events, types of control messages, reasons."""
+    types = {
+        9001: enp.RESULT.name,
+        9002: gen.MESSAGE_EVENT.name,
+        9003: "#ergo.services/ergo/net/proto/MessageMonitorPID",
+    }
+
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        await update(peer, AtomCache={900: Atom("echo"), 901: Atom("ev")}, RegCache=types, ErrCache={39000: CUSTOM})
+        later = Caches({900: Atom("echo"), 901: Atom("ev")}, types, {39000: CUSTOM.text})
+
+        def send(frame: enp.Frame) -> None:
+            peer.send_bytes(peer.data_of(frame, later), frame)
+
+        send(enp.RequestNameCache(0, PROCESS, 0, (5, 6, 7), Atom("echo"), "hi"))
+        assert (await peer.answer((5, 6, 7))).value.payload == "hi"
+        message: Any = relation(peer, Verb.MONITOR, "PID", it.process.pid)
+        send(enp.Control(0, message))
+        assert (await peer.result(message.Ref)).Error is None
+        event, alias = Event(peer.name, Atom("ev")), Alias(peer.name, peer.creation, (1, 2, 3))
+        for target in (event, alias):
+            b.core.watching.relations.add(Kind.LINK, target, it.process.pid)
+        send(enp.EventCacheFrame(0, PROCESS, 0, 1, Atom("ev"), MessageEvent(event, 2, "inner")))
+        await settle()
+        assert [heard.message for heard in it.take()] == [MessageEvent(event, 2, "inner")]
+        send(enp.TerminateEventCache(0, 1, Atom("ev"), CUSTOM))
+        send(enp.TerminateAlias(0, 1, alias.id, CUSTOM))
+        send(enp.Exit(0, PROCESS, 2, it.process.pid.id, CUSTOM))
+        await settle()
+        assert it.told == [Told("exit", source, CUSTOM.text) for source in (event, alias, peer.pid())]
+
+    at_peer(work, NO_CACHES)
+
+
+# --- mapped atoms -----------------------------------------------------------------------------------------------------
+
+OURS, THEIRS = Atom("ours"), Atom("theirs")
+MAPPING = {OURS: THEIRS}
+MAPPED: list[Any] = [OURS, [OURS, {"k": OURS}], ProcessID(OURS, OURS), Typed(t.ATOM, OURS).value]
+
+
+def test_a_mapping_that_a_peer_announces() -> None:
+    """What it calls `theirs` we read as `ours`: in values and in names. Texts are no atoms."""
+
+    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+        b.spawn(Echo(), name=OURS)
+        await update(peer, AtomMapping={THEIRS: OURS})
+        peer.send(it.process.pid.id, [THEIRS, "theirs", ProcessID(THEIRS, CACHED)])
+        await settle()
+        assert it.take() == [[OURS, "theirs", ProcessID(OURS, CACHED)]]
+        assert await peer.call(str(THEIRS), "hi") == "hi"
+
+    at_peer(work, NO_CACHES)
+
+
+@pytest.mark.parametrize("value", MAPPED, ids=repr)
+@pytest.mark.parametrize("atoms", [{}, {300: THEIRS}, {300: OURS}], ids=["text", "theirs as id", "ours as id"])
+def test_mapped_atoms_in_frames(value: Any, atoms: dict[int, Atom]) -> None:
+    """Writer and reader use a mapping in opposite directions (EDF-ATOM-2), names of frames included."""
+    caches = Caches(atoms=atoms, atom_mapping=MAPPING)
+    writer_, reader = FrameEncoder(REGISTRY, caches), FrameDecoder(REGISTRY, caches)
+    unmapped = FrameDecoder(REGISTRY, Caches(atoms=atoms))
+    cls = enp.MessageNameCache if 300 in atoms and atoms[300] == THEIRS else enp.MessageName
+    frame = cls(1, 2, 0, 0, OURS, value)
+    data = writer_.write(frame)
+    assert data == with_ids(frame, caches)
+    assert reader.read(data) == frame
+    seen = unmapped.read(data)
+    assert isinstance(seen, enp.MessageName)
+    assert seen.to_name == THEIRS
+    assert "ours" not in repr(seen.payload)

@@ -1,0 +1,110 @@
+"""The end of a connection: whoever watched something of the other node is told once, "no connection"."""
+
+import pytest
+
+from ergo_conformance.reference_node.relations import Kind
+from tests.support.nodes import Net, settle, virtually
+from tests.support.scenes import BYE, HOW, Scene, give_back, scenario, take
+from tests.support.watchers import Told, ended, idle, refused, watcher
+
+kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+
+
+@kinds
+@pytest.mark.parametrize("who", ["here", "there"])
+def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Kind, who: str) -> None:
+    async def work(s: Scene) -> None:
+        both = [watcher(s.here), watcher(s.here)]
+        watched = [*s.by.values(), s.there.name]
+        for it in both:
+            for target in watched:
+                await take(it, kind, target)
+        cutter, other = (s.here, s.there) if who == "here" else (s.there, s.here)
+        cutter.core.disconnect(other.name)
+        await settle()
+        for it in both:
+            assert sorted(map(repr, it.told)) == sorted(repr(Told(HOW[kind], t, "no connection")) for t in watched)
+            assert it.told[-1].source == s.there.name
+        assert s.relations == (0, 0)
+        await s.end()
+        assert [len(it.told) for it in both] == [5, 5]
+
+    scenario(work)
+
+
+@kinds
+def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: Kind) -> None:
+    async def run() -> None:
+        net = Net()
+        b, a = net.node("b@localhost"), net.node("a@localhost")
+        it = watcher(a)
+        await take(it, kind, b.name)
+        assert net.dialed
+        assert await refused(take(it, kind, b.name)) == "target is already exist"
+        await settle()
+        assert a.network.node(b.name).info().messages_out == b.network.node(a.name).info().messages_out == 0
+        await b.stop()
+        await settle()
+        assert it.told == [Told(HOW[kind], b.name, "no connection")]
+        await net.stop()
+
+    virtually(run())
+
+
+@kinds
+def test_a_node_is_no_longer_watched(kind: Kind) -> None:
+    async def work(s: Scene) -> None:
+        it = watcher(s.here)
+        await take(it, kind, s.there.name)
+        await give_back(it, kind, s.there.name)
+        assert await refused(give_back(it, kind, s.there.name)) == "unknown target"
+        assert s.here.network.node(s.there.name).info().messages_out == 0
+        s.here.core.disconnect(s.there.name)
+        await settle()
+        assert it.told == []
+
+    scenario(work)
+
+
+def test_a_lost_node_ends_who_is_linked_to_it() -> None:
+    async def work(s: Scene) -> None:
+        by_node, by_name = watcher(s.here, trap_exit=False), watcher(s.here, trap_exit=False)
+        await by_node.link(s.there.name)
+        await by_name.link(s.by["name"])
+        s.there.core.disconnect(s.here.name)
+        assert [await ended(it.process) for it in (by_node, by_name)] == ["no connection"] * 2
+
+    scenario(work)
+
+
+def test_other_nodes_are_not_concerned() -> None:
+    async def work(s: Scene) -> None:
+        c = s.net.node("c@localhost")
+        third, it = c.spawn(idle), watcher(s.there)
+        await c.network.connection(s.there.name)
+        await it.monitor(third.pid)
+        away = watcher(s.here)
+        await it.monitor(away.process.pid)
+        s.here.core.disconnect(s.there.name)
+        await settle()
+        assert it.take() == [Told("down", away.process.pid, "no connection")]
+        third.stop(BYE)
+        await settle()
+        assert it.told == [Told("down", third.pid, "bye")]
+
+    scenario(work)
+
+
+def test_a_new_connection_brings_nothing_back() -> None:
+    async def work(s: Scene) -> None:
+        it = watcher(s.here)
+        await it.monitor(s.by["pid"])
+        s.here.core.disconnect(s.there.name)
+        await settle()
+        assert len(it.take()) == 1
+        await s.here.network.get_node(s.there.name)
+        await it.link(s.by["pid"])
+        await s.end()
+        assert it.told == [Told("exit", s.by["pid"], "bye")]
+
+    scenario(work)

@@ -1,0 +1,366 @@
+"""Processes that one node starts on another: with which options, for whom, and what becomes of a refusal."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import reasons
+from ergo_conformance.model.ehs import DEFAULT_FLAGS, Flags
+from ergo_conformance.model.enp import Algorithm, Level, Priority
+from ergo_conformance.model.gen import Compression, ProcessOptions
+from ergo_conformance.model.terms import PID, Atom, Error
+from ergo_conformance.reference_node import processes
+from ergo_conformance.reference_node.failures import ErgoError, Stop
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.processes import Actor, Process
+from ergo_conformance.reference_node.relations import Kind
+from tests.support.nodes import Net, settle, virtually
+from tests.support.watchers import Told, ended, idle, refused, watcher
+
+BYE = Error("bye")
+FACTORY = Atom("factory")
+
+
+class Child(Actor):
+    """Keeps its arguments; fails in `init` if the first one says so."""
+
+    args: tuple[Any, ...] = ()
+
+    async def init(self, *args: Any) -> None:
+        self.args = args
+        match args:
+            case ("fail", str(text)):
+                raise ErgoError(Error(text))
+            case ("stop", str(text)):
+                raise Stop(Error(text))
+            case ("panic",):
+                raise RuntimeError("a mistake")
+            case ("sleep", int(seconds)):
+                await asyncio.sleep(seconds)
+
+
+class Scene:
+    """`here` spawns on `there`."""
+
+    def __init__(self, net: Net, here: Node, there: Node) -> None:
+        self.net, self.here, self.there = net, here, there
+        self.parent = watcher(here)
+        self.children: list[Child] = []
+        there.core.remote.enable_spawn(FACTORY, self.make)
+
+    def make(self) -> Child:
+        self.children.append(Child())
+        return self.children[-1]
+
+    async def spawn(self, *args: Any, name: str = FACTORY, **options: Any) -> Process:
+        """A child; its process on the other node."""
+        register = options.pop("register", "")
+        asked = ProcessOptions(**options)
+        pid = await self.here.core.remote.spawn(
+            self.parent.process, self.there.name, Atom(name), args, asked, register=register
+        )
+        assert pid[::2] == (self.there.name, self.there.creation)
+        return self.there.core.processes[pid.id]
+
+    def pid(self) -> PID:
+        return self.parent.process.pid
+
+
+def scenario(work: Callable[[Scene], Awaitable[None]], **options: Any) -> None:
+    async def run() -> None:
+        net = Net()
+        a, b, _ = await net.pair(**options)
+        await work(Scene(net, a, b))
+        await net.stop()
+
+    virtually(run())
+
+
+# --- what it is like --------------------------------------------------------------------------------------------------
+
+
+def test_a_process_without_options() -> None:
+    async def work(s: Scene) -> None:
+        child = await s.spawn()
+        assert child.options == processes.ProcessOptions()
+        assert (child.parent, child.leader, child.name) == (s.pid(), s.parent.process.leader, None)
+        assert s.children[0].args == ()
+        assert len(s.there.core.watching.relations) == len(s.here.core.watching.relations) == 0
+
+    scenario(work)
+
+
+@pytest.mark.parametrize("args", [(), (1,), ("a", 2, None, [Atom("b")], {"k": True})], ids=repr)
+def test_its_arguments(args: tuple[Any, ...]) -> None:
+    async def work(s: Scene) -> None:
+        await s.spawn(*args)
+        assert s.children[0].args == args
+
+    scenario(work)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ({"MailboxSize": 3}, {"mailbox_size": 3}),
+        ({"MailboxSize": -3}, {"mailbox_size": 0}),
+        ({"SendPriority": 1}, {"priority": Priority.HIGH}),
+        ({"SendPriority": 2}, {"priority": Priority.MAX}),
+        ({"SendPriority": 3}, {"priority": Priority.NORMAL}),
+        ({"ImportantDelivery": True}, {"important": True}),
+        ({"LinkParent": True}, {"link_parent": True}),
+        ({"Env": {"A": 1}}, {"env": {"A": 1}}),
+    ],
+    ids=repr,
+)
+def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
+    async def work(s: Scene) -> None:
+        child = await s.spawn(**asked)
+        assert child.options == processes.ProcessOptions(**wanted)
+
+    scenario(work)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (Compression(), None),
+        (Compression(False, "lzw", 1, 5000), None),
+        (Compression(True), (Algorithm.GZIP, Level.DEFAULT, 1024)),
+        (Compression(True, "gzip", 1, 2000), (Algorithm.GZIP, Level.BEST_SPEED, 2000)),
+        (Compression(True, "zlib", 2, 1), (Algorithm.ZLIB, Level.BEST_SIZE, 1024)),
+        (Compression(True, "lzw", 9, -1), (Algorithm.LZW, Level.DEFAULT, 1024)),
+    ],
+    ids=repr,
+)
+def test_its_compression(asked: Compression, wanted: Any) -> None:
+    async def work(s: Scene) -> None:
+        how = (await s.spawn(Compression=asked)).options.compression
+        assert (how and (how.algorithm, how.level, how.threshold)) == wanted
+
+    scenario(work)
+
+
+def test_its_mailbox_has_the_size_asked_for() -> None:
+    async def work(s: Scene) -> None:
+        child = await s.spawn(MailboxSize=2)
+        taken = [child.mailbox.put(processes.Message(s.pid(), i), Priority.NORMAL) for i in range(3)]
+        assert taken == [True, True, False]
+
+    scenario(work)
+
+
+def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
+    async def work(s: Scene) -> None:
+        chosen = PID(s.here.name, 4321, s.here.creation)
+        s.parent.process.leader = PID(s.here.name, 1234, s.here.creation)
+        assert (await s.spawn()).leader == s.parent.process.leader
+        assert (await s.spawn(Leader=chosen)).leader == chosen
+
+    scenario(work)
+
+
+@pytest.mark.parametrize(
+    ("expose", "parent", "asked", "wanted"),
+    [
+        (False, {"A": "parent"}, None, {}),
+        (False, {"A": "parent"}, {"B": "own"}, {"B": "own"}),
+        (True, {"A": "parent"}, None, {"A": "parent"}),
+        (True, {"A": "parent", "B": "parent"}, {"B": "own"}, {"A": "parent", "B": "own"}),
+        (True, {}, {"B": "own"}, {"B": "own"}),
+        (True, {}, None, {}),
+    ],
+)
+def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: dict[str, str]) -> None:
+    """The parent's, if it is exposed, under its own (ENP-SPAWN-4)."""
+
+    async def work(s: Scene) -> None:
+        s.parent.process.options = processes.ProcessOptions(env=parent)
+        assert (await s.spawn(Env=asked)).options.env == wanted
+
+    scenario(work, expose_env=expose, env={"A_NODE": "never without a process"})
+
+
+@pytest.mark.parametrize("expose", [False, True])
+def test_a_node_may_be_the_parent(expose: bool) -> None:
+    async def work(s: Scene) -> None:
+        pid = await s.here.core.remote.spawn(None, s.there.name, FACTORY)
+        child = s.there.core.processes[pid.id]
+        assert child.parent == child.leader == s.here.core.pid
+        assert child.options.env == ({"N": 1} if expose else {})
+
+    scenario(work, expose_env=expose, env={"N": 1})
+
+
+# --- links of parent and child ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("how", ["ends", "disconnects"])
+def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: str) -> None:
+    """Also when the connection ends (ENP-SPAWN-5). An exit of its parent it can't trap."""
+
+    async def work(s: Scene) -> None:
+        child = await s.spawn(LinkParent=linked)
+        child.options = processes.ProcessOptions(trap_exit=how == "ends")
+        if how == "ends":
+            s.parent.process.stop(BYE)
+        else:
+            s.here.core.disconnect(s.there.name)
+        await settle()
+        wanted = reasons.NO_CONNECTION.text if how == "disconnects" else "bye"
+        assert (child.reason and child.reason.text) == (wanted if linked else None)
+        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+
+    scenario(work)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("how", ["ends", "disconnects"])
+def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, how: str) -> None:
+    async def work(s: Scene) -> None:
+        child = await s.spawn(LinkChild=linked)
+        if how == "ends":
+            child.stop(BYE)
+        else:
+            s.there.core.disconnect(s.here.name)
+        await settle()
+        wanted = reasons.NO_CONNECTION.text if how == "disconnects" else "bye"
+        assert s.parent.told == ([Told("exit", child.pid, wanted)] if linked else [])
+        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+
+    scenario(work)
+
+
+def test_a_child_that_ends_at_once_is_told() -> None:
+    """Its end may be right behind the Result."""
+
+    async def work(s: Scene) -> None:
+        async def brief(process: Process) -> None:
+            process.ready()
+
+        s.there.core.remote.enable_spawn("brief", lambda: _Body(brief))
+        pid = await s.here.core.remote.spawn(
+            s.parent.process, s.there.name, Atom("brief"), None, ProcessOptions(LinkChild=True)
+        )
+        await settle()
+        assert s.parent.told == [Told("exit", pid, "normal")]
+        assert len(s.here.core.watching.relations) == 0
+
+    scenario(work)
+
+
+class _Body(Actor):
+    def __init__(self, body: Any) -> None:
+        self.body = body
+
+    async def run(self, process: Process, *args: Any) -> None:
+        await self.body(process)
+
+
+def test_both_ways_at_once() -> None:
+    async def work(s: Scene) -> None:
+        child = await s.spawn(LinkParent=True, LinkChild=True)
+        for node in (s.here, s.there):
+            assert node.core.watching.relations.has(Kind.LINK, s.pid(), child.pid)
+            assert node.core.watching.relations.has(Kind.LINK, child.pid, s.pid())
+        s.parent.process.stop(BYE)
+        assert await ended(child) == "bye"
+        await settle()
+        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+
+    scenario(work)
+
+
+# --- names and refusals -----------------------------------------------------------------------------------------------
+
+
+def test_a_name_is_taken_once() -> None:
+    async def work(s: Scene) -> None:
+        first = await s.spawn(register="it")
+        assert first.name == "it"
+        assert await refused(s.spawn(register="it")) == "resource is taken"
+        first.stop(BYE)
+        await settle()
+        assert (await s.spawn(register="it")).pid != first.pid
+
+    scenario(work)
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [(("fail", "no luck"), "no luck"), (("stop", "enough"), "enough"), (("panic",), "panic")],
+)
+def test_a_child_that_fails_in_its_beginning(args: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def work(s: Scene) -> None:
+        living = len(s.there.core.processes)
+        assert await refused(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
+        await settle()
+        assert len(s.there.core.processes) == living
+        assert not s.there.core.names
+        assert s.parent.told == []
+        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+
+    scenario(work)
+
+
+def test_there_is_no_such_factory_node_or_parent() -> None:
+    async def work(s: Scene) -> None:
+        remote = s.here.core.remote
+        assert await refused(s.spawn(name="nothing")) == "unknown name"
+        assert await refused(remote.spawn(None, Atom("nowhere@localhost"), FACTORY)) == "no route"
+        assert await refused(remote.spawn(None, s.here.name, FACTORY)) == "not allowed"
+        assert not s.children
+
+    scenario(work)
+
+
+def test_a_slow_child_is_waited_for_so_long() -> None:
+    async def work(s: Scene) -> None:
+        await s.spawn("sleep", 4)
+        begun = asyncio.get_running_loop().time()
+        assert await refused(s.spawn("sleep", 6)) == "timed out"
+        assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
+        await asyncio.sleep(2)
+        assert len(s.children) == 2
+        await s.spawn()
+        assert len(s.children) == 3
+
+    scenario(work)
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
+    async def work(s: Scene) -> None:
+        task = asyncio.ensure_future(refused(s.spawn("sleep", 1, LinkParent=True, LinkChild=True)))
+        await settle()
+        assert len(s.children) == 1
+        cutter, other = (s.here, s.there) if side == "here" else (s.there, s.here)
+        cutter.core.disconnect(other.name)
+        assert await task == "no connection"
+        await asyncio.sleep(2)
+        assert s.parent.told == []
+        assert s.children[0].process.reason == reasons.NO_CONNECTION
+        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+
+    scenario(work)
+
+
+@pytest.mark.parametrize("flags", [DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, Flags.ENABLE])
+def test_a_peer_that_does_not_want_it_is_not_asked(flags: Flags) -> None:
+    async def run() -> None:
+        net = Net()
+        b, a = net.node("b@localhost", flags=flags), net.node("a@localhost")
+        b.core.remote.enable_spawn(FACTORY, Child)
+        connection = await a.network.connection(b.name)
+        process = a.spawn(idle)
+        assert await refused(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
+        assert connection.node().info().messages_out == 0
+        # the own flags do not limit what a node may ask for (NAPI-RN-6)
+        a.core.remote.enable_spawn(FACTORY, Child)
+        assert await b.core.remote.spawn(None, a.name, FACTORY)
+        await net.stop()
+
+    virtually(run())

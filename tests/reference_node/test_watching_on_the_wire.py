@@ -1,0 +1,148 @@
+"""Links and monitors that a peer asks for, as the schemas judge it: Results, notices, and who gets none."""
+
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import enp, reasons
+from ergo_conformance.model.enp import Verb
+from ergo_conformance.model.terms import PID, Alias, Atom
+from ergo_conformance.peers.enp import PROCESS, Peer
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.relations import Kind
+from tests.support.nodes import context, settle
+from tests.support.relating import BYE, GIVE, NOTICES, TAKE, ask, at_peer, kinds, ours, watched, words
+from tests.support.watchers import Told, watcher
+
+
+@words
+@kinds
+@pytest.mark.parametrize("cached", [False, True])
+def test_one_notice_for_all_consumers_of_a_node(kind: Kind, word: str, cached: bool) -> None:
+    async def work(b: Node, peer: Peer) -> None:
+        second = await context(b, 2).peer("second@localhost")
+        process, targets = ours(b)
+        for each in (peer, second):
+            for id_ in (PROCESS, PROCESS + 1):
+                for verb in (TAKE[kind], *TAKE.values()):
+                    await ask(each, verb, word, targets[word], Source=each.pid(id_))
+        process.stop(BYE)
+        await settle()
+        name, alias = Atom("it" if word == "ProcessID" else "ev"), targets["Alias"]
+        assert isinstance(alias, Alias)
+        by_name = {
+            "ProcessID": enp.TerminateNameCache if cached else enp.TerminateName,
+            "Event": enp.TerminateEventCache if cached else enp.TerminateEvent,
+        }
+        wanted = {
+            "PID": enp.TerminatePID(0, 1, process.pid.id, BYE),
+            "Alias": enp.TerminateAlias(0, 1, alias.id, BYE),
+        }.get(word) or by_name[word](0, 1, name, BYE)
+        for each in (peer, second):
+            received = await each.receive(10)
+            assert received is not None
+            assert (type(received.value), received.value) == (type(wanted), wanted)
+            assert await each.receive(10) is None
+        assert watched(b) == 0
+
+    at_peer(work, atoms=("it", "ev") if cached else ())
+
+
+@words
+def test_a_notice_goes_the_way_of_what_was_sent_before(word: str) -> None:
+    """Over the link of the process that has ended, so that it can't overtake its last words."""
+
+    async def work(b: Node, first: Peer) -> None:
+        peer = await context(b, 3).peer("wide@localhost", links=3)
+        for _ in range(6):
+            process, targets = ours(b)
+            assert await ask(peer, Verb.MONITOR, word, targets[word]) is None
+            await process.send(peer.pid(), "last words")
+            process.stop(BYE)
+            said, told = await peer.receive(10), await peer.receive(10)
+            assert said is not None
+            assert told is not None
+            assert {type(said.value), type(told.value)} == {enp.MessagePID, type(NOTICES[word])}
+            assert said.line == told.line
+
+    at_peer(work)
+
+
+@words
+@kinds
+def test_no_notice_of_what_was_given_back(kind: Kind, word: str) -> None:
+    async def work(b: Node, peer: Peer) -> None:
+        process, targets = ours(b)
+        for verb in (TAKE[kind], GIVE[kind]):
+            assert await ask(peer, verb, word, targets[word]) is None
+        assert watched(b) == 0
+        process.stop(BYE)
+        assert await peer.receive(10) is None
+
+    at_peer(work)
+
+
+@words
+@kinds
+def test_what_is_there_already_and_what_is_not_there(kind: Kind, word: str) -> None:
+    """ENP-LINK-1."""
+
+    async def work(b: Node, peer: Peer) -> None:
+        _, targets = ours(b)
+        target = targets[word]
+        assert await ask(peer, GIVE[kind], word, target) == "unknown target"
+        assert await ask(peer, TAKE[kind], word, target) is None
+        assert await ask(peer, TAKE[kind], word, target) == "target is already exist"
+        assert await ask(peer, GIVE[kind], word, target, Source=peer.pid(1)) == "unknown target"
+        assert await ask(peer, GIVE[kind], word, target) is None
+        assert await ask(peer, GIVE[kind], word, target) == "unknown target"
+
+    at_peer(work)
+
+
+@kinds
+def test_an_earlier_incarnation_is_unknown(kind: Kind) -> None:
+    async def work(b: Node, peer: Peer) -> None:
+        process, targets = ours(b)
+        old, alias = process.pid._replace(creation=b.creation - 1), targets["Alias"]
+        assert isinstance(alias, Alias)
+        assert await ask(peer, TAKE[kind], "PID", old) == "unknown process"
+        assert await ask(peer, TAKE[kind], "Alias", alias._replace(creation=b.creation - 1)) == "unknown alias"
+        assert watched(b) == 0
+
+    at_peer(work)
+
+
+@words
+@kinds
+def test_only_for_its_own_processes_and_only_ours(kind: Kind, word: str) -> None:
+    """Upstream looks at neither (ENP-LINK-3)."""
+    stranger = Atom("stranger@localhost")
+
+    async def work(b: Node, peer: Peer) -> None:
+        _, targets = ours(b)
+        target: Any = targets[word]
+        assert await ask(peer, TAKE[kind], word, target, Source=PID(stranger, 1, 1)) == "not allowed"
+        assert await ask(peer, TAKE[kind], word, target._replace(node=stranger)) == "no route"
+        assert watched(b) == 0
+
+    at_peer(work)
+
+
+def test_consumers_of_a_lost_peer_are_forgotten() -> None:
+    async def work(b: Node, peer: Peer) -> None:
+        process, targets = ours(b)
+        third = watcher(b)
+        await third.monitor(process.pid)
+        for word, target in targets.items():
+            for verb in TAKE.values():
+                await ask(peer, verb, word, target)
+        assert watched(b) == 9
+        peer.lines[0].dialer.link.close()
+        await settle()
+        assert watched(b) == 1
+        process.stop(reasons.KILL)
+        await settle()
+        assert third.told == [Told("down", process.pid, "kill")]
+
+    at_peer(work)

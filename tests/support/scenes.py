@@ -1,0 +1,65 @@
+"""Two connected nodes in memory, and a process that is watched by all its addresses."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ergo_conformance.model.terms import Atom, Error, Event, ProcessID
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.processes import Process
+from ergo_conformance.reference_node.relations import Kind, Watched
+from tests.support.nodes import Net, settle, virtually
+from tests.support.watchers import Watcher, idle
+
+BYE = Error("bye")
+HOW = {Kind.LINK: "exit", Kind.MONITOR: "down"}
+
+
+@dataclass
+class Scene:
+    """Two connected nodes; `target` is on `there`, which is `here` if all is local."""
+
+    net: Net
+    here: Node
+    there: Node
+    target: Process
+    by: dict[str, Watched]
+
+    @property
+    def relations(self) -> tuple[int, int]:
+        return len(self.here.core.watching.relations), len(self.there.core.watching.relations)
+
+    async def end(self, reason: Error = BYE) -> None:
+        self.target.stop(reason)
+        await settle()
+
+
+@asynccontextmanager
+async def scene(*, remote: bool = True) -> AsyncIterator[Scene]:
+    net = Net()
+    a, b, _ = await net.pair()
+    there = b if remote else a
+    process = there.spawn(idle, name="it")
+    process.register_event("ev")
+    name = there.name
+    by: dict[str, Watched] = {"pid": process.pid, "name": ProcessID(name, Atom("it")), "alias": process.create_alias()}
+    try:
+        yield Scene(net, a, there, process, {**by, "event": Event(name, Atom("ev"))})
+    finally:
+        await net.stop()
+
+
+def scenario(work: Callable[[Scene], Awaitable[None]], *, remote: bool = True) -> None:
+    async def run() -> None:
+        async with scene(remote=remote) as made:
+            await work(made)
+
+    virtually(run())
+
+
+async def take(of: Watcher, kind: Kind, target: Watched) -> None:
+    assert await (of.link(target) if kind is Kind.LINK else of.monitor(target)) == []
+
+
+async def give_back(of: Watcher, kind: Kind, target: Watched) -> None:
+    await (of.process.unlink(target) if kind is Kind.LINK else of.process.demonitor(target))

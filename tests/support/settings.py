@@ -1,0 +1,39 @@
+"""Nodes from flat settings: names of NetworkOptions, of NodeOptions, and `routes`, static ones by the nodes' names."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.options import NetworkOptions, NodeOptions
+from ergo_conformance.reference_node.settings import Settings
+
+_NODE = {field.name for field in fields(NodeOptions)}
+
+
+def settings_of(name: str, **flat: Any) -> Settings:
+    """Without a registrar, unless one is given; TLS takes any certificate."""
+    routes = flat.pop("routes", {})
+    node = {key: value for key, value in flat.items() if key in _NODE}
+    network: dict[str, Any] = {"registrar": None, "insecure_skip_verify": True}
+    network |= {key: value for key, value in flat.items() if key not in _NODE}
+    return Settings(name=name, network=NetworkOptions(**network), node=NodeOptions(**node), routes=routes)
+
+
+def with_machine(settings: Settings, machine: type[Ehs]) -> Settings:
+    """The same with another conductor of handshakes."""
+    handshake = settings.network.handshake
+    assert isinstance(handshake, EhsHandshake)
+    return replace(settings, network=replace(settings.network, handshake=replace(handshake, machine=machine)))
+
+
+def make(name: str, **flat: Any) -> Node:
+    """A node without sockets."""
+    more = {key: flat.pop(key) for key in ("clock", "token", "dial") if key in flat}
+    return settings_of(name, **flat).make(**more)
+
+
+async def start_node(name: str, **flat: Any) -> Node:
+    """A node that listens."""
+    return await settings_of(name, **flat).start()

@@ -13,8 +13,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import ehs, esrd, neutral, typejson
-from ergo_conformance.model.registry import Registry
+from ergo_conformance.model import ehs, esrd, neutral, records, saturn, typejson
+from ergo_conformance.model.registry import Newtype, Registry
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
 
 Json = Any
@@ -28,6 +28,7 @@ FILES = {
     "ehs_vectors": "ergo-vectors-1",
     "enp_vectors": "ergo-vectors-1",
     "esrd_vectors": "ergo-vectors-1",
+    "saturn_vectors": "ergo-vectors-1",
     "subject_types": "ergo-types-1",
 }
 REQUIREMENTS = {
@@ -68,6 +69,7 @@ ROWS = [row for name in FILES for row in rows_of(DATA[name])]
 EHS = DATA["ehs_vectors"]
 ENP = DATA["enp_vectors"]
 ESRD = DATA["esrd_vectors"]
+SATURN = DATA["saturn_vectors"]
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------
@@ -114,6 +116,14 @@ def spoiled_rows() -> Iterator[tuple[str, Json]]:
     yield spoil("esrd_vectors", "cases", reason="no reason")
     yield spoil("esrd_vectors", "cases", expect="both")
     yield spoil("esrd_vectors", "cases", of="ehs-hello-01-dialer")
+    yield spoil("saturn_vectors", "vectors", role="node")
+    yield spoil("saturn_vectors", "vectors", hex="6302ff")
+    yield spoil("saturn_vectors", "vectors", facts=...)
+    yield spoil("saturn_vectors", "vectors", group="Register")
+    yield spoil("saturn_vectors", "vectors", source={"capture": "saturn/register"})
+    yield spoil("saturn_vectors", "cases", reason="no reason")
+    yield spoil("saturn_vectors", "cases", expect="both")
+    yield spoil("saturn_vectors", "cases", of="esrd-register-01")
     yield spoil("subject_types", "types", set="object")
 
 
@@ -131,7 +141,7 @@ def test_meta_may_grow(name: str) -> None:
 
 def test_the_schema_knows_every_reason() -> None:
     document = json.loads((GOLDEN / "ergo-vectors-1.schema.json").read_text(encoding="utf-8"))
-    for case in ("frame_case", "enp_case", "esrd_case"):
+    for case in ("frame_case", "enp_case", "esrd_case", "saturn_case"):
         assert document["$defs"][case]["properties"]["reason"]["enum"] == [reason.value for reason in Reason]
 
 
@@ -163,7 +173,7 @@ def test_the_metadata_of_a_capture_names_its_writers() -> None:
 
 
 def test_ids_of_rows_are_unique() -> None:
-    for name in ("edf_vectors", "edf_negative", "ehs_vectors", "enp_vectors", "esrd_vectors"):
+    for name in FILES.keys() - {"subject_types"}:
         ids = [row["id"] for row in rows_of(DATA[name])]
         assert len(ids) == len(set(ids)), name
 
@@ -304,17 +314,19 @@ def test_ids_of_a_frame_are_those_it_needs() -> None:
             assert all(id_.to_bytes(2, "big").hex() in row["hex"] for id_ in ids), row["id"]
 
 
-# --- packets of the registrar ----------------------------------------------------------------------------------------
+# --- packets of the registrars ---------------------------------------------------------------------------------------
 
 
-def test_every_packet_stands_in_its_source() -> None:
-    for row in rows_of(ESRD):
+@pytest.mark.parametrize("document", [ESRD, SATURN], ids=["ESRD", "Saturn"])
+def test_every_packet_stands_in_its_source(document: Json) -> None:
+    for row in rows_of(document):
         if (source := row.get("source")) is None:
             continue
         lines = (CAPTURES / f"{source['capture']}.jsonl").read_text(encoding="utf-8").splitlines()
         meta, chunk = json.loads(lines[0]), json.loads(lines[source["line"] - 1])
-        found = (chunk["hex"], chunk["dir"], chunk["proto"])
-        assert found == (row["hex"], source["dir"], row["transport"]), row["id"]
+        found = (chunk["hex"], chunk["dir"], chunk.get("proto", "tcp"))
+        assert found == (row["hex"], source["dir"], row.get("transport", "tcp")), row["id"]
+        assert source["dir"].startswith(row.get("role", "")), row["id"]
         scripted = bool({source["dir"], f"{chunk['conn']}:{source['dir']}"} & {*meta["scripted"]})
         assert scripted == (source["writer"] == "script"), row["id"]
         released = {*meta["release"].values()} if scripted else {meta["release"][meta["sides"][source["dir"]]]}
@@ -338,7 +350,22 @@ def test_the_tables_of_the_registrar_file_are_those_of_the_model() -> None:
         assert row["len"] <= esrd.LONGEST[type_], row["id"]
 
 
-@pytest.mark.parametrize("document", [ENP, ESRD], ids=["ENP", "ESRD"])
+def test_the_tables_of_the_saturn_file_are_those_of_the_model() -> None:
+    assert SATURN["limits"]["max_payload"] == saturn.MAX_PAYLOAD
+    assert SATURN["protocol"] == saturn.PROTOCOL
+    structs = (ehs.VERSION_ROW, esrd.ROUTE, saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.REGISTER_ROUTES)
+    rows = {row["name"]: typejson.row_from_json(row) for row in SATURN["types"]}
+    assert {name: row for name, row in rows.items() if not isinstance(row, Newtype)} == {
+        row.name: row for row in (*structs, *saturn.MESSAGES)
+    }
+    for row in rows.values():
+        assert records.framework().get(row.name) in (row, None)
+    groups = [row.value_class.__name__ for row in saturn.MESSAGES]
+    document = json.loads((GOLDEN / "ergo-vectors-1.schema.json").read_text(encoding="utf-8"))
+    assert document["$defs"]["saturn_group"]["enum"] == groups
+
+
+@pytest.mark.parametrize("document", [ENP, ESRD, SATURN], ids=["ENP", "ESRD", "Saturn"])
 def test_every_case_is_made_from_a_row_of_its_type(document: Json) -> None:
     groups = {row["id"]: row["group"] for row in document["vectors"]}
     for case in document["cases"]:
@@ -346,7 +373,7 @@ def test_every_case_is_made_from_a_row_of_its_type(document: Json) -> None:
         assert len(case["hex"]) == 2 * case["len"], case["id"]
 
 
-@pytest.mark.parametrize("document", [EHS, ENP, ESRD], ids=["EHS", "ENP", "ESRD"])
+@pytest.mark.parametrize("document", [EHS, ENP, ESRD, SATURN], ids=["EHS", "ENP", "ESRD", "Saturn"])
 def test_counts_of_frames(document: Json) -> None:
     assert document["meta"]["count_total"] == len(document["vectors"])
     assert document["meta"]["cases_total"] == len(document["cases"])

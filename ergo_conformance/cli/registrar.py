@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UsageError
+from ..errors import CannotEncode, UsageError
 from ..locate import TOKEN_VARIABLE
 from ..model import esrd, saturn
 from . import logs
@@ -63,7 +63,9 @@ def run_saturn(
 
 
 def items_of(path: Path | None) -> dict[str, Any]:
-    """The items in a TOML file: tables nest with colons in between. UsageError if it can't be read."""
+    """The items in a TOML file: tables nest with colons in between. UsageError if it can't be read, or an item not be told."""
+    from ..reference_node.ergo.saturn import write
+
     if path is None:
         return {}
     try:
@@ -72,7 +74,13 @@ def items_of(path: Path | None) -> dict[str, Any]:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from None
-    return dict(_flat("", content, path))
+    items = dict(_flat("", content, path))
+    for name, value in items.items():
+        try:
+            write(saturn.ConfigUpdate(name, value))
+        except CannotEncode as error:
+            raise UsageError(f"{path}: {name[:80]} can't be told: {error}") from None
+    return items
 
 
 def _flat(prefix: str, table: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:

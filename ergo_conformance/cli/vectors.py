@@ -84,7 +84,7 @@ def play(
     What it writes has to be what the real node wrote, ids that each run chooses anew aside. Exit code 0: it is; 1: it
     is not; 2: not such a file; 5: nothing was played.
     """
-    from ..verdict.play import EXCUSES
+    from ..verdict.play import EXCUSES, SATURN_EXCUSES
 
     different = checked = 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -98,7 +98,7 @@ def play(
                 console.print(f"{escape(str(path))} as {escape(played.role)}: {state}; {escape(str(played))}")
                 for difference in played.differences if verbose else played.differences[:MAX_SHOWN]:
                     console.print(f"  {escape(str(difference))}")
-                for excuse in EXCUSES if verbose else ():
+                for excuse in (*EXCUSES, *SATURN_EXCUSES) if verbose else ():
                     if excuse.id in played.excused:
                         console.print(f"  {excuse.id}: {excuse.text}")
     console.print(f"{len(files or ())} files, {checked:,} messages and frames as recorded, {different} differences")
@@ -145,7 +145,7 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         raise UsageError(f"{path}: format {content['format']!r}, {golden.FORMAT} is known")
     protocol = str(content.get("protocol", "EDF")).lower()
     if only is not None and only != protocol:
-        return f"{protocol.upper()} vectors", 0, []
+        return f"{content.get('protocol', 'EDF')} vectors", 0, []
     if protocol == "ehs":
         from ..verdict.frames import check_frames
 
@@ -154,7 +154,7 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
         from ..verdict.golden_frames import check_enp
 
         return check_enp(content)
-    if protocol == "esrd":
+    if protocol in ("esrd", "saturn"):
         from ..verdict.golden_packets import check_packets
 
         return check_packets(content)

@@ -223,6 +223,15 @@ OF_THE_SERVER: Final = frozenset({
     HandshakeResult, RegisterResult, ResolveResult, ResolveProxyResult, NodeJoined, NodeLeft, ConfigUpdate,
 })  # fmt: skip
 """Messages that a client does not send; ignored if one does (SAT-EV-5)."""
+FORWARDED: Final = frozenset({RegisterApplicationRoute, UnregisterApplicationRoute})
+"""Messages of a client that the server sends on to the other nodes (SAT-EV-2)."""
+
+
+def writers(message: type[Any]) -> tuple[str, ...]:
+    """Who writes a message: client, server or both; nobody for a class that is none."""
+    client = any(message in row for row in STEPS.values())
+    return ("client",) * client + ("server",) * (message in OF_THE_SERVER or message in FORWARDED)
+
 
 # --- configuration ----------------------------------------------------------------------------------------------------
 ALL: Final = "*"

@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..model.ehs import Flags
 from ..model.esrd import Route
 from . import transport
-from .certificates import CertManager
+from .certificates import CertManager, manager_of
 from .dialing import Stack, why
 from .information import AcceptorInfo
 from .interfaces import NetworkHandshake, NetworkProto
@@ -60,16 +60,21 @@ class Acceptor:
         )
 
 
-def new_acceptor(options: AcceptorOptions, host: str, handshake: NetworkHandshake, proto: NetworkProto) -> Acceptor:
+def new_acceptor(
+    options: AcceptorOptions,
+    host: str,
+    handshake: NetworkHandshake,
+    proto: NetworkProto,
+    certificates: CertManager | None,
+) -> Acceptor:
     """An acceptor that does not listen yet; the rest is what stands for a setting that it has not got."""
-    tls = options.tls
     return Acceptor(
         host=options.host or host,
         port=options.port,
         options=options,
         handshake=options.handshake or handshake,
         proto=options.proto or proto,
-        certificates=tls if isinstance(tls, CertManager) or tls is None else CertManager(tls),
+        certificates=manager_of(options.tls) or certificates,
         cookie=options.cookie,
         flags=options.flags,
         max_message_size=options.max_message_size,
@@ -84,7 +89,7 @@ async def listen(acceptor: Acceptor, protocol: MakeProtocol) -> None:
         try:
             server = await transport.listen(lambda: protocol(acceptor), acceptor.host, port, context)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE and first != last:
+            if error.errno == errno.EADDRINUSE:
                 continue
             raise UsageError(f"cannot listen on {acceptor.host}:{port}: {why(error)}") from None
         except UnicodeError as error:

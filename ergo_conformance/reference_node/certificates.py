@@ -104,6 +104,11 @@ class CertManager:
         self.pair = pair
 
 
+def manager_of(tls: KeyPair | CertManager | None) -> CertManager | None:
+    """What keeps a certificate; it may be shared. UsageError if it is none."""
+    return CertManager(tls) if isinstance(tls, KeyPair) else tls
+
+
 def server_context(pair: KeyPair) -> ssl.SSLContext:
     """TLS for an acceptor. Nothing is asked of the dialer: there are no client certificates (EHS-TLS-4)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

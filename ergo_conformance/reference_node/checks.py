@@ -1,5 +1,6 @@
 """Settings that can't be: UsageError, one sentence."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from ..errors import UsageError
@@ -25,6 +26,13 @@ def check_atom(text: str) -> None:
     """An atom has at most 255 bytes."""
     if len(text_to_bytes(text)) > edf.MAX_ATOM:
         raise UsageError(f"{reasons.ATOM_TOO_LONG.text}: {len(text_to_bytes(text))} bytes")
+
+
+def check_mapping(mapping: Mapping[str, str]) -> None:
+    """Both sides of an atom mapping are atoms."""
+    for local, remote in mapping.items():
+        check_atom(local)
+        check_atom(remote)
 
 
 def check_cookie(cookie: str | None) -> None:

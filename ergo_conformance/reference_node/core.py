@@ -216,6 +216,14 @@ class Core(Routing):
         if consumer.id in self.processes:
             self.watching.relations.add(kind, target, consumer)
 
+    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> None:
+        """Another node has let go of a link or monitor of a process of ours."""
+        self.watching.remove(kind, target, consumer)
+
+    def owner_of(self, target: Watched) -> Process | None:
+        """The process of ours that a target is of, or is; None if there is no such target."""
+        return self.watching.owner(target)
+
     async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
         """A node asks for a process: that, once it is ready. Raises ErgoError."""
         return await self.remote.spawn_asked(node, name, options)

@@ -1,6 +1,10 @@
 """Dialing: one connection per peer, and more links for those that exist."""
 
 import asyncio
+import os
+import re
+import socket
+import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
@@ -9,7 +13,7 @@ from ..model import ehs
 from ..model.ehs import Role
 from ..model.terms import Atom
 from .connections import Connections, DuplicateError, RefusedError
-from .handshaking import HandshakeError, LinkFacts, Local, Membership, Token
+from .handshaking import ClosedError, HandshakeError, LinkFacts, Local, Membership, SilentError, Token
 from .interfaces import Connection, Handshake, NetworkDial, NetworkHandshake, NetworkProto
 from .transport import Address, Dial, LinkProtocol, Links, log
 
@@ -72,7 +76,7 @@ class Dialing:
         Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be).
         """
         if wanted is None:
-            return await self.spawn(self._connect(address, None, stack))
+            return await self._outcome(self.spawn(self._connect(address, None, stack)))
         while self.connections.is_accepting(wanted):
             await self._links.change()
         if wanted in self.connections.connections:
@@ -81,7 +85,18 @@ class Dialing:
         if dial is None:
             self._dials[wanted] = dial = self.spawn(self._connect(address, wanted, stack))
             dial.add_done_callback(lambda _: self._dials.pop(wanted, None))
-        return await asyncio.shield(dial)
+        return await self._outcome(dial)
+
+    @staticmethod
+    async def _outcome(dial: "asyncio.Task[Connection]") -> Connection:
+        """Who is cancelled leaves the dial to the others; a dial that ends with the node fails for all of them."""
+        try:
+            return await asyncio.shield(dial)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if dial.cancelled() and task is not None and not task.cancelling():
+                raise HandshakeError("the node has stopped") from None
+            raise
 
     async def _connect(self, address: Address, wanted: Atom | None, stack: Stack) -> Connection:
         more: list[_MoreLinks] = []
@@ -186,6 +201,33 @@ class _MoreLinks:
         """Waits until the links that were asked for at the beginning are there, or have failed."""
         if self._going_on:
             await asyncio.wait(self._going_on)
+
+
+def cause_of(error: Exception) -> str:
+    """What went wrong with a dial, as the framework says it (NAPI-CON-4)."""
+    match error:
+        case ClosedError():
+            return "EOF"
+        case ssl.SSLCertVerificationError():
+            return f"x509: {error.verify_message}"
+        case ssl.SSLError():  # its errno is one of OpenSSL's
+            return f"tls: {error.reason or error}".lower()
+        case TimeoutError() | SilentError():
+            return "i/o timeout"
+        case socket.gaierror() | UnicodeError():  # no name of a host has more than 63 characters between its dots
+            return "no such host"
+        case ConnectionResetError(errno=None):  # in the middle of a TLS handshake
+            return "EOF"
+        case OSError():
+            number = error.errno or _last_number(str(error))
+            return (os.strerror(number) if number else why(error)).lower()
+    return str(error)
+
+
+def _last_number(text: str) -> int | None:
+    """Of the last one of several failures: asyncio tries all addresses of a host, and tells all in one text."""
+    found = re.findall(r"\[Errno (\d+)\]", text)
+    return int(found[-1]) if found else None
 
 
 def why(error: Exception) -> str:

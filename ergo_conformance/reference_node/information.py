@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..model.ehs import Flags, Version
 from ..model.saturn import ProxyRoute
 from ..model.terms import Atom
+from .permissions import Permission
 from .routes import NetworkRoute
 
 
@@ -60,6 +61,11 @@ class Enabled:
     nodes: tuple[Atom, ...]
     closed: bool
     behavior: str = ""
+
+    @classmethod
+    def of(cls, name: Atom, permission: Permission, behavior: str = "") -> "Enabled":
+        """The list of a factory or an application."""
+        return cls(name=name, nodes=tuple(permission.nodes), closed=permission.closed, behavior=behavior)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

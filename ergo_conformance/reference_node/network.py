@@ -5,32 +5,29 @@ Errors are ErgoError with the framework's values and texts.
 
 import asyncio
 import logging
-import os
-import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from ..errors import UsageError
 from ..model import reasons
 from ..model.caches import Caches
 from ..model.ehs import Flags, Role
-from ..model.saturn import ApplicationRoute, ProxyRoute
+from ..model.saturn import ProxyRoute
 from ..model.terms import Atom, Error
 from . import transport
 from .acceptors import Acceptor, listen, new_acceptor
-from .applications import Application
+from .certificates import manager_of
 from .connections import Connections, RefusedError
 from .core import Core
-from .dialing import Dialing, Stack, why
+from .dialing import Dialing, Stack, cause_of
 from .failures import ErgoError
-from .handshaking import ClosedError, HandshakeError, Handshaken, LinkFacts, Local, Membership, SilentError, Token
+from .handshaking import HandshakeError, Handshaken, LinkFacts, Local, Membership, Token
 from .information import Enabled, NetworkInfo, ProxyRouteInfo, RouteInfo
 from .interfaces import (
-    ApplicationRegistrar,
     Connection,
     Handshake,
     NetworkDial,
@@ -41,8 +38,8 @@ from .interfaces import (
     RegistrarError,
     RemoteNode,
 )  # fmt: skip
-from .options import AcceptorOptions, Mode, NetworkOptions, NodeOptions
-from .permissions import Permission
+from .options import AcceptorOptions, Mode, NetworkOptions, NodeOptions, enabled_flags
+from .remote import Factory
 from .routes import NetworkRoute
 from .transport import Address, Dial, LinkProtocol, Links
 from .ways import Ways
@@ -73,11 +70,18 @@ class Network:
         """`caches`: the ids in what we write; `token`: entropy; `dial`: opens links."""
         self.name, self.creation, self.options = name, creation, options
         self.cookie: str = options.cookie or token(COOKIE_LENGTH)
-        """The secret of new links; those of acceptors with a cookie of their own have that one."""
+        """The secret of new links, but for acceptors with one of their own. An empty one keeps everybody out."""
+        self.flags = options.announced_flags
+        """What is announced over new links, with the same exception; without ENABLE what the handshake supports."""
+        self.max_message_size = options.max_message_size
+        """Bytes of a frame over new links, with the same exception; 0: no limit."""
+        self.mode = options.mode
         self.stopped = options.mode is Mode.DISABLED
         self.table: Connections[Connection] = Connections(name, self._maker(options.proto))
         self.caches, self._version, self._token = caches, node.version, token
+        self._certificates = manager_of(node.tls)
         self._links = Links()
+        self._links.closed = self.stopped
         self._acceptors: list[Acceptor] = []
         self._registrars: list[Registrar] = []
         self.ways = Ways(name, options, self._stack)
@@ -90,11 +94,13 @@ class Network:
 
     async def start(self) -> None:
         """Opens the acceptors and registers; may be called again after `stop`. UsageError, and nothing stays open."""
-        if self.options.mode is Mode.DISABLED:
+        if self.mode is Mode.DISABLED:
             return
+        if self._acceptors or self._registrars:
+            raise UsageError("network stack is already running")
         self.stopped = self._links.closed = False
         try:
-            if self.options.mode is Mode.ENABLED:
+            if self.mode is Mode.ENABLED:
                 for options in self.options.acceptors or (AcceptorOptions(),):
                     await self.listen(options)
             await self._register()
@@ -103,17 +109,17 @@ class Network:
             raise
 
     async def listen(self, options: AcceptorOptions) -> Acceptor:
-        """One more acceptor; those that open later are not registered. UsageError if it can't be."""
+        """One more acceptor; those that open later are not registered. UsageError if it can't be; ErgoError as `info`."""
+        self._check()
         host = self.name.partition("@")[2]
-        acceptor = new_acceptor(options, host, self.options.handshake, self.options.proto)
+        acceptor = new_acceptor(options, host, self.options.handshake, self.options.proto, self._certificates)
         await listen(acceptor, self.acceptor_protocol)
         self._acceptors.append(acceptor)
         return acceptor
 
     async def _register(self) -> None:
         """Makes the acceptors known, each to its own registrar or to that of the node."""
-        hidden = self.options.mode is Mode.HIDDEN
-        facts = NodeFacts(self.name, self._token, hidden)
+        facts = NodeFacts(self.name, self._token, hidden=self.mode is Mode.HIDDEN)
         own = [(a.options.registrar, [a.route]) for a in self._acceptors if a.options.registrar is not None]
         common = [acceptor.route for acceptor in self._acceptors if acceptor.options.registrar is None]
         if self.options.registrar is not None:
@@ -124,28 +130,6 @@ class Network:
             except RegistrarError as error:
                 raise UsageError(f"unable to register node: {error}") from None
             self._registrars.append(registrar)
-
-    def application_changed(self, application: Application) -> None:
-        """Tells those registrars that want to know what our applications do (SAT-EV-2)."""
-        specification = application.specification
-        route = ApplicationRoute(
-            self.name, Atom(specification.name), specification.weight, application.mode, application.state
-        )
-        for registrar in self._application_registrars():
-            registrar.register_application_route(route)
-
-    def application_unloaded(self, name: Atom) -> None:
-        """The same."""
-        for registrar in self._application_registrars():
-            registrar.unregister_application_route(name)
-
-    def _application_registrars(self) -> Iterator[ApplicationRegistrar]:
-        """A hidden node tells nobody."""
-        if self.options.mode is Mode.ENABLED:
-            known = [self.options.registrar, *(options.registrar for options in self.options.acceptors)]
-            for registrar in known:
-                if registrar is not None and registrar.info().register_application:
-                    yield cast("ApplicationRegistrar", registrar)
 
     async def shut(self) -> None:
         """Takes no more links and opens none; those that are open go on."""
@@ -212,6 +196,7 @@ class Network:
             try:
                 return (await self._dialing.connect(address, wanted, stack)).node()
             except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
+                self._check()
                 cause = ErgoError(Error(cause_of(error)))
         raise cause
 
@@ -225,6 +210,7 @@ class Network:
             try:
                 return await self._dialing.connect(address, name, stack)
             except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
+                self._check()
                 log.info("%r at %s:%d: %s", name, address.host, address.port, cause_of(error))
         raise ErgoError(reasons.NO_ROUTE)
 
@@ -233,8 +219,9 @@ class Network:
     ) -> Connection:
         """The connection with whoever is at this address, dialed if there is none. `name`: who is expected.
 
-        Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be).
+        Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be), ErgoError.
         """
+        self._check()
         context = self.ways.context() if tls is True else (tls or None)
         wanted = None if name is None else Atom(name)
         return await self._dialing.connect(Address(host, port, context), wanted, self._stack())
@@ -288,11 +275,38 @@ class Network:
         """The static proxy routes for a name. ErgoError "no route" if there are none."""
         return self.ways.proxy_routes.of(Atom(name))
 
+    # --- what others may start here, and what we speak ----------------------------------------------------------------
+
+    def enable_spawn(self, name: str, factory: Factory, *nodes: str) -> None:
+        """Lets these nodes, or without nodes all, spawn with a factory. ErgoError if the name stands for another one."""
+        self.core.remote.enable_spawn(name, factory, *nodes)
+
+    def disable_spawn(self, name: str, *nodes: str) -> None:
+        """Takes these nodes off; without nodes the factory. ErgoError "unknown" if there is none."""
+        self.core.remote.disable_spawn(name, *nodes)
+
+    def enable_application_start(self, name: str, *nodes: str) -> None:
+        """Lets these nodes, or without nodes all, start an application."""
+        self.core.remote.enable_application_start(name, *nodes)
+
+    def disable_application_start(self, name: str, *nodes: str) -> None:
+        """Takes these nodes off; without nodes the application. ErgoError "unknown" if there is none."""
+        self.core.remote.disable_application_start(name, *nodes)
+
+    def register_handshake(self, handshake: NetworkHandshake) -> None:
+        """One more that routes may name. The first one of a name counts."""
+        self.ways.handshakes.append(handshake)
+
+    def register_proto(self, proto: NetworkProto) -> None:
+        """One more that routes may name. The first one of a name counts."""
+        self.ways.protos.append(proto)
+
     # --- what is told -------------------------------------------------------------------------------------------------
 
     @property
     def acceptors(self) -> list[Acceptor]:
-        """Those that listen."""
+        """Those that listen. ErgoError "network stack is stopped"."""
+        self._check()
         return list(self._acceptors)
 
     def registrar(self) -> Registrar:
@@ -306,22 +320,21 @@ class Network:
         """All of it. ErgoError "network stack is stopped"."""
         self._check()
         options, remote = self.options, self.core.remote
-        spawnable = {name: (found.permission, found.factory) for name, found in remote.factories.items()}
         return NetworkInfo(
-            mode=options.mode.value,
+            mode=self.mode.value,
             registrar=options.registrar.info() if options.registrar else None,
             acceptors=tuple(acceptor.info(self._stack_of(acceptor)) for acceptor in self._acceptors),
-            max_message_size=options.max_message_size,
+            max_message_size=max(self.max_message_size, 0),
             handshake_version=options.handshake.version(),
             proto_version=options.proto.version(),
             nodes=tuple(self.nodes()),
             routes=tuple(RouteInfo(match=m, weight=w, route=r) for m, w, r in self.ways.routes.rows()),
             proxy_routes=tuple(ProxyRouteInfo(match=m, weight=w, route=r) for m, w, r in self.ways.proxy_routes.rows()),
-            flags=options.announced_flags,
+            flags=self._flags(options.handshake),
             enabled_spawn=tuple(
-                _enabled(name, permission, factory.__qualname__) for name, (permission, factory) in spawnable.items()
+                Enabled.of(n, f.permission, f.factory.__qualname__) for n, f in remote.factories.items()
             ),
-            enabled_application_start=tuple(_enabled(name, found) for name, found in remote.startable.items()),
+            enabled_application_start=tuple(Enabled.of(n, permission) for n, permission in remote.startable.items()),
         )
 
     # --- links --------------------------------------------------------------------------------------------------------
@@ -343,6 +356,9 @@ class Network:
     ) -> LinkProtocol:
         """The end of a link that this node opens, its result in `outcome`. `fingerprint` stands in for TLS."""
         return self._dialing.protocol(self._stack(), name, fingerprint=fingerprint, joining=joining)
+
+    def _flags(self, handshake: NetworkHandshake) -> Flags:
+        return enabled_flags(self.flags) or handshake.network_flags()
 
     def _stack_of(self, acceptor: Acceptor | None) -> Stack:
         if acceptor is None:
@@ -371,32 +387,12 @@ class Network:
             caches = replace(caches, atom_mapping=mapping)
         return Stack(handshake, proto, Local(
             name=self.name,
-            cookie=self.cookie if cookie is None else cookie,
+            cookie=cookie or self.cookie or self._token(COOKIE_LENGTH),
             creation=self.creation,
             version=self._version,
-            flags=options.announced_flags if flags is None else flags,
-            max_message_size=options.max_message_size if max_message_size is None else max_message_size,
+            flags=enabled_flags(flags) or self._flags(handshake),
+            max_message_size=max(self.max_message_size if max_message_size is None else max_message_size, 0),
             caches=caches,
             handshake_version=handshake.version(),
             proto_version=proto.version(),
         ))  # fmt: skip
-
-
-def _enabled(name: Atom, permission: Permission, behavior: str = "") -> Enabled:
-    return Enabled(name=name, nodes=tuple(permission.nodes), closed=permission.closed, behavior=behavior)
-
-
-def cause_of(error: Exception) -> str:
-    """What went wrong with a dial, as the framework says it (NAPI-CON-4)."""
-    match error:
-        case ClosedError():
-            return "EOF"
-        case ssl.SSLCertVerificationError():
-            return f"x509: {error.verify_message}"
-        case TimeoutError() | SilentError():
-            return "i/o timeout"
-        case socket.gaierror():
-            return "no such host"
-        case OSError():
-            return (os.strerror(error.errno) if error.errno else why(error)).lower()
-    return str(error)

@@ -18,6 +18,7 @@ from .checks import check_name
 from .core import Core, Reach
 from .handshaking import Token
 from .network import Network
+from .news import ApplicationNews
 from .options import DEFAULT_NODE, NetworkOptions, NodeOptions
 from .processes import Actor, Body, Process, ProcessOptions
 from .transport import Dial
@@ -67,8 +68,8 @@ class Node:
             expose_env=options.expose_env,
         )
         self.network.core = self.core
-        self.core.applications.changed = self.network.application_changed
-        self.core.applications.unloaded = self.network.application_unloaded
+        news = ApplicationNews(self.name, self.network.options)
+        self.core.applications.changed, self.core.applications.unloaded = news.changed, news.unloaded
 
     @classmethod
     async def start(

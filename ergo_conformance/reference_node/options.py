@@ -15,7 +15,7 @@ from ..model.neutral import text_to_bytes
 from ..model.registry import Row
 from ..model.terms import Error
 from .certificates import CertManager, KeyPair
-from .checks import MAX_PORT, check_atom, check_cookie, within
+from .checks import MAX_PORT, check_atom, check_cookie, check_mapping, within
 from .ergo.enp.proto import EnpProto
 from .ergo.handshake import EhsHandshake
 from .interfaces import NetworkHandshake, NetworkProto, Registrar
@@ -28,6 +28,11 @@ LAST_PORT: Final = 50_000
 VERSION: Final = Version(Name="ergo-conformance", Release="reference-node", License="MIT")
 
 
+def enabled_flags(flags: Flags | None) -> Flags | None:
+    """Flags that were chosen; without ENABLE none were."""
+    return flags if flags is not None and Flags.ENABLE in flags else None
+
+
 class Mode(Enum):
     """Hidden: nobody can dial the node, it can dial others. Disabled: it has no network."""
 
@@ -38,12 +43,12 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptorOptions:
-    """One listening socket. What is None is the node's own setting.
+    """One listening socket. What is None, or flags without ENABLE, is the node's own setting.
 
     `host`: empty is the host part of the node's name.  `port`: the first free one from there to `last_port`, that included
     (None: 50000); with `last_port` equal to it just that one; 0 is any free one.  `tls`: only TLS is spoken then.  `cookie`:
-    of this acceptor alone (upstream ignores it, NAPI-ACC-3).  `atom_mapping`: local atoms to what the peers call them.
-    `registrar`: this acceptor's route is registered there and nowhere else (NAPI-ACC-9).
+    of this acceptor alone (upstream ignores it, NAPI-ACC-3); an empty one is the node's.  `atom_mapping`: local atoms to
+    what the peers call them.  `registrar`: this acceptor's route is registered there and nowhere else (NAPI-ACC-9).
     """
 
     host: str = ""
@@ -63,9 +68,7 @@ class AcceptorOptions:
         within("last_port", self.end, self.port, MAX_PORT)
         within("max_message_size", self.max_message_size or 0, 0, MAX_INT)
         check_cookie(self.cookie)
-        for local, remote in self.atom_mapping.items():
-            check_atom(local)
-            check_atom(remote)
+        check_mapping(self.atom_mapping)
 
     @property
     def end(self) -> int:
@@ -78,11 +81,11 @@ class NetworkOptions:
     """The network of a node.
 
     `mode`: as Mode.  `cookie`: the secret of both directions; an empty one becomes a random one, and nobody can connect.
-    `max_message_size`: bytes of a frame, both before and after decompression, 0: no limit of ours.  `flags`: what is announced;
-    None is what the handshake supports.  `registrar`: finds nodes, and lets them find us; None: only static routes do.
-    `handshake` and `proto`: of the acceptors that have none, and for dialing.  `acceptors`: none is one on the node's host.
-    `insecure_skip_verify`: dialing over TLS takes any certificate, else it has to be signed by `ca` (PEM file; None: by
-    one of the system's).
+    `max_message_size`: bytes of a frame, both before and after decompression, 0: no limit of ours.  `flags`: what is
+    announced; None, or flags without ENABLE, is what the handshake supports (NAPI-OPT-6).  `registrar`: finds nodes, and
+    lets them find us; None: only static routes do.  `handshake` and `proto`: of the acceptors that have none, and for
+    dialing.  `acceptors`: none is one on the node's host.  `insecure_skip_verify`: dialing over TLS takes any certificate,
+    else it has to be signed by `ca` (PEM file; None: by one of the system's).
     """
 
     mode: Mode = Mode.ENABLED
@@ -102,21 +105,22 @@ class NetworkOptions:
 
     @property
     def announced_flags(self) -> Flags:
-        """What is announced; flags without ENABLE stand for the defaults (NAPI-OPT-6)."""
-        if self.flags is None or (self.flags and Flags.ENABLE not in self.flags):
-            return self.handshake.network_flags()
-        return self.flags
+        """What is announced."""
+        return enabled_flags(self.flags) or self.handshake.network_flags()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOptions:
     """What a node is, beside its network. `version`: of its application, as it introduces itself.
 
+    `tls`: of all acceptors that have none of their own (gen.NodeOptions.CertManager).
+
     `atoms`, `types` and `errors` are registered beside the framework's and announced.  `env`: of the node; with `expose_env`
     it goes along with remote spawn and application start.
     """
 
     version: Version = VERSION
+    tls: KeyPair | CertManager | None = None
     atoms: tuple[str, ...] = ()
     types: tuple[Row, ...] = ()
     errors: tuple[Error, ...] = ()

@@ -1,7 +1,6 @@
 """Values as upstream's agents print them (protocol notes: agents, section 4): for people, and for comparing reasons."""
 
 from typing import Any, Final
-from zlib import crc32
 
 from ..model.neutral import text_to_bytes
 from ..model.terms import PID, Alias, Atom, Error, Event, ProcessID, Typed
@@ -25,6 +24,8 @@ def printed(value: Any) -> str:
             return f"Alias#<{_crc(node)}.{'.'.join(map(str, words))}>"
         case Event(node, name):
             return f"Event#<{_crc(node)}:'{name}'>"
+        case Atom():
+            return f"'{value}'"
         case Error(text, _):
             return text
         case Typed(_, inner):
@@ -38,5 +39,21 @@ def printed(value: Any) -> str:
     return str(value)
 
 
+def _table() -> tuple[int, ...]:
+    """Of the CRC whose polynomial upstream took (gen/types.go); it is not that of zlib."""
+    table = list(range(256))
+    for _ in range(8):
+        table = [(crc >> 1) ^ (_POLYNOMIAL if crc & 1 else 0) for crc in table]
+    return tuple(table)
+
+
+_POLYNOMIAL: Final = 0xD5828281
+_TABLE: Final = _table()
+
+
 def _crc(node: str) -> str:
-    return f"{crc32(text_to_bytes(node)):08X}" if node else ""
+    """A node's name, as it stands in printed identifiers."""
+    crc = 0xFFFFFFFF
+    for byte in text_to_bytes(node):
+        crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
+    return f"{crc ^ 0xFFFFFFFF:08X}" if node else ""

@@ -55,7 +55,7 @@ class Remote:
         Raises ErgoError if the name stands for another factory already (NAPI-PL-8).
         """
         found = self.factories.setdefault(Atom(name), Spawnable(factory, Permission(map(Atom, nodes))))
-        if found.factory is not factory:
+        if found.factory != factory:  # a bound method is a new object each time
             raise ErgoError(Error(f"{name} associated with another process factory"))
         found.permission.enable(map(Atom, nodes))
 

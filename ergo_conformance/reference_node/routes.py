@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from ..model import reasons
 from ..model.ehs import Flags, Version
 from ..model.terms import Atom, Error
-from .checks import MAX_PORT, within
+from .checks import MAX_PORT, check_cookie, check_mapping, within
 from .failures import ErgoError
 from .handshaking import NO_VERSION
 
@@ -45,6 +45,8 @@ class NetworkRoute:
 
     def __post_init__(self) -> None:
         within("port", self.port, 0, MAX_PORT)
+        check_cookie(self.cookie)
+        check_mapping(self.atom_mapping)
 
 
 class _Row(NamedTuple, Generic[T]):

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -29,6 +29,8 @@ from .registrar import keep_alive, spelled
 log = logging.getLogger("ergo_conformance.node")
 
 T = TypeVar("T")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[], Awaitable[Streams]]
 SATURN: Final = Version(saturn.PROTOCOL, saturn.RELEASE, "", "MIT")
 
 MAX_WAITING: Final = 1 << 20
@@ -42,9 +44,10 @@ Listener = Callable[[Message], None]
 
 
 class ServerLink(asyncio.Protocol):
-    """A connection at the server."""
+    """A connection at the server; it is made when TCP has accepted one, before TLS says anything."""
 
     def __init__(self, hub: Hub, links: "set[ServerLink]") -> None:
+        self.deadline = asyncio.get_running_loop().time() + saturn.REGISTER_WITHIN
         self.session = Session(hub, self._transmit)
         self.links = links
         self.transport: asyncio.Transport | None = None
@@ -54,7 +57,7 @@ class ServerLink(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         keep_alive(transport.get_extra_info("socket"), saturn.KEEP_ALIVE)
         self.links.add(self)
-        self.timer = asyncio.get_running_loop().call_later(saturn.REGISTER_WITHIN, self._late)
+        self.timer = asyncio.get_running_loop().call_at(self.deadline, self._late)
 
     def data_received(self, data: bytes) -> None:
         self.session.receive(data)
@@ -150,8 +153,10 @@ class SaturnOptions:
 class SaturnRegistrar:
     """The registration of one node with a Saturn (interfaces.Registrar). UsageError for a CA file that can't be read."""
 
-    def __init__(self, options: SaturnOptions) -> None:
+    def __init__(self, options: SaturnOptions, *, connect: Connect | None = None) -> None:
+        """`connect` opens a link to the Saturn, in place of TLS: StreamReader, StreamWriter. Raises OSError."""
         self.options = options
+        self._open = connect or self._open_tls
         self.name, self.hidden = Atom(""), False
         self.view = View(options.cluster, self.name)
         self.own: dict[Atom, ApplicationRoute] = {}
@@ -254,9 +259,7 @@ class SaturnRegistrar:
         """A registered connection. Raises RegistrarError, and nothing is open then."""
         with spelled(), tls_spelled():
             async with asyncio.timeout(saturn.DIAL_TIMEOUT):
-                reader, writer = await asyncio.open_connection(
-                    self.options.host, self.options.port, ssl=self._context, ssl_shutdown_timeout=1.0
-                )
+                reader, writer = await self._open()
             try:
                 client = Client(self.view, self.options.token, hidden=self.hidden)
                 keep_alive(writer.get_extra_info("socket"), saturn.KEEP_ALIVE)
@@ -269,6 +272,11 @@ class SaturnRegistrar:
                 raise
         self._writer = writer
         return reader, client
+
+    async def _open_tls(self) -> Streams:
+        return await asyncio.open_connection(
+            self.options.host, self.options.port, ssl=self._context, ssl_shutdown_timeout=1.0
+        )
 
     def _announced(self) -> RegisterRoutes:
         if self.hidden:

@@ -72,9 +72,9 @@ class Settings:
             node.network.add_route(f"^{re.escape(name)}$", route)
         return node
 
-    async def start(self) -> Node:
-        """A node with its network. UsageError."""
-        node = self.make()
+    async def start(self, **more: Any) -> Node:
+        """A node with its network; `more` as for Node. UsageError."""
+        node = self.make(**more)
         try:
             await node.network.start()
         except BaseException:
@@ -184,7 +184,8 @@ def reload_certificates(node: Node, target: Mapping[str, Json]) -> None:
     """Reads the certificates of a node's acceptors again, which were opened for this target. UsageError changes nothing."""
     rows = target.get("acceptors") or [{"tls": target.get("tls")}]
     new = []
-    for acceptor, row in zip(node.network.acceptors, rows, strict=False):  # a hidden node has none
+    acceptors = [] if node.network.stopped else node.network.acceptors
+    for acceptor, row in zip(acceptors, rows, strict=False):  # a hidden node has none
         files = row.get("tls")
         if acceptor.certificates is not None and isinstance(files, Mapping) and files:
             new.append((acceptor.certificates, load(files["cert"], files["key"])))
@@ -206,7 +207,7 @@ def _flags_in_force(flags: Flags) -> dict[str, bool]:
 
 def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = None) -> dict[str, Json]:
     """The READY object of a node that was started with `options_of(target)`, and its agents if it hosts them."""
-    acceptors = node.network.acceptors
+    acceptors = [] if node.network.stopped else node.network.acceptors
     first = acceptors[0] if acceptors else None
     registrar = node.network.options.registrar
     config = {**DEFAULTS, **{key: target[key] for key in DEFAULTS if key in target}}
@@ -243,12 +244,16 @@ def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = No
 def _offers(node: Node, agents: Supervisor | None) -> list[str]:
     registrar = node.network.options.registrar
     serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
-    return ["accept"] * bool(node.network.acceptors) + ["agents"] * (agents is not None) + ["registrar"] * serves
+    return (
+        ["accept"] * (not node.network.stopped and bool(node.network.acceptors))
+        + ["agents"] * (agents is not None)
+        + ["registrar"] * serves
+    )
 
 
 def _acceptor_in_force(node: Node, number: int, row: Mapping[str, Json]) -> dict[str, Json]:
     honoured = {key: row[key] for key in ACCEPTOR_KEYS if key in row}
-    if number < len(node.network.acceptors):
+    if not node.network.stopped and number < len(node.network.acceptors):
         honoured |= {"host": node.network.acceptors[number].host, "port": node.network.acceptors[number].port}
     if "flags" in row:
         honoured["flags"] = _flags_in_force(flags_of(row["flags"], node.network.options.announced_flags))

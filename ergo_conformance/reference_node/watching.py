@@ -63,7 +63,10 @@ class Watching:
             return self.add(kind, target, process.pid)
         connection = await self.core.connection(node_of(target))
         if isinstance(target, Atom):  # nothing is sent: the end of the connection tells
-            self.relations.add(kind, target, process.pid)
+            if self.core.open_connection(target) is None:  # it was there, and is gone already
+                raise ErgoError(reasons.NO_CONNECTION)
+            if not self.relations.add(kind, target, process.pid):
+                raise ErgoError(reasons.TARGET_EXIST)
             return []
         take: Take = getattr(connection, RELATION_METHODS[kind, type(target)][0])
         return await take(process.pid, target)
@@ -76,13 +79,14 @@ class Watching:
             connection = await self.core.connection(node_of(target))
             give_back: GiveBack = getattr(connection, RELATION_METHODS[kind, type(target)][1])
             await give_back(process.pid, target)
-        self.remove(kind, target, process.pid)
+        else:
+            self.remove(kind, target, process.pid)
 
     # --- the table, for consumers of any node -------------------------------------------------------------------------
 
     def add(self, kind: Kind, target: Watched, consumer: PID) -> list[MessageEvent]:
         """A relation to a target of this node. Raises ErgoError if there is no such target, or the relation is there."""
-        if not self._exists(target):
+        if self.owner(target) is None:
             raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
         first = not self.relations.of(target)
         if not self.relations.add(kind, target, consumer):
@@ -99,18 +103,20 @@ class Watching:
         if self.relations.remove(kind, target, consumer):
             self._left(target)
 
-    def _exists(self, target: Watched) -> bool:
+    def owner(self, target: Watched) -> Process | None:
+        """The process of this node that a target is of, or is; None if there is no such target."""
         core = self.core
         match target:
             case PID():
-                return target.creation == core.creation and target.id in core.processes
+                return core.processes.get(target.id) if target.creation == core.creation else None
             case ProcessID():
-                return target.name in core.names
+                return core.names.get(target.name)
             case Alias():
-                return target.creation == core.creation and target.id in core.aliases
+                return core.aliases.get(target.id) if target.creation == core.creation else None
             case Event():
-                return target.name in self.events
-        return False
+                event = self.events.get(target.name)
+                return event.process if event is not None else None
+        return None
 
     def _left(self, target: Watched) -> None:
         """A consumer has left a target: an event may have lost its last one."""
@@ -152,7 +158,7 @@ class Watching:
         for node in nodes:
             connection = self.core.open_connection(node)
             if connection is not None:
-                _notify(connection, target, reason, process.pid)
+                tell_peer(connection, target, reason, process.pid)
 
     def ended_elsewhere(self, target: Watched, reason: Error) -> None:
         """A target of another node is no more."""
@@ -218,7 +224,8 @@ class Watching:
         return owner
 
 
-def _notify(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
+def tell_peer(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
+    """Tells a node that something of ours, which it watches, is no more."""
     match target:
         case PID():
             connection.send_terminate_pid(target, reason, owner)

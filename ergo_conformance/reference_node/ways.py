@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -35,10 +35,12 @@ class Ways:
         self.routes: StaticRoutes[NetworkRoute] = StaticRoutes()
         self.proxy_routes: StaticRoutes[ProxyRoute] = StaticRoutes()
         self._contexts: dict[bool, ssl.SSLContext] = {}
+        acceptors = options.acceptors
+        self.handshakes = [options.handshake, *(o.handshake for o in acceptors if o.handshake is not None)]
+        """All that we speak, the node's own first: a custom one of the same name counts for dialing, too (NAPI-OPT-7)."""
+        self.protos = [options.proto, *(o.proto for o in acceptors if o.proto is not None)]
         if options.ca is not None:
-            self.context(
-                skip_verify=False
-            )  # a file that can't be read is a wrong setting, and now is the time to say so
+            self.context(skip_verify=False)  # a file that can't be read is a wrong setting: now is the time to say so
 
     async def of(self, name: Atom) -> list[tuple[Address, Stack]]:
         """Where and how a node may be reached, best first: what a static route matches is looked up nowhere else."""
@@ -69,26 +71,17 @@ class Ways:
 
     def _way(self, name: Atom, route: NetworkRoute) -> tuple[Address, Stack] | None:
         """None if it leads nowhere, or speaks what we don't."""
-        handshake = self._spoken(self._handshakes(), route.handshake_version)
-        proto = self._spoken(self._all_protos(), route.proto_version)
-        if handshake is None or proto is None or not route.port:
-            return None
+        handshake = self._spoken(self.handshakes, route.handshake_version)
+        proto = self._spoken(self.protos, route.proto_version)
         host = route.host or name.partition("@")[2]
+        if handshake is None or proto is None or not route.port or not host:
+            return None
         context = self.context(skip_verify=route.insecure_skip_verify) if route.tls else None
         stack = self._stack(handshake, proto, cookie=route.cookie, flags=route.flags, atom_mapping=route.atom_mapping)
         return Address(host, route.port, context), stack
 
-    def _handshakes(self) -> Iterator[NetworkHandshake]:
-        """All that we speak, the node's own first: a custom one of the same name counts for dialing, too (NAPI-OPT-7)."""
-        yield self.options.handshake
-        yield from (o.handshake for o in self.options.acceptors if o.handshake is not None)
-
-    def _all_protos(self) -> Iterator[NetworkProto]:
-        yield self.options.proto
-        yield from (o.proto for o in self.options.acceptors if o.proto is not None)
-
     @staticmethod
-    def _spoken(known: "Iterator[Spoken]", version: Version) -> "Spoken | None":
+    def _spoken(known: "list[Spoken]", version: Version) -> "Spoken | None":
         """What a route names, by name and release; without a name the node's own."""
         return next((each for each in known if not version.Name or each.version()[:2] == version[:2]), None)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broken_relations import FAULTS
-from tests.support.cli import BROKEN_NODE, Ended, cases_of, cli, failed, only
+from tests.support.cli import BROKEN_NODE, Ended, cases_of, failed, judged, only
 
 LINKS, EVENTS, WATCHING, SPAWN = "node.links", "node.events", "node.watching", "node.spawn"
 NOTIFICATION = "node.notification"
@@ -55,7 +55,7 @@ FOUND_BY = {
 
 def run(fault: str, cases: tuple[str, ...], report: Path) -> Ended:
     chosen = ("--suite", "node", *only(*cases))
-    return cli("run", *chosen, "--report", f"json={report}", "--", *BROKEN_NODE, fault)
+    return judged(report, *chosen, target=(*BROKEN_NODE, fault))
 
 
 def test_each_fault_has_a_case() -> None:

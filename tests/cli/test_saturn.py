@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tests.support.broken_saturn import FAULTS
@@ -79,6 +81,9 @@ def test_it_serves_until_it_is_told_to_stop_and_reads_its_configuration_again(tm
             assert process.stderr
             ready = json.loads(process.stdout.readline().removeprefix("READY "))
             assert (ready["offers"], ready["token"], ready["os_pid"]) == (["saturn"], "secret", process.pid)
+            schema = files("ergo_conformance").joinpath("targets", "schemas", "ready.schema.json").read_text("utf-8")
+            jsonschema.validate(ready, json.loads(schema))
+            assert ready.keys() <= json.loads(schema)["properties"].keys()
             config.write_text("not TOML")
             process.send_signal(signal.SIGHUP)
             assert "items.toml" in process.stderr.readline()
@@ -104,9 +109,14 @@ def test_wrong_settings(options: tuple[str, ...], complaint: str) -> None:
     assert complaint in " ".join(ended.err.split())
 
 
-def test_items_that_can_not_be_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [("[1, 2]", "is a list"), (str(2**63), "can't be told"), (f'"{"x" * 65_536}"', "can't be told")],
+    ids=["list", "65 bits", "64 KiB"],
+)
+def test_items_that_can_not_be_told(value: str, complaint: str, tmp_path: Path) -> None:
     config = tmp_path / "items.toml"
-    config.write_text('"*:A" = [1, 2]\n')
+    config.write_text(f'"*:A" = {value}\n')
     ended = cli("registrar", "saturn", "--port", "0", "--config", config)
     assert ended.code == 2
-    assert "is a list" in " ".join(ended.err.split())
+    assert complaint in " ".join(ended.err.split())

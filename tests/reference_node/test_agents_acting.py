@@ -102,8 +102,8 @@ def test_an_empty_list_that_is_sent_ends_it(caplog: pytest.LogCaptureFixture) ->
 @pytest.mark.parametrize(
     ("message", "entry"),
     [
-        ("hello", "string hello"), (5, "int 5"), (True, "bool true"), (Atom("pid"), "gen.Atom pid"),
-        ([Atom("pid"), 1], "[]interface {} [pid 1]"), ([1], "[]interface {} [1]"),
+        ("hello", "string hello"), (5, "int 5"), (True, "bool true"), (Atom("pid"), "gen.Atom 'pid'"),
+        ([Atom("pid"), 1], "[]interface {} ['pid' 1]"), ([1], "[]interface {} [1]"),
     ],
     ids=repr,
 )  # fmt: skip

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.terms import Atom, Error, Event
+from ergo_conformance.model import types as t
+from ergo_conformance.model.reasons import SHUTDOWN
+from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.model.types import Slice
+from ergo_conformance.reference_node.printing import printed
 from tests.support.acting import Scene, acting, address, places
 from tests.support.nodes import settle
 from tests.support.watchers import idle
@@ -104,7 +108,7 @@ def ended(how: Callable[[Scene], Any], told: list[str]) -> None:
 def test_it_watches_a_node() -> None:
     ended(
         lambda s: s.a.core.disconnect(s.b.name),
-        ["gen.MessageDownNode {a@localhost}", "gen.MessageExitNode {a@localhost}"],
+        ["gen.MessageDownNode {'a@localhost'}", "gen.MessageExitNode {'a@localhost'}"],
     )
 
 
@@ -120,3 +124,48 @@ def test_a_node_that_is_not_there(op: str, node: Any, remote: bool) -> None:
         assert await s.do(op, node) == await s.do(op, *[] if node is None else [node]) == "<no route>"
 
     acting(work, remote=remote)
+
+
+def test_an_entry_as_a_real_node_printed_it() -> None:
+    """Of the recorded handshake_reverse: b's agent monitors a's crasher."""
+
+    async def work(s: Scene) -> None:
+        assert s.a.name == "a@localhost"
+        process = s.a.spawn(idle, name="crasher")
+        await s.do("monitor", ProcessID(s.a.name, Atom("crasher")))
+        process.stop(SHUTDOWN)
+        assert await s.received() == ["gen.MessageDownProcessID {<2887105A.'crasher'> shutdown}"]
+
+    acting(work)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (PID(Atom("a@localhost"), (2 << 32) + 1004, 7), "<2887105A.2.1004>"),
+        (PID(Atom(""), 0, 0), "<.0.0>"),
+        (ProcessID(Atom("a@localhost"), Atom("echo")), "<2887105A.'echo'>"),
+        (Alias(Atom("a@localhost"), 7, (1, 2, 3)), "Alias#<2887105A.1.2.3>"),
+        (Event(Atom("a@localhost"), Atom("ev")), "Event#<2887105A:'ev'>"),
+        (Atom("a@localhost"), "'a@localhost'"),
+        (Error("an error"), "an error"),
+        (Typed(t.INT64, 5), "5"),
+        (["a", None, [True, 1]], "[a <nil> [true 1]]"),
+    ],
+    ids=repr,
+)
+def test_how_values_are_printed(value: Any, text: str) -> None:
+    assert printed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("message", "entry"),
+    [(Typed(t.INT64, 5), "int64 5"), (Typed(Slice(t.STRING), ["a", "b"]), "[]string [a b]")],
+    ids=repr,
+)
+def test_values_that_bring_their_type(message: Any, entry: str) -> None:
+    async def work(s: Scene) -> None:
+        await s.send("agent", message)
+        assert await s.received() == [entry]
+
+    acting(work)

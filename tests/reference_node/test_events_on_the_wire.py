@@ -151,6 +151,25 @@ def test_a_message_without_a_form_on_the_wire_reaches_nobody_elsewhere() -> None
     at_peer(work)
 
 
+def test_a_message_does_not_overtake_the_result() -> None:
+    """Both go over the publisher's link: a subscriber misses nothing that is published from then on."""
+
+    async def work(b: Node, owner: Watcher, first: Peer) -> None:
+        peer = await context(b, 3).peer("wide@localhost", links=3)
+        for i in range(6):
+            it = watcher(b)
+            it.process.register_event(f"ev{i}")
+            message = relation(peer, Verb.LINK, "Event", Event(b.name, Atom(f"ev{i}")))
+            peer.send_frame(enp.Control(0, message), i % 3)
+            await settle()
+            it.process.publish(f"ev{i}", "first")
+            came = [await frame(peer) for _ in range(2)]
+            assert {type(received.value) for received in came} == {enp.Control, enp.EventFrame}
+            assert len({received.line for received in came}) == 1
+
+    at_peer(work)
+
+
 # --- in ---------------------------------------------------------------------------------------------------------------
 
 

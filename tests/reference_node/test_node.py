@@ -16,6 +16,7 @@ from ergo_conformance.reference_node import certificates
 from ergo_conformance.reference_node.connections import RefusedError
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
+from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.handshaking import HandshakeError, Handshaken, Local
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, Mode
@@ -255,7 +256,7 @@ def test_stop_ends_a_dial() -> None:
                 )
                 await eventually(lambda: a.network._links.live)
                 await a.stop()
-                with pytest.raises(asyncio.CancelledError):
+                with pytest.raises(HandshakeError, match="has stopped"):
                     await dial
                 assert not a.network._links.live
 
@@ -269,7 +270,7 @@ def test_no_way() -> None:
             await b.stop()
             with pytest.raises(ConnectionRefusedError):
                 await a.network.connect(HOST, where, name="b@localhost")
-            with pytest.raises(HandshakeError, match="has stopped"):
+            with pytest.raises(ErgoError, match="network stack is stopped"):
                 await b.network.connect(HOST, port(a))
 
     run(scenario())
@@ -288,7 +289,7 @@ def test_what_cannot_be_opened_is_said_in_one_sentence() -> None:
     async def scenario() -> None:
         async with started("b") as (b,):
             taken = AcceptorOptions(host=HOST, port=port(b), last_port=port(b))
-            with pytest.raises(UsageError, match=rf"cannot listen on {HOST}:{port(b)}: "):
+            with pytest.raises(UsageError, match=rf"no available ports in range {port(b)}\.\.{port(b)}$"):
                 await start_node("c@localhost", acceptors=(*ACCEPTORS, taken))
 
     run(scenario())

@@ -1,7 +1,11 @@
 """The end of a connection: whoever watched something of the other node is told once, "no connection"."""
 
+import asyncio
+
 import pytest
 
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.reference_node.interfaces import Connection
 from ergo_conformance.reference_node.relations import Kind
 from tests.support.nodes import Net, settle, virtually
 from tests.support.scenes import BYE, HOW, Scene, give_back, scenario, take
@@ -49,6 +53,42 @@ def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: Kind) -> None:
         await net.stop()
 
     virtually(run())
+
+
+@kinds
+def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: Kind) -> None:
+    async def run() -> None:
+        net = Net()
+        b, a = net.node("b@localhost"), net.node("a@localhost")
+        it = watcher(a)
+        first, second = asyncio.ensure_future(take(it, kind, b.name)), asyncio.ensure_future(take(it, kind, b.name))
+        await first
+        assert await refused(second) == "target is already exist"
+        a.core.disconnect(b.name)
+        await settle()
+        assert it.told == [Told(HOW[kind], b.name, "no connection")]
+        await net.stop()
+
+    virtually(run())
+
+
+@kinds
+def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: Kind) -> None:
+    async def work(s: Scene) -> None:
+        it, connect = watcher(s.here), s.here.core._connect
+        s.here.core.disconnect(s.there.name)
+
+        async def connected_for_a_moment(name: Atom) -> Connection:
+            connection = await connect(name)
+            s.here.core.disconnect(name)
+            return connection
+
+        s.here.core._connect = connected_for_a_moment
+        for target in (s.there.name, *s.by.values()):
+            assert await refused(take(it, kind, target)) == "no connection"
+        assert len(s.here.core.watching.relations) == 0
+
+    scenario(work)
 
 
 @kinds

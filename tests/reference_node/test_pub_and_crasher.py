@@ -153,8 +153,8 @@ TEXTS = {
 SENT: list[tuple[Any, str]] = [
     *TEXTS.items(),
     ("gopanic", "panic"),
-    (Atom("gopanic"), "gopanic"),
-    (Atom("unknown"), "unknown"),
+    (Atom("gopanic"), "'gopanic'"),
+    (Atom("unknown"), "'unknown'"),
     (Error("an error"), "an error"),
     (subject.CUSTOM_ERROR, "custom registered error"),
     (reasons.KILL, "kill"),
@@ -192,7 +192,7 @@ def test_crasher_ends_as_it_is_sent(message: Any, text: str, remote: bool) -> No
 @places
 @pytest.mark.parametrize(
     ("message", "text"),
-    [row for row in SENT if row[0] not in ("gopanic", "pid")] + [("gopanic", "gopanic"), (Atom("pid"), "pid")],
+    [row for row in SENT if row[0] not in ("gopanic", "pid")] + [("gopanic", "gopanic"), (Atom("pid"), "'pid'")],
     ids=repr,
 )
 def test_crasher_ends_as_it_is_asked_and_does_not_answer(message: Any, text: str, remote: bool) -> None:

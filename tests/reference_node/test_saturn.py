@@ -13,10 +13,11 @@ from ergo_conformance.model import saturn
 from ergo_conformance.model.saturn import ApplicationRoute, Message, RegisterRoutes, State
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.peers.esrd import route
+from ergo_conformance.peers.link import VirtualLoop, connect_memory
 from ergo_conformance.reference_node.certificates import self_signed
 from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Hub, Session, View, write
 from ergo_conformance.reference_node.interfaces import NodeFacts, RegistrarError
-from ergo_conformance.reference_node.saturn import SaturnOptions, SaturnRegistrar, SaturnServer
+from ergo_conformance.reference_node.saturn import SaturnOptions, SaturnRegistrar, SaturnServer, ServerLink
 
 A, B, C = Atom("a@here"), Atom("b@here"), Atom("c@here")
 TOKEN = "token"
@@ -158,6 +159,19 @@ def test_a_session_leaves_nothing_behind() -> None:
         pair.session.end()
         pair.session.end()
     assert not hub.clusters
+
+
+def test_a_result_that_can_not_be_written_is_no_registration() -> None:
+    """Two nodes, and items that take up more than the 64 KiB of a message when they come together."""
+    hub = Hub(TOKEN, {f"b@here:{n}": "x" * 40_000 for n in range(2)})
+    a, b = Pair(hub, A), Pair(hub, B)
+    a.register()
+    assert not b.register()
+    assert b.session.state is State.CLOSED
+    assert hub.find("c", B) is None
+    assert not a.news()
+    hub.configure({})
+    assert Pair(hub, B).register() == [saturn.RegisterResult(None, {}, [A], None)]
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------------
@@ -304,6 +318,21 @@ def test_who_says_nothing_is_closed() -> None:
             assert not server.hub.clusters
 
     asyncio.run(scenario())
+
+
+def test_the_deadline_counts_from_the_tcp_connection() -> None:
+    """Whoever is slow to begin TLS has that much less for the registration (SAT-HS-5)."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        link = ServerLink(Hub(TOKEN), set())
+        await asyncio.sleep(2.5)
+        assert await connect_memory(link, None, "").read(10) == b""
+        assert loop.time() - started == pytest.approx(saturn.REGISTER_WITHIN, abs=0.01)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(scenario())
 
 
 def test_a_mute_server_is_not_waited_for_long() -> None:

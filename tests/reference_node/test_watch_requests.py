@@ -205,3 +205,27 @@ def test_a_consumer_that_ends_while_it_asks(kind: Kind) -> None:
         assert watched(b) == 0
 
     at_peer(work)
+
+
+@words
+@kinds
+@pytest.mark.parametrize("back", [False, True])
+def test_a_connection_that_ends_right_behind_the_result(kind: Kind, word: str, back: bool) -> None:
+    """What was given back is not told about, what was taken is."""
+
+    async def work(b: Node, peer: Peer) -> None:
+        it, target = watcher(b), theirs(peer)[word]
+        if back:
+            b.core.watching.relations.add(kind, target, it.process.pid)
+        watching, connection = b.core.watching, b.network.connections[peer.name]
+        how: Any = watching.unwatch if back else watching.watch
+        task = asyncio.ensure_future(how(kind, it.process, target))
+        frame = await request(peer)
+        connection.receive(connection.links[0], peer.data_of(answer(frame)))
+        b.core.disconnect(peer.name)
+        await task
+        await settle()
+        assert it.told == ([] if back else [Told(HOW[kind], target, "no connection")])
+        assert watched(b) == 0
+
+    at_peer(work)

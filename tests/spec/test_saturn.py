@@ -12,6 +12,7 @@ from ergo_conformance.model.compare import same
 from ergo_conformance.model.saturn import ApplicationRoute, Message, ProxyRoute, RegisterRoutes
 from ergo_conformance.model.terms import Atom, Error
 from ergo_conformance.peers.esrd import route
+from ergo_conformance.peers.packets import SATURN, spoiled
 from ergo_conformance.reference_node.ergo import saturn as node
 from ergo_conformance.spec import saturn as spec
 from ergo_conformance.spec.parse import Parsed
@@ -89,6 +90,14 @@ def test_each_byte_damaged(name: str) -> None:
     for at in range(len(data)):
         for by in (0, 0xFF, data[at] ^ 1):
             agreed(data[:at] + bytes([by]) + data[at + 1 :])
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_every_fault_is_refused_alike(name: str) -> None:
+    damages = spoiled(MESSAGES[name], SATURN)
+    assert len({damage.label for damage in damages}) == len(damages) > 20
+    for damage in damages:
+        assert isinstance(agreed(damage.data), Rejected), damage.label
 
 
 @given(st.binary(max_size=60))

@@ -19,10 +19,9 @@ from ergo_conformance.reference_node.processes import MessageOptions, Process, P
 from ergo_conformance.reference_node.relations import Kind, Watched, node_of
 from ergo_conformance.reference_node.remote import Remote
 from ergo_conformance.reference_node.waiters import Waiters
-from ergo_conformance.reference_node.watching import Watching
+from ergo_conformance.reference_node.watching import Watching, tell_peer
 
 PLAIN = MessageOptions()
-good_notify = watching._notify
 good_transmit = EnpConnection.transmit
 good_priority = EnpConnection._priority
 good_add = Watching.add
@@ -39,18 +38,18 @@ good_result = ControlMessages._result
 
 def notice_twice(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
     for _ in range(2):
-        good_notify(connection, target, reason, owner)
+        tell_peer(connection, target, reason, owner)
 
 
 def notice_lost(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
     """Tells nobody of the end of a name."""
     if isinstance(target, PID | Alias | Event):
-        good_notify(connection, target, reason, owner)
+        tell_peer(connection, target, reason, owner)
 
 
 def wrong_reason(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
     """Whatever a process has ended for was a shutdown."""
-    good_notify(connection, target, reasons.SHUTDOWN, owner)
+    tell_peer(connection, target, reasons.SHUTDOWN, owner)
 
 
 def notice_per_process(self: Watching, target: Watched, reason: Error, process: Process) -> None:
@@ -58,7 +57,7 @@ def notice_per_process(self: Watching, target: Watched, reason: Error, process: 
         for node in {relation.consumer.node for relation in self.relations.of(target)}:
             connection = self.core.open_connection(node)
             if connection is not None:
-                good_notify(connection, target, reason, process.pid)
+                tell_peer(connection, target, reason, process.pid)
     good_ended(self, target, reason, process)
 
 
@@ -69,7 +68,7 @@ def notice_to_everybody(self: Watching, target: Watched, reason: Error, process:
     for node in self.core.connected:
         connection = self.core.open_connection(node)
         if node not in told and connection is not None:
-            good_notify(connection, target, reason, process.pid)
+            tell_peer(connection, target, reason, process.pid)
 
 
 def taking_back_ignored(self: Watching, kind: Kind, target: Watched, consumer: PID) -> None:
@@ -248,9 +247,9 @@ async def exit_without_reason(self: Core, process: Process, to: PID, reason: Err
 
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {
-    "notice_twice": (watching, "_notify", notice_twice),
-    "notice_lost": (watching, "_notify", notice_lost),
-    "wrong_reason": (watching, "_notify", wrong_reason),
+    "notice_twice": (watching, "tell_peer", notice_twice),
+    "notice_lost": (watching, "tell_peer", notice_lost),
+    "wrong_reason": (watching, "tell_peer", wrong_reason),
     "notice_per_process": (Watching, "ended", notice_per_process),
     "notice_to_everybody": (Watching, "ended", notice_to_everybody),
     "taking_back_ignored": (Watching, "remove", taking_back_ignored),

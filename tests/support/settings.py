@@ -30,10 +30,16 @@ def with_machine(settings: Settings, machine: type[Ehs]) -> Settings:
 
 def make(name: str, **flat: Any) -> Node:
     """A node without sockets."""
-    more = {key: flat.pop(key) for key in ("clock", "token", "dial") if key in flat}
+    more = _more(flat)
     return settings_of(name, **flat).make(**more)
 
 
 async def start_node(name: str, **flat: Any) -> Node:
     """A node that listens."""
-    return await settings_of(name, **flat).start()
+    more = _more(flat)
+    return await settings_of(name, **flat).start(**more)
+
+
+def _more(flat: dict[str, Any]) -> dict[str, Any]:
+    """What goes to Node itself, taken out."""
+    return {key: flat.pop(key) for key in ("clock", "token", "dial") if key in flat}

@@ -22,7 +22,8 @@ from ergo_conformance.targets.tcp import TcpTarget
 from ergo_conformance.verdict.case import AGENTS, Case
 from ergo_conformance.verdict.context import Context, SkippedError
 from ergo_conformance.verdict.schedule import LiveRunner, Planned, run_case
-from tests.support.sockets import port, run, started
+from tests.support.settings import settings_of
+from tests.support.sockets import run, started
 
 ALL = frozenset(subject.ACTING)
 
@@ -32,8 +33,8 @@ async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> Asy
     """A node in memory with these agents, of which nobody has told."""
     config = await SelfTarget().start({})
     running = MemoryRunning(config.facts, False, offers)
-    running.node = make_node(settings.options_of({"name": config.facts.name, "cookie": config.facts.cookie}), "agents")
-    running.asks_for_agents = asks
+    wanted = settings_of(config.facts.name, cookie=config.facts.cookie, types=subject.ROWS)
+    running.node, running.asks_for_agents = make_node(wanted, "agents"), asks
     known: dict[str, type[Actor]] = LEVEL_1 | LEVEL_2
     Supervisor(running.node.core, {name: known[name] for name in names})
     try:
@@ -139,7 +140,8 @@ def test_a_running_node_is_asked_at_the_start_of_a_run(offers: frozenset[str] | 
     async def work() -> None:
         async with started("a") as (node,):
             Supervisor(node.core, {name: (LEVEL_1 | LEVEL_2)[name] for name in ("echo", "crasher")})
-            target = TcpTarget(f"tcp://127.0.0.1:{port(node)}", cookie="secret", node=None, tls_ca=None, offers=offers)
+            port = node.network.acceptors[0].port
+            target = TcpTarget(f"tcp://127.0.0.1:{port}", cookie="secret", node=None, tls_ca=None, offers=offers)
             runner = LiveRunner(target, 0, 10.0, 4)
             try:
                 running = await asyncio.to_thread(runner.start)

@@ -1,4 +1,4 @@
-"""The golden packets of the registrar: both readers and both writers meet every row, and a slip in a row is noticed."""
+"""The golden packets of the embedded registrar: readers and writers meet every row, and a slip in a row is noticed."""
 
 import json
 from copy import deepcopy
@@ -8,7 +8,7 @@ import pytest
 
 from ergo_conformance.cli.vectors import check_file
 from ergo_conformance.locate import suites
-from ergo_conformance.verdict.golden_packets import check_malformed, check_packet
+from ergo_conformance.verdict.golden_packets import ESRD, check_malformed, check_packet
 
 PATH = suites() / "golden" / "esrd_vectors.json"
 CONTENT = json.loads(PATH.read_text(encoding="utf-8"))
@@ -18,7 +18,7 @@ grouped = pytest.mark.parametrize("group", FIRST)
 
 
 def slip(group: str, **changes: Any) -> list[str]:
-    return [difference.text for difference in check_packet(deepcopy(FIRST[group]) | changes)]
+    return [difference.text for difference in check_packet(deepcopy(FIRST[group]) | changes, ESRD)]
 
 
 def test_every_row_is_met() -> None:
@@ -57,13 +57,13 @@ def test_a_value_that_no_packet_can_hold() -> None:
 
 def test_a_case_that_is_a_good_packet() -> None:
     case = CASES[0] | {"hex": FIRST["RegisterRoutes"]["hex"]}
-    assert [d.text for d in check_malformed(case)] == [
+    assert [d.text for d in check_malformed(case, ESRD)] == [
         f"{name}: read as RegisterRoutes, a refusal is expected" for name in ("schema", "node")
     ]
 
 
 def test_a_case_with_another_reason() -> None:
     case = next(case for case in CASES if case["reason"] == "end of data") | {"reason": "unknown tag"}
-    assert [d.text for d in check_malformed(case)] == [
+    assert [d.text for d in check_malformed(case, ESRD)] == [
         f"{name}: refused for 'end of data', not 'unknown tag'" for name in ("schema", "node")
     ]

@@ -139,12 +139,14 @@ class Session:
         self._transmit = transmit
         self._inbox = Inbox()
 
-    def send(self, message: Message) -> None:
-        """To this node; what is too long for the protocol is logged and lost."""
+    def send(self, message: Message) -> bool:
+        """To this node; what is too long for the protocol is logged and lost: False."""
         try:
             self._transmit(write(message))
         except CannotEncode as error:
             log.info("%s for %r is lost: %s", type(message).__name__, self.name, error)
+            return False
+        return True
 
     def receive(self, data: bytes) -> None:
         """Bytes of the client."""
@@ -194,9 +196,11 @@ class Session:
         self.applications = {
             route.Name: route for route in announced.ApplicationRoutes or () if route.Node == self.name
         }
+        if not self.send(self._welcome()):
+            self._close("the result is too long: a registration without one would hold the name for nobody")
+            return
         cluster[self.name] = self
         self.state = State.REGISTERED
-        self.send(self._welcome())
         self._broadcast(saturn.NodeJoined(self.name))
         for route in self.applications.values():
             self._broadcast(saturn.RegisterApplicationRoute(route))

@@ -126,8 +126,8 @@ class Connection(Pooled, Protocol):
     def call_alias(self, ref: Ref, sender: PID, to: Alias, options: MessageOptions, message: Any) -> bool:
         """A request."""
 
-    # links and monitors; when the peer agrees, Core.relation_taken has to be called before anything else that it sent is
-    # handled.  The events returned are the last ones published, oldest first; none for what is no event
+    # links and monitors; when the peer agrees, Core.relation_taken or relation_given_back has to be called before anything
+    # else that it sent is handled.  The events returned are the last ones published, oldest first; none for what is no event
 
     async def link_pid(self, pid: PID, target: PID) -> list[MessageEvent]:
         """Link."""

@@ -97,6 +97,12 @@ class Core(Protocol):
     def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> None:
         """The peer has agreed to a link or monitor of ours."""
 
+    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> None:
+        """The peer has let go of one."""
+
+    def owner_of(self, target: Watched) -> Process | None:
+        """The process of ours that a target is of, or is: what is said about a target goes the way of what that one sends."""
+
     async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
         """A node asks for a process: that, once it is ready. ErgoError says why not."""
 

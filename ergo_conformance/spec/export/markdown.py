@@ -3,17 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ...model import ehs, enp, esrd
+from ...model import ehs, enp, esrd, reasons, saturn
 from ...model.edf import Tag
 from ...model.ehs import Role
-from ...model.registry import Struct
-from ...model.types import describe
+from ...model.registry import Newtype, Struct
+from ...model.types import Reg, describe
 from ..edf.scalars import SCALARS, WORDS
 from ..ehs import FRAME
 from ..enp import frames as enp_frames
 from ..kit import Counted, Number, Text
 from ..machine import Schema, plain
 from ..requirements import PROTOCOLS, Requirement, catalogue
+from ..saturn import CONTEXT, PACKET
 from ..walk import docs_of, walk
 from ..walk import parts as parts_of
 
@@ -35,7 +36,7 @@ def frames() -> str:
     """EDF's tags and the bodies behind them; the frames and messages of each protocol."""
     parts = [NOTE, "# Frames\n", "All numbers are big-endian.\n", "## EDF: descriptors\n"]
     parts.append(table(("tag", "hex", "type", "body"), (_tag_row(tag) for tag in Tag)))
-    return "\n".join((*parts, *_handshake(), *_enp(), *_esrd()))
+    return "\n".join((*parts, *_handshake(), *_enp(), *_esrd(), *_saturn()))
 
 
 def _handshake() -> Iterable[str]:
@@ -88,6 +89,60 @@ def _esrd() -> Iterable[str]:
     )
     parts.append(table(("part", "layout"), head))
     return parts + [_message(row) for row in (*esrd.MESSAGES, esrd.ROUTE)]
+
+
+def _saturn() -> Iterable[str]:
+    """Header, order and messages of the central registrar."""
+    parts = ["\n## Saturn: the packet\n"]
+    head = (
+        _part(PACKET.magic),
+        _part(PACKET.version),
+        ("length", f"2 bytes, of the message alone; at most {saturn.MAX_PAYLOAD:,}"),
+        ("message", "one EDF value, without caches; its type says which message it is"),
+    )
+    parts += [table(("part", "layout"), head), "\n## Saturn: the order of messages\n"]
+    steps = (
+        (state.name, message.__name__, effect) for state, row in saturn.STEPS.items() for message, effect in row.items()
+    )
+    parts.append(table(("state of the connection at the server", "message of the client", "effect"), steps))
+    ignored = ", ".join(row.value_class.__name__ for row in saturn.MESSAGES if row.value_class in saturn.OF_THE_SERVER)
+    parts.append(
+        f"\nA proof leads to the next state, and so does a registration. In state {saturn.State.REGISTERED.name} the messages"
+        f" of a server are ignored: {ignored}. Any other message that is not in the row of a state ends the connection, and so"
+        f" does {saturn.REGISTER_WITHIN:g} s without a registration; nothing is sent then.\n"
+    )
+    written = (
+        (f"`{row.name}`", " and ".join(saturn.writers(row.value_class)) or "nobody", _doc(row.value_class))
+        for row in (*saturn.MESSAGES, *saturn.UNREGISTERED)
+    )
+    parts += [*_saturn_rules(), "\n## Saturn: the messages\n", table(("message", "written by", "meaning"), written)]
+    inside = (saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.REGISTER_ROUTES)
+    parts += [_message(row) for row in (*saturn.MESSAGES, *saturn.UNREGISTERED, *inside)]
+    names = [type_.name for _, type_ in saturn.APPLICATION_ROUTE.fields if isinstance(type_, Reg)]
+    rows = [row for row in CONTEXT.registry if isinstance(row, Newtype) and row.name in names]
+    under = "; ".join(f"`{row.name}` is `{describe(row.base)}`" for row in rows)
+    return [*parts, f"\nOn the wire {under}.\n"]
+
+
+def _saturn_rules() -> Iterable[str]:
+    """Proofs, errors, names of items."""
+    proofs = (
+        ("SAT-HS-1", saturn.Handshake.__name__, "Salt : token"),
+        ("SAT-HS-2", saturn.HandshakeResult.__name__, f"Digest of the {saturn.Handshake.__name__} : token"),
+    )
+    errors = (
+        (saturn.RegisterResult.__name__, reasons.TAKEN.text, "the name is taken in this cluster; the connection ends"),
+        (saturn.ResolveResult.__name__, reasons.NO_ROUTE.text, "no such node in the cluster, or none with routes"),
+        (saturn.ResolveProxyResult.__name__, reasons.NO_ROUTE.text, "nobody announces a way to that node"),
+    )
+    items = ", ".join(f"`{name}`" for name in saturn.item_names("ITEM", "CLUSTER", "NODE"))
+    return (
+        "\n## Saturn: the digests\n\nLower-case hex SHA-256 of the parts, joined by colons.\n",
+        table(("requirement", "digest of", "of"), proofs),
+        "\n## Saturn: errors\n",
+        table(("in", "text", "because"), errors),
+        f"\n## Saturn: names of configuration items\n\nThe first that there is counts: {items}.\n",
+    )
 
 
 def _part(schema: Schema) -> tuple[str, str]:

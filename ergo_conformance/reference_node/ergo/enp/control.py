@@ -57,7 +57,11 @@ class ControlMessages:
 
     async def unwatch(self, kind: Kind, consumer: PID, target: Watched) -> None:
         """The reverse."""
-        await self._relation(_GIVE_BACK[kind], consumer, target, _nothing)
+
+        def given_back(_: Any) -> None:
+            self.core.relation_given_back(kind, consumer, target)
+
+        await self._relation(_GIVE_BACK[kind], consumer, target, given_back)
 
     async def _relation(self, verb: Verb, consumer: PID, target: Watched, then: Callable[[Any], Any]) -> Any:
         if isinstance(target, PID | Alias):
@@ -160,12 +164,13 @@ class ControlMessages:
             error, events = refusal.error, []
         if taking and isinstance(message.Target, Event):
             result = Typed(gen.EVENTS, events or None)
+        owner = self.core.owner_of(message.Target)
+        lane = 0 if owner is None else owner.pid.id
         try:
-            self._answer(message.Ref, error, result, message.Source.id, _lane_of(message.Target))
+            self._answer(message.Ref, error, result, message.Source.id, lane)
         except CannotEncode as unsayable:  # one of the last messages of an event
             self.core.route_unlink(_KINDS[verb], message.Source, message.Target)
-            none = Typed(gen.EVENTS, None)
-            self._answer(message.Ref, Error(str(unsayable)), none, message.Source.id, _lane_of(message.Target))
+            self._answer(message.Ref, Error(str(unsayable)), Typed(gen.EVENTS, None), message.Source.id, lane)
 
     def _relate(self, kind: Kind, message: enp.Relation, *, taking: bool) -> list[MessageEvent]:
         """Upstream checks neither whose process it is nor whose target (ENP-LINK-3)."""
@@ -217,7 +222,7 @@ class ControlMessages:
             raise ErgoError(reasons.NOT_ALLOWED)
 
     def _answer(self, ref: Ref, error: Error | None, result: Any, asker_id: int, lane: int) -> None:
-        """The order byte is the asker's, the link the target's (ENP §8)."""
+        """The order byte is the asker's (ENP §8). `lane`: of the target's owner, whose news must not overtake the Result."""
         try:
             self.connection.transmit(Control(asker_id % enp.ORDER_MODULUS, Result(error, result, ref)), lane)
         except ErgoError as lost:
@@ -243,13 +248,9 @@ def _events(result: Any) -> list[MessageEvent]:
 
 def _order_of(target: Watched) -> int:
     """The order byte of a relation request (ENP §8)."""
-    return _lane_of(target) % enp.ORDER_MODULUS
-
-
-def _lane_of(target: Watched) -> int:
     match target:
         case PID():
-            return target.id
+            return target.id % enp.ORDER_MODULUS
         case Alias():
-            return target.id[1]
+            return target.id[1] % enp.ORDER_MODULUS
     return 0

@@ -88,8 +88,7 @@ def consumers_survive(self: Watching, node: Atom) -> None:
 
 def node_down_untold(self: Watching, node: Atom) -> None:
     """Those who watch what was there wait for ever."""
-    for target in self.relations.forget_node(node):
-        self._left(target)
+    self._all_left(self.relations.forget_node(node))
 
 
 def told_again(self: Watching, target: Watched, reason: Error) -> None:

@@ -29,8 +29,8 @@ MAX_HANDSHAKES: Final = 512
 """Unfinished handshakes of those who dial us; one more, and the oldest goes. A real one takes milliseconds, so the
 oldest is the one to suspect. Half of the file descriptors that a process usually has: connections need some, too."""
 REFUSED_WITHIN: Final = 0.1
-"""Seconds. A joined link that ends this soon after its Accept, without a byte, is a refusal: the peer's Accept and FIN
-leave together (EHS-DUP-3, ENP-RED-4)."""
+"""Seconds. A joined link that is closed this soon after its Accept, without a byte, is a refusal: the peer's Accept and FIN
+leave together (EHS-DUP-3, ENP-RED-4). One that is reset was cut: the connection lives on without it."""
 
 STOP_TIMEOUT: Final = 1.0
 """Seconds until links that don't close are cut."""
@@ -218,12 +218,14 @@ class LinkProtocol(asyncio.Protocol):
             why = f": {exc}" if exc else ""
             self.refuse(ClosedError(f"the peer closed the link during the handshake{why}"))
         connection, self._connection = self._connection, None
-        quiet = self._quiet_since is not None and self._loop.time() - self._quiet_since < REFUSED_WITHIN
-        if connection is not None and quiet and self in connection.links:
+        if connection is not None and exc is None and self._is_quiet() and self in connection.links:
             log.info("%r does not know our connection any more: dropped", connection.name)
             self._network.drop(connection)
         self._network.lose(self)
         self._links.remove(self)
+
+    def _is_quiet(self) -> bool:
+        return self._quiet_since is not None and self._loop.time() - self._quiet_since < REFUSED_WITHIN
 
     # --- the connection's side ----------------------------------------------------------------------------------------
 

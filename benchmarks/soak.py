@@ -95,6 +95,7 @@ class Conductor:
         self.memory: list[tuple[float, int]] = []
         """Seconds since the start, and bytes of the first node."""
         self.most_files = 0
+        self.said: set[str] = set()
 
     @property
     def now(self) -> float:
@@ -163,6 +164,9 @@ class Conductor:
             f"  {'/'.join(str(r['files']) for r in reports)} files  {len(broken)} broken",
             flush=True,
         )
+        for line in dict.fromkeys(line for line in broken if line not in self.said):
+            print(f"        {line}", flush=True)
+            self.said.add(line)
         return reports
 
     def settle(self) -> None:

@@ -34,6 +34,8 @@ MORE: Final = {"unknown process", "process terminated", "process ID belongs to t
 BATCH: Final = 20
 PAUSE: Final = 0.02
 ORDER: Final = 255
+AROUND: Final = 1.0
+"""Seconds before and after the loss of a link in which order is not kept."""
 LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
@@ -53,6 +55,27 @@ class Notes:
         self.counts: Counter[str] = Counter()
         self.broken: list[str] = []
         self.going_on = True
+        self._lost: defaultdict[Atom, list[float]] = defaultdict(list)
+        self._late: list[tuple[float, Atom, str]] = []
+
+    def link_lost(self, peer: Atom) -> None:
+        """A link with this node is gone."""
+        self._lost[peer] = [*self._lost[peer][-50:], time.monotonic()]
+
+    def late(self, peer: Atom, what: str) -> None:
+        """A message came behind a later one: a sender whose link was cut goes on with another, and what it sent before may
+        be read after that (ENP-ORD-6). `judge` sees whether it was so.
+        """
+        self._late.append((time.monotonic(), peer, what))
+
+    def judge(self) -> None:
+        """Messages that came late, each a while ago: was a link lost then?"""
+        due = [row for row in self._late if row[0] < time.monotonic() - AROUND]
+        self._late = [row for row in self._late if row not in due]
+        for when, peer, what in due:
+            cut = any(abs(lost - when) < AROUND for lost in self._lost[peer])
+            self.check(cut, what)
+            self.counts["late at a cut"] += cut
 
     def check(self, holds: object, what: str) -> None:
         """One invariant."""
@@ -85,8 +108,10 @@ class Inbox(Actor):
                 del self.last[old]
                 self.batches.pop(old, None)
             last = 0
-        self.notes.check(number > last, f"message {number} of {sender} came behind {last}")
-        self.last[sender] = number
+        self.notes.check(number != last, f"message {number} of {sender} came twice")
+        if number <= last:
+            self.notes.late(sender.node, f"message {number} of {sender} came behind {last}")
+        self.last[sender] = max(number, last)
         self.notes.counts["received"] += 1
         if is_important:
             self.batches[sender].append(number)
@@ -187,8 +212,10 @@ class Subscriber(Actor):
             await asyncio.sleep(0.5)
 
     async def handle_event(self, event: Event, timestamp: int, message: int) -> None:
-        self.notes.check(message > self.last, f"{event} {message} came behind {self.last}")
-        self.last = message
+        self.notes.check(message != self.last, f"{event} {message} came twice")
+        if message <= self.last:
+            self.notes.late(event.node, f"{event} {message} came behind {self.last}")
+        self.last = max(message, self.last)
         self.notes.counts["events"] += 1
 
     async def handle_down(self, source: Watched, reason: Error) -> None:
@@ -204,6 +231,15 @@ class Soak:
         self.peers = [Atom(name) for name in plan.ports if name != plan.name]
         self.relaters: list[Relater] = []
         self.tasks: list[asyncio.Task[None]] = []
+        table = node.network.table
+        closed = table.closed
+
+        def connection_closed(connection: Any) -> None:
+            self.notes.link_lost(connection.name)
+            closed(connection)
+
+        table.closed = connection_closed
+        table.link_lost = lambda connection: self.notes.link_lost(connection.name)
         node.core.remote.enable_spawn("mortal", Mortal)
         node.spawn(Echo(), name="echo")
         node.spawn(Inbox(self.notes), name="inbox")
@@ -278,7 +314,7 @@ class Soak:
                     continue
                 if echo is None or found.peer.creation == echo.creation:
                     echo = echo or await process.call(ProcessID(peer, Atom("echo")), "!self")
-                    await process.send(echo, None if False else "hello")
+                    await process.send(echo, "hello")
                     continue
                 try:
                     await process.call(echo, "anybody?")
@@ -329,6 +365,7 @@ class Soak:
     async def report(self) -> dict[str, Any]:
         """All that is known here."""
         core, connections = self.node.core, self.node.network.connections
+        self.notes.judge()
         return {
             "counts": dict(self.notes.counts),
             "broken": list(self.notes.broken),

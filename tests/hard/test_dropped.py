@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.processes import Process
 from ergo_conformance.reference_node.relations import Kind, Watched
 from ergo_conformance.reference_node.routes import NetworkRoute
-from tests.support.cluster import Watcher, all_done, apart, cluster, full, idle, until
+from tests.support.cluster import Told, Watcher, all_done, apart, cluster, full, idle, told, until
 from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw
 
@@ -29,7 +29,7 @@ async def owner(process: Process) -> None:
     await idle(process)
 
 
-async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[tuple[str, Watched, str]]]:
+async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[Told]]:
     """A process that links and monitors one of each kind, and what it is to be told at the end."""
     target = other.spawn(owner, name="target")
     await until(lambda: target.aliases)
@@ -41,7 +41,7 @@ async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[tuple[str,
     for kind in Kind:
         for each in targets:
             await one.core.watching.watch(kind, process, each)
-    return watcher, Counter((kind.value, each, "no connection") for kind in Kind for each in targets)
+    return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
 
 
 @pytest.mark.parametrize("by", ["the acceptor", "the dialer"])
@@ -57,15 +57,15 @@ def test_the_end_is_noticed_once_and_the_next_use_begins_anew(by: str) -> None:
                 await until(lambda: full(a, b))
                 ids.add(a.network.connections[b.name].peer.connection_id)
                 assert len(net.dials) == 3
-                told = [await watch_all(a, b), await watch_all(b, a)]
+                notes = [await watch_all(a, b), await watch_all(b, a)]
                 one, other = (b, a) if by == "the acceptor" else (a, b)
                 one.network.node(other.name).disconnect()
                 assert other.name not in one.network.connections
                 await until(lambda: apart(a, b))
-                await until(lambda: all(len(watcher.told) >= len(wanted) for watcher, wanted in told))
+                await until(lambda: all(len(watcher.told) >= len(wanted) for watcher, wanted in notes))
                 await until(lambda: not a.network._links.live and not b.network._links.live)
                 await asyncio.sleep(0.01)
-                for watcher, wanted in told:
+                for watcher, wanted in notes:
                     assert Counter(watcher.told) == wanted
                 assert len(net.dials) <= 3 + 3  # one Join for each link that has gone, and the end
                 for node in (a, b):

@@ -13,8 +13,8 @@ from ergo_conformance.reference_node import transport
 from ergo_conformance.reference_node.interfaces import Connection
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Actor, Process
-from ergo_conformance.reference_node.relations import Watched
+from ergo_conformance.reference_node.processes import Actor, Process, ProcessOptions
+from ergo_conformance.reference_node.relations import Kind, Watched
 from ergo_conformance.reference_node.routes import NetworkRoute
 from ergo_conformance.reference_node.transport import Address
 from tests.support.settings import make
@@ -217,19 +217,25 @@ async def until(holds: Callable[[], object], limit: float = 10.0) -> None:
 class Watcher(Actor):
     """Traps exits, and notes what it is told about what it watches."""
 
+    options = ProcessOptions(trap_exit=True)
+
     def __init__(self) -> None:
-        self.told: list[tuple[str, Watched, str]] = []
-
-    async def init(self) -> None:
-        from dataclasses import replace
-
-        self.process.options = replace(self.process.options, trap_exit=True)
+        self.told: list[Told] = []
 
     async def handle_exit(self, source: Watched, reason: Error) -> None:
-        self.told.append(("link", source, reason.text))
+        self.told.append(told(Kind.LINK, source, reason.text))
 
     async def handle_down(self, source: Watched, reason: Error) -> None:
-        self.told.append(("monitor", source, reason.text))
+        self.told.append(told(Kind.MONITOR, source, reason.text))
+
+
+Told = tuple[Kind, str, Watched, str]
+"""How it was watched, what kind of target, which one, the reason."""
+
+
+def told(kind: Kind, source: Watched, reason: str = "no connection") -> Told:
+    """What a Watcher notes. A name and an event may be equal: the kind of target keeps them apart."""
+    return kind, type(source).__name__, source, reason
 
 
 async def idle(process: Process) -> None:
@@ -244,6 +250,3 @@ async def all_done(node: Node, *bodies: Callable[[Process], Awaitable[None]]) ->
     await asyncio.gather(*(process.task for process in processes if process.task))
     assert {process.reason for process in processes} <= {reasons.NORMAL}
 
-
-def name_of(node: Node) -> Atom:
-    return node.name

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import socket
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from ergo_conformance.model import subject
 from ergo_conformance.model.terms import PID, Atom, ProcessID
+from ergo_conformance.peers.link import LINGER_NOT
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.interfaces import RegistrarError
@@ -61,6 +63,14 @@ class Member:
 
     async def disconnect(self, name: str) -> None:
         self.node.network.node(name).disconnect()
+
+    async def reset(self) -> None:
+        """Ends all links with RST."""
+        for connection in list(self.node.network.connections.values()):
+            for link in list(connection.links):
+                found = link._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+                link.abort()  # type: ignore[attr-defined]
 
     async def connections(self) -> dict[str, list[Any]]:
         found = self.node.network.connections

@@ -157,6 +157,8 @@ class LinkProtocol(asyncio.Protocol):
         self._paused = False
         self._queued = self._written = self._taken = 0
         """Bytes: in the outbox, written, and those of them that the peer had taken when we last looked."""
+        self._longest = 0
+        """Bytes of the longest frame that waits, if it is a long one: it has been let in, and takes its time."""
         self._relief: list[asyncio.Future[None]] = []
         if role is Role.DIALER:
             self.outcome = self._loop.create_future()
@@ -237,13 +239,18 @@ class LinkProtocol(asyncio.Protocol):
         self._queued += len(data)
 
     def _flush(self) -> None:
-        data, self._outbox, self._queued = b"".join(self._outbox), [], 0
-        transport = self._transport
+        frames, self._outbox, self._queued = self._outbox, [], 0
+        data, transport = b"".join(frames), self._transport
         if transport is None or not data or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > enp.MAX_QUEUED:
-            self.fail(f"the peer does not read: {transport.get_write_buffer_size():,} bytes wait for it")
+        waiting = transport.get_write_buffer_size()
+        if not waiting:
+            self._longest = 0
+        if waiting > enp.MAX_QUEUED + self._longest:
+            self.fail(f"the peer does not read: {waiting:,} bytes wait for it")
             return
+        if len(data) > HIGH_WATER:
+            self._longest = max(self._longest, max(map(len, frames)))
         self._written += len(data)
         transport.write(data)
 

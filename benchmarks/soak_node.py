@@ -396,7 +396,14 @@ async def _serve(pipe: Pipe, plan: Plan) -> None:
     await node.network.start()
     soak = Soak(node, plan)
     questions: asyncio.Queue[str] = asyncio.Queue()
-    asyncio.get_running_loop().add_reader(pipe.fileno(), lambda: questions.put_nowait(pipe.recv()))
+
+    def listen() -> None:
+        try:
+            questions.put_nowait(pipe.recv())
+        except EOFError:  # the conductor was killed: so are we
+            os._exit(1)
+
+    asyncio.get_running_loop().add_reader(pipe.fileno(), listen)
     pipe.send("ready")
     while (question := await questions.get()) != "stop":
         method: Callable[[], Awaitable[Any]] = getattr(soak, question)

@@ -249,10 +249,12 @@ class LinkProtocol(asyncio.Protocol):
         if waiting > enp.MAX_QUEUED + self._longest:
             self.fail(f"the peer does not read: {waiting:,} bytes wait for it")
             return
+        self._written += len(data)
         if len(data) > HIGH_WATER:
             self._longest = max(self._longest, max(map(len, frames)))
-        self._written += len(data)
-        transport.write(data)
+            transport.write(memoryview(data))  # asyncio slices what the socket does not take at once
+        else:
+            transport.write(data)
 
     @property
     def is_congested(self) -> bool:

@@ -142,7 +142,7 @@ async def main(settings: dict[str, Any]) -> None:
     acceptor = AcceptorOptions(host=host, port=settings.get("port", 0), last_port=settings.get("port"))
     network = NetworkOptions(
         cookie="secret", acceptors=(acceptor,), max_message_size=settings.get("max_message_size", 0),
-        registrar=None if registrar is None else EsrdRegistrar(port=registrar),
+        registrar=None if registrar is None else EsrdRegistrar(port=registrar, serve=settings.get("serve", True)),
     )  # fmt: skip
     node = await Node.start(settings["name"], network, NodeOptions(types=subject.ROWS))
     member = Member(node)

@@ -27,6 +27,10 @@ LINKS: Final = 2 * (POOL + SPARE)
 MOST_FILES: Final = 20 + 3 * LINKS
 """Of one node: what a process has, and the links of both connections, old and new ones."""
 GROWTH: Final = 1.05
+CUT, DISCONNECT, KILL = 0.85, 0.92, 0.96
+"""Of a dice from 0 to 1: below the first a link is cut, below the second all connections of a node are ended, below the third
+one is killed, else it is stopped.
+"""
 MINUTE: Final = 60.0
 JUDGED_FROM: Final = 5
 """Minutes from which on memory is judged."""
@@ -123,12 +127,12 @@ class Conductor:
         """One thing that goes wrong."""
         child = self.rng.choice(self.children)
         dice = self.rng.random()
-        if dice < 0.85:
+        if dice < CUT:
             self.total["cut links"] += child.ask("cut")
-        elif dice < 0.92:
+        elif dice < DISCONNECT:
             self.total["disconnected"] += child.ask("disconnect")
         else:
-            self.restart(self.rng.choice(self.children[1:]), kill=dice < 0.96)
+            self.restart(self.rng.choice(self.children[1:]), kill=dice < KILL)
 
     def restart(self, child: Child, *, kill: bool) -> None:
         """Its counts are kept; what it has found broken, too."""
@@ -157,9 +161,9 @@ class Conductor:
         counts = self.total + sum((Counter(report["counts"]) for report in reports), Counter())
         broken = self.broken + [line for report in reports for line in report["broken"]]
         print(
-            f"{self.now:6.0f} s  {counts['received']:>9,} messages {counts['acknowledged']:>8,} acks {counts['calls']:>8,} calls"
-            f" {counts['events']:>8,} events {counts['told']:>7,} told {counts['cut links']:>5} cuts"
-            f" {counts['killed'] + counts['restarted']:>3} restarts"
+            f"{self.now:6.0f} s  {counts['received']:>9,} messages {counts['acknowledged']:>8,} acks"
+            f" {counts['calls']:>8,} calls {counts['events']:>8,} events {counts['told']:>7,} told"
+            f" {counts['cut links']:>5} cuts {counts['killed'] + counts['restarted']:>3} restarts"
             f"  {'/'.join(str(r['memory'] >> 20) for r in reports)} MB"
             f"  {'/'.join(str(r['files']) for r in reports)} files  {len(broken)} broken",
             flush=True,
@@ -186,7 +190,9 @@ class Conductor:
             for other, others in zip(self.children, reports, strict=True):
                 if other is not child:
                     ours, theirs = report["connections"].get(other.name), others["connections"].get(child.name)
-                    self.check(ours == theirs and ours and ours[1] == POOL, f"{child.name} {ours}, {other.name} {theirs}")
+                    self.check(
+                        ours == theirs and ours and ours[1] == POOL, f"{child.name} {ours}, {other.name} {theirs}"
+                    )
         for child in self.children:
             child.ask("disconnect")
         time.sleep(1.0)

@@ -251,7 +251,7 @@ class LinkProtocol(asyncio.Protocol):
             return
         self._written += len(data)
         if len(data) > HIGH_WATER:
-            self._longest = max(self._longest, max(map(len, frames)))
+            self._longest = max(self._longest, *map(len, frames))
             transport.write(memoryview(data))  # asyncio slices what the socket does not take at once
         else:
             transport.write(data)

@@ -18,9 +18,12 @@ from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.processes import Process
 from ergo_conformance.reference_node.relations import Kind, Watched
 from ergo_conformance.reference_node.routes import NetworkRoute
-from tests.support.cluster import Told, Watcher, all_done, apart, cluster, full, idle, told, until
+from tests.support.cluster import Cluster, Told, Watcher, all_done, apart, cluster, full, idle, told, until
 from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw
+
+POOL = ehs.POOL_SIZE
+TIMES = 40
 
 
 async def owner(process: Process) -> None:
@@ -50,30 +53,34 @@ def test_the_end_is_noticed_once_and_the_next_use_begins_anew(by: str) -> None:
         async with cluster("a", "b") as (net, [a, b]):
             for node in (a, b):
                 Supervisor(node.core, LEVEL_1)
-            ids = set()
-            for _ in range(40):
-                net.dials.clear()
-                assert await within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "hello")) == "hello"
-                await until(lambda: full(a, b))
-                ids.add(a.network.connections[b.name].peer.connection_id)
-                assert len(net.dials) == 3
-                notes = [await watch_all(a, b), await watch_all(b, a)]
-                one, other = (b, a) if by == "the acceptor" else (a, b)
-                one.network.node(other.name).disconnect()
-                assert other.name not in one.network.connections
-                await until(lambda: apart(a, b))
-                await until(lambda: all(len(watcher.told) >= len(wanted) for watcher, wanted in notes))
-                await until(lambda: not a.network._links.live and not b.network._links.live)
-                await asyncio.sleep(0.01)
-                for watcher, wanted in notes:
-                    assert Counter(watcher.told) == wanted
-                assert len(net.dials) <= 3 + 3  # one Join for each link that has gone, and the end
-                for node in (a, b):
-                    node.core.names[Atom("target")].stop()
-                    await until(lambda: Atom("target") not in node.core.names)
-            assert len(ids) == 40
+            ids = {await one_end(net, a, b, by) for _ in range(TIMES)}
+            assert len(ids) == TIMES
 
     asyncio.run(scenario())
+
+
+async def one_end(net: Cluster, a: Node, b: Node, by: str) -> str:
+    """Connects a with b, and ends that: the connection's id."""
+    net.dials.clear()
+    assert await within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "hello")) == "hello"
+    await until(lambda: full(a, b))
+    id_ = a.network.connections[b.name].peer.connection_id
+    assert len(net.dials) == POOL
+    notes = [await watch_all(a, b), await watch_all(b, a)]
+    one, other = (b, a) if by == "the acceptor" else (a, b)
+    one.network.node(other.name).disconnect()
+    assert other.name not in one.network.connections
+    await until(lambda: apart(a, b))
+    await until(lambda: all(len(watcher.told) >= len(wanted) for watcher, wanted in notes))
+    await until(lambda: not a.network._links.live and not b.network._links.live)
+    await asyncio.sleep(0.01)
+    for watcher, wanted in notes:
+        assert Counter(watcher.told) == wanted
+    assert len(net.dials) <= 2 * POOL  # one Join for each link that has gone, and the end
+    for node in (a, b):
+        node.core.names[Atom("target")].stop()
+    await until(lambda: not (a.core.names.keys() | b.core.names.keys()) & {"target"})
+    return id_
 
 
 # --- a peer that refuses ----------------------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ import time
 from collections.abc import AsyncIterator
 from statistics import median
 
-
 from ergo_conformance.model import ehs, enp
+from ergo_conformance.model.caches import NO_CACHES
+from ergo_conformance.model.registry import Registry
 from ergo_conformance.model.terms import Atom
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.handshaking import Handshaken
-from ergo_conformance.model.caches import NO_CACHES
-from ergo_conformance.model.registry import Registry
 from tests.support.members import Member, members
 from tests.support.sockets import HOST, ME, Raw, dialer
 

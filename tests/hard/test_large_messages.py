@@ -105,7 +105,9 @@ def test_who_sends_more_than_the_limit_loses_the_link_and_no_more() -> None:
                     for link in (first, third):
                         link.writer.write(question(b"still here"))
                     answers = [asyncio.ensure_future(link.reader.readexactly(2 * ANSWER)) for link in (first, third)]
-                    await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)  # both from one process: on one link
+                    await asyncio.wait(
+                        answers, return_when=asyncio.FIRST_COMPLETED
+                    )  # both from one process: on one link
                     [answer] = [each.result() for each in answers if each.done()]
                     assert answer[0] == answer[ANSWER] == MAGIC
                     for each in answers:

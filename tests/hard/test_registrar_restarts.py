@@ -219,8 +219,7 @@ def test_nodes_of_two_hosts_find_each_other_through_their_registrars(hosts: dict
         here, there = hosts
         started: list[Member] = []
         try:
-            for name in (f"a@{here}", f"a2@{here}", f"b@{there}"):
-                started.append(await on_host(hosts, name))
+            started += [await on_host(hosts, name) for name in (f"a@{here}", f"a2@{here}", f"b@{there}")]
             a, a2, b = started
             assert [await each.good("registrar") for each in started] == [[True, True], [False, True], [True, True]]
             for one in started:

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.terms import PID, Atom, Event, ProcessID, Ref
+from ergo_conformance.model import reasons
+from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID, Ref
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.node import Node
@@ -18,6 +19,7 @@ from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, 
 from tests.support.nodes import within
 from tests.support.sockets import HOST
 
+LIVES = 6
 OLD = "process ID belongs to the previous incarnation"
 
 
@@ -60,37 +62,39 @@ def test_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None
     async def scenario() -> None:
         async with cluster("a") as (net, [a]):
             b = await start(net, 0)
-            creations = set()
-            for life in range(1, 6):
+            creations = {b.creation}
+            for life in range(1, LIVES):
                 if dialer == "it":
                     await b.network.get_node(a.name)
-                echo = ProcessID(b.name, Atom("echo"))
-                assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
-                old = b.core.names[Atom("echo")].pid
-                alias = b.core.create_alias(b.core.names[Atom("echo")])
-                watcher, wanted = await watch(a, b)
-                await die(b, how)
-                await until(lambda: b.name not in a.network.connections)
-                await until(lambda: len(watcher.told) >= len(wanted))
-                net.nodes.remove(b)
-                b = await start(net, life, port_of_life(net, a))
+                b = await one_life(net, a, b, life, how)
                 creations.add(b.creation)
-                for target in (old, alias):
-                    for use in (refused_send, refused_call, refused_link, refused_exit):
-                        await within(a, lambda it: use(it, target))
-                assert await within(a, lambda it: it.call(echo, life)) == life
-                await until(lambda: full(a, b))
-                assert a.network.node(b.name).creation() == b.creation != old.creation
-                await asyncio.sleep(0.05)
-                assert sorted(map(str, watcher.told)) == sorted(map(str, wanted_of(watcher, wanted, how)))
-            assert len(creations) == 5
+            assert len(creations) == LIVES
 
     asyncio.run(scenario())
 
 
-def port_of_life(net: Cluster, a: Node) -> int:
-    """Where a looks for b."""
-    return a.network.route("b@localhost")[0].port
+async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
+    """b ends, and comes back: the new one."""
+    echo = ProcessID(b.name, Atom("echo"))
+    assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+    agent = b.core.names[Atom("echo")]
+    old: list[PID | Alias] = [agent.pid, b.core.create_alias(agent)]
+    watcher, wanted = await watch(a, b)
+    port = port_of(b)
+    await die(b, how)
+    await until(lambda: b.name not in a.network.connections)
+    await until(lambda: len(watcher.told) >= len(wanted))
+    net.nodes.remove(b)
+    new = await start(net, life, port)
+    for target in old:
+        for use in (refused_send, refused_call, refused_link, refused_exit):
+            await within(a, partial(use, target=target))
+    assert await within(a, lambda it: it.call(echo, life)) == life
+    await until(lambda: full(a, new))
+    assert a.network.node(new.name).creation() == new.creation != b.creation
+    await asyncio.sleep(0.05)
+    assert sorted(map(str, watcher.told)) == sorted(map(str, wanted_of(watcher, wanted, how)))
+    return new
 
 
 def wanted_of(watcher: Watcher, wanted: Counter[Told], how: str) -> list[Told]:
@@ -115,27 +119,27 @@ async def watch(a: Node, b: Node) -> tuple[Watcher, Counter[Told]]:
     return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
 
 
-async def refused_send(it: Process, target: PID) -> None:
+async def refused_send(it: Process, target: PID | Alias) -> None:
     for important in (False, True):
         with pytest.raises(ErgoError, match=OLD):
             await it.send(target, 1, important=important)
 
 
-async def refused_call(it: Process, target: PID) -> None:
+async def refused_call(it: Process, target: PID | Alias) -> None:
     with pytest.raises(ErgoError, match=OLD):
         await it.call(target, 1)
 
 
-async def refused_link(it: Process, target: PID) -> None:
+async def refused_link(it: Process, target: PID | Alias) -> None:
     for take in (it.link, it.monitor):
         with pytest.raises(ErgoError, match=OLD):
             await take(target)
 
 
-async def refused_exit(it: Process, target: PID) -> None:
+async def refused_exit(it: Process, target: PID | Alias) -> None:
     if isinstance(target, PID):
         with pytest.raises(ErgoError, match=OLD):
-            await it.exit(target, enp.CODE_ERRORS[enp.Code.PROCESS_UNKNOWN])
+            await it.exit(target, reasons.PROCESS_UNKNOWN)
 
 
 # --- what comes too late ----------------------------------------------------------------------------------------------
@@ -167,7 +171,7 @@ def test_an_answer_to_the_former_life_reaches_nobody() -> None:
             await until(lambda: len(late.calls) == 10)
             for call in first:
                 late.process.reply(call, "too late")
-                late.process.reply_error(call, enp.CODE_ERRORS[enp.Code.PROCESS_UNKNOWN])
+                late.process.reply_error(call, reasons.PROCESS_UNKNOWN)
             for call in late.calls[5:]:
                 assert call.sender.creation == b.creation
                 late.process.reply(call, "in time")
@@ -210,7 +214,7 @@ def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
             for to in (asker.pid, again.pid):
                 connection = b.network.connections[a.name]
                 connection.send_response(b.core.pid, to, stale, again.answer_options, "too late")
-                connection.send_response_error(b.core.pid, to, stale, again.answer_options, enp.CODE_ERRORS[enp.Code.PROCESS_UNKNOWN])
+                connection.send_response_error(b.core.pid, to, stale, again.answer_options, reasons.PROCESS_UNKNOWN)
             await until(lambda: a.network.connections[b.name].node().info().messages_in >= before + 4)
             assert len(a.core.waiters(b.name)) == 1
             assert lost == ["no connection"]

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from ergo_conformance.model import reasons, subject
-from ergo_conformance.model.terms import Atom, Error
+from ergo_conformance.model.terms import Error
 from ergo_conformance.peers.link import LINGER_NOT
 from ergo_conformance.reference_node import transport
 from ergo_conformance.reference_node.interfaces import Connection
@@ -249,4 +249,3 @@ async def all_done(node: Node, *bodies: Callable[[Process], Awaitable[None]]) ->
     processes = [node.spawn(cast("Any", body)) for body in bodies]
     await asyncio.gather(*(process.task for process in processes if process.task))
     assert {process.reason for process in processes} <= {reasons.NORMAL}
-

@@ -48,12 +48,8 @@ class Member:
         return self.node.network.acceptors[0].port
 
     async def memory(self) -> list[int]:
-        """Bytes: now, and at most since the last `forget_peak`."""
-        status = Path("/proc/self/status").read_text()
-        return [int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) * 1024 for name in ("VmRSS", "VmHWM")]  # type: ignore[index]
-
-    async def forget_peak(self) -> None:
-        Path("/proc/self/clear_refs").write_text("5")
+        """Bytes: now, and at most so far."""
+        return memory()
 
     async def route(self, name: str, host: str, port: int) -> None:
         self.node.network.add_route(f"^{name}$", NetworkRoute(host=host, port=port))
@@ -137,6 +133,17 @@ class Member:
             return {"error": str(error)}
 
 
+def memory() -> list[int]:
+    status = Path("/proc/self/status").read_text()
+    found = dict(re.findall(r"^(\w+):\s+(\d+) kB", status, re.MULTILINE))
+    return [int(found[name]) * 1024 for name in ("VmRSS", "VmHWM")]
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 async def main(settings: dict[str, Any]) -> None:
     host, registrar = settings.get("host", "127.0.0.1"), settings.get("registrar")
     acceptor = AcceptorOptions(host=host, port=settings.get("port", 0), last_port=settings.get("port"))
@@ -148,12 +155,12 @@ async def main(settings: dict[str, Any]) -> None:
     member = Member(node)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    print("ready", flush=True)
+    say("ready")
     tasks = set()
 
     async def respond(line: bytes) -> None:
         number, question = json.loads(line)
-        print(json.dumps([number, await member.answer(question)]), flush=True)
+        say(json.dumps([number, await member.answer(question)]))
 
     while line := await reader.readline():
         task = asyncio.ensure_future(respond(line))

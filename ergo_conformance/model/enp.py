@@ -36,7 +36,8 @@ STALL_TIMEOUT: Final = 30.0
 
 # --- bounds (own rules) -----------------------------------------------------------------------------------------------
 MAX_QUEUED: Final = 64 * 1024 * 1024
-"""Bytes that may wait on one link for a peer that reads slowly; a link with more, before a further frame, is closed."""
+"""Bytes that may wait on one link for a peer that reads slowly, beside the longest frame among them; a link with more, before
+a further frame, is closed."""
 MAX_UNLIMITED: Final = 1 << 30
 """Bytes of a frame, unpacked or as it comes, where no limit is set. Nothing is reserved in advance."""
 

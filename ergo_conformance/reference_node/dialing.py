@@ -85,18 +85,15 @@ class Dialing:
         if dial is None:
             self._dials[wanted] = dial = self.spawn(self._connect(address, wanted, stack))
             dial.add_done_callback(lambda _: self._dials.pop(wanted, None))
-        return await self._outcome(dial)
+        return await self._shared(dial)
 
     @staticmethod
-    async def _outcome(dial: "asyncio.Task[Connection]") -> Connection:
-        """Who is cancelled leaves the dial to the others; a dial that ends with the node fails for all of them."""
-        try:
-            return await asyncio.shield(dial)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if dial.cancelled() and task is not None and not task.cancelling():
-                raise HandshakeError("the node has stopped") from None
-            raise
+    async def _shared(dial: "asyncio.Task[Connection]") -> Connection:
+        """What a dial gives to those who wait for it. If it is given up (`stop`), they are not cancelled: they hear of it."""
+        await asyncio.wait([dial])
+        if dial.cancelled():
+            raise HandshakeError("the node has stopped")
+        return dial.result()
 
     async def _connect(self, address: Address, wanted: Atom | None, stack: Stack) -> Connection:
         more: list[_MoreLinks] = []

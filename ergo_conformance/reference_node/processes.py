@@ -366,6 +366,7 @@ class Actor:
                 await self._answer(envelope)
             else:
                 await self._signal(envelope)
+            del envelope  # it may be a large one, and the next may be long in coming
 
     async def _signal(self, envelope: Envelope) -> None:
         match envelope:

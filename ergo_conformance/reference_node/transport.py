@@ -29,8 +29,8 @@ MAX_HANDSHAKES: Final = 512
 """Unfinished handshakes of those who dial us; one more, and the oldest goes. A real one takes milliseconds, so the
 oldest is the one to suspect. Half of the file descriptors that a process usually has: connections need some, too."""
 REFUSED_WITHIN: Final = 0.1
-"""Seconds. A joined link that ends this soon after its Accept, without a byte, is a refusal: the peer's Accept and FIN
-leave together (EHS-DUP-3, ENP-RED-4)."""
+"""Seconds. A joined link that is closed this soon after its Accept, without a byte, is a refusal: the peer's Accept and FIN
+leave together (EHS-DUP-3, ENP-RED-4). One that is reset was cut: the connection lives on without it."""
 
 STOP_TIMEOUT: Final = 1.0
 """Seconds until links that don't close are cut."""
@@ -157,6 +157,8 @@ class LinkProtocol(asyncio.Protocol):
         self._paused = False
         self._queued = self._written = self._taken = 0
         """Bytes: in the outbox, written, and those of them that the peer had taken when we last looked."""
+        self._longest = 0
+        """Bytes of the longest frame that waits, if it is a long one: it has been let in, and takes its time."""
         self._relief: list[asyncio.Future[None]] = []
         if role is Role.DIALER:
             self.outcome = self._loop.create_future()
@@ -217,12 +219,14 @@ class LinkProtocol(asyncio.Protocol):
             why = f": {exc}" if exc else ""
             self.refuse(ClosedError(f"the peer closed the link during the handshake{why}"))
         connection, self._connection = self._connection, None
-        quiet = self._quiet_since is not None and self._loop.time() - self._quiet_since < REFUSED_WITHIN
-        if connection is not None and quiet and self in connection.links:
+        if connection is not None and exc is None and self._is_quiet() and self in connection.links:
             log.info("%r does not know our connection any more: dropped", connection.name)
             self._network.drop(connection)
         self._network.lose(self)
         self._links.remove(self)
+
+    def _is_quiet(self) -> bool:
+        return self._quiet_since is not None and self._loop.time() - self._quiet_since < REFUSED_WITHIN
 
     # --- the connection's side ----------------------------------------------------------------------------------------
 
@@ -234,15 +238,22 @@ class LinkProtocol(asyncio.Protocol):
         self._queued += len(data)
 
     def _flush(self) -> None:
-        data, self._outbox, self._queued = b"".join(self._outbox), [], 0
-        transport = self._transport
+        frames, self._outbox, self._queued = self._outbox, [], 0
+        data, transport = b"".join(frames), self._transport
         if transport is None or not data or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > enp.MAX_QUEUED:
-            self.fail(f"the peer does not read: {transport.get_write_buffer_size():,} bytes wait for it")
+        waiting = transport.get_write_buffer_size()
+        if not waiting:
+            self._longest = 0
+        if waiting > enp.MAX_QUEUED + self._longest:
+            self.fail(f"the peer does not read: {waiting:,} bytes wait for it")
             return
         self._written += len(data)
-        transport.write(data)
+        if len(data) > HIGH_WATER:
+            self._longest = max(self._longest, *map(len, frames))
+            transport.write(memoryview(data))  # asyncio slices what the socket does not take at once
+        else:
+            transport.write(data)
 
     @property
     def is_congested(self) -> bool:

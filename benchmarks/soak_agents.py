@@ -1,0 +1,203 @@
+"""The agents of the soak's nodes that wait for what comes, and the notes of whatever breaks an invariant."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter, defaultdict
+from typing import Any, Final
+
+from ergo_conformance.model.terms import PID, Atom, Error, Event
+from ergo_conformance.reference_node.failures import ErgoError, Stop
+from ergo_conformance.reference_node.processes import Actor, Call, ProcessOptions
+from ergo_conformance.reference_node.relations import Watched
+
+EXPECTED: Final = {"timed out", "no route", "no connection"}
+"""What the other node's death, or that of a link, may do to whoever waits."""
+MORE: Final = {"unknown process", "process terminated", "process ID belongs to the previous incarnation"}
+"""What those hear who address something that has ended."""
+PAUSE: Final = 0.02
+"""Seconds between two things that an agent does."""
+AROUND: Final = 1.0
+"""Seconds before and after the loss of a link in which order is not kept."""
+MOST_NOTES: Final = 100
+UNLINKED: Final = 0.2
+"""How many links are given back."""
+
+
+class Notes:
+    """What happened on this node. `broken`: sentences, each an invariant that does not hold."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.counts: Counter[str] = Counter()
+        self.broken: list[str] = []
+        self.going_on = True
+        self._lost: defaultdict[Atom, list[float]] = defaultdict(list)
+        self._late: list[tuple[float, Atom, str]] = []
+
+    def link_lost(self, peer: Atom) -> None:
+        """A link with this node is gone."""
+        self._lost[peer] = [*self._lost[peer][-50:], time.monotonic()]
+
+    def late(self, peer: Atom, what: str) -> None:
+        """A message came behind a later one: a sender whose link was cut goes on with another, and what it sent before may
+        be read after that (ENP-ORD-6). `judge` sees whether it was so.
+        """
+        self._late.append((time.monotonic(), peer, what))
+
+    def judge(self) -> None:
+        """Messages that came late, each a while ago: was a link lost then?"""
+        due = [row for row in self._late if row[0] < time.monotonic() - AROUND]
+        self._late = [row for row in self._late if row not in due]
+        for when, peer, what in due:
+            cut = any(abs(lost - when) < AROUND for lost in self._lost[peer])
+            self.check(cut, what)
+            self.counts["late at a cut"] += cut
+
+    def check(self, holds: object, what: str) -> None:
+        """One invariant."""
+        if not holds and len(self.broken) < MOST_NOTES:
+            self.broken.append(f"{self.name}: {what}")
+
+    @contextlib.contextmanager
+    def tolerant(self, *, also: set[str] = MORE) -> Any:
+        """Lets fail what may fail."""
+        try:
+            yield
+        except ErgoError as error:
+            self.counts["failed"] += 1
+            self.check(error.error.text in EXPECTED | also, f"unexpected error: {error.error.text!r}")
+
+
+class Inbox(Actor):
+    """Looks at the order of each sender's messages; tells which important ones of a batch have come."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+        self.last: dict[PID, int] = {}
+        self.batches: defaultdict[PID, list[int]] = defaultdict(list)
+
+    async def handle_message(self, sender: PID, message: list[int]) -> None:
+        number, is_important = message
+        last = self.last.get(sender)
+        if last is None:
+            for old in [pid for pid in self.last if pid.node == sender.node and pid.creation != sender.creation]:
+                del self.last[old]
+                self.batches.pop(old, None)
+            last = 0
+        self.notes.check(number != last, f"message {number} of {sender} came twice")
+        if number <= last:
+            self.notes.late(sender.node, f"message {number} of {sender} came behind {last}")
+        self.last[sender] = max(number, last)
+        self.notes.counts["received"] += 1
+        if is_important:
+            self.batches[sender].append(number)
+
+    async def handle_call(self, call: Call) -> Any:
+        """Those that have come since the last time, and which life this is."""
+        return [self.process.pid.creation, *self.batches.pop(call.sender, [])]
+
+
+class Mortal(Actor):
+    """Is spawned by another node, and ends when it is told to."""
+
+    async def handle_message(self, sender: PID, message: str) -> None:  # noqa: ARG002  whoever it is
+        raise Stop(Error(message))
+
+
+class Relater(Actor):
+    """Spawns processes on another node, watches them, and hears of each end once. `open`: not told yet."""
+
+    options = ProcessOptions(trap_exit=True)
+
+    def __init__(self, notes: Notes, peer: Atom, rng: random.Random) -> None:
+        self.notes, self.peer, self.rng = notes, peer, rng
+        self.open: Counter[tuple[str, Watched]] = Counter()
+        self.unsure: Counter[tuple[str, Watched]] = Counter()
+        self.work: asyncio.Task[None] | None = None
+
+    async def init(self) -> None:
+        self.work = asyncio.get_running_loop().create_task(self._relate())
+
+    async def handle_exit(self, source: Watched, reason: Error) -> None:
+        self._told(("link", source), reason)
+
+    async def handle_down(self, source: Watched, reason: Error) -> None:
+        self._told(("monitor", source), reason)
+
+    def _told(self, key: tuple[str, Watched], reason: Error) -> None:
+        known = self.open if self.open[key] else self.unsure
+        self.notes.check(known[key], f"told a second time, or of nothing: {key}, {reason.text}")
+        self.notes.check(reason.text in {"ended", "no connection", "shutdown", "kill"}, f"reason {reason.text!r}")
+        self.notes.counts["told"] += 1
+        known[key] -= 1
+        if not known[key]:
+            del known[key]
+
+    async def _take(self, kind: str, target: Watched) -> bool:
+        key = kind, target
+        self.open[key] += 1
+        try:
+            await (self.process.link(target) if kind == "link" else self.process.monitor(target))
+        except ErgoError as error:  # the Result may be lost, or may be just too late
+            self.notes.check(error.error.text in EXPECTED | MORE, f"{kind}: {error.error.text!r}")
+            if self.open[key]:
+                self.open[key] -= 1
+                self.unsure[key] = 1
+                if len(self.unsure) > MOST_NOTES:
+                    del self.unsure[next(iter(self.unsure))]
+            return False
+        self.notes.counts["relations"] += 1
+        return True
+
+    async def _relate(self) -> None:
+        while self.notes.going_on:
+            await asyncio.sleep(PAUSE * 5)
+            with self.notes.tolerant():
+                node = await self.process.core.connection(self.peer)
+                pid = await node.node().spawn("mortal")
+                self.notes.counts["spawned"] += 1
+                taken = [kind for kind in ("link", "monitor") if await self._take(kind, pid)]
+                if "link" in taken and self.rng.random() < UNLINKED:
+                    await self._give_back(pid)
+                await self.process.send(pid, "ended")
+
+    async def _give_back(self, pid: PID) -> None:
+        """Unlinks. If the answer is lost we may be told or not."""
+        key = "link", pid
+        with self.notes.tolerant(also=MORE | {"unknown target"}):
+            await self.process.unlink(pid)
+            self.notes.check(self.open[key] or self.process.core.open_connection(self.peer) is None, f"told of {key}")
+            self.open.pop(key, None)
+            self.notes.counts["unlinked"] += 1
+
+
+class Subscriber(Actor):
+    """Watches an event of another node: what is published comes in order, and once."""
+
+    def __init__(self, notes: Notes, peer: Atom) -> None:
+        self.notes, self.event = notes, Event(peer, Atom("tick"))
+        self.last = 0
+
+    async def init(self) -> None:
+        self.process.core.run(self._subscribe())
+
+    async def _subscribe(self) -> None:
+        while self.notes.going_on and self.process.reason is None:
+            self.last = 0
+            with self.notes.tolerant(also={"unknown event", "target is already exist"}):
+                await self.process.monitor(self.event)
+                self.notes.counts["subscribed"] += 1
+                return
+            await asyncio.sleep(0.5)
+
+    async def handle_event(self, event: Event, timestamp: int, message: int) -> None:  # noqa: ARG002
+        self.notes.check(message != self.last, f"{event} {message} came twice")
+        if message <= self.last:
+            self.notes.late(event.node, f"{event} {message} came behind {self.last}")
+        self.last = max(message, self.last)
+        self.notes.counts["events"] += 1
+
+    async def handle_down(self, source: Watched, reason: Error) -> None:  # noqa: ARG002  again, whatever it was
+        self.process.core.run(self._subscribe())

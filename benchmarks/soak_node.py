@@ -1,0 +1,246 @@
+"""One node of the soak: its agents talk to the other nodes.
+
+What may fail is said by `EXPECTED`: links are cut and nodes are killed all the time.  What arrives has to be right.
+"""
+
+import asyncio
+import os
+import random
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from soak_agents import EXPECTED, PAUSE, Inbox, Mortal, Notes, Relater, Subscriber
+
+from ergo_conformance.model import subject
+from ergo_conformance.model.terms import PID, Atom, ProcessID
+from ergo_conformance.reference_node.agents import Echo
+from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
+from ergo_conformance.reference_node.processes import Body, Process
+from ergo_conformance.reference_node.routes import NetworkRoute
+
+BATCH: Final = 20
+ORDER: Final = 255
+LINGER_NOT: Final = struct.pack("ii", 1, 0)
+
+
+class Plan(NamedTuple):
+    """What a node is started with. `ports`: of all nodes by their names."""
+
+    name: str
+    ports: dict[str, int]
+    seed: int
+
+
+class Soak:
+    """The node with all its agents."""
+
+    def __init__(self, node: Node, plan: Plan) -> None:
+        self.node, self.notes = node, Notes(plan.name)
+        self.rng = random.Random(plan.seed)
+        self.peers = [Atom(name) for name in plan.ports if name != plan.name]
+        self.relaters: list[Relater] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        table = node.network.table
+        closed = table.closed
+
+        def connection_closed(connection: Any) -> None:
+            self.notes.link_lost(connection.name)
+            closed(connection)
+
+        table.closed = connection_closed
+        table.link_lost = lambda connection: self.notes.link_lost(connection.name)
+        node.core.remote.enable_spawn("mortal", Mortal)
+        node.spawn(Echo(), name="echo")
+        node.spawn(Inbox(self.notes), name="inbox")
+        self._run(self._publish)
+        for peer in self.peers:
+            for body in (self._stream, self._stream, self._call, self._use_old_addresses):
+                self._run(body, peer)
+            self.relaters.append(Relater(self.notes, peer, self.rng))
+            node.spawn(self.relaters[-1])
+            node.spawn(Subscriber(self.notes, peer))
+
+    def _run(self, body: Body, *args: Any) -> None:
+        """An agent whose number is good for order (ENP-ORD-5)."""
+        while (self.node.core._last_id + 1) % ORDER == 0:  # noqa: SLF001  the next number
+            self.node.spawn(Mortal())
+        process = self.node.spawn(body, *args)
+        assert process.task is not None
+        self.tasks.append(process.task)
+
+    # --- agents -------------------------------------------------------------------------------------------------------
+
+    async def _stream(self, process: Process, peer: Atom) -> None:
+        """Batches of messages, every other one important: what was acknowledged has come."""
+        inbox, number = ProcessID(peer, Atom("inbox")), 0
+        while self.notes.going_on:
+            await asyncio.sleep(PAUSE)
+            with self.notes.tolerant():
+                life, *_ = await process.call(inbox, "begin")
+                sure: set[int] = set()
+                for _ in range(BATCH):
+                    number += 2
+                    await process.send(inbox, [number - 1, 0])
+                    with self.notes.tolerant():
+                        await process.send(inbox, [number, 1], important=True)
+                        sure.add(number)
+                    self.notes.counts["sent"] += 2
+                await self._compare(process, inbox, life, sure)
+
+    async def _compare(self, process: Process, inbox: ProcessID, life: int, sure: set[int]) -> None:
+        """If an answer is lost nobody knows any more: then this batch is not compared."""
+        now, *come = await process.call(inbox, "compare")
+        if now == life:
+            lost = sorted(sure - set(come))
+            self.notes.check(not lost, f"acknowledged, but not come to {inbox}: {lost}")
+            self.notes.check(len(come) == len(set(come)), f"came twice to {inbox}")
+            self.notes.counts["acknowledged"] += len(sure)
+
+    async def _call(self, process: Process, peer: Atom) -> None:
+        """Each call has its own answer."""
+        echo, number = ProcessID(peer, Atom("echo")), 0
+
+        async def one(value: int) -> None:
+            with self.notes.tolerant():
+                answer = await process.call(echo, value)
+                self.notes.check(answer == value, f"{answer!r} is the answer to {value}")
+                self.notes.counts["calls"] += 1
+
+        while self.notes.going_on:
+            await asyncio.gather(*(one(number + i) for i in range(10)))
+            number += 10
+            await asyncio.sleep(PAUSE)
+
+    async def _use_old_addresses(self, process: Process, peer: Atom) -> None:
+        """A PID of a former life of the peer says so."""
+        echo: PID | None = None
+        while self.notes.going_on:
+            await asyncio.sleep(PAUSE * 20)
+            with self.notes.tolerant():
+                await self.node.core.connection(peer)
+                found = self.node.core.open_connection(peer)
+                if found is None:
+                    continue
+                if echo is None or found.peer.creation == echo.creation:
+                    echo = echo or await process.call(ProcessID(peer, Atom("echo")), "!self")
+                    await process.send(echo, "hello")
+                    continue
+                try:
+                    await process.call(echo, "anybody?")
+                except ErgoError as error:
+                    old = error.error.text == "process ID belongs to the previous incarnation"
+                    self.notes.check(old or error.error.text in EXPECTED, f"an old PID: {error.error.text!r}")
+                    self.notes.counts["old addresses"] += old
+                    echo = None if old else echo
+                else:
+                    self.notes.check(False, f"an old PID of {peer} has answered")
+
+    async def _publish(self, process: Process) -> None:
+        process.register_event("tick")
+        number = 0
+        while self.notes.going_on:
+            number += 1
+            process.publish("tick", number)
+            await asyncio.sleep(PAUSE)
+
+    # --- what the conductor asks --------------------------------------------------------------------------------------
+
+    async def cut(self) -> int:
+        """Ends one link of each connection that has more than one, with RST."""
+        number = 0
+        for connection in list(self.node.network.connections.values()):
+            link: Any
+            link, *others = self.rng.sample(list(connection.links), len(connection.links))
+            if not others:
+                continue
+            sock: socket.socket = link._transport.get_extra_info("socket")  # noqa: SLF001  as a network fails
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+            link.abort()
+            number += 1
+        return number
+
+    async def disconnect(self) -> int:
+        """Ends all connections."""
+        nodes = self.node.network.nodes()
+        for name in nodes:
+            self.node.network.node(name).disconnect()
+        return len(nodes)
+
+    async def connect(self) -> None:
+        """With all others; AssertionError is not raised: `report` tells."""
+        for peer in self.peers:
+            with self.notes.tolerant():
+                await self.node.network.get_node(peer)
+
+    async def report(self) -> dict[str, Any]:
+        """All that is known here."""
+        core, connections = self.node.core, self.node.network.connections
+        self.notes.judge()
+        return {
+            "counts": dict(self.notes.counts),
+            "broken": list(self.notes.broken),
+            "connections": {str(n): (c.peer.connection_id, len(c.links)) for n, c in connections.items()},
+            "files": open_files(),
+            "memory": memory(),
+            "waiting": sum(len(core.waiters(peer)) for peer in self.peers),
+            "open": sum(relater.open.total() for relater in self.relaters),
+            "relations": len(core.watching.relations),
+            "processes": len(core.processes),
+            "tasks": len(asyncio.all_tasks()),
+        }
+
+    async def quiet(self) -> None:
+        """Ends all agents that do something; answers when they have."""
+        self.notes.going_on = False
+        await asyncio.gather(*self.tasks, *(relater.work for relater in self.relaters if relater.work))
+
+
+def open_files() -> int:
+    """File descriptors of this process."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def memory() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def _serve(pipe: Pipe, plan: Plan) -> None:
+    port = plan.ports[plan.name]
+    acceptors = (AcceptorOptions(host="127.0.0.1", port=port, last_port=port),)
+    network = NetworkOptions(cookie="soak", registrar=None, acceptors=acceptors)
+    node = Node(plan.name, network, NodeOptions(types=subject.ROWS))
+    for name, other in plan.ports.items():
+        if name != plan.name:
+            node.network.add_route(f"^{name}$", NetworkRoute(host="127.0.0.1", port=other))
+    await node.network.start()
+    soak = Soak(node, plan)
+    questions: asyncio.Queue[str] = asyncio.Queue()
+
+    def listen() -> None:
+        try:
+            questions.put_nowait(pipe.recv())
+        except EOFError:  # the conductor was killed: so are we
+            os._exit(1)
+
+    asyncio.get_running_loop().add_reader(pipe.fileno(), listen)
+    pipe.send("ready")
+    while (question := await questions.get()) != "stop":
+        method: Callable[[], Awaitable[Any]] = getattr(soak, question)
+        pipe.send(await method())
+    soak.notes.going_on = False
+    began = time.monotonic()
+    await node.stop()
+    pipe.send(time.monotonic() - began)
+
+
+def child(pipe: Pipe, plan: Plan) -> None:
+    """The process of a node."""
+    asyncio.run(_serve(pipe, plan))

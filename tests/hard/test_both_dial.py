@@ -1,0 +1,83 @@
+"""Two nodes dial each other at the same moment, a thousand times: one connection, and nothing is lost."""
+
+import asyncio
+import random
+from collections import Counter
+
+from ergo_conformance.model.terms import PID, Atom, ProcessID
+from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.processes import Actor, Process
+from tests.support.cluster import Cluster, all_done, apart, cluster, connection, full, until
+
+ROUNDS = 1000
+LATEST = 0.003
+"""Seconds that one side begins later in half of the rounds: about what the whole handshake takes."""
+MOST_DIALS = 4
+"""Of one round: the two first links, of which one is refused, and the other two of the pool."""
+
+
+class Inbox(Actor):
+    """What came, by sender."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[tuple[int, int]] = Counter()
+
+    async def handle_message(self, sender: PID, message: int) -> None:
+        self.seen[sender.id, message] += 1
+
+
+async def meet(one: Node, other: Node, later: float) -> None:
+    """Three processes of `one` talk to `other`; the first one to do so dials."""
+    inbox, echo = ProcessID(other.name, Atom("inbox")), ProcessID(other.name, Atom("echo"))
+
+    async def sends(process: Process) -> None:
+        await asyncio.sleep(later)
+        for i in range(5):
+            await process.send(inbox, i)
+
+    async def is_sure(process: Process) -> None:
+        await asyncio.sleep(later)
+        for i in range(2):
+            await process.send(inbox, i, important=True)
+
+    async def calls(process: Process) -> None:
+        await asyncio.sleep(later)
+        for i in range(2):
+            assert await process.call(echo, i) == i
+
+    await all_done(one, sends, is_sure, calls)
+
+
+async def one_round(net: Cluster, a: Node, b: Node, rng: random.Random) -> None:
+    inboxes = [Inbox(), Inbox()]
+    processes = [node.spawn(inbox, name="inbox") for node, inbox in zip((a, b), inboxes, strict=True)]
+    net.dials.clear()
+    delays = [0.0, rng.choice([0.0, rng.uniform(0, LATEST)])]
+    rng.shuffle(delays)
+    await asyncio.gather(meet(a, b, delays[0]), meet(b, a, delays[1]))
+    await until(lambda: full(a, b) and all(inbox.seen.total() == 7 for inbox in inboxes))
+    assert connection(a, b).peer.connection_id == connection(b, a).peer.connection_id
+    assert {connection(a, b).peer.role, connection(b, a).peer.role} == {*type(connection(a, b).peer.role)}
+    assert {times for inbox in inboxes for times in inbox.seen.values()} == {1}
+    assert len(net.dials) <= MOST_DIALS
+    for process in processes:
+        process.stop()
+    one, other = rng.choice([(a, b), (b, a)])
+    one.network.drop(connection(one, other))
+    await until(lambda: apart(a, b) and not a.core.names.keys() & {"inbox"} and not b.core.names.keys() & {"inbox"})
+    await until(lambda: not a.network._links.live and not b.network._links.live)
+
+
+def test_a_thousand_times_at_once() -> None:
+    async def scenario() -> None:
+        rng = random.Random(1)
+        async with cluster("a", "b") as (net, [a, b]):
+            for node in (a, b):
+                Supervisor(node.core, LEVEL_1)
+            for _ in range(ROUNDS):
+                await one_round(net, a, b, rng)
+            assert not a.core.waiters(b.name)
+            assert not b.core.waiters(a.name)
+
+    asyncio.run(scenario())

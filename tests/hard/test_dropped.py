@@ -1,0 +1,166 @@
+"""The acceptor ends the connection, or refuses links again and again: the dialer notices, and does not storm."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ergo_conformance.model import ehs
+from ergo_conformance.model.ehs import Role
+from ergo_conformance.model.terms import Atom, Event, ProcessID
+from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.reference_node.handshaking import Handshaken, Joined, Local
+from ergo_conformance.reference_node.node import Node, random_hex
+from ergo_conformance.reference_node.processes import Process
+from ergo_conformance.reference_node.relations import Kind, Watched
+from ergo_conformance.reference_node.routes import NetworkRoute
+from tests.support.cluster import Cluster, Told, Watcher, all_done, apart, cluster, full, idle, told, until
+from tests.support.nodes import within
+from tests.support.sockets import HOST, ME, Raw
+
+POOL = ehs.POOL_SIZE
+TIMES = 40
+
+
+async def owner(process: Process) -> None:
+    process.register_event("event")
+    process.create_alias()
+    await idle(process)
+
+
+async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[Told]]:
+    """A process that links and monitors one of each kind, and what it is to be told at the end."""
+    target = other.spawn(owner, name="target")
+    await until(lambda: target.aliases)
+    targets: list[Watched] = [
+        target.pid, ProcessID(other.name, Atom("target")), target.aliases[0], Event(other.name, Atom("event")), other.name,
+    ]  # fmt: skip
+    watcher = Watcher()
+    process = one.spawn(watcher)
+    for kind in Kind:
+        for each in targets:
+            await one.core.watching.watch(kind, process, each)
+    return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
+
+
+@pytest.mark.parametrize("by", ["the acceptor", "the dialer"])
+def test_the_end_is_noticed_once_and_the_next_use_begins_anew(by: str) -> None:
+    async def scenario() -> None:
+        async with cluster("a", "b") as (net, [a, b]):
+            for node in (a, b):
+                Supervisor(node.core, LEVEL_1)
+            ids = {await one_end(net, a, b, by) for _ in range(TIMES)}
+            assert len(ids) == TIMES
+
+    asyncio.run(scenario())
+
+
+async def one_end(net: Cluster, a: Node, b: Node, by: str) -> str:
+    """Connects a with b, and ends that: the connection's id."""
+    net.dials.clear()
+    assert await within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "hello")) == "hello"
+    await until(lambda: full(a, b))
+    id_ = a.network.connections[b.name].peer.connection_id
+    assert len(net.dials) == POOL
+    notes = [await watch_all(a, b), await watch_all(b, a)]
+    one, other = (b, a) if by == "the acceptor" else (a, b)
+    one.network.node(other.name).disconnect()
+    assert other.name not in one.network.connections
+    await until(lambda: apart(a, b))
+    await until(lambda: all(len(watcher.told) >= len(wanted) for watcher, wanted in notes))
+    await until(lambda: not a.network._links.live and not b.network._links.live)
+    await asyncio.sleep(0.01)
+    for watcher, wanted in notes:
+        assert Counter(watcher.told) == wanted
+    assert len(net.dials) <= 2 * POOL  # one Join for each link that has gone, and the end
+    for node in (a, b):
+        node.core.names[Atom("target")].stop()
+    await until(lambda: not (a.core.names.keys() | b.core.names.keys()) & {"target"})
+    return id_
+
+
+# --- a peer that refuses ----------------------------------------------------------------------------------------------
+
+LASTED = {"at once": 0.0, "after a while": 0.3}
+
+
+class Refusing:
+    """An acceptor that takes full handshakes and closes links that join. `keeps`: seconds until it closes those."""
+
+    def __init__(self, keeps: float, *, also_first: bool) -> None:
+        self.keeps, self.also_first = keeps, also_first
+        self.full = self.joins = 0
+        self.port = 0
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._accept, HOST, 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        local = Local(
+            name=ME.name, cookie="secret", creation=5, version=ME.version, pool_size=3, flags=ehs.DEFAULT_FLAGS
+        )
+        side = Ehs(Role.ACCEPTOR, local, random_hex, address=f"{HOST}:{self.port}")
+        with contextlib.suppress(OSError):
+            match await Raw(reader, writer).shake(side):
+                case Joined():
+                    self.joins += 1
+                    await asyncio.sleep(self.keeps)
+                case Handshaken():
+                    self.full += 1
+                    while not self.also_first and await reader.read(1 << 16):
+                        pass
+            writer.close()
+
+
+@pytest.mark.parametrize("keeps", LASTED.values(), ids=list(LASTED))
+@pytest.mark.parametrize("also_first", [False, True], ids=["joins only", "everything"])
+def test_who_refuses_again_and_again_is_not_stormed(keeps: float, also_first: bool) -> None:
+    """For three seconds, with nobody who sends anything after the first message."""
+
+    async def scenario() -> None:
+        refusing = Refusing(keeps, also_first=also_first)
+        async with cluster("a") as (net, [a]), refusing.serving():
+            a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
+            with contextlib.suppress(ErgoError):
+                await a.network.get_node("me@localhost")
+            await asyncio.sleep(3)
+            assert refusing.full == 1
+            assert len(net.dials) <= 1 + 2 + 2 * 8  # 0.05 s, 0.1 s, … between two tries to replace a link
+            assert refusing.full + refusing.joins <= len(net.dials)
+
+    asyncio.run(scenario())
+
+
+def test_who_uses_it_again_and_again_dials_again_but_no_faster_than_it_asks() -> None:
+    async def scenario() -> None:
+        refusing = Refusing(0.0, also_first=True)
+        async with cluster("a") as (net, [a]), refusing.serving():
+            a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
+            uses = [0]
+
+            async def sends(process: Process) -> None:
+                loop = asyncio.get_running_loop()
+                end = loop.time() + 2
+                while loop.time() < end:
+                    with contextlib.suppress(ErgoError):
+                        await process.send(ProcessID(ME.name, Atom("x")), 1)
+                    uses[0] += 1
+
+            await all_done(a, *[sends] * 4)
+            assert 0 < refusing.full <= uses[0]
+            assert refusing.joins <= 2 * refusing.full
+            dials = len(net.dials)
+            await asyncio.sleep(1)
+            assert len(net.dials) == dials == refusing.full + refusing.joins
+
+    asyncio.run(scenario())

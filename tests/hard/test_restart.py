@@ -1,0 +1,223 @@
+"""A node comes back under its old name: old addresses are refused, names work, nothing of the former life reaches anybody."""
+
+import asyncio
+import time
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from ergo_conformance.model import reasons
+from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID, Ref
+from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.options import AcceptorOptions
+from ergo_conformance.reference_node.processes import NO_REPLY, Actor, Call, Process
+from ergo_conformance.reference_node.relations import Kind, Watched
+from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, idle, port_of, told, until
+from tests.support.nodes import within
+from tests.support.sockets import HOST
+
+LIVES = 6
+OLD = "process ID belongs to the previous incarnation"
+
+
+class Late(Actor):
+    """Keeps the calls that it gets: a test answers them when it is too late."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    async def handle_call(self, call: Call) -> object:
+        self.calls.append(call)
+        return NO_REPLY
+
+
+async def start(net: Cluster, life: int, port: int = 0) -> Node:
+    """Node b in one of its lives, always at the same port."""
+    acceptors = (AcceptorOptions(host=HOST, port=port, last_port=port),)
+    b = await net.node("b", acceptors=acceptors, clock=lambda: time.time() + 10 * life)
+    Supervisor(b.core, LEVEL_1)
+    return b
+
+
+async def die(b: Node, how: str) -> None:
+    """Regularly; or all its links are reset at once and nothing is said."""
+    if how == "crash":
+        for link in list(b.network._links.live):
+            link.abort()
+    await b.stop()
+
+
+async def owner(process: Process) -> None:
+    process.register_event("event")
+    process.create_alias()
+    await idle(process)
+
+
+@pytest.mark.parametrize("how", ["stop", "crash"])
+@pytest.mark.parametrize("dialer", ["the other", "it"])
+def test_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None:
+    async def scenario() -> None:
+        async with cluster("a") as (net, [a]):
+            b = await start(net, 0)
+            creations = {b.creation}
+            for life in range(1, LIVES):
+                if dialer == "it":
+                    await b.network.get_node(a.name)
+                b = await one_life(net, a, b, life, how)
+                creations.add(b.creation)
+            assert len(creations) == LIVES
+
+    asyncio.run(scenario())
+
+
+async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
+    """b ends, and comes back: the new one."""
+    echo = ProcessID(b.name, Atom("echo"))
+    assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+    agent = b.core.names[Atom("echo")]
+    old: list[PID | Alias] = [agent.pid, b.core.create_alias(agent)]
+    watcher, wanted = await watch(a, b)
+    port = port_of(b)
+    await die(b, how)
+    await until(lambda: b.name not in a.network.connections)
+    await until(lambda: len(watcher.told) >= len(wanted))
+    net.nodes.remove(b)
+    new = await start(net, life, port)
+    for target in old:
+        for use in (refused_send, refused_call, refused_link, refused_exit):
+            await within(a, partial(use, target=target))
+    assert await within(a, lambda it: it.call(echo, life)) == life
+    await until(lambda: full(a, new))
+    assert a.network.node(new.name).creation() == new.creation != b.creation
+    await asyncio.sleep(0.05)
+    assert sorted(map(str, watcher.told)) == sorted(map(str, wanted_of(watcher, wanted, how)))
+    return new
+
+
+def wanted_of(watcher: Watcher, wanted: Counter[Told], how: str) -> list[Told]:
+    """Once each; a node that stops may have said so before its links went (ENP-DOWN-4)."""
+    reasons = {row[:3]: row[3] for row in watcher.told}
+    allowed = {"no connection"} if how == "crash" else {"no connection", "shutdown"}
+    assert set(reasons.values()) <= allowed
+    return [(*row[:3], reasons.get(row[:3], "never told")) for row in wanted]
+
+
+async def watch(a: Node, b: Node) -> tuple[Watcher, Counter[Told]]:
+    target = b.spawn(owner, name="target")
+    await until(lambda: target.aliases)
+    targets: list[Watched] = [
+        target.pid, ProcessID(b.name, Atom("target")), target.aliases[0], Event(b.name, Atom("event")), b.name,
+    ]  # fmt: skip
+    watcher = Watcher()
+    process = a.spawn(watcher)
+    for kind in Kind:
+        for each in targets:
+            await a.core.watching.watch(kind, process, each)
+    return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
+
+
+async def refused_send(it: Process, target: PID | Alias) -> None:
+    for important in (False, True):
+        with pytest.raises(ErgoError, match=OLD):
+            await it.send(target, 1, important=important)
+
+
+async def refused_call(it: Process, target: PID | Alias) -> None:
+    with pytest.raises(ErgoError, match=OLD):
+        await it.call(target, 1)
+
+
+async def refused_link(it: Process, target: PID | Alias) -> None:
+    for take in (it.link, it.monitor):
+        with pytest.raises(ErgoError, match=OLD):
+            await take(target)
+
+
+async def refused_exit(it: Process, target: PID | Alias) -> None:
+    if isinstance(target, PID):
+        with pytest.raises(ErgoError, match=OLD):
+            await it.exit(target, reasons.PROCESS_UNKNOWN)
+
+
+# --- what comes too late ----------------------------------------------------------------------------------------------
+
+
+def test_an_answer_to_the_former_life_reaches_nobody() -> None:
+    """A process with the same number waits in the new life, with a call and an important message under way."""
+
+    async def scenario() -> None:
+        async with cluster("a") as (net, [a]):
+            late = Late()
+            a.spawn(late, name="late")
+            a_late = ProcessID(a.name, Atom("late"))
+            b = await start(net, 0)
+            asks = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
+            await until(lambda: len(late.calls) == 5)
+            first = list(late.calls)
+            port = port_of(b)
+            await die(b, "crash")
+            await until(lambda: apart(a, b))
+            net.nodes.remove(b)
+            b = await start(net, 1, port)
+            results: list[object] = []
+
+            async def asks_again(it: Process) -> None:
+                results.append(await it.call(a_late, "second", timeout=5))
+
+            again = [b.core.spawn(asks_again, number=old.pid.id) for old in asks]
+            await until(lambda: len(late.calls) == 10)
+            for call in first:
+                late.process.reply(call, "too late")
+                late.process.reply_error(call, reasons.PROCESS_UNKNOWN)
+            for call in late.calls[5:]:
+                assert call.sender.creation == b.creation
+                late.process.reply(call, "in time")
+            await asyncio.gather(*(process.task for process in again if process.task))
+            assert results == ["in time"] * 5
+            assert not b.core.waiters(a.name)
+
+    asyncio.run(scenario())
+
+
+def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
+    """Answers and acks with the references of the former life come over the new connection: nobody waits for them."""
+
+    async def scenario() -> None:
+        async with cluster("a") as (net, [a]):
+            b = await start(net, 0)
+            slow = Late()
+            b.spawn(slow, name="late")
+            lost: list[str] = []
+
+            async def asks(it: Process) -> None:
+                try:
+                    await it.call(ProcessID(b.name, Atom("late")), "first")
+                except ErgoError as error:
+                    lost.append(str(error))
+
+            asker = a.spawn(asks)
+            await until(lambda: slow.calls)
+            words, port = slow.calls[0].ref.id, port_of(b)
+            await die(b, "crash")
+            await until(lambda: lost)
+            assert lost == ["no connection"]
+            net.nodes.remove(b)
+            b = await start(net, 1, port)
+            b.spawn(Late(), name="late")
+            again = a.core.spawn(asks, number=asker.pid.id + 100)
+            await until(lambda: len(a.core.waiters(b.name)) == 1)
+            before = a.network.connections[b.name].node().info().messages_in
+            stale = Ref(a.name, a.creation, words)
+            for to in (asker.pid, again.pid):
+                connection = b.network.connections[a.name]
+                connection.send_response(b.core.pid, to, stale, again.answer_options, "too late")
+                connection.send_response_error(b.core.pid, to, stale, again.answer_options, reasons.PROCESS_UNKNOWN)
+            await until(lambda: a.network.connections[b.name].node().info().messages_in >= before + 4)
+            assert len(a.core.waiters(b.name)) == 1
+            assert lost == ["no connection"]
+            again.stop()
+
+    asyncio.run(scenario())

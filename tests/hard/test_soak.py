@@ -1,0 +1,158 @@
+"""The soak program: a minute of it holds, and what would be wrong is found."""
+
+import asyncio
+import importlib
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ergo_conformance.model import reasons
+from ergo_conformance.model.terms import PID, Atom, Event
+from ergo_conformance.reference_node.failures import ErgoError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SENDER = PID(Atom("n1@localhost"), 1001, 5)
+
+
+@pytest.fixture
+def agents(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("soak_agents")
+
+
+@pytest.fixture
+def soak(agents: Any) -> Any:
+    return importlib.import_module("soak")
+
+
+@pytest.mark.timeout(200)
+def test_a_minute_of_it_holds() -> None:
+    command = [sys.executable, str(BENCHMARKS / "soak.py"), "--minutes", "1", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    assert done.stdout.endswith("all invariants hold\n")
+    counts = {
+        what.strip(): int(n.replace(",", ""))
+        for what, n in re.findall(r"^([a-z ]+?)  +([\d,]+)$", done.stdout, re.MULTILINE)
+    }
+    for what in ("acknowledged", "calls", "cut links", "events", "received", "relations", "spawned", "told"):
+        assert counts[what] > 20, what
+
+
+# --- what it would find -----------------------------------------------------------------------------------------------
+
+
+def inbox_told(agents: Any, *messages: list[int]) -> Any:
+    """The notes of an inbox that has been sent these."""
+    notes = agents.Notes("n0@localhost")
+
+    async def scenario() -> None:
+        inbox = agents.Inbox(notes)
+        for message in messages:
+            await inbox.handle_message(SENDER, message)
+
+    asyncio.run(scenario())
+    return notes
+
+
+def later(notes: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is broken when some time has gone by."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 10)
+    notes.judge()
+    broken: list[str] = notes.broken
+    return broken
+
+
+def test_order_counts_where_no_link_was_lost(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert later(inbox_told(agents, [1, 0], [2, 1], [5, 0]), monkeypatch) == []
+    assert len(later(inbox_told(agents, [1, 0], [3, 1], [2, 0]), monkeypatch)) == 1
+    monkeypatch.undo()
+    cut = inbox_told(agents, [1, 0], [3, 1], [2, 0])
+    cut.link_lost(SENDER.node)
+    assert later(cut, monkeypatch) == []
+    assert cut.counts["late at a cut"] == 1
+
+
+def test_a_message_that_comes_twice_is_found(agents: Any) -> None:
+    assert "twice" in inbox_told(agents, [1, 0], [1, 0]).broken[0]
+
+
+def test_an_acknowledged_message_that_has_not_come_is_found(soak: Any, agents: Any) -> None:
+    notes = agents.Notes("n0@localhost")
+
+    class Asker:
+        async def call(self, to: Any, request: str) -> list[int]:
+            return [5, 2, 6]
+
+    holder = type("Holder", (), {"notes": notes})()
+    compare = soak.soak_node.Soak._compare
+    asyncio.run(compare(holder, Asker(), "inbox", 5, {2, 6}))
+    asyncio.run(compare(holder, Asker(), "inbox", 4, {2, 4, 6}))  # another life: nobody knows
+    assert notes.broken == []
+    asyncio.run(compare(holder, Asker(), "inbox", 5, {2, 4, 6}))
+    assert "acknowledged, but not come to inbox: [4]" in notes.broken[0]
+
+
+def test_a_relation_that_is_told_twice_is_found(agents: Any) -> None:
+    notes = agents.Notes("n0@localhost")
+    relater = agents.Relater(notes, Atom("n1@localhost"), random.Random(1))
+    relater.open["monitor", SENDER] += 1
+    asyncio.run(relater.handle_down(SENDER, reasons.NO_CONNECTION))
+    assert notes.broken == []
+    assert not relater.open
+    asyncio.run(relater.handle_down(SENDER, reasons.NO_CONNECTION))
+    assert "told a second time" in notes.broken[0]
+
+
+def test_an_event_out_of_order_is_found(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = agents.Notes("n0@localhost")
+    subscriber = agents.Subscriber(notes, SENDER.node)
+    event = Event(SENDER.node, Atom("tick"))
+    for number in (1, 3, 2):
+        asyncio.run(subscriber.handle_event(event, 0, number))
+    assert len(later(notes, monkeypatch)) == 1
+
+
+def test_an_unexpected_error_is_found(agents: Any) -> None:
+    notes = agents.Notes("n0@localhost")
+    for error in (reasons.TIMEOUT, reasons.UNSUPPORTED):
+        with notes.tolerant():
+            raise ErgoError(error)
+    assert notes.broken == ["n0@localhost: unexpected error: 'not supported'"]
+
+
+def test_memory_that_grows_is_found(soak: Any) -> None:
+    conductor = soak.Conductor.__new__(soak.Conductor)
+    conductor.memory = [(when, 100 + when // 10) for when in range(0, 601, 10)]
+    third, final = conductor.growth()
+    assert (round(third), round(final)) == (114, 157)
+    assert final > soak.GROWTH * third
+
+
+def test_something_broken_ends_the_program_with_1(
+    soak: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        def __init__(self, seed: int) -> None:
+            self.total: dict[str, int] = {}
+            self.broken: list[str] = []
+            self.memory: list[Any] = []
+            self.most_files = 0
+
+        def run(self, minutes: float) -> None:
+            raise RuntimeError("n1@localhost does not answer")
+
+        def kill(self) -> None:
+            pass
+
+    monkeypatch.setattr(sys, "argv", ["soak.py", "--minutes", "1"])
+    monkeypatch.setattr(soak, "Conductor", Broken)
+    assert soak.main() == 1
+    assert "BROKEN: n1@localhost does not answer" in capsys.readouterr().out

@@ -11,7 +11,6 @@ import pytest
 
 from ergo_conformance.model import subject
 from ergo_conformance.peers.link import VirtualLoop
-from ergo_conformance.reference_node import settings
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.agents_acting import LEVEL_2
 from ergo_conformance.reference_node.processes import Actor

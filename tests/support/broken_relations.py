@@ -88,7 +88,8 @@ def consumers_survive(self: Watching, node: Atom) -> None:
 
 def node_down_untold(self: Watching, node: Atom) -> None:
     """Those who watch what was there wait for ever."""
-    self._all_left(self.relations.forget_node(node))
+    for target in self.relations.forget_node(node):
+        self._left(target)
 
 
 def told_again(self: Watching, target: Watched, reason: Error) -> None:

@@ -76,7 +76,7 @@ class Dialing:
         Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be).
         """
         if wanted is None:
-            return await self._outcome(self.spawn(self._connect(address, None, stack)))
+            return await self._shared(self.spawn(self._connect(address, None, stack)))
         while self.connections.is_accepting(wanted):
             await self._links.change()
         if wanted in self.connections.connections:

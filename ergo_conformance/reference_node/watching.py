@@ -63,6 +63,8 @@ class Watching:
             return self.add(kind, target, process.pid)
         connection = await self.core.connection(node_of(target))
         if isinstance(target, Atom):  # nothing is sent: the end of the connection tells
+            if self.core.open_connection(target) is not connection:
+                raise ErgoError(reasons.NO_CONNECTION)
             self.relations.add(kind, target, process.pid)
             return []
         take: Take = getattr(connection, RELATION_METHODS[kind, type(target)][0])

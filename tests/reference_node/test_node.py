@@ -255,7 +255,7 @@ def test_stop_ends_a_dial() -> None:
                 )
                 await eventually(lambda: a.network._links.live)
                 await a.stop()
-                with pytest.raises(asyncio.CancelledError):
+                with pytest.raises(HandshakeError, match="has stopped"):
                     await dial
                 assert not a.network._links.live
 

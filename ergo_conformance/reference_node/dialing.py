@@ -114,6 +114,8 @@ class Dialing:
                 return other
         for dial in more:
             await dial.idle()
+        if self.connections.connections.get(connection.name) is not connection:
+            raise RefusedError(f"{connection.name!r} has ended the connection again")
         return connection
 
     async def open(self, protocol: Callable[[], LinkProtocol], address: Address) -> Connection:

@@ -63,7 +63,7 @@ class Watching:
             return self.add(kind, target, process.pid)
         connection = await self.core.connection(node_of(target))
         if isinstance(target, Atom):  # nothing is sent: the end of the connection tells
-            if self.core.open_connection(target) is None:  # it was there, and is gone already
+            if self.core.open_connection(target) is not connection:  # it was there, and is gone already
                 raise ErgoError(reasons.NO_CONNECTION)
             if not self.relations.add(kind, target, process.pid):
                 raise ErgoError(reasons.TARGET_EXIST)

@@ -141,6 +141,23 @@ def test_who_refuses_again_and_again_is_not_stormed(keeps: float, also_first: bo
     asyncio.run(scenario())
 
 
+def test_nothing_is_watched_on_a_node_that_has_gone_again() -> None:
+    async def scenario() -> None:
+        refusing = Refusing(0.0, also_first=True)
+        async with cluster("a") as (_, [a]), refusing.serving():
+            a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
+            with pytest.raises(ErgoError, match="no route"):
+                await a.network.get_node("me@localhost")
+            process = a.spawn(Watcher())
+            for take in (process.link, process.monitor):
+                with pytest.raises(ErgoError, match=r"no route|no connection"):
+                    await take(ME.name)
+            assert not len(a.core.watching.relations)
+            assert refusing.full == 3
+
+    asyncio.run(scenario())
+
+
 def test_who_uses_it_again_and_again_dials_again_but_no_faster_than_it_asks() -> None:
     async def scenario() -> None:
         refusing = Refusing(0.0, also_first=True)

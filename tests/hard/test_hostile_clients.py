@@ -6,17 +6,23 @@ import time
 from collections.abc import AsyncIterator
 from statistics import median
 
+import pytest
+
 from ergo_conformance.model import ehs, enp
 from ergo_conformance.model.caches import NO_CACHES
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.terms import PID, Atom, ProcessID
+from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.handshaking import Handshaken
+from ergo_conformance.reference_node.processes import Process
+from tests.support.cluster import cluster, port_of, until
 from tests.support.members import Member, members
+from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw, dialer
 
 MEGABYTE = 1 << 20
-CROWD = 500
+CROWD, FEW = 500, 40
 TRIES = 9
 FACTOR = 3.0
 DRIP = ehs.READ_TIMEOUT / 4
@@ -47,16 +53,16 @@ async def times(port: int, crowd: "Crowd | None" = None) -> float:
 
 
 class Crowd:
-    """Clients that never finish: silent ones, which come again, and ones that send a byte now and then.
+    """Clients that never finish, half of them silent, half of them sending a byte now and then; they come again and again.
 
     `lasted`: seconds until the acceptor has closed each link.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, size: int = CROWD) -> None:
         self.port = port
         self.open = self.opened = 0
         self.lasted: dict[str, list[float]] = {"silent": [], "dripping": []}
-        self.tasks = [asyncio.ensure_future(self._silent() if i % 2 else self._dripping()) for i in range(CROWD)]
+        self.tasks = [asyncio.ensure_future(self._silent() if i % 2 else self._dripping()) for i in range(size)]
 
     async def _silent(self) -> None:
         while True:
@@ -64,18 +70,20 @@ class Crowd:
                 assert await reader.read() == b""
 
     async def _dripping(self) -> None:
-        async with self._link("dripping") as (reader, writer):
-            end = asyncio.ensure_future(reader.read())
-            for byte in dialer().start():
-                if end.done():
-                    break
-                writer.write(bytes([byte]))
-                await asyncio.wait([end], timeout=DRIP)
+        while True:
+            async with self._link("dripping") as (reader, writer):
+                end = asyncio.ensure_future(reader.read())
+                for byte in dialer().start():
+                    if end.done():
+                        break
+                    writer.write(bytes([byte]))
+                    await asyncio.wait([end], timeout=DRIP)
+                await end
 
     @contextlib.asynccontextmanager
     async def _link(self, kind: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await asyncio.open_connection(HOST, self.port)
         began = time.monotonic()
+        reader, writer = await asyncio.open_connection(HOST, self.port)
         self.open += 1
         self.opened += 1
         try:
@@ -129,13 +137,14 @@ def test_five_hundred_half_open_clients_keep_nobody_waiting() -> None:
 def test_a_client_that_drips_is_closed_at_the_deadline_of_the_handshake() -> None:
     async def scenario() -> None:
         async with members("b@localhost") as [b]:
-            crowd = Crowd(await b.good("port"))
-            while len(crowd.lasted["dripping"]) < CROWD // 2:
+            crowd = Crowd(await b.good("port"), FEW)
+            while len(crowd.lasted["dripping"]) < FEW // 2:
                 await asyncio.sleep(0.05)
             await crowd.end()
-            assert min(crowd.lasted["silent"]) > 0.3 * ehs.READ_TIMEOUT  # noticed late, maybe
-            # a hello lasts longer than a handshake may, at four bytes a second
-            assert min(crowd.lasted["dripping"]) > ehs.HANDSHAKE_TIMEOUT - ehs.READ_TIMEOUT
+            assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
+            assert median(crowd.lasted["silent"]) < 2 * ehs.READ_TIMEOUT
+            # a hello would take longer than a handshake may, at four bytes a second
+            assert min(crowd.lasted["dripping"]) >= ehs.HANDSHAKE_TIMEOUT
             assert max(crowd.lasted["dripping"]) < ehs.HANDSHAKE_TIMEOUT + 2 * ehs.READ_TIMEOUT
 
     asyncio.run(scenario())
@@ -202,3 +211,34 @@ async def timed(a: Member) -> float:
     began = time.perf_counter()
     assert await a.good("call", "b@localhost", "hello") == "hello"
     return time.perf_counter() - began
+
+
+def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enp, "STALL_TIMEOUT", 0.5)
+
+    async def scenario() -> None:
+        async with cluster("a", "b") as (_, [a, b]):
+            Supervisor(b.core, LEVEL_1)
+            reader, writer = await asyncio.open_connection(HOST, port_of(b))
+            assert isinstance(await Raw(reader, writer).shake(dialer()), Handshaken)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: ME.name in b.network.connections)
+            sent = [0]
+
+            async def pours(process: Process) -> None:
+                while True:
+                    await process.send(PID(ME.name, 1001, ME.creation), bytes(QUESTION))
+                    sent[0] += QUESTION
+
+            processes = [b.spawn(pours) for _ in range(20)]
+            echo = ProcessID(b.name, Atom("echo"))
+            while ME.name in b.network.connections:
+                assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+                await asyncio.sleep(0.01)
+            await asyncio.gather(*(process.task for process in processes if process.task))
+            assert {process.reason.text for process in processes if process.reason} <= {"no connection", "no route"}
+            assert sent[0] < 20 * MEGABYTE  # what the kernel takes, and what is queued before they wait
+            assert b.network.nodes() == [a.name]
+            writer.transport.abort()
+
+    asyncio.run(scenario())

@@ -18,6 +18,8 @@ MORE: Final = {"unknown process", "process terminated", "process ID belongs to t
 """What those hear who address something that has ended."""
 PAUSE: Final = 0.02
 """Seconds between two things that an agent does."""
+LIFE: Final = 10.0
+"""Seconds that a spawned process has at most."""
 AROUND: Final = 1.0
 """Seconds before and after the loss of a link in which order is not kept."""
 MOST_NOTES: Final = 100
@@ -100,7 +102,10 @@ class Inbox(Actor):
 
 
 class Mortal(Actor):
-    """Is spawned by another node, and ends when it is told to."""
+    """Is spawned by another node, and ends when it is told to; or after a while, if that was lost."""
+
+    async def init(self) -> None:
+        asyncio.get_running_loop().call_later(LIFE, self.process.stop)
 
     async def handle_message(self, sender: PID, message: str) -> None:  # noqa: ARG002  whoever it is
         raise Stop(Error(message))

@@ -85,12 +85,10 @@ class Watching:
     # --- the table, for consumers of any node -------------------------------------------------------------------------
 
     def add(self, kind: Kind, target: Watched, consumer: PID) -> list[MessageEvent]:
-        """A relation to a target of this node. Raises ErgoError if there is no such target, or the relation is there."""
-        if self.owner(target) is None:
-            raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
+        """A relation to a target of this node; one that is there already is nothing. ErgoError if there is no such target."""
+        self.check(target)
         first = not self.relations.of(target)
-        if not self.relations.add(kind, target, consumer):
-            raise ErgoError(reasons.TARGET_EXIST)
+        self.relations.add(kind, target, consumer)
         if not isinstance(target, Event):
             return []
         owner = self.events[target.name]
@@ -98,10 +96,17 @@ class Watching:
             self._notify(owner, gen.MessageEventStart(target.name))
         return list(owner.last)
 
-    def remove(self, kind: Kind, target: Watched, consumer: PID) -> None:
-        """Takes a relation out; none is nothing."""
-        if self.relations.remove(kind, target, consumer):
+    def check(self, target: Watched) -> None:
+        """ErgoError if there is no such target on this node."""
+        if self.owner(target) is None:
+            raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
+
+    def remove(self, kind: Kind, target: Watched, consumer: PID) -> bool:
+        """Takes a relation out; False if there is none."""
+        there = self.relations.remove(kind, target, consumer)
+        if there:
             self._left(target)
+        return there
 
     def owner(self, target: Watched) -> Process | None:
         """The process of this node that a target is of, or is; None if there is no such target."""

@@ -228,8 +228,8 @@ def test_a_control_request_gets_one_result(what: str) -> None:
         peer.send_frame(enp.Control(0, message))
         result = await peer.result(message.Ref)
         assert (result.Error is None) == (what == "UpdateCache")
-        if what.startswith(("Unlink", "Demonitor")):
-            assert result.Error == reasons.TARGET_UNKNOWN
+        if what.endswith(("PID", "ProcessID")):
+            assert result.Error == reasons.PROCESS_UNKNOWN
         await peer.none_of(lambda frame: isinstance(frame, enp.Control), "second Result")
         await b.stop()
 

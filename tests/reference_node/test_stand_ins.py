@@ -101,11 +101,13 @@ class Diary:
     def route_terminate(self, target: Watched, reason: Error) -> None:
         self.pages.append(("terminate", target, reason))
 
-    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> None:
+    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> bool:
         self.pages.append(("taken", kind, consumer, target))
+        return True
 
-    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> None:
+    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> bool:
         self.pages.append(("given back", kind, consumer, target))
+        return True
 
     def owner_of(self, target: Watched) -> Process | None:
         return None

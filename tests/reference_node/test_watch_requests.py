@@ -166,7 +166,7 @@ def test_a_target_that_ends_while_it_is_given_back(kind: Kind, word: str) -> Non
         frame = await request(peer)
         peer.send_frame(NOTICES[word])
         peer.send_frame(answer(frame))
-        await task
+        assert await refused(task) == "unknown target"  # it has been told about
         await settle()
         assert it.told == [Told(HOW[kind], target, "bye")]
         assert watched(b) == 0

@@ -85,17 +85,19 @@ def test_no_notice_of_what_was_given_back(kind: Kind, word: str) -> None:
 @words
 @kinds
 def test_what_is_there_already_and_what_is_not_there(kind: Kind, word: str) -> None:
-    """ENP-LINK-1."""
+    """It is the asker's node that knows (ENP-LINK-1): one of upstream that is refused never lets go of what it has."""
 
     async def work(b: Node, peer: Peer) -> None:
         _, targets = ours(b)
-        target = targets[word]
-        assert await ask(peer, GIVE[kind], word, target) == "unknown target"
-        assert await ask(peer, TAKE[kind], word, target) is None
-        assert await ask(peer, TAKE[kind], word, target) == "target is already exist"
-        assert await ask(peer, GIVE[kind], word, target, Source=peer.pid(1)) == "unknown target"
-        assert await ask(peer, GIVE[kind], word, target) is None
-        assert await ask(peer, GIVE[kind], word, target) == "unknown target"
+        target, relations = targets[word], b.core.watching.relations
+        for verb in (GIVE[kind], TAKE[kind], TAKE[kind]):
+            assert await ask(peer, verb, word, target) is None
+        assert len(relations) == 1
+        assert await ask(peer, GIVE[kind], word, target, Source=peer.pid(1)) is None
+        assert len(relations) == 1
+        for _ in range(2):
+            assert await ask(peer, GIVE[kind], word, target) is None
+            assert len(relations) == 0
 
     at_peer(work)
 

@@ -71,13 +71,14 @@ def notice_to_everybody(self: Watching, target: Watched, reason: Error, process:
             tell_peer(connection, target, reason, process.pid)
 
 
-def taking_back_ignored(self: Watching, kind: Kind, target: Watched, consumer: PID) -> None:
+def taking_back_ignored(self: Watching, kind: Kind, target: Watched, consumer: PID) -> bool:
     """Says yes and does nothing."""
+    return True
 
 
-def takes_all_back(self: Watching, kind: Kind, target: Watched, consumer: PID) -> None:
+def takes_all_back(self: Watching, kind: Kind, target: Watched, consumer: PID) -> bool:
     """One relation less is none any more."""
-    self.relations.take(target)
+    return bool(self.relations.take(target))
 
 
 def consumers_survive(self: Watching, node: Atom) -> None:

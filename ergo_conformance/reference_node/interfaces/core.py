@@ -89,16 +89,16 @@ class Core(Protocol):
         """A process of the peer's links or monitors something of ours. ErgoError says why not."""
 
     def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
-        """The reverse. ErgoError "unknown target" if there is nothing."""
+        """The reverse; no such relation is nothing. ErgoError if there is no such target."""
 
     def route_terminate(self, target: Watched, reason: Error) -> None:
         """Something of the peer's that we watch is no more."""
 
-    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> None:
-        """The peer has agreed to a link or monitor of ours."""
+    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> bool:
+        """The peer has agreed to a link or monitor of ours. False if it is there already: "target is already exist"."""
 
-    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> None:
-        """The peer has let go of one."""
+    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> bool:
+        """The peer has let go of one. False if it is gone already: "unknown target"."""
 
     def owner_of(self, target: Watched) -> Process | None:
         """The process of ours that a target is of, or is: what is said about a target goes the way of what that one sends."""

@@ -49,7 +49,8 @@ class ControlMessages:
 
         def taken(result: Any) -> list[MessageEvent]:
             events = _events(result) if isinstance(target, Event) else []
-            self.core.relation_taken(kind, consumer, target)
+            if not self.core.relation_taken(kind, consumer, target):  # it was asked for twice at once
+                raise ErgoError(reasons.TARGET_EXIST)
             return events
 
         events: list[MessageEvent] = await self._relation(_TAKE[kind], consumer, target, taken)
@@ -59,7 +60,8 @@ class ControlMessages:
         """The reverse."""
 
         def given_back(_: Any) -> None:
-            self.core.relation_given_back(kind, consumer, target)
+            if not self.core.relation_given_back(kind, consumer, target):
+                raise ErgoError(reasons.TARGET_UNKNOWN)
 
         await self._relation(_GIVE_BACK[kind], consumer, target, given_back)
 

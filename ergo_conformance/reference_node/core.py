@@ -120,7 +120,9 @@ class Core(Routing):
         options = options or ProcessOptions()
         if parent is None and self.env:
             options = replace(options, env={**self.env, **options.env})
-        number = self._last_id + 1 if number is None else number
+        if number is None:
+            number = self._last_id + 1
+            number += not number % enp.ORDER_MODULUS  # such a one would have no link of its own (ENP-ORD-5)
         self._last_id = max(self._last_id, number)
         pid = PID(self.name, number, self.creation)
         process = Process(self, pid, atom, options, parent or self.pid)

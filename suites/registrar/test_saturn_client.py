@@ -90,7 +90,8 @@ async def test_no_proof(ctx: Registering, first: str) -> None:
     await member.proved()
     granted = RegisterResult(None, {}, None, None)
     member.send(granted if first == "a_result" else NodeJoined(OTHER))
-    member.send(granted)
+    if not await member.ends(0.2):
+        member.send(granted)
     await member.expect_close()
     await ctx.not_started()
 

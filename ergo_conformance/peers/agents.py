@@ -183,11 +183,15 @@ class Acting:
 
     async def timed_out(self, ref: enp.Words, after: float) -> None:
         """The op gives up after so many seconds, not sooner."""
+        await self.gives_up(ref, reasons.TIMEOUT, after)
+
+    async def gives_up(self, ref: enp.Words, error: Error, after: float) -> None:
+        """It ends with this error, and not sooner."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await self.refused(ref, reasons.TIMEOUT, after + REPLY)
+        await self.refused(ref, error, after + REPLY)
         waited = loop.time() - started
-        self.peer.check(waited > after * 0.8, f"timed out after {waited:.2f} s", f"timed out after {after:g} s")
+        self.peer.check(waited > after * 0.8, f"{error.text} after {waited:.2f} s", f"{error.text} after {after:g} s")
 
     async def pid(self) -> PID:
         """Its PID."""

@@ -1,8 +1,7 @@
 """A registrar, scripted: it takes what nodes register and ask, and a script answers, with lies if it likes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from ..errors import Rejected
 from ..model.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
@@ -11,27 +10,13 @@ from ..spec.esrd import packet_size, read_packet, write_packet
 from .dialer import REPLY
 from .esrd import send_datagram
 from .link import Link
+from .listening import HOST, Accepted, in_time
 from .talker import Talker
 from .transcript import Entry, Transcript
 from .violation import UnreachableError, ViolationError
 
-T = TypeVar("T")
-HOST = "127.0.0.1"
 PORT_TRIES = 50
 """To find a port that is free for TCP and UDP alike."""
-
-
-class _Accepted(Link):
-    """A link that says when it is there."""
-
-    def __init__(self, label: str, arrived: Callable[[Link], None]) -> None:
-        super().__init__(label)
-        self.transcript.kind = "packets"
-        self._arrived = arrived
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._arrived(self)
 
 
 class Lease(Talker):
@@ -123,6 +108,11 @@ class ScriptedRegistrar:
         self._arrived: asyncio.Queue[Lease] = asyncio.Queue()
         self._server: asyncio.Server | None = None
 
+    @property
+    def links(self) -> list[Link]:
+        """The same, as links."""
+        return [lease.link for lease in self.leases]
+
     async def start(self, port: int = 0) -> "ScriptedRegistrar":
         """`port` 0 is any that is free for both. UnreachableError if there is none."""
         for left in range(1 if port else PORT_TRIES, 0, -1):
@@ -146,7 +136,7 @@ class ScriptedRegistrar:
         self._server = server
 
     def _link(self) -> Link:
-        return _Accepted(f"registration {len(self.leases) + 1}", self._arrival)
+        return Accepted(f"registration {len(self.leases) + 1}", self._arrival)
 
     def _arrival(self, link: Link) -> None:
         self.leases.append(Lease(link))
@@ -154,7 +144,16 @@ class ScriptedRegistrar:
 
     async def lease(self, within: float = REPLY) -> Lease:
         """The next registration link. ViolationError if there is none in time."""
-        return await _next(self._arrived.get(), within, "a registration link")
+        return await in_time(self._arrived.get(), within, "a registration link")
+
+    async def nobody(self, seconds: float) -> None:
+        """Nobody registers for so long. ViolationError."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.get()
+        except TimeoutError:
+            return
+        raise ViolationError("a registration link", (f"no registration link for {seconds:g} s",))
 
     async def granted(self, within: float = REPLY) -> tuple[Lease, RegisterRoutes]:
         """The next registration, granted: its link, and what the node asked for."""
@@ -166,22 +165,23 @@ class ScriptedRegistrar:
     async def question(self, within: float = REPLY) -> Question:
         """The next resolve request. ViolationError if there is none in time."""
         assert self.questions is not None
-        return await _next(self.questions.waiting.get(), within, "a resolve request")
+        return await in_time(self.questions.waiting.get(), within, "a resolve request")
 
-    async def stop(self) -> None:
-        """Closes both sockets; the links end with RST."""
-        if self.questions is not None and self.questions.transport is not None:
-            self.questions.transport.close()
+    def no_question(self) -> None:
+        """None has come that was not taken. ViolationError."""
+        if self.questions is not None and not self.questions.waiting.empty():
+            raise ViolationError(f"a resolve request: {self.questions.waiting.get_nowait().data!r:.200}", ("none",))
+
+    async def stop_listening(self) -> None:
+        """Closes the socket of registrations; the links end with RST."""
         if self._server is not None:
             self._server.close()
             for lease in self.leases:
                 lease.link.send_reset()
             await self._server.wait_closed()
 
-
-async def _next(coming: Awaitable[T], within: float, what: str) -> T:
-    try:
-        async with asyncio.timeout(within):
-            return await coming
-    except TimeoutError:
-        raise ViolationError(f"nothing within {within:g} s", (what,)) from None
+    async def stop(self) -> None:
+        """Closes both sockets."""
+        if self.questions is not None and self.questions.transport is not None:
+            self.questions.transport.close()
+        await self.stop_listening()

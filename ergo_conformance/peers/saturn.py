@@ -18,38 +18,17 @@ from .violation import ViolationError
 M = TypeVar("M")
 
 
-class Subscriber(Talker):
-    """Proves a token, registers, hears of the others. `lies` replace fields of what it says."""
+class Conversation(Talker):
+    """Messages of Saturn over one link, from either end."""
 
-    def __init__(self, link: Link, rng: random.Random, token: str, name: str | None = None, cluster: str = "") -> None:
+    def __init__(self, link: Link) -> None:
         super().__init__(link)
         link.transcript.kind = "packets"
-        self.token, self.cluster = token, cluster
-        self.name = Atom(name or f"tester-{rng.randrange(16**8):08x}@localhost")
-        self.salt = "".join(rng.choice("0123456789abcdef") for _ in range(saturn.SALT_LENGTH))
         self._buffer = b""
 
-    # --- what it says -------------------------------------------------------------------------------------------------
-
-    def hello(self, **lies: Any) -> saturn.Handshake:
-        """A good handshake; the digest is that of the salt that is sent."""
-        salt = lies.get("Salt", self.salt)
-        return saturn.Handshake(salt, proof(salt, self.token))._replace(**lies)
-
-    def request(self, **lies: Any) -> saturn.Register:
-        """A good request for the name."""
-        routes = RegisterRoutes([route()], [], None)
-        return saturn.Register(self.cluster, False, self.name, routes)._replace(**lies)
-
-    def application(self, name: str, state: int = 2, **lies: Any) -> saturn.RegisterApplicationRoute:
-        """An application of ours."""
-        found = saturn.ApplicationRoute(self.name, Atom(name), 7, 1, state)._replace(**lies)
-        return saturn.RegisterApplicationRoute(found)
-
-    def send(self, message: Message) -> None:
-        self.send_bytes(write_packet(message), f"{message!r:.300}")
-
-    # --- what it hears ------------------------------------------------------------------------------------------------
+    def send(self, *messages: Message) -> None:
+        """Messages, in one chunk."""
+        self.send_bytes(b"".join(map(write_packet, messages)), f"{', '.join(map(repr, messages)):.300}")
 
     async def receive(self, within: float = REPLY) -> Message | None:
         """The next message; None if there is none in time. ViolationError for what is none, and for the end."""
@@ -77,17 +56,45 @@ class Subscriber(Talker):
                 self.fail(f"{message!r:.300}", f"a {kind.__name__}")
         self.fail(f"nothing within {within:g} s", f"a {kind.__name__}")
 
-    async def hears_of(self, client: "Subscriber") -> None:
-        """A good client registers, and this one, registered before, is told: both are served, whatever went before."""
-        await client.register()
-        joined = await self.expect(saturn.NodeJoined, also=NEWS)
-        self.check(joined.Node == client.name, joined, f"{client.name} joined, afterwards")
-
     async def silence(self, seconds: float) -> None:
         """Nothing is told, and the link stays."""
         message = await self.receive(seconds)
         if message is not None:
             self.fail(f"{message!r:.300}", f"nothing for {seconds:g} s")
+        self.check(not self._buffer, f"{len(self._buffer)} bytes of a message", f"nothing for {seconds:g} s")
+
+
+class Subscriber(Conversation):
+    """Proves a token, registers, hears of the others. `lies` replace fields of what it says."""
+
+    def __init__(self, link: Link, rng: random.Random, token: str, name: str | None = None, cluster: str = "") -> None:
+        super().__init__(link)
+        self.token, self.cluster = token, cluster
+        self.name = Atom(name or f"tester-{rng.randrange(16**8):08x}@localhost")
+        self.salt = "".join(rng.choice("0123456789abcdef") for _ in range(saturn.SALT_LENGTH))
+
+    # --- what it says -------------------------------------------------------------------------------------------------
+
+    def hello(self, **lies: Any) -> saturn.Handshake:
+        """A good handshake; the digest is that of the salt that is sent."""
+        salt = lies.get("Salt", self.salt)
+        return saturn.Handshake(salt, proof(salt, self.token))._replace(**lies)
+
+    def request(self, **lies: Any) -> saturn.Register:
+        """A good request for the name."""
+        routes = RegisterRoutes([route()], [], None)
+        return saturn.Register(self.cluster, False, self.name, routes)._replace(**lies)
+
+    def application(self, name: str, state: int = 2, **lies: Any) -> saturn.RegisterApplicationRoute:
+        """An application of ours."""
+        found = saturn.ApplicationRoute(self.name, Atom(name), 7, 1, state)._replace(**lies)
+        return saturn.RegisterApplicationRoute(found)
+
+    async def hears_of(self, client: "Subscriber") -> None:
+        """A good client registers, and this one, registered before, is told: both are served, whatever went before."""
+        await client.register()
+        joined = await self.expect(saturn.NodeJoined, also=NEWS)
+        self.check(joined.Node == client.name, joined, f"{client.name} joined, afterwards")
 
     # --- good conduct -------------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class Ways:
             except RegistrarError as error:
                 log.info("%r is not resolved: %s", name, error)
                 return []
-            ways = [self._way(name, resolved(route, each)) for each in found]
+            ways = [self._way(name, resolved(route, each)) for each in found if is_spelled(each)]
         return [way for way in ways if way is not None]
 
     def _way(self, name: Atom, route: NetworkRoute) -> tuple[Address, Stack] | None:
@@ -99,3 +99,8 @@ def resolved(route: NetworkRoute, found: Route) -> NetworkRoute:
         route, resolver=None, host=found.Host, port=found.Port, tls=found.TLS,
         handshake_version=found.HandshakeVersion, proto_version=found.ProtoVersion,
     )  # fmt: skip
+
+
+def is_spelled(found: Route) -> bool:
+    """Whether it names what is spoken there: only in our own routes an empty name stands for the usual (ESRD-PL-3)."""
+    return bool(found.HandshakeVersion.Name and found.ProtoVersion.Name)

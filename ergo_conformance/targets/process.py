@@ -23,6 +23,7 @@ STOP_TIMEOUT: Final = 5.0  # seconds after SIGTERM
 READY: Final = b"READY "
 DRAIN_TIMEOUT: Final = 1.0  # seconds for its last words
 MAX_PORT: Final = 65_535
+HIDDEN: Final = "hidden"  # a value of `mode`
 MAX_LINE: Final = 1 << 20
 TAIL: Final = 8  # lines of stderr that an error shows
 
@@ -91,7 +92,7 @@ class ProcessTarget(Target):
         errors: deque[str] = deque(maxlen=TAIL)
         drains = [asyncio.create_task(_drain(process.stderr, errors))]
         try:
-            ready = await self._ready(process, errors)
+            ready = await self._ready(process, errors, hidden=wanted["mode"] == HIDDEN)
             running = self._running(ready, wanted)
             self._check_honoured(config, ready, tls=bool(self.base["tls"]))
         except BaseException:
@@ -114,13 +115,13 @@ class ProcessTarget(Target):
         except OSError as error:
             raise TargetError(f"{self.command[0]}: {error.strerror or error}") from None
 
-    async def _ready(self, process: asyncio.subprocess.Process, errors: deque[str]) -> dict[str, Any]:
+    async def _ready(self, process: asyncio.subprocess.Process, errors: deque[str], *, hidden: bool) -> dict[str, Any]:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 while line := await process.stdout.readline():
                     if line.startswith(READY):
-                        return self._checked(json.loads(line[len(READY) :]))
+                        return self._checked(json.loads(line[len(READY) :]), hidden=hidden)
                 code = await process.wait()
         except TimeoutError:
             raise TargetError(f"{self.spelled}: no READY line within {START_TIMEOUT:g} s{_tail(errors)}") from None
@@ -129,8 +130,11 @@ class ProcessTarget(Target):
         await asyncio.sleep(0.05)  # its last words may still be in the pipe
         raise TargetError(f"{self.spelled}: ended with code {code} before its READY line{_tail(errors)}")
 
-    def _checked(self, ready: Any) -> dict[str, Any]:
-        """READY, if its keys are of the right kind; of what is missing the setting we asked for holds."""
+    def _checked(self, ready: Any, *, hidden: bool) -> dict[str, Any]:
+        """READY, if its keys are of the right kind; of what is missing the setting we asked for holds.
+
+        `hidden`: the target was asked not to listen, so it may have no port.
+        """
         kinds: Mapping[str, tuple[type, ...]] = {
             "name": (str,),
             "port": (int, type(None)),
@@ -142,7 +146,9 @@ class ProcessTarget(Target):
             "pids": (dict, type(None)),
             "token": (str, type(None)),
         }
-        if not isinstance(ready, dict) or not ("name" in ready and ("port" in ready or ready.get("registrar_port"))):
+        if not isinstance(ready, dict) or not (
+            "name" in ready and ("port" in ready or ready.get("registrar_port") or hidden)
+        ):
             raise TargetError(f"{self.spelled}: READY needs at least name and port")
         for key, kind in kinds.items():
             if not isinstance(ready.get(key), kind):
@@ -150,7 +156,7 @@ class ProcessTarget(Target):
         for key in ("port", "registrar_port"):
             if ready.get(key) is not None and not 0 < ready[key] <= MAX_PORT:
                 raise TargetError(f"{self.spelled}: READY has no good {key}: {ready[key]}")
-        if ready.get("port") is None and not ready.get("registrar_port"):
+        if ready.get("port") is None and not ready.get("registrar_port") and not hidden:
             raise TargetError(f"{self.spelled}: READY has no good port: None")
         return ready
 

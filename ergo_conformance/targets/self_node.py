@@ -21,7 +21,7 @@ from ..reference_node.node import Node
 from ..reference_node.registrar import EsrdRegistrar, ServerLink
 from ..reference_node.saturn import SaturnServer
 from ..reference_node.saturn import ServerLink as SaturnLink
-from .base import Running, Target, base_config
+from .base import NotGivenError, Running, Target, TargetError, base_config
 from .tcp import TcpRunning, client_context
 
 OFFERS: Final = frozenset({"accept", "agents", "codec", "registrar", "saturn"})
@@ -120,6 +120,8 @@ class SelfTarget(Target):
         facts = Facts(wanted["name"], wanted["cookie"])
         if self.live:
             return await self._listen(wanted, facts)
+        if config.get("registrar"):
+            raise NotGivenError("needs a target that is reached over loopback: in memory there are no addresses")
         options = settings.options_of({**wanted, "tls": None})
         tls = bool(wanted["tls"])
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
@@ -129,22 +131,35 @@ class SelfTarget(Target):
         return running
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
-        node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
-        acceptor = node.network.acceptors[0]
-        context = client_context(None) if acceptor.fingerprint is not None else None
-        running = SocketRunning(facts, context is not None, OFFERS, {**wanted, "tls": context is not None})
+        try:
+            node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
+        except UsageError as error:
+            raise TargetError(str(error)) from None
+        running = _reached(node, wanted, facts)
         running.saturn, running.token = SaturnServer(TOKEN, host="127.0.0.1", port=0), TOKEN
         await running.saturn.start()
-        running.host, running.port, running.context, running.node = acceptor.host, acceptor.port, context, node
         running.pids, running.types = settings.host_agents(node, wanted).pids, True
         running.agents = frozenset(running.pids)
-        registrar = node.network.registrar()
-        assert isinstance(registrar, EsrdRegistrar)
-        running.registrar = "127.0.0.1", registrar.port
         return running
 
     def describe(self) -> str:
         return f"{self.spelled}, the embedded reference node, {'over TCP' if self.live else 'in memory'}"
+
+
+def _reached(node: Node, wanted: Mapping[str, Any], facts: Facts) -> SocketRunning:
+    """Where a node listens; a hidden one does not. Only what serves is offered as a registrar."""
+    acceptor = node.network.acceptors[0] if node.network.acceptors else None
+    context = client_context(None) if acceptor is not None and acceptor.fingerprint is not None else None
+    registrar = node.network.registrar()
+    serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
+    offers = OFFERS if serves else OFFERS - {"registrar"}
+    running = SocketRunning(facts, context is not None, offers, {**wanted, "tls": context is not None})
+    running.node, running.context = node, context
+    if acceptor is not None:
+        running.host, running.port = acceptor.host, acceptor.port
+    if isinstance(registrar, EsrdRegistrar) and serves:
+        running.registrar = "127.0.0.1", registrar.port
+    return running
 
 
 def make_node(wanted: settings.Settings, seed: str) -> Node:

@@ -14,6 +14,7 @@ from ..peers.enp import Peer
 from ..peers.esrd import Datagrams, Registrant
 from ..peers.link import Link
 from ..peers.saturn import Subscriber
+from ..peers.transcript import Transcript
 from ..peers.violation import UnreachableError, ViolationError
 from ..targets.base import Running
 
@@ -171,6 +172,15 @@ class Context:
 
     def skip(self, reason: str) -> None:
         raise SkippedError(reason)
+
+    @property
+    def transcripts(self) -> list[Transcript]:
+        """Of all that was opened."""
+        return [link.transcript for link in self.links] + [each.transcript for each in self.datagrams]
+
+    async def end(self) -> None:
+        """Closes, and ends what the case has started."""
+        self.close()
 
     def close(self) -> None:
         for link in self.links:

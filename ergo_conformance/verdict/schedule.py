@@ -25,8 +25,10 @@ from ..peers.violation import UnreachableError, ViolationError
 from ..targets.base import NotGivenError, Running, Target, TargetError, probe, probe_agents
 from .case import Case
 from .context import Context, SkippedError
+from .registering import Registering
 
-Body = Callable[[Context], Coroutine[Any, Any, None]]
+Body = Callable[[Any], Coroutine[Any, Any, None]]
+"""It takes a Context, or a Registering."""
 KEPT_LINES = 12
 """Lines of a link's transcript that a report shows."""
 MAX_LAG = 0.2
@@ -36,6 +38,8 @@ RETRIES = 2
 END_TIMEOUT = 20.0  # seconds for targets to end
 JOBS_FOR_SILENCE = 64
 """Cases side by side on a target that says nothing: they only wait."""
+STARTS_AT_ONCE = 4
+"""Targets that start side by side, each for a case that registers."""
 RECOVERY = 30.0
 """Seconds that a target which can't be restarted gets to come back after a dangerous case."""
 
@@ -72,31 +76,39 @@ def missing_offer(case: Case, running: Running) -> str | None:
     return f"the target hosts no agent {', '.join(f'`{name}`' for name in absent)}" if absent else None
 
 
-async def run_case(planned: Planned, running: Running, seed: int, limit: float) -> Ran:
-    """One case against a running target; everything it opened is closed afterwards."""
+async def run_case(planned: Planned, running: Running, seed: int, limit: float, target: Target | None = None) -> Ran:
+    """One case against a running target; everything it opened is closed afterwards.
+
+    `target`: for a case that registers; it is started by the case.
+    """
     reason = missing_offer(planned.case, running)
     if reason:
         return Ran(SkippedError(reason))
-    context = Context(running, random.Random(f"{seed}:{planned.id}"))
+    rng = random.Random(f"{seed}:{planned.id}")
+    context = Registering(target, running, rng, planned.case.config) if target else Context(running, rng)
     started = time.monotonic()
     ran = Ran()
     try:
-        async with asyncio.timeout(limit):
-            await planned.body(context)
-            if planned.case.hostile:
-                await context.still_serves()
+        await _judge(planned, context, limit)
     except TimeoutError:
         ran.error = ViolationError(f"not done after {limit:g} s", ("an end of the case in time",))
     except UnreachableError as error:
         ran.error = ViolationError(str(error), ("a connection",))
     except Exception as error:  # noqa: BLE001  the report says what it was
         ran.error = error
-    ran.seconds = time.monotonic() - started
-    if ran.error is not None:
-        transcripts = [link.transcript for link in context.links] + [each.transcript for each in context.datagrams]
-        ran.transcripts = [(each.label, list(each.lines(KEPT_LINES))) for each in transcripts]
-    context.close()
+    finally:
+        ran.seconds = time.monotonic() - started
+        if ran.error is not None:
+            ran.transcripts = [(each.label, list(each.lines(KEPT_LINES))) for each in context.transcripts]
+        await context.end()
     return ran
+
+
+async def _judge(planned: Planned, context: Context, limit: float) -> None:
+    async with asyncio.timeout(limit):
+        await planned.body(context)
+        if planned.case.hostile:
+            await context.still_serves()
 
 
 class MemoryRunner:
@@ -283,6 +295,10 @@ class LiveRunner:
 
     async def _run_configuration(self, key: str, entries: Sequence[Planned]) -> None:
         """Cases that want the same configuration, on a target that has it."""
+        if entries[0].case.registers:
+            assert self._first is not None
+            await self._run_together(entries, self._first, STARTS_AT_ONCE)
+            return
         try:
             running = await self.target.start(json.loads(key)) if key else self._first
         except (NotGivenError, UsageError) as error:
@@ -300,8 +316,9 @@ class LiveRunner:
             if running is not self._first:
                 await running.stop()
 
-    async def _run_together(self, entries: Sequence[Planned], running: Running) -> None:
+    async def _run_together(self, entries: Sequence[Planned], running: Running, most: int | None = None) -> None:
         jobs = 1 if running.serial else max(self.jobs, JOBS_FOR_SILENCE) if running.silent else self.jobs
+        jobs = min(jobs, most or jobs)
         gate = asyncio.Semaphore(jobs)
         beside = [entry for entry in entries if not entry.case.exclusive]
         late = await asyncio.gather(*(self._run_one(entry, running, gate) for entry in beside))
@@ -311,17 +328,21 @@ class LiveRunner:
     async def _run_one(self, entry: Planned, running: Running, gate: asyncio.Semaphore) -> Planned | None:
         """Runs a case; returns it if it has to run again because we were late."""
         async with gate:
-            ran, lag = await self._lag.during(run_case(entry, running, self.seed, self.limit))
+            ran, lag = await self._lag.during(self._case(entry, running))
         if isinstance(ran.error, ViolationError) and lag > MAX_LAG:
             return entry
         self._deliver(entry, ran)
         return None
 
+    def _case(self, entry: Planned, running: Running) -> Coroutine[Any, Any, Ran]:
+        target = self.target if entry.case.registers else None
+        return run_case(entry, running, self.seed, self.limit, target)
+
     async def _run_alone(self, entry: Planned, running: Running) -> None:
         """With nothing beside it; and once again if we are late even so."""
         ran = Ran()
         for _ in range(RETRIES):
-            ran, lag = await self._lag.during(run_case(entry, running, self.seed, self.limit))
+            ran, lag = await self._lag.during(self._case(entry, running))
             if not isinstance(ran.error, ViolationError) or lag <= MAX_LAG:
                 break
             ran.error = LateError(f"the tester itself was {lag:.1f} s late")

@@ -11,8 +11,9 @@ from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveRe
 from ergo_conformance.model.terms import Atom, Error
 from ergo_conformance.peers.esrd import Datagrams, Registrant, datagrams, route
 from ergo_conformance.peers.link import connect
+from ergo_conformance.peers.listening import HOST
 from ergo_conformance.peers.packets import holding, spoiled, value_of, with_length
-from ergo_conformance.peers.registrar import HOST, ScriptedRegistrar
+from ergo_conformance.peers.registrar import ScriptedRegistrar
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.esrd import read_packet, write_packet
 from tests.support.sockets import run

@@ -142,14 +142,16 @@ def test_static_routes_then_proxies_then_the_registrar() -> None:
     run(scenario())
 
 
-def test_all_that_a_registrar_knows_is_tried() -> None:
-    """NAPI-CON-3: one after the other; what we don't speak is left out."""
+@pytest.mark.parametrize("name", ["DIST", ""], ids=["another", "none"])
+@pytest.mark.parametrize("field", ["HandshakeVersion", "ProtoVersion"])
+def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> None:
+    """NAPI-CON-3, ESRD-PL-3: one after the other; what we don't speak is left out, and what does not say what it speaks."""
 
     async def scenario() -> None:
         async with lan() as start:
             b = await start("b")
             good = Route("", port(b), False, EHS, ENP)
-            strange = good._replace(ProtoVersion=ENP._replace(Name="DIST"))
+            strange = good._replace(**{field: getattr(good, field)._replace(Name=name)})
             a = await start("a", registrar=Finder(strange, good._replace(Port=1), good))
             assert (await a.network.get_node(b.name)).name() == b.name
             c = await start("c", registrar=Finder(strange))

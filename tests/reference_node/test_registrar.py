@@ -9,8 +9,8 @@ from ergo_conformance.model import esrd
 from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply, Route
 from ergo_conformance.model.terms import Atom, Error
 from ergo_conformance.peers.esrd import route
+from ergo_conformance.peers.listening import HOST
 from ergo_conformance.peers.packets import holding, spoiled, with_length
-from ergo_conformance.peers.registrar import HOST
 from ergo_conformance.reference_node import registrar
 from ergo_conformance.reference_node.interfaces import Registrar, RegistrarError
 from ergo_conformance.reference_node.registrar import EsrdRegistrar, spelled

@@ -11,7 +11,8 @@ import pytest
 from ergo_conformance.model import esrd
 from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply
 from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.registrar import HOST, ScriptedRegistrar
+from ergo_conformance.peers.listening import HOST
+from ergo_conformance.peers.registrar import ScriptedRegistrar
 from ergo_conformance.reference_node import registrar
 from ergo_conformance.spec.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users

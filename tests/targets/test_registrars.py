@@ -15,7 +15,8 @@ from ergo_conformance.model.esrd import ResolveReply
 from ergo_conformance.model.terms import Error
 from ergo_conformance.peers.dialer import Facts
 from ergo_conformance.peers.esrd import Registrant, route
-from ergo_conformance.peers.registrar import HOST, ScriptedRegistrar
+from ergo_conformance.peers.listening import HOST
+from ergo_conformance.peers.registrar import ScriptedRegistrar
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.targets.base import Running, Target, TargetError

@@ -1,0 +1,266 @@
+"""A target that is registered with a Saturn of ours: what it asks when it is told to connect, what its applications tell."""
+
+import asyncio
+from typing import Any
+
+from ergo_conformance.model import enp, reasons
+from ergo_conformance.model.ehs import Flags, Version
+from ergo_conformance.model.enp import Words
+from ergo_conformance.model.gen import ApplicationOptions, ApplicationOptionsExtra
+from ergo_conformance.model.saturn import (
+    ApplicationRoute,
+    NodeJoined,
+    RegisterApplicationRoute,
+    Resolve,
+    ResolveProxy,
+    ResolveResult,
+    UnregisterApplicationRoute,
+)
+from ergo_conformance.model.terms import Atom, Error
+from ergo_conformance.peers.agents import Acting
+from ergo_conformance.peers.esrd import EHS, ENP, route
+from ergo_conformance.peers.listening import HOST
+from ergo_conformance.peers.scripted_saturn import Membership
+from ergo_conformance.verdict.case import AGENTS, case
+from ergo_conformance.verdict.registering import Registering
+
+CLIENT = {"registrar": {"kind": "saturn"}}
+NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}
+QUIET = 0.7
+"""Seconds in which a node that should not dial would have dialed."""
+SOON = 5.0
+OF_APPLICATIONS = (RegisterApplicationRoute, UnregisterApplicationRoute)
+APP = Atom("test_app")
+LOADED, RUNNING, STOPPING = 1, 2, 3
+OTHER = Version("OTHER", "R1", "", "")
+UNUSABLE = (
+    route(HandshakeVersion=OTHER),
+    route(ProtoVersion=OTHER),
+    route(HandshakeVersion=EHS._replace(Release="R99")),
+    route(HandshakeVersion=Version("", "", "", ""), ProtoVersion=Version("", "", "", "")),
+)
+
+
+async def idle(ctx: Registering) -> tuple[Membership, Acting]:
+    """A registered target and its agent."""
+    member, _ = await ctx.member()
+    return member, Acting(await ctx.peer())
+
+
+async def ask(member: Membership, acting: Acting, name: Atom) -> tuple[Words, Resolve]:
+    """The agent is told to connect: the op, and the request for this name that comes of it."""
+    ref = acting.tell("connect", name)
+    question = await member.expect(Resolve, also=(ResolveProxy, *OF_APPLICATIONS))
+    member.check(question.Name == name, question, f"a Resolve of {name}")
+    return ref, question
+
+
+async def connecting(ctx: Registering) -> tuple[Membership, Acting, Words, Resolve]:
+    """Both at once."""
+    member, acting = await idle(ctx)
+    return member, acting, *await ask(member, acting, ctx.somebody())
+
+
+# --- where the node goes ----------------------------------------------------------------------------------------------
+
+
+@case("SAT-RS-7", "ESRD-PL-1", **NEEDS)
+async def test_route(ctx: Registering) -> None:
+    """A node asks for a name with a number of its own, and dials the host that is answered, or that of the name."""
+    listener = await ctx.listener()
+    member, acting = await idle(ctx)
+    numbers = set()
+    for host in ("", HOST):
+        ref, question = await ask(member, acting, ctx.somebody())
+        member.answer(question, [route(listener.port, Host=host)])
+        (await listener.hello(ctx.facts.cookie)).close()
+        await acting.refused(ref, reasons.NO_ROUTE)
+        numbers.add(question.ID)
+    member.check(len(numbers) > 1, f"the number {numbers} twice", "another number for each request")
+
+
+@case("SAT-RS-7", **NEEDS)
+async def test_tls_route(ctx: Registering) -> None:
+    """A node speaks TLS with a route that says so."""
+    listener = await ctx.listener(tls=True)
+    member, _, _, question = await connecting(ctx)
+    member.answer(question, [route(listener.port, TLS=True)])
+    await listener.hello(ctx.facts.cookie)
+
+
+@case("ESRD-PL-3", "ESRD-PL-5", **NEEDS)
+async def test_routes(ctx: Registering) -> None:
+    """A node tries the routes that it can use in their order, whatever their commit and licence are."""
+    wrong, gone, closing, good = [await ctx.listener() for _ in range(4)]
+    await gone.stop()
+    member, _, _, question = await connecting(ctx)
+    licensed = route(good.port, ProtoVersion=ENP._replace(Commit="1" * 40, License="Proprietary"))
+    unusable = [each._replace(Port=wrong.port) for each in UNUSABLE]
+    member.answer(question, [*unusable, route(gone.port), route(closing.port), licensed])
+    link = await closing.hello(ctx.facts.cookie)
+    await good.nobody(0.2)
+    link.close()
+    await good.hello(ctx.facts.cookie)
+    await wrong.nobody(0.1)
+
+
+@case("SAT-RS-7", "SAT-FR-2", "ROB-SAT-2", **NEEDS)
+async def test_answer_in_pieces_and_joined(ctx: Registering) -> None:
+    """An answer counts that comes in pieces, or in one chunk behind news, and so does the next one."""
+    listener = await ctx.listener()
+    member, acting = await idle(ctx)
+    for joined in (False, True, True, False):
+        ref, question = await ask(member, acting, ctx.somebody())
+        answer = ResolveResult(question.ID, None, [route(listener.port)])
+        if joined:
+            member.send(NodeJoined(question.Name), NodeJoined(question.Name), answer)
+        else:
+            await member.in_pieces(answer, 30, 0.01)
+        (await listener.hello(ctx.facts.cookie)).close()
+        await acting.refused(ref, reasons.NO_ROUTE)
+
+
+# --- where it does not go ---------------------------------------------------------------------------------------------
+
+
+@case("SAT-RS-7", **NEEDS)
+async def test_no_route(ctx: Registering) -> None:
+    """A node that is answered with an error, or without routes, dials nobody: "no route"."""
+    listener = await ctx.listener()
+    member, acting, ref, question = await connecting(ctx)
+    member.answer(question, [route(listener.port)], "no route")
+    await acting.refused(ref, reasons.NO_ROUTE)
+    ref, question = await ask(member, acting, ctx.somebody())
+    member.answer(question, None)
+    await acting.refused(ref, reasons.NO_ROUTE)
+    await listener.nobody(0.1)
+
+
+@case("SAT-RS-3", **NEEDS)
+async def test_no_answer(ctx: Registering) -> None:
+    """A node that is not answered gives up after 3 s; an answer that comes later is dropped, the next one counts."""
+    listener = await ctx.listener()
+    member, acting, ref, late = await connecting(ctx)
+    await acting.gives_up(ref, reasons.NO_ROUTE, 3.0)
+    member.answer(late, [route(listener.port)])
+    await listener.nobody(QUIET)
+    _, question = await ask(member, acting, ctx.somebody())
+    member.answer(question, [route(listener.port)])
+    await listener.hello(ctx.facts.cookie)
+
+
+@case("SAT-RS-3", **NEEDS)
+async def test_other_numbers(ctx: Registering) -> None:
+    """An answer with a number that was not asked for is dropped; the one with the right number counts."""
+    wrong, good = await ctx.listener(), await ctx.listener()
+    member, _, _, question = await connecting(ctx)
+    for number in (0, question.ID + 1, question.ID ^ 0xFFFF_FFFF):
+        member.send(ResolveResult(number, None, [route(wrong.port)]))
+    await wrong.nobody(QUIET)
+    member.answer(question, [route(good.port)])
+    await good.hello(ctx.facts.cookie)
+    await wrong.nobody(0.1)
+
+
+@case("SAT-RS-4", **NEEDS)
+async def test_proxy(ctx: Registering) -> None:
+    """Upstream asks for a proxy where there is no route."""
+    member, _, _, question = await connecting(ctx)
+    member.answer(question, None, "no route")
+    await member.expect(ResolveProxy, within=2.0, also=OF_APPLICATIONS)
+
+
+@case("SAT-RS-5", **NEEDS)
+async def test_own_name(ctx: Registering) -> None:
+    """A node does not ask for itself."""
+    member, acting = await idle(ctx)
+    answer = await acting.do("connect", acting.peer.target)
+    acting.peer.check(isinstance(answer, Error), repr(answer), "an error value")
+    while (message := await member.receive(0.3)) is not None:
+        member.check(isinstance(message, OF_APPLICATIONS), message, "no request for the node itself")
+
+
+# --- while the connection is down -------------------------------------------------------------------------------------
+
+
+@case("ROB-SAT-6", **NEEDS)
+async def test_asked_while_it_is_down(ctx: Registering) -> None:
+    """A node that has to ask while the connection is down answers "no route", goes on, and asks when it is back."""
+    listener = await ctx.listener()
+    _, acting = await idle(ctx)
+    await ctx.saturn.stop()
+    await asyncio.sleep(0.2)
+    await acting.refused(acting.tell("connect", ctx.somebody()), reasons.NO_ROUTE)
+    await started(ctx, acting)
+    await acting.peer.alive()
+    await ctx.saturn.start(ctx.saturn.port)
+    member, _ = await ctx.saturn.granted(2 * SOON)
+    _, question = await ask(member, acting, ctx.somebody())
+    member.answer(question, [route(listener.port)])
+    await listener.hello(ctx.facts.cookie)
+
+
+@case("ROB-SAT-6", "SAT-RS-3", **NEEDS)
+async def test_lost_while_it_waits(ctx: Registering) -> None:
+    """A node whose connection is lost while it waits for an answer gives up, and asks again when it is told to."""
+    listener = await ctx.listener()
+    member, acting, ref, _ = await connecting(ctx)
+    member.link.close()
+    await acting.refused(ref, reasons.NO_ROUTE)
+    member, _ = await ctx.saturn.granted(SOON)
+    _, question = await ask(member, acting, ctx.somebody())
+    member.answer(question, [route(listener.port)])
+    await listener.hello(ctx.facts.cookie)
+
+
+# --- applications -----------------------------------------------------------------------------------------------------
+
+
+async def started(ctx: Registering, acting: Acting) -> None:
+    """Has `test_app` started, as a remote node may. SKIP if it may not."""
+    peer = acting.peer
+    ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
+    options = ApplicationOptionsExtra(ApplicationOptions(), peer.pid(1))
+    message = enp.ApplicationStart(APP, 1, options, peer.control_ref())
+    peer.send_frame(enp.Control(0, message))
+    result = await peer.result(message.Ref)
+    peer.check(result.Error is None, result, "a Result without an error")
+
+
+async def told(member: Membership, state: int) -> ApplicationRoute:
+    """The next state that is told of `test_app`; others may be told of other applications."""
+    while True:
+        route_ = (await member.expect(RegisterApplicationRoute)).Route
+        if route_.Name == APP:
+            member.check(route_.State == state, route_, f"state {state} of {APP}")
+            return route_
+
+
+@case("SAT-EV-7", **NEEDS)
+async def test_applications(ctx: Registering) -> None:
+    """A node tells what becomes of an application: loaded, running, stopping, loaded again, under its own name."""
+    member, request = await ctx.member()
+    acting = Acting(await ctx.peer())
+    if not any(each.Name == APP for each in request.RegisterRoutes.ApplicationRoutes or ()):
+        await told(member, LOADED)
+    await started(ctx, acting)
+    running = await told(member, RUNNING)
+    member.check((running.Node, running.Mode) == (acting.peer.target, 1), running, "of its node, mode 1: temporary")
+    await acting.set("app_stop", APP)
+    await told(member, STOPPING)
+    await told(member, LOADED)
+
+
+@case("SAT-RC-2", **NEEDS)
+async def test_applications_of_the_start(ctx: Registering) -> None:
+    """Upstream announces the applications of its start when it registers again, not those of now."""
+    member, _ = await ctx.member()
+    acting = Acting(await ctx.peer())
+    await started(ctx, acting)
+    while (await member.expect(RegisterApplicationRoute)).Route[1::3] != (APP, RUNNING):
+        pass
+    member.link.close()
+    member = await ctx.saturn.membership(SOON)
+    request = await member.request()
+    states = [each.State for each in request.RegisterRoutes.ApplicationRoutes or () if each.Name == APP]
+    member.check(RUNNING not in states, f"{APP} in state {states}", f"{APP} not running")

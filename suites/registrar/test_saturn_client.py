@@ -1,0 +1,337 @@
+"""A target that registers with a Saturn of ours: what it says, what it does with answers and news, how it comes back."""
+
+import asyncio
+
+import pytest
+
+from ergo_conformance.model import saturn
+from ergo_conformance.model.saturn import (
+    ApplicationRoute,
+    ConfigUpdate,
+    HandshakeResult,
+    NodeJoined,
+    NodeLeft,
+    Register,
+    RegisterApplicationRoute,
+    RegisterResult,
+    ResolveResult,
+    UnregisterApplicationRoute,
+)
+from ergo_conformance.model.terms import Atom
+from ergo_conformance.peers.esrd import EHS, ENP, route
+from ergo_conformance.peers.scripted_saturn import Membership
+from ergo_conformance.spec.saturn import proof
+from ergo_conformance.verdict.case import case
+from ergo_conformance.verdict.registering import START, Registering
+
+CLIENT = {"registrar": {"kind": "saturn"}}
+AT_ONCE = 0.9
+"""Seconds: sooner than a second try."""
+SOON = 5.0
+"""Seconds in which a client that has failed once or twice has come back."""
+OTHER = Atom("other@localhost")
+OF_OTHER = ApplicationRoute(OTHER, Atom("an_app"), 10, 3, 2)
+ALL_NEWS: tuple[saturn.Message, ...] = (
+    NodeJoined(OTHER),
+    NodeJoined(OTHER),
+    RegisterApplicationRoute(OF_OTHER),
+    RegisterApplicationRoute(OF_OTHER._replace(State=3)),
+    ConfigUpdate("*:Text", "text"),
+    ConfigUpdate("other:*:Number", 5),
+    ConfigUpdate("*:Nothing", None),
+    ConfigUpdate("", True),
+    UnregisterApplicationRoute(Atom("an_app"), Atom("")),
+    UnregisterApplicationRoute(Atom("an_app"), OTHER),
+    NodeLeft(OTHER),
+    NodeLeft(Atom("never-seen@localhost")),
+)
+
+
+async def again(ctx: Registering, within: float) -> tuple[Membership, Register]:
+    """The node is back and registered: its connection, and what it asked for."""
+    member = await ctx.saturn.membership(within)
+    request = await member.request()
+    member.grant()
+    return member, request
+
+
+# --- the handshake ----------------------------------------------------------------------------------------------------
+
+
+@case("SAT-HS-1", "SAT-FR-1", config=CLIENT)
+async def test_proof(ctx: Registering) -> None:
+    """A node proves the token first, by a digest over a salt of its own, and says nothing more before the answer."""
+    member = await ctx.membership()
+    await member.proved()
+    await member.silence(0.3)
+
+
+@pytest.mark.parametrize("wrong", ["of_another_token", "over_the_salt", "upper_case"])
+@case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
+async def test_wrong_proof(ctx: Registering, wrong: str) -> None:
+    """A node does not register with a server that does not prove the token ({wrong}), and does not start."""
+    member = await ctx.membership()
+    hello = await member.proved()
+    given = {
+        "of_another_token": proof(hello.Digest, ctx.token + "x"),
+        "over_the_salt": proof(hello.Salt, ctx.token),
+        "upper_case": proof(hello.Digest, ctx.token).upper(),
+    }[wrong]
+    member.send(HandshakeResult(given))
+    await member.expect_close()
+    await ctx.not_started()
+
+
+@pytest.mark.parametrize("first", ["a_result", "news"])
+@case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
+async def test_no_proof(ctx: Registering, first: str) -> None:
+    """A node does not take a registration from a server that has proved nothing ({first})."""
+    member = await ctx.membership()
+    await member.proved()
+    granted = RegisterResult(None, {}, None, None)
+    member.send(granted if first == "a_result" else NodeJoined(OTHER))
+    if not await member.ends(0.2):
+        member.send(granted)
+    await member.expect_close()
+    await ctx.not_started()
+
+
+# --- registering ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cluster", [None, ""], ids=["cluster", "general_cluster"])
+@case("SAT-RG-9", "SAT-FR-1", config=CLIENT)
+async def test_register(ctx: Registering, cluster: str | None) -> None:
+    """A node asks for its name in its cluster with one message, in it a route for each acceptor."""
+    wanted = ctx.cluster if cluster is None else cluster
+    member = await ctx.membership(cluster=wanted)
+    request = await member.request()
+    await member.silence(0.3)
+    member.grant()
+    running = await ctx.started()
+    good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.facts.name, False)
+    member.check(good, f"{request!r:.300}", f"{running.facts.name} in cluster {wanted!r}, not hidden")
+    (found,) = request.RegisterRoutes.Routes or (None,)
+    good_route = route(getattr(running, "port", 0), TLS=running.tls)
+    assert found is not None
+    member.check(found[1:3] == good_route[1:3], found, f"the one route {good_route}")
+    versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
+    member.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
+    own = [each.Node == running.facts.name for each in request.RegisterRoutes.ApplicationRoutes or ()]
+    member.check(all(own), request.RegisterRoutes.ApplicationRoutes, "applications of its own")
+
+
+@case("SAT-TR-1", config=CLIENT)
+async def test_stays(ctx: Registering) -> None:
+    """A registered node keeps its connection open; it says nothing but what its applications do."""
+    member, _ = await ctx.member()
+    until = member.link.now() + 3.5
+    while (message := await member.receive(until - member.link.now())) is not None:
+        own = isinstance(message, RegisterApplicationRoute)
+        member.check(own, f"{message!r:.200}", "states of its applications, or nothing")
+    await ctx.still_serves()
+
+
+@pytest.mark.parametrize("text", ["resource is taken", "", "x" * 900], ids=["taken", "empty", "long"])
+@case("SAT-RG-8", config=CLIENT)
+async def test_refused(ctx: Registering, text: str) -> None:
+    """A node that is refused does not start, and does not try again: {text:.20}."""
+    member = await ctx.membership()
+    await member.request()
+    member.refuse(text)
+    await ctx.not_started()
+    await ctx.saturn.nobody(0.2)
+
+
+@pytest.mark.parametrize("proved", [False, True], ids=["at_once", "behind_the_proof"])
+@case("SAT-RG-8", "SAT-RG-3", config=CLIENT)
+async def test_closed(ctx: Registering, proved: bool) -> None:
+    """A node whose connection ends in place of an answer does not start (its name may be taken)."""
+    member = await ctx.membership()
+    await (member.request() if proved else member.proved())
+    member.link.close()
+    await ctx.not_started()
+
+
+@pytest.mark.parametrize("proved", [False, True], ids=["no_proof", "no_result"])
+@case("SAT-RG-8", config=CLIENT)
+async def test_silence(ctx: Registering, proved: bool) -> None:
+    """A node that gets no answer does not start; it waits for about a second."""
+    member = await ctx.membership()
+    await (member.request() if proved else member.proved())
+    await member.expect_close(at_least=0.5)
+    await ctx.not_started()
+
+
+@case("SAT-FR-2", config=CLIENT)
+async def test_in_pieces(ctx: Registering) -> None:
+    """A node puts answers together that come in pieces."""
+    member = await ctx.membership()
+    await member.proved()
+    await member.in_pieces(member.proof(), 25, 0.02)
+    await member.expect(Register)
+    await member.in_pieces(RegisterResult(None, {}, [OTHER], [OF_OTHER]), 25, 0.02)
+    await ctx.started()
+    await ctx.still_serves()
+
+
+@case("SAT-EV-1", "ROB-SAT-2", config=CLIENT)
+async def test_news_around_the_result(ctx: Registering) -> None:
+    """News may come before the result of a registration, with it in one chunk, and behind it."""
+    member = await ctx.membership()
+    await member.request()
+    member.send(NodeJoined(OTHER), RegisterResult(None, {}, [OTHER], None), *ALL_NEWS)
+    await ctx.started()
+    member.check(not member.link.eof, "the connection is closed", "a registered node")
+    await ctx.still_serves()
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["unknown_signer", "known_signer"])
+@case("SAT-TR-3", config=CLIENT)
+async def test_certificate(ctx: Registering, known: bool) -> None:
+    """A node that is told to verify takes a certificate that is signed by whom it trusts, and no other one."""
+    if known:
+        member = await ctx.membership(skip_verify=False, ca=str(ctx.certificate_file()))
+        await member.request()
+        member.grant()
+        await ctx.started()
+        return
+    await ctx.start(skip_verify=False)
+    serving = asyncio.create_task(ctx.saturn.granted(START))  # whoever does not look is let in
+    try:
+        await ctx.not_started()
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+@case("SAT-RG-6", config={**CLIENT, "mode": "hidden"})
+async def test_hidden(ctx: Registering) -> None:
+    """Upstream registers a hidden node like any other, but without routes."""
+    member, request = await ctx.member()
+    said = (request.Hidden, *(bool(each) for each in request.RegisterRoutes))
+    member.check(said == (False, False, False, False), f"{request!r:.200}", "not hidden, and three empty lists")
+
+
+# --- news -------------------------------------------------------------------------------------------------------------
+
+
+@case("SAT-EV-1", "SAT-EV-2", "ROB-SAT-5", config=CLIENT)
+async def test_news(ctx: Registering) -> None:
+    """A registered node hears of nodes, applications and configuration, one by one and in one chunk, and goes on."""
+    member, _ = await ctx.member(Nodes=[OTHER], Applications=[OF_OTHER], Config={"*:Text": "text"})
+    for message in ALL_NEWS:
+        member.send(message)
+    member.send(*ALL_NEWS)
+    await ctx.still_serves()
+    await member.stays(0.5)
+
+
+@case("ROB-SAT-5", config=CLIENT)
+async def test_answers_to_nothing(ctx: Registering) -> None:
+    """Answers that a registered node has not asked for do not end it: it goes on, or registers again."""
+    member, _ = await ctx.member()
+    for message in (ResolveResult(4_000_000_000, None, [route()]), RegisterResult(), HandshakeResult("")):
+        member.send(message)
+        if await member.ends(0.3):
+            member, _ = await again(ctx, SOON)
+    await ctx.still_serves()
+
+
+GARBAGE = (
+    b"\x62\x01\x00\x01\xff",
+    b"\x63\x02\x00\x01\xff",
+    b"\x63\x01\x00\x05\x00\x01\x02\x03\x04",
+    b"\x63\x01\x00\x06\x83\x00\x03#no",
+    b"\x63\x01\x00\x04\x8d\x00\x01x",
+    b"\x63\x01\x00\x40\x83\x00",
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+)
+"""Another first byte, another version, no EDF, an unknown type, a text as its value, half a message, another protocol."""
+
+
+@case("ROB-SAT-5", config=CLIENT)
+async def test_garbage(ctx: Registering) -> None:
+    """A registered node that gets bytes which are no message registers anew, at the latest on the next connection."""
+    member, _ = await ctx.member()
+    for data in GARBAGE:
+        member.send_bytes(data, f"bytes that are no message: {data.hex(' ')}")
+        if not await member.ends(0.4):
+            member.link.close()
+        member, _ = await again(ctx, SOON)
+        await member.stays(0.1)
+    await ctx.still_serves()
+
+
+@case("SAT-RC-4", config=CLIENT)
+async def test_bytes_of_the_old_connection(ctx: Registering) -> None:
+    """Upstream keeps bytes of a connection that has ended, and so never registers again."""
+    member, _ = await ctx.member()
+    member.send_bytes(b"\x62", "one byte")
+    if not await member.ends(0.5):
+        member.link.close()
+    member = await ctx.saturn.membership(SOON)
+    await member.proved()
+    member.send(member.proof())
+    await member.expect_close()
+
+
+# --- the end of a connection ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["close", "send_reset"], ids=["closed", "reset"])
+@case("SAT-RC-1", config=CLIENT)
+async def test_lost(ctx: Registering, how: str) -> None:
+    """A node whose connection is lost registers again, at once, as before."""
+    member, first = await ctx.member()
+    getattr(member.link, how)()
+    member, request = await again(ctx, AT_ONCE)
+    same = request._replace(RegisterRoutes=None) == first._replace(RegisterRoutes=None)
+    same = same and request.RegisterRoutes.Routes == first.RegisterRoutes.Routes
+    member.check(same, f"{request!r:.300}", f"the same name, cluster and routes as before: {first!r:.300}")
+    await member.stays(0.5)
+    await ctx.still_serves()
+
+
+@case("SAT-RC-1", config=CLIENT)
+async def test_pauses(ctx: Registering) -> None:
+    """A node that is refused when it comes back tries again, with pauses of 1 and 2 s, and serves meanwhile."""
+    member, _ = await ctx.member()
+    member.link.close()
+    member = await ctx.saturn.membership(AT_ONCE)
+    for pause in (1.0, 2.0):
+        await member.request()
+        member.refuse("resource is taken")
+        at = member.link.now()
+        member = await ctx.saturn.membership(pause + SOON)
+        waited = member.link.now() - at
+        member.check(waited > pause * 0.5, f"the next try after {waited:.2f} s", f"a pause of {pause:g} s")
+    await member.request()
+    member.grant()
+    await member.stays(0.5)
+    await ctx.still_serves()
+
+
+@case("SAT-RC-1", "ROB-SAT-5", config=CLIENT)
+async def test_server_is_away(ctx: Registering) -> None:
+    """A node whose server is gone for two seconds goes on, and registers when it is back."""
+    await ctx.member()
+    await ctx.saturn.stop()
+    await ctx.still_serves()
+    await asyncio.sleep(2.0)
+    await ctx.saturn.start(ctx.saturn.port)
+    member, _ = await again(ctx, 2 * SOON)
+    await member.stays(0.5)
+
+
+@case("SAT-HS-2", "SAT-RC-1", config=CLIENT)
+async def test_another_server(ctx: Registering) -> None:
+    """A node that comes back to a server which does not prove the token does not register there, and tries again."""
+    member, _ = await ctx.member()
+    member.link.close()
+    member = await ctx.saturn.membership(AT_ONCE)
+    await member.proved()
+    member.send(HandshakeResult(proof("", ctx.token)))
+    await member.expect_close()
+    member, _ = await again(ctx, SOON)
+    await member.stays(0.5)

@@ -245,8 +245,8 @@ class SaturnRegistrar:
 
     def register_application_route(self, route: ApplicationRoute) -> None:
         """Announces a state of an application of ours, now or as soon as there is a link again."""
-        self.own[route.Name] = route
         self._tell(saturn.RegisterApplicationRoute(route))
+        self.own[route.Name] = route
 
     def unregister_application_route(self, name: Atom) -> None:
         """It is no more."""
@@ -271,6 +271,9 @@ class SaturnRegistrar:
                 writer.close()
                 raise
         self._writer = writer
+        if not self.hidden:
+            for route in self.own.values():
+                self._tell(saturn.RegisterApplicationRoute(route))
         return reader, client
 
     async def _open_tls(self) -> Streams:
@@ -279,9 +282,8 @@ class SaturnRegistrar:
         )
 
     def _announced(self) -> RegisterRoutes:
-        if self.hidden:
-            return RegisterRoutes()
-        return RegisterRoutes(self._routes, list(self.own.values()), None)
+        """Without applications: upstream's server passes on those that come alone, not those of a registration."""
+        return RegisterRoutes() if self.hidden else RegisterRoutes(self._routes, [], None)
 
     async def _until(self, reader: asyncio.StreamReader, client: Client, wanted: type) -> None:
         """Reads on until such an answer has come. Raises EOFError, TimeoutError, RegistrarError."""

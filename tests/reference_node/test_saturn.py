@@ -307,6 +307,44 @@ def test_a_lost_server_is_found_again() -> None:
     asyncio.run(scenario())
 
 
+class LikeUpstream(Session):
+    """Tells nobody who is there of the applications of a registration."""
+
+    def register(self, message: saturn.Register) -> None:
+        announced = message.RegisterRoutes._replace(ApplicationRoutes=None)
+        super().register(message._replace(RegisterRoutes=announced))
+
+
+def test_applications_are_announced_again_with_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ergo_conformance.reference_node.saturn.Session", LikeUpstream)
+
+    async def scenario() -> None:
+        async with serving() as server, client(server, A) as a, client(server, B) as b:
+            app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
+            b.register_application_route(app)
+            await until(lambda: a.view.applications)
+            server.hub.clusters["c"][B].end()
+            await until(lambda: not a.view.applications)
+            assert b._writer is not None
+            b._writer.close()  # the link alone is lost; `a` stays
+            await until(lambda: a.view.applications)
+            assert await a.resolve_application(Atom("app")) == [app]
+
+    asyncio.run(scenario())
+
+
+def test_an_application_that_can_not_be_told_is_not_kept() -> None:
+    """It would keep the node from registering again."""
+
+    async def scenario() -> None:
+        async with serving() as server, client(server, A) as a:
+            with pytest.raises(RegistrarError, match="incorrect"):
+                a.register_application_route(ApplicationRoute(A, Atom("x" * 70000), 1, 1, 1))
+            assert not a.own
+
+    asyncio.run(scenario())
+
+
 def test_who_says_nothing_is_closed() -> None:
     async def scenario() -> None:
         async with serving() as server:

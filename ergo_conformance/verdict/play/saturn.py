@@ -95,6 +95,7 @@ class Client:
     """Numbers of our requests to those of the recorded ones."""
     own: set[Atom] = field(default_factory=set)
     """Applications that it has announced."""
+    registrations: int = 0
     waiting: bool = False
     """Its connection was ended by the server: it will dial."""
 
@@ -231,6 +232,7 @@ class SaturnPlayer:
             raise ConnectionRefusedError(111, "the recording has no more connections")
         client.link = client.links.popleft()
         client.waiting = False
+        client.registrations += 1
         client.wire = Wire(lambda message: self._wrote(client, message), lambda: None)
         if not client.link.begins_before:
             client.expected = deque(client.link.said)
@@ -304,6 +306,9 @@ class SaturnPlayer:
         link = client.link
         if link is None or (link.begins_before and isinstance(ours, saturn.Handshake | saturn.Register)):
             return
+        if self._announces_again(client, ours):
+            self.findings.append(Finding(link.name, None, ours, client))
+            return
         recorded = client.expected.popleft() if client.expected else None
         if isinstance(recorded, saturn.Resolve | saturn.ResolveProxy) and type(ours) is type(recorded):
             client.ids[ours.ID] = recorded.ID
@@ -312,6 +317,12 @@ class SaturnPlayer:
             self.agreed += 1
         else:
             self.findings.append(Finding(link.name, recorded, ours, client))
+
+    @staticmethod
+    def _announces_again(client: Client, ours: Message) -> bool:
+        """What is told behind a further registration without being asked: it takes nobody's place."""
+        expected = client.expected[0] if client.expected else None
+        return isinstance(ours, saturn.RegisterApplicationRoute) and client.registrations > 1 and ours != expected
 
     def _do(self, work: Any) -> None:
         async def quietly() -> None:
@@ -357,12 +368,10 @@ def _names_itself(finding: Finding) -> bool:
 
 
 def _announces_again(finding: Finding) -> bool:
+    """Behind a registration that is not its first, without being asked: applications that it has announced before."""
     match finding.recorded, finding.ours:
-        case saturn.Register() as recorded, saturn.Register() as ours:
-            theirs, more = recorded.RegisterRoutes, ours.RegisterRoutes
-            known = {route.Name for route in more.ApplicationRoutes or ()}
-            alike = ours._replace(RegisterRoutes=more._replace(ApplicationRoutes=theirs.ApplicationRoutes)) == recorded
-            return bool(known) and known <= finding.client.own and alike
+        case None, saturn.RegisterApplicationRoute(route):
+            return finding.client.registrations > 1 and route.Name in finding.client.own
     return False
 
 

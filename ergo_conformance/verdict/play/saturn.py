@@ -39,6 +39,8 @@ class Finding(NamedTuple):
     recorded: Message | None
     ours: Message | None
     client: "Client"
+    again: bool = False
+    """Ours announces an application again, after another registration."""
 
 
 class Excuse(NamedTuple):
@@ -93,8 +95,8 @@ class Client:
     expected: deque[Message] = field(default_factory=deque)
     ids: dict[int, int] = field(default_factory=dict)
     """Numbers of our requests to those of the recorded ones."""
-    own: set[Atom] = field(default_factory=set)
-    """Applications that it has announced."""
+    again: list[saturn.ApplicationRoute] = field(default_factory=list)
+    """Applications that it has still to announce again, after another registration."""
     waiting: bool = False
     """Its connection was ended by the server: it will dial."""
 
@@ -134,7 +136,6 @@ def _joined(link: Recorded, lost: list[Client]) -> list[Client]:
     client = Client(deque([link]))
     if register is not None:
         client.learn(register)
-    client.own = {m.Route.Name for m in link.said if isinstance(m, saturn.RegisterApplicationRoute)}
     return [client]
 
 
@@ -232,6 +233,7 @@ class SaturnPlayer:
         client.link = client.links.popleft()
         client.waiting = False
         client.wire = Wire(lambda message: self._wrote(client, message), lambda: None)
+        client.again = list(client.registrar.own.values()) if client.registrar else []
         if not client.link.begins_before:
             client.expected = deque(client.link.said)
         return client.wire.reader, client.wire
@@ -288,7 +290,6 @@ class SaturnPlayer:
                 continue
             match message:
                 case saturn.RegisterApplicationRoute(route):
-                    client.own.add(route.Name)
                     registrar.own.setdefault(route.Name, route)
                     registrar.register_application_route(route)
                 case saturn.UnregisterApplicationRoute(name, _):
@@ -304,6 +305,11 @@ class SaturnPlayer:
         link = client.link
         if link is None or (link.begins_before and isinstance(ours, saturn.Handshake | saturn.Register)):
             return
+        if isinstance(ours, saturn.RegisterApplicationRoute) and ours.Route in client.again:
+            client.again.remove(ours.Route)
+            if not client.expected or client.expected[0] != ours:
+                self.findings.append(Finding(link.name, None, ours, client, again=True))
+                return
         recorded = client.expected.popleft() if client.expected else None
         if isinstance(recorded, saturn.Resolve | saturn.ResolveProxy) and type(ours) is type(recorded):
             client.ids[ours.ID] = recorded.ID
@@ -357,13 +363,7 @@ def _names_itself(finding: Finding) -> bool:
 
 
 def _announces_again(finding: Finding) -> bool:
-    match finding.recorded, finding.ours:
-        case saturn.Register() as recorded, saturn.Register() as ours:
-            theirs, more = recorded.RegisterRoutes, ours.RegisterRoutes
-            known = {route.Name for route in more.ApplicationRoutes or ()}
-            alike = ours._replace(RegisterRoutes=more._replace(ApplicationRoutes=theirs.ApplicationRoutes)) == recorded
-            return bool(known) and known <= finding.client.own and alike
-    return False
+    return finding.again
 
 
 SATURN_EXCUSES: Final = (

@@ -38,7 +38,7 @@ RETRIES = 2
 END_TIMEOUT = 20.0  # seconds for targets to end
 JOBS_FOR_SILENCE = 64
 """Cases side by side on a target that says nothing: they only wait."""
-STARTS_AT_ONCE = 4
+STARTS_AT_ONCE = 6
 """Targets that start side by side, each for a case that registers."""
 RECOVERY = 30.0
 """Seconds that a target which can't be restarted gets to come back after a dangerous case."""
@@ -63,7 +63,12 @@ class Ran:
 
 
 def config_key(case: Case) -> str:
-    """Cases with the same key share a target; the empty one is the target as it is by default."""
+    """Cases with the same key share a target; the empty one is the target as it is by default.
+
+    Those that register share nothing, and run side by side.
+    """
+    if case.registers:
+        return "registers"
     return json.dumps(case.config, sort_keys=True) if case.config else ""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broken_clients import FAULTS
-from tests.support.cli import SUPPORT, failed, judged, only
+from tests.support.cli import SUPPORT, cases_of, cli, failed, judged, only
 
 BROKEN = (sys.executable, "-P", str(SUPPORT / "broken_clients.py"))
 C, R = "registrar.esrd_client", "registrar.esrd_resolving"
@@ -64,3 +64,43 @@ def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
     ended = judged(report, "--suite", "registrar", *only(*FOUND_BY[fault]), target=(*BROKEN, fault))
     assert ended.code == 1, ended.text
     assert failed(report) == set(FOUND_BY[fault])
+
+
+CLIENTS = ("--suite", "registrar", *only(f"{C}*", f"{R}*", f"{S}*", f"{A}*"))
+"""All cases of clients."""
+
+
+def is_good(report: Path) -> None:
+    """What upstream does, and the node does not, is all that differs."""
+    found = {id_: row["verdict"] for id_, row in cases_of(report).items()}
+    assert len(found) > 75
+    assert {id_ for id_, verdict in found.items() if verdict != "PASS"} == {
+        f"{C}.another_value",
+        f"{S}.hidden",
+        f"{S}.bytes_of_the_old_connection",
+        f"{A}.proxy",
+        f"{A}.applications_of_the_start",
+    }
+    assert {verdict for verdict in found.values() if verdict != "PASS"} == {"INFO"}
+
+
+@pytest.mark.timeout(900)
+def test_a_process_without_a_fault_is_found_good(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    ended = judged(report, *CLIENTS, target=(*BROKEN, "none"), timeout=290)
+    assert ended.code == 0, ended.text
+    is_good(report)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_embedded_node_is_found_good(seed: int, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    ended = cli("run", "--over", "tcp", "--seed", str(seed), *CLIENTS, "--report", f"json={report}")
+    assert ended.code == 0, ended.text
+    is_good(report)
+
+
+def test_in_memory_nothing_is_tested() -> None:
+    ended = cli("run", *CLIENTS)
+    assert ended.code == 5
+    assert "in memory there are no addresses" in " ".join(ended.text.split())

@@ -10,6 +10,7 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.targets.tcp import TcpTarget
 from ergo_conformance.verdict import registering
 from ergo_conformance.verdict.case import Case
 from ergo_conformance.verdict.context import SkippedError
@@ -171,6 +172,12 @@ def test_a_target_that_can_not_be_given_a_registrar_is_skipped() -> None:
         (ran,) = run_live(Odd(not_given), planned(script))
         assert isinstance(ran.error, SkippedError)
         assert str(ran.error) == "needs a target that honours registrar"
+
+
+def test_a_target_that_runs_already_can_not_be_given_one() -> None:
+    target = TcpTarget("tcp://127.0.0.1:1", cookie="secret", node=None, tls_ca=None, offers=None)
+    with pytest.raises(NotGivenError, match="needs a target whose registrar can be set"):
+        asyncio.run(target.start(ESRD))
 
 
 def test_in_memory_there_are_no_addresses() -> None:

@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS     ?=
 TOX_ARGS ?=
 
-.PHONY: help run test bench clean
+.PHONY: help run test peers bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -16,8 +16,13 @@ help: ## this list
 run: $(VENV)/.runtime ## run the suites on the embedded reference node; more with ARGS='--over tcp'
 	$(BIN)/ergo-conformance run $(ARGS)
 
-test: $(VENV)/.tox ## tox: tests, lint, types, layers, self; one of them with TOX_ARGS='-e lint'
+test: $(VENV)/.tox peers ## tox: tests, lint, types, layers, self; one of them with TOX_ARGS='-e lint'
 	$(BIN)/tox run $(TOX_ARGS)
+
+# Two hosts on one machine, for one of the tests: network namespaces, which only root may make.
+peers:
+	@command -v ip >/dev/null || PATH=$$PATH:/usr/sbin:/sbin command -v ip >/dev/null || \
+	    { echo "installing iproute2, which the tests need" && apt-get update -qq && apt-get install -qq -y iproute2; }
 
 bench: $(VENV)/.bench ## run every benchmarks/bench_*.py
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done

@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -178,8 +179,11 @@ def test_another_takes_over_and_all_register_again() -> None:
 # --- hosts ------------------------------------------------------------------------------------------------------------
 
 
+IP = shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin") or "ip"
+
+
 def ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)  # noqa: S607  where it is differs
+    done = subprocess.run([IP, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, (
         f"ip {' '.join(words)}: {done.stderr.strip()}. This test makes network namespaces: it has to run as root with "
         "CAP_NET_ADMIN and CAP_SYS_ADMIN, and needs iproute2"
@@ -189,7 +193,7 @@ def ip(*words: str) -> None:
 @pytest.fixture
 def hosts() -> Iterator[dict[str, str]]:
     """Two hosts with a cable between them: the name of the namespace by the address."""
-    assert shutil.which("ip"), "this test makes network namespaces: it needs iproute2"
+    assert Path(IP).exists(), "this test makes network namespaces: it needs iproute2"
     spaces = [f"hard{os.getpid()}{side}" for side in "ab"]
     addresses = ["10.213.77.1", "10.213.77.2"]
     made: list[str] = []
@@ -211,7 +215,7 @@ def hosts() -> Iterator[dict[str, str]]:
 async def on_host(hosts: dict[str, str], name: str) -> Member:
     """A node on the host of its name, with the usual port of registrars."""
     address = name.partition("@")[2]
-    return await Member.start(name, "ip", "netns", "exec", hosts[address], host=address, registrar=esrd.PORT)
+    return await Member.start(name, IP, "netns", "exec", hosts[address], host=address, registrar=esrd.PORT)
 
 
 def test_nodes_of_two_hosts_find_each_other_through_their_registrars(hosts: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from ..model import ehs
 from ..model.ehs import Role
@@ -15,6 +15,7 @@ from ..model.terms import Atom
 from .connections import Connections, DuplicateError, RefusedError
 from .handshaking import ClosedError, HandshakeError, LinkFacts, Local, Membership, SilentError, Token
 from .interfaces import Connection, Handshake, NetworkDial, NetworkHandshake, NetworkProto
+from .pauses import Pauses
 from .transport import Address, Dial, LinkProtocol, Links, log
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Dialing:
         self._make = make
         self._tasks: set[asyncio.Task[Any]] = set()
         self._dials: dict[Atom, asyncio.Task[Connection]] = {}
+        self.pauses: Final = Pauses()
 
     def protocol(
         self,
@@ -96,6 +98,10 @@ class Dialing:
         return dial.result()
 
     async def _connect(self, address: Address, wanted: Atom | None, stack: Stack) -> Connection:
+        if wanted is not None and (left := self.pauses.left(wanted, asyncio.get_running_loop().time())):
+            await asyncio.sleep(left)  # a peer that takes us and lets go is not stormed, however it is used (ENP-RED-4)
+            if wanted in self.connections.connections:
+                return self.connections.connections[wanted]
         more: list[_MoreLinks] = []
 
         def dialer(connection: Connection) -> NetworkDial:

@@ -39,6 +39,7 @@ from .interfaces import (
     RemoteNode,
 )  # fmt: skip
 from .options import AcceptorOptions, Mode, NetworkOptions, NodeOptions, enabled_flags
+from .pauses import AT_ONCE
 from .remote import Factory
 from .routes import NetworkRoute
 from .transport import Address, Dial, LinkProtocol, Links
@@ -86,7 +87,7 @@ class Network:
         self._registrars: list[Registrar] = []
         self.ways = Ways(name, options, self._stack)
         self._protos: WeakKeyDictionary[Connection, NetworkProto] = WeakKeyDictionary()
-        self._serving: dict[Connection, asyncio.Task[None]] = {}
+        self._serving: dict[Connection, tuple[asyncio.Task[None], float]] = {}
         self.table.opened, self.table.closed = self._opened, self._closed
         self._dialing = Dialing(self.table, self._links, dial, token, self._maker)
 
@@ -145,7 +146,7 @@ class Network:
         """Closes everything; within STOP_TIMEOUT and a moment all links are gone. Nothing can be reached then."""
         await self.shut()
         for connection in list(self.table.connections.values()):
-            self.table.drop(connection)
+            self.drop(connection)
         await self._links.end()
         for acceptor in self._acceptors:
             if acceptor.server is not None:
@@ -229,6 +230,7 @@ class Network:
     def drop(self, connection: Connection) -> None:
         """Ends a connection: both sides forget each other at once (NAPI-CON-10)."""
         self.table.drop(connection)
+        self._dialing.pauses.of_use(connection.name)
 
     def _maker(self, proto: NetworkProto) -> Callable[[Handshaken], Connection]:
         def make(peer: Handshaken) -> Connection:
@@ -240,10 +242,17 @@ class Network:
 
     def _opened(self, connection: Connection, dial: NetworkDial | None) -> None:
         work = self._protos[connection].serve(connection, dial)
-        self._serving[connection] = self._dialing.spawn(work)
+        self._serving[connection] = self._dialing.spawn(work), asyncio.get_running_loop().time()
 
     def _closed(self, connection: Connection) -> None:
-        self._serving.pop(connection).cancel()
+        task, since = self._serving.pop(connection)
+        task.cancel()
+        now = asyncio.get_running_loop().time()
+        mute = connection.peer.role is Role.DIALER and not connection.node().info().messages_in
+        if mute and now - since < AT_ONCE:
+            self._dialing.pauses.in_vain(connection.name, now)
+        else:
+            self._dialing.pauses.of_use(connection.name)
         self.core.route_node_down(connection.name)
 
     # --- static routes ------------------------------------------------------------------------------------------------

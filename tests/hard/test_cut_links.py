@@ -8,7 +8,7 @@ import pytest
 
 from ergo_conformance.model import enp
 from ergo_conformance.model.terms import PID, ProcessID
-from ergo_conformance.reference_node.ergo.enp import proto
+from ergo_conformance.reference_node import pauses
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.processes import Actor, Process
@@ -87,7 +87,7 @@ async def cuts(net: Cluster, relay: Relay, a: Node, b: Node, rng: random.Random)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_that_was_acknowledged_is_lost(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enp, "REQUEST_TIMEOUT", PATIENCE)
-    monkeypatch.setattr(proto, "LAST_REDIAL", proto.FIRST_REDIAL)  # the pauses grow while links don't last: not here
+    monkeypatch.setattr(pauses, "LAST_PAUSE", pauses.FIRST_PAUSE)  # the pauses grow while links don't last: not here
 
     async def scenario() -> None:
         async with cluster("a", "b") as (net, [a, b]):

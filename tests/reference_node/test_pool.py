@@ -11,11 +11,12 @@ from ergo_conformance.model import ehs
 from ergo_conformance.model.terms import Atom, ProcessID
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.connections import Connections, RefusedError
-from ergo_conformance.reference_node.ergo.enp.proto import FIRST_REDIAL, LAST_REDIAL, SETTLED
+from ergo_conformance.reference_node.ergo.enp.proto import SETTLED
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.interfaces import Connection
 from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.pauses import FIRST_PAUSE, LAST_PAUSE
 from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.nodes import Net, settle, transport_of, virtually, within
 
@@ -106,8 +107,8 @@ def test_the_pauses_grow_while_it_can_not_and_messages_go_on_meanwhile() -> None
         assert links(a, b) == (3, 3)
         pauses = [later - earlier for earlier, later in pairwise(tries)]
         assert tries[0] == begun
-        assert pauses == pytest.approx([min(FIRST_REDIAL * 2**i, LAST_REDIAL) for i in range(len(pauses))])
-        assert tries[-1] - begun < 40 + LAST_REDIAL
+        assert pauses == pytest.approx([min(FIRST_PAUSE * 2**i, LAST_PAUSE) for i in range(len(pauses))])
+        assert tries[-1] - begun < 40 + LAST_PAUSE
         await net.stop()
 
     virtually(scenario())
@@ -273,7 +274,7 @@ def test_an_acceptor_that_ends_each_new_link_later_is_not_stormed(monkeypatch: p
         cut(connection)
         await asyncio.sleep(300)
         assert await echoes(a, b) == "hello"
-        assert len(net.dialed) < 3 + 10 + 300 / LAST_REDIAL
+        assert len(net.dialed) < 3 + 10 + 300 / LAST_PAUSE
         await net.stop()
 
     virtually(scenario())

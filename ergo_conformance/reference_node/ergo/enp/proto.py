@@ -8,13 +8,10 @@ from ....model import enp
 from ....model.ehs import Version
 from ...handshaking import Handshaken
 from ...interfaces import Connection, Core, NetworkDial
+from ...pauses import longer
 from .connection import EnpConnection
 
 ENP: Final = Version(enp.PROTOCOL, enp.RELEASE, "", "MIT")
-FIRST_REDIAL: Final = 0.05
-"""Seconds until the second try to replace a lost link; each pause is twice as long as the one before …"""
-LAST_REDIAL: Final = 5.0
-"""… up to this."""
 SETTLED: Final = 1.0
 """Seconds that a new link has to live: the pause before the next one is short again then."""
 
@@ -55,7 +52,7 @@ class EnpProto:
                 await asyncio.sleep(pause)
                 await dial(self._address(connection, len(connection.links)))
                 tried = loop.time()
-                pause = min(max(FIRST_REDIAL, 2 * pause), LAST_REDIAL)
+                pause = longer(pause)
 
     @staticmethod
     def _address(connection: EnpConnection, number: int) -> str:

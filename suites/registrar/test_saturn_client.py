@@ -21,6 +21,7 @@ from ergo_conformance.model.terms import Atom
 from ergo_conformance.peers.esrd import EHS, ENP, route
 from ergo_conformance.peers.scripted_saturn import Membership
 from ergo_conformance.spec.saturn import proof
+from ergo_conformance.targets.tcp import TcpRunning
 from ergo_conformance.verdict.case import case
 from ergo_conformance.verdict.registering import START, Registering
 
@@ -111,10 +112,11 @@ async def test_register(ctx: Registering, cluster: str | None) -> None:
     running = await ctx.started()
     good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.facts.name, False)
     member.check(good, f"{request!r:.300}", f"{running.facts.name} in cluster {wanted!r}, not hidden")
-    (found,) = request.RegisterRoutes.Routes or (None,)
-    good_route = route(getattr(running, "port", 0), TLS=running.tls)
-    assert found is not None
-    member.check(found[1:3] == good_route[1:3], found, f"the one route {good_route}")
+    assert isinstance(running, TcpRunning)
+    wanted_route = route(running.port, TLS=running.tls)
+    found = next((each for each in request.RegisterRoutes.Routes or () if each.Port == running.port), None)
+    if found is None or found[1:3] != wanted_route[1:3]:
+        member.fail(f"{request!r:.300}", f"the route {wanted_route}")
     versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
     member.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
     own = [each.Node == running.facts.name for each in request.RegisterRoutes.ApplicationRoutes or ()]

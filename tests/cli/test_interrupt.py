@@ -51,8 +51,9 @@ def test_an_interrupted_run_keeps_its_results(tmp_path: Path) -> None:
     assert {row["verdict"] for row in left} == {"ERROR"}
 
 
-def test_an_interrupted_run_ends_its_target(tmp_path: Path) -> None:
-    command = [*COMMAND, "run", "--suite", "handshake", "-v", "--", *COMMAND, "node"]
+@pytest.mark.parametrize("cases", ["handshake.*", "registrar.esrd_client.*"], ids=["one target", "a target per case"])
+def test_an_interrupted_run_ends_its_targets(cases: str) -> None:
+    command = [*COMMAND, "run", "--case", cases, "-v", "--", *COMMAND, "node"]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
         start_new_session=True,

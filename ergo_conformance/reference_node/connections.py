@@ -91,8 +91,6 @@ class Connections(Generic[C]):
         self._accepted: dict[str, C] = {}
         self._by_link: dict[Link, C] = {}
         self._dialing: Counter[Atom] = Counter()
-        self.link_lost: Callable[[C], None] = lambda _: None
-        """Told of a connection that has lost a link and lives on."""
         self.opened: Callable[[C, NetworkDial | None], None] = lambda _, __: None
         """Told of a new connection, and of what opens more links for it if we have dialed."""
         self.closed: Callable[[C], None] = lambda _: None
@@ -189,7 +187,6 @@ class Connections(Generic[C]):
             return None
         connection.leave(link)
         if connection.links:
-            self.link_lost(connection)
             return None
         if self._forget(connection):
             self._end(connection)

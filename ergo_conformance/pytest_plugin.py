@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ergo-node", metavar="NAME@HOST", help="the name of the node under test")
     add("--ergo-tls", action="store_true", help="start the target with TLS")
     add("--ergo-tls-ca", metavar="FILE", help="verify the target's certificate against this CA")
-    add("--ergo-offers", metavar="LIST", help="what the target offers: accept, agents")
+    add("--ergo-offers", metavar="LIST", help="what the target offers: accept, agents, registrar, saturn")
     add("--ergo-registrar", metavar="HOST:PORT", help="where the registrar of a running target listens")
     add("--ergo-token", metavar="TOKEN", help=f"that registrar is a Saturn, and this its token; also {TOKEN_VARIABLE}")
     add("--ergo-over", metavar="memory|tcp", help="how the embedded node is reached")

@@ -22,7 +22,9 @@ def run(  # noqa: PLR0913, PLR0917  one argument per option
     node: Annotated[str | None, typer.Option(metavar="NAME@HOST", help="Name of the node under test.")] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Start the target with TLS.")] = False,
     tls_ca: Annotated[str | None, typer.Option(metavar="FILE", help="Verify its certificate against this CA.")] = None,
-    offers: Annotated[str | None, typer.Option(metavar="LIST", help="What it offers: accept, agents.")] = None,
+    offers: Annotated[
+        str | None, typer.Option(metavar="LIST", help="What it offers: accept, agents, registrar, saturn.")
+    ] = None,
     registrar: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the registrar of a running target listens.")
     ] = None,

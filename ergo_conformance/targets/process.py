@@ -8,7 +8,7 @@ import shlex
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class ProcessRunning(TcpRunning):
     drains: list[asyncio.Task[None]]
 
     async def stop(self) -> None:
-        await end(self.process, self.drains)
+        await to_its_end(end(self.process, self.drains))
 
 
 async def end(process: asyncio.subprocess.Process, drains: Sequence[asyncio.Task[None]]) -> None:
@@ -49,10 +49,30 @@ async def end(process: asyncio.subprocess.Process, drains: Sequence[asyncio.Task
         except TimeoutError:
             process.kill()
             await process.wait()
-    _, unfinished = await asyncio.wait(drains, timeout=DRAIN_TIMEOUT)
-    for task in unfinished:
-        task.cancel()
+    if drains:
+        _, unfinished = await asyncio.wait(drains, timeout=DRAIN_TIMEOUT)
+        for task in unfinished:
+            task.cancel()
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  its children may hold the pipes open
+
+
+async def _unwanted(launching: "asyncio.Future[asyncio.subprocess.Process]") -> None:
+    """Ends what has begun to start."""
+    with contextlib.suppress(OSError):
+        await end(await launching, [])
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Does what has to be done, also for somebody who is cancelled, once or again, meanwhile."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 class ProcessTarget(Target):
@@ -96,24 +116,28 @@ class ProcessTarget(Target):
             running = self._running(ready, wanted)
             self._check_honoured(config, ready, tls=bool(self.base["tls"]))
         except BaseException:
-            await end(process, drains)
+            await to_its_end(end(process, drains))
             raise
         drains.append(asyncio.create_task(_drain(process.stdout, deque(maxlen=TAIL))))
         running.process, running.drains = process, drains
         return running
 
     async def _launch(self, wanted: Mapping[str, Any]) -> asyncio.subprocess.Process:
+        launching = asyncio.ensure_future(asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "ERGO_TARGET": json.dumps(wanted)},
+            limit=MAX_LINE,
+        ))  # fmt: skip
         try:
-            return await asyncio.create_subprocess_exec(
-                *self.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, "ERGO_TARGET": json.dumps(wanted)},
-                limit=MAX_LINE,
-            )
+            return await asyncio.shield(launching)
         except OSError as error:
             raise TargetError(f"{self.command[0]}: {error.strerror or error}") from None
+        except asyncio.CancelledError:
+            await to_its_end(_unwanted(launching))
+            raise
 
     async def _ready(self, process: asyncio.subprocess.Process, errors: deque[str], *, hidden: bool) -> dict[str, Any]:
         assert process.stdout is not None

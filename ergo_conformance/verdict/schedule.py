@@ -326,7 +326,14 @@ class LiveRunner:
         jobs = min(jobs, most or jobs)
         gate = asyncio.Semaphore(jobs)
         beside = [entry for entry in entries if not entry.case.exclusive]
-        late = await asyncio.gather(*(self._run_one(entry, running, gate) for entry in beside))
+        tasks = [asyncio.ensure_future(self._run_one(entry, running, gate)) for entry in beside]
+        try:
+            late = await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            await asyncio.wait(
+                tasks
+            )  # gather returns with the first that ends; the others end what they have started, too
+            raise
         for entry in (*filter(None, late), *(entry for entry in entries if entry.case.exclusive)):
             await self._run_alone(entry, running)
 

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ..errors import UsageError
-from . import logs
+from . import logs, toml
 
 log = logging.getLogger(f"{logs.LOGGER}.node")
 
@@ -77,14 +76,9 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
 
 def settings_in(path: Path | None) -> dict[str, Json]:
     """The settings in a TOML file. UsageError, one sentence, for a file that can't be read and for keys that mean nothing."""
-    if path is None:
+    content = toml.read(path)
+    if not content:
         return {}
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from None
     check(content, str(path))
     rows = [("", content, _schema()["properties"])]
     acceptor = _schema()["$defs"]["acceptor"]["properties"]

@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ import typer
 from ..errors import CannotEncode, UsageError
 from ..locate import TOKEN_VARIABLE
 from ..model import esrd, saturn
-from . import logs
+from . import logs, toml
 
 app = typer.Typer(help="Run a registrar alone.", no_args_is_help=True)
 
@@ -66,15 +65,7 @@ def items_of(path: Path | None) -> dict[str, Any]:
     """The items in a TOML file: tables nest with colons in between. UsageError if it can't be read, or an item not be told."""
     from ..reference_node.ergo.saturn import write
 
-    if path is None:
-        return {}
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from None
-    items = dict(_flat("", content, path))
+    items = dict(_flat("", toml.read(path), path))
     for name, value in items.items():
         try:
             write(saturn.ConfigUpdate(name, value))
@@ -83,7 +74,7 @@ def items_of(path: Path | None) -> dict[str, Any]:
     return items
 
 
-def _flat(prefix: str, table: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+def _flat(prefix: str, table: dict[str, Any], path: Path | None) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):

@@ -16,13 +16,13 @@ from ..model import ehs, enp
 from ..model.ehs import Role
 from ..model.terms import Atom
 from .certificates import fingerprint_of_der
+from .checks import MAX_PORT
 from .connections import Connections, MakeConnection, RefusedError
 from .handshaking import ClosedError, HandshakeError, Handshaken, Introduced, Joined, Joining, Output, SilentError
 from .interfaces import Handshake, NetworkDial, Pooled
 
 log = logging.getLogger("ergo_conformance.node")
 
-MAX_PORT: Final = 0xFFFF
 KEEP_ALIVE: Final = 15
 """Seconds between TCP keep-alive probes (EHS-TIME-4)."""
 MAX_HANDSHAKES: Final = 512

@@ -140,7 +140,7 @@ class Agent(Actor):
         self.threshold = self.level = 0
 
     async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
-        if isinstance(message, list) and is_text(message[0]):
+        if isinstance(message, list) and is_text(message[0]):  # an empty one ends the agent (agents, section 4)
             await self.do(message)
         else:
             self.entries.append(f"{_go_type(message)} {printed(message)}")

@@ -147,11 +147,6 @@ class Target(ABC):
         return self.spelled
 
 
-def wants_tls(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration asks for TLS."""
-    return bool(config.get("tls"))
-
-
 AGENTS_TIMEOUT: Final = 1.0  # seconds
 ASKED: Final[Mapping[str, object]] = {"pub": "event", "crasher": "pid", "agent": "pid"}
 """A call that each agent of level 2 answers at once."""

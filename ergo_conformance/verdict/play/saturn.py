@@ -233,7 +233,7 @@ class SaturnPlayer:
         client.link = client.links.popleft()
         client.waiting = False
         client.registrations += 1
-        client.wire = Wire(lambda message: self._wrote(client, message), lambda: None)
+        client.wire = Wire(lambda message: self._wrote(client, message), lambda: self._left(client))
         if not client.link.begins_before:
             client.expected = deque(client.link.said)
         return client.wire.reader, client.wire
@@ -253,9 +253,16 @@ class SaturnPlayer:
             self._leftovers(client)
             client.link = None
 
+    def _left(self, client: Client) -> None:
+        """Our node has closed its end."""
+        link = client.link
+        if link is not None and link.ended_by != CLIENT and not client.waiting:
+            self._differ(link.name, "was closed by our node and not by the real one")
+
     def _end(self) -> None:
         for client in self.clients:
             self._leftovers(client)
+            client.link = None
             for link in client.links:
                 self._differ(link.name, "was opened by the real node and not by ours")
 

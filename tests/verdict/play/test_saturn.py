@@ -109,6 +109,18 @@ def test_a_server_that_says_something_else_is_answered_otherwise(tmp_path: Path,
     assert play(load(path), CLIENT).differences
 
 
+def test_a_connection_that_only_ours_closes_is_found(tmp_path: Path) -> None:
+    """Behind all messages: nothing but the end of the connection differs."""
+    lines = (CAPTURES / "saturn" / "register.jsonl").read_text().splitlines()
+    said = [line for line in map(json.loads, lines[1:]) if line.get("hex")]
+    garbage = {**said[-1], "t": said[-1]["t"] + 0.001, "dir": SERVER, "hex": "ff" * 8}
+    content = [json.loads(lines[0]), *said, garbage]
+    path = tmp_path / "garbage.jsonl"
+    path.write_text("\n".join(map(json.dumps, content)))
+    (difference,) = play(load(path), CLIENT).differences
+    assert "was closed by our node" in str(difference)
+
+
 AGAIN = "tls#12"
 """The connection of s2@localhost after the restart."""
 

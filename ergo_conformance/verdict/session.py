@@ -27,9 +27,6 @@ from .reports import WRITERS, Header, Summary
 from .schedule import LateError, LiveRunner, MemoryRunner, Planned, Ran
 from .terminal import Terminal
 
-NOTHING_TESTED = 5
-"""Exit code when no case was selected, or all were skipped."""
-
 
 @dataclass(slots=True)
 class Entry:

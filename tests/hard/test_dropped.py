@@ -9,42 +9,20 @@ import pytest
 
 from ergo_conformance.model import ehs
 from ergo_conformance.model.ehs import Role
-from ergo_conformance.model.terms import Atom, Event, ProcessID
+from ergo_conformance.model.terms import Atom, ProcessID
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.handshaking import Handshaken, Joined, Local
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.relations import Kind, Watched
 from ergo_conformance.reference_node.routes import NetworkRoute
-from tests.support.cluster import Cluster, Told, Watcher, all_done, apart, cluster, full, idle, told, until
+from tests.support.cluster import Cluster, Watcher, all_done, apart, cluster, full, until, watch_all
 from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw
 
 POOL = ehs.POOL_SIZE
 TIMES = 40
-
-
-async def owner(process: Process) -> None:
-    process.register_event("event")
-    process.create_alias()
-    await idle(process)
-
-
-async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[Told]]:
-    """A process that links and monitors one of each kind, and what it is to be told at the end."""
-    target = other.spawn(owner, name="target")
-    await until(lambda: target.aliases)
-    targets: list[Watched] = [
-        target.pid, ProcessID(other.name, Atom("target")), target.aliases[0], Event(other.name, Atom("event")), other.name,
-    ]  # fmt: skip
-    watcher = Watcher()
-    process = one.spawn(watcher)
-    for kind in Kind:
-        for each in targets:
-            await one.core.watching.watch(kind, process, each)
-    return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
 
 
 @pytest.mark.parametrize("by", ["the acceptor", "the dialer"])

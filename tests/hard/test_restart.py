@@ -8,14 +8,13 @@ from functools import partial
 import pytest
 
 from ergo_conformance.model import reasons
-from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID, Ref
+from ergo_conformance.model.terms import PID, Alias, Atom, ProcessID, Ref
 from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.processes import NO_REPLY, Actor, Call, Process
-from ergo_conformance.reference_node.relations import Kind, Watched
-from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, idle, port_of, told, until
+from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, port_of, until, watch_all
 from tests.support.nodes import within
 from tests.support.sockets import HOST
 
@@ -50,12 +49,6 @@ async def die(b: Node, how: str) -> None:
     await b.stop()
 
 
-async def owner(process: Process) -> None:
-    process.register_event("event")
-    process.create_alias()
-    await idle(process)
-
-
 @pytest.mark.parametrize("how", ["stop", "crash"])
 @pytest.mark.parametrize("dialer", ["the other", "it"])
 def test_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None:
@@ -79,7 +72,7 @@ async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
     assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
     agent = b.core.names[Atom("echo")]
     old: list[PID | Alias] = [agent.pid, b.core.create_alias(agent)]
-    watcher, wanted = await watch(a, b)
+    watcher, wanted = await watch_all(a, b)
     port = port_of(b)
     await die(b, how)
     await until(lambda: b.name not in a.network.connections)
@@ -103,20 +96,6 @@ def wanted_of(watcher: Watcher, wanted: Counter[Told], how: str) -> list[Told]:
     allowed = {"no connection"} if how == "crash" else {"no connection", "shutdown"}
     assert set(reasons.values()) <= allowed
     return [(*row[:3], reasons.get(row[:3], "never told")) for row in wanted]
-
-
-async def watch(a: Node, b: Node) -> tuple[Watcher, Counter[Told]]:
-    target = b.spawn(owner, name="target")
-    await until(lambda: target.aliases)
-    targets: list[Watched] = [
-        target.pid, ProcessID(b.name, Atom("target")), target.aliases[0], Event(b.name, Atom("event")), b.name,
-    ]  # fmt: skip
-    watcher = Watcher()
-    process = a.spawn(watcher)
-    for kind in Kind:
-        for each in targets:
-            await a.core.watching.watch(kind, process, each)
-    return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
 
 
 async def refused_send(it: Process, target: PID | Alias) -> None:

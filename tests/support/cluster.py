@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from ergo_conformance.model import reasons, subject
-from ergo_conformance.model.terms import Error
+from ergo_conformance.model.terms import Atom, Error, Event, ProcessID
 from ergo_conformance.peers.link import LINGER_NOT
 from ergo_conformance.reference_node import transport
 from ergo_conformance.reference_node.interfaces import Connection
@@ -242,6 +243,28 @@ async def idle(process: Process) -> None:
     """A process that waits for nothing."""
     while True:
         await process.receive()
+
+
+async def owner(process: Process) -> None:
+    """Has an event and an alias, and waits."""
+    process.register_event("event")
+    process.create_alias()
+    await idle(process)
+
+
+async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[Told]]:
+    """A process that links and monitors one of each kind, and what it is to be told at the end."""
+    target = other.spawn(owner, name="target")
+    await until(lambda: target.aliases)
+    targets: list[Watched] = [
+        target.pid, ProcessID(other.name, Atom("target")), target.aliases[0], Event(other.name, Atom("event")), other.name,
+    ]  # fmt: skip
+    watcher = Watcher()
+    process = one.spawn(watcher)
+    for kind in Kind:
+        for each in targets:
+            await one.core.watching.watch(kind, process, each)
+    return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
 
 
 async def all_done(node: Node, *bodies: Callable[[Process], Awaitable[None]]) -> None:

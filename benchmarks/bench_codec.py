@@ -17,9 +17,9 @@ import plain_construct
 from msgpack import fallback
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import Caches
+from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.model.terms import PID, Atom, Typed
+from ergo_conformance.model.values import PID, Atom, Typed
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
 
 ORDER: Final = Struct(

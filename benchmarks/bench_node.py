@@ -17,17 +17,17 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final, NamedTuple
 
-from ergo_conformance.model import subject
-from ergo_conformance.model.enp import MessageNameCache, MessagePID
-from ergo_conformance.model.terms import PID, Atom, ProcessID
-from ergo_conformance.reference_node.agents import Echo
-from ergo_conformance.reference_node.announcing import announce, registry_of
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.enp import MessageNameCache, MessagePID
+from ergo_conformance.model.values import PID, Atom, ProcessID
+from ergo_conformance.reference_node.core.process import Actor, Call, Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
+from ergo_conformance.reference_node.network.initial_caches import announce, registry_of
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
-from ergo_conformance.reference_node.processes import Actor, Call, Process
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.target.agents import Echo
 
 COOKIE: Final = "bench"
 POOL: Final = EhsHandshake(pool_size=3)

@@ -7,10 +7,10 @@ import time
 from collections import Counter, defaultdict
 from typing import Any, Final
 
-from ergo_conformance.model.terms import PID, Atom, Error, Event
-from ergo_conformance.reference_node.failures import ErgoError, Stop
-from ergo_conformance.reference_node.processes import Actor, Call, ProcessOptions
-from ergo_conformance.reference_node.relations import Watched
+from ergo_conformance.model.values import PID, Atom, Error, Event
+from ergo_conformance.reference_node.api.errors import ErgoError, Stop
+from ergo_conformance.reference_node.core.process import Actor, Call, ProcessOptions
+from ergo_conformance.reference_node.core.relations import Watched
 
 EXPECTED: Final = {"timed out", "no route", "no connection"}
 """What the other node's death, or that of a link, may do to whoever waits."""

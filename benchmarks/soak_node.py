@@ -16,14 +16,14 @@ from typing import Any, Final, NamedTuple
 
 from soak_agents import EXPECTED, PAUSE, Inbox, Mortal, Notes, Relater, Subscriber
 
-from ergo_conformance.model import subject
-from ergo_conformance.model.terms import PID, Atom, ProcessID
-from ergo_conformance.reference_node.agents import Echo
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.values import PID, Atom, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Body, Process
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
-from ergo_conformance.reference_node.processes import Body, Process
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.target.agents import Echo
 
 BATCH: Final = 20
 ORDER: Final = 255

@@ -18,7 +18,7 @@ from .errors import UsageError
 from .locate import COOKIE_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
-    from .verdict.session import Session
+    from .verdict.run.session import Session
 
 SESSION = pytest.StashKey["Session"]()
 
@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Sets a session up if the options ask for one."""
     if not config.getoption("--ergo-target") and not config.getoption("--ergo-collect"):
         return
-    from .verdict.session import Session
+    from .verdict.run.session import Session
 
     try:
         config.stash[SESSION] = session = Session.from_config(config)
@@ -76,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
     """A case in a session without a target has nothing to do."""
     if SESSION not in pyfuncitem.config.stash and inspect.iscoroutinefunction(pyfuncitem.obj):
-        from .verdict.case import ATTRIBUTE
+        from .verdict.run.case import ATTRIBUTE
 
         if hasattr(pyfuncitem.obj, ATTRIBUTE):
             pytest.skip("no target: run with --ergo-target")
@@ -107,7 +107,7 @@ class SessionPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        from .verdict.session import Entry
+        from .verdict.run.session import Entry
 
         try:
             entries = [entry for item in items if isinstance(item, pytest.Function) and (entry := Entry.of(item))]

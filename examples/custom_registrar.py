@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ergo_conformance.model.ehs import Version
-from ergo_conformance.model.esrd import Route
-from ergo_conformance.model.saturn import ApplicationRoute, ProxyRoute
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.information import RegistrarInfo
-from ergo_conformance.reference_node.interfaces import NodeFacts, RegistrarError
+from ergo_conformance.model.ergo.ehs import Version
+from ergo_conformance.model.ergo.esrd import Route
+from ergo_conformance.model.ergo.saturn import ApplicationRoute, ProxyRoute
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.reference_node.api.info import RegistrarInfo
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
 

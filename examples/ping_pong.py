@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-from ergo_conformance.model.terms import Atom, ProcessID
+from ergo_conformance.model.values import Atom, ProcessID
+from ergo_conformance.reference_node.core.process import Actor, Call, Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
-from ergo_conformance.reference_node.processes import Actor, Call, Process
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 
 
 class Pong(Actor):

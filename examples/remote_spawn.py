@@ -3,14 +3,14 @@
 import asyncio
 from typing import Any
 
-from ergo_conformance.model.gen import ProcessOptions
-from ergo_conformance.model.terms import Error
-from ergo_conformance.reference_node.failures import ErgoError, Stop
+from ergo_conformance.model.ergo.gen import ProcessOptions
+from ergo_conformance.model.values import Error
+from ergo_conformance.reference_node.api.errors import ErgoError, Stop
+from ergo_conformance.reference_node.core.process import Actor, Call, ExitSignal, Process
+from ergo_conformance.reference_node.core.process import ProcessOptions as LocalOptions
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
-from ergo_conformance.reference_node.processes import Actor, Call, ExitSignal, Process
-from ergo_conformance.reference_node.processes import ProcessOptions as LocalOptions
-from ergo_conformance.reference_node.routes import NetworkRoute
 
 
 class Worker(Actor):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.terms import PID
-from ergo_conformance.reference_node.processes import Call
+from ergo_conformance.model.values import PID
+from ergo_conformance.reference_node.core.process import Call
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -13,7 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import ehs, esrd, neutral, records, saturn, typejson
+from ergo_conformance.model.ergo import ehs, esrd, records, saturn
+from ergo_conformance.model.json import types as typejson
+from ergo_conformance.model.json import values as neutral
 from ergo_conformance.model.registry import Newtype, Registry
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ergo_conformance.reference_node.acceptors import Acceptor
-from ergo_conformance.reference_node.information import AcceptorInfo, NetworkInfo, RegistrarInfo, RemoteNodeInfo
-from ergo_conformance.reference_node.interfaces import (
+from ergo_conformance.reference_node.api import (
     Connection,
     NetworkHandshake,
     NetworkProto,
@@ -18,9 +16,11 @@ from ergo_conformance.reference_node.interfaces import (
     RemoteNode,
     Resolver,
 )
-from ergo_conformance.reference_node.network import Network
+from ergo_conformance.reference_node.api.info import AcceptorInfo, NetworkInfo, RegistrarInfo, RemoteNodeInfo
+from ergo_conformance.reference_node.network.acceptor import Acceptor
+from ergo_conformance.reference_node.network.network import Network
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
-from ergo_conformance.reference_node.routes import NetworkRoute
 
 HERE = Path(__file__).parent
 PAGE = (HERE.parent / "docs" / "node-api.md").read_text(encoding="utf-8")

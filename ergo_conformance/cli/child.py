@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..locate import suite_names, suites
-from ..targets.spelling import suggestion
+from ..targets.kinds import suggestion
 
 PYTEST_USAGE, PYTEST_INTERRUPTED, PYTEST_INTERNAL = 4, 2, 3
 

@@ -10,14 +10,14 @@ from rich.markup import escape
 from ..errors import UsageError
 from ..locate import suites
 from ..model import types as t
-from ..model.edf import FRAMEWORK
-from ..model.records import framework
+from ..model.ergo.edf import FRAMEWORK
+from ..model.ergo.records import framework
+from ..model.json.types import type_from_json
 from ..model.registry import Marshaler, Newtype, Registry, Struct
-from ..model.typejson import type_from_json
 from ..model.types import Map, Reg, Slice, Type
 from ..spec.requirements import catalogue
-from ..targets.spelling import suggestion
-from ..verdict.terminal import make_console
+from ..targets.kinds import suggestion
+from ..verdict.reports.terminal import make_console
 from .child import collect
 
 console = make_console()
@@ -137,7 +137,7 @@ def _go_type(text: str, registry: Registry) -> tuple[Type, str]:
 
 
 def _type(type_: Type, *, code: bool) -> None:
-    from ..model.caches import NO_CACHES
+    from ..model.ergo.caches import NO_CACHES
     from ..reference_node.ergo.edf.codec import functions_of
     from ..reference_node.ergo.edf.tables import EncodeTables
 

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..verdict.terminal import make_console
+from ..verdict.reports.terminal import make_console
 from .child import collect
 
 

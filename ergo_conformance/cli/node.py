@@ -138,7 +138,7 @@ def _schema() -> Json:
 
 async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
     """Run a node with these settings, say READY, end at SIGTERM or SIGINT. UsageError if it can't start."""
-    from ..reference_node import settings
+    from ..reference_node.target import config as settings
 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -154,7 +154,7 @@ async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
 
 def _reload(node: Any, target: Mapping[str, Json]) -> None:
     """Reads certificates again; files that can't be read change nothing."""
-    from ..reference_node import settings
+    from ..reference_node.target import config as settings
 
     try:
         settings.reload_certificates(node, target)
@@ -177,7 +177,7 @@ def _tls(switch: bool | None, cert: str | None, key: str | None) -> Json:
 
 def _flags(text: str | None) -> dict[str, bool] | None:
     """`spawn,-important` as {"spawn": true, "important": false}."""
-    from ..reference_node.settings import FLAGS
+    from ..reference_node.target.config import FLAGS
 
     if text is None:
         return None

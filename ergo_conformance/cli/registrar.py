@@ -14,7 +14,7 @@ import typer
 
 from ..errors import CannotEncode, UsageError
 from ..locate import TOKEN_VARIABLE
-from ..model import esrd, saturn
+from ..model.ergo import esrd, saturn
 from . import logs, toml
 
 app = typer.Typer(help="Run a registrar alone.", no_args_is_help=True)
@@ -89,8 +89,8 @@ async def serve_saturn(
     token: str, host: str, port: int, files: tuple[str | None, str | None], config: Path | None
 ) -> None:
     """Serves until SIGTERM or SIGINT. UsageError if it can't."""
-    from ..reference_node.certificates import load
-    from ..reference_node.saturn import SaturnServer
+    from ..reference_node.connection.tls import load
+    from ..reference_node.registrars.saturn import SaturnServer
 
     token = token or secrets.token_hex(16)
     keys = load(files[0], files[1]) if files[0] and files[1] else None
@@ -122,7 +122,7 @@ def _configure(server: Any, config: Path | None) -> None:
 
 async def serve(host: str, port: int) -> None:
     """Serves until SIGTERM or SIGINT. UsageError if the sockets can't be had."""
-    from ..reference_node.registrar import EsrdServer
+    from ..reference_node.registrars.esrd import EsrdServer
 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):

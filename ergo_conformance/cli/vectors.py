@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from ..errors import UsageError
-from ..targets.spelling import suggestion
-from ..verdict.vectors import Difference
+from ..targets.kinds import suggestion
+from ..verdict.vectors.edf import Difference
 
 app = typer.Typer(help="Golden vectors and captures.", no_args_is_help=True)
 console = Console(highlight=False, soft_wrap=True)
@@ -84,7 +84,7 @@ def play(
     What it writes has to be what the real node wrote, ids that each run chooses anew aside. Exit code 0: it is; 1: it
     is not; 2: not such a file; 5: nothing was played.
     """
-    from ..verdict.play import EXCUSES, SATURN_EXCUSES
+    from ..verdict.replay import EXCUSES, SATURN_EXCUSES
 
     different = checked = 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -111,8 +111,8 @@ def play(
 def _played(path: Path, role: str | None) -> Iterator[Any]:
     """Both roles of a capture, or one; a line for a file without any."""
     from ..verdict.captures import load
-    from ..verdict.play import play as play_one
-    from ..verdict.play import roles
+    from ..verdict.replay import play as play_one
+    from ..verdict.replay import roles
 
     capture = load(path)
     found = roles(capture, role)
@@ -125,7 +125,7 @@ def _played(path: Path, role: str | None) -> Iterator[Any]:
 def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]]:
     """A line about what was checked in a file, how much it was, and what differs."""
     from ..verdict import captures
-    from ..verdict import vectors as golden
+    from ..verdict.vectors import edf as golden
 
     if path.suffix == ".jsonl":
         capture = captures.load(path)
@@ -147,15 +147,15 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
     if only is not None and only != protocol:
         return f"{content.get('protocol', 'EDF')} vectors", 0, []
     if protocol == "ehs":
-        from ..verdict.frames import check_frames
+        from ..verdict.vectors.handshake import check_frames
 
         return check_frames(content)
     if protocol == "enp":
-        from ..verdict.golden_frames import check_enp
+        from ..verdict.vectors.frames import check_enp
 
         return check_enp(content)
     if protocol in ("esrd", "saturn"):
-        from ..verdict.golden_packets import check_packets
+        from ..verdict.vectors.packets import check_packets
 
         return check_packets(content)
     try:
@@ -167,7 +167,7 @@ def check_file(path: Path, only: str | None) -> tuple[str, int, list[Difference]
 def check_edf(content: Any) -> tuple[str, int, list[Difference]]:
     """An EDF vector file: every `expect`, at both readers, and what each input may cost."""
     from ..targets.self_node import NodeCodec
-    from ..verdict import vectors as golden
+    from ..verdict.vectors import edf as golden
 
     file = golden.EdfFile(content, golden.registry_of(content))
     readers = (("node", NodeCodec(), golden.NODE_LIMITS), ("schema", golden.SpecCodec(), golden.SPEC_LIMITS))
@@ -188,7 +188,7 @@ def _named(reader: str, found: Iterator[Difference]) -> Iterator[Difference]:
 
 
 def _cost(codec: Any, row: Any, file: Any, limits: Any) -> Iterator[Difference]:
-    from ..verdict import vectors as golden
+    from ..verdict.vectors import edf as golden
 
     data = golden.input_of(row)
     if data is not None:

@@ -7,10 +7,10 @@ from itertools import repeat
 from typing import Any
 
 from . import types as t
-from .natural import type_of
+from .inferred import type_of
 from .registry import Marshaler, Newtype, Registry, Struct
-from .terms import Error
 from .types import ANY, Array, Map, Reg, Scalar, Slice, Type
+from .values import Error
 
 Token = tuple[Any, ...]
 

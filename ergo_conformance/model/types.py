@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
-from .edf import SCALAR_TAGS, Tag
+from .ergo.edf import SCALAR_TAGS, Tag
 
 _interned: WeakValueDictionary[tuple[Any, ...], "Type"] = WeakValueDictionary()
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import Rejected
-from ..model import ehs, enp, esrd, saturn
-from ..spec import enp as enp_frames
-from ..spec import saturn as saturn_packets
-from ..spec.edf import EdfContext
-from ..spec.ehs import frame_size, read_frame
-from ..spec.esrd import packet_size, read_packet
-from ..spec.stream import read_one
+from ..model.ergo import ehs, enp, esrd, saturn
+from ..spec.ergo import enp as enp_frames
+from ..spec.ergo import saturn as saturn_packets
+from ..spec.ergo.edf import EdfContext
+from ..spec.ergo.ehs import frame_size, read_frame
+from ..spec.ergo.esrd import packet_size, read_packet
+from ..spec.ergo.stream import read_one
 
 Direction = Literal["sent", "received"]
 Kind = Literal["frames", "packets", "datagrams"]

@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from ..model.caches import Caches
+from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..model.terms import Atom
-from . import transport
-from .announcing import announce, registry_of
-from .checks import check_name
-from .core import Core, Reach
-from .handshaking import Token
-from .network import Network
-from .news import ApplicationNews
+from ..model.values import Atom
+from .api.handshake import Token
+from .api.validation import check_name
+from .connection import link as transport
+from .connection.link import Dial
+from .core.core import Core, Reach
+from .core.process import Actor, Body, Process, ProcessOptions
+from .network.application_announcements import ApplicationNews
+from .network.initial_caches import announce, registry_of
+from .network.network import Network
 from .options import DEFAULT_NODE, NetworkOptions, NodeOptions
-from .processes import Actor, Body, Process, ProcessOptions
-from .transport import Dial
 
 
 def random_hex(length: int) -> str:

@@ -9,17 +9,17 @@ from enum import Enum
 from typing import Any, Final
 
 from ..errors import UsageError
-from ..model import edf
-from ..model.ehs import Flags, Version
-from ..model.neutral import text_to_bytes
+from ..model.ergo import edf
+from ..model.ergo.ehs import Flags, Version
+from ..model.json.values import text_to_bytes
 from ..model.registry import Row
-from ..model.terms import Error
-from .certificates import CertManager, KeyPair
-from .checks import MAX_PORT, check_atom, check_cookie, check_mapping, within
+from ..model.values import Error
+from .api import NetworkHandshake, NetworkProto, Registrar
+from .api.validation import MAX_PORT, check_atom, check_cookie, check_mapping, within
+from .connection.tls import CertManager, KeyPair
 from .ergo.enp.proto import EnpProto
 from .ergo.handshake import EhsHandshake
-from .interfaces import NetworkHandshake, NetworkProto, Registrar
-from .registrar import EsrdRegistrar
+from .registrars.esrd import EsrdRegistrar
 
 MAX_INT: Final = 2**63 - 1
 DEFAULT_PORT: Final = 11_144

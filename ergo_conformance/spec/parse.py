@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import Reason, Rejected
-from .machine import Path, Reader, Schema, Writer, read, write
+from .interpreter import Path, Reader, Schema, Writer, read, write
 
 
 class Span(NamedTuple):

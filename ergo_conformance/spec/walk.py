@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from construct import Renamed
 
-from .machine import Label, Node, Schema, plain
+from .interpreter import Label, Node, Schema, plain
 
 
 class Visit(NamedTuple):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol
 
 from ..errors import UsageError
-from ..model import enp, subject
-from ..model.caches import Caches
+from ..model.ergo import enp, subject
+from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.dialer import Dialer, Facts
-from ..peers.enp import Peer
-from ..peers.esrd import Datagrams
+from ..peers.ergo.connection import Peer
+from ..peers.ergo.esrd_client import Datagrams
+from ..peers.ergo.handshake import Dialer, Facts
 from ..peers.link import Link
 from ..peers.violation import UnreachableError, ViolationError
 

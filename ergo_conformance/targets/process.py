@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UsageError
-from ..peers.dialer import Facts
-from ..reference_node.certificates import self_signed
+from ..peers.ergo.handshake import Facts
+from ..reference_node.connection.tls import self_signed
 from .base import NotGivenError, Running, Target, TargetError, base_config
 from .tcp import TcpRunning, client_context, reach
 

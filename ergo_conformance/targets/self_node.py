@@ -7,20 +7,20 @@ from functools import cached_property, partial
 from typing import Any, Final
 
 from ..errors import UsageError
-from ..model.caches import Caches
+from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.dialer import Facts
-from ..peers.esrd import Datagrams, MemoryDatagrams, route
+from ..peers.ergo.esrd_client import Datagrams, MemoryDatagrams, route
+from ..peers.ergo.handshake import Facts
 from ..peers.link import Link, connect, connect_memory
 from ..peers.violation import UnreachableError
-from ..reference_node import settings
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import Table
 from ..reference_node.ergo.saturn import Hub
 from ..reference_node.node import Node
-from ..reference_node.registrar import EsrdRegistrar, ServerLink
-from ..reference_node.saturn import SaturnServer
-from ..reference_node.saturn import ServerLink as SaturnLink
+from ..reference_node.registrars.esrd import EsrdRegistrar, ServerLink
+from ..reference_node.registrars.saturn import SaturnServer
+from ..reference_node.registrars.saturn import ServerLink as SaturnLink
+from ..reference_node.target import config as settings
 from .base import NotGivenError, Running, Target, TargetError, base_config
 from .tcp import TcpRunning, client_context
 

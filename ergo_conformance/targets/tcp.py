@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
-from ..peers.dialer import Facts
-from ..peers.esrd import Datagrams, datagrams
+from ..peers.ergo.esrd_client import Datagrams, datagrams
+from ..peers.ergo.handshake import Facts
 from ..peers.link import Link, connect
 from ..peers.violation import UnreachableError
 from .base import NotGivenError, Running, Target, TargetError

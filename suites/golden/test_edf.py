@@ -3,8 +3,8 @@
 import pytest
 
 from ergo_conformance.targets.base import Codec
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.vectors import Group, golden_groups
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.vectors.edf import Group, golden_groups
 
 READS = golden_groups("edf_vectors.json", "reads")
 WRITES = golden_groups("edf_vectors.json", "writes")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ergo_conformance.model.ehs import Accept, Digest, Hello, Introduce, State
-from ergo_conformance.peers.dialer import Dialer
-from ergo_conformance.spec.ehs import digest
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo.ehs import Accept, Digest, Hello, Introduce, State
+from ergo_conformance.peers.ergo.handshake import Dialer
+from ergo_conformance.spec.ergo.ehs import digest
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 
 def wrong_hello(dialer: Dialer, how: str) -> Hello:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Accept, Hello, State
-from ergo_conformance.peers.dialer import Dialer, frame, payload_of
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Accept, Hello, State
+from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 WAITING = (State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())

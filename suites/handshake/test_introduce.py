@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import edf, ehs
-from ergo_conformance.model.ehs import Accept, Flags, Introduce, State, Version
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.dialer import Dialer, frame, payload_of
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import edf, ehs
+from ergo_conformance.model.ergo.ehs import Accept, Flags, Introduce, State, Version
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 
 async def introduced(ctx: Context, **lies: Any) -> Dialer:

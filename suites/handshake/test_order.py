@@ -2,9 +2,9 @@
 
 import pytest
 
-from ergo_conformance.model.ehs import STEPS, Accept, Hello, Introduce, Join, Message, Role, State
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo.ehs import STEPS, Accept, Hello, Introduce, Join, Message, Role, State
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 MESSAGES: tuple[type[Message], ...] = (Hello, Join, Introduce, Accept)
 ILLEGAL = [

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
-from ergo_conformance.model.gen import ApplicationOptions, ApplicationOptionsExtra
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.agents import Acting
-from ergo_conformance.peers.enp import ORDER, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.connection import ORDER, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 MODES = {1: "temporary", 2: "transient", 3: "permanent"}
 OWN, TEMPORARY = 0, 1

@@ -2,15 +2,16 @@
 
 import pytest
 
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
-from ergo_conformance.model.enp import IMPORTANT, PRIORITY_MASK, Code, Priority
-from ergo_conformance.model.terms import Error
-from ergo_conformance.peers.agents import CALL_TIMEOUT, Acting
-from ergo_conformance.peers.enp import ORDER
-from ergo_conformance.peers.ours import MESSAGES, OURS, REQUESTS, TO, fail, reply, to_of, told
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.ergo.enp import IMPORTANT, PRIORITY_MASK, Code, Priority
+from ergo_conformance.model.values import Error
+from ergo_conformance.peers.ergo.agents import CALL_TIMEOUT, Acting
+from ergo_conformance.peers.ergo.connection import ORDER
+from ergo_conformance.peers.ergo.ours import MESSAGES, OURS, REQUESTS, TO, fail, reply, to_of, told
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 words = pytest.mark.parametrize("word", list(TO), ids=lambda w: w.lower())
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import Algorithm, Code, Level
-from ergo_conformance.model.terms import Error
-from ergo_conformance.peers.agents import Acting
-from ergo_conformance.peers.enp import ORDER
-from ergo_conformance.peers.lines import Received
-from ergo_conformance.peers.ours import OURS, address, fail, reply, sent
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import Algorithm, Code, Level
+from ergo_conformance.model.values import Error
+from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.connection import ORDER
+from ergo_conformance.peers.ergo.lines import Received
+from ergo_conformance.peers.ergo.ours import OURS, address, fail, reply, sent
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))

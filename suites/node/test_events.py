@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons
-from ergo_conformance.model.enp import ORDER_MODULUS, Verb
-from ergo_conformance.model.gen import MessageEvent
-from ergo_conformance.model.terms import Atom, Error, Event, Typed
-from ergo_conformance.peers.agents import (
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Verb
+from ergo_conformance.model.ergo.gen import MessageEvent
+from ergo_conformance.model.values import Atom, Error, Event, Typed
+from ergo_conformance.peers.ergo.agents import (
     TAKEN_BACK,
     TAKING,
     ask_relation,
@@ -22,9 +23,9 @@ from ergo_conformance.peers.agents import (
     told_once,
     watch,
 )
-from ergo_conformance.peers.enp import PROCESS, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 BUFFER = 3
 """Messages that an event of pub keeps which was registered on request."""

@@ -2,10 +2,11 @@
 
 import pytest
 
-from ergo_conformance.model import enp, reasons, subject
-from ergo_conformance.model.enp import Priority, Verb
-from ergo_conformance.model.terms import Alias, Atom, Error, ProcessID
-from ergo_conformance.peers.agents import (
+from ergo_conformance.model.ergo import enp, subject
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Priority, Verb
+from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
+from ergo_conformance.peers.ergo.agents import (
     TAKEN_BACK,
     TAKING,
     ask_relation,
@@ -16,9 +17,9 @@ from ergo_conformance.peers.agents import (
     told_once,
     watch,
 )
-from ergo_conformance.peers.enp import PROCESS
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.peers.ergo.connection import PROCESS
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 WORDS = ("PID", "ProcessID", "Alias")
 TEXTS: dict[str, Error] = {

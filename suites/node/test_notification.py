@@ -2,12 +2,12 @@
 
 import pytest
 
-from ergo_conformance.model.enp import Verb
-from ergo_conformance.model.terms import Atom, Event
-from ergo_conformance.peers.agents import TAKEN_BACK, TAKING, eventually, own_event, watch
-from ergo_conformance.peers.enp import PROCESS, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo.enp import Verb
+from ergo_conformance.model.values import Atom, Event
+from ergo_conformance.peers.ergo.agents import TAKEN_BACK, TAKING, eventually, own_event, watch
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 OTHER = 2002
 """Number of a second process of ours."""

@@ -2,13 +2,14 @@
 
 import pytest
 
-from ergo_conformance.model import enp, reasons, subject
-from ergo_conformance.model.enp import ORDER_MODULUS, Priority
-from ergo_conformance.model.terms import Error
-from ergo_conformance.peers.agents import Acting, eventually
-from ergo_conformance.peers.ours import MESSAGES, OURS, REQUESTS, TO, WORDS, address, reply, sent, to_of, told
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp, subject
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority
+from ergo_conformance.model.values import Error
+from ergo_conformance.peers.ergo.agents import Acting, eventually
+from ergo_conformance.peers.ergo.ours import MESSAGES, OURS, REQUESTS, TO, WORDS, address, reply, sent, to_of, told
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 words = pytest.mark.parametrize("word", list(TO), ids=lambda w: w.lower())
 

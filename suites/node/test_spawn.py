@@ -4,16 +4,17 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
-from ergo_conformance.model.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
-from ergo_conformance.model.gen import ProcessOptions, ProcessOptionsExtra
-from ergo_conformance.model.terms import PID, Atom, Error
-from ergo_conformance.peers.agents import Acting, no_notice, notice, told_once, watch
-from ergo_conformance.peers.enp import ORDER, PROCESS, Peer
-from ergo_conformance.peers.ours import OURS
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
+from ergo_conformance.model.ergo.gen import ProcessOptions, ProcessOptionsExtra
+from ergo_conformance.model.values import PID, Atom, Error
+from ergo_conformance.peers.ergo.agents import Acting, no_notice, notice, told_once, watch
+from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
+from ergo_conformance.peers.ergo.ours import OURS
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100

@@ -1,12 +1,12 @@
 """The target is stopped while we are connected: it tells what it will, and closes."""
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import Verb
-from ergo_conformance.model.terms import Atom, ProcessID
-from ergo_conformance.peers.agents import watch
-from ergo_conformance.peers.enp import Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import Verb
+from ergo_conformance.model.values import Atom, ProcessID
+from ergo_conformance.peers.ergo.agents import watch
+from ergo_conformance.peers.ergo.connection import Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 NOTICES = (enp.TerminatePID, enp.TerminateName, enp.TerminateAlias)
 """Frames 181 to 186; those about events are subclasses."""

@@ -5,15 +5,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons
-from ergo_conformance.model.enp import ORDER_MODULUS, Priority, Verb
-from ergo_conformance.model.gen import MessageEvent
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Typed
-from ergo_conformance.peers.agents import TAKEN_BACK, TAKING, Acting, Watched, word_of
-from ergo_conformance.peers.enp import ANNOUNCED, ORDER, Peer
-from ergo_conformance.peers.ours import NAME, OURS, WORDS, address
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority, Verb
+from ergo_conformance.model.ergo.gen import MessageEvent
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.peers.ergo.agents import TAKEN_BACK, TAKING, Acting, Watched, word_of
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, Peer
+from ergo_conformance.peers.ergo.ours import NAME, OURS, WORDS, address
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 TOLD = {Verb.LINK: "gen.MessageExit", Verb.MONITOR: "gen.MessageDown"}
 """What an entry of the agent begins with, before the word for the target."""

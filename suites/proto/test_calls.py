@@ -2,15 +2,16 @@
 
 import pytest
 
-from ergo_conformance.model import enp, reasons, subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import NO_CACHES
-from ergo_conformance.model.enp import Code, Words
-from ergo_conformance.model.terms import Atom, Error, Typed
-from ergo_conformance.peers.damage import NO_ALIAS, NO_NAME, NOBODY
-from ergo_conformance.peers.enp import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp, subject
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.caches import NO_CACHES
+from ergo_conformance.model.ergo.enp import Code, Words
+from ergo_conformance.model.values import Atom, Error, Typed
+from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 LAST = 2**64 - 1
 UNKNOWN: dict[str, Address] = {"pid": NOBODY, "name": str(NO_NAME), "cached_name": str(NO_NAME), "alias": NO_ALIAS}

@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons, subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import NO_CACHES, Caches
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.neutral import from_json, to_json
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
+from ergo_conformance.model.json.values import from_json, to_json
 from ergo_conformance.model.registry import Struct
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.model.types import Array, Map, Reg, Slice
-from ergo_conformance.peers.enp import ANNOUNCED, REGISTRY, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
-from ergo_conformance.verdict.vectors import golden
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, REGISTRY, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.verdict.vectors.edf import golden
 
 LARGE = 60_000
 """Bytes of a value whose frame comes near the 64 KB where releases before 3.1.1 give up (ENP-SIZE-3)."""

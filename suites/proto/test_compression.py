@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.caches import NO_CACHES
-from ergo_conformance.model.enp import IMPORTANT, Algorithm, Code, FrameType
-from ergo_conformance.peers.damage import NOBODY, ORDER_AT, TYPE_AT, harmless, header, with_length
-from ergo_conformance.peers.enp import ANNOUNCED, ORDER, PROCESS, Peer
-from ergo_conformance.spec.enp import pack
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import NO_CACHES
+from ergo_conformance.model.ergo.enp import IMPORTANT, Algorithm, Code, FrameType
+from ergo_conformance.peers.corruption.frames import NOBODY, ORDER_AT, TYPE_AT, harmless, header, with_length
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
+from ergo_conformance.spec.ergo.enp import pack
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))

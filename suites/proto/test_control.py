@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.ehs import Flags
-from ergo_conformance.model.enp import Verb
-from ergo_conformance.model.terms import PID, Atom, Error, ProcessID, Ref
-from ergo_conformance.peers.damage import NO_NAME, relation
-from ergo_conformance.peers.enp import ANNOUNCED, ORDER, PROCESS, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.ergo.ehs import Flags
+from ergo_conformance.model.ergo.enp import Verb
+from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Ref
+from ergo_conformance.peers.corruption.frames import NO_NAME, relation
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 TAKEN_BACK = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
 TYPES = {6000 + i: row.name for i, row in enumerate(enp.CONTROL)}

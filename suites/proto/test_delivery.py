@@ -2,15 +2,15 @@
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.ehs import Accept, State
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.damage import NO_ALIAS, NO_NAME, NOBODY
-from ergo_conformance.peers.enp import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.spec.ehs import write_frame
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.ergo.ehs import Accept, State
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
+from ergo_conformance.spec.ergo.ehs import write_frame
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 LAST_ID = 2**64 - 1
 UNKNOWN: dict[str, tuple[Address, ...]] = {

@@ -2,12 +2,12 @@
 
 import pytest
 
-from ergo_conformance.model import ehs, enp
-from ergo_conformance.model.enp import FrameType
-from ergo_conformance.peers.damage import TYPE_AT, header, with_length
-from ergo_conformance.peers.enp import Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import ehs, enp
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.peers.corruption.frames import TYPE_AT, header, with_length
+from ergo_conformance.peers.ergo.connection import Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 UNKNOWN_TYPES = (0, 100, 108, 120, 125, 128, 132, 180, 187, 198, 210, 255)
 """Types that no release has given a meaning, next to those that have one."""

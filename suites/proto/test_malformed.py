@@ -4,15 +4,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.enp import FrameType
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.damage import cuts, harmless, with_length, with_payload
-from ergo_conformance.peers.enp import ANNOUNCED, Peer
-from ergo_conformance.spec.enp.frames import BODIES
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.corruption.frames import cuts, harmless, with_length, with_payload
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
+from ergo_conformance.spec.ergo.enp.frames import BODIES
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ergo_conformance.model import enp
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import NO_CACHES
-from ergo_conformance.model.enp import Priority
-from ergo_conformance.model.terms import Typed
-from ergo_conformance.peers.enp import ANNOUNCED, PROCESS, Address, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import NO_CACHES
+from ergo_conformance.model.ergo.enp import Priority
+from ergo_conformance.model.values import Typed
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, Address, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 MANY = 500
 by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model import ehs, enp
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.damage import header
-from ergo_conformance.peers.enp import ANNOUNCED, ORDER, PROCESS, Peer
+from ergo_conformance.model.ergo import ehs, enp
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.corruption.frames import header
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
 from ergo_conformance.peers.violation import ViolationError
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 LINKS = 3
 GONE = 5.0

@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.ehs import State
-from ergo_conformance.model.enp import FrameType
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.damage import NO_NAME, header, with_payload
-from ergo_conformance.peers.dialer import Dialer
-from ergo_conformance.peers.enp import ORDER, PROCESS, Peer
-from ergo_conformance.spec.ehs import write_frame
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.ehs import State
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.corruption.frames import NO_NAME, header, with_payload
+from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
+from ergo_conformance.peers.ergo.handshake import Dialer
+from ergo_conformance.spec.ergo.ehs import write_frame
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 MEGABYTE = 1 << 20
 

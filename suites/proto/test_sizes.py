@@ -2,12 +2,12 @@
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import Algorithm, FrameType
-from ergo_conformance.peers.damage import header
-from ergo_conformance.peers.enp import ORDER, Peer
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import Algorithm, FrameType
+from ergo_conformance.peers.corruption.frames import header
+from ergo_conformance.peers.ergo.connection import ORDER, Peer
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.context import Context
 
 LIMIT = 30_000
 LIMITED = {"max_message_size": LIMIT}

@@ -5,19 +5,19 @@ import contextlib
 
 import pytest
 
-from ergo_conformance.model import esrd
-from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply
-from ergo_conformance.model.terms import Error
-from ergo_conformance.peers.esrd import EHS, ENP, Registrant, datagrams, route
+from ergo_conformance.model.ergo import esrd
+from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply
+from ergo_conformance.model.values import Error
+from ergo_conformance.peers.corruption.packets import value_of, with_length
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, Registrant, datagrams, route
+from ergo_conformance.peers.ergo.esrd_server import Lease
 from ergo_conformance.peers.link import connect
-from ergo_conformance.peers.listening import HOST
-from ergo_conformance.peers.packets import value_of, with_length
-from ergo_conformance.peers.registrar import Lease
+from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.spec.esrd import write_packet
+from ergo_conformance.spec.ergo.esrd import write_packet
 from ergo_conformance.targets.tcp import TcpRunning
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.registering import Registering
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.registering import Registering
 
 CLIENT = {"registrar": {"kind": "esrd"}}
 MAY_SERVE = {"registrar": {"kind": "esrd", "serve": True}}

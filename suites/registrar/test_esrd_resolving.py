@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from ergo_conformance.model import reasons
-from ergo_conformance.model.ehs import Version
-from ergo_conformance.model.enp import Words
-from ergo_conformance.model.esrd import PacketType, RegisterReply, ResolveReply, Route
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.agents import Acting
-from ergo_conformance.peers.esrd import EHS, ENP, route
-from ergo_conformance.peers.listening import HOST
-from ergo_conformance.peers.packets import value_of, with_length
-from ergo_conformance.peers.registrar import Question
-from ergo_conformance.spec.esrd import write_packet
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.registering import Registering
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import Version
+from ergo_conformance.model.ergo.enp import Words
+from ergo_conformance.model.ergo.esrd import PacketType, RegisterReply, ResolveReply, Route
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.corruption.packets import value_of, with_length
+from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
+from ergo_conformance.peers.ergo.esrd_server import Question
+from ergo_conformance.peers.listener import HOST
+from ergo_conformance.spec.ergo.esrd import write_packet
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.registering import Registering
 
 CLIENT = {"registrar": {"kind": "esrd"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}

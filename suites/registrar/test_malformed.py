@@ -5,13 +5,20 @@ import asyncio
 import pytest
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model.esrd import Message, PacketType, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.esrd import Registrant, route
-from ergo_conformance.peers.packets import Spoiled, spoiled, with_length
-from ergo_conformance.spec.esrd import read_packet, write_packet
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo.esrd import (
+    Message,
+    PacketType,
+    RegisterReply,
+    RegisterRoutes,
+    ResolveReply,
+    ResolveRoutes,
+)
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.corruption.packets import Spoiled, spoiled, with_length
+from ergo_conformance.peers.ergo.esrd_client import Registrant, route
+from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 REGISTRAR = ("registrar",)
 REQUEST = RegisterRoutes(Atom("malformed@localhost"), [route(1)])

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.esrd import MAX_REGISTER
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import Registrant, route
-from ergo_conformance.spec.esrd import write_packet
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo.esrd import MAX_REGISTER
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import Registrant, route
+from ergo_conformance.spec.ergo.esrd import write_packet
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 REGISTRAR = ("registrar",)
 TAKEN, INCORRECT, UNKNOWN = "resource is taken", "incorrect value or argument", "unknown"

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model import saturn
-from ergo_conformance.model.saturn import NodeJoined, NodeLeft, RegisterResult, RegisterRoutes, ResolveResult
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import route
-from ergo_conformance.peers.saturn import NEWS, Subscriber
-from ergo_conformance.spec.saturn import proof
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.ergo.saturn import NodeJoined, NodeLeft, RegisterResult, RegisterRoutes, ResolveResult
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import route
+from ergo_conformance.peers.ergo.saturn_client import NEWS, Subscriber
+from ergo_conformance.spec.ergo.saturn import proof
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 SATURN = ("saturn",)
 TAKEN, NO_ROUTE = "resource is taken", "no route"

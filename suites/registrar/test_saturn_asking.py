@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any
 
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.ehs import Flags, Version
-from ergo_conformance.model.enp import Words
-from ergo_conformance.model.gen import ApplicationOptions, ApplicationOptionsExtra
-from ergo_conformance.model.saturn import (
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import Flags, Version
+from ergo_conformance.model.ergo.enp import Words
+from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
+from ergo_conformance.model.ergo.saturn import (
     ApplicationRoute,
     NodeJoined,
     RegisterApplicationRoute,
@@ -16,13 +17,13 @@ from ergo_conformance.model.saturn import (
     ResolveResult,
     UnregisterApplicationRoute,
 )
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.agents import Acting
-from ergo_conformance.peers.esrd import EHS, ENP, route
-from ergo_conformance.peers.listening import HOST
-from ergo_conformance.peers.scripted_saturn import Membership
-from ergo_conformance.verdict.case import AGENTS, case
-from ergo_conformance.verdict.registering import Registering
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
+from ergo_conformance.peers.ergo.saturn_server import Membership
+from ergo_conformance.peers.listener import HOST
+from ergo_conformance.verdict.run.case import AGENTS, case
+from ergo_conformance.verdict.run.registering import Registering
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}

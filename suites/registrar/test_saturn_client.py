@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model import saturn
-from ergo_conformance.model.saturn import (
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.ergo.saturn import (
     ApplicationRoute,
     ConfigUpdate,
     HandshakeResult,
@@ -17,13 +17,13 @@ from ergo_conformance.model.saturn import (
     ResolveResult,
     UnregisterApplicationRoute,
 )
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import EHS, ENP, route
-from ergo_conformance.peers.scripted_saturn import Membership
-from ergo_conformance.spec.saturn import proof
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
+from ergo_conformance.peers.ergo.saturn_server import Membership
+from ergo_conformance.spec.ergo.saturn import proof
 from ergo_conformance.targets.tcp import TcpRunning
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.registering import START, Registering
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.registering import START, Registering
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 AT_ONCE = 0.9

@@ -2,19 +2,19 @@
 
 import pytest
 
-from ergo_conformance.model import saturn
-from ergo_conformance.model.saturn import (
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.ergo.saturn import (  # fmt: skip
     NodeJoined,
     NodeLeft,
     RegisterApplicationRoute,
     RegisterRoutes,
     UnregisterApplicationRoute,
-)  # fmt: skip
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.saturn import NEWS
-from ergo_conformance.spec.saturn import write_packet
-from ergo_conformance.verdict.case import case
-from ergo_conformance.verdict.context import Context
+)
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.saturn_client import NEWS
+from ergo_conformance.spec.ergo.saturn import write_packet
+from ergo_conformance.verdict.run.case import case
+from ergo_conformance.verdict.run.context import Context
 
 SATURN = ("saturn",)
 LOADED, RUNNING, STOPPING = 1, 2, 3

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.reference_node.certificates import client_context, self_signed
+from ergo_conformance.reference_node.connection.tls import client_context, self_signed
 from tests.support.cli import COMMAND, cli, environment
 
 HOST = "127.0.0.1"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import route
-from ergo_conformance.spec.esrd import read_packet, write_packet
+from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import route
+from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
 from tests.support.cli import COMMAND, cases_of, cli, environment, judged
 

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model.caches import NO_CACHES, Caches
 from ergo_conformance.model.compare import same
+from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
-from ergo_conformance.spec import edf as spec_edf
+from ergo_conformance.spec.ergo import edf as spec_edf
 
 NONE = Registry()
 

@@ -5,11 +5,11 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.natural import INTEGERS
-from ergo_conformance.model.neutral import from_json
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.inferred import INTEGERS
+from ergo_conformance.model.json.values import from_json
 from ergo_conformance.model.types import SCALARS
-from ergo_conformance.verdict.vectors import caches_of, registry_of
+from ergo_conformance.verdict.vectors.edf import caches_of, registry_of
 
 Json = Any
 Write = Callable[..., bytes]

@@ -6,15 +6,15 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from ergo_conformance.model import edf
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.natural import INTEGERS, dynamic
-from ergo_conformance.model.neutral import bytes_to_text
+from ergo_conformance.model.ergo import edf
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.inferred import INTEGERS, dynamic
+from ergo_conformance.model.json.values import bytes_to_text
 from ergo_conformance.model.payloads import Decimal
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Row, Struct
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.model.types import ANY, AnyType, Array, Map, Reg, Scalar, Slice, Type
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 
 Values = st.SearchStrategy[Any]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Struct
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 
 Row = tuple[Type, Any, str]
 

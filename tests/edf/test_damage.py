@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.values import Atom
 from ergo_conformance.spec import Parsed
-from ergo_conformance.spec import edf as spec_edf
+from ergo_conformance.spec.ergo import edf as spec_edf
 
 from .codecs import agreed, node_writes
 from .strategies import REGISTRY as MANY

@@ -8,10 +8,10 @@ import pytest
 
 from ergo_conformance.errors import CannotEncode, Reason
 from ergo_conformance.model import types as t
-from ergo_conformance.model.edf import MAX_DEPTH
+from ergo_conformance.model.ergo.edf import MAX_DEPTH
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.model.terms import Typed
 from ergo_conformance.model.types import ANY, Array, Map, Slice, Type
+from ergo_conformance.model.values import Typed
 
 from .codecs import READERS, WRITERS, Verdict, both_readers, both_writers, folded, judged
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ergo_conformance.model.caches import Caches
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.neutral import from_json, static_from_json, to_json
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.json.types import type_from_json, type_to_json
+from ergo_conformance.model.json.values import from_json, static_from_json, to_json
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.model.typejson import type_from_json, type_to_json
 from ergo_conformance.model.types import Type
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
 from ergo_conformance.reference_node.ergo.edf.codec import functions_of
@@ -94,7 +94,8 @@ def test_a_value_of_a_typed_slot_survives_its_json_form(data: st.DataObject, typ
 @fixed(70)
 @given(data=st.data(), type_=types)
 def test_the_node_reads_typed_slots_as_the_schema_writes_them(data: st.DataObject, type_: Type) -> None:
-    from ergo_conformance.spec import build, edf
+    from ergo_conformance.spec import build
+    from ergo_conformance.spec.ergo import edf
 
     value = data.draw(values(type_, 2))
     body = build(edf.schemas(REGISTRY).of(type_), value, edf.EdfContext(REGISTRY))

@@ -9,7 +9,7 @@ import pytest
 
 from ergo_conformance.cli.vectors import check_file
 from ergo_conformance.targets.self_node import NodeCodec
-from ergo_conformance.verdict.vectors import EdfFile, SpecCodec, check_row, checks, registry_of
+from ergo_conformance.verdict.vectors.edf import EdfFile, SpecCodec, check_row, checks, registry_of
 
 from .codecs import WRITERS
 from .fresh import Maker

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.natural import NATURAL
-from ergo_conformance.model.records import ROWS
+from ergo_conformance.model.ergo.records import ROWS
+from ergo_conformance.model.inferred import NATURAL
 from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
 from ergo_conformance.reference_node.ergo.edf.codec import functions_of

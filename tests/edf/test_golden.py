@@ -9,11 +9,10 @@ import pytest
 
 from ergo_conformance.errors import Rejected
 from ergo_conformance.locate import suites
-from ergo_conformance.spec.stream import read_handshake
+from ergo_conformance.spec.ergo.stream import read_handshake
 from ergo_conformance.targets.self_node import NodeCodec
 from ergo_conformance.verdict import captures
-from ergo_conformance.verdict.frames import check_frame, check_malformed
-from ergo_conformance.verdict.vectors import (
+from ergo_conformance.verdict.vectors.edf import (
     MAX_PREFIXES,
     NODE_LIMITS,
     EdfFile,
@@ -25,6 +24,7 @@ from ergo_conformance.verdict.vectors import (
     golden,
     input_of,
 )
+from ergo_conformance.verdict.vectors.handshake import check_frame, check_malformed
 
 from .codecs import agreed
 

@@ -56,7 +56,7 @@ def test_a_flood_leaves_bounded_tables(flood: str) -> None:
 
 @pytest.mark.parametrize("what", ["atoms", "keys", "types"])
 def test_an_encoder_keeps_bounded_tables_too(what: str) -> None:
-    from ergo_conformance.model.terms import Atom, Typed
+    from ergo_conformance.model.values import Atom, Typed
 
     encoder = Encoder(Registry())
     make: dict[str, Callable[[int], Any]] = {

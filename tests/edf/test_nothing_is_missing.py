@@ -9,16 +9,16 @@ import pytest
 from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.locate import suites
 from ergo_conformance.model import types as t
-from ergo_conformance.model.edf import CONSTRUCTOR_TAGS, FIRST_ERROR_ID, FIRST_TYPE_ID, FRAMEWORK, SCALAR_TAGS, Tag
-from ergo_conformance.model.ehs import Accept
+from ergo_conformance.model.ergo.edf import CONSTRUCTOR_TAGS, FIRST_ERROR_ID, FIRST_TYPE_ID, FRAMEWORK, SCALAR_TAGS, Tag
+from ergo_conformance.model.ergo.ehs import Accept
+from ergo_conformance.model.ergo.records import ERRORS, ROWS, framework
 from ergo_conformance.model.payloads import Opaque
-from ergo_conformance.model.records import ERRORS, ROWS, framework
 from ergo_conformance.model.registry import Marshaler, Registry
 from ergo_conformance.model.types import Array, Map, Reg, Scalar, Slice, Type
-from ergo_conformance.spec.edf.scalars import SCALARS as SPEC_SCALARS
-from ergo_conformance.spec.ehs import write_frame
-from ergo_conformance.verdict.frames import READERS as FRAME_READERS
-from ergo_conformance.verdict.vectors import golden, input_of
+from ergo_conformance.spec.ergo.edf.scalars import SCALARS as SPEC_SCALARS
+from ergo_conformance.spec.ergo.ehs import write_frame
+from ergo_conformance.verdict.vectors.edf import golden, input_of
+from ergo_conformance.verdict.vectors.handshake import READERS as FRAME_READERS
 
 from .codecs import READERS, WRITERS, judged
 from .strategies import SCALAR_VALUES, values
@@ -69,7 +69,7 @@ def test_every_tag_has_a_reader(name: str) -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_tag_is_written_by_a_row_of_the_table(name: str) -> None:
-    from ergo_conformance.model.terms import Typed
+    from ergo_conformance.model.values import Typed
 
     written = {Tag.NIL} if WRITERS[name]([None]).endswith(b"\xff") else set()
     for type_, value, _ in TABLE:
@@ -106,8 +106,9 @@ def golden_tags() -> set[int]:
 
 def _unfolded(descriptor: bytes) -> Type | None:
     """The type of a descriptor, read by the schema."""
-    from ergo_conformance.spec import Parsed, edf, parse
-    from ergo_conformance.spec.edf.values import LENGTH_AND_FOLDED
+    from ergo_conformance.spec import Parsed, parse
+    from ergo_conformance.spec.ergo import edf
+    from ergo_conformance.spec.ergo.edf.values import LENGTH_AND_FOLDED
 
     parsed = parse(LENGTH_AND_FOLDED, descriptor[1:], edf.EdfContext(VECTORS.registry))
     return parsed.value if isinstance(parsed, Parsed) else None

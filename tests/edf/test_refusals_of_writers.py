@@ -8,11 +8,11 @@ import pytest
 
 from ergo_conformance.errors import CannotEncode
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.natural import INTEGERS
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.inferred import INTEGERS
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 
 from .codecs import WRITERS, both_readers, both_writers
 from .tables import REGISTRY, Foo, Hold

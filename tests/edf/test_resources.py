@@ -9,7 +9,7 @@ import pytest
 
 from ergo_conformance.errors import Rejected
 from ergo_conformance.reference_node.ergo.edf import Decoder
-from ergo_conformance.spec import edf as spec_edf
+from ergo_conformance.spec.ergo import edf as spec_edf
 
 from .codecs import READERS, agreed, folded, judged, u32
 from .hostile import INPUTS, REGISTRY, SIZE, data_of

@@ -6,11 +6,11 @@ import pytest
 
 from ergo_conformance.errors import Reason
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import Caches
 from ergo_conformance.model.compare import same
+from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry
-from ergo_conformance.model.terms import PID, Atom, Error, Time, Typed
 from ergo_conformance.model.types import Map, Slice
+from ergo_conformance.model.values import PID, Atom, Error, Time, Typed
 
 from .codecs import agreed, both_readers, both_writers, folded, judged, spec_reads
 from .tables import REGISTRY, Foo

@@ -6,11 +6,11 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.edf import Tag
-from ergo_conformance.model.natural import dynamic
+from ergo_conformance.model.ergo.edf import Tag
+from ergo_conformance.model.inferred import dynamic
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.model.terms import Typed
 from ergo_conformance.model.types import ANY, Array, Map, Slice, Type
+from ergo_conformance.model.values import Typed
 from ergo_conformance.reference_node.ergo.edf import Decoder
 
 from .codecs import NONE, READERS, WRITERS, folded

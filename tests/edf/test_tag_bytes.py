@@ -3,7 +3,7 @@
 import pytest
 
 from ergo_conformance.errors import Reason
-from ergo_conformance.model.edf import CONSTRUCTOR_TAGS, SCALAR_TAGS, Tag
+from ergo_conformance.model.ergo.edf import CONSTRUCTOR_TAGS, SCALAR_TAGS, Tag
 
 from .codecs import agreed, folded
 

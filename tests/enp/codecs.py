@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model.caches import NO_CACHES, Caches
 from ergo_conformance.model.compare import same
+from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.reference_node.ergo.enp.codec import Explainer, FrameDecoder, FrameEncoder
-from ergo_conformance.spec import enp as spec_enp
-from ergo_conformance.spec.edf import EdfContext
+from ergo_conformance.spec.ergo import enp as spec_enp
+from ergo_conformance.spec.ergo.edf import EdfContext
 
 from .strategies import REGISTRY
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import Algorithm, Compressed, FrameType, Level
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import Algorithm, Compressed, FrameType, Level
 from ergo_conformance.reference_node.ergo.enp import lzw
 from ergo_conformance.reference_node.ergo.enp.compression import Compression, compress, uncompress
-from ergo_conformance.spec.enp import pack, unpack
+from ergo_conformance.spec.ergo.enp import pack, unpack
 from tests.edf.strategies import fixed
 
 from .codecs import node_reads, node_writes, spec_reads, spec_writes

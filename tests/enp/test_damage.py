@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import Algorithm, FrameType
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import Algorithm, FrameType
 from ergo_conformance.reference_node.ergo.enp.compression import uncompress
 from ergo_conformance.spec import Parsed
-from ergo_conformance.spec import enp as spec_enp
-from ergo_conformance.spec.edf import EdfContext
-from ergo_conformance.spec.stream import read_one
+from ergo_conformance.spec.ergo import enp as spec_enp
+from ergo_conformance.spec.ergo.edf import EdfContext
+from ergo_conformance.spec.ergo.stream import read_one
 from tests.edf.strategies import fixed
 
 from .codecs import agreed, judged, node_reads, node_writes, slowly_reads

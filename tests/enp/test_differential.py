@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ergo_conformance.errors import CannotEncode
-from ergo_conformance.model import enp
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.enp import CLASSES, FrameType
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.ergo.enp import CLASSES, FrameType
+from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from tests.edf.strategies import MAPPED, fixed
 

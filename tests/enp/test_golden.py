@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.framejson import frame_from_json, frame_to_json
-from ergo_conformance.spec.edf import EdfContext
-from ergo_conformance.verdict.golden_frames import check_case, check_enp, check_row
-from ergo_conformance.verdict.vectors import caches_of
+from ergo_conformance.model.json.frames import frame_from_json, frame_to_json
+from ergo_conformance.spec.ergo.edf import EdfContext
+from ergo_conformance.verdict.vectors.edf import caches_of
+from ergo_conformance.verdict.vectors.frames import check_case, check_enp, check_row
 
 from .codecs import agreed
 from .vectors import CASES, CONTENT, REGISTRY, ROWS

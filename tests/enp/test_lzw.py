@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ergo_conformance.model.enp import LZW_CLEAR, LZW_END, LZW_MAX_BITS, Algorithm
+from ergo_conformance.model.ergo.enp import LZW_CLEAR, LZW_END, LZW_MAX_BITS, Algorithm
 from ergo_conformance.reference_node.ergo.enp import lzw as node_lzw
-from ergo_conformance.spec.enp import lzw as spec_lzw
+from ergo_conformance.spec.ergo.enp import lzw as spec_lzw
 from tests.edf.strategies import fixed
 
 from .vectors import COMPRESSED, compressed_of, inner_hex

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import Reason
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import CLASSES, CONTROL, FrameType
-from ergo_conformance.model.records import framework
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import CLASSES, CONTROL, FrameType
+from ergo_conformance.model.ergo.records import framework
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.ergo.enp.layouts import LAYOUTS
-from ergo_conformance.spec.enp.frames import BODIES, INNER
+from ergo_conformance.spec.ergo.enp.frames import BODIES, INNER
 from ergo_conformance.spec.requirements import catalogue
 
 from .codecs import agreed

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import Rejected
-from ergo_conformance.model import enp
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.enp import FrameType
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from tests.edf import hostile
 from tests.edf.codecs import u32

@@ -6,10 +6,10 @@ from typing import Any
 
 from ergo_conformance.errors import Rejected
 from ergo_conformance.locate import suites
-from ergo_conformance.model.enp import Compressed
-from ergo_conformance.model.framejson import frame_from_json
-from ergo_conformance.spec.enp import unpack
-from ergo_conformance.verdict.golden_frames import model_registry
+from ergo_conformance.model.ergo.enp import Compressed
+from ergo_conformance.model.json.frames import frame_from_json
+from ergo_conformance.spec.ergo.enp import unpack
+from ergo_conformance.verdict.vectors.frames import model_registry
 
 Json = Any
 

@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections import Counter
 
-from ergo_conformance.model.terms import PID, Atom, ProcessID
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.model.values import PID, Atom, ProcessID
+from ergo_conformance.reference_node.core.process import Actor, Process
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Process
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, all_done, apart, cluster, connection, full, until
 
 ROUNDS = 1000

@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Actor, Process
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Process
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, cluster, full, port_of, until
 from tests.support.nodes import within
 from tests.support.sockets import HOST

@@ -6,12 +6,12 @@ from collections import defaultdict
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.terms import PID, ProcessID
-from ergo_conformance.reference_node import pauses
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.values import PID, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.connection import backoff as pauses
+from ergo_conformance.reference_node.core.process import Actor, Process
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Process
 from tests.support.cluster import Cluster, End, Relay, cluster, connection, full, until
 from tests.support.nodes import transport_of
 

@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Role
-from ergo_conformance.model.terms import Atom, ProcessID
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Role
+from ergo_conformance.model.values import Atom, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.handshake import Handshaken, Joined, Local
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.ehs import Ehs
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.handshaking import Handshaken, Joined, Local
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node, random_hex
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, Watcher, all_done, apart, cluster, full, until, watch_all
 from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw

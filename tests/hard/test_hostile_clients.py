@@ -8,14 +8,14 @@ from statistics import median
 
 import pytest
 
-from ergo_conformance.model import ehs, enp
-from ergo_conformance.model.caches import NO_CACHES
+from ergo_conformance.model.ergo import ehs, enp
+from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.model.terms import PID, Atom, ProcessID
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.model.values import PID, Atom, ProcessID
+from ergo_conformance.reference_node.api.handshake import Handshaken
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
-from ergo_conformance.reference_node.handshaking import Handshaken
-from ergo_conformance.reference_node.processes import Process
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import cluster, port_of, until
 from tests.support.members import Member, members
 from tests.support.nodes import within

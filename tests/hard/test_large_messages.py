@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.caches import NO_CACHES
-from ergo_conformance.model.enp import MAGIC, FrameType
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import NO_CACHES
+from ergo_conformance.model.ergo.enp import MAGIC, FrameType
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.model.terms import PID, Atom
-from ergo_conformance.peers.damage import header
+from ergo_conformance.model.values import PID, Atom
+from ergo_conformance.peers.corruption.frames import header
+from ergo_conformance.reference_node.api.handshake import Membership
+from ergo_conformance.reference_node.core.process import Actor, MessageOptions
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
-from ergo_conformance.reference_node.handshaking import Membership
-from ergo_conformance.reference_node.processes import Actor, MessageOptions
 from tests.support.members import Member, members
 from tests.support.nodes import node, settle, virtually
 from tests.support.sockets import HOST, ME, Raw, dialer

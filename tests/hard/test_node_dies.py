@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.reference_node.core.relations import Kind, Watched
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.relations import Kind, Watched
-from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.cluster import Told, Watcher, cluster, port_of, told, until
 from tests.support.members import Member
 from tests.support.sockets import HOST

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ergo_conformance.model import esrd
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.interfaces import RegistrarError
+from ergo_conformance.model.ergo import esrd
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import RegistrarError
+from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.registrar import EsrdRegistrar, EsrdServer
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, EsrdServer
 from tests.support.cluster import full, port_of, until
 from tests.support.members import Member
 from tests.support.settings import start_node

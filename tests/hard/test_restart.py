@@ -7,13 +7,13 @@ from functools import partial
 
 import pytest
 
-from ergo_conformance.model import reasons
-from ergo_conformance.model.terms import PID, Alias, Atom, ProcessID, Ref
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.values import PID, Alias, Atom, ProcessID, Ref
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import NO_REPLY, Actor, Call, Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import NO_REPLY, Actor, Call, Process
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, port_of, until, watch_all
 from tests.support.nodes import within
 from tests.support.sockets import HOST

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons
-from ergo_conformance.model.terms import PID, Atom, Event
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.values import PID, Atom, Event
+from ergo_conformance.reference_node.api.errors import ErgoError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SENDER = PID(Atom("n1@localhost"), 1001, 5)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import FIRST_STATE, STEPS, Digest, Role, State
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import FIRST_STATE, STEPS, Digest, Role, State
 
 DIALER_STATES = {State.HELLO_SENT, State.INTRODUCED, State.ACCEPTED, State.JOIN_SENT, State.DONE}
 ACCEPTOR_STATES = {State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT, State.DONE}

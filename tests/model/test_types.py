@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import records
 from ergo_conformance.model import types as t
-from ergo_conformance.model.edf import Tag
-from ergo_conformance.model.natural import NATURAL, dynamic, type_of
+from ergo_conformance.model.ergo import records
+from ergo_conformance.model.ergo.edf import Tag
+from ergo_conformance.model.inferred import NATURAL, dynamic, type_of
+from ergo_conformance.model.json.types import row_from_json, type_from_json, type_to_json
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Row, Struct, attribute, is_nullable
-from ergo_conformance.model.terms import PID, Atom, Error, Typed
-from ergo_conformance.model.typejson import row_from_json, type_from_json, type_to_json
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
+from ergo_conformance.model.values import PID, Atom, Error, Typed
 
 
 def class_of(row: Struct) -> Any:

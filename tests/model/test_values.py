@@ -8,12 +8,12 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.ehs import NETWORK_FLAGS
-from ergo_conformance.model.neutral import bytes_to_text, from_json, static_from_json, text_to_bytes, to_json
+from ergo_conformance.model.ergo.ehs import NETWORK_FLAGS
+from ergo_conformance.model.json.values import bytes_to_text, from_json, static_from_json, text_to_bytes, to_json
 from ergo_conformance.model.payloads import BitSet, Decimal, Ignored, Layout, Opaque
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Struct
-from ergo_conformance.model.terms import Atom, Error, Typed
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice
+from ergo_conformance.model.values import Atom, Error, Typed
 
 FLAGS = NETWORK_FLAGS.name
 ROW = Struct("#x/S", (("A", t.INT8), ("B", ANY)))

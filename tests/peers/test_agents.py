@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.enp import Priority, Verb
-from ergo_conformance.model.terms import Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.peers import agents
-from ergo_conformance.peers.agents import Acting
-from ergo_conformance.peers.enp import Peer
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Priority, Verb
+from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID
+from ergo_conformance.peers.ergo import agents
+from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.connection import Peer
+from ergo_conformance.peers.ergo.ours import OURS, TO, address, fail, reply, to_of, told
 from ergo_conformance.peers.link import VirtualLoop
-from ergo_conformance.peers.ours import OURS, TO, address, fail, reply, to_of, told
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.verdict.run.context import Context
 
 Script = Callable[[Peer], Coroutine[Any, Any, None]]
 

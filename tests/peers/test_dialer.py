@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ehs import Accept, Hello
-from ergo_conformance.peers.dialer import Dialer, Facts, frame, payload_of
+from ergo_conformance.model.ergo.ehs import Accept, Hello
+from ergo_conformance.peers.ergo.handshake import Dialer, Facts, frame, payload_of
 from ergo_conformance.peers.link import VirtualLoop, connect_memory
 from ergo_conformance.peers.violation import ViolationError
 

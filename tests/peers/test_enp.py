@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import Rejected
-from ergo_conformance.model import enp
 from ergo_conformance.model import types as t
-from ergo_conformance.model.enp import FrameType
-from ergo_conformance.model.terms import Atom, Typed
-from ergo_conformance.peers import damage
-from ergo_conformance.peers.enp import ANNOUNCED, Peer
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.model.values import Atom, Typed
+from ergo_conformance.peers.corruption import frames as damage
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
 from ergo_conformance.peers.link import VirtualLoop
 from ergo_conformance.peers.transcript import describe_frame
 from ergo_conformance.peers.violation import ViolationError
-from ergo_conformance.spec.stream import read_one
+from ergo_conformance.spec.ergo.stream import read_one
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.verdict.run.context import Context
 
 
 def play(script: Callable[[Context, Peer], Coroutine[Any, Any, None]]) -> None:

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.esrd import Datagrams, Registrant, datagrams, route
+from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.corruption.packets import holding, spoiled, value_of, with_length
+from ergo_conformance.peers.ergo.esrd_client import Datagrams, Registrant, datagrams, route
+from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
 from ergo_conformance.peers.link import connect
-from ergo_conformance.peers.listening import HOST
-from ergo_conformance.peers.packets import holding, spoiled, value_of, with_length
-from ergo_conformance.peers.registrar import ScriptedRegistrar
+from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.spec.esrd import read_packet, write_packet
+from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
 from tests.support.sockets import run
 
 REQUEST = write_packet(RegisterRoutes(Atom("b@localhost"), [route(1)]))

@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ergo_conformance.model import saturn
-from ergo_conformance.model.saturn import HandshakeResult, NodeJoined, NodeLeft, Register, RegisterResult, Resolve
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import route
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.ergo.saturn import HandshakeResult, NodeJoined, NodeLeft, Register, RegisterResult, Resolve
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import route
+from ergo_conformance.peers.ergo.saturn_client import Subscriber
+from ergo_conformance.peers.ergo.saturn_server import Membership, ScriptedSaturn
 from ergo_conformance.peers.link import connect
-from ergo_conformance.peers.listening import HOST, Listener
-from ergo_conformance.peers.saturn import Subscriber
-from ergo_conformance.peers.scripted_saturn import Membership, ScriptedSaturn
+from ergo_conformance.peers.listener import HOST, Listener
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.reference_node.certificates import client_context, server_context
-from ergo_conformance.reference_node.saturn import SaturnOptions, SaturnRegistrar
-from ergo_conformance.spec.saturn import proof, write_packet
-from ergo_conformance.verdict.registering import certificate
+from ergo_conformance.reference_node.connection.tls import client_context, server_context
+from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar
+from ergo_conformance.spec.ergo.saturn import proof, write_packet
+from ergo_conformance.verdict.run.registering import certificate
 from tests.support.registrars import facts, text_of
 from tests.support.sockets import run
 

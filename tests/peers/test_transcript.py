@@ -2,12 +2,12 @@
 
 import time
 
-from ergo_conformance.model.ehs import Hello
-from ergo_conformance.model.esrd import RegisterRoutes
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.dialer import frame, payload_of
+from ergo_conformance.model.ergo.ehs import Hello
+from ergo_conformance.model.ergo.esrd import RegisterRoutes
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.handshake import frame, payload_of
 from ergo_conformance.peers.transcript import Direction, Entry, Transcript
-from ergo_conformance.spec.esrd import write_packet
+from ergo_conformance.spec.ergo.esrd import write_packet
 
 HELLO = frame(payload_of(Hello("salt", "digest")))
 

@@ -6,14 +6,14 @@ import socket
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Flags, Version
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Flags, Version
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.connection.link import KEEP_ALIVE
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.options import LAST_PORT, AcceptorOptions
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
-from ergo_conformance.reference_node.transport import KEEP_ALIVE
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.network import Echo, acceptor, at, dial, echo, failure, forget, lan, ports_in_a_row, to
 from tests.support.nodes import transport_of, within
 from tests.support.sockets import HOST, Raw, eventually, links, port, run

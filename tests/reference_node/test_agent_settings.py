@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.enp import Algorithm, Level, Priority
-from ergo_conformance.model.gen import NOBODY
-from ergo_conformance.model.terms import PID, Atom, Error, Typed
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.enp import Algorithm, Level, Priority
+from ergo_conformance.model.ergo.gen import NOBODY
 from ergo_conformance.model.types import Slice
-from ergo_conformance.reference_node.agents import Echo
-from ergo_conformance.reference_node.agents_acting import open_up
-from ergo_conformance.reference_node.applications import Mode
-from ergo_conformance.reference_node.processes import Actor
+from ergo_conformance.model.values import PID, Atom, Error, Typed
+from ergo_conformance.reference_node.core.applications import Mode
+from ergo_conformance.reference_node.core.process import Actor
+from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.acting import Scene, acting, places
 from tests.support.nodes import settle
 from tests.support.watchers import Told

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, reasons, subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.enp import Code
-from ergo_conformance.model.terms import PID, Atom, Error, ProcessID, Typed
+from ergo_conformance.model.ergo import enp, subject
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Code
 from ergo_conformance.model.types import Slice
-from ergo_conformance.peers.enp import ANNOUNCED, Peer
-from ergo_conformance.reference_node.agents import LEVEL_1, Echo, Supervisor
-from ergo_conformance.reference_node.agents_acting import open_up
+from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Typed
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
+from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process, ProcessOptions
+from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Echo, Supervisor
 from tests.support.nodes import Net, context, node, settle, virtually, within
 
 NOBODY = PID(Atom(""), 0, 0)

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons, subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ehs import Version
-from ergo_conformance.model.enp import Priority
-from ergo_conformance.model.terms import Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.ehs import Version
+from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.types import Slice
-from ergo_conformance.reference_node.agents import Echo
-from ergo_conformance.reference_node.processes import Call, Message, Process
+from ergo_conformance.model.values import Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.reference_node.core.process import Call, Message, Process
+from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.acting import Scene, acting, address, places
 from tests.support.nodes import settle
 from tests.support.watchers import Told, idle

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.reasons import SHUTDOWN
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.model.ergo.errors import SHUTDOWN
 from ergo_conformance.model.types import Slice
-from ergo_conformance.reference_node.printing import printed
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.reference_node.target.go_format import printed
 from tests.support.acting import Scene, acting, address, places
 from tests.support.nodes import settle
 from tests.support.watchers import idle

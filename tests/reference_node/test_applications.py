@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons, subject
-from ergo_conformance.model.gen import ApplicationOptions, ApplicationOptionsExtra
-from ergo_conformance.model.terms import PID, Atom, Error
-from ergo_conformance.reference_node.applications import Application, Member, Mode, Specification, State
-from ergo_conformance.reference_node.failures import ErgoError, Stop
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
+from ergo_conformance.model.values import PID, Atom, Error
+from ergo_conformance.reference_node.api.errors import ErgoError, Stop
+from ergo_conformance.reference_node.core.applications import Application, Member, Mode, Specification, State
+from ergo_conformance.reference_node.core.process import Actor, Call, Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Call, Process, ProcessOptions
 from tests.support.nodes import Net, node, settle, virtually
 from tests.support.watchers import Told, refused, watcher
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.peers.dialer import Facts
-from ergo_conformance.peers.enp import Peer
-from ergo_conformance.reference_node import transport
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.peers.ergo.connection import Peer
+from ergo_conformance.peers.ergo.handshake import Facts
+from ergo_conformance.reference_node.connection import link as transport
+from ergo_conformance.reference_node.connection.link import LinkProtocol
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.transport import LinkProtocol
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.targets.self_node import OFFERS, SocketRunning
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.verdict.run.context import Context
 from tests.support.nodes import context, node, settle, transport_of, virtually
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually, run

@@ -6,21 +6,22 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons, subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import NO_CACHES, Caches
-from ergo_conformance.model.enp import Verb
-from ergo_conformance.model.gen import MessageEvent
-from ergo_conformance.model.terms import Alias, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.model.ergo import enp, gen, subject
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
+from ergo_conformance.model.ergo.enp import Verb
+from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.types import Reg, Slice
-from ergo_conformance.peers.damage import relation
-from ergo_conformance.peers.enp import ANNOUNCED, PROCESS, REGISTRY, Peer
-from ergo_conformance.reference_node.agents import Echo
+from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, REGISTRY, Peer
+from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.relations import Kind
-from ergo_conformance.spec import enp as frames
-from ergo_conformance.spec.edf import EdfContext
+from ergo_conformance.reference_node.target.agents import Echo
+from ergo_conformance.spec.ergo import enp as frames
+from ergo_conformance.spec.ergo.edf import EdfContext
 from tests.support.nodes import context, node, settle, virtually
 from tests.support.watchers import Told, Watcher, watcher
 

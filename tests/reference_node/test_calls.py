@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import CannotEncode
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.enp import Code, Priority
-from ergo_conformance.model.terms import Atom, Error, ProcessID
-from ergo_conformance.peers.enp import Peer
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Code, Priority
+from ergo_conformance.model.values import Atom, Error, ProcessID
+from ergo_conformance.peers.ergo.connection import Peer
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.pending import Waiters
+from ergo_conformance.reference_node.core.process import NO_REPLY, Actor, Call, Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import NO_REPLY, Actor, Call, Process, ProcessOptions
-from ergo_conformance.reference_node.waiters import Waiters
 from tests.support.nodes import context, node, settle, virtually, within
 
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import Algorithm, Level, Verb
-from ergo_conformance.model.terms import Alias, Atom, Error, ProcessID
-from ergo_conformance.peers.damage import relation
-from ergo_conformance.peers.enp import ORDER, PROCESS, Peer
-from ergo_conformance.peers.lines import Received
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import Algorithm, Level, Verb
+from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
+from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
+from ergo_conformance.peers.ergo.lines import Received
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Call, Process, ProcessOptions
 from ergo_conformance.reference_node.ergo.enp.compression import Compression
-from ergo_conformance.reference_node.failures import ErgoError
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Call, Process, ProcessOptions
-from ergo_conformance.spec.enp import pack
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
+from ergo_conformance.spec.ergo.enp import pack
 from tests.support.nodes import context, node, settle, virtually, within
 
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100

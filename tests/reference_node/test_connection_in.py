@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons
-from ergo_conformance.model.enp import FrameType, Verb
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, ProcessID
-from ergo_conformance.peers.damage import NO_ALIAS, NO_NAME, NOBODY, header, relation, with_payload
-from ergo_conformance.peers.enp import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import FrameType, Verb
+from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
+from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY, header, relation, with_payload
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import ExitSignal, Message, Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import ExitSignal, Message, Process, ProcessOptions
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import context, node, settle, virtually, within
 
 

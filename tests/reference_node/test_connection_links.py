@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons
-from ergo_conformance.model.enp import Words
-from ergo_conformance.peers.enp import PROCESS, Peer
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Words
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process, ProcessOptions
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.verdict.run.context import Context
 from tests.support.nodes import context, node, settle, virtually
 
 

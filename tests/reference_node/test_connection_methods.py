@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import gen, reasons
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
-from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.handshaking import Handshaken
-from ergo_conformance.reference_node.interfaces import Connection, Core
-from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import (
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import gen
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
+from ergo_conformance.reference_node.api import Connection, Core
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.handshake import Handshaken
+from ergo_conformance.reference_node.core.process import (
     Call,
     Down,
     Envelope,
@@ -28,6 +26,9 @@ from ergo_conformance.reference_node.processes import (
     ProcessOptions,
     Published,
 )
+from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
+from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
+from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, dial, lan
 from tests.support.nodes import within
 from tests.support.sockets import eventually, run

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import CannotEncode
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
-from ergo_conformance.model.enp import Priority
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, ProcessID
-from ergo_conformance.peers.enp import PROCESS, Peer
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.ergo.enp import Priority
+from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process, ProcessOptions
 from tests.support.nodes import context, node, settle, virtually, within
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")

@@ -11,13 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.caches import Caches
-from ergo_conformance.model.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Role, State
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.reference_node.ergo.edf import Decoder
-from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, Ehs, announced
-from ergo_conformance.reference_node.handshaking import (
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.caches import Caches
+from ergo_conformance.model.ergo.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Role, State
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.reference_node.api.handshake import (
     HandshakeError,
     Handshaken,
     Introduced,
@@ -26,6 +24,8 @@ from ergo_conformance.reference_node.handshaking import (
     Local,
     Membership,
 )
+from ergo_conformance.reference_node.ergo.edf import Decoder
+from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, Ehs, announced
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 CAPTURED = ("master/handshake*.jsonl", "master/duplicate.jsonl", "v3??/handshake*.jsonl")

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import CannotEncode
-from ergo_conformance.model import reasons
-from ergo_conformance.model.terms import PID, Atom, Error
-from ergo_conformance.reference_node.failures import ErgoError, Stop
-from ergo_conformance.reference_node.processes import Actor, Call, Process
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.values import PID, Atom, Error
+from ergo_conformance.reference_node.api.errors import ErgoError, Stop
+from ergo_conformance.reference_node.core.process import Actor, Call, Process
 from tests.support.error_values import IDS, TEXTS, constant
 from tests.support.network import at, dial, echo, failure, lan
 from tests.support.nodes import within

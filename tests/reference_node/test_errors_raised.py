@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model import gen
-from ergo_conformance.model.ehs import Flags
-from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.applications import Member, Specification, State
-from ergo_conformance.reference_node.interfaces import RegistrarError
+from ergo_conformance.model.ergo import gen
+from ergo_conformance.model.ergo.ehs import Flags
+from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.reference_node.api import RegistrarError
+from ergo_conformance.reference_node.core.applications import Member, Specification, State
+from ergo_conformance.reference_node.core.process import Actor, Down, Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Down, Process, ProcessOptions
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.error_values import TEXTS, spelled
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
 from tests.support.nodes import within

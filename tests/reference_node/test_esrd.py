@@ -1,12 +1,12 @@
 """The registrar without sockets: its table, a registration link, the answer to a datagram."""
 
-from ergo_conformance.model import esrd
-from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.esrd import route
-from ergo_conformance.peers.packets import spoiled
+from ergo_conformance.model.ergo import esrd
+from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.corruption.packets import spoiled
+from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.reference_node.ergo.esrd import LinkState, Registration, Table
-from ergo_conformance.spec.esrd import read_packet, write_packet
+from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
 
 A, B = Atom("a@localhost"), Atom("b@localhost")

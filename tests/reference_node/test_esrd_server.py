@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from ergo_conformance.model import esrd
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import Registrant, datagrams, route
+from ergo_conformance.model.ergo import esrd
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import Registrant, datagrams, route
 from ergo_conformance.peers.link import Link, connect
-from ergo_conformance.reference_node import registrar
-from ergo_conformance.reference_node.datagrams import Wildcard
-from ergo_conformance.reference_node.registrar import EsrdServer
+from ergo_conformance.reference_node.registrars import esrd as registrar
+from ergo_conformance.reference_node.registrars.esrd import EsrdServer
+from ergo_conformance.reference_node.registrars.udp import Wildcard
 from tests.support.sockets import eventually, run
 
 HOST = "127.0.0.1"

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import gen, reasons
-from ergo_conformance.model.gen import MessageEvent
-from ergo_conformance.model.terms import Atom, Error, Event
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import gen
+from ergo_conformance.model.ergo.gen import MessageEvent
+from ergo_conformance.model.values import Atom, Error, Event
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.relations import Kind
 from tests.support.nodes import Net, settle, virtually
 from tests.support.watchers import Heard, Told, Watcher, refused, watcher
 

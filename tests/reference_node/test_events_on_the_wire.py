@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.caches import NO_CACHES, Caches
-from ergo_conformance.model.enp import Algorithm, Priority, Verb
-from ergo_conformance.model.gen import MessageEvent
-from ergo_conformance.model.terms import Atom, Error, Event, Typed
+from ergo_conformance.model.ergo import enp, gen, subject
+from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
+from ergo_conformance.model.ergo.enp import Algorithm, Priority, Verb
+from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.types import Slice
-from ergo_conformance.peers.damage import relation
-from ergo_conformance.peers.enp import PROCESS, Peer
+from ergo_conformance.model.values import Atom, Error, Event, Typed
+from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.ergo.enp.compression import Compression
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.relations import Kind
 from tests.support.nodes import context, node, settle, virtually
 from tests.support.watchers import Heard, Watcher, refused, watcher
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import ehs, enp
-from ergo_conformance.model.enp import FrameType
-from ergo_conformance.peers.damage import header
+from ergo_conformance.model.ergo import ehs, enp
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.reference_node.ergo.enp.framer import Framer
 
 LIMIT = 1000

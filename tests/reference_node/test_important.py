@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
-from ergo_conformance.model.enp import Code, Priority
-from ergo_conformance.model.terms import Alias, Atom, Error, ProcessID
-from ergo_conformance.peers.damage import NO_ALIAS, NO_NAME, NOBODY
-from ergo_conformance.peers.enp import ORDER, PROCESS, Peer
-from ergo_conformance.reference_node.agents import Echo
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.ergo.enp import Code, Priority
+from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
+from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
+from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process, ProcessOptions
+from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import context, node, settle, virtually, within
 
 WITHOUT = DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons, subject
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
+from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.relations import Kind, Watched
 from tests.support.nodes import settle
 from tests.support.scenes import BYE, HOW, Scene, give_back, scenario, take
 from tests.support.watchers import Told, refused, watcher

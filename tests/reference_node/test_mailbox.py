@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.enp import Priority
-from ergo_conformance.model.terms import PID, Atom
-from ergo_conformance.reference_node.processes import TURNS, Actor, Mailbox, Message, Process
+from ergo_conformance.model.ergo.enp import Priority
+from ergo_conformance.model.values import PID, Atom
+from ergo_conformance.reference_node.core.process import TURNS, Actor, Mailbox, Message, Process
 from tests.support.nodes import node, settle, virtually
 
 SENDER = PID(Atom("x@y"), 1, 1)

@@ -2,19 +2,19 @@
 
 import secrets
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Flags
-from ergo_conformance.model.saturn import ProxyRoute
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.acceptors import new_acceptor
-from ergo_conformance.reference_node.certificates import self_signed
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Flags
+from ergo_conformance.model.ergo.saturn import ProxyRoute
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api.info import AcceptorInfo, Enabled, RegistrarInfo
+from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.ergo.enp.proto import ENP, EnpProto
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
-from ergo_conformance.reference_node.information import AcceptorInfo, Enabled, RegistrarInfo
+from ergo_conformance.reference_node.network.acceptor import new_acceptor
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.options import AcceptorOptions, Mode
-from ergo_conformance.reference_node.registrar import ESRD, EsrdRegistrar
-from ergo_conformance.reference_node.routes import NetworkRoute
-from ergo_conformance.reference_node.saturn import SATURN, SaturnOptions, SaturnRegistrar, SaturnServer
+from ergo_conformance.reference_node.registrars.esrd import ESRD, EsrdRegistrar
+from ergo_conformance.reference_node.registrars.saturn import SATURN, SaturnOptions, SaturnRegistrar, SaturnServer
 from tests.support.network import Echo, dial, lan
 from tests.support.settings import make
 from tests.support.sockets import HOST, eventually, port, run

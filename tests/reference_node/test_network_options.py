@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Flags, Version
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Flags, Version
+from ergo_conformance.reference_node.api import Connection
+from ergo_conformance.reference_node.api.handshake import LinkFacts, Local, Membership
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
-from ergo_conformance.reference_node.handshaking import LinkFacts, Local, Membership
-from ergo_conformance.reference_node.interfaces import Connection
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import DEFAULT_PORT, Mode, NetworkOptions
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, to
 from tests.support.nodes import within
 from tests.support.settings import start_node

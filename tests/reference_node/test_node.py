@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Flags, Role, Version
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node import certificates
-from ergo_conformance.reference_node.connections import RefusedError
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Flags, Role, Version
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Local
+from ergo_conformance.reference_node.connection import tls as certificates
+from ergo_conformance.reference_node.connection.table import RefusedError
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.handshaking import HandshakeError, Handshaken, Local
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, Mode
 from tests.support.settings import start_node

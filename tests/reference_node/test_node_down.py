@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.interfaces import Connection
-from ergo_conformance.reference_node.relations import Kind
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import Connection
+from ergo_conformance.reference_node.core.relations import Kind
 from tests.support.nodes import Net, settle, virtually
 from tests.support.scenes import BYE, HOW, Scene, give_back, scenario, take
 from tests.support.watchers import Told, ended, idle, refused, watcher

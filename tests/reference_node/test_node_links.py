@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
-from ergo_conformance.model.ehs import Accept, Introduce, Role
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.connections import RefusedError
+from ergo_conformance.model.ergo.ehs import Accept, Introduce, Role
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api.handshake import Handshaken, Membership
+from ergo_conformance.reference_node.connection.table import RefusedError
 from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.handshaking import Handshaken, Membership
 from ergo_conformance.reference_node.node import random_hex
 from tests.support.nodes import FRAME
 from tests.support.sockets import HOST, ME, Raw, dialer, eventually, links, port, run, started

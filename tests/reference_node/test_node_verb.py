@@ -18,10 +18,11 @@ import pytest
 
 from ergo_conformance.cli import node as verb
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, Flags
-from ergo_conformance.reference_node import certificates, settings
-from ergo_conformance.reference_node.agents import LEVEL_1
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
+from ergo_conformance.reference_node.connection import tls as certificates
 from ergo_conformance.reference_node.options import Mode
+from ergo_conformance.reference_node.target import config as settings
+from ergo_conformance.reference_node.target.agents import LEVEL_1
 
 SCHEMAS = Path(verb.__file__).parents[1] / "targets" / "schemas"
 # What the command line's main() does with it, without the rest of the command line.

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Version
-from ergo_conformance.reference_node import certificates
-from ergo_conformance.reference_node.checks import check_name
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Version
+from ergo_conformance.reference_node.api.validation import check_name
+from ergo_conformance.reference_node.connection import tls as certificates
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
 

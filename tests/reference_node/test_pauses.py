@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.ehs import Role
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo.ehs import Role
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.connection.backoff import AT_ONCE, FIRST_PAUSE, LAST_PAUSE, Pauses, longer
+from ergo_conformance.reference_node.core.process import MessageOptions
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.pauses import AT_ONCE, FIRST_PAUSE, LAST_PAUSE, Pauses, longer
-from ergo_conformance.reference_node.processes import MessageOptions
-from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.nodes import Net, settle, virtually
 
 NAME = Atom("b@localhost")

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.applications import Member, Specification
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.applications import Member, Specification
+from ergo_conformance.reference_node.core.permissions import Permission
+from ergo_conformance.reference_node.core.process import Actor
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.permissions import Permission
-from ergo_conformance.reference_node.processes import Actor
 from tests.support.nodes import Net, virtually
 
 A, B, C = Atom("a@localhost"), Atom("b@localhost"), Atom("c@localhost")

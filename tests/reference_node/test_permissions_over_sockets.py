@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node.applications import Member, Specification
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.interfaces import RemoteNode
-from ergo_conformance.reference_node.network import Network
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import RemoteNode
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.applications import Member, Specification
+from ergo_conformance.reference_node.network.network import Network
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, dial, lan, refusal
 from tests.support.sockets import eventually, run

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ehs import Version
-from ergo_conformance.model.esrd import Route
-from ergo_conformance.model.terms import PID, Atom, Error, ProcessID
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo.ehs import Version
+from ergo_conformance.model.ergo.esrd import Route
+from ergo_conformance.model.values import PID, Atom, Error, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.connection.link import REFUSED_WITHIN
+from ergo_conformance.reference_node.core.process import Actor, Call, Process
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Actor, Call, Process
-from ergo_conformance.reference_node.routes import NetworkRoute
-from ergo_conformance.reference_node.transport import REFUSED_WITHIN
 from tests.support.nodes import within
 from tests.support.plug_ins import CARD, POOL, TALK, CardHandshake, Notebook, TalkConnection, TalkProto
 from tests.support.settings import start_node

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.terms import Atom, ProcessID
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.connections import Connections, RefusedError
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.values import Atom, ProcessID
+from ergo_conformance.reference_node.api import Connection
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.connection.backoff import FIRST_PAUSE, LAST_PAUSE
+from ergo_conformance.reference_node.connection.table import Connections, RefusedError
 from ergo_conformance.reference_node.ergo.enp.proto import SETTLED
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.interfaces import Connection
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.pauses import FIRST_PAUSE, LAST_PAUSE
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import Net, settle, transport_of, virtually, within
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons
-from ergo_conformance.model.enp import Priority
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, ProcessID
-from ergo_conformance.reference_node.agents import Echo, Supervisor
-from ergo_conformance.reference_node.failures import ErgoError, Stop
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Priority
+from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError, Stop
+from ergo_conformance.reference_node.core.process import Actor, ExitSignal, Message, Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, ExitSignal, Message, Process, ProcessOptions
+from ergo_conformance.reference_node.target.agents import Echo, Supervisor
 from tests.support.nodes import node, settle, virtually, within
 
 BYE = Error("bye")

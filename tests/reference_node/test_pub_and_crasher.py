@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons, subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.gen import ProcessOptions
-from ergo_conformance.model.terms import Alias, Atom, Error, Event, ProcessID, Ref, Typed
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.gen import ProcessOptions
 from ergo_conformance.model.types import Slice
-from ergo_conformance.reference_node.applications import Mode, State
+from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Ref, Typed
+from ergo_conformance.reference_node.core.applications import Mode, State
 from tests.support.acting import Scene, acting, places
 from tests.support.nodes import settle, within
 from tests.support.watchers import Heard, Told, refused

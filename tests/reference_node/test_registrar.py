@@ -5,16 +5,16 @@ import socket
 
 import pytest
 
-from ergo_conformance.model import esrd
-from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply, Route
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.esrd import route
-from ergo_conformance.peers.listening import HOST
-from ergo_conformance.peers.packets import holding, spoiled, with_length
-from ergo_conformance.reference_node import registrar
-from ergo_conformance.reference_node.interfaces import Registrar, RegistrarError
-from ergo_conformance.reference_node.registrar import EsrdRegistrar, spelled
-from ergo_conformance.spec.esrd import write_packet
+from ergo_conformance.model.ergo import esrd
+from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, Route
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.corruption.packets import holding, spoiled, with_length
+from ergo_conformance.peers.ergo.esrd_client import route
+from ergo_conformance.peers.listener import HOST
+from ergo_conformance.reference_node.api import Registrar, RegistrarError
+from ergo_conformance.reference_node.registrars import esrd as registrar
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, spelled
+from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 from tests.support.sockets import run
 

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.relations import Kind, Relation, Relations, Watched, key_of, node_of
+from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.reference_node.core.relations import Kind, Relation, Relations, Watched, key_of, node_of
 
 A, B, C = Atom("a@localhost"), Atom("b@localhost"), Atom("c@localhost")
 NAME = Atom("it")

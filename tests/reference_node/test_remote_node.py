@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import ehs, enp, gen, reasons
-from ergo_conformance.model.ehs import Flags, Version
-from ergo_conformance.model.gen import ApplicationOptions
-from ergo_conformance.model.terms import PID, Atom
-from ergo_conformance.reference_node.applications import Member, Mode, Specification, State
+from ergo_conformance.model.ergo import ehs, enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import Flags, Version
+from ergo_conformance.model.ergo.gen import ApplicationOptions
+from ergo_conformance.model.values import PID, Atom
+from ergo_conformance.reference_node.api import RemoteNode
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.applications import Member, Mode, Specification, State
+from ergo_conformance.reference_node.core.process import Actor, Call
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.interfaces import RemoteNode
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Call
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
 from tests.support.nodes import within
 from tests.support.sockets import HOST, eventually, links, port, run

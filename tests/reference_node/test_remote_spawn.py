@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import reasons
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, Flags
-from ergo_conformance.model.enp import Algorithm, Level, Priority
-from ergo_conformance.model.gen import Compression, ProcessOptions
-from ergo_conformance.model.terms import PID, Atom, Error
-from ergo_conformance.reference_node import processes
-from ergo_conformance.reference_node.failures import ErgoError, Stop
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
+from ergo_conformance.model.ergo.enp import Algorithm, Level, Priority
+from ergo_conformance.model.ergo.gen import Compression, ProcessOptions
+from ergo_conformance.model.values import PID, Atom, Error
+from ergo_conformance.reference_node.api.errors import ErgoError, Stop
+from ergo_conformance.reference_node.core import process as processes
+from ergo_conformance.reference_node.core.process import Actor, Process
+from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Process
-from ergo_conformance.reference_node.relations import Kind
 from tests.support.nodes import Net, settle, virtually
 from tests.support.watchers import Told, ended, idle, refused, watcher
 

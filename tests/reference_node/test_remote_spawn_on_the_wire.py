@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
-from ergo_conformance.model.gen import ApplicationOptions, ApplicationOptionsExtra, ProcessOptions, ProcessOptionsExtra
-from ergo_conformance.model.terms import PID, Atom, Error
-from ergo_conformance.peers.enp import PROCESS, Peer
-from ergo_conformance.reference_node.agents import Echo
-from ergo_conformance.reference_node.agents_acting import open_up
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
+from ergo_conformance.model.ergo.gen import (
+    ApplicationOptions,
+    ApplicationOptionsExtra,
+    ProcessOptions,
+    ProcessOptionsExtra,
+)
+from ergo_conformance.model.values import PID, Atom, Error
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.node import Node
+from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import context, node, settle, virtually
 from tests.support.watchers import Told, Watcher, refused, watcher
 

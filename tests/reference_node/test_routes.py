@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model.ehs import Role
-from ergo_conformance.model.terms import Atom, ProcessID
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.certificates import self_signed
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo.ehs import Role
+from ergo_conformance.model.values import Atom, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.connection.tls import self_signed
+from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.routes import NetworkRoute
-from ergo_conformance.reference_node.settings import route_of
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
+from ergo_conformance.reference_node.target.config import route_of
 from tests.support.nodes import Net, context, node, settle, virtually, within
 from tests.support.settings import make, start_node
 from tests.support.sockets import HOST, run

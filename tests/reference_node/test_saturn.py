@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import saturn
-from ergo_conformance.model.saturn import ApplicationRoute, Message, RegisterRoutes, State
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import route
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.ergo.saturn import ApplicationRoute, Message, RegisterRoutes, State
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.peers.link import VirtualLoop, connect_memory
-from ergo_conformance.reference_node.certificates import self_signed
+from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Hub, Session, View, write
-from ergo_conformance.reference_node.interfaces import NodeFacts, RegistrarError
-from ergo_conformance.reference_node.saturn import SaturnOptions, SaturnRegistrar, SaturnServer, ServerLink
+from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar, SaturnServer, ServerLink
 
 A, B, C = Atom("a@here"), Atom("b@here"), Atom("c@here")
 TOKEN = "token"
@@ -316,7 +316,7 @@ class LikeUpstream(Session):
 
 
 def test_applications_are_announced_again_with_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ergo_conformance.reference_node.saturn.Session", LikeUpstream)
+    monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn.Session", LikeUpstream)
 
     async def scenario() -> None:
         async with serving() as server, client(server, A) as a, client(server, B) as b:
@@ -379,7 +379,7 @@ def test_a_mute_server_is_not_waited_for_long() -> None:
             await reader.read()
             writer.close()
 
-        from ergo_conformance.reference_node.certificates import server_context
+        from ergo_conformance.reference_node.connection.tls import server_context
 
         server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
         options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model.saturn import ApplicationRoute
-from ergo_conformance.model.terms import Atom, ProcessID
-from ergo_conformance.reference_node import settings
-from ergo_conformance.reference_node.agents import Echo
-from ergo_conformance.reference_node.applications import Member, Mode, Specification
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.ergo.saturn import ApplicationRoute
+from ergo_conformance.model.values import Atom, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.applications import Member, Mode, Specification
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.options import Mode as NetworkMode
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
-from ergo_conformance.reference_node.saturn import SaturnOptions, SaturnRegistrar, SaturnServer
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar, SaturnServer
+from ergo_conformance.reference_node.target import config as settings
+from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import within
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually, run
@@ -200,7 +200,7 @@ def rows(message: Any) -> tuple[int, int]:
 
 def test_the_saturn_comes_back_and_knows_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what has changed meanwhile (upstream dies of the question, or forgets it: SAT-RC-2, -3)."""
-    monkeypatch.setattr("ergo_conformance.model.saturn.REDIAL", (0.0, 0.05))
+    monkeypatch.setattr("ergo_conformance.model.ergo.saturn.REDIAL", (0.0, 0.05))
 
     async def scenario() -> None:
         async with cluster() as nodes:

@@ -7,20 +7,16 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, gen, reasons, records
-from ergo_conformance.model.caches import NO_CACHES
-from ergo_conformance.model.ehs import DEFAULT_FLAGS, Role, Version
-from ergo_conformance.model.enp import Priority, Words
-from ergo_conformance.model.gen import MessageEvent
+from ergo_conformance.model.ergo import enp, gen, records
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.caches import NO_CACHES
+from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Role, Version
+from ergo_conformance.model.ergo.enp import Priority, Words
+from ergo_conformance.model.ergo.gen import MessageEvent
+from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.model.saturn import ProxyRoute
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
-from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
-from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.handshaking import Handshaken, Local
-from ergo_conformance.reference_node.information import NetworkInfo
-from ergo_conformance.reference_node.interfaces import (
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
+from ergo_conformance.reference_node.api import (
     Connection,
     Core,
     Network,
@@ -29,9 +25,14 @@ from ergo_conformance.reference_node.interfaces import (
     Registrar,
     RemoteNode,
 )
-from ergo_conformance.reference_node.processes import Envelope, MessageOptions, Process
-from ergo_conformance.reference_node.relations import Kind, Watched
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.handshake import Handshaken, Local
+from ergo_conformance.reference_node.api.info import NetworkInfo
+from ergo_conformance.reference_node.core.process import Envelope, MessageOptions, Process
+from ergo_conformance.reference_node.core.relations import Kind, Watched
+from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
+from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from tests.support.settings import make
 
 US, PEER = Atom("us@h"), Atom("peer@h")

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model.ehs import Flags, Version
-from ergo_conformance.model.esrd import Route
-from ergo_conformance.model.saturn import ProxyRoute
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo.ehs import Flags, Version
+from ergo_conformance.model.ergo.esrd import Route
+from ergo_conformance.model.ergo.saturn import ProxyRoute
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import RegistrarError
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS
-from ergo_conformance.reference_node.interfaces import RegistrarError
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
 from tests.support.nodes import within
 from tests.support.settings import make

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model import reasons
-from ergo_conformance.model.saturn import ProxyRoute
-from ergo_conformance.model.terms import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.handshaking import HandshakeError
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.saturn import ProxyRoute
+from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.reference_node.api.handshake import HandshakeError
+from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, Mode
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
 from tests.support.nodes import join_ends, virtually, within
 from tests.support.settings import make

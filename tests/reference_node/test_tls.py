@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.reference_node.certificates import CertManager, self_signed
+from ergo_conformance.reference_node.connection.tls import CertManager, self_signed
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.network import acceptor, at, dial, echo, failure, forget, lan
 from tests.support.nodes import transport_of, within
 from tests.support.settings import make

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Role
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node import transport
-from ergo_conformance.reference_node.connections import RefusedError
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Role
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import Pooled
+from ergo_conformance.reference_node.api.handshake import HandshakeError, Joined, Local, Membership
+from ergo_conformance.reference_node.connection import link as transport
+from ergo_conformance.reference_node.connection.link import Address, LinkProtocol
+from ergo_conformance.reference_node.connection.table import RefusedError
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.handshaking import HandshakeError, Joined, Local, Membership
-from ergo_conformance.reference_node.interfaces import Pooled
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.transport import Address, LinkProtocol
 from tests.support.settings import settings_of
 
 FINGERPRINT = bytes(range(20))

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import subject
-from ergo_conformance.model.enp import Algorithm
-from ergo_conformance.model.terms import PID, Atom, ProcessID
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.enp import Algorithm
+from ergo_conformance.model.values import PID, Atom, ProcessID
+from ergo_conformance.reference_node.core.process import Actor, Process, ProcessOptions
 from ergo_conformance.reference_node.ergo.enp.compression import Compression
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Actor, Process, ProcessOptions
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import within
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually, run

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.terms import Error
-from ergo_conformance.peers.enp import PROCESS, Peer
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.values import Error
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.relations import Kind
 from tests.support.nodes import settle
 from tests.support.relating import (
     BYE,

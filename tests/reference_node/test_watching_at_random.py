@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 
 import pytest
 
-from ergo_conformance.model.terms import Atom, Error, Event, ProcessID
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.values import Atom, Error, Event, ProcessID
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.relations import Kind, Watched
 from tests.support.nodes import Net, settle, transport_of, virtually
 from tests.support.watchers import Told, Watcher, idle, watcher
 

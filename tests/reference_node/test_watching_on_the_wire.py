@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.enp import Verb
-from ergo_conformance.model.terms import PID, Alias, Atom
-from ergo_conformance.peers.damage import relation
-from ergo_conformance.peers.enp import PROCESS, Peer
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Verb
+from ergo_conformance.model.values import PID, Alias, Atom
+from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.relations import Kind
 from tests.support.nodes import context, settle
 from tests.support.relating import BYE, GIVE, NOTICES, TAKE, ask, at_peer, kinds, ours, watched, words
 from tests.support.watchers import Told, watcher

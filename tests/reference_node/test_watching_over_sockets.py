@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import subject
-from ergo_conformance.model.gen import ProcessOptions
-from ergo_conformance.model.terms import PID, Atom, Error, Event, ProcessID
-from ergo_conformance.reference_node import settings
-from ergo_conformance.reference_node.applications import State
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.gen import ProcessOptions
+from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID
+from ergo_conformance.reference_node.core.applications import State
+from ergo_conformance.reference_node.core.process import Actor, Process
+from ergo_conformance.reference_node.core.relations import Watched
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Actor, Process
-from ergo_conformance.reference_node.relations import Watched
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.target import config as settings
 from tests.support.nodes import transport_of
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually, links, port, run

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ergo_conformance.errors import CannotEncode, Reason, Rejected
-from ergo_conformance.model import esrd
-from ergo_conformance.model.ehs import Version
-from ergo_conformance.model.esrd import (
+from ergo_conformance.model.ergo import esrd
+from ergo_conformance.model.ergo.ehs import Version
+from ergo_conformance.model.ergo.esrd import (  # fmt: skip
     Message,
     PacketType,
     RegisterReply,
@@ -17,12 +17,12 @@ from ergo_conformance.model.esrd import (
     ResolveReply,
     ResolveRoutes,
     Route,
-)  # fmt: skip
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.esrd import EHS, ENP, route
-from ergo_conformance.peers.packets import spoiled, with_length
+)
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.corruption.packets import spoiled, with_length
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
 from ergo_conformance.reference_node.ergo import esrd as node
-from ergo_conformance.spec.esrd import packet_size, read_packet, write_packet
+from ergo_conformance.spec.ergo.esrd import packet_size, read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
 
 NAME = Atom("b@localhost")

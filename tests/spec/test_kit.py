@@ -7,11 +7,13 @@ import pytest
 from construct import Int8ub, Int16ub
 
 from ergo_conformance.errors import CannotEncode, Reason, Rejected
-from ergo_conformance.model.records import ROWS
+from ergo_conformance.model.ergo.records import ROWS
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.spec import Parsed, build, edf, kit, parse
-from ergo_conformance.spec.ehs import FRAME
-from ergo_conformance.spec.machine import Node
+from ergo_conformance.spec import Parsed, build, parse
+from ergo_conformance.spec import combinators as kit
+from ergo_conformance.spec.ergo import edf
+from ergo_conformance.spec.ergo.ehs import FRAME
+from ergo_conformance.spec.interpreter import Node
 from ergo_conformance.spec.walk import parts, walk
 
 PAIR = kit.Fields("a" / kit.U8, "b" / kit.U16)

@@ -8,14 +8,16 @@ import pytest
 
 from ergo_conformance.errors import CannotEncode, Reason, Rejected
 from ergo_conformance.locate import suites
-from ergo_conformance.model import ehs
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ehs import Accept, Hello
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Accept, Hello
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.spec import Parsed, build, edf, kit, parse
-from ergo_conformance.spec.ehs import CONTEXT, FRAME, digest, frame_size, read_frame, write_frame
+from ergo_conformance.spec import Parsed, build, parse
+from ergo_conformance.spec import combinators as kit
+from ergo_conformance.spec.ergo import edf
+from ergo_conformance.spec.ergo.ehs import CONTEXT, FRAME, digest, frame_size, read_frame, write_frame
+from ergo_conformance.spec.ergo.stream import read_handshake
 from ergo_conformance.spec.parse import Span
-from ergo_conformance.spec.stream import read_handshake
 
 FRAMES = json.loads((suites() / "golden" / "ehs_vectors.json").read_text(encoding="utf-8"))["vectors"]
 

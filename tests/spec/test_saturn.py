@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ergo_conformance.errors import CannotEncode, Rejected
-from ergo_conformance.model import saturn
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.saturn import ApplicationRoute, Message, ProxyRoute, RegisterRoutes
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.peers.esrd import route
-from ergo_conformance.peers.packets import SATURN, spoiled
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.ergo.saturn import ApplicationRoute, Message, ProxyRoute, RegisterRoutes
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.peers.corruption.packets import SATURN, spoiled
+from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.reference_node.ergo import saturn as node
-from ergo_conformance.spec import saturn as spec
+from ergo_conformance.spec.ergo import saturn as spec
 from ergo_conformance.spec.parse import Parsed
 
 NAME = Atom("a@localhost")

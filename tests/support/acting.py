@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import subject
 from ergo_conformance.model import types as t
-from ergo_conformance.model.terms import PID, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.types import Slice
-from ergo_conformance.reference_node import settings
+from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.core.relations import Watched
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.relations import Watched
+from ergo_conformance.reference_node.target import config as settings
 from tests.support.nodes import Net, settle, virtually
 from tests.support.watchers import Watcher, watcher
 

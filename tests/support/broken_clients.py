@@ -11,18 +11,19 @@ from unittest import mock
 
 from ergo_conformance.cli import node
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model import esrd, saturn
-from ergo_conformance.model.esrd import ResolveReply, Route
-from ergo_conformance.model.saturn import ApplicationRoute, Message
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node import registrar, ways
-from ergo_conformance.reference_node.certificates import client_context
+from ergo_conformance.model.ergo import esrd, saturn
+from ergo_conformance.model.ergo.esrd import ResolveReply, Route
+from ergo_conformance.model.ergo.saturn import ApplicationRoute, Message
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.reference_node.connection.tls import client_context
 from ergo_conformance.reference_node.ergo import saturn as codec
 from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Inbox
-from ergo_conformance.reference_node.interfaces import NodeFacts, RegistrarError
-from ergo_conformance.reference_node.registrar import EsrdRegistrar, Streams
-from ergo_conformance.reference_node.saturn import SaturnRegistrar
-from ergo_conformance.reference_node.ways import Ways
+from ergo_conformance.reference_node.network import route_resolution as ways
+from ergo_conformance.reference_node.network.route_resolution import Ways
+from ergo_conformance.reference_node.registrars import esrd as registrar
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, Streams
+from ergo_conformance.reference_node.registrars.saturn import SaturnRegistrar
 
 FOR_EVER = 3600.0
 become_known, register, until_lost = EsrdRegistrar._become_known, registrar.register, registrar.until_lost

@@ -8,20 +8,20 @@ import zlib
 from typing import Any
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import enp
-from ergo_conformance.model.caches import NO_CACHES, Caches
-from ergo_conformance.model.enp import Priority, Words
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
+from ergo_conformance.model.ergo.enp import Priority, Words
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.model.terms import PID, Atom, Error, Ref
-from ergo_conformance.reference_node.core import Core
+from ergo_conformance.model.values import PID, Atom, Error, Ref
+from ergo_conformance.reference_node.api import Link
+from ergo_conformance.reference_node.core.core import Core
+from ergo_conformance.reference_node.core.process import Envelope, Mailbox, MessageOptions, Process
 from ergo_conformance.reference_node.ergo.enp import compression
 from ergo_conformance.reference_node.ergo.enp import connection as module
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.control import ControlMessages
 from ergo_conformance.reference_node.ergo.enp.framer import Framer
-from ergo_conformance.reference_node.interfaces import Link
-from ergo_conformance.reference_node.processes import Envelope, Mailbox, MessageOptions, Process
 
 good_acknowledge = EnpConnection._acknowledge
 good_respond = EnpConnection.send_response

@@ -11,15 +11,15 @@ from typing import Any
 from unittest import mock
 
 from ergo_conformance.errors import Rejected
-from ergo_conformance.model import esrd
-from ergo_conformance.model.ehs import Version
-from ergo_conformance.model.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.reference_node.datagrams import Wildcard
+from ergo_conformance.model.ergo import esrd
+from ergo_conformance.model.ergo.ehs import Version
+from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
+from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.reference_node.ergo import esrd as packets
 from ergo_conformance.reference_node.ergo.edf import Decoder
 from ergo_conformance.reference_node.ergo.esrd import LinkState, Registration, Table
-from ergo_conformance.reference_node.registrar import EsrdServer, ServerLink
+from ergo_conformance.reference_node.registrars.esrd import EsrdServer, ServerLink
+from ergo_conformance.reference_node.registrars.udp import Wildcard
 
 register, resolve, answer, unregister = Table.register, Table.resolve, Table.answer, Table.unregister
 receive, made, data_received, end_of_data = (

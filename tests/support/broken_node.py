@@ -17,15 +17,15 @@ from struct import pack
 from typing import Any
 from unittest import mock
 
-from ergo_conformance.model import ehs
-from ergo_conformance.model.ehs import Accept, Digest, Hello, Introduce, Join, Message, State
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.reference_node import settings
-from ergo_conformance.reference_node.connections import Connections
+from ergo_conformance.model.ergo import ehs
+from ergo_conformance.model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, Message, State
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import Connection, Link
+from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Output
+from ergo_conformance.reference_node.connection.link import LinkProtocol
+from ergo_conformance.reference_node.connection.table import Connections
 from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs
-from ergo_conformance.reference_node.handshaking import HandshakeError, Handshaken, Output
-from ergo_conformance.reference_node.interfaces import Connection, Link
-from ergo_conformance.reference_node.transport import LinkProtocol
+from ergo_conformance.reference_node.target import config as settings
 
 sys.path.append(str(Path(__file__).parents[2]))  # behind the package that is installed
 from tests.support import broken_enp, broken_relations

@@ -2,24 +2,26 @@
 
 from typing import Any
 
-from ergo_conformance.model import enp, gen, reasons
-from ergo_conformance.model.enp import Priority
-from ergo_conformance.model.gen import MessageEvent, ProcessOptionsExtra
-from ergo_conformance.model.terms import PID, Alias, Atom, Error, Event
-from ergo_conformance.reference_node import remote, watching
-from ergo_conformance.reference_node.applications import Applications, State
-from ergo_conformance.reference_node.core import Core
+from ergo_conformance.model.ergo import enp, gen
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.enp import Priority
+from ergo_conformance.model.ergo.gen import MessageEvent, ProcessOptionsExtra
+from ergo_conformance.model.values import PID, Alias, Atom, Error, Event
+from ergo_conformance.reference_node.api import Connection, Link
+from ergo_conformance.reference_node.core import monitoring as watching
+from ergo_conformance.reference_node.core import remote_spawn as remote
+from ergo_conformance.reference_node.core.applications import Applications, State
+from ergo_conformance.reference_node.core.core import Core
+from ergo_conformance.reference_node.core.monitoring import Watching, tell_peer
+from ergo_conformance.reference_node.core.pending import Waiters
+from ergo_conformance.reference_node.core.permissions import Permission
+from ergo_conformance.reference_node.core.process import MessageOptions, Process, ProcessOptions, Published
+from ergo_conformance.reference_node.core.relations import Kind, Watched, node_of
+from ergo_conformance.reference_node.core.remote_spawn import Remote
 from ergo_conformance.reference_node.ergo.enp import connection as module
 from ergo_conformance.reference_node.ergo.enp.compression import Compression, compress
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.control import ControlMessages
-from ergo_conformance.reference_node.interfaces import Connection, Link
-from ergo_conformance.reference_node.permissions import Permission
-from ergo_conformance.reference_node.processes import MessageOptions, Process, ProcessOptions, Published
-from ergo_conformance.reference_node.relations import Kind, Watched, node_of
-from ergo_conformance.reference_node.remote import Remote
-from ergo_conformance.reference_node.waiters import Waiters
-from ergo_conformance.reference_node.watching import Watching, tell_peer
 
 PLAIN = MessageOptions()
 good_transmit = EnpConnection.transmit

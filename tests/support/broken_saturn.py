@@ -7,12 +7,12 @@ import sys
 from typing import Any
 from unittest import mock
 
-from ergo_conformance.model import saturn
-from ergo_conformance.model.saturn import Message, State
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.ergo.saturn import Message, State
+from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.ergo import saturn as codec
 from ergo_conformance.reference_node.ergo.saturn import NO_ROUTE, TAKEN, Hub, Inbox, Session, write
-from ergo_conformance.reference_node.saturn import SaturnServer, ServerLink
+from ergo_conformance.reference_node.registrars.saturn import SaturnServer, ServerLink
 
 prove, register, step, end, resolve = Session.prove, Session.register, Session._step, Session.end, Session.resolve
 application, close, receive, broadcast = (

@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from ergo_conformance.model import reasons, subject
-from ergo_conformance.model.terms import Atom, Error, Event, ProcessID
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.peers.link import LINGER_NOT
-from ergo_conformance.reference_node import transport
-from ergo_conformance.reference_node.interfaces import Connection
+from ergo_conformance.reference_node.api import Connection
+from ergo_conformance.reference_node.connection import link as transport
+from ergo_conformance.reference_node.connection.link import Address
+from ergo_conformance.reference_node.core.process import Actor, Process, ProcessOptions
+from ergo_conformance.reference_node.core.relations import Kind, Watched
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Actor, Process, ProcessOptions
-from ergo_conformance.reference_node.relations import Kind, Watched
-from ergo_conformance.reference_node.routes import NetworkRoute
-from ergo_conformance.reference_node.transport import Address
 from tests.support.settings import make
 from tests.support.sockets import HOST
 

@@ -2,8 +2,8 @@
 
 import re
 
-from ergo_conformance.model import reasons
-from ergo_conformance.model.terms import Error
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.values import Error
 
 TEXTS = {
     "ErrNameUnknown": "unknown name",

@@ -12,17 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ergo_conformance.model import subject
-from ergo_conformance.model.terms import PID, Atom, ProcessID
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.peers.link import LINGER_NOT
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.interfaces import RegistrarError
+from ergo_conformance.reference_node.api import RegistrarError
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Actor, Process
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
-from ergo_conformance.reference_node.processes import Actor, Process
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
-from ergo_conformance.reference_node.routes import NetworkRoute
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 
 
 class Scales(Actor):

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.terms import PID, Atom, ProcessID
-from ergo_conformance.reference_node.failures import ErgoError
-from ergo_conformance.reference_node.interfaces import RemoteNode
+from ergo_conformance.model.values import PID, Atom, ProcessID
+from ergo_conformance.reference_node.api import RemoteNode
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Actor, Call, Process
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.processes import Actor, Call, Process
-from ergo_conformance.reference_node.routes import NetworkRoute
 from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port
 

@@ -5,17 +5,17 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from ergo_conformance.model import subject
-from ergo_conformance.model.enp import FrameType
-from ergo_conformance.peers.damage import header
-from ergo_conformance.peers.dialer import Facts
+from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.peers.corruption.frames import header
+from ergo_conformance.peers.ergo.handshake import Facts
 from ergo_conformance.peers.link import MemoryTransport, VirtualLoop
+from ergo_conformance.reference_node.connection.link import Address
+from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process, ProcessOptions
-from ergo_conformance.reference_node.routes import NetworkRoute
-from ergo_conformance.reference_node.transport import Address
 from ergo_conformance.targets.self_node import OFFERS, MemoryRunning, make_node
-from ergo_conformance.verdict.context import Context
+from ergo_conformance.verdict.run.context import Context
 from tests.support.settings import settings_of
 
 T = TypeVar("T")

@@ -6,24 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ergo_conformance.errors import Reason, Rejected
-from ergo_conformance.model import ehs, gen
-from ergo_conformance.model.caches import NO_CACHES
-from ergo_conformance.model.ehs import Flags, Role, Version
-from ergo_conformance.model.esrd import Route
-from ergo_conformance.model.saturn import ApplicationRoute, ProxyRoute
-from ergo_conformance.model.terms import PID, Alias, Atom, ProcessID, Ref
-from ergo_conformance.reference_node.handshaking import (
-    HandshakeError,
-    Handshaken,
-    Introduced,
-    Joined,
-    LinkFacts,
-    Local,
-    Membership,
-    Output,
-)  # fmt: skip
-from ergo_conformance.reference_node.information import RegistrarInfo, RemoteNodeInfo
-from ergo_conformance.reference_node.interfaces import (
+from ergo_conformance.model.ergo import ehs, gen
+from ergo_conformance.model.ergo.caches import NO_CACHES
+from ergo_conformance.model.ergo.ehs import Flags, Role, Version
+from ergo_conformance.model.ergo.esrd import Route
+from ergo_conformance.model.ergo.saturn import ApplicationRoute, ProxyRoute
+from ergo_conformance.model.values import PID, Alias, Atom, ProcessID, Ref
+from ergo_conformance.reference_node.api import (  # fmt: skip
     Connection,
     Core,
     Handshake,
@@ -36,9 +25,20 @@ from ergo_conformance.reference_node.interfaces import (
     RegistrarError,
     RemoteNode,
     Resolver,
-)  # fmt: skip
-from ergo_conformance.reference_node.partial import PartialConnection
-from ergo_conformance.reference_node.processes import MessageOptions
+)
+from ergo_conformance.reference_node.api.handshake import (  # fmt: skip
+    HandshakeError,
+    Handshaken,
+    Introduced,
+    Joined,
+    LinkFacts,
+    Local,
+    Membership,
+    Output,
+)
+from ergo_conformance.reference_node.api.info import RegistrarInfo, RemoteNodeInfo
+from ergo_conformance.reference_node.connection.unsupported import PartialConnection
+from ergo_conformance.reference_node.core.process import MessageOptions
 
 CARD, TALK = Version("CARD", "1"), Version("TALK", "1")
 POOL = 2

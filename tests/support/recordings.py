@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ergo_conformance.model import ehs, enp
-from ergo_conformance.model.enp import FrameType
+from ergo_conformance.model.ergo import ehs, enp
+from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.spec import Parsed
-from ergo_conformance.spec.enp import read_frame
-from ergo_conformance.spec.stream import ReadFrame
+from ergo_conformance.spec.ergo.enp import read_frame
+from ergo_conformance.spec.ergo.stream import ReadFrame
 from ergo_conformance.verdict import captures
 from ergo_conformance.verdict.captures import Connections
 

@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
-from ergo_conformance.model.esrd import RegisterReply
-from ergo_conformance.model.terms import Atom
-from ergo_conformance.peers.esrd import route
-from ergo_conformance.peers.registrar import ScriptedRegistrar
-from ergo_conformance.reference_node.interfaces import NodeFacts, RegistrarError
+from ergo_conformance.model.ergo.esrd import RegisterReply
+from ergo_conformance.model.values import Atom
+from ergo_conformance.peers.ergo.esrd_client import route
+from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
+from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
 from ergo_conformance.reference_node.node import random_hex
-from ergo_conformance.reference_node.registrar import EsrdRegistrar
-from ergo_conformance.spec.esrd import write_packet
+from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.spec.ergo.esrd import write_packet
 
 ROUTES = [route(11_144)]
 GRANTED = write_packet(RegisterReply(None))

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import Verb
-from ergo_conformance.model.terms import Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.peers.damage import relation
-from ergo_conformance.peers.enp import PROCESS, Peer
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import Verb
+from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID
+from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.relations import Kind, Watched
 from tests.support.nodes import context, node, settle, virtually
 from tests.support.watchers import idle
 

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.locate import suites
-from ergo_conformance.model import esrd, records, saturn
-from ergo_conformance.model.ehs import VERSION_ROW
-from ergo_conformance.model.neutral import to_json
+from ergo_conformance.model.ergo import esrd, records, saturn
+from ergo_conformance.model.ergo.ehs import VERSION_ROW
+from ergo_conformance.model.ergo.saturn import Message
+from ergo_conformance.model.json.types import type_to_json
+from ergo_conformance.model.json.values import to_json
 from ergo_conformance.model.registry import Newtype, Row, Struct
-from ergo_conformance.model.saturn import Message
-from ergo_conformance.model.terms import Error
-from ergo_conformance.model.typejson import type_to_json
 from ergo_conformance.model.types import Reg, describe
-from ergo_conformance.peers.packets import HEADER, SATURN, Spoiled, spoiled
-from ergo_conformance.spec.saturn import CONTEXT, read_packet
+from ergo_conformance.model.values import Error
+from ergo_conformance.peers.corruption.packets import HEADER, SATURN, Spoiled, spoiled
+from ergo_conformance.spec.ergo.saturn import CONTEXT, read_packet
 from ergo_conformance.verdict import captures
 from ergo_conformance.verdict.captures import Capture
 from ergo_conformance.verdict.captures.saturn import CLIENT, SERVER

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ergo_conformance.model.terms import Atom, Error, Event, ProcessID
+from ergo_conformance.model.values import Atom, Error, Event, ProcessID
+from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Process
-from ergo_conformance.reference_node.relations import Kind, Watched
 from tests.support.nodes import Net, settle, virtually
 from tests.support.watchers import Watcher, idle
 

@@ -7,7 +7,7 @@ from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import NetworkOptions, NodeOptions
-from ergo_conformance.reference_node.settings import Settings
+from ergo_conformance.reference_node.target.config import Settings
 
 _NODE = {field.name for field in fields(NodeOptions)}
 

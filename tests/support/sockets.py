@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ergo_conformance.model.ehs import Role, Version
-from ergo_conformance.model.terms import Atom
+from ergo_conformance.model.ergo.ehs import Role, Version
+from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api.handshake import Handshaken, Joined, Local, Membership
 from ergo_conformance.reference_node.ergo.ehs import Ehs
-from ergo_conformance.reference_node.handshaking import Handshaken, Joined, Local, Membership
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.settings import start_node

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ergo_conformance.reference_node import settings
 from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.targets.base import Running
 from ergo_conformance.targets.self_node import MemoryRunning, SelfTarget, make_node
 from tests.support.settings import with_machine

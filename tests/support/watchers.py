@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any, NamedTuple
 
-from ergo_conformance.model.terms import PID, Error, Event
-from ergo_conformance.reference_node.failures import ErgoError
+from ergo_conformance.model.values import PID, Error, Event
+from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.core.process import Actor, Process, ProcessOptions
+from ergo_conformance.reference_node.core.relations import Watched
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.processes import Actor, Process, ProcessOptions
-from ergo_conformance.reference_node.relations import Watched
 
 
 class Told(NamedTuple):

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import subject
+from ergo_conformance.model.ergo import subject
 from ergo_conformance.peers.link import VirtualLoop
-from ergo_conformance.reference_node.agents import LEVEL_1, Supervisor
-from ergo_conformance.reference_node.agents_acting import LEVEL_2
-from ergo_conformance.reference_node.processes import Actor
+from ergo_conformance.reference_node.core.process import Actor
+from ergo_conformance.reference_node.target.agent_operations import LEVEL_2
+from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.targets.base import AGENTS_TIMEOUT, Running, probe_agents
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import MemoryRunning, SelfTarget, make_node
 from ergo_conformance.targets.tcp import TcpTarget
-from ergo_conformance.verdict.case import AGENTS, Case
-from ergo_conformance.verdict.context import Context, SkippedError
-from ergo_conformance.verdict.schedule import LiveRunner, Planned, run_case
+from ergo_conformance.verdict.run.case import AGENTS, Case
+from ergo_conformance.verdict.run.context import Context, SkippedError
+from ergo_conformance.verdict.run.schedule import LiveRunner, Planned, run_case
 from tests.support.settings import settings_of
 from tests.support.sockets import run, started
 

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model.esrd import ResolveReply
-from ergo_conformance.model.terms import Error
-from ergo_conformance.peers.dialer import Facts
-from ergo_conformance.peers.esrd import Registrant, route
-from ergo_conformance.peers.listening import HOST
-from ergo_conformance.peers.registrar import ScriptedRegistrar
+from ergo_conformance.model.ergo.esrd import ResolveReply
+from ergo_conformance.model.values import Error
+from ergo_conformance.peers.ergo.esrd_client import Registrant, route
+from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
+from ergo_conformance.peers.ergo.handshake import Facts
+from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.targets.base import Running, Target, TargetError
+from ergo_conformance.targets.kinds import Settings, address_of, target_of
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.targets.spelling import Settings, address_of, target_of
 from tests.support.settings import start_node
 from tests.support.sockets import run
 

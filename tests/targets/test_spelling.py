@@ -3,9 +3,9 @@
 import pytest
 
 from ergo_conformance.errors import UsageError
+from ergo_conformance.targets.kinds import Settings, offers_of, suggestion, target_of
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.targets.spelling import Settings, offers_of, suggestion, target_of
 from ergo_conformance.targets.tcp import TcpTarget
 
 

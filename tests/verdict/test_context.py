@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ehs import Flags
+from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.peers.link import VirtualLoop
 from ergo_conformance.targets.base import Running
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpRunning
-from ergo_conformance.verdict.context import Context, SkippedError
+from ergo_conformance.verdict.run.context import Context, SkippedError
 
 
 def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ergo_conformance.cli.vectors import check_file
 from ergo_conformance.locate import suites
-from ergo_conformance.verdict.golden_packets import ESRD, check_malformed, check_packet
+from ergo_conformance.verdict.vectors.packets import ESRD, check_malformed, check_packet
 
 PATH = suites() / "golden" / "esrd_vectors.json"
 CONTENT = json.loads(PATH.read_text(encoding="utf-8"))

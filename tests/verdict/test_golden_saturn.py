@@ -10,10 +10,10 @@ import pytest
 
 from ergo_conformance.cli.vectors import check_file
 from ergo_conformance.errors import Rejected
-from ergo_conformance.model import saturn
-from ergo_conformance.spec.saturn import read_packet
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.spec.ergo.saturn import read_packet
 from ergo_conformance.verdict import captures
-from ergo_conformance.verdict.golden_packets import SATURN, check_malformed, check_packet
+from ergo_conformance.verdict.vectors.packets import SATURN, check_malformed, check_packet
 from tests.support import saturn_vectors
 from tests.support.saturn_vectors import FILES, NO_VECTOR, PATH, form, reaction
 

@@ -11,11 +11,11 @@ from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpTarget
-from ergo_conformance.verdict import registering
-from ergo_conformance.verdict.case import Case
-from ergo_conformance.verdict.context import SkippedError
-from ergo_conformance.verdict.registering import Registering
-from ergo_conformance.verdict.schedule import STARTS_AT_ONCE, LiveRunner, MemoryRunner, Planned, Ran
+from ergo_conformance.verdict.run import registering
+from ergo_conformance.verdict.run.case import Case
+from ergo_conformance.verdict.run.context import SkippedError
+from ergo_conformance.verdict.run.registering import Registering
+from ergo_conformance.verdict.run.schedule import STARTS_AT_ONCE, LiveRunner, MemoryRunner, Planned, Ran
 
 ESRD = {"registrar": {"kind": "esrd"}}
 SATURN = {"registrar": {"kind": "saturn"}}

@@ -13,17 +13,17 @@ import pytest
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
-from ergo_conformance.model.ehs import Accept, Hello
+from ergo_conformance.model.ergo.ehs import Accept, Hello
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.requirements import Level
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict.case import Case
-from ergo_conformance.verdict.context import Context, SkippedError
-from ergo_conformance.verdict.outcome import Verdict
-from ergo_conformance.verdict.reports import Header, Summary, to_json, to_junit
-from ergo_conformance.verdict.schedule import Body, LateError, MemoryRunner, Planned, Ran
-from ergo_conformance.verdict.session import Entry, Session, failure_text
-from ergo_conformance.verdict.terminal import Terminal
+from ergo_conformance.verdict.reports.reports import Header, Summary, to_json, to_junit
+from ergo_conformance.verdict.reports.terminal import Terminal
+from ergo_conformance.verdict.run.case import Case
+from ergo_conformance.verdict.run.context import Context, SkippedError
+from ergo_conformance.verdict.run.outcome import Verdict
+from ergo_conformance.verdict.run.schedule import Body, LateError, MemoryRunner, Planned, Ran
+from ergo_conformance.verdict.run.session import Entry, Session, failure_text
 from tests.support.broken_node import SwappedDigest
 from tests.support.targets import FaultyTarget
 

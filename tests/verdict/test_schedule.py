@@ -14,10 +14,10 @@ from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict import schedule
-from ergo_conformance.verdict.case import Case
-from ergo_conformance.verdict.context import Context, SkippedError
-from ergo_conformance.verdict.schedule import Body, LateError, LiveRunner, MemoryRunner, Planned, Ran
+from ergo_conformance.verdict.run import schedule
+from ergo_conformance.verdict.run.case import Case
+from ergo_conformance.verdict.run.context import Context, SkippedError
+from ergo_conformance.verdict.run.schedule import Body, LateError, LiveRunner, MemoryRunner, Planned, Ran
 from tests.support.targets import FaultyTarget, LoopTarget
 
 

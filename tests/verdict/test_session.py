@@ -8,8 +8,8 @@ import pytest
 
 from ergo_conformance.errors import UsageError
 from ergo_conformance.spec.requirements import Level
-from ergo_conformance.verdict.case import Case
-from ergo_conformance.verdict.session import Entry, Session, check_options
+from ergo_conformance.verdict.run.case import Case
+from ergo_conformance.verdict.run.session import Entry, Session, check_options
 
 GOOD: dict[str, Any] = {"profile": "ergo-3.1", "level": "", "case": [], "report": [], "jobs": 16, "timeout": 30.0}
 

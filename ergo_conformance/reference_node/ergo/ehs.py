@@ -18,12 +18,12 @@ from struct import Struct
 from typing import Any, Final
 
 from ...errors import CannotEncode, Rejected
-from ...model import edf, ehs
-from ...model.caches import Caches
-from ...model.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Message, Role, State, Step
+from ...model.ergo import edf, ehs
+from ...model.ergo.caches import Caches
+from ...model.ergo.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Message, Role, State, Step
 from ...model.registry import Registry
-from ...model.terms import Error
-from ..handshaking import HandshakeError, Handshaken, Introduced, Joined, Joining, Local, Membership, Output, Token
+from ...model.values import Error
+from ..api.handshake import HandshakeError, Handshaken, Introduced, Joined, Joining, Local, Membership, Output, Token
 from .edf import Decoder, Encoder
 
 MESSAGE_TYPES: Final = Registry([*ehs.MESSAGES, ehs.VERSION_ROW, ehs.NETWORK_FLAGS])

@@ -11,11 +11,12 @@ from struct import Struct
 from typing import Final, cast
 
 from ...errors import CannotEncode, Reason, Rejected
-from ...model import esrd, reasons
-from ...model.ehs import VERSION_ROW
-from ...model.esrd import Message, PacketType, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
+from ...model.ergo import errors as reasons
+from ...model.ergo import esrd
+from ...model.ergo.ehs import VERSION_ROW
+from ...model.ergo.esrd import Message, PacketType, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.registry import Registry
-from ...model.terms import Atom
+from ...model.values import Atom
 from .edf import Decoder, Encoder
 
 _TYPES: Final = Registry([*esrd.MESSAGES, esrd.ROUTE, VERSION_ROW])

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ...errors import UsageError
-from ...model import ehs
-from ...model.ehs import Flags, Role, Version
-from ..handshaking import LinkFacts, Local, Membership
+from ...model.ergo import ehs
+from ...model.ergo.ehs import Flags, Role, Version
+from ..api.handshake import LinkFacts, Local, Membership
 from .ehs import Ehs
 
 EHS: Final = Version(ehs.PROTOCOL, ehs.RELEASE, "", "MIT")

@@ -14,12 +14,13 @@ from struct import Struct
 from typing import Any, Final, cast
 
 from ...errors import CannotEncode, Reason, Rejected
-from ...model import reasons, records, saturn
-from ...model.esrd import Route
+from ...model.ergo import errors as reasons
+from ...model.ergo import records, saturn
+from ...model.ergo.esrd import Route
+from ...model.ergo.saturn import ApplicationRoute, Message, State
 from ...model.registry import Registry
-from ...model.saturn import ApplicationRoute, Message, State
-from ...model.terms import Atom, Error
-from ..interfaces import RegistrarError
+from ...model.values import Atom, Error
+from ..api import RegistrarError
 from .edf import Decoder, Encoder
 
 log = logging.getLogger("ergo_conformance.node")

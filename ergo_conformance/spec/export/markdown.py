@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ...model import ehs, enp, esrd, reasons, saturn
-from ...model.edf import Tag
-from ...model.ehs import Role
+from ...model.ergo import ehs, enp, esrd, saturn
+from ...model.ergo import errors as reasons
+from ...model.ergo.edf import Tag
+from ...model.ergo.ehs import Role
 from ...model.registry import Newtype, Struct
 from ...model.types import Reg, describe
-from ..edf.scalars import SCALARS, WORDS
-from ..ehs import FRAME
-from ..enp import frames as enp_frames
-from ..kit import Counted, Number, Text
-from ..machine import Schema, plain
+from ..combinators import Counted, Number, Text
+from ..ergo.edf.scalars import SCALARS, WORDS
+from ..ergo.ehs import FRAME
+from ..ergo.enp import frames as enp_frames
+from ..ergo.saturn import CONTEXT, PACKET
+from ..interpreter import Schema, plain
 from ..requirements import PROTOCOLS, Requirement, catalogue
-from ..saturn import CONTEXT, PACKET
 from ..walk import docs_of, walk
 from ..walk import parts as parts_of
 

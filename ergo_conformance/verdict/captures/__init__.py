@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...model.ehs import Role
-from ...spec.edf import EdfContext
-from ...spec.stream import ConnectionReader
-from ..vectors import Difference
+from ...model.ergo.ehs import Role
+from ...spec.ergo.edf import EdfContext
+from ...spec.ergo.stream import ConnectionReader
+from ..vectors.edf import Difference
 from .frames import FrameChecker
 from .handshake import HandshakeChecker
 from .load import FORMAT, UDP, Capture, load

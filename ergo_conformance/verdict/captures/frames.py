@@ -5,20 +5,20 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ...errors import CannotEncode, Rejected
-from ...model import enp
 from ...model import types as t
 from ...model.compare import same
-from ...model.enp import Compressed
-from ...model.natural import type_of
+from ...model.ergo import enp
+from ...model.ergo.enp import Compressed
+from ...model.inferred import type_of
 from ...model.registry import Marshaler, Newtype, Registry, Struct
-from ...model.terms import Error
 from ...model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
+from ...model.values import Error
 from ...reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ...reference_node.ergo.enp.compression import uncompress
-from ...spec.edf import EdfContext
-from ...spec.enp import read_frame, write_frame
-from ...spec.stream import ReadFrame
-from ..vectors import Difference
+from ...spec.ergo.edf import EdfContext
+from ...spec.ergo.enp import read_frame, write_frame
+from ...spec.ergo.stream import ReadFrame
+from ..vectors.edf import Difference
 from .sides import Side
 
 MAX_UNPACKED: Final = 1 << 26

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from ...errors import CannotEncode, Rejected
-from ...model import ehs
 from ...model.compare import same
-from ...model.ehs import Accept, Digest, Hello, Introduce, Join, Message, Role
+from ...model.ergo import ehs
+from ...model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, Message, Role
 from ...reference_node.ergo.edf import Decoder
-from ...spec.ehs import CONTEXT, digest, write_frame
-from ..frames import frame_difference, node_digest, node_frame, plain
-from ..vectors import Difference
+from ...spec.ergo.ehs import CONTEXT, digest, write_frame
+from ..vectors.edf import Difference
+from ..vectors.handshake import frame_difference, node_digest, node_frame, plain
 from .load import Capture
 from .sides import Side
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ...errors import UsageError
-from ..vectors import Difference
+from ..vectors.edf import Difference
 
 FORMAT: Final = "ergo-captures/1"
 NOTE: Final = "note"

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ...errors import CannotEncode, Reason, Rejected
-from ...model import esrd
 from ...model.compare import same
-from ...model.esrd import Message, Transport
+from ...model.ergo import esrd
+from ...model.ergo.esrd import Message, Transport
 from ...reference_node.ergo import esrd as node
-from ...spec.esrd import CONTEXT, packet_size, read_packet, write_packet
-from ..vectors import Difference, byte_difference
+from ...spec.ergo.esrd import CONTEXT, packet_size, read_packet, write_packet
+from ..vectors.edf import Difference, byte_difference
 from .load import Capture
 
 

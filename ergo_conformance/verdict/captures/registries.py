@@ -4,12 +4,12 @@ from functools import cache
 from typing import Any, Final
 
 from ...locate import suites
-from ...model import records
-from ...model.caches import NO_CACHES, Caches
+from ...model.ergo import records
+from ...model.ergo.caches import NO_CACHES, Caches
+from ...model.json.types import payload_from_json, row_from_json
 from ...model.registry import Registry
-from ...model.terms import Atom
-from ...model.typejson import payload_from_json, row_from_json
-from ..vectors import read_json
+from ...model.values import Atom
+from ..vectors.edf import read_json
 from .load import Capture
 
 PROFILES: Final = {"3.0": "ergo-3.0"}

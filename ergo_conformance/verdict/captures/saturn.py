@@ -5,12 +5,12 @@ from contextlib import suppress
 from typing import Any
 
 from ...errors import CannotEncode, Reason, Rejected
-from ...model import saturn
 from ...model.compare import same
-from ...model.saturn import Message
+from ...model.ergo import saturn
+from ...model.ergo.saturn import Message
 from ...reference_node.ergo import saturn as node
-from ...spec import saturn as spec
-from ..vectors import Difference, byte_difference
+from ...spec.ergo import saturn as spec
+from ..vectors.edf import Difference, byte_difference
 from .load import Capture
 
 CLIENT, SERVER = "client>server", "server>client"

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from ...errors import Reason
-from ...model import ehs
-from ...model.ehs import Message
-from ...spec import ehs as handshake
-from ...spec import enp as frames
-from ...spec.stream import Direction
+from ...model.ergo import ehs
+from ...model.ergo.ehs import Message
+from ...spec.ergo import ehs as handshake
+from ...spec.ergo import enp as frames
+from ...spec.ergo.stream import Direction
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model import enp
-from ergo_conformance.model.enp import FrameType
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import FrameType
 from tests.support.recordings import (
     Found,
     Recording,

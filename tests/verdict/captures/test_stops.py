@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ergo_conformance.model.enp import FrameType
+from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.verdict import captures
 from tests.support.recordings import (
     CUT,

@@ -9,12 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from ergo_conformance.cli.vectors import app
-from ergo_conformance.model import enp, reasons
-from ergo_conformance.model.ehs import Role
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.spec.enp import write_frame
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo.ehs import Role
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.spec.ergo.enp import write_frame
 from ergo_conformance.verdict.captures import load
-from ergo_conformance.verdict.play import play
+from ergo_conformance.verdict.replay import play
 from tests.support.recordings import CAPTURES, Recording, frames_of
 
 OTHER = Error("another reason")

@@ -4,8 +4,8 @@ import pytest
 
 from ergo_conformance.errors import UsageError
 from ergo_conformance.verdict.captures import load
-from ergo_conformance.verdict.play import EXCUSES, play, roles
-from ergo_conformance.verdict.play.script import read
+from ergo_conformance.verdict.replay import EXCUSES, play, roles
+from ergo_conformance.verdict.replay.script import read
 from tests.support.recordings import CAPTURES, UPSTREAM
 
 ROLES = [(name, direction) for name in UPSTREAM for direction in roles(load(CAPTURES / f"{name}.jsonl"))]

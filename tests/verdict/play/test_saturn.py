@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ergo_conformance.cli.vectors import app
-from ergo_conformance.model import saturn
-from ergo_conformance.model.terms import Atom, Error
-from ergo_conformance.spec import saturn as spec
+from ergo_conformance.model.ergo import saturn
+from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.spec.ergo import saturn as spec
 from ergo_conformance.verdict.captures import load
 from ergo_conformance.verdict.captures.saturn import CLIENT, SERVER
-from ergo_conformance.verdict.play import SATURN_EXCUSES, play, roles
+from ergo_conformance.verdict.replay import SATURN_EXCUSES, play, roles
 from tests.support.recordings import CAPTURES
 
 FILES = sorted((CAPTURES / "saturn").glob("*.jsonl"))

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
-from ....model.caches import NO_CACHES, Caches
-from ....model.natural import NATURAL
+from ....model.ergo.caches import NO_CACHES, Caches
+from ....model.inferred import NATURAL
 from ....model.registry import Registry
 from ....model.types import Reg, Type
 from . import decoder, encoder

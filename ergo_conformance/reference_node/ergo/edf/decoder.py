@@ -12,11 +12,11 @@ from itertools import repeat
 from typing import Final
 
 from ....model import types as t
-from ....model.edf import MAX_ATOM, MAX_DEPTH, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR, Tag
-from ....model.natural import NATURAL
+from ....model.ergo.edf import MAX_ATOM, MAX_DEPTH, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR, Tag
+from ....model.inferred import NATURAL
 from ....model.registry import Marshaler, Registry, Struct
-from ....model.terms import PID, Alias, Error, Event, ProcessID, Ref, Typed
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
+from ....model.values import PID, Alias, Error, Event, ProcessID, Ref, Typed
 from .runtime import DISPATCH, FailedError, Read, inner_arrays, no_bytes, numbers, typed_key, unmarshal
 from .shapes import STRUCT_CODES, base_of, empty_items, empty_value, has_any, marker_of
 from .source import Source, packed_size

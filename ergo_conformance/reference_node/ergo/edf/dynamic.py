@@ -4,10 +4,10 @@ import struct
 from typing import Any
 
 from ....model import types as t
-from ....model.edf import MAX_DEPTH, Tag
-from ....model.natural import NATURAL
+from ....model.ergo.edf import MAX_DEPTH, Tag
+from ....model.inferred import NATURAL
 from ....model.registry import Registry
-from ....model.terms import Typed
+from ....model.values import Typed
 from .decoder import DecoderEmitter
 from .runtime import DISPATCH, FailedError, unknown
 from .source import Source

@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 
 from ....errors import CannotEncode
 from ....model import types as t
-from ....model.edf import Tag
-from ....model.natural import NATURAL
+from ....model.ergo.edf import Tag
+from ....model.inferred import NATURAL
 from ....model.registry import Marshaler, Registry, Struct
-from ....model.terms import Atom, Typed
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
+from ....model.values import Atom, Typed
 from .runtime import FailedError, Out, Write, as_bytes, error_body, not_bool, pack_numbers
 from .shapes import STRUCT_CODES, base_of, marker_of
 from .source import Source

@@ -8,11 +8,11 @@ recurses, structs as keys of an `any` slot, folded types so odd that no function
 from typing import Any, Final
 
 from ....errors import Reason, Rejected
-from ....model.edf import MAX_ARRAYS_PER_BYTE, MAX_DEPTH, MAX_EMPTY_ITEMS, SCALAR_TAGS, Tag
-from ....model.natural import dynamic
+from ....model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_DEPTH, MAX_EMPTY_ITEMS, SCALAR_TAGS, Tag
+from ....model.inferred import dynamic
 from ....model.registry import Marshaler, Registry, Struct, is_nullable
-from ....model.terms import Typed
 from ....model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
+from ....model.values import Typed
 from .folded import unfold
 from .leaves import least_size, read_marshaler, read_scalar, take
 from .runtime import DISPATCH, FAILURES, numbers

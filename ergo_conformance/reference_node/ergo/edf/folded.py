@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ....errors import Reason, Rejected
-from ....model.edf import MAX_DEPTH, SCALAR_TAGS, Tag
+from ....model.ergo.edf import MAX_DEPTH, SCALAR_TAGS, Tag
 from ....model.registry import Row
 from ....model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
 

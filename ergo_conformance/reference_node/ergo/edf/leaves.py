@@ -4,11 +4,11 @@ from typing import Any, Final
 
 from ....errors import Reason, Rejected
 from ....model import types as t
-from ....model.edf import FIRST_ATOM_ID, FIRST_ERROR_ID, NIL_ERROR, Tag
-from ....model.neutral import bytes_to_text
+from ....model.ergo.edf import FIRST_ATOM_ID, FIRST_ERROR_ID, NIL_ERROR, Tag
+from ....model.json.values import bytes_to_text
 from ....model.registry import Marshaler, Registry, Struct
-from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ....model.types import Array, Scalar, Type
+from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from .runtime import numbers
 from .shapes import LEAST_SIZES, STRUCT_CODES, base_of
 from .source import packed_size

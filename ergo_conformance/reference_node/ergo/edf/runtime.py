@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import CannotEncode
-from ....model.edf import MAX_ARRAYS_PER_BYTE, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR
-from ....model.natural import NATURAL
-from ....model.neutral import text_to_bytes
+from ....model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR
+from ....model.inferred import NATURAL
+from ....model.json.values import text_to_bytes
 from ....model.registry import Marshaler
-from ....model.terms import Error, Typed
+from ....model.values import Error, Typed
 from .tables import DecodeTables, EncodeTables
 
 Read = Callable[[bytes, int, DecodeTables, int], tuple[Any, int]]

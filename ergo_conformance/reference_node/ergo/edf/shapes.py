@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from ....model import types as t
-from ....model.edf import Tag
+from ....model.ergo.edf import Tag
 from ....model.registry import Marshaler, Newtype, Registry, Row, Struct
 from ....model.types import AnyType, Array, Map, Reg, Scalar, Slice, Type
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from ....errors import CannotEncode
 from ....model import types as t
-from ....model.edf import MAX_STRING, Tag
-from ....model.natural import INTEGERS, type_of
-from ....model.neutral import text_to_bytes
+from ....model.ergo.edf import MAX_STRING, Tag
+from ....model.inferred import INTEGERS, type_of
+from ....model.json.values import text_to_bytes
 from ....model.registry import Marshaler, Struct
-from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
 from ....model.types import ANY, Array, Map, Scalar, Slice, Type
+from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
 from .runtime import error_body, pack_numbers
 from .shapes import STRUCT_CODES, base_of, marker_of
 from .tables import EncodeTables

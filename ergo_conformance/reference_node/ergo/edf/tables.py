@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
 from ....model import types as t
-from ....model.edf import (
+from ....model.ergo.edf import (
     FIRST_ATOM_ID,
     FIRST_ERROR_ID,
     FIRST_TYPE_ID,
@@ -21,17 +21,17 @@ from ....model.edf import (
     NIL_ERROR,
     Tag,
 )
-from ....model.natural import NATURAL
-from ....model.neutral import bytes_to_text, text_to_bytes
+from ....model.inferred import NATURAL
+from ....model.json.values import bytes_to_text, text_to_bytes
 from ....model.registry import Registry, Row
-from ....model.terms import Atom, Error
 from ....model.types import Array, Map, Reg, Scalar, Slice, Type
+from ....model.values import Atom, Error
 from .folded import unfold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ....model.caches import Caches
+    from ....model.ergo.caches import Caches
     from .runtime import Read, Write
 
 _U16 = struct.Struct(">H").unpack_from

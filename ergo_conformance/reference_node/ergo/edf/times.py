@@ -2,8 +2,8 @@
 
 from struct import Struct
 
-from ....model.edf import MAX_NANOS, TIME_EPOCH, TIME_LENGTHS, TIME_UTC, TIME_V1, TIME_V2
-from ....model.terms import Time
+from ....model.ergo.edf import MAX_NANOS, TIME_EPOCH, TIME_LENGTHS, TIME_UTC, TIME_V1, TIME_V2
+from ....model.values import Time
 
 _V1 = Struct(">BqIh")  # version, seconds since the year 1, nanoseconds, minutes east of UTC
 _SECONDS = Struct(">b")  # of the offset

@@ -5,12 +5,12 @@ from functools import cache
 from typing import Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
-from ....model import enp
-from ....model.caches import NO_CACHES, Caches
-from ....model.enp import Frame, FrameType
-from ....model.neutral import text_to_bytes
+from ....model.ergo import enp
+from ....model.ergo.caches import NO_CACHES, Caches
+from ....model.ergo.enp import Frame, FrameType
+from ....model.json.values import text_to_bytes
 from ....model.registry import Registry
-from ....model.terms import Atom, Error
+from ....model.values import Atom, Error
 from ..edf import Decoder, Encoder
 from ..edf.runtime import DISPATCH, FAILURES, FailedError
 from ..edf.source import Source, packed_size

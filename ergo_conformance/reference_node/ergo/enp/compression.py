@@ -6,8 +6,8 @@ from struct import Struct
 from typing import Final
 
 from ....errors import Reason, Rejected
-from ....model import enp
-from ....model.enp import Algorithm, Compressed, FrameType, Level
+from ....model.ergo import enp
+from ....model.ergo.enp import Algorithm, Compressed, FrameType, Level
 from . import lzw
 from .codec import ORDER_AT, TYPE_AT, check_header
 

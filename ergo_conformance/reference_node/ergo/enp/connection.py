@@ -10,19 +10,20 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import CannotEncode, Rejected
-from ....model import enp, reasons
-from ....model.caches import Caches
-from ....model.ehs import Flags
-from ....model.enp import Code, Frame, Words
-from ....model.gen import ApplicationOptionsExtra, MessageEvent, ProcessOptionsExtra
-from ....model.terms import PID, Alias, Atom, Error, Event, ProcessID, Ref
-from ...connections import LinkedConnection
-from ...failures import ErgoError
-from ...handshaking import Handshaken
-from ...interfaces import Core, Link
-from ...processes import Call, Message, MessageOptions
-from ...relations import Kind, Watched
-from ...remote_node import ConnectedNode
+from ....model.ergo import enp
+from ....model.ergo import errors as reasons
+from ....model.ergo.caches import Caches
+from ....model.ergo.ehs import Flags
+from ....model.ergo.enp import Code, Frame, Words
+from ....model.ergo.gen import ApplicationOptionsExtra, MessageEvent, ProcessOptionsExtra
+from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
+from ...api import Core, Link
+from ...api.errors import ErgoError
+from ...api.handshake import Handshaken
+from ...connection.remote_node import ConnectedNode
+from ...connection.table import LinkedConnection
+from ...core.process import Call, Message, MessageOptions
+from ...core.relations import Kind, Watched
 from .codec import FrameDecoder, FrameEncoder
 from .compression import Compression, compress, uncompress
 from .control import ControlMessages

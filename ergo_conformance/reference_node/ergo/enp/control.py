@@ -12,14 +12,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ....errors import CannotEncode
-from ....model import enp, gen, reasons
-from ....model.ehs import Flags
-from ....model.enp import Control, Result, Verb
-from ....model.gen import MessageEvent
-from ....model.terms import PID, Alias, Error, Event, Ref, Typed
-from ...failures import ErgoError
-from ...processes import Process
-from ...relations import Kind, Watched
+from ....model.ergo import enp, gen
+from ....model.ergo import errors as reasons
+from ....model.ergo.ehs import Flags
+from ....model.ergo.enp import Control, Result, Verb
+from ....model.ergo.gen import MessageEvent
+from ....model.values import PID, Alias, Error, Event, Ref, Typed
+from ...api.errors import ErgoError
+from ...core.process import Process
+from ...core.relations import Kind, Watched
 
 if TYPE_CHECKING:
     from .connection import EnpConnection

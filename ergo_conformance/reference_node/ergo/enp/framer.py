@@ -5,7 +5,7 @@ from struct import Struct
 from typing import Final
 
 from ....errors import Reason, Rejected
-from ....model import enp
+from ....model.ergo import enp
 
 _HEAD: Final = Struct(">HI").unpack_from
 _START: Final = enp.MAGIC << 8 | enp.VERSION

@@ -8,7 +8,7 @@ M a control message, O an outcome (code, and an EDF error behind 255), S all byt
 from collections.abc import Mapping
 from typing import Final
 
-from ....model.enp import FrameType
+from ....model.ergo.enp import FrameType
 
 _MESSAGE: Final = "from_id:Q priority:B mid:Q"
 _REQUEST: Final = "from_id:Q priority:B ref:W"

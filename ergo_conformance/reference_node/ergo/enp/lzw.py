@@ -5,7 +5,7 @@ Work and memory are bounded by the limit on the output; the table holds at most 
 
 from typing import Final
 
-from ....model.enp import LZW_CLEAR, LZW_END, LZW_LITERAL_BITS, LZW_MAX_BITS
+from ....model.ergo.enp import LZW_CLEAR, LZW_END, LZW_LITERAL_BITS, LZW_MAX_BITS
 
 _FIRST_BITS: Final = LZW_LITERAL_BITS + 1
 _TABLE_SIZE: Final = 1 << LZW_MAX_BITS

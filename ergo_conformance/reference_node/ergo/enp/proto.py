@@ -4,11 +4,11 @@ import asyncio
 import logging
 from typing import Final
 
-from ....model import enp
-from ....model.ehs import Version
-from ...handshaking import Handshaken
-from ...interfaces import Connection, Core, NetworkDial
-from ...pauses import longer
+from ....model.ergo import enp
+from ....model.ergo.ehs import Version
+from ...api import Connection, Core, NetworkDial
+from ...api.handshake import Handshaken
+from ...connection.backoff import longer
 from .connection import EnpConnection
 
 ENP: Final = Version(enp.PROTOCOL, enp.RELEASE, "", "MIT")

@@ -1,0 +1,1 @@
+"""Facts of the Ergo protocols: EDF, EHS, ENP, ESRD, Saturn."""

@@ -1,0 +1,201 @@
+"""EHS R1, the Ergo handshake: messages, digests, limits, and the state table of both roles.
+
+Theory of operation.  The dialer proves the cookie with a salted digest; the acceptor answers with its own; both then
+introduce themselves.  A Join replaces the whole exchange when a link is added to a connection that exists.  `STEPS` says
+which message is expected in which state, what it sets off, and where it leads; a message that is not in the row ends the
+handshake: the socket is closed and nothing is sent.  Both readers of the protocol use this table: the reference node
+looks its next step up, the suites subtract the row from all messages and get every illegal order as a case.
+
+Sources: net/handshake/{types,start,accept,join,handshake}.go, gen/network.go, release 3.1.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, IntFlag, auto
+from typing import Annotated, Final, NamedTuple
+
+from ..payloads import BitSet
+from ..registry import Marshaler, Struct, struct_of
+from ..types import ATOM, ERROR, INT, INT64, STRING, UINT16, Map, Reg, Slice
+from ..values import Atom
+from .edf import FRAMEWORK
+
+# --- frame ------------------------------------------------------------------------------------------------------------
+MAGIC: Final = 87
+VERSION: Final = 1
+HEADER_LENGTH: Final = 6  # magic, version, u32 length of the payload alone
+MAX_PAYLOAD: Final = 65_535
+
+# --- deadlines, seconds -----------------------------------------------------------------------------------------------
+READ_TIMEOUT: Final = 1.0
+"""A peer that sends nothing for this long is closed without a word; each read starts it anew."""
+CONNECT_TIMEOUT: Final = 3.0
+HANDSHAKE_TIMEOUT: Final = 20.0
+"""Own rule: the whole handshake. Upstream has only the deadline per read, so a dripping client keeps it busy for ever."""
+
+# --- defaults ---------------------------------------------------------------------------------------------------------
+POOL_SIZE: Final = 3
+MAX_POOL_SIZE: Final = 64
+"""Own rule: a dialer opens no more links than this, whatever a peer's Accept asks for."""
+SALT_LENGTH: Final = 64  # characters; any length is accepted
+CONNECTION_ID_LENGTH: Final = 32
+PROTOCOL: Final = "EHS"
+RELEASE: Final = "R1"
+
+
+class Flags(IntFlag):
+    """gen.NetworkFlags. Without ENABLE all others mean nothing and eight zero bytes are written."""
+
+    ENABLE = 1
+    REMOTE_SPAWN = 2
+    REMOTE_APPLICATION_START = 4
+    FRAGMENTATION = 8
+    PROXY_TRANSIT = 16
+    PROXY_ACCEPT = 32
+    IMPORTANT_DELIVERY = 64
+
+
+DEFAULT_FLAGS: Final = (
+    Flags.ENABLE | Flags.REMOTE_SPAWN | Flags.REMOTE_APPLICATION_START | Flags.PROXY_ACCEPT | Flags.IMPORTANT_DELIVERY
+)
+FLAGS_WIDTH: Final = 8  # bytes
+NEWEST_FLAGS: Final = 128
+"""Bits from here on are 3.3's (simultaneous connect, keep-alive, tracing, …): a hint at the profile, nothing more."""
+
+NETWORK_FLAGS: Final = Marshaler(
+    FRAMEWORK + "gen/NetworkFlags",
+    BitSet(FLAGS_WIDTH, known=sum(Flags), enable=Flags.ENABLE),
+)
+
+
+class Version(NamedTuple):
+    """gen.Version: of a node, a framework, a protocol."""
+
+    Name: Annotated[str, STRING] = ""
+    Release: Annotated[str, STRING] = ""
+    Commit: Annotated[str, STRING] = ""
+    License: Annotated[str, STRING] = ""
+
+
+VERSION_ROW: Final = struct_of(Version, FRAMEWORK + "gen/Version")
+_HANDSHAKE: Final = FRAMEWORK + "net/handshake/"
+
+
+class Hello(NamedTuple):
+    """The first message of either side."""
+
+    Salt: Annotated[str, STRING]
+    Digest: Annotated[str, STRING]
+    DigestCert: Annotated[str, STRING] = ""
+
+
+class Join(NamedTuple):
+    """Adds a link to the connection that `ConnectionID` names."""
+
+    Node: Annotated[Atom, ATOM]
+    ConnectionID: Annotated[str, STRING]
+    Salt: Annotated[str, STRING]
+    Digest: Annotated[str, STRING]
+
+
+class Introduce(NamedTuple):
+    """Who a node is and which ids it will use in what it sends. `Version` is the application's, not the framework's."""
+
+    Node: Annotated[Atom, ATOM]
+    Version: Annotated[Version, Reg(VERSION_ROW.name)]
+    Flags: Annotated[bytes, Reg(NETWORK_FLAGS.name)]
+    Creation: Annotated[int, INT64]
+    MaxMessageSize: Annotated[int, INT]
+    AtomCache: Annotated[dict[int, Atom] | None, Map(UINT16, ATOM)]
+    RegCache: Annotated[dict[int, str] | None, Map(UINT16, STRING)]
+    ErrCache: Annotated[dict[int, object] | None, Map(UINT16, ERROR)]
+    Digest: Annotated[str, STRING]
+
+
+class Accept(NamedTuple):
+    """The end of a handshake: from the acceptor with id and pool, from the dialer empty, for a Join with digests only."""
+
+    ID: Annotated[str, STRING] = ""
+    PoolSize: Annotated[int, INT] = 0
+    PoolDSN: Annotated[list[str] | None, Slice(STRING)] = None
+    Digest: Annotated[str, STRING] = ""
+    DigestCert: Annotated[str, STRING] = ""
+
+
+HELLO: Final = struct_of(Hello, _HANDSHAKE + "MessageHello")
+JOIN: Final = struct_of(Join, _HANDSHAKE + "MessageJoin")
+INTRODUCE: Final = struct_of(Introduce, _HANDSHAKE + "MessageIntroduce")
+ACCEPT: Final = struct_of(Accept, _HANDSHAKE + "MessageAccept")
+
+Message = Hello | Join | Introduce | Accept
+MESSAGES: Final[tuple[Struct, ...]] = (HELLO, JOIN, INTRODUCE, ACCEPT)
+
+
+class Digest(Enum):
+    """What each digest is the lower-case hex SHA-256 of: fields named in `parts`, joined by ":"; a certificate's 20-byte
+    SHA-1 fingerprint follows directly where `fingerprint` is set.
+    """
+
+    HELLO_DIALER = ("EHS-DIG-1", ("salt1", "cookie"), False)
+    HELLO_ACCEPTOR = ("EHS-DIG-2", ("salt2", "digest1", "cookie"), False)
+    HELLO_CERT = ("EHS-DIG-3", ("salt2", "salt1", "cookie"), True)
+    INTRODUCE = ("EHS-DIG-4", ("salt2", "cookie"), False)
+    JOIN = ("EHS-DIG-6", ("id", "salt", "cookie"), False)
+    JOIN_ACCEPT = ("EHS-DIG-7", ("join_digest", "cookie"), False)
+    JOIN_CERT = ("EHS-DIG-8", ("join_digest", "join_salt", "cookie"), True)
+
+    def __init__(self, requirement: str, parts: tuple[str, ...], fingerprint: bool) -> None:  # noqa: FBT001  a row
+        self.requirement = requirement
+        self.parts = parts
+        self.fingerprint = fingerprint
+
+
+FINGERPRINT_LENGTH: Final = 20  # SHA-1 of the DER of the acceptor's leaf certificate
+
+
+class Role(Enum):
+    """Who opened the link, and who took it."""
+
+    DIALER = "dialer"
+    ACCEPTOR = "acceptor"
+
+    @property
+    def other(self) -> "Role":
+        return Role.ACCEPTOR if self is Role.DIALER else Role.DIALER
+
+
+class State(Enum):
+    """Where a handshake stands. A dialer starts in HELLO_SENT, or in JOIN_SENT for a further link."""
+
+    HELLO_SENT = auto()
+    INTRODUCED = auto()
+    ACCEPTED = auto()
+    JOIN_SENT = auto()
+    AWAIT_HELLO = auto()
+    HELLO_ANSWERED = auto()
+    AWAIT_ACCEPT = auto()
+    DONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One legal move: what the message sets off, and the state after it."""
+
+    effect: str
+    then: State
+
+
+STEPS: Final[dict[tuple[Role, State], dict[type[Message], Step]]] = {
+    (Role.DIALER, State.HELLO_SENT): {Hello: Step("introduce", State.INTRODUCED)},
+    (Role.DIALER, State.INTRODUCED): {Accept: Step("remember_pool", State.ACCEPTED)},
+    (Role.DIALER, State.ACCEPTED): {Introduce: Step("confirm", State.DONE)},
+    (Role.DIALER, State.JOIN_SENT): {Accept: Step("check_join", State.DONE)},
+    (Role.ACCEPTOR, State.AWAIT_HELLO): {
+        Hello: Step("answer_hello", State.HELLO_ANSWERED),
+        Join: Step("admit_link", State.DONE),
+    },
+    (Role.ACCEPTOR, State.HELLO_ANSWERED): {Introduce: Step("accept_and_introduce", State.AWAIT_ACCEPT)},
+    (Role.ACCEPTOR, State.AWAIT_ACCEPT): {Accept: Step("finish", State.DONE)},
+    (Role.DIALER, State.DONE): {},
+    (Role.ACCEPTOR, State.DONE): {},
+}
+FIRST_STATE: Final = {Role.DIALER: State.HELLO_SENT, Role.ACCEPTOR: State.AWAIT_HELLO}

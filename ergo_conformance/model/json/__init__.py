@@ -1,0 +1,1 @@
+"""Values, types and frames as tagged JSON, and back."""

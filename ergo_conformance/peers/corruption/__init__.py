@@ -1,0 +1,1 @@
+"""Corrupted frames and packets, computed from the schemas."""

@@ -1,0 +1,190 @@
+"""Packets of the registrars spoiled on purpose. What can go wrong with one is computed from its schema, not listed by hand."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from ...errors import Rejected
+from ...model.ergo import edf, esrd, saturn
+from ...model.ergo.ehs import VERSION_ROW
+from ...model.ergo.esrd import PacketType
+from ...spec.ergo import esrd as esrd_schema
+from ...spec.ergo import saturn as saturn_schema
+from ...spec.parse import Parsed, Span
+
+LENGTH: Final = slice(2, 4)
+HEADER: Final = esrd.HEADER_LENGTH
+"""Both registrars have two bytes, the length of the value, and the value."""
+OTHER_MAGIC: Final = (0, esrd.VERSION, saturn.MAGIC - 1, saturn.MAGIC + 1)
+"""One of them begins a packet of the embedded registrar, which has the same port."""
+OTHER_TYPES: Final = (0, min(PacketType) - 1, max(PacketType) + 1, max(PacketType) + 3, 0xFF)
+"""Two of them are those that later releases have: 48 and 50."""
+TEXTS: Final = frozenset({edf.Tag.ATOM, edf.Tag.STRING, edf.Tag.ERROR})
+CONTAINERS: Final = frozenset({edf.Tag.SLICE, edf.Tag.MAP})
+
+
+class Spoiled(NamedTuple):
+    """The bytes of a packet, what kind of thing is wrong with them, and which one of that kind. `path`: in which part."""
+
+    kind: str
+    label: str
+    data: bytes
+    what: str
+    path: str = ""
+
+
+def with_length(data: bytes, length: int | None = None) -> bytes:
+    """A packet whose header states this length, by default the right one."""
+    right = len(data) - HEADER
+    return data[: LENGTH.start] + (right if length is None else length).to_bytes(2, "big") + data[LENGTH.stop :]
+
+
+def value_of(data: bytes) -> bytes:
+    """The value in a packet."""
+    return data[HEADER:]
+
+
+def holding(data: bytes, value: bytes) -> bytes:
+    """The packet with another value in it, its length made right."""
+    return with_length(data[:HEADER] + value)
+
+
+class Wire(NamedTuple):
+    """What differs between the registrars: reader and writer of the schema, and what can be wrong with a header."""
+
+    read: Callable[[bytes], Parsed | Rejected]
+    write: Callable[[Any], bytes]
+    headers: Callable[[bytes], Iterator[Spoiled]]
+
+
+def spoiled(message: Any, wire: "Wire | None" = None) -> list[Spoiled]:
+    """Everything that can be wrong with the packet of a message. All of it is refused by the schema."""
+    wire = wire or ESRD
+    data = wire.write(message)
+    parsed = wire.read(data)
+    assert isinstance(parsed, Parsed)
+    spans = list(parsed.spans)
+    leaves = _leaves(spans)
+    made = [*wire.headers(data), *_lengths_stated(data)]
+    made += [*_values(data), *_fields(data, leaves), *_lengths(data, leaves), *_containers(data, spans)]
+    return [each for each in made if isinstance(wire.read(each.data), Rejected)]
+
+
+def _esrd_headers(data: bytes) -> Iterator[Spoiled]:
+    """Another version, another type."""
+    for version in (0, 2):
+        yield Spoiled("version", f"version_{version}", bytes([version]) + data[1:], f"version {version}")
+    for type_ in OTHER_TYPES:
+        yield Spoiled("type", f"type_{type_}", data[:1] + bytes([type_]) + data[2:], f"a type there is not: {type_}")
+
+
+def _saturn_headers(data: bytes) -> Iterator[Spoiled]:
+    """Another first byte, another version, a length that ends the value early."""
+    for magic in OTHER_MAGIC:
+        yield Spoiled("magic", f"magic_{magic}", bytes([magic]) + data[1:], f"{magic} as its first byte")
+    for version in (0, 2):
+        yield Spoiled("version", f"version_{version}", data[:1] + bytes([version]) + data[2:], f"version {version}")
+    n = len(value_of(data))
+    yield Spoiled("length", "length_minus_1", with_length(data, n - 1), "a length one too small")
+    yield Spoiled("length", "length_0", with_length(data, 0), "length 0, the value behind it")
+
+
+def _lengths_stated(data: bytes) -> Iterator[Spoiled]:
+    """A length beyond the end, a header that is not whole."""
+    n = len(value_of(data))
+    yield Spoiled("length", "length_plus_1", with_length(data, n + 1), "a length one beyond the end")
+    yield Spoiled("length", "length_65535", with_length(data, 0xFFFF), "the longest length there is")
+    for size in range(1, HEADER):
+        yield Spoiled("header", f"header_of_{size}", data[:size], f"{size} bytes of a header")
+    yield Spoiled("header", "header_alone", with_length(data[:HEADER], 0), "no value at all")
+
+
+def _values(data: bytes) -> Iterator[Spoiled]:
+    """Another value, or something that is none."""
+    value = value_of(data)
+    name_end = 3 + int.from_bytes(value[1:3], "big")
+    fields = value[name_end:]
+    yield Spoiled("nil", "nil", holding(data, bytes([edf.Tag.NIL])), "nil as its value")
+    yield Spoiled("text", "text", holding(data, bytes.fromhex("8d00026869")), "a text as its value")
+    yield Spoiled("no_tag", "no_tag", holding(data, b"\x01" + value[1:]), "a value with a tag there is not")
+    yield Spoiled(
+        "type_id", "type_id", holding(data, value[:1] + edf.FIRST_TYPE_ID.to_bytes(2, "big") + fields), "a type by id"
+    )
+    yield Spoiled(
+        "type_unknown", "type_unknown", holding(data, value.replace(b"/Message", b"/Massage")), "a type nobody knows"
+    )
+    version = VERSION_ROW.name.encode()
+    other = value[:1] + len(version).to_bytes(2, "big") + version + bytes(8)
+    yield Spoiled("type_other", "type_other", holding(data, other), "a registered value that is no message")
+    yield Spoiled("surplus", "surplus", holding(data, value + b"\0"), "a byte behind its value, within the length")
+
+
+def _fields(data: bytes, leaves: list[Span]) -> Iterator[Spoiled]:
+    """Ended before a field and one byte early in it, the length made right."""
+    for span in leaves:
+        label = _label(span)
+        yield Spoiled(
+            f"cut_{label}",
+            f"before_{label}",
+            with_length(data[: span.start]),
+            f"ended before its {span.path}",
+            span.path,
+        )
+        if span.end - 1 > span.start:
+            yield Spoiled(
+                f"cut_{label}",
+                f"within_{label}",
+                with_length(data[: span.end - 1]),
+                f"ended one byte early in {span.path}",
+                span.path,
+            )
+
+
+def _lengths(data: bytes, leaves: list[Span]) -> Iterator[Spoiled]:
+    """The length of a text one off, or an id in its place."""
+    for span in leaves:
+        label, at = _label(span), span.start + (data[span.start] in TEXTS)
+        stated = int.from_bytes(data[at : at + 2], "big")
+        if span.end - at != 2 + stated:
+            continue
+        for word, length in (
+            ("plus_1", stated + 1),
+            ("minus_1", stated - 1),
+            ("id", edf.FIRST_ATOM_ID),
+            ("65534", 65534),
+        ):
+            if length >= 0:
+                put = data[:at] + length.to_bytes(2, "big") + data[at + 2 :]
+                what = f"{length} as the length of {span.path}"
+                yield Spoiled(f"length_of_{label}", f"{label}_length_{word}", put, what, span.path)
+
+
+def _containers(data: bytes, spans: list[Span]) -> Iterator[Spoiled]:
+    """The tag of a slice or map wrong, or its count."""
+    known = {*spans}
+    for span in spans:
+        label, at = _label(span), span.start
+        # a container that is not nil has a span without its tag, too
+        is_container = data[at] in CONTAINERS and span._replace(start=at + 1) in known
+        count = int.from_bytes(data[at + 1 : at + 5], "big") if is_container else 0
+        for wrong in dict.fromkeys((count + 1, max(count - 1, 0), 0xFFFFFFFF)) if is_container else ():
+            put = data[: at + 1] + wrong.to_bytes(4, "big") + data[at + 5 :]
+            what = f"{wrong} as the number of {span.path}"
+            yield Spoiled(f"count_of_{label}", f"{label}_count_{wrong}", put, what, span.path)
+        if is_container or data[at : span.end] == bytes([edf.Tag.NIL]):
+            what = f"a tag that {span.path} can't have"
+            yield Spoiled(f"tag_of_{label}", f"{label}_tag", data[:at] + b"\0" + data[at + 1 :], what, span.path)
+
+
+def _leaves(spans: list[Span]) -> list[Span]:
+    """The parts of the value that hold no parts, in order."""
+    value = {span.path: span for span in spans if span.path.startswith("message.")}
+    holders = {path.rpartition(mark)[0] for path in value for mark in ".["}
+    return [span for path, span in value.items() if path not in holders]
+
+
+def _label(span: Span) -> str:
+    return span.path.removeprefix("message.").replace("[", "_").replace("]", "").replace(".", "_").lower()
+
+
+ESRD: Final = Wire(esrd_schema.read_packet, esrd_schema.write_packet, _esrd_headers)
+SATURN: Final = Wire(saturn_schema.read_packet, saturn_schema.write_packet, _saturn_headers)

@@ -1,0 +1,1 @@
+"""Links, connections and the table of a node's connections."""

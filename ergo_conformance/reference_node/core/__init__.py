@@ -1,0 +1,1 @@
+"""Processes, their mailboxes, relations, events and applications."""

@@ -1,0 +1,1 @@
+"""The network of a node: acceptors, dialer, route resolution."""

@@ -1,0 +1,1 @@
+"""Registrar clients and servers on sockets."""

@@ -1,0 +1,1 @@
+"""The reference node as a target: ERGO_TARGET, READY, and the agents."""

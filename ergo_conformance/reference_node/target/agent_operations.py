@@ -1,0 +1,363 @@
+"""The agents of level 2: pub, crasher, and the agent that does what it is told (protocol notes: agents, sections 3 to 6)."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from ...errors import CannotEncode
+from ...model import types as t
+from ...model.ergo import errors as reasons
+from ...model.ergo import gen, subject
+from ...model.ergo.enp import Level, Priority
+from ...model.types import Slice
+from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
+from ..api.errors import ErgoError, Stop
+from ..core.applications import Member, Mode, Specification
+from ..core.core import Core
+from ..core.process import Actor, Call, ProcessOptions, Target
+from ..core.relations import Kind, Watched
+from ..core.remote_spawn import ALGORITHMS, compression_of
+from .agents import Echo, is_text, reason_of, text_of
+from .go_format import printed, word_of
+
+_PARTS: Final = 2  # colons that split a request to pub
+
+
+class Pub(Actor):
+    """Owns events and publishes on them."""
+
+    async def init(self, *_: Any) -> None:
+        self.published = self.starts = self.stops = 0
+        self.alias: Alias | None = None
+        for name, buffer, notify in (
+            ("ev", 3, False),
+            ("ev_nobuf", 0, False),
+            ("ev_notify", 2, True),
+            ("ev_cached", 1, False),
+        ):
+            self.process.register_event(name, buffer=buffer, notify=notify)
+
+    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
+        match message:
+            case gen.MessageEventStart():
+                self.starts += 1
+            case gen.MessageEventStop():
+                self.stops += 1
+            case _ if is_text(message):
+                self.act(message)
+
+    async def handle_call(self, call: Call) -> Any:
+        return self.act(call.payload) if is_text(call.payload) else reasons.UNSUPPORTED
+
+    def act(self, request: str) -> Any:
+        """What a request asks for; a failure is answered as an error value."""
+        word, *rest = request.split(":", _PARTS)
+        try:
+            return self._act(word, rest)
+        except ErgoError as error:
+            return error.error
+
+    def _act(self, word: str, rest: list[str]) -> Any:
+        match word:
+            case "publish":
+                return self._publish(*rest)
+            case "alias":
+                self.alias = self.alias or self.process.create_alias()
+                return self.alias
+            case "create_alias":
+                return self.process.create_alias()
+            case "delete_alias":
+                return self._delete_alias()
+            case "event":
+                return Event(self.process.pid.node, Atom("ev"))
+            case "register_event":
+                return self.process.register_event(rest[0], buffer=3)
+            case "unregister_event":
+                self.process.unregister_event(rest[0])
+                return True
+            case "starts":
+                return self.starts
+            case "stops":
+                return self.stops
+        return reasons.UNSUPPORTED
+
+    def _publish(self, event: str = "", text: str | None = None) -> int:
+        self.published += 1
+        self.process.publish(event or "ev", self.published if text is None else text)
+        return self.published
+
+    def _delete_alias(self) -> Alias:
+        if self.alias is None:
+            raise ErgoError(reasons.ALIAS_UNKNOWN)
+        alias, self.alias = self.alias, None
+        self.process.core.delete_alias(self.process, alias)
+        return alias
+
+
+class Crasher(Actor):
+    """Ends with the reason that it is sent."""
+
+    async def init(self, *_: Any) -> None:
+        self.alias: Alias | None = None
+
+    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
+        raise Stop(reasons.PANIC if is_text(message) and message == "gopanic" else _reason(message))
+
+    async def handle_call(self, call: Call) -> Any:
+        process = self.process
+        match text_of(call):
+            case "pid":
+                return process.pid
+            case "alias":
+                self.alias = self.alias or process.create_alias()
+                return self.alias
+            case "event":
+                if "crasher_ev" not in process.core.watching.events:
+                    process.register_event("crasher_ev")
+                return Event(process.pid.node, Atom("crasher_ev"))
+        raise Stop(_reason(call.payload))
+
+
+def _reason(value: Any) -> Error:
+    match value:
+        case Error():
+            return value
+        case str() if is_text(value):
+            return reason_of(value)
+    return Error(printed(value))
+
+
+Op = Callable[..., Awaitable[Any]]
+
+
+class Agent(Actor):
+    """Does what it is told: `[op, argument, …]`. Traps exits and collects what it gets."""
+
+    options = ProcessOptions(trap_exit=True)
+
+    async def init(self, *_: Any) -> None:
+        self.entries: list[str] = []
+        self.threshold = self.level = 0
+
+    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
+        if isinstance(message, list) and is_text(message[0]):  # an empty one ends the agent (agents, section 4)
+            await self.do(message)
+        else:
+            self.entries.append(f"{_go_type(message)} {printed(message)}")
+
+    async def handle_call(self, call: Call) -> Any:
+        request = [call.payload] if is_text(call.payload) else call.payload
+        if isinstance(request, list) and request and is_text(request[0]):
+            return await self.do(request)
+        return reasons.INCORRECT
+
+    async def handle_exit(self, source: Watched, reason: Error) -> None:
+        self._ended("Exit", source, reason)
+
+    async def handle_down(self, source: Watched, reason: Error) -> None:
+        self._ended("Down", source, reason)
+
+    def _ended(self, what: str, source: Watched, reason: Error) -> None:
+        tail = "" if isinstance(source, Atom) else f" {reason.text}"
+        self.entries.append(f"gen.Message{what}{word_of(source)} {{{printed(source)}{tail}}}")
+
+    async def handle_event(self, event: Event, timestamp: int, message: Any) -> None:
+        self.entries.append(f"gen.MessageEvent {{{printed(event)} {timestamp} {printed(message)}}}")
+
+    async def do(self, request: list[Any]) -> Any:
+        """The answer of an op: its value, true if it has none, an error value if it fails."""
+        name, *arguments = request
+        op: Op | None = getattr(self, f"op_{name}", None)
+        if op is None:
+            return Error(f'unknown op "{name}"')
+        try:
+            answer = await op(*arguments[: _most(op)])
+        except ErgoError as error:
+            return error.error
+        except CannotEncode as error:
+            return Error(str(error))
+        return True if answer is None else answer
+
+    # --- ops ----------------------------------------------------------------------------------------------------------
+
+    async def op_pid(self) -> PID:
+        return self.process.pid
+
+    async def op_received(self) -> Typed:
+        entries, self.entries = self.entries, []
+        return Typed(Slice(t.STRING), entries)
+
+    async def op_send(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value)
+
+    async def op_send_high(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value, priority=Priority.HIGH)
+
+    async def op_send_max(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value, priority=Priority.MAX)
+
+    async def op_send_important(self, to: Any = None, value: Any = None) -> None:
+        await self.process.send(_address(to), value, important=True)
+
+    async def op_call(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, timeout=3.0)
+
+    async def op_call_high(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, priority=Priority.HIGH)
+
+    async def op_call_max(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, priority=Priority.MAX)
+
+    async def op_call_important(self, to: Any = None, value: Any = None) -> Any:
+        return await self.process.call(_address(to), value, important=True)
+
+    async def op_exit(self, pid: Any = None, reason: Any = None) -> None:
+        if not isinstance(pid, PID):
+            raise TypeError(f"{pid!r} is no PID")
+        await self.process.exit(
+            pid, _reason(reason) if isinstance(reason, Error) or is_text(reason) else reasons.SHUTDOWN
+        )
+
+    async def op_link(self, target: Any = None) -> Any:
+        return await self._watch(Kind.LINK, target)
+
+    async def op_monitor(self, target: Any = None) -> Any:
+        return await self._watch(Kind.MONITOR, target)
+
+    async def _watch(self, kind: Kind, target: Any) -> Any:
+        last = await self.process.core.watching.watch(kind, self.process, self._target(target))
+        if isinstance(target, Event):
+            return f"[{' '.join(f'{{{printed(event)} {at} {printed(value)}}}' for event, at, value in last)}]"
+        return None
+
+    async def op_unlink(self, target: Any = None) -> None:
+        await self.process.unlink(self._target(target))
+
+    async def op_demonitor(self, target: Any = None) -> None:
+        await self.process.demonitor(self._target(target))
+
+    def _target(self, target: Any) -> Watched:
+        if isinstance(target, Event):
+            return target
+        address = _address(target)
+        return ProcessID(self.process.pid.node, Atom(address)) if isinstance(address, str) else address
+
+    async def op_link_node(self, node: Any = None) -> None:
+        await self.process.link(_name(node))
+
+    async def op_monitor_node(self, node: Any = None) -> None:
+        await self.process.monitor(_name(node))
+
+    async def op_spawn(self, node: Any, factory: Any, *args: Any) -> PID:
+        return await self.process.core.remote.spawn(self.process, _name(node), _name(factory), args)
+
+    async def op_spawn_register(self, node: Any, factory: Any, register: Any, *args: Any) -> PID:
+        remote = self.process.core.remote
+        return await remote.spawn(self.process, _name(node), _name(factory), args, register=_name(register))
+
+    async def op_app_start(self, node: Any = None, name: Any = None, mode: Any = 0) -> None:
+        number = _number(mode)
+        chosen = number if number in frozenset(Mode) else Mode.OWN
+        await self.process.core.remote.start_application(_name(node), _name(name), chosen)
+
+    async def op_app_stop(self, name: Any = None) -> None:
+        await self.process.core.applications.stop(_name(name), force=True)
+
+    async def op_app_info(self, name: Any = None) -> str:
+        application = self.process.core.applications.get(_name(name))
+        return f"{application.state.name.lower()} {application.mode.name.lower()}"
+
+    async def op_compression(self, type_: Any = None, threshold: Any = 0, level: Any = None) -> None:
+        """What is not given stays as it was, also while nothing is compressed."""
+        word = _name(type_)
+        if not word:
+            self.process.options = replace(self.process.options, compression=None)
+            return
+        if word not in ALGORITHMS or (level is not None and _number(level) not in frozenset(Level)):
+            raise ErgoError(reasons.INCORRECT)
+        self.threshold = max(_number(threshold), 0) or self.threshold
+        self.level = self.level if level is None else _number(level)
+        how = compression_of(word, self.level, self.threshold)
+        self.process.options = replace(self.process.options, compression=how)
+
+    async def op_priority(self, value: Any = None) -> None:
+        if (number := _number(value)) not in frozenset(Priority):
+            raise ErgoError(reasons.INCORRECT)
+        self.process.options = replace(self.process.options, priority=Priority(number))
+
+    async def op_keep_order(self, on: Any = None) -> None:
+        self.process.options = replace(self.process.options, keep_order=on is True)
+
+    async def op_trap_exit(self, on: Any = None) -> None:
+        self.process.options = replace(self.process.options, trap_exit=on is True)
+
+    async def op_connect(self, node: Any = None) -> None:
+        await self.process.core.connection(_name(node))
+
+    async def op_disconnect(self, node: Any = None) -> None:
+        self.process.core.disconnect(_name(node))
+
+    async def op_nodes(self) -> Typed:
+        return Typed(Slice(t.STRING), list(self.process.core.connected))
+
+    async def op_sample(self) -> Any:
+        return subject.sample(self.process.pid)
+
+
+def _most(op: Op) -> int | None:
+    """How many arguments an op looks at; None if it takes all."""
+    code = op.__code__
+    return None if code.co_flags & inspect.CO_VARARGS else code.co_argcount - 1
+
+
+# --- arguments: what is of another kind counts as empty ---------------------------------------------------------------
+
+
+def _name(value: Any) -> Atom:
+    """NAME, NODE, APP."""
+    return Atom(value) if isinstance(value, str) else Atom("")
+
+
+def _number(value: Any) -> int:
+    """INT: int, int64, uint8."""
+    match value:
+        case Typed(t.INT64 | t.UINT8, int(n)):
+            return n
+        case int(n) if not isinstance(n, bool):
+            return n
+    return 0
+
+
+def _address(value: Any) -> Target:
+    """TARGET; the framework knows no others."""
+    if isinstance(value, str | PID | ProcessID | Alias):
+        return value
+    raise ErgoError(reasons.UNSUPPORTED)
+
+
+def _go_type(value: Any) -> str:
+    if isinstance(value, Typed):
+        return t.describe(value.type)
+    names: dict[type, str] = {
+        str: "string", int: "int", bool: "bool", float: "float64", bytes: "[]uint8", list: "[]interface {}",
+        dict: "map[string]interface {}",
+    }  # fmt: skip
+    return names.get(type(value), f"gen.{type(value).__name__}")
+
+
+LEVEL_2: Final[dict[str, type[Actor]]] = {"pub": Pub, "crasher": Crasher, "agent": Agent}
+"""Names and what stands behind them."""
+
+
+def open_up(core: Core, allowed: str) -> None:
+    """What other nodes may start: factories and applications, for all or for one node."""
+    remote = core.remote
+    remote.enable_spawn("echo_factory", Echo)
+    remote.enable_spawn("crasher_factory", Crasher)
+    remote.enable_spawn("restricted_factory", Echo, allowed)
+    for name, mode in (("test_app", Mode.TRANSIENT), *((f"test_app{i}", Mode.TEMPORARY) for i in (1, 2, 3))):
+        core.applications.load(Specification(name, (Member(Echo, f"{name}_worker"),), mode))
+        remote.enable_application_start(name)
+    core.applications.load(Specification("restricted_app", (Member(Echo, "restricted_app_worker"),)))
+    remote.enable_application_start("restricted_app", allowed)

@@ -1,0 +1,293 @@
+"""The layout of every frame. A context is the EdfContext of who writes: frames carry bare ids of its atom cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ....errors import CannotEncode, Reason, Rejected
+from ....model.ergo import enp
+from ....model.ergo.enp import FrameType
+from ....model.values import Atom, Error
+from ...combinators import U8, U16, U32, Exactly, Fields
+from ...interpreter import Deep, Flat, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
+from ...parse import Parsed, build, parse
+from ..edf import EdfContext, schemas
+from ..edf.scalars import I64, U64, WORDS
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+class Name(Flat):
+    """`u8 n` and a name of n bytes (ENP-NAME-1)."""
+
+    least = 1
+
+    def take(self, io: Reader) -> Any:
+        name = Atom(io.take(U8.take(io)).decode("utf-8", "surrogateescape"))
+        return io.context.local_atoms.get(name, name)
+
+    def put(self, value: Any, io: Writer) -> None:
+        if not isinstance(value, str):
+            raise CannotEncode(f"{value!r:.40} is no name")
+        text = io.context.caches.atom_mapping.get(value, value).encode("utf-8", "surrogateescape")
+        if len(text) > enp.MAX_NAME:
+            raise CannotEncode(f"name of {len(text)} bytes, at most {enp.MAX_NAME} are possible")
+        U8.put(len(text), io)
+        io.put(text)
+
+
+class CachedName(Flat):
+    """`u16 id` of the writer's atom cache; here ids below 256 count, too (ENP-NAME-2)."""
+
+    least = 2
+
+    def take(self, io: Reader) -> Any:
+        start = io.pos
+        id_ = U16.take(io)
+        name = io.context.caches.atoms.get(id_)
+        if name is None:
+            raise RefusalError(Reason.UNKNOWN_ID, start, f"atom {id_}")
+        return io.context.local_atoms.get(name, name)
+
+    def put(self, value: Any, io: Writer) -> None:
+        mapped = io.context.caches.atom_mapping.get(value, value)
+        ids = [id_ for id_, atom in io.context.caches.atoms.items() if atom == mapped]
+        if not ids:
+            raise CannotEncode(f"{value!r} is not in the atom cache")
+        U16.put(ids[-1], io)  # of two, the one announced last, as in EDF
+
+
+class Value(Deep):
+    """One EDF value with its descriptor, written with the sender's caches."""
+
+    least = 1
+
+    def reading(self, io: Reader) -> Reading:
+        start = io.pos
+        value = yield None, schemas(io.context.registry).value
+        self.check(value, start)
+        return value
+
+    def writing(self, value: Any, io: Writer) -> Writing:
+        yield None, schemas(io.context.registry).value, value
+
+    def check(self, value: Any, offset: int) -> None:
+        """Refuses a value that does not belong here."""
+
+
+class Reason_(Value):  # noqa: N801  `Reason` is the enum
+    """An EDF value that is an error (ENP-EXIT-1)."""
+
+    def check(self, value: Any, offset: int) -> None:
+        if not isinstance(value, Error):
+            raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} where an error belongs")
+
+
+class ControlMessage(Value):
+    """An EDF value that is one of the control messages (ENP-ANY-2)."""
+
+    def check(self, value: Any, offset: int) -> None:
+        if type(value) not in CONTROL_CLASSES:
+            raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} is no control message")
+
+
+class Outcome(Deep):
+    """`u8 code`, and an EDF error behind code 255: (code, error or None)."""
+
+    least = 1
+
+    def reading(self, io: Reader) -> Reading:
+        start = io.pos
+        code = yield "code", U8
+        if code not in enp.CODES:
+            raise RefusalError(Reason.UNEXPECTED, start, f"code {code}")
+        return code, ((yield "error", REASON) if code == enp.Code.OTHER else None)
+
+    def writing(self, value: Any, io: Writer) -> Writing:
+        code, error = value
+        yield "code", U8, code
+        if error is not None:
+            yield "error", REASON, error
+
+    def children(self) -> Sequence[tuple[Label, Schema]]:
+        return (("code", U8), ("error", REASON))
+
+
+class Rest(Flat):
+    """All bytes up to the end of the frame."""
+
+    def take(self, io: Reader) -> Any:
+        return io.take(io.left)
+
+    def put(self, value: Any, io: Writer) -> None:
+        io.put(value)
+
+
+CONTROL_CLASSES: Final = frozenset(row.value_class for row in enp.CONTROL)
+REASON: Final = Reason_()
+VALUE: Final = Value()
+PRIORITY: Final = U8 * "bits 0 and 1: priority; bit 7: important delivery"
+MID: Final = U64 * "message id; unspecified unless important"
+
+# --- bodies: what follows the header's eight bytes --------------------------------------------------------------------
+
+
+def fields(*parts: Schema) -> Fields:
+    """Named parts; the value is a tuple of them."""
+    return Fields(*parts, into=_tuple)
+
+
+def _tuple(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+def message(*target: Schema) -> Fields:
+    """A message without an answer."""
+    return fields("from_id" / U64, "priority" / PRIORITY, "mid" / MID, *target, "payload" / VALUE)
+
+
+def request(*target: Schema) -> Fields:
+    """A message with an answer."""
+    return fields("from_id" / U64, "priority" / PRIORITY, "ref" / WORDS, *target, "payload" / VALUE)
+
+
+def event(*name: Schema) -> Fields:
+    """An event of the sending process."""
+    return fields("from_id" / U64, "priority" / U8, "timestamp" / (I64 * "Unix nanoseconds"), *name, "payload" / VALUE)
+
+
+def terminate(*target: Schema) -> Fields:
+    """The end of something that is watched."""
+    return fields("priority" / U8, *target, "reason" / REASON)
+
+
+BODIES: Final[dict[FrameType, Fields]] = {
+    FrameType.MESSAGE_PID: message("to_id" / U64),
+    FrameType.MESSAGE_NAME: message("to_name" / Name()),
+    FrameType.MESSAGE_NAME_CACHE: message("to_name" / CachedName()),
+    FrameType.MESSAGE_ALIAS: message("to_alias" / WORDS),
+    FrameType.EVENT: event("name" / Name()),
+    FrameType.EVENT_CACHE: event("name" / CachedName()),
+    FrameType.EXIT: fields("from_id" / U64, "priority" / U8, "to_id" / U64, "reason" / REASON),
+    FrameType.REQUEST_PID: request("to_id" / U64),
+    FrameType.REQUEST_NAME: request("to_name" / Name()),
+    FrameType.REQUEST_NAME_CACHE: request("to_name" / CachedName()),
+    FrameType.REQUEST_ALIAS: request("to_alias" / WORDS),
+    FrameType.RESPONSE: fields("from_id" / U64, "priority" / PRIORITY, "to_id" / U64, "ref" / WORDS, "payload" / VALUE),
+    FrameType.RESPONSE_ERROR: fields(
+        "from_id" / U64, "priority" / PRIORITY, "to_id" / U64, "ref" / WORDS, "outcome" / Outcome()
+    ),
+    FrameType.TERMINATE_PID: terminate("id" / U64),
+    FrameType.TERMINATE_NAME: terminate("name" / Name()),
+    FrameType.TERMINATE_NAME_CACHE: terminate("name" / CachedName()),
+    FrameType.TERMINATE_ALIAS: terminate("alias" / WORDS),
+    FrameType.TERMINATE_EVENT: terminate("name" / Name()),
+    FrameType.TERMINATE_EVENT_CACHE: terminate("name" / CachedName()),
+    FrameType.CONTROL: fields("message" / ControlMessage()),
+    FrameType.COMPRESSED: fields("algorithm" / U8, "length" / (U32 * "of the frame unpacked"), "stream" / Rest()),
+}
+
+
+class Frame(Deep):
+    """Magic, version, the length of the whole frame, order, type, and the body of that type up to the end."""
+
+    least = enp.HEADER_LENGTH
+    magic = "magic" / Exactly(U8, enp.MAGIC, Reason.MAGIC)
+    version = "version" / Exactly(U8, enp.VERSION, Reason.MAGIC)
+    length = "length" / (U32 * "of the whole frame, these eight bytes included")
+
+    def reading(self, io: Reader) -> Reading:
+        start = io.pos
+        yield None, self.magic
+        yield None, self.version
+        at = io.pos
+        length = yield None, self.length
+        if length < enp.HEADER_LENGTH:
+            raise RefusalError(Reason.LENGTH, at, f"{length}, at least {enp.HEADER_LENGTH} are needed")
+        if start + length > io.end:
+            raise RefusalError(Reason.END_OF_DATA, io.pos, f"a frame of {length:,} bytes, {io.end - start:,} are there")
+        self.check_end(start + length, io)
+        outer_end, io.end = io.end, start + length
+        order = yield "order", U8
+        at = io.pos
+        type_ = yield "type", U8
+        self.check_type(type_, at)
+        values = yield FrameType(type_).name, BODIES[type_]
+        if io.pos != io.end:
+            raise RefusalError(Reason.LEFTOVER, io.pos, f"{io.end - io.pos} bytes")
+        io.end = outer_end
+        return self._made(FrameType(type_), order, values)
+
+    def check_end(self, end: int, io: Reader) -> None:
+        """Refuses a frame that ends where it must not."""
+
+    def check_type(self, type_: int, offset: int) -> None:
+        """Refuses a type that nobody knows."""
+        if type_ not in BODIES:
+            raise RefusalError(Reason.UNKNOWN_FRAME, offset, f"{type_}")
+
+    @staticmethod
+    def _made(type_: FrameType, order: int, values: tuple[Any, ...]) -> Any:
+        if type_ is FrameType.RESPONSE_ERROR:
+            *values_, outcome = values
+            values = (*values_, *outcome)
+        return enp.CLASSES[type_](order, *values)
+
+    def writing(self, value: Any, io: Writer) -> Writing:
+        type_ = enp.TYPES[type(value)]
+        order, *values = value
+        if type_ is FrameType.RESPONSE_ERROR:
+            *values, code, error = values
+            values.append((code, error))
+        start = len(io.out)
+        yield None, self.magic, None
+        yield None, self.version, None
+        yield None, self.length, 0
+        yield "order", U8, order
+        yield "type", U8, type_
+        yield type_.name, BODIES[type_], values
+        io.out[start + 2 : start + 6] = (len(io.out) - start).to_bytes(4, "big")
+
+    def children(self) -> Sequence[tuple[Label, Schema]]:
+        head = (("magic", self.magic), ("version", self.version), ("length", self.length), ("order", U8), ("type", U8))
+        return (*head, *((type_.name, body) for type_, body in BODIES.items()))
+
+
+class Inner(Frame):
+    """The frame in a compressed one: everything that was unpacked, and not compressed itself (ENP-Z-1, -5)."""
+
+    def check_end(self, end: int, io: Reader) -> None:
+        if end != io.end:
+            raise RefusalError(Reason.LEFTOVER, end, f"{io.end - end} bytes")
+
+    def check_type(self, type_: int, offset: int) -> None:
+        if type_ == FrameType.COMPRESSED:  # upstream unpacks on and on
+            raise RefusalError(Reason.COMPRESSION, offset, "a compressed frame in a compressed frame")
+        super().check_type(type_, offset)
+
+
+FRAME: Final = Frame()
+INNER: Final = Inner()
+
+
+def read_frame(data: bytes, context: EdfContext, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:
+    """One frame that was written with this context."""
+    return parse(FRAME, data, context, offset=offset, prefix=prefix)
+
+
+def read_inner(data: bytes, context: EdfContext) -> Parsed | Rejected:
+    """The frame that a compressed one was unpacked to."""
+    return parse(INNER, data, context)
+
+
+def write_frame(frame: enp.Frame, context: EdfContext) -> bytes:
+    """A frame as it goes over the wire. Raises CannotEncode."""
+    return build(FRAME, frame, context)
+
+
+def frame_size(data: bytes, offset: int = 0) -> int | None:
+    """Bytes of the frame that begins here, as its header states; None until the header is there."""
+    if len(data) - offset < enp.HEADER_LENGTH:
+        return None
+    return int.from_bytes(data[offset + 2 : offset + 6], "big")

@@ -1,0 +1,84 @@
+"""Saturn R1: how a message looks on the wire (protocol documents: SAT-FR-…), and what proves the token (SAT-HS-1, -2)."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+from ...errors import CannotEncode, Reason, Rejected
+from ...model.ergo import records, saturn
+from ...model.ergo.saturn import Message
+from ...model.registry import Registry
+from ..combinators import U8, U16, Exactly
+from ..interpreter import Deep, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
+from ..parse import Parsed, build, parse
+from .edf import EdfContext, schemas
+
+CONTEXT: Final = EdfContext(Registry([*records.framework(), *saturn.MESSAGES]))
+"""Messages are written without any cache. Values of configuration may be anything that the framework knows."""
+_VALUE: Final = schemas(CONTEXT.registry).value
+CLASSES: Final = frozenset(row.value_class for row in saturn.MESSAGES)
+
+
+class Packet(Deep):
+    """Magic, version, the length of the value, and the value, which has to end exactly there."""
+
+    least = saturn.HEADER_LENGTH
+    magic = "magic" / Exactly(U8, saturn.MAGIC, Reason.MAGIC)
+    version = "version" / Exactly(U8, saturn.VERSION, Reason.MAGIC)
+
+    def reading(self, io: Reader) -> Reading:
+        yield None, self.magic
+        yield None, self.version
+        n = yield "length", U16
+        if n > io.left:
+            raise RefusalError(Reason.END_OF_DATA, io.pos, f"{n} bytes needed, {io.left} left")
+        outer_end, io.end = io.end, io.pos + n
+        at = io.pos
+        value = yield "message", _VALUE
+        if type(value) not in CLASSES:
+            raise RefusalError(Reason.UNEXPECTED, at, f"{type(value).__name__} is no message of Saturn")
+        if io.pos != io.end:
+            raise RefusalError(Reason.LEFTOVER, io.pos, f"{io.end - io.pos} bytes")
+        io.end = outer_end
+        return value
+
+    def writing(self, value: Any, io: Writer) -> Writing:
+        yield None, self.magic, None
+        yield None, self.version, None
+        at = len(io.out)
+        yield "length", U16, 0
+        yield "message", _VALUE, value
+        size = len(io.out) - at - 2
+        if size > saturn.MAX_PAYLOAD:
+            raise CannotEncode(f"a message of {size} bytes, at most {saturn.MAX_PAYLOAD} are possible")
+        io.out[at : at + 2] = size.to_bytes(2, "big")
+
+    def children(self) -> Sequence[tuple[Label, Schema]]:
+        head = (("magic", self.magic), ("version", self.version), ("length", U16))
+        registered = schemas(CONTEXT.registry).registered
+        return (*head, *((row.value_class.__name__, registered(row.name)) for row in saturn.MESSAGES))
+
+
+PACKET: Final = Packet()
+
+
+def read_packet(data: bytes, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:
+    """One message."""
+    return parse(PACKET, data, CONTEXT, offset=offset, prefix=prefix)
+
+
+def write_packet(message: Message) -> bytes:
+    """A message as it goes over the wire. Raises CannotEncode."""
+    return build(PACKET, message, CONTEXT)
+
+
+def packet_size(data: bytes, offset: int = 0) -> int | None:
+    """Bytes of the packet that begins here, as its header says; None until that is known."""
+    if len(data) - offset < saturn.HEADER_LENGTH:
+        return None
+    return saturn.HEADER_LENGTH + int.from_bytes(data[offset + 2 : offset + 4], "big")
+
+
+def proof(first: str, token: str) -> str:
+    """What a client answers for its salt, and a server for the client's digest."""
+    return sha256(f"{first}:{token}".encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,174 @@
+"""The report for people: a header, progress, failures on one screen each, a summary."""
+
+import os
+import textwrap
+from collections import Counter
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape as escape_markup
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ...spec.requirements import catalogue
+from ..run.outcome import BAD, DID_NOT_RUN, Outcome, Verdict, printable
+from .reports import Header, Summary
+
+STYLES: Final = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.WARN: "yellow",
+    Verdict.INFO: "cyan",
+    Verdict.SKIP: "dim",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.ERROR: "bold magenta",
+}
+MAX_LINKS: Final = 2
+"""Links whose transcripts a failure block shows: the last ones."""
+MAX_LINES: Final = 20
+"""Failures told as they come in; of more the end of the run tells."""
+MAX_BLOCKS: Final = 10
+"""Failures shown in full; of the others one line each."""
+
+
+def make_console() -> Console:
+    """The console; off a terminal lines are as long as COLUMNS says, else 120."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    return console
+
+
+def escape(text: str) -> str:
+    """Text as it may go to a terminal: no markup, no control code, whatever a target put into it."""
+    return escape_markup(printable(text))
+
+
+def plural(cases: int) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{cases} case{'' if cases == 1 else 's'}"
+
+
+class Terminal:
+    """Prints as the run goes on. Honours NO_COLOR and COLUMNS; no moving line off a terminal."""
+
+    def __init__(self, header: Header, *, verbose: bool = False, console: Console | None = None) -> None:
+        self.console = console or make_console()
+        self.verbose = verbose
+        self._told = 0
+        self._progress: Progress | None = None
+        self._header(header)
+        if self.console.is_terminal and not verbose:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task("cases", total=header.cases)
+
+    def _header(self, header: Header) -> None:
+        say = self.console.print
+        say(f"[bold]ergo-conformance {header.version}[/]  {escape(header.target)}")
+        name = f"node {escape(header.name)}, " if header.name else ""
+        say(
+            f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {plural(header.cases)}"
+        )
+        if header.silent:
+            say("[bold]It accepts connections and did not answer the first Hello.[/]")
+        if header.serial:
+            say("It does one handshake at a time (EHS-TIME-3): the cases run one after the other, which takes minutes.")
+
+    def case(self, outcome: Outcome) -> None:
+        """A verdict is in."""
+        if self._progress is not None:
+            self._progress.advance(self._task)
+        self._told += outcome.verdict in BAD
+        if self.verbose or (outcome.verdict in BAD and self._told <= MAX_LINES):
+            style = STYLES[outcome.verdict]
+            self.console.print(
+                f"[{style}]{outcome.verdict.value:5}[/] {escape(outcome.id)}  [dim]{outcome.seconds:.2f} s[/]"
+            )
+
+    def end(self, summary: Summary, rerun: str) -> None:
+        """Failure blocks, the other findings, the table, the last line."""
+        if self._progress is not None:
+            self._progress.stop()
+        bad = [o for o in summary.outcomes if o.verdict in BAD and not o.reason.startswith(DID_NOT_RUN)]
+        blocks = 1 if summary.hint else MAX_BLOCKS
+        for outcome in bad[:blocks]:
+            self._block(outcome, rerun)
+        if len(bad) > blocks:
+            self.console.print(f"\n… and {len(bad) - blocks} more; --report json=FILE has all of them")
+        self._findings(summary)
+        self._table(summary)
+        for text in summary.collection_errors:
+            self.console.print(f"[bold red]error[/] {escape(text)}")
+        if summary.hint:
+            self.console.print(f"[bold]{summary.hint}[/]")
+        self._last_line(summary)
+
+    def _block(self, outcome: Outcome, rerun: str) -> None:
+        say = self.console.print
+        say()
+        say(
+            f"[{STYLES[outcome.verdict]}]{outcome.verdict.value}[/] [bold]{escape(outcome.id)}[/]  {escape(outcome.title)}"
+        )
+        for id_ in outcome.requirements:
+            requirement = catalogue()[id_]
+            head = f"{id_} {requirement.level}: "
+            text = textwrap.fill(head + requirement.text, self.console.width - 2, subsequent_indent=" " * 4)
+            say(f"  [bold]{id_}[/]{escape(text[len(id_) :])}", soft_wrap=True)
+        if outcome.reason:
+            say(f"  {escape(outcome.reason)}")
+        if outcome.sent:
+            say(f"  [dim]sent    [/] {escape(outcome.sent)}")
+        for i, legal in enumerate(outcome.legal):
+            say(f"  [dim]{'expected' if i == 0 else '      or'}[/] {escape(legal)}")
+        if outcome.came:
+            say(f"  [dim]came    [/] [bold]{escape(outcome.came)}[/]")
+        for label, lines in outcome.transcripts[-MAX_LINKS:]:
+            say(f"  [dim]{escape(label)}[/]")
+            for line in lines:
+                say(f"    {escape(line)}", overflow="ellipsis", no_wrap=True)
+        if rerun:
+            command = rerun.replace("{case}", f"--case '{outcome.id}'")
+            say(f"  [dim]again   [/] {escape(command)}", soft_wrap=True)
+
+    def _findings(self, summary: Summary) -> None:
+        for verdict in (Verdict.WARN, Verdict.INFO):
+            found = [outcome for outcome in summary.outcomes if outcome.verdict is verdict]
+            for outcome in found:
+                came = f": {outcome.came}" if outcome.came else ""
+                self.console.print(f"[{STYLES[verdict]}]{verdict.value}[/] {escape(outcome.id)}{escape(came)}")
+        for verdict in (Verdict.SKIP, Verdict.ERROR):
+            reasons = Counter(outcome.reason for outcome in summary.outcomes if outcome.verdict is verdict)
+            for reason, n in reasons.most_common():
+                if verdict is Verdict.SKIP or reason.startswith(DID_NOT_RUN):
+                    self.console.print(f"[{STYLES[verdict]}]{verdict.value} {n:3} × {escape(reason)}[/]")
+
+    def _table(self, summary: Summary) -> None:
+        used = [verdict for verdict in Verdict if summary.counts[verdict]]
+        if not used:
+            return
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("suite")
+        for verdict in used:
+            table.add_column(verdict.value, justify="right", style=STYLES[verdict])
+        for suite in dict.fromkeys(outcome.suite for outcome in summary.outcomes):
+            counts = Counter(outcome.verdict for outcome in summary.outcomes if outcome.suite == suite)
+            table.add_row(suite, *(str(counts[verdict] or "") for verdict in used))
+        self.console.print(table)
+
+    def _last_line(self, summary: Summary) -> None:
+        counts = summary.counts
+        tried = len(summary.outcomes) - counts[Verdict.SKIP]
+        words = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]) or "nothing"
+        style = "bold red" if summary.exit_code == 1 else "bold yellow" if summary.exit_code else "bold green"
+        text = {0: "conforms", 1: "does not conform", 5: "nothing was tested"}[summary.exit_code]
+        if summary.interrupted:
+            text = "interrupted"
+        self.console.print(f"[{style}]{text}[/]: {words} ({plural(tried)} tried, {summary.seconds:.1f} s)")

@@ -1,0 +1,1 @@
+"""One run: cases, contexts, scheduling, outcomes."""

@@ -1,0 +1,192 @@
+"""What a case has in hand whose target registers with a registrar of ours: it starts the target itself.
+
+The registrar listens before the target starts, on a port of its own for each case.
+"""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Awaitable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from ...model.ergo.esrd import RegisterRoutes
+from ...model.ergo.saturn import Register
+from ...model.values import Atom
+from ...peers.ergo.esrd_server import Lease, ScriptedRegistrar
+from ...peers.ergo.saturn_server import Membership, ScriptedSaturn
+from ...peers.listener import HOST, Listener
+from ...peers.transcript import Transcript
+from ...peers.violation import ViolationError
+from ...reference_node.connection.tls import KeyPair, self_signed, server_context
+from ...targets.base import NotGivenError, Running, Target, TargetError
+from .context import Context, SkippedError
+
+T = TypeVar("T")
+START: Final = 25.0
+"""Seconds in which a target has to have come to our registrar, or to have started; a case may take 30."""
+AFTERWARDS: Final = 0.5
+"""Seconds in which what the target sent before its start was over is here."""
+Registrar = ScriptedRegistrar | ScriptedSaturn
+
+
+@cache
+def certificate() -> KeyPair:
+    """What our Saturn and our TLS listeners show: nobody has signed it but itself."""
+    return self_signed(["localhost", HOST])
+
+
+class Registering(Context):
+    """One case against a target that it starts. `first`: the same target as it is by default."""
+
+    def __init__(self, target: Target, first: Running, rng: random.Random, config: Mapping[str, Any]) -> None:
+        super().__init__(first, rng)
+        self._target, self._first, self._wanted = target, first, dict(config)
+        self.token = f"token-{rng.randrange(16**12):012x}"
+        self._registrar: Registrar | None = None
+        self._listeners: list[Listener] = []
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._starting: asyncio.Task[Running] | None = None
+        self._started: Running | None = None
+
+    # --- our side -----------------------------------------------------------------------------------------------------
+
+    @property
+    def esrd(self) -> ScriptedRegistrar:
+        """Our registrar, of an ESRD case."""
+        assert isinstance(self._registrar, ScriptedRegistrar)
+        return self._registrar
+
+    @property
+    def saturn(self) -> ScriptedSaturn:
+        """Our registrar, of a Saturn case."""
+        assert isinstance(self._registrar, ScriptedSaturn)
+        return self._registrar
+
+    async def listener(self, *, tls: bool = False) -> Listener:
+        """A port that our registrar may give as a route."""
+        found = Listener("dialed", server_context(certificate()) if tls else None)
+        await found.start()
+        self._listeners.append(found)
+        return found
+
+    def somebody(self) -> Atom:
+        """The name of a node that nobody knows yet; its host is this one."""
+        return Atom(f"wanted-{self.rng.randrange(16**8):08x}@{HOST}")
+
+    def certificate_file(self) -> Path:
+        """A PEM file with our certificate, for a target that is to trust it."""
+        self._files = self._files or tempfile.TemporaryDirectory(prefix="ergo-conformance-")
+        path = Path(self._files.name, "cert.pem")
+        path.write_bytes(certificate().certificate)
+        return path
+
+    # --- the target's start -------------------------------------------------------------------------------------------
+
+    async def start(self, **more: Any) -> None:
+        """Opens the registrar and begins to start the target with it. `more`: keys of `registrar`."""
+        row = {**self._wanted["registrar"], **more}
+        if row["kind"] == "saturn":
+            self._registrar = await ScriptedSaturn(server_context(certificate()), self.token).start()
+            row = {"host": HOST, "token": self.token, "cluster": self.cluster, **row}
+        else:
+            self._registrar = await ScriptedRegistrar().start()
+            row = {"host": "localhost", "serve": False, **row}  # the embedded registrar is always there (ESRD-CL-1)
+        row["port"] = self._registrar.port
+        self._starting = asyncio.create_task(self._target.start({**self._wanted, "registrar": row}))
+
+    async def lease(self, **more: Any) -> Lease:
+        """The first registration link of the target, which is started for it; `more` as for `start`."""
+        await self.start(**more)
+        return await self._while_starting(self.esrd.lease(START))
+
+    async def membership(self, **more: Any) -> Membership:
+        """The same, at our Saturn."""
+        await self.start(**more)
+        return await self._while_starting(self.saturn.membership(START))
+
+    async def _while_starting(self, coming: Awaitable[T]) -> T:
+        """What comes while the target starts. SkippedError if it can't be started so."""
+        assert self._starting is not None
+        waiting = asyncio.ensure_future(coming)
+        try:
+            await asyncio.wait({waiting, self._starting}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting}, timeout=AFTERWARDS if self._starting.done() else 0)
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        raise ViolationError(await self._outcome(), ("a target that registers when it starts",))
+
+    async def _outcome(self) -> str:
+        """How the start went; "it has started" if it has. SkippedError, if the target can't be started so."""
+        assert self._starting is not None
+        try:
+            self._started = await asyncio.wait_for(asyncio.shield(self._starting), START)
+        except NotGivenError as error:
+            raise SkippedError(str(error)) from None
+        except TargetError as error:
+            return f"it does not start: {error}"
+        except TimeoutError:
+            return f"it has neither started nor ended within {START:g} s"
+        return "it has started"
+
+    async def started(self) -> Running:
+        """The target is there: cases talk to it from now on. ViolationError if it did not start."""
+        outcome = await self._outcome()
+        if self._started is None:
+            raise ViolationError(outcome, ("a target that starts once it is registered",))
+        self.running = self._started
+        self.running.serial, self.running.silent = self._first.serial, self._first.silent
+        self.running.agents = self.running.agents or self._first.agents
+        return self.running
+
+    async def not_started(self) -> None:
+        """The target ends without having started (ESRD-CL-2, SAT-RG-8)."""
+        outcome = await self._outcome()
+        if not outcome.startswith("it does not start"):
+            raise ViolationError(outcome, ("a target that does not start: it is not registered",))
+
+    async def registered(self) -> tuple[Lease, RegisterRoutes]:
+        """A good registration at our ESRD, and the target is there: its lease, and what it asked for."""
+        lease = await self.lease()
+        request = await lease.request()
+        lease.grant()
+        await self.started()
+        return lease, request
+
+    async def member(self, **told: Any) -> tuple[Membership, Register]:
+        """A good registration at our Saturn, and the target is there. `told`: fields of the result."""
+        member = await self.membership()
+        request = await member.request()
+        member.grant(**told)
+        await self.started()
+        return member, request
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    @property
+    def transcripts(self) -> list[Transcript]:
+        of_listeners = [link.transcript for listener in self._listeners for link in listener.links]
+        questions = getattr(self._registrar, "questions", None)
+        return [
+            *(link.transcript for link in getattr(self._registrar, "links", ())),
+            *([questions.transcript] if questions is not None and questions.transcript.entries else ()),
+            *of_listeners,
+            *super().transcripts,
+        ]
+
+    async def end(self) -> None:
+        await super().end()
+        if self._starting is not None:
+            self._starting.cancel()
+            (ended,) = await asyncio.gather(self._starting, return_exceptions=True)
+            if isinstance(ended, Running):
+                await ended.stop()
+        for listener in self._listeners:
+            await listener.stop()
+        if self._registrar is not None:
+            await self._registrar.stop()
+        if self._files is not None:
+            self._files.cleanup()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import edf, ehs
-from ergo_conformance.model.ergo.ehs import Accept, Flags, Introduce, State, Version
+from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
 from ergo_conformance.verdict.run.case import case
@@ -14,7 +14,7 @@ from ergo_conformance.verdict.run.context import Context
 
 async def introduced(ctx: Context, **lies: Any) -> Dialer:
     """A dialer that introduces itself as told and completes the handshake."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ctx.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(**lies))
     await dialer.expect(Accept)
     await dialer.expect(Introduce)
@@ -30,7 +30,7 @@ async def taken(ctx: Context, **lies: Any) -> None:
 
 async def refused(ctx: Context, name: str | None = None, **lies: Any) -> None:
     """The link is closed, at the latest behind a complete handshake."""
-    dialer = await ctx.dial(name, State.HELLO_ANSWERED)
+    dialer = await ctx.dial(name, HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(**lies))
     dialer.send(Accept())
     await dialer.expect_close(bytes_allowed=True)
@@ -42,7 +42,7 @@ async def refused(ctx: Context, name: str | None = None, **lies: Any) -> None:
 @case("EHS-AST-4", "EHS-MSG-1")
 async def test_name(ctx: Context) -> None:
     """The acceptor introduces itself under the name it was given."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ctx.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     node = dialer.target_introduce.Node
     dialer.check("@" in node, f"the name {node!r}", "a name of the form NAME@HOST")
@@ -64,7 +64,7 @@ async def test_creation(ctx: Context) -> None:
 @case("EHS-AST-6", "EHS-MSG-3")
 async def test_creation_is_not_zero(ctx: Context) -> None:
     """The acceptor does not introduce itself with creation 0, which peers refuse."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ctx.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     dialer.check(dialer.target_introduce.Creation != 0, "creation 0", "a creation other than 0")
 
@@ -72,7 +72,7 @@ async def test_creation_is_not_zero(ctx: Context) -> None:
 @case("EHS-MSG-2")
 async def test_version(ctx: Context) -> None:
     """The acceptor introduces a version: that of its application."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ctx.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     dialer.check(bool(dialer.target_introduce.Version.Name), "a version without name", "a version with a name")
 
@@ -80,7 +80,7 @@ async def test_version(ctx: Context) -> None:
 @case("EHS-CACHE-2")
 async def test_announced_ids(ctx: Context) -> None:
     """Every cache id that the acceptor announces is one that EDF reads as an id."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ctx.dial(state=HandshakeState.AWAIT_ACCEPT)
     message = dialer.target_introduce
     assert message is not None
     ranges = (
@@ -96,7 +96,7 @@ async def test_announced_ids(ctx: Context) -> None:
 @case("EHS-CACHE-3")
 async def test_own_name_is_cached(ctx: Context) -> None:
     """The acceptor's own name is among the atoms it announces."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ctx.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     atoms = list((dialer.target_introduce.AtomCache or {}).values())
     dialer.check(dialer.target_introduce.Node in atoms, f"the atoms {atoms}", "a table with its own name")
@@ -116,7 +116,7 @@ async def test_flags_are_not_negotiated(ctx: Context) -> None:
 @case("EHS-FLAG-1", config={"flags": {"important": False, "spawn": False, "application_start": False}})
 async def test_configured_flags(ctx: Context) -> None:
     """Features that are switched off are not announced."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ctx.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     flags = int.from_bytes(dialer.target_introduce.Flags[:8], "big")
     off = Flags.IMPORTANT_DELIVERY | Flags.REMOTE_SPAWN | Flags.REMOTE_APPLICATION_START
@@ -126,7 +126,7 @@ async def test_configured_flags(ctx: Context) -> None:
 @case("EHS-MSG-1", config={"max_message_size": 30_000})
 async def test_configured_limit(ctx: Context) -> None:
     """The message limit that the acceptor introduces is the one it was given."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ctx.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     size = dialer.target_introduce.MaxMessageSize
     dialer.check(size == 30_000, f"MaxMessageSize {size}", "MaxMessageSize 30000")
@@ -149,7 +149,7 @@ async def test_configured_cookie(ctx: Context) -> None:
 async def test_own_name(ctx: Context) -> None:
     """A dialer that has the acceptor's own name is closed without Accept."""
     name = await ctx.target_name()
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ctx.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(Node=name))
     await dialer.expect_close()
 
@@ -230,7 +230,7 @@ async def test_flags(ctx: Context, flags: str) -> None:
 @case("EHS-FRAME-8", hostile=True)
 async def test_flags_too_short(ctx: Context) -> None:
     """Flags of fewer than eight bytes can't be read: the handshake ends."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ctx.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send_bytes(short_flags(dialer), "an Introduce whose flags have seven bytes")
     await dialer.expect_close()
 
@@ -268,7 +268,7 @@ async def test_caches(ctx: Context, tables: str) -> None:
 @case("EHS-CACHE-2", "ROB-EHS-1", hostile=True)
 async def test_caches_out_of_range(ctx: Context) -> None:
     """Ids that EDF would not read as ids are refused or ignored; the node lives on."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ctx.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(
         dialer.introduce(
             AtomCache={0: Atom("zero"), 255: Atom("last")},
@@ -282,7 +282,7 @@ async def test_caches_out_of_range(ctx: Context) -> None:
 @case("EHS-FRAME-5", "EHS-CACHE-4")
 async def test_introduce_of_full_length(ctx: Context) -> None:
     """An Introduce that fills its frame to the last of 65535 bytes is accepted."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ctx.dial(state=HandshakeState.HELLO_ANSWERED)
     room = ehs.MAX_PAYLOAD - len(payload_of(dialer.introduce(Version=Version())))
     dialer.send(dialer.introduce(Version=Version(Name="v" * room)))
     await dialer.expect(Accept)

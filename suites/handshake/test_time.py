@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import Accept, Hello, Introduce, State
+from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello, Introduce
 from ergo_conformance.peers.ergo.handshake import REPLY, frame, payload_of
 from ergo_conformance.verdict.run.case import case
 from ergo_conformance.verdict.run.context import Context
 
-WAITING = (State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT)
+WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
 EARLIEST, LATEST = 0.6, 5.0
 """Seconds: a deadline of one second, measured from outside on a machine that may be busy."""
@@ -17,7 +17,7 @@ EARLIEST, LATEST = 0.6, 5.0
 
 @waiting
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
-async def test_silence(ctx: Context, state: State) -> None:
+async def test_silence(ctx: Context, state: HandshakeState) -> None:
     """A peer that falls silent is closed after a second, without a word."""
     dialer = await ctx.dial(state=state)
     await dialer.expect_close(LATEST, at_least=EARLIEST)
@@ -35,7 +35,7 @@ async def test_silence_within_a_frame(ctx: Context, sent: int) -> None:
 
 @waiting
 @case("ROB-EHS-6", "ROB-EHS-10", hostile=True)
-async def test_half_close(ctx: Context, state: State) -> None:
+async def test_half_close(ctx: Context, state: HandshakeState) -> None:
     """A peer that shuts down its sending side in the middle of a handshake is closed."""
     dialer = await ctx.dial(state=state)
     dialer.link.end_writing()
@@ -44,7 +44,7 @@ async def test_half_close(ctx: Context, state: State) -> None:
 
 @waiting
 @case("ROB-EHS-10", "ROB-EHS-3", hostile=True)
-async def test_disconnect(ctx: Context, state: State) -> None:
+async def test_disconnect(ctx: Context, state: HandshakeState) -> None:
     """A peer that disconnects in the middle of a handshake may come again under the same name at once."""
     dialer = await ctx.dial(state=state)
     dialer.link.abort()

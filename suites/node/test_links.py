@@ -2,8 +2,7 @@
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, subject
 from ergo_conformance.model.ergo.enp import Priority, Verb
 from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.agents import (
@@ -23,13 +22,13 @@ from ergo_conformance.verdict.run.context import Context
 
 WORDS = ("PID", "ProcessID", "Alias")
 TEXTS: dict[str, Error] = {
-    "normal": reasons.NORMAL,
-    "shutdown": reasons.SHUTDOWN,
-    "kill": reasons.KILL,
-    "panic": reasons.PANIC,
-    "gopanic": reasons.PANIC,
-    "timeout": reasons.TIMEOUT,
-    "mailbox": reasons.MAILBOX_FULL,
+    "normal": error_values.NORMAL,
+    "shutdown": error_values.SHUTDOWN,
+    "kill": error_values.KILL,
+    "panic": error_values.PANIC,
+    "gopanic": error_values.PANIC,
+    "timeout": error_values.TIMEOUT,
+    "mailbox": error_values.MAILBOX_FULL,
     "custom": subject.CUSTOM_ERROR,
     "a reason of its own, ünknown to all": Error("a reason of its own, ünknown to all"),
 }
@@ -52,7 +51,7 @@ async def test_end_is_told(ctx: Context, verb: Verb, word: str) -> None:
     target = await target_of(peer, word, pid)
     await watch(peer, verb, target)
     peer.send(pid.id, "shutdown")
-    await told_once(peer, target, reasons.SHUTDOWN)
+    await told_once(peer, target, error_values.SHUTDOWN)
 
 
 @pytest.mark.parametrize("text", list(TEXTS), ids=lambda text: text.split(" ")[0])
@@ -70,7 +69,7 @@ async def test_reason(ctx: Context, text: str) -> None:
 async def test_error_as_a_reason(ctx: Context) -> None:
     """A process that ends with an error value that it was sent is told of with that error."""
     peer = await ctx.contemporary()
-    for error in (Error("sent as an error"), reasons.PROCESS_UNKNOWN):
+    for error in (Error("sent as an error"), error_values.PROCESS_UNKNOWN):
         pid = await crasher(peer)
         await watch(peer, Verb.LINK, pid)
         peer.send(pid.id, error)
@@ -88,7 +87,7 @@ async def test_once_for_all(ctx: Context, word: str) -> None:
         for verb in TAKING:
             await watch(peer, verb, target, source)
     peer.send(pid.id, "kill")
-    await told_once(peer, target, reasons.KILL)
+    await told_once(peer, target, error_values.KILL)
 
 
 @case("ENP-TERM-3", "ENP-T-181", "ENP-T-182", "ENP-T-184", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -101,7 +100,7 @@ async def test_each_address(ctx: Context) -> None:
         await watch(peer, Verb.MONITOR, target)
     peer.send(pid.id, "kill")
     for target in targets:
-        await notice(peer, target, reasons.KILL)
+        await notice(peer, target, error_values.KILL)
     for target in targets:
         await no_notice(peer, target, "second notice")
 
@@ -115,7 +114,7 @@ async def test_each_node(ctx: Context) -> None:
     await watch(two, Verb.MONITOR, pid)
     one.send(pid.id, "kill")
     for peer in (one, two):
-        await told_once(peer, pid, reasons.KILL)
+        await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -155,7 +154,7 @@ async def test_one_of_two_given_back(ctx: Context, verb: Verb) -> None:
     for step in (*TAKING, TAKEN_BACK[verb]):
         await watch(peer, step, pid)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -167,7 +166,7 @@ async def test_other_process_still_watches(ctx: Context) -> None:
         await watch(peer, Verb.MONITOR, pid, source)
     await watch(peer, Verb.DEMONITOR, pid, PROCESS)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["the_first", "the_second"])
@@ -180,7 +179,7 @@ async def test_one_of_two_nodes_gives_back(ctx: Context, first: bool) -> None:
         await watch(peer, Verb.MONITOR, pid)
     await watch(leaves, Verb.DEMONITOR, pid)
     stays.send(pid.id, "kill")
-    await told_once(stays, pid, reasons.KILL)
+    await told_once(stays, pid, error_values.KILL)
     await no_notice(leaves, pid, "notice after the Demonitor")
 
 
@@ -193,7 +192,7 @@ async def test_asked_twice(ctx: Context, verb: Verb) -> None:
     await watch(peer, verb, pid)
     await ask_relation(peer, verb, pid)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -219,7 +218,7 @@ async def test_regular_end(ctx: Context) -> None:
     name = ProcessID(peer.target, Atom("echo_cached"))
     await watch(peer, Verb.MONITOR, name)
     await peer.call("echo_cached", "!terminate")
-    await told_once(peer, name, reasons.NORMAL)
+    await told_once(peer, name, error_values.NORMAL)
 
 
 @case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config=CACHED)
@@ -232,7 +231,7 @@ async def test_cached_name(ctx: Context) -> None:
     name = ProcessID(peer.target, Atom("crasher"))
     await watch(peer, Verb.LINK, name)
     peer.send(pid.id, "kill")
-    await told_once(peer, name, reasons.KILL)
+    await told_once(peer, name, error_values.KILL)
 
 
 @words
@@ -283,7 +282,7 @@ async def test_over_a_pool(ctx: Context) -> None:
     pid = await crasher(peer)
     await watch(peer, Verb.MONITOR, pid)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -295,7 +294,7 @@ async def test_link_lost_meanwhile(ctx: Context) -> None:
     peer.lines[0].dialer.link.close()
     await peer.closed(0)
     peer.send_frame(peer.message(pid.id, "kill"), 1)
-    await notice(peer, pid, reasons.KILL)
+    await notice(peer, pid, error_values.KILL)
 
 
 # --- aliases ----------------------------------------------------------------------------------------------------------
@@ -309,7 +308,7 @@ async def test_alias_given_up(ctx: Context, verb: Verb) -> None:
     alias = await peer.call("pub", "alias")
     await watch(peer, verb, alias)
     peer.check(await peer.call("pub", "delete_alias") == alias, "another alias deleted", f"{alias!r} deleted")
-    await told_once(peer, alias, reasons.UNREGISTERED)
+    await told_once(peer, alias, error_values.UNREGISTERED)
 
 
 @case("ENP-T-104", "ENP-T-124", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -322,7 +321,7 @@ async def test_reached_by_alias(ctx: Context) -> None:
     peer.check(found == pid, repr(found), f"{pid!r}, the answer of crasher called by alias")
     await watch(peer, Verb.MONITOR, pid)
     peer.send(alias.id, "kill")
-    await notice(peer, pid, reasons.KILL)
+    await notice(peer, pid, error_values.KILL)
 
 
 @case("ENP-DLV-1", "ENP-ANY-1", offers=AGENTS, agents=("pub",), exclusive=True)

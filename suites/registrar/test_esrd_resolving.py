@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.esrd import PacketType, RegisterReply, ResolveReply, Route
@@ -65,7 +65,7 @@ async def ask(ctx: Registering, acting: Acting, name: Atom) -> tuple[Words, Ques
 async def test_one_request(ctx: Registering) -> None:
     """A node asks for a name with one datagram, not with a second one, and gives up when there is no reply for 3 s."""
     acting, ref, _ = await connecting(ctx)
-    await acting.gives_up(ref, reasons.NO_ROUTE, 3.0)
+    await acting.gives_up(ref, error_values.NO_ROUTE, 3.0)
     ctx.esrd.no_question()
     await acting.peer.alive()
 
@@ -78,7 +78,7 @@ async def test_no_memory(ctx: Registering) -> None:
     for _ in range(3):
         ref, question = await ask(ctx, acting, wanted)
         question.answer(None, "unknown")
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
         askers.add(question.asker)
     acting.peer.check(len(askers) > 1, f"all from {askers}", "a socket of its own for each request")
 
@@ -105,7 +105,7 @@ async def test_route(ctx: Registering) -> None:
         ref, question = await ask(ctx, acting, ctx.somebody())
         question.answer([route(listener.port, Host=host)])
         (await listener.hello(ctx.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
 
 
 @case("ESRD-PL-1", **NEEDS)
@@ -144,7 +144,7 @@ async def test_no_usable_route(ctx: Registering) -> None:
     listener = await ctx.listener()
     acting, ref, question = await connecting(ctx)
     question.answer([each._replace(Port=listener.port) for each in UNUSABLE])
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(0.1)
 
 
@@ -169,7 +169,7 @@ async def test_error(ctx: Registering) -> None:
     for text in ("unknown", "not today", ""):
         ref, question = await ask(ctx, acting, ctx.somebody())
         question.answer([route(listener.port)], text)
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(0.1)
 
 
@@ -181,7 +181,7 @@ async def test_no_routes(ctx: Registering) -> None:
     for routes in nothing:
         ref, question = await ask(ctx, acting, ctx.somebody())
         question.answer(routes)
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
 
 
 @case("ESRD-CL-9", "ROB-ESRD-7", **NEEDS)
@@ -193,7 +193,7 @@ async def test_first_datagram(ctx: Registering) -> None:
         ref, question = await ask(ctx, acting, ctx.somebody())
         question.answer_bytes(reply)
         question.answer([route(listener.port)])
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(QUIET)
     _, question = await ask(ctx, acting, ctx.somebody())
     question.answer([route(listener.port)])
@@ -205,9 +205,9 @@ async def test_late_reply(ctx: Registering) -> None:
     """A reply that comes after the node has given up changes nothing, and does not answer the next request."""
     listener = await ctx.listener()
     acting, ref, late = await connecting(ctx)
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     ref, question = await ask(ctx, acting, ctx.somebody())
     late.answer([route(listener.port)])
     await listener.nobody(QUIET)
     question.answer(None, "unknown")
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)

@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
@@ -75,7 +74,7 @@ async def test_route(ctx: Registering) -> None:
         ref, question = await ask(member, acting, ctx.somebody())
         member.answer(question, [route(listener.port, Host=host)])
         (await listener.hello(ctx.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
         numbers.add(question.ID)
     member.check(len(numbers) > 1, f"the number {numbers} twice", "another number for each request")
 
@@ -118,7 +117,7 @@ async def test_answer_in_pieces_and_joined(ctx: Registering) -> None:
         else:
             await member.in_pieces(answer, 30, 0.01)
         (await listener.hello(ctx.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
 
 
 # --- where it does not go ---------------------------------------------------------------------------------------------
@@ -130,10 +129,10 @@ async def test_no_route(ctx: Registering) -> None:
     listener = await ctx.listener()
     member, acting, ref, question = await connecting(ctx)
     member.answer(question, [route(listener.port)], "no route")
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     ref, question = await ask(member, acting, ctx.somebody())
     member.answer(question, None)
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(0.1)
 
 
@@ -142,7 +141,7 @@ async def test_no_answer(ctx: Registering) -> None:
     """A node that is not answered gives up after 3 s; an answer that comes later is dropped, the next one counts."""
     listener = await ctx.listener()
     member, acting, ref, late = await connecting(ctx)
-    await acting.gives_up(ref, reasons.NO_ROUTE, 3.0)
+    await acting.gives_up(ref, error_values.NO_ROUTE, 3.0)
     member.answer(late, [route(listener.port)])
     await listener.nobody(QUIET)
     _, question = await ask(member, acting, ctx.somebody())
@@ -191,7 +190,7 @@ async def test_asked_while_it_is_down(ctx: Registering) -> None:
     _, acting = await idle(ctx)
     await ctx.saturn.stop()
     await asyncio.sleep(0.2)
-    await acting.refused(acting.tell("connect", ctx.somebody()), reasons.NO_ROUTE)
+    await acting.refused(acting.tell("connect", ctx.somebody()), error_values.NO_ROUTE)
     await started(ctx, acting)
     await acting.peer.alive()
     await ctx.saturn.start(ctx.saturn.port)
@@ -207,7 +206,7 @@ async def test_lost_while_it_waits(ctx: Registering) -> None:
     listener = await ctx.listener()
     member, acting, ref, _ = await connecting(ctx)
     member.link.close()
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     member, _ = await ctx.saturn.granted(SOON)
     _, question = await ask(member, acting, ctx.somebody())
     member.answer(question, [route(listener.port)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import Accept, Digest, Hello, Introduce, State
+from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce
 from ergo_conformance.peers.ergo.handshake import Dialer
 from ergo_conformance.spec.ergo.ehs import digest
 from ergo_conformance.testing import Context, case
@@ -65,10 +65,10 @@ async def test_salts_are_fresh(ergo_context: Context) -> None:
 @case("EHS-DIG-4", "ROB-EHS-11", hostile=True)
 async def test_replayed_introduce(ergo_context: Context) -> None:
     """An Introduce recorded in one handshake proves nothing in the next: its digest needs the new salt."""
-    first = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    first = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     recorded = first.introduce()
     first.link.abort()
-    second = await ergo_context.dial(recorded.Node, State.HELLO_ANSWERED)
+    second = await ergo_context.dial(recorded.Node, HandshakeState.HELLO_ANSWERED)
     second.send(recorded)
     await second.expect_close()
 
@@ -129,7 +129,7 @@ def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
 @case("EHS-DIG-4", "EHS-DIG-10", "EHS-AST-3", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
 async def test_introduce_refused(ergo_context: Context, how: str) -> None:
     """An Introduce with a wrong digest ({how}) is answered by nothing: no Accept, no name, no caches."""
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(wrong_introduce(dialer, how))
     await dialer.expect_close()
 
@@ -137,7 +137,7 @@ async def test_introduce_refused(ergo_context: Context, how: str) -> None:
 @case("EHS-DIG-5", "EHS-DIG-9")
 async def test_acceptors_other_digests_are_empty(ergo_context: Context) -> None:
     """The acceptor's Accept and Introduce carry no digests."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_accept is not None
     assert dialer.target_introduce is not None
     found = (dialer.target_accept.Digest, dialer.target_accept.DigestCert, dialer.target_introduce.Digest)
@@ -147,7 +147,7 @@ async def test_acceptors_other_digests_are_empty(ergo_context: Context) -> None:
 @case("EHS-TLS-1", config={"tls": False})
 async def test_no_certificate_over_plain_tcp(ergo_context: Context) -> None:
     """Over plain TCP the DigestCert of the acceptor's Hello is empty."""
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     assert dialer.target_hello is not None
     cert = dialer.target_hello.DigestCert
     dialer.check(cert == "", f"DigestCert {cert!r}", "an empty DigestCert")

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 import pytest
 
 from ergo_conformance.model.ergo import ehs
-from ergo_conformance.model.ergo.ehs import Accept, Hello, State
+from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello
 from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
 from ergo_conformance.testing import Context, case
 
-WAITING = (State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT)
+WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
 
 
-def good_message(dialer: Dialer, state: State) -> ehs.Message:
+def good_message(dialer: Dialer, state: HandshakeState) -> ehs.Message:
     """What a good dialer sends in this state."""
-    if state is State.AWAIT_HELLO:
+    if state is HandshakeState.AWAIT_HELLO:
         return dialer.hello()
-    return dialer.introduce() if state is State.HELLO_ANSWERED else Accept()
+    return dialer.introduce() if state is HandshakeState.HELLO_ANSWERED else Accept()
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Header:
 @waiting
 @pytest.mark.parametrize("wrong", [Header("78", magic=78), Header("0", magic=0)], ids=lambda h: h.label)
 @case("EHS-FRAME-3", "EHS-AST-1", hostile=True)
-async def test_magic(ergo_context: Context, state: State, wrong: Header) -> None:
+async def test_magic(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
     """A first byte of {wrong} instead of 87 ends the handshake without an answer."""
     dialer = await ergo_context.dial(state=state)
     payload = payload_of(good_message(dialer, state))
@@ -44,7 +44,7 @@ async def test_magic(ergo_context: Context, state: State, wrong: Header) -> None
 @waiting
 @pytest.mark.parametrize("wrong", [Header("0", version=0), Header("2", version=2)], ids=lambda h: h.label)
 @case("EHS-FRAME-4", hostile=True)
-async def test_version(ergo_context: Context, state: State, wrong: Header) -> None:
+async def test_version(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
     """A version of {wrong} instead of 1 ends the handshake without an answer."""
     dialer = await ergo_context.dial(state=state)
     payload = payload_of(good_message(dialer, state))
@@ -57,7 +57,7 @@ async def test_version(ergo_context: Context, state: State, wrong: Header) -> No
     "wrong", [Header("65536", length=65_536), Header("4294967295", length=2**32 - 1)], ids=lambda h: h.label
 )
 @case("EHS-FRAME-5", "ROB-EHS-2", hostile=True)
-async def test_length_above_the_limit(ergo_context: Context, state: State, wrong: Header) -> None:
+async def test_length_above_the_limit(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
     """A length of {wrong} is refused at once: nobody waits for the bytes, nothing is reserved for them."""
     dialer = await ergo_context.dial(state=state)
     dialer.send_bytes(frame(b"", length=wrong.length), f"a header with length {wrong.length}")
@@ -108,7 +108,7 @@ BOMBS = {
 @waiting
 @pytest.mark.parametrize("body", list(BODIES))
 @case("EHS-FRAME-8", "EHS-FRAME-2", "ROB-EHS-1", hostile=True)
-async def test_body(ergo_context: Context, state: State, body: str) -> None:
+async def test_body(ergo_context: Context, state: HandshakeState, body: str) -> None:
     """A payload that is no message ({body}) ends the handshake without an answer."""
     dialer = await ergo_context.dial(state=state)
     dialer.send_bytes(frame(BODIES[body]), f"a frame whose payload is: {body.replace('_', ' ')}")
@@ -126,10 +126,10 @@ async def test_bomb(ergo_context: Context, bomb: str) -> None:
 
 @waiting
 @case("EHS-FRAME-7", "EHS-FRAME-1")
-async def test_answers_are_exact(ergo_context: Context, state: State) -> None:
+async def test_answers_are_exact(ergo_context: Context, state: HandshakeState) -> None:
     """Every frame of the acceptor states its exact length: nothing is left over in it or behind it."""
     dialer = await ergo_context.dial(state=state)  # reads each frame with the schema, to the last byte
-    if state is not State.AWAIT_HELLO:
+    if state is not HandshakeState.AWAIT_HELLO:
         chunk = await dialer.link.read(0.3)
         dialer.check(not chunk, f"{chunk!r} behind the last message", "nothing behind the last message")
 
@@ -183,6 +183,6 @@ async def test_bytes_behind_hello(ergo_context: Context) -> None:
 @case("EHS-FRAME-9", "EHS-AST-5", "EHS-TIME-5")
 async def test_protocol_behind_accept(ergo_context: Context) -> None:
     """The next protocol's bytes may stand in the segment of the final Accept: the link stays."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     dialer.send_bytes(frame(payload_of(Accept())) + b"\x4e\x01", "the final Accept and the beginning of an ENP frame")
     await dialer.expect_open(0.5)

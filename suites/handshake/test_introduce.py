@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import edf, ehs
-from ergo_conformance.model.ergo.ehs import Accept, Flags, Introduce, State, Version
+from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
 from ergo_conformance.testing import Context, case
@@ -13,7 +13,7 @@ from ergo_conformance.testing import Context, case
 
 async def introduced(ergo_context: Context, **lies: Any) -> Dialer:
     """A dialer that introduces itself as told and completes the handshake."""
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(**lies))
     await dialer.expect(Accept)
     await dialer.expect(Introduce)
@@ -29,7 +29,7 @@ async def taken(ergo_context: Context, **lies: Any) -> None:
 
 async def refused(ergo_context: Context, name: str | None = None, **lies: Any) -> None:
     """The link is closed, at the latest behind a complete handshake."""
-    dialer = await ergo_context.dial(name, State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(name, HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(**lies))
     dialer.send(Accept())
     await dialer.expect_close(bytes_allowed=True)
@@ -41,7 +41,7 @@ async def refused(ergo_context: Context, name: str | None = None, **lies: Any) -
 @case("EHS-AST-4", "EHS-MSG-1")
 async def test_name(ergo_context: Context) -> None:
     """The acceptor introduces itself under the name it was given."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     node = dialer.target_introduce.Node
     dialer.check("@" in node, f"the name {node!r}", "a name of the form NAME@HOST")
@@ -63,7 +63,7 @@ async def test_creation(ergo_context: Context) -> None:
 @case("EHS-AST-6", "EHS-MSG-3")
 async def test_creation_is_not_zero(ergo_context: Context) -> None:
     """The acceptor does not introduce itself with creation 0, which peers refuse."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     dialer.check(dialer.target_introduce.Creation != 0, "creation 0", "a creation other than 0")
 
@@ -71,7 +71,7 @@ async def test_creation_is_not_zero(ergo_context: Context) -> None:
 @case("EHS-MSG-2")
 async def test_version(ergo_context: Context) -> None:
     """The acceptor introduces a version: that of its application."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     dialer.check(bool(dialer.target_introduce.Version.Name), "a version without name", "a version with a name")
 
@@ -79,7 +79,7 @@ async def test_version(ergo_context: Context) -> None:
 @case("EHS-CACHE-2")
 async def test_announced_ids(ergo_context: Context) -> None:
     """Every cache id that the acceptor announces is one that EDF reads as an id."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     message = dialer.target_introduce
     assert message is not None
     ranges = (
@@ -95,7 +95,7 @@ async def test_announced_ids(ergo_context: Context) -> None:
 @case("EHS-CACHE-3")
 async def test_own_name_is_cached(ergo_context: Context) -> None:
     """The acceptor's own name is among the atoms it announces."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     atoms = list((dialer.target_introduce.AtomCache or {}).values())
     dialer.check(dialer.target_introduce.Node in atoms, f"the atoms {atoms}", "a table with its own name")
@@ -115,7 +115,7 @@ async def test_flags_are_not_negotiated(ergo_context: Context) -> None:
 @case("EHS-FLAG-1", config={"flags": {"important": False, "spawn": False, "application_start": False}})
 async def test_configured_flags(ergo_context: Context) -> None:
     """Features that are switched off are not announced."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     flags = int.from_bytes(dialer.target_introduce.Flags[:8], "big")
     off = Flags.IMPORTANT_DELIVERY | Flags.REMOTE_SPAWN | Flags.REMOTE_APPLICATION_START
@@ -125,7 +125,7 @@ async def test_configured_flags(ergo_context: Context) -> None:
 @case("EHS-MSG-1", config={"max_message_size": 30_000})
 async def test_configured_limit(ergo_context: Context) -> None:
     """The message limit that the acceptor introduces is the one it was given."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     size = dialer.target_introduce.MaxMessageSize
     dialer.check(size == 30_000, f"MaxMessageSize {size}", "MaxMessageSize 30000")
@@ -148,7 +148,7 @@ async def test_configured_cookie(ergo_context: Context) -> None:
 async def test_own_name(ergo_context: Context) -> None:
     """A dialer that has the acceptor's own name is closed without Accept."""
     name = await ergo_context.target_name()
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(Node=name))
     await dialer.expect_close()
 
@@ -229,7 +229,7 @@ async def test_flags(ergo_context: Context, flags: str) -> None:
 @case("EHS-FRAME-8", hostile=True)
 async def test_flags_too_short(ergo_context: Context) -> None:
     """Flags of fewer than eight bytes can't be read: the handshake ends."""
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send_bytes(short_flags(dialer), "an Introduce whose flags have seven bytes")
     await dialer.expect_close()
 
@@ -267,7 +267,7 @@ async def test_caches(ergo_context: Context, tables: str) -> None:
 @case("EHS-CACHE-2", "ROB-EHS-1", hostile=True)
 async def test_caches_out_of_range(ergo_context: Context) -> None:
     """Ids that EDF would not read as ids are refused or ignored; the node lives on."""
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(
         dialer.introduce(
             AtomCache={0: Atom("zero"), 255: Atom("last")},
@@ -281,7 +281,7 @@ async def test_caches_out_of_range(ergo_context: Context) -> None:
 @case("EHS-FRAME-5", "EHS-CACHE-4")
 async def test_introduce_of_full_length(ergo_context: Context) -> None:
     """An Introduce that fills its frame to the last of 65535 bytes is accepted."""
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     room = ehs.MAX_PAYLOAD - len(payload_of(dialer.introduce(Version=Version())))
     dialer.send(dialer.introduce(Version=Version(Name="v" * room)))
     await dialer.expect(Accept)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import Accept, Digest, State
+from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState
 from ergo_conformance.peers.ergo.handshake import Dialer
 from ergo_conformance.spec.ergo.ehs import digest
 from ergo_conformance.testing import Context, case
@@ -183,7 +183,7 @@ async def test_hello_behind_join(ergo_context: Context) -> None:
 async def test_pool_survives_a_duplicate(ergo_context: Context) -> None:
     """A refused second handshake under the same name does not disturb the pool: Join still works."""
     first, accept = await pooled(ergo_context)
-    duplicate = await ergo_context.dial(first.name, State.HELLO_ANSWERED)
+    duplicate = await ergo_context.dial(first.name, HandshakeState.HELLO_ANSWERED)
     duplicate.send(duplicate.introduce())
     duplicate.send(Accept())
     await duplicate.expect_close(bytes_allowed=True)

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import Accept, Hello, Introduce, State
+from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello, Introduce
 from ergo_conformance.peers.ergo.handshake import REPLY, frame, payload_of
 from ergo_conformance.testing import Context, case
 
-WAITING = (State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT)
+WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
 EARLIEST, LATEST = 0.6, 5.0
 """Seconds: a deadline of one second, measured from outside on a machine that may be busy."""
@@ -16,7 +16,7 @@ EARLIEST, LATEST = 0.6, 5.0
 
 @waiting
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
-async def test_silence(ergo_context: Context, state: State) -> None:
+async def test_silence(ergo_context: Context, state: HandshakeState) -> None:
     """A peer that falls silent is closed after a second, without a word."""
     dialer = await ergo_context.dial(state=state)
     await dialer.expect_close(LATEST, at_least=EARLIEST)
@@ -34,7 +34,7 @@ async def test_silence_within_a_frame(ergo_context: Context, sent: int) -> None:
 
 @waiting
 @case("ROB-EHS-6", "ROB-EHS-10", hostile=True)
-async def test_half_close(ergo_context: Context, state: State) -> None:
+async def test_half_close(ergo_context: Context, state: HandshakeState) -> None:
     """A peer that shuts down its sending side in the middle of a handshake is closed."""
     dialer = await ergo_context.dial(state=state)
     dialer.link.end_writing()
@@ -43,7 +43,7 @@ async def test_half_close(ergo_context: Context, state: State) -> None:
 
 @waiting
 @case("ROB-EHS-10", "ROB-EHS-3", hostile=True)
-async def test_disconnect(ergo_context: Context, state: State) -> None:
+async def test_disconnect(ergo_context: Context, state: HandshakeState) -> None:
     """A peer that disconnects in the middle of a handshake may come again under the same name at once."""
     dialer = await ergo_context.dial(state=state)
     dialer.link.abort()

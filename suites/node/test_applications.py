@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.values import Atom, Error
@@ -105,7 +104,7 @@ async def test_running_already(ergo_context: Context) -> None:
     """An application that runs is not started a second time: "application is still running"; it keeps its mode."""
     async with started(ergo_context, OTHER, TEMPORARY) as acting:
         for mode in (OWN, *MODES):
-            await refused(acting.peer, request(acting.peer, OTHER, mode), reasons.APPLICATION_RUNNING)
+            await refused(acting.peer, request(acting.peer, OTHER, mode), error_values.APPLICATION_RUNNING)
         await info(acting, OTHER, "running temporary")
 
 
@@ -114,7 +113,7 @@ async def test_unknown(ergo_context: Context) -> None:
     """An application that nobody may start is refused: "unknown name"."""
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
-    await refused(peer, request(peer, Atom("no_such_app")), reasons.NAME_UNKNOWN)
+    await refused(peer, request(peer, Atom("no_such_app")), error_values.NAME_UNKNOWN)
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -122,7 +121,7 @@ async def test_restricted(ergo_context: Context) -> None:
     """An application that is open to another node is refused, "not allowed", and does not run."""
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
-    await refused(peer, request(peer, RESTRICTED), reasons.NOT_ALLOWED)
+    await refused(peer, request(peer, RESTRICTED), error_values.NOT_ALLOWED)
     await peer.no_answer(peer.ask(f"{RESTRICTED}_worker", "hello"))
 
 
@@ -180,7 +179,7 @@ async def test_request(ergo_context: Context, mode: int) -> None:
     ref, message = await asked_of_us(acting, mode)
     peer.check((message.Name, message.Mode) == ("an_app", mode), message, f"an_app and mode {mode}")
     core = message.Options.CorePID
-    peer.check(core != gen.NOBODY and core.node == peer.target, repr(core), f"a PID of {peer.target}")
+    peer.check(core != gen.NO_PID and core.node == peer.target, repr(core), f"a PID of {peer.target}")
     peer.check(not message.Options.CoreEnv, message.Options.CoreEnv, "no environment: it is not exposed")
     peer.send_frame(enp.Control(ORDER, enp.Result(None, None, message.Ref)))
     await acting.good(ref)
@@ -190,7 +189,7 @@ async def test_request(ergo_context: Context, mode: int) -> None:
 async def test_our_refusal(ergo_context: Context) -> None:
     """The error in our Result is what comes of the agent's request."""
     acting = Acting(await ergo_context.peer())
-    for error in (reasons.NOT_ALLOWED, reasons.APPLICATION_RUNNING):
+    for error in (error_values.NOT_ALLOWED, error_values.APPLICATION_RUNNING):
         ref, message = await asked_of_us(acting, TEMPORARY)
         acting.peer.send_frame(enp.Control(ORDER, enp.Result(error, None, message.Ref)))
         await acting.refused(ref, error)
@@ -201,5 +200,5 @@ async def test_we_do_not_announce_it(ergo_context: Context) -> None:
     """A peer that does not announce remote start of applications is not asked: "not allowed", and nothing is sent."""
     flags = (DEFAULT_FLAGS & ~Flags.REMOTE_APPLICATION_START).to_bytes(FLAGS_WIDTH, "big")
     acting = Acting(await ergo_context.peer(Flags=flags))
-    await acting.refused(acting.tell("app_start", acting.peer.name, "an_app", TEMPORARY), reasons.NOT_ALLOWED)
+    await acting.refused(acting.tell("app_start", acting.peer.name, "an_app", TEMPORARY), error_values.NOT_ALLOWED)
     await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "request to start an application")

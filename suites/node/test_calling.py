@@ -2,8 +2,7 @@
 
 import pytest
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, PRIORITY_MASK, Code, Priority
 from ergo_conformance.model.values import Error
@@ -49,9 +48,9 @@ async def test_priority_of_a_call(ergo_context: Context, op: str) -> None:
 
 
 ERRORS: dict[str, tuple[Code, Error | None, Error]] = {
-    "unknown": (Code.PROCESS_UNKNOWN, None, reasons.PROCESS_UNKNOWN),
-    "mailbox": (Code.MAILBOX_FULL, None, reasons.MAILBOX_FULL),
-    "terminated": (Code.PROCESS_TERMINATED, None, reasons.PROCESS_TERMINATED),
+    "unknown": (Code.PROCESS_UNKNOWN, None, error_values.PROCESS_UNKNOWN),
+    "mailbox": (Code.MAILBOX_FULL, None, error_values.MAILBOX_FULL),
+    "terminated": (Code.PROCESS_TERMINATED, None, error_values.PROCESS_TERMINATED),
     "other": (Code.OTHER, Error("an error of our own"), Error("an error of our own")),
 }
 errors = pytest.mark.parametrize("what", list(ERRORS))
@@ -195,7 +194,7 @@ async def test_important_call(ergo_context: Context) -> None:
     acting.peer.check(answer == "answer", repr(answer), "our answer")
     ref, frame = await told(acting, "call_important", "ProcessID", "hello")
     fail(acting.peer, frame, frame.ref, Code.PROCESS_UNKNOWN)
-    await acting.refused(ref, reasons.PROCESS_UNKNOWN)
+    await acting.refused(ref, error_values.PROCESS_UNKNOWN)
 
 
 @pytest.mark.parametrize("op", ["send_important", "call_important"])
@@ -204,5 +203,5 @@ async def test_not_announced(ergo_context: Context, op: str) -> None:
     """To a peer that did not announce important delivery {op} sends nothing: "not supported"."""
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
     acting = Acting(await ergo_context.peer(Flags=flags))
-    await acting.refused(acting.tell(op, acting.peer.pid(OURS), "hello"), reasons.UNSUPPORTED)
+    await acting.refused(acting.tell(op, acting.peer.pid(OURS), "hello"), error_values.UNSUPPORTED)
     await acting.peer.none_of(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message with the important bit")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo.enp import Algorithm, Code, Level
+from ergo_conformance.model.ergo.enp import Algorithm, Code, CompressionLevel
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import Acting
 from ergo_conformance.peers.ergo.connection import ORDER
@@ -65,9 +65,9 @@ async def test_algorithm(ergo_context: Context, name: str) -> None:
         await plain_again(acting)
 
 
-@pytest.mark.parametrize("level", list(Level), ids=lambda level: level.name.lower())
+@pytest.mark.parametrize("level", list(CompressionLevel), ids=lambda level: level.name.lower())
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_level(ergo_context: Context, level: Level) -> None:
+async def test_level(ergo_context: Context, level: CompressionLevel) -> None:
     """What gzip of level {level} makes is unpacked like that of any other."""
     acting = await compressing(ergo_context, "gzip", DEFAULT, int(level))
     try:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.values import Atom, Error, Event, Typed
@@ -212,7 +211,7 @@ async def test_end_of_a_cached_name(ergo_context: Context) -> None:
     event = Event(peer.target, Atom("ev_cached"))
     await watch(peer, Verb.MONITOR, event)
     peer.check(await peer.call("pub", "unregister_event:ev_cached") is True, "not unregistered", "true")
-    await told_once(peer, event, reasons.UNREGISTERED)
+    await told_once(peer, event, error_values.UNREGISTERED)
     await peer.call("pub", "register_event:ev_cached")
 
 
@@ -283,7 +282,7 @@ async def test_unregistered(ergo_context: Context, verb: Verb) -> None:
     event = await own_event(peer)
     await watch(peer, verb, event)
     peer.check(await peer.call("pub", f"unregister_event:{event.name}") is True, "not unregistered", "true")
-    await told_once(peer, event, reasons.UNREGISTERED)
+    await told_once(peer, event, error_values.UNREGISTERED)
 
 
 @pytest.mark.parametrize("text", ["shutdown", "a reason of its own"], ids=lambda text: text.split(" ")[0])
@@ -306,8 +305,8 @@ async def test_gone(ergo_context: Context) -> None:
     event = await own_event(peer)
     await peer.call("pub", f"unregister_event:{event.name}")
     result = await ask_relation(peer, Verb.MONITOR, event)
-    good = result.Error is not None and result.Error.text == reasons.EVENT_UNKNOWN.text
-    peer.check(good, result, f"a Result with {reasons.EVENT_UNKNOWN.text!r}")
+    good = result.Error is not None and result.Error.text == error_values.EVENT_UNKNOWN.text
+    peer.check(good, result, f"a Result with {error_values.EVENT_UNKNOWN.text!r}")
 
 
 @case("ENP-EVT-5", "ENP-EVT-1", offers=AGENTS, agents=("pub",))
@@ -318,7 +317,7 @@ async def test_second_life(ergo_context: Context) -> None:
     await publish(peer, event, "of the first")
     await watch(peer, Verb.MONITOR, event)
     await peer.call("pub", f"unregister_event:{event.name}")
-    await notice(peer, event, reasons.UNREGISTERED)
+    await notice(peer, event, error_values.UNREGISTERED)
     await peer.call("pub", f"register_event:{event.name}")
     events = kept(late, await watch(late, Verb.MONITOR, event))
     late.check(events == [], events, "no message")

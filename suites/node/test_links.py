@@ -2,8 +2,7 @@
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, subject
 from ergo_conformance.model.ergo.enp import Priority, Verb
 from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.agents import (
@@ -22,13 +21,13 @@ from ergo_conformance.testing import AGENTS, Context, case
 
 WORDS = ("PID", "ProcessID", "Alias")
 TEXTS: dict[str, Error] = {
-    "normal": reasons.NORMAL,
-    "shutdown": reasons.SHUTDOWN,
-    "kill": reasons.KILL,
-    "panic": reasons.PANIC,
-    "gopanic": reasons.PANIC,
-    "timeout": reasons.TIMEOUT,
-    "mailbox": reasons.MAILBOX_FULL,
+    "normal": error_values.NORMAL,
+    "shutdown": error_values.SHUTDOWN,
+    "kill": error_values.KILL,
+    "panic": error_values.PANIC,
+    "gopanic": error_values.PANIC,
+    "timeout": error_values.TIMEOUT,
+    "mailbox": error_values.MAILBOX_FULL,
     "custom": subject.CUSTOM_ERROR,
     "a reason of its own, ünknown to all": Error("a reason of its own, ünknown to all"),
 }
@@ -51,7 +50,7 @@ async def test_end_is_told(ergo_context: Context, verb: Verb, word: str) -> None
     target = await target_of(peer, word, pid)
     await watch(peer, verb, target)
     peer.send(pid.id, "shutdown")
-    await told_once(peer, target, reasons.SHUTDOWN)
+    await told_once(peer, target, error_values.SHUTDOWN)
 
 
 @pytest.mark.parametrize("text", list(TEXTS), ids=lambda text: text.split(" ")[0])
@@ -69,7 +68,7 @@ async def test_reason(ergo_context: Context, text: str) -> None:
 async def test_error_as_a_reason(ergo_context: Context) -> None:
     """A process that ends with an error value that it was sent is told of with that error."""
     peer = await ergo_context.contemporary()
-    for error in (Error("sent as an error"), reasons.PROCESS_UNKNOWN):
+    for error in (Error("sent as an error"), error_values.PROCESS_UNKNOWN):
         pid = await crasher(peer)
         await watch(peer, Verb.LINK, pid)
         peer.send(pid.id, error)
@@ -87,7 +86,7 @@ async def test_once_for_all(ergo_context: Context, word: str) -> None:
         for verb in TAKING:
             await watch(peer, verb, target, source)
     peer.send(pid.id, "kill")
-    await told_once(peer, target, reasons.KILL)
+    await told_once(peer, target, error_values.KILL)
 
 
 @case("ENP-TERM-3", "ENP-T-181", "ENP-T-182", "ENP-T-184", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -100,7 +99,7 @@ async def test_each_address(ergo_context: Context) -> None:
         await watch(peer, Verb.MONITOR, target)
     peer.send(pid.id, "kill")
     for target in targets:
-        await notice(peer, target, reasons.KILL)
+        await notice(peer, target, error_values.KILL)
     for target in targets:
         await no_notice(peer, target, "second notice")
 
@@ -114,7 +113,7 @@ async def test_each_node(ergo_context: Context) -> None:
     await watch(two, Verb.MONITOR, pid)
     one.send(pid.id, "kill")
     for peer in (one, two):
-        await told_once(peer, pid, reasons.KILL)
+        await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -154,7 +153,7 @@ async def test_one_of_two_given_back(ergo_context: Context, verb: Verb) -> None:
     for step in (*TAKING, TAKEN_BACK[verb]):
         await watch(peer, step, pid)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -166,7 +165,7 @@ async def test_other_process_still_watches(ergo_context: Context) -> None:
         await watch(peer, Verb.MONITOR, pid, source)
     await watch(peer, Verb.DEMONITOR, pid, PROCESS)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["the_first", "the_second"])
@@ -179,7 +178,7 @@ async def test_one_of_two_nodes_gives_back(ergo_context: Context, first: bool) -
         await watch(peer, Verb.MONITOR, pid)
     await watch(leaves, Verb.DEMONITOR, pid)
     stays.send(pid.id, "kill")
-    await told_once(stays, pid, reasons.KILL)
+    await told_once(stays, pid, error_values.KILL)
     await no_notice(leaves, pid, "notice after the Demonitor")
 
 
@@ -192,7 +191,7 @@ async def test_asked_twice(ergo_context: Context, verb: Verb) -> None:
     await watch(peer, verb, pid)
     await ask_relation(peer, verb, pid)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -218,7 +217,7 @@ async def test_regular_end(ergo_context: Context) -> None:
     name = ProcessID(peer.target, Atom("echo_cached"))
     await watch(peer, Verb.MONITOR, name)
     await peer.call("echo_cached", "!terminate")
-    await told_once(peer, name, reasons.NORMAL)
+    await told_once(peer, name, error_values.NORMAL)
 
 
 @case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config=CACHED)
@@ -231,7 +230,7 @@ async def test_cached_name(ergo_context: Context) -> None:
     name = ProcessID(peer.target, Atom("crasher"))
     await watch(peer, Verb.LINK, name)
     peer.send(pid.id, "kill")
-    await told_once(peer, name, reasons.KILL)
+    await told_once(peer, name, error_values.KILL)
 
 
 @words
@@ -282,7 +281,7 @@ async def test_over_a_pool(ergo_context: Context) -> None:
     pid = await crasher(peer)
     await watch(peer, Verb.MONITOR, pid)
     peer.send(pid.id, "kill")
-    await told_once(peer, pid, reasons.KILL)
+    await told_once(peer, pid, error_values.KILL)
 
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -294,7 +293,7 @@ async def test_link_lost_meanwhile(ergo_context: Context) -> None:
     peer.lines[0].dialer.link.close()
     await peer.closed(0)
     peer.send_frame(peer.message(pid.id, "kill"), 1)
-    await notice(peer, pid, reasons.KILL)
+    await notice(peer, pid, error_values.KILL)
 
 
 # --- aliases ----------------------------------------------------------------------------------------------------------
@@ -308,7 +307,7 @@ async def test_alias_given_up(ergo_context: Context, verb: Verb) -> None:
     alias = await peer.call("pub", "alias")
     await watch(peer, verb, alias)
     peer.check(await peer.call("pub", "delete_alias") == alias, "another alias deleted", f"{alias!r} deleted")
-    await told_once(peer, alias, reasons.UNREGISTERED)
+    await told_once(peer, alias, error_values.UNREGISTERED)
 
 
 @case("ENP-T-104", "ENP-T-124", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -321,7 +320,7 @@ async def test_reached_by_alias(ergo_context: Context) -> None:
     peer.check(found == pid, repr(found), f"{pid!r}, the answer of crasher called by alias")
     await watch(peer, Verb.MONITOR, pid)
     peer.send(alias.id, "kill")
-    await notice(peer, pid, reasons.KILL)
+    await notice(peer, pid, error_values.KILL)
 
 
 @case("ENP-DLV-1", "ENP-ANY-1", offers=AGENTS, agents=("pub",), exclusive=True)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, subject
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import Acting, eventually
@@ -98,7 +97,11 @@ async def test_exit(ergo_context: Context) -> None:
     """Exit signals come as frames 107, from the agent's number, for our process, with the reason it was told."""
     acting = Acting(await ergo_context.peer())
     peer, me = acting.peer, await acting.pid()
-    for given, reason in (("kill", reasons.KILL), ("custom", subject.CUSTOM_ERROR), (Error("mine"), Error("mine"))):
+    for given, reason in (
+        ("kill", error_values.KILL),
+        ("custom", subject.CUSTOM_ERROR),
+        (Error("mine"), Error("mine")),
+    ):
         ref = acting.tell("exit", peer.pid(OURS), given)
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")).value
         found = (frame.from_id, frame.to_id, frame.reason.text)
@@ -123,7 +126,7 @@ async def test_too_large(ergo_context: Context) -> None:
     acting = Acting(await ergo_context.peer(MaxMessageSize=2_000))
     for op in ("send", "call", "send_important"):
         ref = acting.tell(op, acting.peer.pid(OURS), bytes(2_000))
-        await acting.refused(ref, reasons.TOO_LARGE)
+        await acting.refused(ref, error_values.TOO_LARGE)
     await acting.peer.none_of(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message above our limit")
     ref, frame = await told(acting, "send", "PID", bytes(1_900))
     await acting.good(ref)

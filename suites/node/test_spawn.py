@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
 from ergo_conformance.model.ergo.gen import ProcessOptions, ProcessOptionsExtra
@@ -54,7 +53,7 @@ async def spawned(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, 
 async def refused(peer: Peer, message: enp.Spawn, error: Error) -> None:
     """The Result of a request is the zero PID with this error."""
     result = await asked(peer, message)
-    good = result.Error is not None and result.Error.text == error.text and result.Result in (None, gen.NOBODY)
+    good = result.Error is not None and result.Error.text == error.text and result.Result in (None, gen.NO_PID)
     peer.check(good, result, f"a Result with {error.text!r} and no PID")
 
 
@@ -101,7 +100,7 @@ async def test_watched(ergo_context: Context) -> None:
     pid = await spawned(peer, CRASHER)
     await watch(peer, Verb.MONITOR, pid)
     peer.send(pid.id, "timeout")
-    await told_once(peer, pid, reasons.TIMEOUT)
+    await told_once(peer, pid, error_values.TIMEOUT)
 
 
 @pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a reason of our own"], ids=lambda t: t.split(" ")[0])
@@ -131,11 +130,11 @@ async def test_registered(ergo_context: Context) -> None:
     name = Atom(f"spawned_{peer.new_ref()[0]}")
     pid = await spawned(peer, ECHO, Register=name)
     peer.check(await peer.call(name, "!self") == pid, "another PID", f"{pid!r}")
-    await refused(peer, request(peer, ECHO, Register=name), reasons.TAKEN)
-    await refused(peer, request(peer, ECHO, Register=Atom("echo")), reasons.TAKEN)
+    await refused(peer, request(peer, ECHO, Register=name), error_values.TAKEN)
+    await refused(peer, request(peer, ECHO, Register=Atom("echo")), error_values.TAKEN)
     await watch(peer, Verb.MONITOR, pid)
     await peer.call(name, "!terminate")
-    await notice(peer, pid, reasons.NORMAL)
+    await notice(peer, pid, error_values.NORMAL)
     await spawned(peer, ECHO, Register=name)
 
 
@@ -146,7 +145,7 @@ async def test_registered(ergo_context: Context) -> None:
 async def test_unknown_factory(ergo_context: Context) -> None:
     """A factory that does not exist is refused: "unknown name"."""
     peer = await spawner(ergo_context)
-    await refused(peer, request(peer, Atom("no_such_factory")), reasons.NAME_UNKNOWN)
+    await refused(peer, request(peer, Atom("no_such_factory")), error_values.NAME_UNKNOWN)
 
 
 @case("ENP-SPAWN-2", "ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
@@ -154,7 +153,7 @@ async def test_restricted(ergo_context: Context) -> None:
     """A factory that is open to another node is refused, "not allowed", and nothing is started."""
     peer = await spawner(ergo_context)
     name = Atom(f"restricted_{peer.new_ref()[0]}")
-    await refused(peer, request(peer, RESTRICTED, Register=name), reasons.NOT_ALLOWED)
+    await refused(peer, request(peer, RESTRICTED, Register=name), error_values.NOT_ALLOWED)
     await peer.no_answer(peer.ask(name, "hello"))
 
 
@@ -165,7 +164,7 @@ async def test_allowed(ergo_context: Context) -> None:
     pid = await spawned(allowed, RESTRICTED)
     await allowed.call(pid.id, "hello")
     peer = await spawner(ergo_context)
-    await refused(peer, request(peer, RESTRICTED), reasons.NOT_ALLOWED)
+    await refused(peer, request(peer, RESTRICTED), error_values.NOT_ALLOWED)
 
 
 @pytest.mark.parametrize("field", ["ParentPID", "ParentLeader"])
@@ -173,8 +172,8 @@ async def test_allowed(ergo_context: Context) -> None:
 async def test_no_parent(ergo_context: Context, field: str) -> None:
     """A request whose {field} is the zero PID is refused: "parent/leader is not set"."""
     peer = await spawner(ergo_context)
-    extra: dict[str, Any] = {field: gen.NOBODY}
-    await refused(peer, request(peer, ECHO, **extra), reasons.PARENT_UNKNOWN)
+    extra: dict[str, Any] = {field: gen.NO_PID}
+    await refused(peer, request(peer, ECHO, **extra), error_values.PARENT_UNKNOWN)
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), config=OFF)
@@ -278,7 +277,7 @@ async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
     parent.lines[0].dialer.link.close()
     await parent.closed()
     if linked:
-        await told_once(other, pid, reasons.NO_CONNECTION)
+        await told_once(other, pid, error_values.NO_CONNECTION)
     else:
         await no_notice(other, pid, "notice of a process that is not linked to its parent")
         await other.call(pid.id, "hello")
@@ -306,7 +305,7 @@ async def asked_of_us(acting: Acting, op: str, *arguments: Any) -> tuple[enp.Wor
     return ref, received.value.message
 
 
-def result(peer: Peer, message: enp.Spawn, pid: PID = gen.NOBODY, error: Error | None = None) -> None:
+def result(peer: Peer, message: enp.Spawn, pid: PID = gen.NO_PID, error: Error | None = None) -> None:
     peer.send_frame(enp.Control(ORDER, enp.Result(error, pid, message.Ref)))
 
 
@@ -323,7 +322,7 @@ async def test_request(ergo_context: Context, register: str) -> None:
     found = (message.Name, extra.ParentPID, extra.Register, extra.Args)
     wanted = ("a_factory", me, register, arguments)
     peer.check(found == wanted, found, f"factory, parent, name and arguments {wanted}")
-    peer.check(extra.ParentLeader != gen.NOBODY, extra.ParentLeader, "a leader")
+    peer.check(extra.ParentLeader != gen.NO_PID, extra.ParentLeader, "a leader")
     peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment: it is not exposed")
     result(peer, message, peer.pid(OURS))
     answer = await acting.done(ref)
@@ -334,7 +333,7 @@ async def test_request(ergo_context: Context, register: str) -> None:
 async def test_our_refusal(ergo_context: Context) -> None:
     """The error in our Result is what comes of the agent's request."""
     acting = Acting(await ergo_context.peer())
-    for error in (reasons.NOT_ALLOWED, Error("an error of our own")):
+    for error in (error_values.NOT_ALLOWED, Error("an error of our own")):
         ref, message = await asked_of_us(acting, "spawn", "a_factory")
         result(acting.peer, message, error=error)
         await acting.refused(ref, error)
@@ -353,5 +352,5 @@ async def test_we_do_not_announce_it(ergo_context: Context) -> None:
     """A peer that does not announce remote spawn is not asked: "not allowed", and nothing is sent."""
     flags = (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN).to_bytes(FLAGS_WIDTH, "big")
     acting = Acting(await ergo_context.peer(Flags=flags))
-    await acting.refused(acting.tell("spawn", acting.peer.name, "a_factory"), reasons.NOT_ALLOWED)
+    await acting.refused(acting.tell("spawn", acting.peer.name, "a_factory"), error_values.NOT_ALLOWED)
     await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "request to spawn")

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
@@ -186,7 +185,7 @@ async def test_refused(ergo_context: Context, verb: Verb) -> None:
     """An error in our Result is what comes of the {verb.value}; nothing is watched then."""
     acting = Acting(await ergo_context.peer())
     target = acting.peer.pid(OURS)
-    for error in (reasons.PROCESS_UNKNOWN, Error("an error of our own")):
+    for error in (error_values.PROCESS_UNKNOWN, Error("an error of our own")):
         ref, request = await asked(acting, verb, target)
         result(acting.peer, request, error=error)
         await acting.refused(ref, error)
@@ -230,7 +229,7 @@ async def test_second_result(ergo_context: Context) -> None:
     acting = Acting(await ergo_context.peer())
     target = acting.peer.pid(OURS)
     request = await relate(acting, Verb.MONITOR, target)
-    result(acting.peer, request, error=reasons.PROCESS_UNKNOWN)
+    result(acting.peer, request, error=error_values.PROCESS_UNKNOWN)
     reason = Error(f"gone {acting.peer.new_ref()[0]}")
     acting.peer.send_frame(end_of(target, reason))
     await acting.told("gen.MessageDownPID", reason.text)
@@ -310,7 +309,7 @@ async def test_node_down(ergo_context: Context, verb: Verb, word: str) -> None:
     acting, other = Acting(await ergo_context.peer()), Acting(await ergo_context.peer())
     await relate(acting, verb, address(acting.peer, word))
     acting.peer.lines[0].dialer.link.close()
-    await other.told(TOLD[verb] + word, reasons.NO_CONNECTION.text)
+    await other.told(TOLD[verb] + word, error_values.NO_CONNECTION.text)
 
 
 @verbs
@@ -331,9 +330,9 @@ async def test_not_before_the_last_link(ergo_context: Context) -> None:
     await relate(acting, Verb.MONITOR, acting.peer.pid(OURS))
     acting.peer.lines[1].dialer.link.close()
     await acting.peer.closed(1)
-    await other.heard_nothing("gen.MessageDownPID", reasons.NO_CONNECTION.text)
+    await other.heard_nothing("gen.MessageDownPID", error_values.NO_CONNECTION.text)
     acting.peer.lines[0].dialer.link.close()
-    await other.told("gen.MessageDownPID", reasons.NO_CONNECTION.text)
+    await other.told("gen.MessageDownPID", error_values.NO_CONNECTION.text)
 
 
 @case("ENP-DOWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -363,5 +362,5 @@ async def test_old_creation(ergo_context: Context) -> None:
     acting = Acting(await ergo_context.peer())
     old = acting.peer.pid(OURS)._replace(creation=acting.peer.creation - 1)
     for op, *more in (("send", "hello"), ("call", "hello"), ("link",), ("monitor",), ("exit", "kill")):
-        await acting.refused(acting.tell(op, old, *more), reasons.PROCESS_INCARNATION)
+        await acting.refused(acting.tell(op, old, *more), error_values.PROCESS_INCARNATION)
     await acting.peer.none_of(lambda frame: not isinstance(frame, enp.Response), "frame for an old creation")

@@ -3,8 +3,7 @@
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, subject
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Code, Words
 from ergo_conformance.model.values import Atom, Error, Typed
@@ -153,9 +152,9 @@ ERRORS = {
     "unknown": (Code.PROCESS_UNKNOWN, None),
     "mailbox": (Code.MAILBOX_FULL, None),
     "terminated": (Code.PROCESS_TERMINATED, None),
-    "timeout": (Code.OTHER, reasons.TIMEOUT),
-    "normal": (Code.OTHER, reasons.NORMAL),
-    "kill": (Code.OTHER, reasons.KILL),
+    "timeout": (Code.OTHER, error_values.TIMEOUT),
+    "normal": (Code.OTHER, error_values.NORMAL),
+    "kill": (Code.OTHER, error_values.KILL),
     "something else": (Code.OTHER, Error("something else")),
 }
 
@@ -184,7 +183,7 @@ async def test_registered_error(ergo_context: Context) -> None:
 async def test_error_as_a_value(ergo_context: Context) -> None:
     """An error may also be the value of a good answer."""
     peer = await ergo_context.peer()
-    for error in (Error("an error of ours"), reasons.TIMEOUT):
+    for error in (Error("an error of ours"), error_values.TIMEOUT):
         answer = await response(peer, peer.ask("echo", error))
         peer.check(getattr(answer.payload, "text", None) == error.text, answer, f"a Response with {error}")
 

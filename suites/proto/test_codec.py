@@ -9,10 +9,9 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
-from ergo_conformance.model.json.values import from_json, to_json
+from ergo_conformance.model.json.values import value_from_json, value_to_json
 from ergo_conformance.model.registry import Struct
 from ergo_conformance.model.types import Array, Map, Reg, Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
@@ -42,7 +41,7 @@ class Values:
         return tuple(dict.fromkeys(id_ for row in self.rows for id_ in row.get("requirements", ())))
 
     def __iter__(self) -> Any:
-        return (from_json(row["value"], REGISTRY) for row in self.rows)
+        return (value_from_json(row["value"], REGISTRY) for row in self.rows)
 
 
 def can_travel(row: Any) -> bool:
@@ -50,7 +49,7 @@ def can_travel(row: Any) -> bool:
     if row["value"] is None or row["expect"] != "both" or row.get("options"):
         return False
     try:
-        from_json(row["value"], REGISTRY)
+        value_from_json(row["value"], REGISTRY)
     except ValueError:
         return False
     return "edfgold" not in json.dumps(row["value"])
@@ -83,7 +82,7 @@ async def round_trip(peer: Peer, values: Sequence[Any]) -> None:
 
 def _short(value: Any) -> str:
     try:
-        return json.dumps(to_json(value, REGISTRY))[:200]
+        return json.dumps(value_to_json(value, REGISTRY))[:200]
     except (RecursionError, TypeError, ValueError):
         return f"a {type(value).__name__}"
 
@@ -238,7 +237,7 @@ async def test_registered_inside(ergo_context: Context, where: str) -> None:
 # --- ids --------------------------------------------------------------------------------------------------------------
 
 ATOMS = [Atom("echo"), Atom("not announced"), [Atom("sink"), Atom("nobody")], PID(Atom("echo"), 1, 2)]
-ERRORS: list[Any] = [subject.CUSTOM_ERROR, *reasons.REGISTERED, Error("not registered"), Error("timed out")]
+ERRORS: list[Any] = [subject.CUSTOM_ERROR, *error_values.REGISTERED, Error("not registered"), Error("timed out")]
 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)

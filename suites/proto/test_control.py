@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.model.ergo.enp import Verb
@@ -72,7 +71,7 @@ async def test_unknown_target(ergo_context: Context, request_: Request) -> None:
     """The Result of a request for a target that does not exist ({request_}) says that it is unknown."""
     peer = await ergo_context.peer()
     result = await only_result(peer, relation(peer, request_.verb, request_.word))
-    wanted = reasons.EVENT_UNKNOWN if request_.word == "Event" else reasons.PROCESS_UNKNOWN
+    wanted = error_values.EVENT_UNKNOWN if request_.word == "Event" else error_values.PROCESS_UNKNOWN
     peer.check(result.Error is not None and result.Error.text == wanted.text, result, f"a Result with {wanted.text!r}")
 
 
@@ -83,8 +82,8 @@ async def test_old_creation(ergo_context: Context, verb: Verb) -> None:
     peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())._replace(creation=peer.introduce.Creation - 1)
     result = await only_result(peer, relation(peer, verb, "PID", pid))
-    good = result.Error is not None and result.Error.text == reasons.PROCESS_UNKNOWN.text
-    peer.check(good, result, f"a Result with {reasons.PROCESS_UNKNOWN.text!r}")
+    good = result.Error is not None and result.Error.text == error_values.PROCESS_UNKNOWN.text
+    peer.check(good, result, f"a Result with {error_values.PROCESS_UNKNOWN.text!r}")
 
 
 @pytest.mark.parametrize("verb", [Verb.LINK, Verb.MONITOR], ids=lambda v: v.value.lower())
@@ -221,19 +220,19 @@ async def test_known_ids_stay(ergo_context: Context) -> None:
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
 async def test_further_types_and_errors(ergo_context: Context) -> None:
     """Types and errors that an UpdateCache adds may be written as ids from the next frame on."""
-    peer = await ergo_context.peer(caches=Caches(types={5000: enp.RESULT.name}, errors={33000: reasons.KILL.text}))
-    await update(peer, RegCache={5001: gen.MESSAGE_EVENT_START.name}, ErrCache={33001: reasons.TIMEOUT})
+    peer = await ergo_context.peer(caches=Caches(types={5000: enp.RESULT.name}, errors={33000: error_values.KILL.text}))
+    await update(peer, RegCache={5001: gen.MESSAGE_EVENT_START.name}, ErrCache={33001: error_values.TIMEOUT})
     caches = replace(
         peer.caches,
         types={**peer.caches.types, 5001: gen.MESSAGE_EVENT_START.name},
-        errors={**peer.caches.errors, 33001: reasons.TIMEOUT.text},
+        errors={**peer.caches.errors, 33001: error_values.TIMEOUT.text},
     )
-    value = [gen.MessageEventStart(Atom("ev")), reasons.TIMEOUT]
+    value = [gen.MessageEventStart(Atom("ev")), error_values.TIMEOUT]
     frame = enp.RequestName(ORDER, PROCESS, 0, (5, 6, 7), Atom("echo"), value)
     peer.send_bytes(peer.data_of(frame, caches), "a call with ids that an UpdateCache announced")
     answer = (await peer.answer((5, 6, 7))).value
     found = getattr(answer, "payload", None)
-    good = isinstance(found, list) and found[0] == value[0] and found[1].text == reasons.TIMEOUT.text
+    good = isinstance(found, list) and found[0] == value[0] and found[1].text == error_values.TIMEOUT.text
     peer.check(good, answer, f"a Response with {value}")
 
 
@@ -250,6 +249,10 @@ async def test_nothing_further(ergo_context: Context) -> None:
 async def test_first_ids(ergo_context: Context, table: str) -> None:
     """An UpdateCache may bring a table ({table}) of which our Introduce had none: it gets its Result."""
     peer = await ergo_context.peer()
-    entries = {"AtomCache": {300: Atom("a")}, "RegCache": {5000: enp.RESULT.name}, "ErrCache": {33000: reasons.KILL}}
+    entries = {
+        "AtomCache": {300: Atom("a")},
+        "RegCache": {5000: enp.RESULT.name},
+        "ErrCache": {33000: error_values.KILL},
+    }
     await update(peer, **{table: entries[table]})
     await peer.alive()

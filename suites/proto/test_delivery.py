@@ -4,7 +4,7 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import Caches
-from ergo_conformance.model.ergo.ehs import Accept, State
+from ergo_conformance.model.ergo.ehs import Accept, HandshakeState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
@@ -182,7 +182,7 @@ async def test_slowly(ergo_context: Context) -> None:
 @case("ENP-HDR-1", offers=AGENTS)
 async def test_behind_the_handshake(ergo_context: Context) -> None:
     """A message in the segment of the last handshake message arrives."""
-    dialer = await ergo_context.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     peer = Peer(dialer)
     data = write_frame(Accept()) + peer.data_of(peer.message("echo", "hello"))
     peer.send_bytes(data, "the final Accept and a message in one segment")

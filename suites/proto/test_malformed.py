@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
@@ -105,7 +104,7 @@ async def test_exit_without_a_reason(ergo_context: Context) -> None:
     """An exit signal for echo whose reason is no error does not end it."""
     peer = await ergo_context.peer()
     pid = await peer.echo_id()
-    frame = enp.Exit(pid % enp.ORDER_MODULUS, 1, enp.Priority.MAX, pid, reasons.KILL)
+    frame = enp.Exit(pid % enp.ORDER_MODULUS, 1, enp.Priority.MAX, pid, error_values.KILL)
     for what, value in NO_REASONS.items():
         if not what.startswith("nil"):
             peer.send_bytes(with_payload(frame, peer, value), f"an exit signal whose reason is no error: {what}")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo.ehs import State
+from ergo_conformance.model.ergo.ehs import HandshakeState
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import NO_NAME, header, with_payload
@@ -30,9 +30,11 @@ async def delivers_nothing(ergo_context: Context, peer: Peer, dialer: Dialer, be
     peer.check(found == count, f"{found - count} messages more at sink", "nothing delivered")
 
 
-@pytest.mark.parametrize("state", [State.AWAIT_HELLO, State.HELLO_ANSWERED], ids=["first", "behind_hello"])
+@pytest.mark.parametrize(
+    "state", [HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED], ids=["first", "behind_hello"]
+)
 @case("ROB-ENP-4", offers=AGENTS, hostile=True, exclusive=True)
-async def test_before_the_digest(ergo_context: Context, state: State) -> None:
+async def test_before_the_digest(ergo_context: Context, state: HandshakeState) -> None:
     """A frame in place of a handshake message, before any digest was verified, delivers nothing."""
     dialer = await ergo_context.dial(state=state)
     await delivers_nothing(
@@ -43,7 +45,7 @@ async def test_before_the_digest(ergo_context: Context, state: State) -> None:
 @case("ROB-ENP-4", offers=AGENTS, hostile=True, exclusive=True)
 async def test_behind_a_bad_introduce(ergo_context: Context) -> None:
     """A frame in the segment of an Introduce with a wrong digest delivers nothing."""
-    dialer = await ergo_context.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     before = write_frame(dialer.introduce(Digest=dialer.token(64)))
     await delivers_nothing(
         ergo_context, await ergo_context.peer(), dialer, before, "an Introduce with a wrong digest, a message to sink"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.esrd import PacketType, RegisterReply, ResolveReply, Route
@@ -64,7 +64,7 @@ async def ask(ergo_context: RegistrationContext, acting: Acting, name: Atom) -> 
 async def test_one_request(ergo_context: RegistrationContext) -> None:
     """A node asks for a name with one datagram, not with a second one, and gives up when there is no reply for 3 s."""
     acting, ref, _ = await connecting(ergo_context)
-    await acting.gives_up(ref, reasons.NO_ROUTE, 3.0)
+    await acting.gives_up(ref, error_values.NO_ROUTE, 3.0)
     ergo_context.esrd.no_question()
     await acting.peer.alive()
 
@@ -77,7 +77,7 @@ async def test_no_memory(ergo_context: RegistrationContext) -> None:
     for _ in range(3):
         ref, question = await ask(ergo_context, acting, wanted)
         question.answer(None, "unknown")
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
         askers.add(question.asker)
     acting.peer.check(len(askers) > 1, f"all from {askers}", "a socket of its own for each request")
 
@@ -104,7 +104,7 @@ async def test_route(ergo_context: RegistrationContext) -> None:
         ref, question = await ask(ergo_context, acting, ergo_context.somebody())
         question.answer([route(listener.port, Host=host)])
         (await listener.hello(ergo_context.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
 
 
 @case("ESRD-PL-1", **NEEDS)
@@ -143,7 +143,7 @@ async def test_no_usable_route(ergo_context: RegistrationContext) -> None:
     listener = await ergo_context.listener()
     acting, ref, question = await connecting(ergo_context)
     question.answer([each._replace(Port=listener.port) for each in UNUSABLE])
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(0.1)
 
 
@@ -168,7 +168,7 @@ async def test_error(ergo_context: RegistrationContext) -> None:
     for text in ("unknown", "not today", ""):
         ref, question = await ask(ergo_context, acting, ergo_context.somebody())
         question.answer([route(listener.port)], text)
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(0.1)
 
 
@@ -180,7 +180,7 @@ async def test_no_routes(ergo_context: RegistrationContext) -> None:
     for routes in nothing:
         ref, question = await ask(ergo_context, acting, ergo_context.somebody())
         question.answer(routes)
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
 
 
 @case("ESRD-CL-9", "ROB-ESRD-7", **NEEDS)
@@ -192,7 +192,7 @@ async def test_first_datagram(ergo_context: RegistrationContext) -> None:
         ref, question = await ask(ergo_context, acting, ergo_context.somebody())
         question.answer_bytes(reply)
         question.answer([route(listener.port)])
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(QUIET)
     _, question = await ask(ergo_context, acting, ergo_context.somebody())
     question.answer([route(listener.port)])
@@ -204,9 +204,9 @@ async def test_late_reply(ergo_context: RegistrationContext) -> None:
     """A reply that comes after the node has given up changes nothing, and does not answer the next request."""
     listener = await ergo_context.listener()
     acting, ref, late = await connecting(ergo_context)
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     ref, question = await ask(ergo_context, acting, ergo_context.somebody())
     late.answer([route(listener.port)])
     await listener.nobody(QUIET)
     question.answer(None, "unknown")
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)

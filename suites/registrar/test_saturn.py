@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo import saturn
-from ergo_conformance.model.ergo.saturn import NodeJoined, NodeLeft, RegisterResult, RegisterRoutes, ResolveResult
+from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, NodeJoined, NodeLeft, RegisterResult, ResolveResult
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.peers.ergo.saturn_client import NEWS, Subscriber
@@ -149,7 +149,7 @@ async def test_hidden(ergo_context: Context) -> None:
     """Upstream announces a hidden node like any other."""
     first, hidden = await ergo_context.subscriber(), await ergo_context.subscriber()
     await first.register()
-    await hidden.register(Hidden=True, RegisterRoutes=RegisterRoutes())
+    await hidden.register(Hidden=True, RegisterRoutes=AnnouncedRoutes())
     joined = await first.expect(NodeJoined)
     first.check(joined.Node == hidden.name, joined, f"{hidden.name} joined")
 
@@ -158,7 +158,7 @@ async def test_hidden(ergo_context: Context) -> None:
 async def test_many_routes(ergo_context: Context) -> None:
     """A registration of 1,000 routes, some 58,000 bytes, is granted."""
     client = await ergo_context.subscriber()
-    await client.register(RegisterRoutes=RegisterRoutes([route(port) for port in range(1, 1001)], [], None))
+    await client.register(RegisterRoutes=AnnouncedRoutes([route(port) for port in range(1, 1001)], [], None))
 
 
 # --- deadlines and states ---------------------------------------------------------------------------------------------

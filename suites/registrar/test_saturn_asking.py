@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
@@ -74,7 +73,7 @@ async def test_route(ergo_context: RegistrationContext) -> None:
         ref, question = await ask(member, acting, ergo_context.somebody())
         member.answer(question, [route(listener.port, Host=host)])
         (await listener.hello(ergo_context.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
         numbers.add(question.ID)
     member.check(len(numbers) > 1, f"the number {numbers} twice", "another number for each request")
 
@@ -117,7 +116,7 @@ async def test_answer_in_pieces_and_joined(ergo_context: RegistrationContext) ->
         else:
             await member.in_pieces(answer, 30, 0.01)
         (await listener.hello(ergo_context.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+        await acting.refused(ref, error_values.NO_ROUTE)
 
 
 # --- where it does not go ---------------------------------------------------------------------------------------------
@@ -129,10 +128,10 @@ async def test_no_route(ergo_context: RegistrationContext) -> None:
     listener = await ergo_context.listener()
     member, acting, ref, question = await connecting(ergo_context)
     member.answer(question, [route(listener.port)], "no route")
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     ref, question = await ask(member, acting, ergo_context.somebody())
     member.answer(question, None)
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     await listener.nobody(0.1)
 
 
@@ -141,7 +140,7 @@ async def test_no_answer(ergo_context: RegistrationContext) -> None:
     """A node that is not answered gives up after 3 s; an answer that comes later is dropped, the next one counts."""
     listener = await ergo_context.listener()
     member, acting, ref, late = await connecting(ergo_context)
-    await acting.gives_up(ref, reasons.NO_ROUTE, 3.0)
+    await acting.gives_up(ref, error_values.NO_ROUTE, 3.0)
     member.answer(late, [route(listener.port)])
     await listener.nobody(QUIET)
     _, question = await ask(member, acting, ergo_context.somebody())
@@ -190,7 +189,7 @@ async def test_asked_while_it_is_down(ergo_context: RegistrationContext) -> None
     _, acting = await idle(ergo_context)
     await ergo_context.saturn.stop()
     await asyncio.sleep(0.2)
-    await acting.refused(acting.tell("connect", ergo_context.somebody()), reasons.NO_ROUTE)
+    await acting.refused(acting.tell("connect", ergo_context.somebody()), error_values.NO_ROUTE)
     await started(ergo_context, acting)
     await acting.peer.alive()
     await ergo_context.saturn.start(ergo_context.saturn.port)
@@ -206,7 +205,7 @@ async def test_lost_while_it_waits(ergo_context: RegistrationContext) -> None:
     listener = await ergo_context.listener()
     member, acting, ref, _ = await connecting(ergo_context)
     member.link.close()
-    await acting.refused(ref, reasons.NO_ROUTE)
+    await acting.refused(ref, error_values.NO_ROUTE)
     member, _ = await ergo_context.saturn.granted(SOON)
     _, question = await ask(member, acting, ergo_context.somebody())
     member.answer(question, [route(listener.port)])

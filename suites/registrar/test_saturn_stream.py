@@ -4,10 +4,10 @@ import pytest
 
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import (  # fmt: skip
+    AnnouncedRoutes,
     NodeJoined,
     NodeLeft,
     RegisterApplicationRoute,
-    RegisterRoutes,
     UnregisterApplicationRoute,
 )
 from ergo_conformance.model.values import Atom
@@ -41,7 +41,7 @@ async def test_applications_of_a_registration(ergo_context: Context) -> None:
     first, second = await ergo_context.subscriber(), await ergo_context.subscriber()
     own, foreign = first.application("own").Route, first.application("foreign", Node=Atom("else@where")).Route
     routes = first.request().RegisterRoutes
-    await first.register(RegisterRoutes=RegisterRoutes(routes.Routes, [own, foreign], None))
+    await first.register(RegisterRoutes=AnnouncedRoutes(routes.Routes, [own, foreign], None))
     result = await second.register()
     second.check(result.Applications == [own], f"{result!r:.300}", f"Applications [{own!r}]")
 

@@ -189,7 +189,7 @@ def test_the_clients_of_the_reference_node() -> None:
                 registering = asyncio.create_task(text_of(client.register(facts("b"), [route(5)])))
                 member = await server.membership()
                 request = await member.request()
-                routes = saturn.RegisterRoutes([route(5)], [], None)
+                routes = saturn.AnnouncedRoutes([route(5)], [], None)
                 assert request == Register("cluster", False, Atom(NAME), routes)
                 if text is None:
                     member.grant(NodeJoined(Atom("c@localhost")), Nodes=[Atom("d@localhost")])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.ergo.caches import NO_CACHES, Caches
-from ...model.ergo.ehs import Accept, Flags, State
+from ...model.ergo.ehs import Accept, Flags, HandshakeState
 from ...model.ergo.saturn import NodeJoined
 from ...model.values import Atom, Error
 from ...peers.ergo.connection import Peer
@@ -54,7 +54,7 @@ class Context:
         self.links.append(link)
         return link
 
-    async def dial(self, name: str | None = None, state: State = State.AWAIT_HELLO) -> Dialer:
+    async def dial(self, name: str | None = None, state: HandshakeState = HandshakeState.AWAIT_HELLO) -> Dialer:
         """A dialer on a new link, its handshake played well until the acceptor is in `state`."""
         dialer = Dialer(await self.link(), self.facts, self.rng, name)
         await dialer.reach(state)
@@ -99,7 +99,7 @@ class Context:
 
         To others upstream does not tell the end of a PID or an alias (ENP-TERM-7), which few cases are about.
         """
-        dialer = await self.dial(state=State.AWAIT_ACCEPT)
+        dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None
         dialer.link.abort()
         return await self.peer(name, links=links, creation=dialer.target_introduce.Creation)
@@ -146,7 +146,7 @@ class Context:
         """The target's name: as given, else as it introduces itself."""
         if self.facts.name:
             return Atom(self.facts.name)
-        dialer = await self.dial(state=State.AWAIT_ACCEPT)
+        dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None
         return dialer.target_introduce.Node
 

@@ -65,7 +65,7 @@ async def test_salts_are_fresh(ctx: Context) -> None:
 
 @case("EHS-DIG-4", "ROB-EHS-11", hostile=True)
 async def test_replayed_introduce(ctx: Context) -> None:
-    """An acceptor closes the socket when an Introduce of an earlier handshake is replayed, because its digest has an old salt."""
+    """An acceptor closes the socket when an Introduce of an earlier handshake is replayed: its digest has an old salt."""
     first = await ctx.dial(state=State.HELLO_ANSWERED)
     recorded = first.introduce()
     first.link.abort()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
 from ....model.ergo.caches import NO_CACHES, Caches
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Registry
 from ....model.types import Reg, Type
 from .dynamic_readers import DISPATCH
@@ -28,7 +28,7 @@ MAX_FOLDED_LINES: Final = 1500
 MAX_GENERATED_DEPTH: Final = 16
 """Maximum nesting of a folded type for which functions are generated."""
 
-_ALWAYS_GENERATED: Final = (NATURAL[list], NATURAL[dict])  # not counted against MAX_FOLDED_LINES
+_ALWAYS_GENERATED: Final = (INFERRED_TYPES[list], INFERRED_TYPES[dict])  # not counted against MAX_FOLDED_LINES
 _READ_ERRORS: Final = (*FAST_PATH_ERRORS, Rejected)  # Rejected: raised for a descriptor, and without a path
 _WRITE_ERRORS: Final = (*FAST_PATH_ERRORS, CannotEncode, AttributeError)
 

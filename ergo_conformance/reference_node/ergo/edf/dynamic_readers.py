@@ -5,7 +5,7 @@ from typing import Any
 
 from ....model import types as t
 from ....model.ergo.edf import MAX_DEPTH, Tag
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Registry
 from ....model.values import Typed
 from .function_source import FunctionSource
@@ -49,12 +49,12 @@ def _folded(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
 def _fill() -> None:
     """Fills DISPATCH. A scalar whose type cannot be inferred from its Python value is Typed."""
     registry = Registry()
-    natural = set(NATURAL.values())
+    inferred = set(INFERRED_TYPES.values())
     for type_ in t.SCALARS.values():
         source = FunctionSource("def read(b, o, c, d):")
         generator = ReaderGenerator(registry, lambda _: no_fast_reader, source)
         value = generator.value(type_)
-        if type_ not in natural:
+        if type_ not in inferred:
             value = generator.tuple_of(Typed, source.constant("type", type_), value)
         generator.flush()
         source.add(f"return {value}, {generator.here}")

@@ -13,7 +13,7 @@ from typing import Final
 
 from ....model import types as t
 from ....model.ergo.edf import MAX_ATOM, MAX_DEPTH, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR, Tag
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import PID, Alias, Error, Event, ProcessID, Ref, Typed
@@ -351,7 +351,7 @@ def generate_reader(
         source.add("slots = d + 1")
         source.add(f"if slots > {MAX_DEPTH}: raise {source.constant('Failed', FastPathError)}")
     base = base_of(type_, registry)
-    is_inferred = type_ in (NATURAL[list], NATURAL[dict])
+    is_inferred = type_ in (INFERRED_TYPES[list], INFERRED_TYPES[dict])
     if isinstance(base, Slice | Map):
         nil = source.constant("nil", Typed(type_, None)) if dynamic and is_inferred else "None"
         value = generator.container(type_, nil)

@@ -5,8 +5,8 @@ from typing import Any, Final
 from ....errors import Reason, Rejected
 from ....model import types as t
 from ....model.ergo.edf import FIRST_ATOM_ID, FIRST_ERROR_ID, NIL_ERROR, Tag
-from ....model.json.values import bytes_to_text
 from ....model.registry import Marshaler
+from ....model.text import bytes_to_text
 from ....model.types import Scalar
 from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from .function_source import packed_size

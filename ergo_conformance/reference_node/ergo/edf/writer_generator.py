@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ....errors import CannotEncode
 from ....model import types as t
 from ....model.ergo.edf import Tag
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import Atom, Typed
@@ -159,7 +159,7 @@ class WriterGenerator:
             return
         cls = self.local(f"type({v})")
         for branch, class_ in zip(chain(["if"], repeat("elif")), INLINE_CLASSES, strict=False):
-            type_, name = NATURAL[class_], class_.__name__
+            type_, name = INFERRED_TYPES[class_], class_.__name__
             assert isinstance(type_, Scalar)
             if class_ is Atom:  # nil is more frequent than the classes after it
                 add(f"elif {v} is None: out.append({_NIL!r})")
@@ -330,7 +330,7 @@ def _unused(type_: Type) -> Writer:
 
 DYNAMIC_SCALAR_WRITERS: Final[dict[type, Writer]] = {
     cls: generate_writer(type_, Registry(), _unused, dynamic=True)
-    for cls, type_ in NATURAL.items()
+    for cls, type_ in INFERRED_TYPES.items()
     if isinstance(type_, Scalar)
 }
 DYNAMIC_SCALAR_WRITERS[type(None)] = _nil

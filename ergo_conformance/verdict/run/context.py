@@ -30,7 +30,7 @@ class Context:
     """One case against one target."""
 
     def __init__(self, running: Running, rng: random.Random) -> None:
-        self.running = running
+        self.target = running
         self.rng = rng
         self.links: list[Link] = []
         self.datagrams: list[Datagrams] = []
@@ -39,16 +39,16 @@ class Context:
 
     @property
     def facts(self) -> Facts:
-        return self.running.facts
+        return self.target.facts
 
     @property
     def config(self) -> Mapping[str, Any]:
-        return self.running.config
+        return self.target.config
 
     async def link(self, label: str = "") -> Link:
         """A connection on which nothing was said yet."""
         try:
-            link = await self.running.link(label or f"link {len(self.links) + 1}")
+            link = await self.target.link(label or f"link {len(self.links) + 1}")
         except UnreachableError as error:
             raise ViolationError(str(error), ("a connection",)) from None
         self.links.append(link)
@@ -113,7 +113,7 @@ class Context:
     async def registrant(self, name: str | None = None) -> Registrant:
         """A link to the target's registrar on which nothing was said yet."""
         try:
-            link = await self.running.registrar_link(f"registration {len(self.links) + 1}")
+            link = await self.target.registrar_link(f"registration {len(self.links) + 1}")
         except UnreachableError as error:
             raise ViolationError(str(error), ("a connection to the registrar",)) from None
         self.links.append(link)
@@ -122,11 +122,11 @@ class Context:
     async def subscriber(self, name: str | None = None, cluster: str = "") -> Subscriber:
         """A connection to the target's Saturn on which nothing was said yet. An empty cluster is one of the run's own."""
         try:
-            link = await self.running.saturn_link(f"saturn {len(self.links) + 1}")
+            link = await self.target.saturn_link(f"saturn {len(self.links) + 1}")
         except UnreachableError as error:
             raise ViolationError(str(error), ("a TLS connection to the Saturn",)) from None
         self.links.append(link)
-        return Subscriber(link, self.rng, self.running.token, name, cluster or self.cluster)
+        return Subscriber(link, self.rng, self.target.token, name, cluster or self.cluster)
 
     async def subscribers(self) -> tuple[Subscriber, Subscriber]:
         """Two registered nodes of one cluster at the Saturn; the first has heard of the second."""
@@ -138,7 +138,7 @@ class Context:
 
     async def resolver(self, host: str | None = None) -> Datagrams:
         """A socket to resolve with."""
-        found = await self.running.registrar_datagrams(f"resolver {len(self.datagrams) + 1}", host)
+        found = await self.target.registrar_datagrams(f"resolver {len(self.datagrams) + 1}", host)
         self.datagrams.append(found)
         return found
 

@@ -137,11 +137,11 @@ def _go_type(text: str, registry: Registry) -> tuple[Type, str]:
 
 def _type(type_: Type, *, code: bool) -> None:
     from ..model.ergo.caches import NO_CACHES
-    from ..reference_node.ergo.edf.codec import functions_of
+    from ..reference_node.ergo.edf.codec import generated_functions
     from ..reference_node.ergo.edf.tables import EncodeTables
 
     registry, say = framework(), console.print
-    functions = functions_of(registry)
+    functions = generated_functions(registry)
     say(f"[bold]{escape(t.describe(type_))}[/]")
     say(f"[dim]descriptor[/] {EncodeTables(registry, NO_CACHES, functions.writer).descriptor(type_).hex(' ')}")
     row = registry.get(type_.name) if isinstance(type_, Reg) else None

@@ -180,7 +180,7 @@ class Conductor:
         return reports
 
     def settle(self) -> None:
-        """Checks the final invariants: no pending requests, full pools, equal connection ids; then, disconnected, no relations."""
+        """Checks the final invariants: no pending requests, full pools, equal ids; then, disconnected, no relations."""
         for child in self.children:
             child.pipe.send("quiet")
         for child in self.children:

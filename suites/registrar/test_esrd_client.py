@@ -15,7 +15,7 @@ from ergo_conformance.peers.link import connect
 from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.targets.tcp import TcpRunning
+from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.testing import RegistrationContext, case
 
 CLIENT = {"registrar": {"kind": "esrd"}}
@@ -58,7 +58,7 @@ async def test_request(ergo_context: RegistrationContext, serve: bool) -> None:
     lease.grant()
     running = await ergo_context.started()
     lease.check(request.Node == running.facts.name, request, f"the name {running.facts.name}")
-    assert isinstance(running, TcpRunning)
+    assert isinstance(running, TcpRunningTarget)
     wanted = route(running.port, TLS=running.tls)
     found = next((each for each in request.Routes or () if each.Port == running.port), None)
     if found is None or found[1:3] != wanted[1:3]:

@@ -21,7 +21,7 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
 from ergo_conformance.peers.ergo.saturn_server import Membership
 from ergo_conformance.spec.ergo.saturn import proof
-from ergo_conformance.targets.tcp import TcpRunning
+from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.testing import START_TIMEOUT, RegistrationContext, case
 
 CLIENT = {"registrar": {"kind": "saturn"}}
@@ -111,7 +111,7 @@ async def test_register(ergo_context: RegistrationContext, cluster: str | None) 
     running = await ergo_context.started()
     good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.facts.name, False)
     member.check(good, f"{request!r:.300}", f"{running.facts.name} in cluster {wanted!r}, not hidden")
-    assert isinstance(running, TcpRunning)
+    assert isinstance(running, TcpRunningTarget)
     wanted_route = route(running.port, TLS=running.tls)
     found = next((each for each in request.RegisterRoutes.Routes or () if each.Port == running.port), None)
     if found is None or found[1:3] != wanted_route[1:3]:

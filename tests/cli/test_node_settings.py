@@ -152,9 +152,8 @@ def test_certificates_are_read_again_at_sighup(tmp_path: Path) -> None:
         assert fingerprint(ready["port"]) == ready["fingerprint_sha1"]
         write()
         os.kill(process.pid, signal.SIGHUP)
-        deadline = time.monotonic() + 10
         while (new := fingerprint(ready["port"])) == ready["fingerprint_sha1"]:
-            assert time.monotonic() < deadline
+            time.sleep(0.02)
         files["cert"].write_text("no certificate")
         os.kill(process.pid, signal.SIGHUP)
         assert process.stderr

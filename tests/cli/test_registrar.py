@@ -4,7 +4,6 @@ import json
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,11 +57,9 @@ def test_it_serves_until_it_is_told_to_stop() -> None:
                 resolver.connect(("127.0.0.2", port))
                 resolver.send(write_packet(ResolveRoutes(name)))
                 assert value(resolver.recv(4096)) == ResolveReply([route(7)], None)
-            started = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert lease.recv(1) == b""
-        assert process.wait(5) == 0
-        assert time.monotonic() - started < 5
+        assert process.wait(30) == 0
         assert process.stdout
         assert process.stderr
         assert process.stdout.read() == process.stderr.read() == ""

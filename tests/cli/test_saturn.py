@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -87,10 +86,8 @@ def test_it_serves_until_it_is_told_to_stop_and_reads_its_configuration_again(tm
             config.write_text("not TOML")
             process.send_signal(signal.SIGHUP)
             assert "items.toml" in process.stderr.readline()
-            started = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 0
-            assert time.monotonic() - started < 5
+            assert process.wait(30) == 0
         finally:
             process.kill()
 

@@ -1,4 +1,4 @@
-"""Inputs of up to 64 KiB that try to cost a reader more than they are worth, by name."""
+"""Hostile inputs by name: bytes that try to cost a reader more work or memory than their length allows."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from ergo_conformance.model.types import ANY, Map, Reg, Slice
 from .codecs import folded, u32
 
 SIZE = 65_536
+"""Bytes of an input, unless a smaller one is asked for; those of a fixed form have other lengths."""
 REGISTRY = Registry(
     [
         Struct("#x/E", ()),
@@ -27,10 +28,10 @@ E_, H_, S_, W_, EE_ = (
 ANYS = folded("9d84")
 
 
-def filled(type_: bytes, item: bytes, tail: bytes = b"", marker: bytes = b"\x9d") -> bytes:
-    """A container of this folded type with as many items as fit."""
+def filled(size: int, type_: bytes, item: bytes, tail: bytes = b"", marker: bytes = b"\x9d") -> bytes:
+    """A container of this folded type with as many items as fit in `size` bytes."""
     head = folded(type_)
-    n = (SIZE - len(head) - 5 - len(tail)) // len(item)
+    n = (size - len(head) - 5 - len(tail)) // len(item)
     return head + marker + u32(n) + item * n + tail
 
 
@@ -43,15 +44,15 @@ def cut(data: bytes) -> bytes:
     return data[:-1]
 
 
-def gathered(parts: Iterator[bytes], head: bytes = ANYS + b"\x9d") -> bytes:
-    """As many of these items as fit behind a head and a count."""
+def gathered(size: int, parts: Iterator[bytes], head: bytes = ANYS + b"\x9d") -> bytes:
+    """A head, a count and as many of these items as fit in `size` bytes."""
     found: list[bytes] = []
-    size = len(head) + 4
+    left = size - len(head) - 4
     for part in parts:
-        if size + len(part) > SIZE:
+        if len(part) > left:
             break
         found.append(part)
-        size += len(part)
+        left -= len(part)
     return head + u32(len(found)) + b"".join(found)
 
 
@@ -90,72 +91,76 @@ def deep(constructor: str, levels: int, leaf: str = "92") -> bytes:
 
 ONE = "9e00000001"
 
-INPUTS: dict[str, Callable[[], bytes]] = {
-    "nils in any slots": lambda: filled(b"\x9d\x84", b"\xff"),
-    "nils, then a bad tag": lambda: filled(b"\x9d\x84", b"\xff")[:-1] + b"\0",
-    "empty strings in any slots, cut": lambda: cut(filled(b"\x9d\x84", b"\x8d\0\0")),
-    "empty strings in any slots, then an unhashable key": lambda: filled(
-        b"\x9d\x84", b"\x8d\0\0", folded("9f849292")[:0] + b"\x9f"
+INPUTS: dict[str, Callable[[int], bytes]] = {
+    "nils in any slots": lambda size: filled(size, b"\x9d\x84", b"\xff"),
+    "nils, then a bad tag": lambda size: filled(size, b"\x9d\x84", b"\xff")[:-1] + b"\0",
+    "empty strings in any slots, cut": lambda size: cut(filled(size, b"\x9d\x84", b"\x8d\0\0")),
+    "empty strings in any slots, then an unhashable key": lambda size: filled(
+        size, b"\x9d\x84", b"\x8d\0\0", folded("9f849292")[:0] + b"\x9f"
     ),
-    "bools, cut": lambda: cut(filled(b"\x9d\x91", b"\1")),
-    "nil slices, then a bad marker": lambda: filled(b"\x9d\x9d\x94", b"\xff")[:-1] + b"\0",
-    "empty slices": lambda: filled(b"\x9d\x9d\x94", b"\x9d\0\0\0\0"),
-    "empty slices in any slots": lambda: filled(b"\x9d\x84", folded("9d92") + b"\x9d\0\0\0\0"),
-    "empty maps, cut": lambda: cut(filled(b"\x9d\x9f\x8d\x84", b"\x9f\0\0\0\0")),
-    "empty structs in any slots": lambda: filled(b"\x9d\x84", E_),
-    "structs of any": lambda: filled(b"\x9d" + H_, b"\xff", b"\0"),
-    "structs of containers": lambda: filled(b"\x9d" + W_, b"\xff\xff\xff")[:-1] + b"\0",
-    "atoms, cut": lambda: cut(filled(b"\x9d\x8c", b"\0\1a")),
-    "distinct atoms": lambda: gathered((b"\0\4" + u32(i) for i in numbers()), folded("9d8c") + b"\x9d"),
-    "distinct errors": lambda: gathered((b"\0\4" + u32(i) for i in numbers()), folded("9d9c") + b"\x9d"),
-    "distinct keys": lambda: gathered((b"\0\4" + u32(i) + b"\1" for i in numbers()), folded("9f8d91") + b"\x9f"),
-    "distinct keys of any": lambda: gathered(
-        (b"\x94" + u32(i) + b"\xff" for i in numbers()), folded("9f8484") + b"\x9f"
+    "bools, cut": lambda size: cut(filled(size, b"\x9d\x91", b"\1")),
+    "nil slices, then a bad marker": lambda size: filled(size, b"\x9d\x9d\x94", b"\xff")[:-1] + b"\0",
+    "empty slices": lambda size: filled(size, b"\x9d\x9d\x94", b"\x9d\0\0\0\0"),
+    "empty slices in any slots": lambda size: filled(size, b"\x9d\x84", folded("9d92") + b"\x9d\0\0\0\0"),
+    "empty maps, cut": lambda size: cut(filled(size, b"\x9d\x9f\x8d\x84", b"\x9f\0\0\0\0")),
+    "empty structs in any slots": lambda size: filled(size, b"\x9d\x84", E_),
+    "structs of any": lambda size: filled(size, b"\x9d" + H_, b"\xff", b"\0"),
+    "structs of containers": lambda size: filled(size, b"\x9d" + W_, b"\xff\xff\xff")[:-1] + b"\0",
+    "atoms, cut": lambda size: cut(filled(size, b"\x9d\x8c", b"\0\1a")),
+    "distinct atoms": lambda size: gathered(size, (b"\0\4" + u32(i) for i in numbers()), folded("9d8c") + b"\x9d"),
+    "distinct errors": lambda size: gathered(size, (b"\0\4" + u32(i) for i in numbers()), folded("9d9c") + b"\x9d"),
+    "distinct keys": lambda size: gathered(
+        size, (b"\0\4" + u32(i) + b"\1" for i in numbers()), folded("9f8d91") + b"\x9f"
     ),
-    "colliding keys": lambda: gathered(colliding_keys(), folded("9f9e000000029591") + b"\x9f"),
-    "times that are none": lambda: filled(b"\x9d\xaf", b"\0"),
-    "distinct folded types": lambda: gathered(distinct_folds()),
-    "distinct long folded types": lambda: gathered(long_distinct_folds()),
-    "folded type too deep": lambda: folded(deep("9d", 65_280)),
-    "folded maps too deep": lambda: folded(deep("9f8d", 32_000)),
-    "folded keys too deep": lambda: folded(deep("9f", 65_280)),
-    "folded arrays too deep": lambda: folded(deep(ONE, 13_000)),
-    "deepest arrays of any": lambda: folded(deep(ONE, 1024, "84")) * 12 + b"\xff",
-    "deepest maps of any": lambda: (folded(deep("9f8d", 1024, "84")) + b"\x9f\0\0\0\1\0\0" * 1024) * 6 + b"\xff",
-    "chain of 84": lambda: b"\x84" * 65_535,
-    "chains of 84": lambda: ANYS + b"\x9d" + u32(64) + (b"\x84" * 1022 + b"\xff") * 64,
-    "any slices in any slices": lambda: (ANYS + b"\x9d\0\0\0\1") * 6000 + b"\xff",
-    "registered slices in each other": lambda: (S_ + b"\x83\0\0\0\1") * 5000 + b"\xff",
-    "structs in each other": lambda: H_ * 9000 + b"\xff",
-    "any values 1024 deep, cut": lambda: (ANYS + b"\x9d\0\0\0\1") * 1024 + b"\x8d\xff",
-    "count of 4 G slices": lambda: folded("9d9d92") + b"\x9d\xff\xff\xff\xff",
-    "count of 4 G any": lambda: ANYS + b"\x9d\xff\xff\xff\xff" + b"\xff" * 60_000,
-    "array of 4 G bytes": lambda: folded("9effffffff97"),
-    "array of 4 G of 4 G any": lambda: folded("9effffffff9effffffff84") + b"\xff" * 60_000,
-    "array of 64 arrays of 64 arrays of nothing": lambda: folded("9e00000040" * 9 + "9e0000000092"),
-    "array of 4 G empty arrays": lambda: folded("9effffffff9e0000000092"),
-    "array of no 4 G arrays": lambda: folded("9d9e00000000" + "9effffffff" * 9 + "92") + b"\x9d\0\0\x10\0",
-    "slice of 4 G empty structs": lambda: folded(b"\x9d" + E_) + b"\x9d\xff\xff\xff\xff",
-    "slices of many empty structs": lambda: filled(b"\x9d\x9d" + E_, b"\x9d\0\0\x0f\xff"),
-    "map of 4 G empty structs": lambda: folded(b"\x9f" + E_ + E_) + b"\x9f\xff\xff\xff\xff",
-    "structs with 64 empty structs": lambda: filled(b"\x9d" + EE_, b"\1"),
-    "deep arrays of nothing": lambda: folded(deep(ONE, 1023, "9e0000000092")),
-    "empty slices of deep arrays of nothing": lambda: filled(
-        b"\x9d\x9d" + arrays(800, "9e0000000092"), b"\x9d\0\0\0\0"
+    "distinct keys of any": lambda size: gathered(
+        size, (b"\x94" + u32(i) + b"\xff" for i in numbers()), folded("9f8484") + b"\x9f"
     ),
-    "empty slices of deep arrays": lambda: filled(b"\x9d\x9d" + arrays(1000, "92"), b"\x9d\0\0\0\0"),
-    "short slices of deep arrays": lambda: filled(b"\x9d\x9d" + arrays(1000, "92"), b"\x9d\0\0\0\1\7"),
-    "slice of deep arrays": lambda: filled(b"\x9d" + arrays(1000, "92"), b"\7"),
-    "slice nested 1024 deep, many": lambda: (
-        folded(deep("9d", 1024)) + b"\x9d\0\0\0\1" * 1023 + b"\x9d" + u32(50_000) + b"\1" * 50_000
+    "colliding keys": lambda size: gathered(size, colliding_keys(), folded("9f9e000000029591") + b"\x9f"),
+    "times that are none": lambda size: filled(size, b"\x9d\xaf", b"\0"),
+    "distinct folded types": lambda size: gathered(size, distinct_folds()),
+    "distinct long folded types": lambda size: gathered(size, long_distinct_folds()),
+    "folded type too deep": lambda size: folded(deep("9d", 65_280)),
+    "folded maps too deep": lambda size: folded(deep("9f8d", 32_000)),
+    "folded keys too deep": lambda size: folded(deep("9f", 65_280)),
+    "folded arrays too deep": lambda size: folded(deep(ONE, 13_000)),
+    "deepest arrays of any": lambda size: folded(deep(ONE, 1024, "84")) * (size // 5200) + b"\xff",
+    "deepest maps of any": lambda size: (
+        (folded(deep("9f8d", 1024, "84")) + b"\x9f\0\0\0\1\0\0" * 1024) * max(1, size // 10_000) + b"\xff"
     ),
-    "unknown names": lambda: gathered(b"\x83\0\4" + u32(i) for i in numbers()),
-    "long unknown name": lambda: b"\x83\x0f\xff" + b"n" * 4095,
-    "long string, one byte short": lambda: b"\x8d\xff\xff" + b"s" * 65_000,
-    "binary of 4 G": lambda: b"\x8e\xff\xff\xff\xff" + b"s" * 65_000,
+    "chain of 84": lambda size: b"\x84" * (size - 1),
+    "chains of 84": lambda size: ANYS + b"\x9d" + u32(size // 1024) + (b"\x84" * 1022 + b"\xff") * (size // 1024),
+    "any slices in any slices": lambda size: (ANYS + b"\x9d\0\0\0\1") * (size // 10) + b"\xff",
+    "registered slices in each other": lambda size: (S_ + b"\x83\0\0\0\1") * (size // 12) + b"\xff",
+    "structs in each other": lambda size: H_ * (size // 7) + b"\xff",
+    "any values 1024 deep, cut": lambda size: (ANYS + b"\x9d\0\0\0\1") * 1024 + b"\x8d\xff",
+    "count of 4 G slices": lambda size: folded("9d9d92") + b"\x9d\xff\xff\xff\xff",
+    "count of 4 G any": lambda size: ANYS + b"\x9d\xff\xff\xff\xff" + b"\xff" * (size * 9 // 10),
+    "array of 4 G bytes": lambda size: folded("9effffffff97"),
+    "array of 4 G of 4 G any": lambda size: folded("9effffffff9effffffff84") + b"\xff" * (size * 9 // 10),
+    "array of 64 arrays of 64 arrays of nothing": lambda size: folded("9e00000040" * 9 + "9e0000000092"),
+    "array of 4 G empty arrays": lambda size: folded("9effffffff9e0000000092"),
+    "array of no 4 G arrays": lambda size: folded("9d9e00000000" + "9effffffff" * 9 + "92") + b"\x9d\0\0\x10\0",
+    "slice of 4 G empty structs": lambda size: folded(b"\x9d" + E_) + b"\x9d\xff\xff\xff\xff",
+    "slices of many empty structs": lambda size: filled(size, b"\x9d\x9d" + E_, b"\x9d\0\0\x0f\xff"),
+    "map of 4 G empty structs": lambda size: folded(b"\x9f" + E_ + E_) + b"\x9f\xff\xff\xff\xff",
+    "structs with 64 empty structs": lambda size: filled(size, b"\x9d" + EE_, b"\1"),
+    "deep arrays of nothing": lambda size: folded(deep(ONE, 1023, "9e0000000092")),
+    "empty slices of deep arrays of nothing": lambda size: filled(
+        size, b"\x9d\x9d" + arrays(800, "9e0000000092"), b"\x9d\0\0\0\0"
+    ),
+    "empty slices of deep arrays": lambda size: filled(size, b"\x9d\x9d" + arrays(1000, "92"), b"\x9d\0\0\0\0"),
+    "short slices of deep arrays": lambda size: filled(size, b"\x9d\x9d" + arrays(1000, "92"), b"\x9d\0\0\0\1\7"),
+    "slice of deep arrays": lambda size: filled(size, b"\x9d" + arrays(1000, "92"), b"\7"),
+    "slice nested 1024 deep, many": lambda size: (
+        folded(deep("9d", 1024)) + b"\x9d\0\0\0\1" * 1023 + b"\x9d" + u32(size * 3 // 4) + b"\1" * (size * 3 // 4)
+    ),
+    "unknown names": lambda size: gathered(size, (b"\x83\0\4" + u32(i) for i in numbers())),
+    "long unknown name": lambda size: b"\x83\x0f\xff" + b"n" * 4095,
+    "long string, one byte short": lambda size: b"\x8d\xff\xff" + b"s" * 65_000,
+    "binary of 4 G": lambda size: b"\x8e\xff\xff\xff\xff" + b"s" * 65_000,
 }
 
 
 @cache
-def data_of(name: str) -> bytes:
-    return INPUTS[name]()
+def data_of(name: str, size: int = SIZE) -> bytes:
+    return INPUTS[name](size)

@@ -1,7 +1,5 @@
 """Hostile frames cost little, leave nothing behind in a codec, and a good frame is read after each of them."""
 
-import time
-import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,6 +15,7 @@ from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEn
 from tests.edf import hostile
 from tests.edf.codecs import u32
 from tests.edf.test_memory import BOUND, FLOODS, tables_of
+from tests.support.work import calls, peak
 
 from .codecs import agreed, node_reads, node_writes
 from .strategies import PLAIN, TABLES
@@ -78,14 +77,12 @@ def test_an_encoder_keeps_bounded_tables_too() -> None:
 @pytest.mark.parametrize("name", sorted(hostile.INPUTS)[::7])
 def test_a_hostile_value_stays_within_its_means(name: str) -> None:
     data = framed(hostile.data_of(name))
-    tracemalloc.start()
-    try:
+
+    def read() -> None:
         with suppress(Rejected):
             node_reads(data, hostile.REGISTRY)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 10_000_000
+
+    assert peak(read) < 10_000_000
 
 
 @pytest.mark.parametrize("name", sorted(hostile.INPUTS)[2::9])
@@ -112,27 +109,24 @@ def test_what_a_value_may_cost_is_counted_per_frame() -> None:
 
 def test_a_length_that_is_a_lie_reserves_nothing() -> None:
     lie = b"\x4e\1\xff\xff\xff\xff" + GOOD[6:]
-    tracemalloc.start()
-    try:
-        for read in (lambda: node_reads(lie), lambda: agreed(lie)):
-            with suppress(Rejected):
-                read()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 100_000
+
+    def read() -> None:
+        with suppress(Rejected):
+            node_reads(lie)
+        agreed(lie)
+
+    assert peak(read) < 100_000
 
 
-def test_long_frames_take_linear_time() -> None:
-    def cost(n: int) -> float:
+def test_a_long_frame_takes_as_many_calls_as_a_short_one_and_few_copies() -> None:
+    def cost(n: int) -> tuple[int, int]:
         data = framed(b"\x8e" + u32(n) + bytes(n))
-        started = time.process_time()
-        for _ in range(5):
-            agreed(data)
-        return time.process_time() - started
+        return calls(lambda: agreed(data)), peak(lambda: agreed(data))
 
     cost(1000)
-    assert cost(4_000_000) < 4 * cost(1_000_000) + 2
+    (short, _), (long, held) = cost(1_000_000), cost(4_000_000)
+    assert long < 1.1 * short
+    assert held < 6 * 4_000_000
 
 
 @pytest.mark.parametrize(

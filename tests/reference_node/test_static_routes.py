@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
 from tests.support.nodes import within
 from tests.support.settings import make
-from tests.support.sockets import HOST, eventually, links, port, run
+from tests.support.sockets import HOST, eventually, links, port
 
 pytestmark = pytest.mark.real_loop
 
@@ -37,13 +37,6 @@ class Resolving(EsrdRegistrar):
         return self.routes
 
 
-def without_sockets(work: Any) -> None:
-    async def scenario() -> None:
-        work(make("a@localhost").network)
-
-    run(scenario())
-
-
 @pytest.mark.parametrize(
     ("match", "name", "found"),
     [
@@ -55,45 +48,36 @@ def without_sockets(work: Any) -> None:
         ("[ab]@", "a@x", True),
     ],
 )
-def test_a_match_is_an_expression_found_anywhere_in_the_name(match: str, name: str, found: bool) -> None:
+async def test_a_match_is_an_expression_found_anywhere_in_the_name(match: str, name: str, found: bool) -> None:
     """NAPI-RT-1."""
-
-    def work(network: Any) -> None:
-        network.add_route(match, NOWHERE)
-        if found:
-            assert network.route(name) == [NOWHERE]
-        else:
-            assert refusal(lambda: network.route(name)) == "no route"
-
-    without_sockets(work)
+    network: Any = make("a@localhost").network
+    network.add_route(match, NOWHERE)
+    if found:
+        assert network.route(name) == [NOWHERE]
+    else:
+        assert refusal(lambda: network.route(name)) == "no route"
 
 
-def test_what_cannot_be_added_or_removed() -> None:
+async def test_what_cannot_be_added_or_removed() -> None:
     """NAPI-RT-1."""
-
-    def work(network: Any) -> None:
-        network.add_route("a", NOWHERE, 1)
-        assert refusal(lambda: network.add_route("a", NOWHERE, 2)) == "resource is taken"
-        assert refusal(lambda: network.add_route("(", NOWHERE)).startswith("error parsing regexp: ")
-        assert refusal(lambda: network.remove_route("b")) == "unknown"
-        network.remove_route("a")
-        assert refusal(lambda: network.remove_route("a")) == "unknown"
-        network.add_route("a", NOWHERE)
-
-    without_sockets(work)
+    network: Any = make("a@localhost").network
+    network.add_route("a", NOWHERE, 1)
+    assert refusal(lambda: network.add_route("a", NOWHERE, 2)) == "resource is taken"
+    assert refusal(lambda: network.add_route("(", NOWHERE)).startswith("error parsing regexp: ")
+    assert refusal(lambda: network.remove_route("b")) == "unknown"
+    network.remove_route("a")
+    assert refusal(lambda: network.remove_route("a")) == "unknown"
+    network.add_route("a", NOWHERE)
 
 
-def test_the_greatest_weight_comes_first() -> None:
+async def test_the_greatest_weight_comes_first() -> None:
     """NAPI-RT-2; equal ones in the order in which they were added."""
-
-    def work(network: Any) -> None:
-        rows = {weight: NetworkRoute(port=100 + weight) for weight in (0, -5, 10, 3)}
-        for weight, route in rows.items():
-            network.add_route(f"a{'.*' * (weight + 6)}", route, weight)
-        network.add_route("a$|a", NOWHERE, 3)
-        assert network.route("a") == [rows[10], rows[3], NOWHERE, rows[0], rows[-5]]
-
-    without_sockets(work)
+    network: Any = make("a@localhost").network
+    rows = {weight: NetworkRoute(port=100 + weight) for weight in (0, -5, 10, 3)}
+    for weight, route in rows.items():
+        network.add_route(f"a{'.*' * (weight + 6)}", route, weight)
+    network.add_route("a$|a", NOWHERE, 3)
+    assert network.route("a") == [rows[10], rows[3], NOWHERE, rows[0], rows[-5]]
 
 
 async def test_all_that_match_are_tried() -> None:

@@ -1,7 +1,7 @@
 """Nodes over real sockets of the loopback, and peers that do with theirs what a test tells them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,14 +16,6 @@ from tests.support.settings import start_node
 HOST = "127.0.0.1"
 ACCEPTORS = (AcceptorOptions(host=HOST, port=0),)
 ME = Local(name=Atom("me@localhost"), cookie="secret", creation=5, version=Version())
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(20):
-            await work
-
-    asyncio.run(bounded())
 
 
 @asynccontextmanager

@@ -86,14 +86,12 @@ async def hangs(ctx: Context) -> None:
 # --- in memory --------------------------------------------------------------------------------------------------------
 
 
-def test_a_wait_in_memory_costs_nothing() -> None:
+def test_ten_minutes_in_memory_pass_within_the_limit_of_a_test() -> None:
     async def waits(ctx: Context) -> None:
         dialer, _ = await ctx.connected()
         await dialer.expect_open(600.0)
 
-    started = time.monotonic()
     assert in_memory(waits).error is None
-    assert time.monotonic() - started < 5.0
 
 
 def test_a_case_that_hangs_in_memory_is_a_failure() -> None:
@@ -233,13 +231,17 @@ def test_a_configuration_that_does_not_start_is_an_error_of_its_cases_alone() ->
 # --- live: beside each other, alone, last -----------------------------------------------------------------------------
 
 
-def test_waits_overlap() -> None:
-    together = Together()
-    cases = [planned(together.body(seconds=0.4), f"case {i}") for i in range(12)]
-    started = time.monotonic()
-    assert all(result.error is None for result in run_live(*cases))
-    assert time.monotonic() - started < 3.0
-    assert together.most == 12
+def test_as_many_cases_wait_at_once_as_there_are_jobs() -> None:
+    """Each waits until all have begun."""
+    barriers: list[asyncio.Barrier] = []
+
+    async def meets(ctx: Context) -> None:
+        if not barriers:
+            barriers.append(asyncio.Barrier(12))
+        await barriers[0].wait()
+
+    cases = [planned(meets, f"case {i}") for i in range(12)]
+    assert all(result.error is None for result in run_live(*cases, limit=60.0))
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -318,15 +320,13 @@ def test_closing_ends_cases_that_still_run() -> None:
 
     async def long(ctx: Context) -> None:
         begun.set()
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     target = LoopTarget()
     cases = planned(good, "first"), planned(long, "long"), planned(long, "other", config={"pool": 1})
     with live(target, *cases, limit=100) as runner:
         assert runner.result(cases[0]).error is None
-        assert begun.wait(5)
-        started = time.monotonic()
-    assert time.monotonic() - started < 5.0
+        assert begun.wait(60)
     assert target.stopped == len(target.started)
     assert not [thread for thread in threading.enumerate() if thread.name == "cases"]
     assert runner.results["long"].done()

@@ -1,13 +1,13 @@
 """Compressed frames: who compresses what, and unpacking within bounds."""
 
 import zlib
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
 from ....errors import Reason, Rejected
 from ....model.ergo import enp
 from ....model.ergo.enp import Algorithm, Compressed, FrameType, Level
+from ...api.messages import Compression
 from . import lzw
 from .codec import ORDER_AT, TYPE_AT, check_header
 
@@ -15,15 +15,6 @@ _HEAD: Final = Struct(">BBIBBBI")
 _GZIP_LEVELS: Final = {Level.DEFAULT: zlib.Z_DEFAULT_COMPRESSION, Level.BEST_SPEED: 1, Level.BEST_SIZE: 9}
 _ZLIB_BITS: Final = zlib.MAX_WBITS
 _GZIP_BITS: Final = zlib.MAX_WBITS + 16
-
-
-@dataclass(frozen=True, slots=True)
-class Compression:
-    """A process's setting. `threshold` in bytes of the whole frame; longer frames are compressed."""
-
-    algorithm: Algorithm = Algorithm.GZIP
-    level: Level = Level.DEFAULT
-    threshold: int = enp.MIN_THRESHOLD
 
 
 def compress(frame: bytes, how: Compression) -> bytes:

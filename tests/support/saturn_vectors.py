@@ -14,7 +14,7 @@ from ergo_conformance.model.ergo import esrd, records, saturn
 from ergo_conformance.model.ergo.ehs import VERSION_ROW
 from ergo_conformance.model.ergo.saturn import Message
 from ergo_conformance.model.json.types import type_to_json
-from ergo_conformance.model.json.values import to_json
+from ergo_conformance.model.json.values import value_to_json
 from ergo_conformance.model.registry import Newtype, Row, Struct
 from ergo_conformance.model.types import Reg, describe
 from ergo_conformance.model.values import Error
@@ -128,7 +128,7 @@ def rows() -> list[Json]:
         group = type(each.message).__name__
         number = 1 + sum(row["group"] == group for row in made)
         row: Json = {"id": f"saturn-{dashed(group)}-{number:02}", "group": group, "role": each.role}
-        row |= {"value": to_json(each.message, CONTEXT.registry), "hex": each.data.hex(), "len": len(each.data)}
+        row |= {"value": value_to_json(each.message, CONTEXT.registry), "hex": each.data.hex(), "len": len(each.data)}
         if isinstance(each.message, saturn.Handshake | saturn.HandshakeResult):
             row["facts"] = {"first": first_of(each), "token": each.capture.meta["secrets"][each.role]["token"]}
         row |= {"source": source(each), "requirements": sorted({"SAT-FR-1", *requirements(each.message)})}
@@ -231,7 +231,7 @@ def types() -> list[Json]:
     registry = records.framework()
     named = {type_.name for _, type_ in saturn.APPLICATION_ROUTE.fields if isinstance(type_, Reg)}
     found: list[Row] = [VERSION_ROW, esrd.ROUTE, *(row for row in registry if row.name in named)]
-    found += [saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.REGISTER_ROUTES, *saturn.MESSAGES]
+    found += [saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.ANNOUNCED_ROUTES, *saturn.MESSAGES]
     return [type_row(row) for row in found]
 
 

@@ -125,7 +125,7 @@ def test_after_a_hostile_case_a_good_peer_has_to_be_served() -> None:
         async def refuse(label: str = "") -> Link:
             raise UnreachableError("nobody is there")
 
-        ctx.running.link = refuse  # type: ignore[method-assign]
+        ctx.target.link = refuse  # type: ignore[method-assign]
 
     error = in_memory(ruins, hostile=True).error
     assert isinstance(error, ViolationError)

@@ -93,7 +93,9 @@ class Core(Protocol):
     def route_send(self, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> Error | None:
         """Delivers a message."""
 
-    def route_call(self, ref: Ref, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> Error | None:
+    def route_call(
+        self, ref: Ref, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any
+    ) -> Error | None:
         """Delivers a request; the reply goes to Connection.send_response or …_error."""
 
     def route_send_response(self, node: Atom, to_id: int, words: Words, response: Any) -> bool:

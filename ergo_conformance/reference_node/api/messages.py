@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ...model.ergo import enp
-from ...model.ergo.enp import Algorithm, Level, Priority
+from ...model.ergo.enp import Algorithm, CompressionLevel, Priority
 from ...model.values import PID, Alias, Error, Event, ProcessID, Ref
 from .relations import RelationTarget
 
@@ -64,7 +64,7 @@ class Compression:
     """Compression of outgoing frames longer than `threshold` bytes, counted before compression."""
 
     algorithm: Algorithm = Algorithm.GZIP
-    level: Level = Level.DEFAULT
+    level: CompressionLevel = CompressionLevel.DEFAULT
     threshold: int = enp.MIN_THRESHOLD
 
 

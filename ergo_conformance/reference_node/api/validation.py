@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import UsageError
-from ...model.ergo import edf
-from ...model.ergo import errors as reasons
-from ...model.json.values import text_to_bytes
+from ...model.ergo import edf, error_values
+from ...model.text import text_to_bytes
 
 MAX_PORT: Final = 0xFFFF
 
@@ -27,7 +26,7 @@ def check_atom(text: str) -> None:
     """An atom has at most 255 bytes."""
     size = len(text_to_bytes(text))
     if size > edf.MAX_ATOM:
-        raise UsageError(f"{reasons.ATOM_TOO_LONG.text}: {size} bytes")
+        raise UsageError(f"{error_values.ATOM_TOO_LONG.text}: {size} bytes")
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:

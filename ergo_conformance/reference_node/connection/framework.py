@@ -7,7 +7,7 @@ The node uses the few methods of api.Connection.  A custom protocol that follows
 
 from typing import Any, assert_never
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.gen import MessageEvent
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..api.errors import ErgoError
@@ -57,7 +57,7 @@ class FrameworkConnection(UnsupportedConnection):
             case Event():
                 self.send_terminate_event(target, reason, owner)
             case Atom():  # the node itself: nothing is sent, the end of the connection tells
-                raise ErgoError(reasons.UNSUPPORTED)
+                raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
 
@@ -73,7 +73,7 @@ class FrameworkConnection(UnsupportedConnection):
             case Event():
                 return await self.link_event(consumer, target)
             case Atom():  # the node itself: nothing is sent, the end of the connection tells
-                raise ErgoError(reasons.UNSUPPORTED)
+                raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
 
@@ -89,7 +89,7 @@ class FrameworkConnection(UnsupportedConnection):
             case Event():
                 await self.unlink_event(consumer, target)
             case Atom():  # the node itself: nothing is sent, the end of the connection tells
-                raise ErgoError(reasons.UNSUPPORTED)
+                raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
 
@@ -105,7 +105,7 @@ class FrameworkConnection(UnsupportedConnection):
             case Event():
                 return await self.monitor_event(consumer, target)
             case Atom():  # the node itself: nothing is sent, the end of the connection tells
-                raise ErgoError(reasons.UNSUPPORTED)
+                raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
 
@@ -121,7 +121,7 @@ class FrameworkConnection(UnsupportedConnection):
             case Event():
                 await self.demonitor_event(consumer, target)
             case Atom():  # the node itself: nothing is sent, the end of the connection tells
-                raise ErgoError(reasons.UNSUPPORTED)
+                raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
 
@@ -129,27 +129,27 @@ class FrameworkConnection(UnsupportedConnection):
 
     def send_pid(self, sender: PID, to: PID, options: MessageOptions, message: Any) -> bool:
         """Sends a message to a process."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     def send_process_id(self, sender: PID, to: ProcessID, options: MessageOptions, message: Any) -> bool:
         """Sends a message to a registered name."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     def send_alias(self, sender: PID, to: Alias, options: MessageOptions, message: Any) -> bool:
         """Sends a message to an alias."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     def call_pid(self, ref: Ref, sender: PID, to: PID, options: MessageOptions, message: Any) -> bool:
         """Sends a request to a process."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     def call_process_id(self, ref: Ref, sender: PID, to: ProcessID, options: MessageOptions, message: Any) -> bool:
         """Sends a request to a registered name."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     def call_alias(self, ref: Ref, sender: PID, to: Alias, options: MessageOptions, message: Any) -> bool:
         """Sends a request to an alias."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     def send_terminate_pid(self, target: PID, reason: Error, owner: PID) -> None:
         """Tells the peer that a process has ended."""
@@ -165,64 +165,64 @@ class FrameworkConnection(UnsupportedConnection):
 
     async def link_pid(self, consumer: PID, target: PID) -> list[MessageEvent]:
         """Links a process."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def link_process_id(self, consumer: PID, target: ProcessID) -> list[MessageEvent]:
         """Links a registered name."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def link_alias(self, consumer: PID, target: Alias) -> list[MessageEvent]:
         """Links an alias."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def link_event(self, consumer: PID, target: Event) -> list[MessageEvent]:
         """Links an event."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def unlink_pid(self, consumer: PID, target: PID) -> None:
         """Removes the link to a process."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def unlink_process_id(self, consumer: PID, target: ProcessID) -> None:
         """Removes the link to a registered name."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def unlink_alias(self, consumer: PID, target: Alias) -> None:
         """Removes the link to an alias."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def unlink_event(self, consumer: PID, target: Event) -> None:
         """Removes the link to an event."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def monitor_pid(self, consumer: PID, target: PID) -> list[MessageEvent]:
         """Monitors a process."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def monitor_process_id(self, consumer: PID, target: ProcessID) -> list[MessageEvent]:
         """Monitors a registered name."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def monitor_alias(self, consumer: PID, target: Alias) -> list[MessageEvent]:
         """Monitors an alias."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def monitor_event(self, consumer: PID, target: Event) -> list[MessageEvent]:
         """Monitors an event."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def demonitor_pid(self, consumer: PID, target: PID) -> None:
         """Removes the monitor of a process."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def demonitor_process_id(self, consumer: PID, target: ProcessID) -> None:
         """Removes the monitor of a registered name."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def demonitor_alias(self, consumer: PID, target: Alias) -> None:
         """Removes the monitor of an alias."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)
 
     async def demonitor_event(self, consumer: PID, target: Event) -> None:
         """Removes the monitor of an event."""
-        raise ErgoError(reasons.UNSUPPORTED)
+        raise ErgoError(error_values.UNSUPPORTED)

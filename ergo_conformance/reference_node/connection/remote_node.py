@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.ehs import Role, Version
 from ...model.ergo.gen import ApplicationOptions, ProcessOptions
 from ...model.values import PID, Atom
@@ -106,4 +106,4 @@ class ConnectedNode:
     def _check_connected(self) -> None:
         found: object = self._core.open_connection(self.name)
         if found is not self._connection:
-            raise ErgoError(reasons.NO_CONNECTION)
+            raise ErgoError(error_values.NO_CONNECTION)

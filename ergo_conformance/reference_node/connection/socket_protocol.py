@@ -85,7 +85,9 @@ class SocketProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._outbox.open(self._transport)
         tune(transport.get_extra_info("socket"))
-        self._peer = format_address(transport.get_extra_info("peername")) or self._peer  # a closed socket has no peername
+        self._peer = (
+            format_address(transport.get_extra_info("peername")) or self._peer
+        )  # a closed socket has no peername
         self._registry.add(self)
         fingerprint = self.setup.fingerprint or _peer_fingerprint(transport.get_extra_info("ssl_object"))
         own_address = format_address(transport.get_extra_info("sockname"))

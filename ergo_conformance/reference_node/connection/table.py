@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final, Generic, Protocol, TypeVar
 
-from ...model.ergo import errors as reasons
-from ...model.ergo.ehs import Role
-from ...model.json.values import text_to_bytes
+from ...model.ergo import error_values
+from ...model.text import text_to_bytes
 from ...model.values import Atom
 from ..api.connection import OpenSocket, PooledConnection, Socket
 from ..api.errors import RefusedError
@@ -142,7 +141,9 @@ class ConnectionTable(Generic[C]):
     def _add(self, connection: C, socket: Socket, open_socket: OpenSocket | None = None) -> None:
         if socket not in self._by_socket:
             self._by_socket[socket] = connection
-            connection.join(socket, connection.peer.connection_id, open_socket, b"")  # the socket delivers the tail itself
+            connection.join(
+                socket, connection.peer.connection_id, open_socket, b""
+            )  # the socket delivers the tail itself
 
     # --- sockets leave ------------------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ class ConnectionTable(Generic[C]):
             self._end(connection)
 
     def _end(self, connection: C) -> None:
-        connection.terminate(reasons.NO_CONNECTION)
+        connection.terminate(error_values.NO_CONNECTION)
         self._listener.connection_closed(connection)
 
     def _forget(self, connection: C) -> bool:

@@ -79,7 +79,9 @@ def fingerprint_sha1(pem: bytes) -> bytes:
 
 def fingerprint_of_der(der: bytes) -> bytes:
     """Returns the SHA-1 of a certificate in DER, 20 bytes."""
-    return hashlib.sha1(der, usedforsecurity=False).digest()  # the protocol demands SHA-1; the digest around it is SHA-256
+    return hashlib.sha1(
+        der, usedforsecurity=False
+    ).digest()  # the protocol demands SHA-1; the digest around it is SHA-256
 
 
 class CertManager:

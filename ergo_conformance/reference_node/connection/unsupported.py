@@ -3,7 +3,7 @@
 
 from typing import Any, Final
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.gen import ApplicationOptionsExtra, MessageEvent, ProcessOptionsExtra
 from ...model.values import PID, Atom, Error, Ref
 from ..api import Core, RemoteNode
@@ -14,7 +14,7 @@ from ..api.relations import RelationTarget
 from .base import BaseConnection
 from .remote_node import ConnectedNode
 
-_UNSUPPORTED: Final = reasons.UNSUPPORTED
+_UNSUPPORTED: Final = error_values.UNSUPPORTED
 
 
 class UnsupportedConnection(BaseConnection):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ...model.values import PID, Atom, Error
 from ..api.applications import ApplicationMode, ApplicationState
@@ -93,18 +93,18 @@ class Applications:
         """Loads an application. Raises ErgoError."""
         name = Atom(spec.name)
         if not name:
-            raise ErgoError(reasons.APPLICATION_NAME)
+            raise ErgoError(error_values.APPLICATION_NAME)
         if not spec.members:
-            raise ErgoError(reasons.APPLICATION_EMPTY)
+            raise ErgoError(error_values.APPLICATION_EMPTY)
         if name in self.loaded:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         self.loaded[name] = application = Application(spec, spec.mode or ApplicationMode.TEMPORARY)
         self._announce(application)
 
     def unload(self, name: str) -> None:
         """Unloads an application. Raises ErgoError while it runs."""
         if self.get(name).state is not ApplicationState.LOADED:
-            raise ErgoError(reasons.APPLICATION_RUNNING)
+            raise ErgoError(error_values.APPLICATION_RUNNING)
         del self.loaded[Atom(name)]
         if self._listener is not None:
             self._listener.application_unloaded(Atom(name))
@@ -113,7 +113,7 @@ class Applications:
         """Returns a loaded application. Raises ErgoError."""
         found = self.loaded.get(Atom(name))
         if found is None:
-            raise ErgoError(reasons.APPLICATION_UNKNOWN)
+            raise ErgoError(error_values.APPLICATION_UNKNOWN)
         return found
 
     async def start(
@@ -125,9 +125,9 @@ class Applications:
         """
         application = self.get(name)
         if application.state is ApplicationState.RUNNING:
-            raise ErgoError(reasons.APPLICATION_RUNNING)
+            raise ErgoError(error_values.APPLICATION_RUNNING)
         if application.state is ApplicationState.STOPPING:
-            raise ErgoError(reasons.APPLICATION_STATE)
+            raise ErgoError(error_values.APPLICATION_STATE)
         extra = options or ApplicationOptionsExtra(ApplicationOptions(), self._tables.pid)
         spec = application.spec
         own = {**self._env, **spec.env}
@@ -150,7 +150,7 @@ class Applications:
         self._set(application, ApplicationState.STOPPING)
         running = list(application.processes)
         for process in running:
-            self._spawner.end(process, reasons.KILL)
+            self._spawner.end(process, error_values.KILL)
         await asyncio.gather(*(process.join() for process in running), return_exceptions=True)
 
     async def _start_member(
@@ -164,7 +164,7 @@ class Applications:
         application.processes.add(process)
         await process.started
         if application.state is not ApplicationState.RUNNING:  # stopped meanwhile
-            raise ErgoError(application.reason or reasons.SHUTDOWN)
+            raise ErgoError(application.reason or error_values.SHUTDOWN)
 
     async def stop(self, name: str, *, force: bool = False) -> None:
         """Ends the processes: by exit signals, or with `force` at once. Raises ErgoError after STOP_TIMEOUT."""
@@ -172,22 +172,22 @@ class Applications:
         if application.state is ApplicationState.LOADED:
             return
         if application.state is ApplicationState.STOPPING and not force:
-            raise ErgoError(reasons.APPLICATION_STOPPING)
-        self._stop(application, reasons.KILL if force else reasons.SHUTDOWN, force=force)
+            raise ErgoError(error_values.APPLICATION_STOPPING)
+        self._stop(application, error_values.KILL if force else error_values.SHUTDOWN, force=force)
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await application.stopped.wait()
         except TimeoutError:
-            raise ErgoError(reasons.APPLICATION_STOPPING) from None
+            raise ErgoError(error_values.APPLICATION_STOPPING) from None
 
     def _stop(self, application: Application, reason: Error, *, force: bool = False) -> None:
         application.reason = reason
         self._set(application, ApplicationState.STOPPING)
         for process in list(application.processes):
             if force:
-                self._spawner.end(process, reasons.KILL)
+                self._spawner.end(process, error_values.KILL)
             else:
-                self._outgoing.signal_exit(process.parent, process.pid.id, reasons.SHUTDOWN)
+                self._outgoing.signal_exit(process.parent, process.pid.id, error_values.SHUTDOWN)
 
     def process_ended(self, process: Process, reason: Error) -> None:
         """A process has ended: depending on the mode its application stops."""
@@ -195,8 +195,10 @@ class Applications:
         if application is None or process not in application.processes:
             return
         application.processes.discard(process)
-        good = reason in (reasons.NORMAL, reasons.SHUTDOWN)
-        ends = application.mode is ApplicationMode.PERMANENT or (application.mode is ApplicationMode.TRANSIENT and not good)
+        good = reason in (error_values.NORMAL, error_values.SHUTDOWN)
+        ends = application.mode is ApplicationMode.PERMANENT or (
+            application.mode is ApplicationMode.TRANSIENT and not good
+        )
         if ends and application.state is ApplicationState.RUNNING:
             log.info("application %s stops: a process ended with %s", application.spec.name, reason.text)
             self._stop(application, reason)
@@ -215,4 +217,3 @@ class Applications:
     def _announce(self, application: Application) -> None:
         if self._listener is not None:
             self._listener.application_changed(application)
-

@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from ...model.ergo import errors as reasons
-from ...model.ergo import gen
+from ...model.ergo import error_values, gen
 from ...model.ergo.enp import Priority, Words
 from ...model.ergo.gen import ApplicationOptionsExtra, MessageEvent, ProcessOptionsExtra
 from ...model.registry import Registry
@@ -81,7 +80,7 @@ class Core:
 
     def node_down(self, node: Atom) -> None:
         """A connection has ended: pending requests to the node fail, and relations with it end."""
-        self.pending.fail_all(node, reasons.NO_CONNECTION)
+        self.pending.fail_all(node, error_values.NO_CONNECTION)
         self.monitoring.node_down(node)
 
     # --- api.Core -----------------------------------------------------------------------------------------------------
@@ -102,7 +101,9 @@ class Core:
         """Delivers a message to a process of this node. Returns why it failed."""
         return self.tables.deliver_to(to, Message(sender, message), options.priority)
 
-    def route_call(self, ref: Ref, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> Error | None:
+    def route_call(
+        self, ref: Ref, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any
+    ) -> Error | None:
         """Delivers a request to a process of this node. Returns why it failed."""
         return self.tables.deliver_to(to, Call(sender, ref, message, options.important), options.priority)
 

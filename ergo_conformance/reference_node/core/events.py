@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...model.ergo import errors as reasons
-from ...model.ergo import gen
+from ...model.ergo import error_values, gen
 from ...model.ergo.enp import Priority
 from ...model.ergo.gen import MessageEvent
 from ...model.values import Atom, Event, Ref
@@ -31,9 +30,7 @@ class RegisteredEvent:
 class Events:
     """The events of one node. `now`: Unix nanoseconds, for the timestamps of messages."""
 
-    def __init__(
-        self, tables: ProcessTable, relations: RelationTable, peers: Peers, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, tables: ProcessTable, relations: RelationTable, peers: Peers, now: Callable[[], int]) -> None:
         self._tables, self._relations, self._peers, self._now = tables, relations, peers, now
         self._events: dict[Atom, RegisteredEvent] = {}
 
@@ -48,7 +45,7 @@ class Events:
     def register(self, process: Process, name: Atom, *, buffer: int, notify: bool) -> Ref:
         """See Process.register_event. ErgoError "resource is taken"."""
         if name in self._events:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         event = RegisteredEvent(process, self._tables.make_ref(), notify, deque(maxlen=buffer))
         self._events[name] = event
         return event.token
@@ -97,7 +94,7 @@ class Events:
     def _owned(self, process: Process, name: Atom) -> RegisteredEvent:
         event = self._events.get(name)
         if event is None:
-            raise ErgoError(reasons.EVENT_UNKNOWN)
+            raise ErgoError(error_values.EVENT_UNKNOWN)
         if event.owner is not process:
-            raise ErgoError(reasons.EVENT_OWNER)
+            raise ErgoError(error_values.EVENT_OWNER)
         return event

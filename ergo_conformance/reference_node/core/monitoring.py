@@ -7,7 +7,7 @@ consumers elsewhere; the end of a target elsewhere arrives as such a frame, or w
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.enp import Priority
 from ...model.ergo.gen import MessageEvent
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID
@@ -21,10 +21,10 @@ from .process_table import ProcessTable
 from .relation_table import Relation, RelationTable, key_of
 
 _UNKNOWN: Final[Mapping[type, Error]] = {
-    PID: reasons.PROCESS_UNKNOWN,
-    ProcessID: reasons.PROCESS_UNKNOWN,
-    Alias: reasons.ALIAS_UNKNOWN,
-    Event: reasons.EVENT_UNKNOWN,
+    PID: error_values.PROCESS_UNKNOWN,
+    ProcessID: error_values.PROCESS_UNKNOWN,
+    Alias: error_values.ALIAS_UNKNOWN,
+    Event: error_values.EVENT_UNKNOWN,
 }
 
 
@@ -39,17 +39,17 @@ class Monitoring:
     async def request(self, kind: RelationKind, process: Process, target: RelationTarget) -> list[MessageEvent]:
         """Links or monitors a target on any node; returns the last messages of an event. Raises ErgoError."""
         if target == process.pid:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         if self.relations.has(kind, target, process.pid):
-            raise ErgoError(reasons.TARGET_EXIST)
+            raise ErgoError(error_values.TARGET_EXIST)
         if node_of(target) == self._tables.name:
             return self.add(kind, target, process.pid)
         connection = await self._peers.connection(node_of(target))
         if isinstance(target, Atom):  # nothing is sent: the end of the connection is the notice
             if self._peers.connections.get(target) is not connection:  # it has ended meanwhile
-                raise ErgoError(reasons.NO_CONNECTION)
+                raise ErgoError(error_values.NO_CONNECTION)
             if not self.relations.add(kind, target, process.pid):
-                raise ErgoError(reasons.TARGET_EXIST)
+                raise ErgoError(error_values.TARGET_EXIST)
             return []
         ask = connection.link if kind is RelationKind.LINK else connection.monitor
         return await ask(process.pid, target)
@@ -57,7 +57,7 @@ class Monitoring:
     async def withdraw(self, kind: RelationKind, process: Process, target: RelationTarget) -> None:
         """Removes a link or monitor of a local process. Raises ErgoError."""
         if not self.relations.has(kind, target, process.pid):
-            raise ErgoError(reasons.TARGET_UNKNOWN)
+            raise ErgoError(error_values.TARGET_UNKNOWN)
         if node_of(target) == self._tables.name or isinstance(target, Atom):
             self.remove(kind, target, process.pid)
             return
@@ -84,7 +84,7 @@ class Monitoring:
     def check_exists(self, target: RelationTarget) -> None:
         """ErgoError if the target does not exist on this node."""
         if self.owner(target) is None:
-            raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
+            raise ErgoError(_UNKNOWN.get(type(target), error_values.TARGET_UNKNOWN))
 
     def owner(self, target: RelationTarget) -> Process | None:
         """Returns the local process that is or owns a target; None if the target does not exist."""
@@ -125,18 +125,18 @@ class Monitoring:
 
     def unregister_event(self, process: Process, name: Atom) -> None:
         """See Process.unregister_event."""
-        self.target_ended(self._events.remove(process, name), reasons.UNREGISTERED, process)
+        self.target_ended(self._events.remove(process, name), error_values.UNREGISTERED, process)
 
     def delete_alias(self, process: Process, alias: Alias) -> None:
         """See Process.delete_alias."""
         owner = self._tables.aliases.get(alias.id)
         if owner is None:
-            raise ErgoError(reasons.ALIAS_UNKNOWN)
+            raise ErgoError(error_values.ALIAS_UNKNOWN)
         if owner is not process:
-            raise ErgoError(reasons.ALIAS_OWNER)
+            raise ErgoError(error_values.ALIAS_OWNER)
         del self._tables.aliases[alias.id]
         process.aliases.remove(alias)
-        self.target_ended(alias, reasons.UNREGISTERED, process)
+        self.target_ended(alias, error_values.UNREGISTERED, process)
 
     def target_ended(self, target: RelationTarget, reason: Error, owner: Process) -> None:
         """A target of this node has ended: notifies its consumers on all nodes."""
@@ -159,7 +159,7 @@ class Monitoring:
     def node_down(self, node: Atom) -> None:
         """A connection has ended: notifies consumers of targets there, and removes the relations of consumers there."""
         for target in list(self.relations.targets_on(node)):
-            self.remote_target_ended(target, reasons.NO_CONNECTION)
+            self.remote_target_ended(target, error_values.NO_CONNECTION)
         self._consumers_left(self.relations.forget_node(node))
 
     def _notify(self, relation: Relation, target: RelationTarget, reason: Error) -> None:

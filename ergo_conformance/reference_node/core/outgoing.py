@@ -44,9 +44,7 @@ class Outgoing:
             lambda: connection.send(process.pid, address, numbered, message),
         )  # fmt: skip
 
-    async def call(
-        self, process: Process, to: Recipient, request: Any, timeout: float, options: MessageOptions
-    ) -> Any:
+    async def call(self, process: Process, to: Recipient, request: Any, timeout: float, options: MessageOptions) -> Any:
         """See Process.call."""
         address = self._address(to)
         ref = self._tables.make_ref()

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.values import Atom
 from ..api import Connection
 from ..api.errors import ErgoError
@@ -27,5 +27,5 @@ class Peers:
         """Ends the connection with a node, without a goodbye. ErgoError "no connection" if there is none."""
         connection = self.connections.get(node)
         if connection is None:
-            raise ErgoError(reasons.NO_CONNECTION)
+            raise ErgoError(error_values.NO_CONNECTION)
         self._drop(connection)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.enp import Words
 from ...model.values import Atom, Error
 from ..api.errors import ErgoError
@@ -18,9 +18,7 @@ class PendingRequests:
     def __init__(self) -> None:
         self._by_node: dict[Atom, dict[Words, tuple[int, _Future]]] = {}
 
-    async def wait(
-        self, node: Atom, words: Words, process_id: int, timeout: float, begin: Callable[[], object]
-    ) -> Any:
+    async def wait(self, node: Atom, words: Words, process_id: int, timeout: float, begin: Callable[[], object]) -> Any:
         """Calls `begin`, which sends the request, and returns the reply. ErgoError "timed out" after `timeout` seconds."""
         future: _Future = asyncio.get_running_loop().create_future()
         self._by_node.setdefault(node, {})[words] = process_id, future
@@ -29,7 +27,7 @@ class PendingRequests:
             async with asyncio.timeout(timeout):
                 return await future
         except TimeoutError:
-            raise ErgoError(reasons.TIMEOUT) from None
+            raise ErgoError(error_values.TIMEOUT) from None
         finally:
             self._by_node.get(node, {}).pop(words, None)
 

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from ...model.ergo import enp, gen
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values, gen
 from ...model.ergo.enp import Priority
 from ...model.ergo.gen import MessageEvent
 from ...model.values import PID, Alias, Atom, Error, Ref
@@ -64,9 +63,7 @@ class OutgoingService(Protocol):
 class MonitoringService(Protocol):
     """Links, monitors, and the ends of targets."""
 
-    async def request(
-        self, kind: RelationKind, process: "Process", target: RelationTarget
-    ) -> list[MessageEvent]: ...
+    async def request(self, kind: RelationKind, process: "Process", target: RelationTarget) -> list[MessageEvent]: ...
     async def withdraw(self, kind: RelationKind, process: "Process", target: RelationTarget) -> None: ...
     def unregister_event(self, process: "Process", name: Atom) -> None: ...
     def delete_alias(self, process: "Process", alias: Alias) -> None: ...
@@ -136,7 +133,7 @@ class Process:
         self.started.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._task = loop.create_task(_run(self, body, args))
         # a task that is cancelled before its first step never runs `_run`
-        self._task.add_done_callback(lambda _: host.spawner.ended(self, self.reason or reasons.KILL))
+        self._task.add_done_callback(lambda _: host.spawner.ended(self, self.reason or error_values.KILL))
 
     @property
     def options(self) -> ProcessOptions:
@@ -277,14 +274,14 @@ class Process:
         """Deletes an alias; its consumers are told. ErgoError if it does not exist or belongs to another process."""
         self.host.monitoring.delete_alias(self, alias)
 
-    def stop(self, reason: Error = reasons.SHUTDOWN) -> None:
+    def stop(self, reason: Error = error_values.SHUTDOWN) -> None:
         """Ends the process from outside, also in the middle of a message."""
         self.host.spawner.end(self, reason)
 
 
 async def _run(process: Process, body: Body, args: tuple[Any, ...]) -> None:
     """Runs a process; it ends with a reason, whatever happens in it."""
-    reason = reasons.NORMAL
+    reason = error_values.NORMAL
     try:
         await body(process, *args)
     except Stop as stop:
@@ -293,8 +290,8 @@ async def _run(process: Process, body: Body, args: tuple[Any, ...]) -> None:
         log.info("process %s ended: %s", process.name or process.pid.id, error)
         reason = error.error
     except asyncio.CancelledError:
-        reason = process.reason or reasons.KILL
+        reason = process.reason or error_values.KILL
     except Exception:
         log.exception("process %s ended by an exception", process.name or process.pid.id)
-        reason = reasons.PANIC
+        reason = error_values.PANIC
     process.host.spawner.ended(process, reason)

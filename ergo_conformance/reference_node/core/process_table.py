@@ -1,7 +1,6 @@
 """Tables of a node's processes by PID, name and alias."""
 
-from ...model.ergo import enp
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values
 from ...model.ergo.enp import Priority, Words
 from ...model.values import PID, Alias, Atom, Error, ProcessID, Ref
 from ..api.messages import Envelope, ProcessAddress
@@ -32,17 +31,17 @@ class ProcessTable:
     def deliver(process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
         """Puts an envelope into the mailbox of a process. Returns why it failed."""
         if process is None:
-            return reasons.PROCESS_UNKNOWN
+            return error_values.PROCESS_UNKNOWN
         if process.reason is not None:
-            return reasons.PROCESS_TERMINATED
-        return None if process.mailbox.put(envelope, priority) else reasons.MAILBOX_FULL
+            return error_values.PROCESS_TERMINATED
+        return None if process.mailbox.put(envelope, priority) else error_values.MAILBOX_FULL
 
     def deliver_to(self, address: ProcessAddress, envelope: Envelope, priority: Priority) -> Error | None:
         """Puts an envelope into the mailbox of the process with this address. Returns why it failed."""
         if isinstance(address, ProcessID):
             return self.deliver(self.names.get(address.name), envelope, priority)
         if address.creation != self.creation:
-            return reasons.PROCESS_INCARNATION
+            return error_values.PROCESS_INCARNATION
         if isinstance(address, PID):
             return self.deliver(self.processes.get(address.id), envelope, priority)
         return self.deliver(self.aliases.get(address.id), envelope, priority)

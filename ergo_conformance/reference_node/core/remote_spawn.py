@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from ...model.ergo import enp, gen
-from ...model.ergo import errors as reasons
-from ...model.ergo.enp import Algorithm, Level
+from ...model.ergo import enp, error_values, gen
+from ...model.ergo.enp import Algorithm, CompressionLevel
 from ...model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra, ProcessOptionsExtra
 from ...model.values import PID, Atom, Error
 from ..api.errors import ErgoError
@@ -99,11 +98,11 @@ class RemoteSpawn:
         """Spawns a process requested by `node`; returns it once it has initialised. Raises ErgoError."""
         found = self.factories.get(name)
         if found is None:
-            raise ErgoError(reasons.NAME_UNKNOWN)
+            raise ErgoError(error_values.NAME_UNKNOWN)
         if not found.permission.allows(node):
-            raise ErgoError(reasons.NOT_ALLOWED)
-        if gen.NOBODY in (options.ParentPID, options.ParentLeader):
-            raise ErgoError(reasons.PARENT_UNKNOWN)
+            raise ErgoError(error_values.NOT_ALLOWED)
+        if gen.NO_PID in (options.ParentPID, options.ParentLeader):
+            raise ErgoError(error_values.PARENT_UNKNOWN)
         process = self._spawner.spawn(
             found.factory(),
             *(options.Args or ()),
@@ -112,7 +111,7 @@ class RemoteSpawn:
             parent=options.ParentPID,
         )
         leader = options.ProcessOptions.Leader
-        process.leader = leader if leader != gen.NOBODY else options.ParentLeader
+        process.leader = leader if leader != gen.NO_PID else options.ParentLeader
         await process.started
         return process
 
@@ -120,9 +119,9 @@ class RemoteSpawn:
         """Starts an application requested by `node`. Raises ErgoError."""
         permission = self.startable.get(name)
         if permission is None:
-            raise ErgoError(reasons.NAME_UNKNOWN)
+            raise ErgoError(error_values.NAME_UNKNOWN)
         if not permission.allows(node):
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         await self._applications.start(name, mode, options)
 
     # --- requests to other nodes --------------------------------------------------------------------------------------
@@ -141,7 +140,7 @@ class RemoteSpawn:
         Raises ErgoError and CannotEncode.  On the wire no `args` and an empty list of them differ.
         """
         if node == self._tables.name:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         own = self._tables.pid
         env = dict(process.options.env if process else self._env) if self.expose_env else {}
         extra = ProcessOptionsExtra(
@@ -187,7 +186,7 @@ def compression_from(name: str, level: int = 0, threshold: int = 0) -> Compressi
     """Returns a compression by the framework's names and numbers; the threshold is at least the minimum."""
     return Compression(
         ALGORITHMS.get(name, Algorithm.GZIP),
-        Level(level) if level in frozenset(Level) else Level.DEFAULT,
+        CompressionLevel(level) if level in frozenset(CompressionLevel) else CompressionLevel.DEFAULT,
         max(threshold, enp.MIN_THRESHOLD),
     )
 
@@ -199,7 +198,7 @@ def _enabled_info(name: Atom, permission: Permission, behavior: str = "") -> Ena
 def _disable(table: dict[Atom, Any], name: Atom, nodes: tuple[str, ...], of: Callable[[Any], Permission]) -> None:
     found = table.get(name)
     if found is None:
-        raise ErgoError(reasons.UNKNOWN)
+        raise ErgoError(error_values.UNKNOWN)
     if nodes:
         of(found).disable(map(Atom, nodes))
     else:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.values import PID, Alias, Atom, Error
 from ..api.errors import ErgoError
 from ..api.messages import ProcessOptions
@@ -52,10 +52,10 @@ class Spawner:
         """
         tables = self._tables
         if self.stopped:
-            raise ErgoError(reasons.NODE_TERMINATED)
+            raise ErgoError(error_values.NODE_TERMINATED)
         atom = None if name is None else Atom(name)
         if atom is not None and atom in tables.names:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         if isinstance(body, Actor):
             options = options or body.options
             body = body.run
@@ -102,5 +102,5 @@ class Spawner:
         self.stopped = True
         running = list(self._tables.processes.values())
         for process in running:
-            self.end(process, reasons.SHUTDOWN)
+            self.end(process, error_values.SHUTDOWN)
         await asyncio.gather(*(process.join() for process in running), return_exceptions=True)

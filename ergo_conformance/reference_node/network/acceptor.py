@@ -12,9 +12,9 @@ from ...model.ergo.esrd import Route
 from ..api import NetworkHandshake, NetworkProto
 from ..api.info import AcceptorInfo
 from ..connection import tcp
+from ..connection.dial_errors import describe
 from ..connection.tls import CertManager, manager_of
 from ..options import AcceptorOptions, NetworkOptions
-from ..connection.dial_errors import describe
 from .stack import Stack, StackFactory
 
 MakeProtocol = Callable[["Acceptor"], asyncio.Protocol]
@@ -38,9 +38,7 @@ class Acceptor:
     server: asyncio.Server | None = field(default=None, repr=False)
 
     @classmethod
-    def of(
-        cls, options: AcceptorOptions, node: NetworkOptions, host: str, certificates: CertManager | None
-    ) -> Self:
+    def of(cls, options: AcceptorOptions, node: NetworkOptions, host: str, certificates: CertManager | None) -> Self:
         """Makes an acceptor that does not listen yet. `node`, `host`, `certificates`: defaults for missing settings."""
         return cls(
             host=options.host or host,
@@ -100,6 +98,4 @@ class Acceptor:
                 raise UsageError(f"cannot listen on {self.host}:{port}: {describe(error)}") from None
             self.server, self.port = server, server.sockets[0].getsockname()[1]
             return
-        raise UsageError(
-            f"unable to assign requested address {self.host}: no available ports in range {first}..{last}"
-        )
+        raise UsageError(f"unable to assign requested address {self.host}: no available ports in range {first}..{last}")

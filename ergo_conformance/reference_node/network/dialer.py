@@ -12,11 +12,11 @@ from ..api import Connection, Handshake, NetworkProto, OpenSocket
 from ..api.errors import HandshakeError, RefusedError
 from ..api.handshake import ConnectionRef, RandomHex, SocketInfo
 from ..connection.backoff import ReconnectBackoff
+from ..connection.dial_errors import describe
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, DuplicateError, MakeConnection
 from ..connection.tcp import Dial, Endpoint
-from ..connection.dial_errors import describe
 from .stack import Stack
 
 log = logging.getLogger("ergo_conformance.node")

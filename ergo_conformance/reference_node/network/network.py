@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
 from ...errors import UsageError
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.caches import Caches
 from ...model.ergo.ehs import Flags, Role
 from ...model.ergo.saturn import ProxyRoute
@@ -173,7 +173,7 @@ class Network:
     def _check_running(self) -> None:
         """ErgoError "network stack is stopped" (NAPI-OPT-2, -3: upstream panics in some places)."""
         if self.stopped:
-            raise ErgoError(reasons.NETWORK_STOPPED)
+            raise ErgoError(error_values.NETWORK_STOPPED)
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class Network:
         """Returns a connected node; never dials. ErgoError "no connection" (NAPI-CON-1)."""
         connection = self.connections.get(Atom(name))
         if connection is None:
-            raise ErgoError(reasons.NO_CONNECTION)
+            raise ErgoError(error_values.NO_CONNECTION)
         return connection.node
 
     async def get_node(self, name: str) -> RemoteNode:
@@ -210,7 +210,7 @@ class Network:
         wanted = Atom(name)
         if wanted in self.connections:
             return self.connections[wanted].node
-        cause = ErgoError(reasons.NO_ROUTE)
+        cause = ErgoError(error_values.NO_ROUTE)
         for endpoint, stack in await self.resolver.expand(wanted, route):
             try:
                 return (await self._dialer.connect(endpoint, wanted, stack)).node
@@ -231,7 +231,7 @@ class Network:
             except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
                 self._check_running()
                 log.info("%r at %s:%d: %s", name, endpoint.host, endpoint.port, cause_of(error))
-        raise ErgoError(reasons.NO_ROUTE)
+        raise ErgoError(error_values.NO_ROUTE)
 
     async def connect(
         self, host: str, port: int, *, tls: ssl.SSLContext | bool = False, name: str | None = None
@@ -343,7 +343,7 @@ class Network:
         """The node's registrar. ErgoError "network stack is stopped", or "no route" if the node has none."""
         self._check_running()
         if self.options.registrar is None:
-            raise ErgoError(reasons.NO_ROUTE)
+            raise ErgoError(error_values.NO_ROUTE)
         return self.options.registrar
 
     @property

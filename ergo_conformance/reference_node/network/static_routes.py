@@ -6,7 +6,7 @@ If a route has a resolver, upstream uses only what it finds (NAPI-RT-4); here th
 import re
 from typing import Generic, NamedTuple, TypeVar
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.values import Atom, Error
 from ..api.errors import ErgoError
 
@@ -28,7 +28,7 @@ class StaticRoutes(Generic[T]):
     def add(self, match: str, route: T, weight: int = 0) -> None:
         """ErgoError "resource is taken" for an expression that was added already, or with the parser's text."""
         if match in self._rows:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         try:
             pattern = re.compile(match)
         except re.error as error:
@@ -38,13 +38,13 @@ class StaticRoutes(Generic[T]):
     def remove(self, match: str) -> None:
         """ErgoError "unknown" if the expression was not added."""
         if self._rows.pop(match, None) is None:
-            raise ErgoError(reasons.UNKNOWN)
+            raise ErgoError(error_values.UNKNOWN)
 
     def of(self, name: Atom) -> list[T]:
         """Returns the routes of a name, the greatest weight first (NAPI-RT-2). ErgoError "no route" if there are none."""
         found = [row for row in self._rows.values() if row.pattern.search(name)]
         if not found:
-            raise ErgoError(reasons.NO_ROUTE)
+            raise ErgoError(error_values.NO_ROUTE)
         return [row.route for row in sorted(found, key=lambda row: -row.weight)]
 
     def rows(self) -> list[tuple[str, int, T]]:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ...errors import CannotEncode
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ..api.errors import RegistrarError
 from ..connection.dial_errors import cause_of
 
@@ -15,6 +15,6 @@ def registrar_errors() -> Iterator[None]:
     try:
         yield
     except (CannotEncode, UnicodeError):  # a name that does not fit into a packet, or into a host name
-        raise RegistrarError(reasons.INCORRECT.text) from None
+        raise RegistrarError(error_values.INCORRECT.text) from None
     except (OSError, EOFError) as error:
         raise RegistrarError(cause_of(error)) from None

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ...errors import Rejected
-from ...model.ergo import errors as reasons
-from ...model.ergo import esrd
+from ...model.ergo import error_values, esrd
 from ...model.ergo.ehs import Version
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.ergo.saturn import ApplicationRoute, ProxyRoute
@@ -40,7 +39,6 @@ class EsrdRegistrar:
     """
 
     version = ESRD
-
 
     def __init__(self, *, host: str = "localhost", port: int = esrd.PORT, serve: bool = True) -> None:
         check_range("registrar port", port, 0, MAX_PORT)
@@ -78,7 +76,7 @@ class EsrdRegistrar:
         Raises RegistrarError; "resource is taken" also if this object already serves a node.
         """
         if self.registered or self._keeper is not None:
-            raise RegistrarError(reasons.TAKEN.text)
+            raise RegistrarError(error_values.TAKEN.text)
         self.name, self._routes = node.name, list(routes)
         if node.hidden:
             return
@@ -139,7 +137,7 @@ class EsrdRegistrar:
         """
         host = name.partition("@")[2]
         if not host or "@" in host:
-            raise RegistrarError(reasons.INCORRECT.text)
+            raise RegistrarError(error_values.INCORRECT.text)
         if self.server is not None and host == self.name.partition("@")[2]:
             reply = self.server.table.resolve(name)
         else:
@@ -150,11 +148,11 @@ class EsrdRegistrar:
 
     async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:  # noqa: ARG002  ESRD has no proxies
         """RegistrarError "not supported"."""
-        raise RegistrarError(reasons.UNSUPPORTED.text)
+        raise RegistrarError(error_values.UNSUPPORTED.text)
 
     async def resolve_application(self, name: Atom) -> list[ApplicationRoute]:  # noqa: ARG002
         """RegistrarError "not supported"."""
-        raise RegistrarError(reasons.UNSUPPORTED.text)
+        raise RegistrarError(error_values.UNSUPPORTED.text)
 
 
 # --- single requests --------------------------------------------------------------------------------------------------
@@ -169,7 +167,7 @@ async def register(host: str, port: int, request: bytes) -> Streams:
             writer.write(request)
             reply = await _packet(reader)
             if not isinstance(reply, RegisterReply):  # upstream would start unregistered (ESRD-CL-5)
-                raise RegistrarError(reasons.MALFORMED.text)
+                raise RegistrarError(error_values.MALFORMED.text)
             if reply.Error is not None:
                 raise RegistrarError(reply.Error.text)
         except BaseException:
@@ -185,10 +183,10 @@ async def ask(host: str, port: int, name: Atom) -> ResolveReply:
         async with asyncio.timeout(esrd.RESOLVE_TIMEOUT):
             reply = await _exchange(host, port, request)
     if len(reply) > esrd.MAX_RESOLVE_REPLY:
-        raise RegistrarError(reasons.MALFORMED.text)
+        raise RegistrarError(error_values.MALFORMED.text)
     message = _message(reply)
     if not isinstance(message, ResolveReply):  # upstream would read it as no routes (ESRD-CL-10)
-        raise RegistrarError(reasons.MALFORMED.text)
+        raise RegistrarError(error_values.MALFORMED.text)
     return message
 
 
@@ -229,7 +227,7 @@ async def _packet(reader: asyncio.StreamReader) -> Message:
     while (size := _size(data)) is None or len(data) < size:
         chunk = await reader.read(esrd.MAX_REGISTER_REPLY)
         if not chunk:
-            raise RegistrarError(reasons.MALFORMED.text) if data else EOFError
+            raise RegistrarError(error_values.MALFORMED.text) if data else EOFError
         data += chunk
     return _message(data[:size])  # later bytes are ignored (ESRD-REG-9)
 
@@ -239,9 +237,9 @@ def _size(data: bytes) -> int | None:
     try:
         size = check_header(data)
     except Rejected:
-        raise RegistrarError(reasons.MALFORMED.text) from None
+        raise RegistrarError(error_values.MALFORMED.text) from None
     if size is not None and size > esrd.MAX_REGISTER_REPLY:
-        raise RegistrarError(reasons.MALFORMED.text)
+        raise RegistrarError(error_values.MALFORMED.text)
     return size
 
 
@@ -265,4 +263,4 @@ def _message(data: bytes) -> Message:
         return read(data)
     except Rejected as refusal:
         log.info("a registrar's reply is malformed: %s", refusal)
-        raise RegistrarError(reasons.MALFORMED.text) from None
+        raise RegistrarError(error_values.MALFORMED.text) from None

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from ...errors import CannotEncode
-from ...model.ergo import errors as reasons
-from ...model.ergo import saturn
+from ...model.ergo import error_values, saturn
 from ...model.ergo.ehs import Version
 from ...model.ergo.esrd import Route
-from ...model.ergo.saturn import ApplicationRoute, Message, ProxyRoute, RegisterRoutes
+from ...model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, ProxyRoute
 from ...model.values import Atom
 from ..api import NodeRegistration, RegistrarInfo
 from ..api.errors import RegistrarError
@@ -100,7 +99,7 @@ class SaturnRegistrar:
         Raises RegistrarError; "resource is taken" also if this object already serves a node.
         """
         if self._keeper is not None:
-            raise RegistrarError(reasons.TAKEN.text)
+            raise RegistrarError(error_values.TAKEN.text)
         self.name, self.hidden, self._random_hex = node.name, node.hidden, node.random_hex
         self.view = View(self.options.cluster, node.name)
         self._routes = list(routes)
@@ -133,7 +132,7 @@ class SaturnRegistrar:
         """Returns the announced routes of an application; sends nothing. RegistrarError "no route" if there are none."""
         found = [route for (known, _), route in self.view.applications.items() if known == name]
         if not found:
-            raise RegistrarError(reasons.NO_ROUTE.text)
+            raise RegistrarError(error_values.NO_ROUTE.text)
         return found
 
     @property
@@ -146,7 +145,7 @@ class SaturnRegistrar:
         try:
             return self.view.item(name)
         except KeyError:
-            raise RegistrarError(reasons.UNKNOWN.text) from None
+            raise RegistrarError(error_values.UNKNOWN.text) from None
 
     def register_application_route(self, route: ApplicationRoute) -> None:
         """Announces the state of an application of ours, now or with the next registration."""
@@ -186,9 +185,9 @@ class SaturnRegistrar:
             self.options.host, self.options.port, ssl=self._context, ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT
         )
 
-    def _announced(self) -> RegisterRoutes:
+    def _announced(self) -> AnnouncedRoutes:
         """Returns our registration. Without applications: upstream's server forwards only those announced separately."""
-        return RegisterRoutes() if self.hidden else RegisterRoutes(self._routes, [], None)
+        return AnnouncedRoutes() if self.hidden else AnnouncedRoutes(self._routes, [], None)
 
     async def _until(self, reader: asyncio.StreamReader, client: Client, wanted: type) -> None:
         """Reads until a message of this type has arrived. Raises EOFError, TimeoutError, RegistrarError."""
@@ -228,7 +227,7 @@ class SaturnRegistrar:
         writer, self._writer = self._writer, None
         for future in self._pending.values():
             if not future.done():
-                future.set_exception(RegistrarError(reasons.NO_CONNECTION.text))
+                future.set_exception(RegistrarError(error_values.NO_CONNECTION.text))
         self._pending.clear()
         if writer is not None:
             writer.close()
@@ -247,11 +246,11 @@ class SaturnRegistrar:
 
     async def _ask(self, name: Atom, kind: type[saturn.Resolve] | type[saturn.ResolveProxy]) -> Message:
         if name == self.name:
-            raise RegistrarError(reasons.NOT_ALLOWED.text)
+            raise RegistrarError(error_values.NOT_ALLOWED.text)
         self._last_id += 1
         number = self._last_id
         if not self._send(kind(number, name)):
-            raise RegistrarError(reasons.NO_CONNECTION.text)
+            raise RegistrarError(error_values.NO_CONNECTION.text)
         future = self._pending[number] = asyncio.get_running_loop().create_future()
         return await _wait_for(future, saturn.RESOLVE_TIMEOUT, lambda: self._pending.pop(number, None))
 
@@ -260,7 +259,7 @@ class SaturnRegistrar:
         try:
             data = write(message)
         except CannotEncode:
-            raise RegistrarError(reasons.INCORRECT.text) from None
+            raise RegistrarError(error_values.INCORRECT.text) from None
         if self._writer is None or self._writer.is_closing():
             return False
         self._writer.write(data)
@@ -272,14 +271,14 @@ async def _wait_for(future: "asyncio.Future[T]", seconds: float, forget: Callabl
         async with asyncio.timeout(seconds):
             return await future
     except TimeoutError:
-        raise RegistrarError(reasons.TIMEOUT.text) from None
+        raise RegistrarError(error_values.TIMEOUT.text) from None
     finally:
         forget()
 
 
 def not_registered(_: int) -> str:
     """Replaces the random source before a node registers."""
-    raise RegistrarError(reasons.UNREGISTERED.text)
+    raise RegistrarError(error_values.UNREGISTERED.text)
 
 
 def _redial_delays() -> Iterator[float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from ...model.ergo import saturn
-from ...model.ergo.saturn import State
+from ...model.ergo.saturn import SessionState
 from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
 from ..connection.tls import KeyPair, self_signed, server_context
 from ..ergo.saturn import Hub, Session
@@ -36,7 +36,7 @@ class SaturnServerSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.session.receive(data)
-        if self.session.state is State.CLOSED and self.transport is not None:
+        if self.session.state is SessionState.CLOSED and self.transport is not None:
             self.transport.close()
 
     def _transmit(self, data: bytes) -> None:
@@ -48,7 +48,7 @@ class SaturnServerSocket(asyncio.Protocol):
             self.transport.write(data)
 
     def _late(self) -> None:
-        if self.session.state is not State.REGISTERED:
+        if self.session.state is not SessionState.REGISTERED:
             self.close()
 
     def close(self) -> None:
@@ -90,7 +90,9 @@ class SaturnServer:
             lambda: SaturnServerSocket(self.hub, self._sockets),
             self.host or None,
             self.port,
-            family=socket.AF_INET6 if ":" in self.host else socket.AF_INET,  # with port 0 there must not be two different ports
+            family=socket.AF_INET6
+            if ":" in self.host
+            else socket.AF_INET,  # with port 0 there must not be two different ports
             ssl=server_context(self.keys),
             ssl_handshake_timeout=saturn.REGISTER_WITHIN,
             ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT,

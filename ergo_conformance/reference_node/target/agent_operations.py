@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from ...errors import CannotEncode
 from ...model import types as t
-from ...model.ergo import errors as reasons
-from ...model.ergo import gen, subject
-from ...model.ergo.enp import Level, Priority
+from ...model.ergo import error_values, gen, subject
+from ...model.ergo.enp import CompressionLevel, Priority
 from ...model.types import Slice
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 from ..api.applications import ApplicationMode
@@ -50,7 +49,7 @@ class Pub(Actor):
                 self.act(message)
 
     async def handle_call(self, call: Call) -> Any:
-        return self.act(call.payload) if is_text(call.payload) else reasons.UNSUPPORTED
+        return self.act(call.payload) if is_text(call.payload) else error_values.UNSUPPORTED
 
     def act(self, request: str) -> Any:
         """Executes a request; a failure is an error value."""
@@ -82,7 +81,7 @@ class Pub(Actor):
                 return self.starts
             case "stops":
                 return self.stops
-        return reasons.UNSUPPORTED
+        return error_values.UNSUPPORTED
 
     def _publish(self, event: str = "", text: str | None = None) -> int:
         self.published += 1
@@ -91,7 +90,7 @@ class Pub(Actor):
 
     def _delete_alias(self) -> Alias:
         if self.alias is None:
-            raise ErgoError(reasons.ALIAS_UNKNOWN)
+            raise ErgoError(error_values.ALIAS_UNKNOWN)
         alias, self.alias = self.alias, None
         self.process.delete_alias(alias)
         return alias
@@ -105,7 +104,7 @@ class Crasher(Actor):
         self.has_event = False
 
     async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  any sender
-        raise Stop(reasons.PANIC if is_text(message) and message == "gopanic" else _reason(message))
+        raise Stop(error_values.PANIC if is_text(message) and message == "gopanic" else _reason(message))
 
     async def handle_call(self, call: Call) -> Any:
         process = self.process
@@ -157,7 +156,7 @@ class Agent(Actor):
         request = [call.payload] if is_text(call.payload) else call.payload
         if isinstance(request, list) and request and is_text(request[0]):
             return await self.do(request)
-        return reasons.INCORRECT
+        return error_values.INCORRECT
 
     async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
         self._ended("Exit", source, reason)
@@ -223,7 +222,7 @@ class Agent(Actor):
         if not isinstance(pid, PID):
             raise TypeError(f"{pid!r} is not a PID")
         await self.process.exit(
-            pid, _reason(reason) if isinstance(reason, Error) or is_text(reason) else reasons.SHUTDOWN
+            pid, _reason(reason) if isinstance(reason, Error) or is_text(reason) else error_values.SHUTDOWN
         )
 
     async def op_link(self, target: Any = None) -> Any:
@@ -281,8 +280,8 @@ class Agent(Actor):
         if not word:
             self.process.options = replace(self.process.options, compression=None)
             return
-        if word not in ALGORITHMS or (level is not None and _number(level) not in frozenset(Level)):
-            raise ErgoError(reasons.INCORRECT)
+        if word not in ALGORITHMS or (level is not None and _number(level) not in frozenset(CompressionLevel)):
+            raise ErgoError(error_values.INCORRECT)
         self.threshold = max(_number(threshold), 0) or self.threshold
         self.level = self.level if level is None else _number(level)
         how = compression_from(word, self.level, self.threshold)
@@ -290,7 +289,7 @@ class Agent(Actor):
 
     async def op_priority(self, value: Any = None) -> None:
         if (number := _number(value)) not in frozenset(Priority):
-            raise ErgoError(reasons.INCORRECT)
+            raise ErgoError(error_values.INCORRECT)
         self.process.options = replace(self.process.options, priority=Priority(number))
 
     async def op_keep_order(self, on: Any = None) -> None:
@@ -340,7 +339,7 @@ def _address(value: Any) -> Recipient:
     """TARGET; the framework has no other kinds."""
     if isinstance(value, str | PID | ProcessID | Alias):
         return value
-    raise ErgoError(reasons.UNSUPPORTED)
+    raise ErgoError(error_values.UNSUPPORTED)
 
 
 def _go_type(value: Any) -> str:

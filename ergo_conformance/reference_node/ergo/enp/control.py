@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from ....errors import CannotEncode
-from ....model.ergo import enp, gen
-from ....model.ergo import errors as reasons
+from ....model.ergo import enp, error_values, gen
 from ....model.ergo.ehs import Flags
 from ....model.ergo.enp import Control, Result, Verb
 from ....model.ergo.gen import MessageEvent
@@ -71,7 +70,7 @@ class ControlMessages:
         def taken(result: Any) -> list[MessageEvent]:
             events = _events(result) if isinstance(target, Event) else []
             if not self.core.relation_taken(kind, consumer, target):  # requested twice at once
-                raise ErgoError(reasons.TARGET_EXIST)
+                raise ErgoError(error_values.TARGET_EXIST)
             return events
 
         events: list[MessageEvent] = await self._relation(_REQUEST[kind], consumer, target, taken)
@@ -82,7 +81,7 @@ class ControlMessages:
 
         def given_back(_: Any) -> None:
             if not self.core.relation_given_back(kind, consumer, target):
-                raise ErgoError(reasons.TARGET_UNKNOWN)
+                raise ErgoError(error_values.TARGET_UNKNOWN)
 
         await self._relation(_WITHDRAW[kind], consumer, target, given_back)
 
@@ -100,7 +99,7 @@ class ControlMessages:
 
         def spawned(result: Any) -> PID:
             if not isinstance(result, PID):
-                raise ErgoError(reasons.MALFORMED)
+                raise ErgoError(error_values.MALFORMED)
             self._link_family(message.Options, result)
             return result
 
@@ -126,7 +125,7 @@ class ControlMessages:
         """Refuses a request that the peer's flags exclude (ENP-SPAWN-3); without ENABLE they exclude nothing."""
         flags = self.connection.peer.flags
         if Flags.ENABLE in flags and flag not in flags:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
 
     async def _ask(self, message: Any, ref: Ref, order: int, sender_id: int, then: Callable[[Any], Any]) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -136,7 +135,7 @@ class ControlMessages:
             async with asyncio.timeout(enp.REQUEST_TIMEOUT):
                 return await future
         except TimeoutError:
-            raise ErgoError(reasons.TIMEOUT) from None
+            raise ErgoError(error_values.TIMEOUT) from None
         finally:
             self._pending.pop(ref, None)
 
@@ -198,9 +197,9 @@ class ControlMessages:
     def _relate(self, kind: RelationKind, message: enp.Relation, *, taking: bool) -> list[MessageEvent]:
         """Adds or removes a relation. Upstream checks neither the node of the consumer nor that of the target (ENP-LINK-3)."""
         if message.Source.node != self.connection.name:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         if message.Target.node != self.core.name:
-            raise ErgoError(reasons.NO_ROUTE)
+            raise ErgoError(error_values.NO_ROUTE)
         if taking:
             return self.core.route_link(kind, message.Source, message.Target)
         self.core.route_unlink(kind, message.Source, message.Target)
@@ -216,7 +215,7 @@ class ControlMessages:
             process = await self.core.route_spawn(self.connection.name, message.Name, message.Options)
         except ErgoError as refusal:
             error = refusal.error
-        pid = gen.NOBODY if process is None else process.pid
+        pid = gen.NO_PID if process is None else process.pid
         parent = message.Options.ParentPID
         self._answer(message.Ref, error, pid, parent.id, pid.id)
         linked = message.Options.ProcessOptions.LinkChild and parent.node == self.connection.name
@@ -228,7 +227,7 @@ class ControlMessages:
         try:
             self.core.route_link(RelationKind.LINK, parent, child.pid)
         except ErgoError:
-            self.connection.send_terminate(child.pid, child.reason or reasons.KILL, child.pid)
+            self.connection.send_terminate(child.pid, child.reason or error_values.KILL, child.pid)
 
     async def _application_requested(self, message: enp.ApplicationStart) -> None:
         error = None
@@ -242,7 +241,7 @@ class ControlMessages:
     def _check_own(self, flag: Flags) -> None:
         flags = self.connection.peer.local.flags
         if Flags.ENABLE in flags and flag not in flags:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
 
     def _answer(self, ref: Ref, error: Error | None, result: Any, requester_id: int, owner_id: int) -> None:
         """Sends a Result with the order byte of the requester (ENP §8).
@@ -266,7 +265,7 @@ def _events(result: Any) -> list[MessageEvent]:
             return []
         case Typed(gen.EVENTS, list(events)):
             return events
-    raise ErgoError(reasons.MALFORMED)
+    raise ErgoError(error_values.MALFORMED)
 
 
 def _order_of(target: RelationTarget) -> int:

@@ -17,9 +17,10 @@ from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import Table
 from ..reference_node.ergo.saturn import Hub
 from ..reference_node.node import Node
-from ..reference_node.registrars.esrd import EsrdRegistrar, ServerLink
-from ..reference_node.registrars.saturn import SaturnServer
-from ..reference_node.registrars.saturn import ServerLink as SaturnLink
+from ..reference_node.registrars.esrd_client import EsrdRegistrar
+from ..reference_node.registrars.esrd_server import EsrdServerSocket
+from ..reference_node.registrars.saturn_server import SaturnServer
+from ..reference_node.registrars.saturn_server import SaturnServerSocket as SaturnLink
 from ..reference_node.target import config as settings
 from .base import NotGivenError, Running, Target, TargetError, base_config
 from .tcp import TcpRunning, client_context
@@ -59,7 +60,7 @@ class MemoryRunning(Running):
         return table
 
     async def registrar_link(self, label: str = "") -> Link:
-        return connect_memory(ServerLink(self.table, set()), None, label)
+        return connect_memory(EsrdServerSocket(self.table, set()), None, label)
 
     async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
         if host is not None:
@@ -122,7 +123,7 @@ class SelfTarget(Target):
             return await self._listen(wanted, facts)
         if config.get("registrar"):
             raise NotGivenError("needs a target that is reached over loopback: in memory there are no addresses")
-        options = settings.options_of({**wanted, "tls": None})
+        options = settings.config_of({**wanted, "tls": None})
         tls = bool(wanted["tls"])
         running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
         running.node, running.token = make_node(options, str(wanted)), TOKEN
@@ -132,7 +133,11 @@ class SelfTarget(Target):
 
     async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
         try:
-            node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
+            node = (
+                await settings.config_of({**wanted, "registrar_port": wanted["registrar_port"] or 0})
+                .make_node()
+                .start()
+            )
         except UsageError as error:
             raise TargetError(str(error)) from None
         running = _reached(node, wanted, facts)
@@ -150,7 +155,7 @@ def _reached(node: Node, wanted: Mapping[str, Any], facts: Facts) -> SocketRunni
     """Where a node listens; a hidden one does not. Only what serves is offered as a registrar."""
     acceptor = node.network.acceptors[0] if node.network.acceptors else None
     context = client_context(None) if acceptor is not None and acceptor.fingerprint is not None else None
-    registrar = node.network.registrar()
+    registrar = node.network.registrar
     serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
     offers = OFFERS if serves else OFFERS - {"registrar"}
     running = SocketRunning(facts, context is not None, offers, {**wanted, "tls": context is not None})
@@ -162,10 +167,10 @@ def _reached(node: Node, wanted: Mapping[str, Any], facts: Facts) -> SocketRunni
     return running
 
 
-def make_node(wanted: settings.Settings, seed: str) -> Node:
+def make_node(wanted: settings.NodeConfig, seed: str) -> Node:
     """A node whose salts and ids come from a seed, so that a case takes the same path each time."""
     rng = random.Random(seed)
-    return wanted.make(clock=lambda: START, token=partial(_token, rng))
+    return wanted.make_node(clock=lambda: START, random_hex=partial(_token, rng))
 
 
 def _token(rng: random.Random, n: int) -> str:

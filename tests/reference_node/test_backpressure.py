@@ -9,8 +9,8 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.peers.ergo.connection import Peer
 from ergo_conformance.peers.ergo.handshake import Facts
-from ergo_conformance.reference_node.connection import link as transport
-from ergo_conformance.reference_node.connection.link import LinkProtocol
+from ergo_conformance.reference_node.connection import socket_protocol as transport
+from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
@@ -27,7 +27,7 @@ KILOBYTE = 1024
 class Jam:
     """What is below a link of the node, from now on with a queue that the test empties, or not."""
 
-    def __init__(self, link: LinkProtocol, high: int) -> None:
+    def __init__(self, link: SocketProtocol, high: int) -> None:
         self.link, self.below, self.high = link, transport_of(link), high
         self.held = bytearray()
         self.writes = 0
@@ -61,7 +61,7 @@ async def jammed(links: int = 1) -> tuple[Node, Peer, list[Jam]]:
     Supervisor(b.core, LEVEL_1)
     peer = await context(b).peer(links=links)
     await settle()
-    jams = [Jam(link, transport.HIGH_WATER) for link in b.network.connections[peer.name].links]  # type: ignore[arg-type]
+    jams = [Jam(link, transport.HIGH_WATER) for link in b.network.connections[peer.name].sockets]  # type: ignore[arg-type]
     return b, peer, jams
 
 
@@ -186,8 +186,8 @@ def test_memory_is_bounded_whatever_a_peer_asks_for(monkeypatch: pytest.MonkeyPa
     async def scenario() -> None:
         b, peer, _ = await jammed()
         data = b"".join(peer.data_of(peer.request("echo", bytes(KILOBYTE), peer.new_ref())) for _ in range(100))
-        link = b.network.connections[peer.name].links[0]
-        assert isinstance(link, LinkProtocol)
+        link = b.network.connections[peer.name].sockets[0]
+        assert isinstance(link, SocketProtocol)
         tracemalloc.start()
         for _ in range(100):  # ten megabytes of answers
             link.data_received(data)
@@ -212,7 +212,7 @@ def test_a_peer_that_stands_still_is_cut_off() -> None:
             await asyncio.sleep(enp.STALL_TIMEOUT - 1)
             jam.take(1)
         await settle()
-        assert b.network.connections[peer.name].links
+        assert b.network.connections[peer.name].sockets
         begun = loop.time()
         while b.network.connections:
             await asyncio.sleep(0.5)
@@ -230,7 +230,7 @@ def test_a_peer_that_catches_up_is_left_alone() -> None:
         process.stop()
         jam.take(len(jam.held))
         await asyncio.sleep(10 * enp.STALL_TIMEOUT)
-        assert b.network.connections[peer.name].links
+        assert b.network.connections[peer.name].sockets
         await b.stop()
 
     virtually(scenario())
@@ -258,7 +258,7 @@ def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
         sent = [0]
         tracemalloc.start()
         process = b.spawn(sends, peer, sent)
-        while not b.network.connections[peer.name].links[0].is_congested:
+        while not b.network.connections[peer.name].sockets[0].is_congested:
             await asyncio.sleep(0)
         await settle()
         _, peak = tracemalloc.get_traced_memory()
@@ -271,7 +271,7 @@ def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
         found = [(await peer.mail()).value.payload[0] for _ in range(number)]
         assert found == list(range(number))
         assert process.task is not None
-        await process.task
+        await process.join()
         peer.lines[0].dialer.link.close()
         await b.stop()
 

@@ -15,7 +15,7 @@ from ergo_conformance.model.types import Reg, Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.peers.corruption.frames import relation
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, REGISTRY, Peer
-from ergo_conformance.reference_node.core.relations import Kind
+from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
@@ -263,7 +263,7 @@ def test_further_ids_in_all_that_a_peer_may_say() -> None:
         assert (await peer.result(message.Ref)).Error is None
         event, alias = Event(peer.name, Atom("ev")), Alias(peer.name, peer.creation, (1, 2, 3))
         for target in (event, alias):
-            b.core.watching.relations.add(Kind.LINK, target, it.process.pid)
+            b.core.monitoring.relations.add(RelationKind.LINK, target, it.process.pid)
         send(enp.EventCacheFrame(0, PROCESS, 0, 1, Atom("ev"), MessageEvent(event, 2, "inner")))
         await settle()
         assert [heard.message for heard in it.take()] == [MessageEvent(event, 2, "inner")]

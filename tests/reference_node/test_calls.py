@@ -11,8 +11,10 @@ from ergo_conformance.model.ergo.enp import Code, Priority
 from ergo_conformance.model.values import Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.connection import Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.pending import Waiters
-from ergo_conformance.reference_node.core.process import NO_REPLY, Actor, Call, Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import Call, ProcessOptions
+from ergo_conformance.reference_node.core.actor import NO_REPLY, Actor
+from ergo_conformance.reference_node.core.pending import PendingRequests
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import context, node, settle, virtually, within
 
@@ -203,7 +205,7 @@ def test_references_are_not_used_twice() -> None:
 
 def test_waiters_hand_over_what_was_waited_for() -> None:
     async def scenario() -> None:
-        waiters = Waiters()
+        waiters = PendingRequests()
         one, two = waiters.add((1, 0, 0), 7), waiters.add((2, 0, 0), 7)
         assert not waiters.answer((1, 0, 0), 8, "of another process")
         assert not waiters.answer((3, 0, 0), 7, "of another call")
@@ -302,7 +304,7 @@ def test_what_cannot_be_written_is_said_and_not_waited_for() -> None:
             with pytest.raises(CannotEncode):
                 await within(b, work)
         connection = b.network.connections[peer.name]
-        assert (len(b.core.waiters(peer.name)), connection.node().info().messages_out) == (0, 0)
+        assert (len(b.core.waiters(peer.name)), connection.node.info.messages_out) == (0, 0)
         await b.stop()
 
     virtually(scenario())

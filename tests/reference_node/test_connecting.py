@@ -11,15 +11,16 @@ from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import Atom, ProcessID
-from ergo_conformance.reference_node.api import RegistrarError
+from ergo_conformance.reference_node.api.errors import RegistrarError
+from ergo_conformance.reference_node.api.messages import Down
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tls import self_signed
-from ergo_conformance.reference_node.core.process import Down, Process
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS
 from ergo_conformance.reference_node.network import dialer as dialing
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
 from tests.support.nodes import within
 from tests.support.sockets import HOST, eventually, links, port, run
@@ -54,10 +55,10 @@ def test_node_never_dials() -> None:
             a, b = await start("a"), await start("b")
             a.network.add_route("b@", to(b))
             assert refusal(lambda: a.network.node(b.name)) == "no connection"
-            assert a.network.nodes() == []
+            assert a.network.nodes == []
             await a.network.get_node(b.name)
             assert a.network.node(b.name).name() == b.name
-            assert a.network.nodes() == [b.name]
+            assert a.network.nodes == [b.name]
 
     run(scenario())
 
@@ -116,7 +117,7 @@ def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> None:
             b.network.enable_spawn("factory", Echo)
             a.network.add_route("b@", to(b))
             await within(a, lambda it: verb(it, at(b)))
-            assert a.network.nodes() == [b.name]
+            assert a.network.nodes == [b.name]
 
     run(scenario())
 
@@ -237,7 +238,7 @@ def test_there_is_one_connection_per_pair() -> None:
             await eventually(lambda: links(a, b) == links(b, a) == 3)
             assert await dial(a, b) is first
             assert await a.network.get_node_with_route(b.name, NOWHERE) is first
-            assert len(a.network._links.live) == len(b.network._links.live) == 3
+            assert len(a.network._sockets.live) == len(b.network._sockets.live) == 3
 
     run(scenario())
 
@@ -316,13 +317,13 @@ def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
             await eventually(lambda: len(ready) == 2)
             await eventually(lambda: links(b, a) == 3)
             connection = b.network.connections[a.name]
-            frames = b.network.node(a.name).info().messages_in
+            frames = b.network.node(a.name).info.messages_in
             assert frames > 0
             remote.disconnect()
-            assert a.network.nodes() == []
+            assert a.network.nodes == []
             assert refusal(remote.disconnect) == "no connection"
-            await eventually(lambda: not b.network.connections and not b.network._links.live)
-            assert connection.node().info().messages_in == frames
+            await eventually(lambda: not b.network.connections and not b.network._sockets.live)
+            assert connection.node.info.messages_in == frames
             await eventually(lambda: heard["a"] and heard["b"])
             for key, node in (("a", b), ("b", a)):
                 [down] = heard[key]

@@ -14,17 +14,17 @@ from ergo_conformance.model.ergo import error_values, gen
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api import Connection, Core
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import Handshaken
-from ergo_conformance.reference_node.core.process import (
+from ergo_conformance.reference_node.api.handshake import PeerInfo
+from ergo_conformance.reference_node.api.messages import (
     Call,
     Down,
     Envelope,
     ExitSignal,
     Message,
-    Process,
     ProcessOptions,
     Published,
 )
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.node import Node
@@ -54,7 +54,7 @@ class Noting(EnpProto):
     def __init__(self) -> None:
         self.called: list[str] = []
 
-    def new_connection(self, core: Core, result: Handshaken, log: logging.Logger) -> EnpConnection:
+    def new_connection(self, core: Core, result: PeerInfo, log: logging.Logger) -> EnpConnection:
         connection = super().new_connection(core, result, log)
         for name in map(spelled, METHODS):
             setattr(connection, name, self._noted(name, getattr(connection, name)))
@@ -176,7 +176,7 @@ def test_relations_are_taken_and_given_back(take: str, give_back: str, target: s
 
     async def work(scene: Scene) -> None:
         to = scene.owner.targets()[target]
-        relations = scene.b.core.watching.relations
+        relations = scene.b.core.monitoring.relations
 
         async def both(it: Process) -> Any:
             last = await getattr(it, take)(to)
@@ -237,7 +237,7 @@ def test_a_remote_spawn() -> None:
     async def work(scene: Scene) -> None:
         scene.b.network.enable_spawn("factory", Echo)
         pid = await scene.a.network.node(scene.b.name).spawn("factory", gen.ProcessOptions(), 1)
-        assert scene.b.core.processes[pid.id].pid == pid
+        assert scene.b.core.tables.processes[pid.id].pid == pid
         assert "remote_spawn" in scene.near.called
 
     scenario(work)

@@ -8,14 +8,14 @@ import pytest
 
 from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.reference_node.core.relations import Kind, Watched
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import settle
 from tests.support.scenes import BYE, HOW, Scene, give_back, scenario, take
 from tests.support.watchers import Told, refused, watcher
 
 WORDS = ("pid", "name", "alias", "event")
-kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 words = pytest.mark.parametrize("word", WORDS)
 places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
 
@@ -26,7 +26,7 @@ places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"
 @pytest.mark.parametrize(
     "reason", [BYE, error_values.KILL, error_values.NORMAL, subject.CUSTOM_ERROR], ids=lambda r: r.text
 )
-def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason: Error) -> None:
+def test_the_end_is_told_once(kind: RelationKind, word: str, remote: bool, reason: Error) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here)
         await take(it, kind, s.by[word])
@@ -44,7 +44,7 @@ def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason: Error
 @places
 @words
 @kinds
-def test_what_was_taken_back_is_not_told(kind: Kind, word: str, remote: bool) -> None:
+def test_what_was_taken_back_is_not_told(kind: RelationKind, word: str, remote: bool) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here)
         await take(it, kind, s.by[word])
@@ -59,7 +59,7 @@ def test_what_was_taken_back_is_not_told(kind: Kind, word: str, remote: bool) ->
 @places
 @words
 @kinds
-def test_a_relation_is_taken_once_and_given_back_once(kind: Kind, word: str, remote: bool) -> None:
+def test_a_relation_is_taken_once_and_given_back_once(kind: RelationKind, word: str, remote: bool) -> None:
     async def work(s: Scene) -> None:
         it, target = watcher(s.here), s.by[word]
         assert await refused(give_back(it, kind, target)) == "unknown target"
@@ -81,7 +81,7 @@ def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
         both = [watcher(s.here), watcher(s.here)]
         for it in both:
             for target in s.by.values():
-                for kind in Kind:
+                for kind in RelationKind:
                     await take(it, kind, target)
         assert s.relations == (16, 16)
         await s.end()
@@ -96,13 +96,13 @@ def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
 
 @places
 @kinds
-def test_only_the_other_kind_is_left(kind: Kind, remote: bool) -> None:
+def test_only_the_other_kind_is_left(kind: RelationKind, remote: bool) -> None:
     """To take back a link leaves the monitor, and the reverse."""
-    other = next(other for other in Kind if other is not kind)
+    other = next(other for other in RelationKind if other is not kind)
 
     async def work(s: Scene) -> None:
         it = watcher(s.here)
-        for each in Kind:
+        for each in RelationKind:
             await take(it, each, s.by["pid"])
         await give_back(it, kind, s.by["pid"])
         await s.end()
@@ -113,7 +113,7 @@ def test_only_the_other_kind_is_left(kind: Kind, remote: bool) -> None:
 
 # --- targets that are not there ---------------------------------------------------------------------------------------
 
-UNKNOWN: list[tuple[Callable[[Node], Watched], str]] = [
+UNKNOWN: list[tuple[Callable[[Node], RelationTarget], str]] = [
     (lambda node: PID(node.name, 9999, node.creation), "unknown process"),
     (lambda node: ProcessID(node.name, Atom("nobody")), "unknown process"),
     (lambda node: Alias(node.name, node.creation, (1, 2, 3)), "unknown alias"),
@@ -126,7 +126,9 @@ UNKNOWN: list[tuple[Callable[[Node], Watched], str]] = [
 @places
 @kinds
 @pytest.mark.parametrize(("target", "text"), UNKNOWN)
-def test_an_unknown_target_is_refused(target: Callable[[Node], Watched], text: str, kind: Kind, remote: bool) -> None:
+def test_an_unknown_target_is_refused(
+    target: Callable[[Node], RelationTarget], text: str, kind: RelationKind, remote: bool
+) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here)
         assert await refused(take(it, kind, target(s.there))) == text
@@ -138,7 +140,7 @@ def test_an_unknown_target_is_refused(target: Callable[[Node], Watched], text: s
 @places
 @kinds
 @words
-def test_a_target_that_has_ended_is_unknown(word: str, kind: Kind, remote: bool) -> None:
+def test_a_target_that_has_ended_is_unknown(word: str, kind: RelationKind, remote: bool) -> None:
     async def work(s: Scene) -> None:
         await s.end()
         it = watcher(s.here)
@@ -151,7 +153,7 @@ def test_a_target_that_has_ended_is_unknown(word: str, kind: Kind, remote: bool)
 
 @kinds
 @pytest.mark.parametrize("word", ["pid", "alias"])
-def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: Kind) -> None:
+def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: RelationKind) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here)
         old: Any = s.by[word]
@@ -163,7 +165,7 @@ def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: Kind) 
 
 
 @kinds
-def test_a_node_that_is_not_there_is_no_target(kind: Kind) -> None:
+def test_a_node_that_is_not_there_is_no_target(kind: RelationKind) -> None:
     nowhere = Atom("nowhere@localhost")
 
     async def work(s: Scene) -> None:
@@ -177,7 +179,7 @@ def test_a_node_that_is_not_there_is_no_target(kind: Kind) -> None:
 
 
 @kinds
-def test_a_process_does_not_watch_itself(kind: Kind) -> None:
+def test_a_process_does_not_watch_itself(kind: RelationKind) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here)
         assert await refused(take(it, kind, it.process.pid)) == "not allowed"
@@ -228,7 +230,7 @@ def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -> None
         it.process.stop(BYE)
         await settle()
         assert s.target.reason is None
-        assert len(s.here.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == 0
         await s.end()
         assert s.relations == (0, 0)
 
@@ -237,7 +239,7 @@ def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -> None
 
 @places
 @kinds
-def test_a_deleted_alias_is_unregistered(kind: Kind, remote: bool) -> None:
+def test_a_deleted_alias_is_unregistered(kind: RelationKind, remote: bool) -> None:
     async def work(s: Scene) -> None:
         it, alias = watcher(s.here), s.target.create_alias()
         await take(it, kind, alias)
@@ -255,7 +257,7 @@ def test_many_relations_at_once() -> None:
 
     async def work(s: Scene) -> None:
         them = [watcher(s.here) for _ in range(100)]
-        await asyncio.gather(*(take(it, kind, s.by["pid"]) for it in them for kind in Kind))
+        await asyncio.gather(*(take(it, kind, s.by["pid"]) for it in them for kind in RelationKind))
         assert s.relations == (200, 200)
         await s.end()
         assert all(sorted(told.how for told in it.told) == ["down", "exit"] for it in them)

@@ -12,14 +12,13 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Flags, Role, Version
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Local
+from ergo_conformance.reference_node.api.errors import ErgoError, HandshakeError, RefusedError
+from ergo_conformance.reference_node.api.handshake import LocalIdentity, PeerInfo
 from ergo_conformance.reference_node.connection import tls as certificates
-from ergo_conformance.reference_node.connection.table import RefusedError
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, Mode
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, ME, Raw, dialer, eventually, links, port, run, started
 
@@ -52,7 +51,7 @@ def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
         async with started("a", "b", **options) as (a, b):
             for one, other in ((a, b), (b, a)):
                 connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
-                assert len(connection.links) == pool
+                assert len(connection.sockets) == pool
                 await eventually(lambda: links(a, b) == links(b, a) == pool)
                 one.network.table.drop(connection)
                 await eventually(lambda: not a.network.connections and not b.network.connections)
@@ -113,7 +112,7 @@ def test_the_certificate_is_bound() -> None:
                 await a.network.connect(HOST, port(b), tls=True)
         trusting = EhsHandshake(disable_tls_fingerprint=True)
         async with started("a", handshake=trusting) as (a,), started("b", **lying) as (b,):
-            assert len((await a.network.connect(HOST, port(b), tls=True)).links) == 3
+            assert len((await a.network.connect(HOST, port(b), tls=True)).sockets) == 3
 
     run(scenario())
 
@@ -168,7 +167,7 @@ def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
             dropper = asyncio.create_task(drip(dripping))
             idle = [asyncio.create_task(silent(b)) for _ in range(20)]
             half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
-            await eventually(lambda: b.network._links.accepting == 26)
+            await eventually(lambda: b.network._sockets.accepting == 26)
             await a.network.connect(HOST, port(b))
             assert asyncio.get_running_loop().time() - begin < 0.5
             for took in await asyncio.gather(*idle, *half):
@@ -189,16 +188,16 @@ def test_half_open_peers_are_closed() -> None:
                     raw.writer.write(data)
                     raw.writer.write_eof()
                     await raw.rest()
-            assert b.network._links.accepting == 0
+            assert b.network._sockets.accepting == 0
 
     run(scenario())
 
 
 @pytest.mark.parametrize("local", [replace(ME, name=Atom("")), replace(ME, creation=0)])
-def test_peers_that_cannot_be_registered(local: Local) -> None:
+def test_peers_that_cannot_be_registered(local: LocalIdentity) -> None:
     async def scenario() -> None:
         async with started("b") as (b,), Raw.dial(b) as raw:
-            assert isinstance(await raw.shake(dialer(local)), Handshaken)
+            assert isinstance(await raw.shake(dialer(local)), PeerInfo)
             assert await raw.rest() == b""
             assert not b.network.connections
 
@@ -231,7 +230,7 @@ def test_stop_closes_everything() -> None:
     async def scenario() -> None:
         async with started("b") as (b,), Raw.dial(b) as idle, Raw.dial(b) as met:
             await met.shake(dialer())
-            await eventually(lambda: b.network.connections and b.network._links.accepting)
+            await eventually(lambda: b.network.connections and b.network._sockets.accepting)
             where = port(b)
             await b.stop()
             assert await idle.rest() == await met.rest() == b""
@@ -254,11 +253,11 @@ def test_stop_ends_a_dial() -> None:
                 dial = asyncio.create_task(
                     a.network.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost")
                 )
-                await eventually(lambda: a.network._links.live)
+                await eventually(lambda: a.network._sockets.live)
                 await a.stop()
                 with pytest.raises(HandshakeError, match="has stopped"):
                     await dial
-                assert not a.network._links.live
+                assert not a.network._sockets.live
 
     run(scenario())
 
@@ -278,7 +277,7 @@ def test_no_way() -> None:
 
 def test_a_hidden_node_dials_only() -> None:
     async def scenario() -> None:
-        async with started("a", mode=Mode.HIDDEN) as (a,), started("b") as (b,):
+        async with started("a", mode=NetworkMode.HIDDEN) as (a,), started("b") as (b,):
             assert a.network.acceptors == []
             await a.network.connect(HOST, port(b))
 

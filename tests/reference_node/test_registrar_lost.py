@@ -13,7 +13,7 @@ from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, Reso
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
 from ergo_conformance.peers.listener import HOST
-from ergo_conformance.reference_node.registrars import esrd as registrar
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 from tests.support.sockets import eventually, run

@@ -12,9 +12,10 @@ from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priorit
 from ergo_conformance.model.ergo.gen import Compression, ProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
+from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.core import process as processes
-from ergo_conformance.reference_node.core.process import Actor, Process
-from ergo_conformance.reference_node.core.relations import Kind
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net, settle, virtually
 from tests.support.watchers import Told, ended, idle, refused, watcher
@@ -62,7 +63,7 @@ class Scene:
             self.parent.process, self.there.name, Atom(name), args, asked, register=register
         )
         assert pid[::2] == (self.there.name, self.there.creation)
-        return self.there.core.processes[pid.id]
+        return self.there.core.tables.processes[pid.id]
 
     def pid(self) -> PID:
         return self.parent.process.pid
@@ -87,7 +88,7 @@ def test_a_process_without_options() -> None:
         assert child.options == processes.ProcessOptions()
         assert (child.parent, child.leader, child.name) == (s.pid(), s.parent.process.leader, None)
         assert s.children[0].args == ()
-        assert len(s.there.core.watching.relations) == len(s.here.core.watching.relations) == 0
+        assert len(s.there.core.monitoring.relations) == len(s.here.core.monitoring.relations) == 0
 
     scenario(work)
 
@@ -187,7 +188,7 @@ def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: dict[str
 def test_a_node_may_be_the_parent(expose: bool) -> None:
     async def work(s: Scene) -> None:
         pid = await s.here.core.remote.spawn(None, s.there.name, FACTORY)
-        child = s.there.core.processes[pid.id]
+        child = s.there.core.tables.processes[pid.id]
         assert child.parent == child.leader == s.here.core.pid
         assert child.options.env == ({"N": 1} if expose else {})
 
@@ -212,7 +213,7 @@ def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: st
         await settle()
         wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
         assert (child.reason and child.reason.text) == (wanted if linked else None)
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
     scenario(work)
 
@@ -229,7 +230,7 @@ def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, how: st
         await settle()
         wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
         assert s.parent.told == ([Told("exit", child.pid, wanted)] if linked else [])
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
     scenario(work)
 
@@ -247,7 +248,7 @@ def test_a_child_that_ends_at_once_is_told() -> None:
         )
         await settle()
         assert s.parent.told == [Told("exit", pid, "normal")]
-        assert len(s.here.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == 0
 
     scenario(work)
 
@@ -264,12 +265,12 @@ def test_both_ways_at_once() -> None:
     async def work(s: Scene) -> None:
         child = await s.spawn(LinkParent=True, LinkChild=True)
         for node in (s.here, s.there):
-            assert node.core.watching.relations.has(Kind.LINK, s.pid(), child.pid)
-            assert node.core.watching.relations.has(Kind.LINK, child.pid, s.pid())
+            assert node.core.monitoring.relations.has(RelationKind.LINK, s.pid(), child.pid)
+            assert node.core.monitoring.relations.has(RelationKind.LINK, child.pid, s.pid())
         s.parent.process.stop(BYE)
         assert await ended(child) == "bye"
         await settle()
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
     scenario(work)
 
@@ -295,13 +296,13 @@ def test_a_name_is_taken_once() -> None:
 )
 def test_a_child_that_fails_in_its_beginning(args: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
     async def work(s: Scene) -> None:
-        living = len(s.there.core.processes)
+        living = len(s.there.core.tables.processes)
         assert await refused(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
         await settle()
-        assert len(s.there.core.processes) == living
-        assert not s.there.core.names
+        assert len(s.there.core.tables.processes) == living
+        assert not s.there.core.tables.names
         assert s.parent.told == []
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
     scenario(work)
 
@@ -343,7 +344,7 @@ def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
         await asyncio.sleep(2)
         assert s.parent.told == []
         assert s.children[0].process.reason == error_values.NO_CONNECTION
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
     scenario(work)
 
@@ -357,7 +358,7 @@ def test_a_peer_that_does_not_want_it_is_not_asked(flags: Flags) -> None:
         connection = await a.network.connection(b.name)
         process = a.spawn(idle)
         assert await refused(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
-        assert connection.node().info().messages_out == 0
+        assert connection.node.info.messages_out == 0
         # the own flags do not limit what a node may ask for (NAPI-RN-6)
         a.core.remote.enable_spawn(FACTORY, Child)
         assert await b.core.remote.spawn(None, a.name, FACTORY)

@@ -17,7 +17,7 @@ from ergo_conformance.model.ergo.gen import (
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.target.agent_operations import permit_remote_starts
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import context, node, settle, virtually
 from tests.support.watchers import Told, Watcher, refused, watcher
@@ -32,7 +32,7 @@ def at_peer(work: Callable[[Node, Peer], Awaitable[None]], theirs: Flags = DEFAU
 
     async def run() -> None:
         b = node(**options)
-        open_up(b.core, "allowed@localhost")
+        permit_remote_starts(b.core, "allowed@localhost")
         peer = await context(b).peer(Flags=theirs.to_bytes(FLAGS_WIDTH, "big"))
         await settle()
         await work(b, peer)
@@ -68,7 +68,7 @@ def test_a_spawn() -> None:
         message = spawn(peer, Register=Atom("it"))
         peer.send_frame(enp.Control(0, message))
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Control), "a Result")).value
-        pid = b.core.names[Atom("it")].pid
+        pid = b.core.tables.names[Atom("it")].pid
         assert frame == enp.Control(PROCESS % 255, enp.Result(None, pid, message.Ref))
         assert await peer.call(pid.id, "!self") == pid
 
@@ -90,10 +90,10 @@ def test_a_refused_spawn(change: dict[str, Any], error: str) -> None:
 
     async def work(b: Node, peer: Peer) -> None:
         b.spawn(Echo(), name="taken")
-        processes = len(b.core.processes)
+        processes = len(b.core.tables.processes)
         result = await asked(peer, spawn(peer, **change))
         assert (text(result), result.Result) == (error, gen.NO_PID)
-        assert len(b.core.processes) == processes
+        assert len(b.core.tables.processes) == processes
 
     at_peer(work)
 
@@ -107,7 +107,7 @@ def test_who_asks_though_our_flags_exclude_it_gets_an_error(without: Flags) -> N
         started = await asked(peer, start(peer))
         errors = [text(spawned), text(started)]
         assert errors == (["not allowed", None] if without is Flags.REMOTE_SPAWN else [None, "not allowed"])
-        assert len(b.core.processes) == 1
+        assert len(b.core.tables.processes) == 1
 
     at_peer(work, flags=DEFAULT_FLAGS & ~without)
 
@@ -123,16 +123,16 @@ def test_without_enable_the_flags_exclude_nothing() -> None:
 def test_parent_and_child_are_linked_as_it_was_asked_for() -> None:
     async def work(b: Node, peer: Peer) -> None:
         result = await asked(peer, spawn(peer, LinkChild=True, LinkParent=True))
-        child = b.core.processes[result.Result.id]
+        child = b.core.tables.processes[result.Result.id]
         child.stop(BYE)
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.TerminatePID), "the end")).value
         assert frame == enp.TerminatePID(0, 1, child.pid.id, BYE)
         result = await asked(peer, spawn(peer, LinkParent=True))
-        child = b.core.processes[result.Result.id]
+        child = b.core.tables.processes[result.Result.id]
         peer.send_frame(enp.TerminatePID(0, 1, PROCESS, BYE))
         await settle()
         assert child.reason == BYE
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
     at_peer(work)
 
@@ -140,7 +140,7 @@ def test_parent_and_child_are_linked_as_it_was_asked_for() -> None:
 def test_a_child_is_not_linked_for_a_third_node() -> None:
     async def work(b: Node, peer: Peer) -> None:
         await asked(peer, spawn(peer, parent=PID(Atom("stranger@localhost"), 7, 1), LinkChild=True))
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
     at_peer(work)
 
@@ -152,14 +152,14 @@ def test_a_peer_that_goes_right_after_its_request(begun: bool) -> None:
     async def work(b: Node, peer: Peer) -> None:
         connection = b.network.connections[peer.name]
         data = peer.data_of(enp.Control(0, spawn(peer, LinkParent=True, LinkChild=True)))
-        connection.receive(connection.links[0], data)
+        connection.receive(connection.sockets[0], data)
         if begun:
             await settle()
-            assert b.core.processes
+            assert b.core.tables.processes
         b.core.disconnect(peer.name)
         await settle()
-        assert not b.core.processes
-        assert len(b.core.watching.relations) == 0
+        assert not b.core.tables.processes
+        assert len(b.core.monitoring.relations) == 0
 
     at_peer(work)
 
@@ -268,7 +268,7 @@ def test_no_result(which: int) -> None:
         assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
         peer.send_frame(enp.Control(0, enp.Result(None, peer.pid(77), frame.message.Ref)))
         await settle()
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
     at_peer(work)
 
@@ -281,7 +281,7 @@ def test_a_refusal(which: int, error: str) -> None:
         frame = await request(peer)
         peer.send_frame(enp.Control(0, enp.Result(Error(error), gen.NO_PID, frame.message.Ref)))
         assert await task == error
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
     at_peer(work)
 

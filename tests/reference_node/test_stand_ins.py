@@ -25,13 +25,14 @@ from ergo_conformance.reference_node.api import (
     RemoteNode,
 )
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import Handshaken, Local
+from ergo_conformance.reference_node.api.handshake import LocalIdentity, PeerInfo
 from ergo_conformance.reference_node.api.info import NetworkInfo
-from ergo_conformance.reference_node.core.process import Envelope, MessageOptions, Process
-from ergo_conformance.reference_node.core.relations import Kind, Watched
+from ergo_conformance.reference_node.api.messages import Envelope, MessageOptions
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from tests.support.settings import make
 
 US, PEER = Atom("us@h"), Atom("peer@h")
@@ -91,25 +92,25 @@ class Diary:
     def route_send_exit(self, sender: PID, to_id: int, reason: Error) -> None:
         self.pages.append(("exit", sender, to_id, reason))
 
-    def route_link(self, kind: Kind, consumer: PID, target: Watched) -> list[MessageEvent]:
+    def route_link(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
         self.pages.append(("link", kind, consumer, target))
         return []
 
-    def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
+    def route_unlink(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> None:
         raise ErgoError(error_values.TARGET_UNKNOWN)
 
-    def route_terminate(self, target: Watched, reason: Error) -> None:
+    def route_terminate(self, target: RelationTarget, reason: Error) -> None:
         self.pages.append(("terminate", target, reason))
 
-    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> bool:
+    def relation_taken(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         self.pages.append(("taken", kind, consumer, target))
         return True
 
-    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> bool:
+    def relation_given_back(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         self.pages.append(("given back", kind, consumer, target))
         return True
 
-    def owner_of(self, target: Watched) -> Process | None:
+    def owner_of(self, target: RelationTarget) -> Process | None:
         return None
 
     async def route_spawn(self, node: Atom, name: Atom, options: gen.ProcessOptionsExtra) -> Process:
@@ -153,8 +154,8 @@ class Line:
 
 
 def connected(core: Core) -> tuple[Connection, Line]:
-    local = Local(name=US, cookie="c", creation=5, version=Version())
-    peer = Handshaken(
+    local = LocalIdentity(name=US, cookie="c", creation=5, version=Version())
+    peer = PeerInfo(
         role=Role.DIALER, local=local, node=PEER, version=Version(), flags=DEFAULT_FLAGS, raw_flags=bytes(8), creation=7,
         max_message_size=0, caches=NO_CACHES, connection_id="id", pool_size=1,
     )  # fmt: skip
@@ -213,11 +214,11 @@ def test_what_a_connection_asks_for_is_told_to_the_core_that_asked() -> None:
         (frame,) = frames(diary, line)
         answer = enp.Control(0, enp.Result(None, None, frame.message.Ref))
         connection.receive(line, FrameEncoder(diary.registry, NO_CACHES).write(answer))
-        assert diary.pages == [("taken", Kind.LINK, OURS, THEIRS)]
+        assert diary.pages == [("taken", RelationKind.LINK, OURS, THEIRS)]
         assert await asked == []
         connection.terminate(error_values.NO_CONNECTION)
         with pytest.raises(ErgoError, match="no connection"):
-            connection.node().disconnect()
+            connection.node.disconnect()
 
     asyncio.run(scenario())
 

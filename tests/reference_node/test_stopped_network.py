@@ -11,12 +11,12 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.api.handshake import HandshakeError
+from ergo_conformance.reference_node.api.errors import HandshakeError
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, Mode
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
 from tests.support.nodes import join_ends, virtually, within
 from tests.support.settings import make
@@ -28,7 +28,7 @@ ROUTE = NetworkRoute(host=HOST, port=1)
 
 
 async def disabled(start: Start) -> Node:
-    return await start("a", mode=Mode.DISABLED, registrar=EsrdRegistrar(port=0))
+    return await start("a", mode=NetworkMode.DISABLED, registrar=EsrdRegistrar(port=0))
 
 
 async def stopped(start: Start) -> Node:
@@ -129,7 +129,7 @@ def test_a_disabled_network_opens_nothing() -> None:
                 number = taken.getsockname()[1]
                 registrar = EsrdRegistrar(port=0)
                 acceptors = (AcceptorOptions(host=HOST, port=number, last_port=number),)
-                await start("a", mode=Mode.DISABLED, acceptors=acceptors, registrar=registrar)
+                await start("a", mode=NetworkMode.DISABLED, acceptors=acceptors, registrar=registrar)
             assert not registrar.registered
 
     run(scenario())
@@ -139,7 +139,7 @@ def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> None:
     """NAPI-OPT-2: in both roles, without a byte."""
 
     async def scenario() -> None:
-        without, other = make("a@localhost", mode=Mode.DISABLED), make("b@localhost")
+        without, other = make("a@localhost", mode=NetworkMode.DISABLED), make("b@localhost")
         for one, two in ((without, other), (other, without)):
             dialer = one.network.dialer_protocol()
             join_ends(dialer, two.network.acceptor_protocol())
@@ -163,7 +163,7 @@ def test_stop_ends_the_network_and_start_begins_it_again() -> None:
             await eventually(lambda: links(b, a) == 3)
             before = port(b)
             await b.network.stop()
-            assert (dict(b.network.connections), b.network._links.live) == ({}, set())
+            assert (dict(b.network.connections), b.network._sockets.live) == ({}, set())
             assert (registrar.registered, registrar.serving) == (False, False)
             await eventually(lambda: not a.network.connections)
             assert refusal(remote.disconnect) == "no connection"
@@ -179,7 +179,7 @@ def test_stop_ends_the_network_and_start_begins_it_again() -> None:
                 await within(a, lambda it: it.send(at(b), "hello"))
                 await eventually(lambda: actor.got)
                 actor.got.clear()
-                assert (again.name(), again.creation()) == (b.name, b.creation)
+                assert (again.name(), again.creation) == (b.name, b.creation)
                 await b.network.stop()
 
     run(scenario())
@@ -234,7 +234,7 @@ def test_who_waits_for_a_dial_when_the_network_stops_gets_the_error() -> None:
                     asyncio.ensure_future(failure(a.network.get_node(X))),
                     asyncio.ensure_future(failure(a.network.get_node_with_route(X, route))),
                 ]
-                await eventually(lambda: a.network._links.live)
+                await eventually(lambda: a.network._sockets.live)
                 given_up = asyncio.ensure_future(a.network.get_node(X))
                 await asyncio.sleep(0)
                 given_up.cancel()

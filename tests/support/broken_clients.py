@@ -15,15 +15,16 @@ from ergo_conformance.model.ergo import esrd, saturn
 from ergo_conformance.model.ergo.esrd import ResolveReply, Route
 from ergo_conformance.model.ergo.saturn import ApplicationRoute, Message
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.reference_node.api import NodeRegistration
+from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.connection.tls import client_context
 from ergo_conformance.reference_node.ergo import saturn as codec
 from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Inbox
 from ergo_conformance.reference_node.network import route_resolution as ways
-from ergo_conformance.reference_node.network.route_resolution import Ways
-from ergo_conformance.reference_node.registrars import esrd as registrar
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, Streams
-from ergo_conformance.reference_node.registrars.saturn import SaturnRegistrar
+from ergo_conformance.reference_node.network.route_resolution import RouteResolver
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar, Streams
+from ergo_conformance.reference_node.registrars.saturn_client import SaturnRegistrar
 
 FOR_EVER = 3600.0
 become_known, register, until_lost = EsrdRegistrar._become_known, registrar.register, registrar.until_lost
@@ -89,7 +90,7 @@ async def dies_of_junk(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     await until_lost(reader, writer)
 
 
-async def registers_hidden(self: EsrdRegistrar, facts: NodeFacts, routes: Sequence[Route]) -> None:
+async def registers_hidden(self: EsrdRegistrar, facts: NodeRegistration, routes: Sequence[Route]) -> None:
     await enter(self, facts._replace(hidden=False), routes)
 
 
@@ -255,7 +256,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "any_name": (EsrdRegistrar, "resolve", any_name),
     "last_first": (EsrdRegistrar, "resolve", last_first),
     "never_tls": (ways, "resolved", never_tls),
-    "any_stack": (Ways, "_spoken", staticmethod(any_stack)),
+    "any_stack": (RouteResolver, "_spoken", staticmethod(any_stack)),
     "any_proof": (codec, "is_proof", any_proof),
     "proves_the_token_first": (codec, "proof", proves_the_token_first),
     "does_not_wait": (Client, "start", does_not_wait),

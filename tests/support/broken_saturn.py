@@ -12,7 +12,7 @@ from ergo_conformance.model.ergo.saturn import Message, SessionState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.ergo import saturn as codec
 from ergo_conformance.reference_node.ergo.saturn import NO_ROUTE, TAKEN, Hub, Inbox, Session, write
-from ergo_conformance.reference_node.registrars.saturn import SaturnServer, ServerLink
+from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer, SaturnServerSocket
 
 prove, register, step, end, resolve = Session.prove, Session.register, Session._step, Session.end, Session.resolve
 application, close, receive, broadcast = (
@@ -133,11 +133,11 @@ def junk_ends_all(self: Session, why: str) -> None:
     close(self, why)
 
 
-def no_deadline(self: ServerLink) -> None:
+def no_deadline(self: SaturnServerSocket) -> None:
     """Who says nothing stays."""
 
 
-def early_deadline(self: ServerLink) -> None:
+def early_deadline(self: SaturnServerSocket) -> None:
     """Whoever it is."""
     self.close()
 
@@ -164,8 +164,8 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "first_of_a_chunk": (Inbox, "feed", first_of_a_chunk),
     "junk_is_nothing": (Session, "receive", junk_is_nothing),
     "junk_ends_all": (Session, "_close", junk_ends_all),
-    "no_deadline": (ServerLink, "_late", no_deadline),
-    "early_deadline": (ServerLink, "_late", early_deadline),
+    "no_deadline": (SaturnServerSocket, "_late", no_deadline),
+    "early_deadline": (SaturnServerSocket, "_late", early_deadline),
     "none": (codec, "write", write),
 }
 

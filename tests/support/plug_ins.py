@@ -12,33 +12,33 @@ from ergo_conformance.model.ergo.ehs import Flags, Role, Version
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.ergo.saturn import ApplicationRoute, ProxyRoute
 from ergo_conformance.model.values import PID, Alias, Atom, ProcessID, Ref
-from ergo_conformance.reference_node.api import (  # fmt: skip
+from ergo_conformance.reference_node.api import (
     Connection,
     Core,
     Handshake,
-    Link,
-    NetworkDial,
     NetworkHandshake,
     NetworkProto,
-    NodeFacts,
+    NodeRegistration,
+    OpenSocket,
     Registrar,
-    RegistrarError,
     RemoteNode,
     Resolver,
+    Socket,
 )
-from ergo_conformance.reference_node.api.handshake import (  # fmt: skip
-    HandshakeError,
-    Handshaken,
+from ergo_conformance.reference_node.api.errors import HandshakeError, RegistrarError
+from ergo_conformance.reference_node.api.handshake import (
+    ConnectionRef,
     Introduced,
-    Joined,
-    LinkFacts,
-    Local,
-    Membership,
+    JoinedSocket,
+    LocalIdentity,
     Output,
+    PeerInfo,
+    SocketInfo,
 )
-from ergo_conformance.reference_node.api.info import RegistrarInfo, RemoteNodeInfo
-from ergo_conformance.reference_node.connection.unsupported import PartialConnection
-from ergo_conformance.reference_node.core.process import MessageOptions
+from ergo_conformance.reference_node.api.info import RemoteNodeInfo
+from ergo_conformance.reference_node.api.messages import MessageOptions
+from ergo_conformance.reference_node.api.registrar import RegistrarInfo
+from ergo_conformance.reference_node.connection.unsupported import UnsupportedConnection
 
 CARD, TALK = Version("CARD", "1"), Version("TALK", "1")
 POOL = 2
@@ -47,7 +47,9 @@ POOL = 2
 class CardMachine:
     """Each side shows one line of JSON: who it is, and the cookie in the clear."""
 
-    def __init__(self, role: Role, local: Local, link: LinkFacts, joining: Membership | None = None) -> None:
+    def __init__(
+        self, role: Role, local: LocalIdentity, link: SocketInfo, joining: ConnectionRef | None = None
+    ) -> None:
         self.role, self.local, self.link, self.joining = role, local, link, joining
         self.buffer = b""
 
@@ -73,19 +75,19 @@ class CardMachine:
             yield self.joined(shown, rest) if self.joining else self.met(shown, shown["id"], rest)
         elif shown["joins"]:
             yield self.card()
-            yield Joined(self.role, Atom(shown["name"]), shown["joins"], rest)
+            yield JoinedSocket(self.role, Atom(shown["name"]), shown["joins"], rest)
         else:
             peer = self.met(shown, self.link.token(8), rest)
             yield Introduced(peer)
             yield self.card(id=peer.connection_id)
             yield peer
 
-    def joined(self, shown: Any, rest: bytes) -> Joined:
+    def joined(self, shown: Any, rest: bytes) -> JoinedSocket:
         assert self.joining is not None
-        return Joined(self.role, Atom(shown["name"]), self.joining.connection_id, rest)
+        return JoinedSocket(self.role, Atom(shown["name"]), self.joining.connection_id, rest)
 
-    def met(self, shown: Any, id_: str, rest: bytes) -> Handshaken:
-        return Handshaken(
+    def met(self, shown: Any, id_: str, rest: bytes) -> PeerInfo:
+        return PeerInfo(
             role=self.role, local=self.local, node=Atom(shown["name"]), version=Version("somebody"), flags=Flags(0),
             raw_flags=bytes(8), creation=shown["creation"], max_message_size=0, caches=NO_CACHES, connection_id=id_,
             pool_size=POOL, tail=rest,
@@ -96,31 +98,31 @@ class CardHandshake:
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
-    def start(self, local: Local, link: LinkFacts) -> Handshake:
+    def start(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
         return CardMachine(Role.DIALER, local, link)
 
-    def join(self, local: Local, link: LinkFacts, membership: Membership) -> Handshake:
+    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> Handshake:
         return CardMachine(Role.DIALER, local, link, membership)
 
-    def accept(self, local: Local, link: LinkFacts) -> Handshake:
+    def accept(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
         return CardMachine(Role.ACCEPTOR, local, link)
 
     def version(self) -> Version:
         return CARD
 
 
-class TalkConnection(PartialConnection):
+class TalkConnection(UnsupportedConnection):
     """Lines of JSON: messages and requests to names, and answers."""
 
-    def __init__(self, peer: Handshaken, core: Core) -> None:
+    def __init__(self, peer: PeerInfo, core: Core) -> None:
         super().__init__(peer, core)
-        self.halves: dict[Link, bytes] = {}
+        self.halves: dict[Socket, bytes] = {}
 
     def node(self) -> RemoteNode:
         return Nickname(super().node())
 
     def say(self, *what: Any) -> bool:
-        link = self.links[0]
+        link = self.sockets[0]
         link.write(json.dumps(what).encode() + b"\n")
         self.frames_out += 1
         return link.is_congested
@@ -138,7 +140,7 @@ class TalkConnection(PartialConnection):
     def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
         self.say("answer", sender.id, to.id, response, ref.id)
 
-    def receive(self, link: Link, data: bytes) -> None:
+    def receive(self, link: Socket, data: bytes) -> None:
         super().receive(link, data)
         *lines, self.halves[link] = (self.halves.get(link, b"") + data).split(b"\n")
         for line in lines:
@@ -165,11 +167,11 @@ class TalkProto:
     def __init__(self) -> None:
         self.served: list[tuple[Atom, bool]] = []
 
-    def new_connection(self, core: Core, result: Handshaken, log: logging.Logger) -> Connection:
+    def new_connection(self, core: Core, result: PeerInfo, log: logging.Logger) -> Connection:
         log.info("%s begins to talk", result.node)
         return TalkConnection(result, core)
 
-    async def serve(self, connection: Connection, dial: NetworkDial | None) -> None:
+    async def serve(self, connection: Connection, dial: OpenSocket | None) -> None:
         self.served.append((connection.name, dial is not None))
         if dial is not None:
             for _ in range(1, connection.peer.pool_size):
@@ -189,7 +191,7 @@ class Notebook:
     def resolver(self) -> Resolver:
         return self
 
-    async def register(self, node: NodeFacts, routes: Sequence[Route]) -> None:
+    async def register(self, node: NodeRegistration, routes: Sequence[Route]) -> None:
         if node.name in self.pages:
             raise RegistrarError("resource is taken")
         self.name = node.name
@@ -199,7 +201,7 @@ class Notebook:
         self.pages.pop(self.name, None)
 
     def info(self) -> RegistrarInfo:
-        return RegistrarInfo(server="here", embedded=True, version=self.version())
+        return RegistrarInfo(server="here", embedded=True, version=self.version)
 
     def version(self) -> Version:
         return Version("NOTE", "1")
@@ -226,16 +228,16 @@ class Nickname:
         return Atom(f"nick {self._node.name()}")
 
     def uptime(self) -> int:
-        return self._node.uptime()
+        return self._node.uptime
 
     def connection_uptime(self) -> int:
-        return self._node.connection_uptime()
+        return self._node.connection_uptime
 
     def version(self) -> Version:
-        return self._node.version()
+        return self._node.version
 
     def info(self) -> RemoteNodeInfo:
-        return self._node.info()
+        return self._node.info
 
     async def spawn(self, name: str, options: gen.ProcessOptions | None = None, *args: Any) -> PID:
         return await self._node.spawn(name, options, *args)
@@ -258,7 +260,7 @@ class Nickname:
         await self._node.application_start_permanent(name, options)
 
     def creation(self) -> int:
-        return self._node.creation()
+        return self._node.creation
 
     def disconnect(self) -> None:
         self._node.disconnect()

@@ -23,7 +23,17 @@ from ...model.ergo.caches import Caches
 from ...model.ergo.ehs import Accept, Digest, Flags, HandshakeState, Hello, Introduce, Join, Message, Role, Step
 from ...model.registry import Registry
 from ...model.values import Error
-from ..api.handshake import HandshakeError, Handshaken, Introduced, Joined, Joining, Local, Membership, Output, Token
+from ..api.errors import HandshakeError
+from ..api.handshake import (
+    ConnectionRef,
+    Introduced,
+    JoinedSocket,
+    JoinRequest,
+    LocalIdentity,
+    Output,
+    PeerInfo,
+    RandomHex,
+)
 from .edf import Decoder, Encoder
 
 MESSAGE_TYPES: Final = Registry([*ehs.MESSAGES, ehs.VERSION_ROW, ehs.NETWORK_FLAGS])
@@ -32,7 +42,7 @@ _ENCODER: Final = Encoder(MESSAGE_TYPES)
 _HEADER: Final = Struct(">BBI")
 
 
-Effect = list[Message | Introduced | Handshaken | Joining | Joined]
+Effect = list[Message | Introduced | PeerInfo | JoinRequest | JoinedSocket]
 
 
 class Ehs:
@@ -41,12 +51,12 @@ class Ehs:
     def __init__(
         self,
         role: Role,
-        local: Local,
-        token: Token,
+        local: LocalIdentity,
+        token: RandomHex,
         *,
         fingerprint: bytes | None = None,
         address: str = "",
-        joining: Membership | None = None,
+        joining: ConnectionRef | None = None,
     ) -> None:
         """`fingerprint`: SHA-1 of the acceptor's certificate over TLS, our own or as the dialer saw it; None is plain
         TCP or a dialer that does not check.  `address`: "host:port" of the acceptor's end, announced for further
@@ -62,7 +72,7 @@ class Ehs:
         self.parts: dict[str, str] = {"cookie": local.cookie}
         """What digests are made of, under the names that the rows of model.ehs.Digest use."""
         self.pool = Accept()
-        self.peer: Handshaken | None = None
+        self.peer: PeerInfo | None = None
         self._buffer = bytearray()
         self._decoder = Decoder(MESSAGE_TYPES)
 
@@ -182,7 +192,7 @@ class Ehs:
         self.parts["digest1"] = digest = self.digest(Digest.HELLO_DIALER)
         return Hello(salt, digest)
 
-    def join(self, membership: Membership) -> Join:
+    def join(self, membership: ConnectionRef) -> Join:
         """The first message of a further link."""
         salt = self.token(ehs.SALT_LENGTH)
         self.parts |= {"id": membership.connection_id, "salt": salt, "join_salt": salt}
@@ -228,7 +238,7 @@ class Ehs:
         self.check(Digest.JOIN_ACCEPT, message.Digest)
         self.check_certificate(Digest.JOIN_CERT, message.DigestCert)
         assert self.joining is not None
-        return [Joined(self.role, *self.joining, self.tail())]
+        return [JoinedSocket(self.role, *self.joining, self.tail())]
 
     # --- effects, acceptor --------------------------------------------------------------------------------------------
 
@@ -249,8 +259,8 @@ class Ehs:
         self.parts |= {"join_salt": message.Salt, "join_digest": message.Digest}
         self.check(Digest.JOIN, message.Digest)
         proof = Accept(Digest=self.digest(Digest.JOIN_ACCEPT), DigestCert=self.certificate_digest(Digest.JOIN_CERT))
-        joined = Joined(self.role, message.Node, message.ConnectionID, self.tail())
-        return [Joining(joined), proof, joined]
+        joined = JoinedSocket(self.role, message.Node, message.ConnectionID, self.tail())
+        return [JoinRequest(joined), proof, joined]
 
     def accept_and_introduce(self, message: Introduce) -> Effect:
         """The dialer knows the cookie with our salt, too: name the connection, and say who we are."""
@@ -267,11 +277,11 @@ class Ehs:
 
     # --- the peer -----------------------------------------------------------------------------------------------------
 
-    def met(self, introduce: Introduce, pool: Accept) -> Handshaken:
+    def met(self, introduce: Introduce, pool: Accept) -> PeerInfo:
         """Who the peer is, with numbers brought into the range that is safe to act on."""
         if introduce.Node == self.local.name:
             raise HandshakeError("the peer has our own name")
-        return Handshaken(
+        return PeerInfo(
             role=self.role,
             local=self.local,
             node=introduce.Node,

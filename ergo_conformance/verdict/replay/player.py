@@ -6,7 +6,7 @@ The clock is virtual and follows the recording.  Between two happenings the node
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ...errors import CannotEncode, Reason, Rejected
@@ -14,8 +14,9 @@ from ...model.ergo import ehs, enp, error_values
 from ...model.ergo.ehs import Message
 from ...model.values import PID
 from ...peers.link import Link, connect_memory
-from ...reference_node.connection.link import Address, LinkProtocol
-from ...reference_node.core.core import CORE_ID
+from ...reference_node.connection.socket_protocol import SocketProtocol
+from ...reference_node.connection.tcp import Endpoint
+from ...reference_node.core.process_table import CORE_ID
 from ...spec.ergo import enp as frames
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.ehs import read_frame
@@ -135,7 +136,7 @@ class Player:
 
     # --- links --------------------------------------------------------------------------------------------------------
 
-    async def _dial(self, protocol: Callable[[], asyncio.Protocol], _: Address) -> None:
+    async def _dial(self, protocol: Callable[[], asyncio.Protocol], _: Endpoint) -> None:
         """Our node opens a link: the next one that was opened by the real node, or nobody is there."""
         if not self._to_open:
             living = [line.name for line in self._lines.values() if not line.gone]
@@ -158,8 +159,8 @@ class Player:
         await self._settle()
 
     def _connect(self, name: str, protocol: asyncio.Protocol) -> None:
-        if isinstance(protocol, LinkProtocol):
-            protocol.fingerprint = self.role.fingerprint
+        if isinstance(protocol, SocketProtocol):
+            protocol.setup = replace(protocol.setup, fingerprint=self.role.fingerprint)
         host, _, port = self.role.dsn.rpartition(":")
         address = (host, int(port)) if port.isdecimal() else ("127.0.0.1", 1)
         link = connect_memory(protocol, self.role.fingerprint, f"link {name}", address)
@@ -256,7 +257,7 @@ class Player:
 
     def _is_reactive(self, actor: int) -> bool:
         """Whether it is one of our processes that does nothing by itself."""
-        process = self.stage.node.core.processes.get(self.names.ours("pid", actor))
+        process = self.stage.node.core.tables.processes.get(self.names.ours("pid", actor))
         return process is not None and process.name not in (None, "agent")
 
     @staticmethod

@@ -16,8 +16,9 @@ from ...model.compare import same
 from ...model.ergo import saturn
 from ...model.ergo.saturn import AnnouncedRoutes, Message
 from ...model.values import Atom
-from ...reference_node.api import NodeFacts, RegistrarError
-from ...reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar
+from ...reference_node.api import NodeRegistration
+from ...reference_node.api.errors import RegistrarError
+from ...reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
 from ...spec.ergo import saturn as spec
 from ..captures import Capture
 from ..captures.saturn import CLIENT, SERVER
@@ -201,7 +202,7 @@ class SaturnPlayer:
     def _start(self, client: Client) -> None:
         options = SaturnOptions(token=self.token, cluster=self._cluster(client), skip_verify=True)
         client.registrar = SaturnRegistrar(options, connect=lambda: self._connect(client))
-        facts = NodeFacts(client.name, lambda _: client.link.salt if client.link else "", client.hidden)
+        facts = NodeRegistration(client.name, lambda _: client.link.salt if client.link else "", client.hidden)
         self._do(client.registrar.register(facts, list(client.routes.Routes or ())))
 
     def _cluster(self, client: Client) -> str:

@@ -1,7 +1,7 @@
 """Our node in the place of one real node of a capture: everything that the file tells of it, and the same agents."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -11,23 +11,19 @@ from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Accept, Flags, Hello, Introduce, Join, Version
 from ...model.registry import Registry
 from ...model.values import Atom
-from ...reference_node.connection.link import Dial
-from ...reference_node.core.process import Actor, Process
+from ...reference_node.connection.tcp import Dial
+from ...reference_node.core.process import Process
 from ...reference_node.core.remote_spawn import LOG_INFO
 from ...reference_node.ergo.handshake import EhsHandshake
 from ...reference_node.node import Node
 from ...reference_node.options import NetworkOptions, NodeOptions
-from ...reference_node.target.agent_operations import LEVEL_2, open_up
+from ...reference_node.target.agent_operations import level_2, permit_remote_starts
 from ...reference_node.target.agents import LEVEL_1, Echo, Supervisor
 from ...spec.ergo.stream import ReadFrame, caches_of
 from ..captures.registries import registry_for
 from .script import Script, Spoken
 
-DRIVER: Final[Mapping[str, type[Actor]]] = {
-    "agent": LEVEL_2["agent"],
-    **{name: LEVEL_1[name] for name in ("echo", "sink")},
-    **{name: LEVEL_2[name] for name in ("pub", "crasher")},
-}
+DRIVER: Final = ("agent", "echo", "sink", "pub", "crasher")
 """What a driver hosts; a subject hosts all agents."""
 ALLOWED: Final = "allowed@localhost"
 DRIVER_ENV: Final = {"A_ENV": "from-a"}
@@ -133,8 +129,8 @@ class Stage:
 
     def process(self, number: int) -> Process:
         """A process that acts, made up if the role is known to have one that the file does not name."""
-        found = self.node.core.processes.get(number)
-        return found or self.node.core.spawn(Echo(), number=number)
+        found = self.node.core.tables.processes.get(number)
+        return found or self.node.core.spawner.spawn(Echo(), number=number)
 
     async def stop(self) -> None:
         """Ends the node."""
@@ -157,14 +153,21 @@ def set_up(role: Role, clock: Callable[[], float], dial: Dial) -> Stage:
         return recorded.popleft() if recorded else "0" * n
 
     node = Node(
-        role.name, network, options, clock=clock, token=token, dial=dial, caches=role.caches, registry=role.registry
+        role.name,
+        network,
+        options,
+        clock=clock,
+        random_hex=token,
+        dial=dial,
+        caches=role.caches,
+        registry=role.registry,
     )
     node.core.remote.log_level = role.log_level
+    actors = {**LEVEL_1, **level_2(node.core)}
     if role.acts:
         node.core.remote.enable_spawn("echo_factory", Echo)
-        actors = dict(DRIVER)
+        actors = {name: actors[name] for name in DRIVER}
     else:
-        open_up(node.core, role.allowed)
-        actors = {**LEVEL_1, **LEVEL_2}
+        permit_remote_starts(node.core, role.allowed)
     first = {name: actors[name] for name in sorted(role.numbers, key=role.numbers.__getitem__) if name in actors}
     return Stage(role, node, Supervisor(node.core, {**first, **actors}, role.numbers))

@@ -296,9 +296,10 @@ class EnpConnection(BaseConnection):
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
         """Tells the peer that a target has ended; the frame follows the earlier messages of `owner`."""
         high = enp.Priority.HIGH
+        frame: Frame
         match target:
             case PID():
-                frame: Frame = enp.TerminatePID(0, high, target.id, reason)
+                frame = enp.TerminatePID(0, high, target.id, reason)
             case ProcessID():
                 by_name = enp.TerminateNameCache if target.name in self._encoder.ids else enp.TerminateName
                 frame = by_name(0, high, target.name, reason)
@@ -307,7 +308,7 @@ class EnpConnection(BaseConnection):
             case Event():
                 by_event = enp.TerminateEventCache if target.name in self._encoder.ids else enp.TerminateEvent
                 frame = by_event(0, high, target.name, reason)
-            case Atom():
+            case _:
                 return  # a node has no frame: the end of the connection is the notice
         self._try(frame, owner.id)
 

@@ -154,7 +154,7 @@ class ControlMessages:
         match message:
             case Result():
                 self._result(message)
-            case enp.Relation():
+            case enp.RelationRequest():
                 self._relation_requested(message)
             case enp.Spawn():
                 self.core.run(self._spawn_requested(message))
@@ -176,7 +176,7 @@ class ControlMessages:
         except ErgoError as error:
             future.set_exception(error)
 
-    def _relation_requested(self, message: enp.Relation) -> None:
+    def _relation_requested(self, message: enp.RelationRequest) -> None:
         verb = _RELATIONS[type(message)]
         taking = verb in (Verb.LINK, Verb.MONITOR)
         error, result = None, None
@@ -194,7 +194,7 @@ class ControlMessages:
             self.core.route_unlink(_KINDS[verb], message.Source, message.Target)
             self._answer(message.Ref, Error(str(unencodable)), Typed(gen.EVENTS, None), message.Source.id, owner_id)
 
-    def _relate(self, kind: RelationKind, message: enp.Relation, *, taking: bool) -> list[MessageEvent]:
+    def _relate(self, kind: RelationKind, message: enp.RelationRequest, *, taking: bool) -> list[MessageEvent]:
         """Adds or removes a relation. Upstream checks neither the node of the consumer nor that of the target (ENP-LINK-3)."""
         if message.Source.node != self.connection.name:
             raise ErgoError(error_values.NOT_ALLOWED)

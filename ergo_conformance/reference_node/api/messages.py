@@ -23,7 +23,7 @@ class Message(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A request in a mailbox; `Process.reply` answers it. `important`: the caller also asks for an error if there is no reply."""
+    """A request in a mailbox; `Process.reply` answers it. `important`: the caller wants an error if there is no reply."""
 
     sender: PID
     ref: Ref

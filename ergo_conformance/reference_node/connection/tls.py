@@ -127,7 +127,7 @@ def _load_into(context: ssl.SSLContext, pair: KeyPair) -> None:
 
 
 def client_context(ca: str | None = None) -> ssl.SSLContext:
-    """Makes a TLS context for a dialer. The PKI is verified only against a given CA file; the handshake verifies the fingerprint."""
+    """Makes a TLS context for a dialer. Verifies the PKI only with a CA file; the handshake verifies the fingerprint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca is not None:
         try:

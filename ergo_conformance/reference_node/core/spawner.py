@@ -46,9 +46,9 @@ class Spawner:
     ) -> Process:
         """Starts a process. `parent`: the node itself by default; it may be on another node.
 
-        A child of the node itself gets the node's environment, overridden by its own.  `number`: the number of its PID, one that
-        was never used; by default the next free one.  ErgoError "resource is taken" if the name is registered, "node terminated"
-        after the node has stopped.
+        A child of the node itself gets the node's environment, overridden by its own.  `number`: of its PID, one that was
+        never used; by default the next free one.  ErgoError "resource is taken" if the name is registered, "node
+        terminated" after the node has stopped.
         """
         tables = self._tables
         if self.stopped:

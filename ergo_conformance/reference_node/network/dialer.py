@@ -74,8 +74,8 @@ class Dialer:
     async def connect(self, endpoint: Endpoint, wanted: Atom | None, stack: Stack) -> Connection:
         """Returns the connection with the peer at this endpoint, dialing it if needed, with as many sockets as possible.
 
-        `wanted`: the expected name; an open connection, a dial and an accept in progress with that name are used.  Raises OSError
-        (no socket), HandshakeError (closed or wrong answer), RefusedError (another name).
+        `wanted`: the expected name; an open connection, a dial and an accept in progress with that name are used.  Raises
+        OSError (no socket), HandshakeError (closed or wrong answer), RefusedError (another name).
         """
         if wanted is None:
             return await self._shared(self.spawn(self._connect(endpoint, None, stack)))

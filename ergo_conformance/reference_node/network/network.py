@@ -280,7 +280,8 @@ class Network:
     def add_route(self, match: str, route: NetworkRoute, weight: int = 0) -> None:
         """Adds a static route for names that contain a match of this regular expression.
 
-        All matching routes are tried, the greatest weight first (NAPI-RT-2).  ErgoError "resource is taken", or the parser's text.
+        All matching routes are tried, the greatest weight first (NAPI-RT-2).  ErgoError "resource is taken", or the parser's
+        text.
         """
         self.resolver.routes.add(match, route, weight)
 

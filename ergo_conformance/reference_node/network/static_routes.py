@@ -1,6 +1,7 @@
 """Static routes of a node: matched before any registrar is asked.
 
-If a route has a resolver, upstream uses only what it finds (NAPI-RT-4); here the cookie, flags and mapping of the route apply, too.
+If a route has a resolver, upstream uses only what it finds (NAPI-RT-4); here the cookie, flags and mapping of the route apply,
+too.
 """
 
 import re

@@ -159,7 +159,10 @@ class EsrdRegistrar:
 
 
 async def register(host: str, port: int, request: bytes) -> Streams:
-    """Registers; returns the streams of the registration. Closes them on failure (ESRD-BUG-6). Raises OSError, EOFError, RegistrarError."""
+    """Registers; returns the streams of the registration, which are closed on failure (ESRD-BUG-6).
+
+    Raises OSError, EOFError, RegistrarError.
+    """
     async with asyncio.timeout(esrd.REGISTER_TIMEOUT):
         reader, writer = await asyncio.open_connection(host, port, family=socket.AF_INET)
         try:

@@ -40,7 +40,7 @@ Listener = Callable[[Message], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaturnOptions:
-    """Settings of a Saturn client. Without `skip_verify` the certificate has to be signed by `ca` (PEM; None: the system's CAs)."""
+    """Settings of a Saturn client. `ca`: PEM file that signs its certificate without `skip_verify`; None: the system's CAs."""
 
     token: str
     host: str = "localhost"

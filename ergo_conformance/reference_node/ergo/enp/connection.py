@@ -1,7 +1,7 @@
 """A connection that speaks ENP: received frames go to the node's core, and what the core sends becomes frames.
 
-Sans-io: sockets are handed in, and frames are written to one of them.  A frame that can't be read is logged and dropped, and the
-connection goes on; bytes that are not frames end their socket (ENP-HDR-2, -6, -7).
+Sans-io: sockets are handed in, and frames are written to one of them.  A frame that can't be read is logged and dropped, and
+the connection goes on; bytes that are not frames end their socket (ENP-HDR-2, -6, -7).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Control messages of a connection: our requests to the peer, and the peer's requests.
 
-Every request gets exactly one Result (ENP-ANY-1).  A Result takes effect where it is read, before the next frame: later frames of
-the peer may concern the relation that it confirms.
+Every request gets exactly one Result (ENP-ANY-1).  A Result takes effect where it is read, before the next frame: later frames
+of the peer may concern the relation that it confirms.
 """
 
 import asyncio
@@ -195,7 +195,7 @@ class ControlMessages:
             self._answer(message.Ref, Error(str(unencodable)), Typed(gen.EVENTS, None), message.Source.id, owner_id)
 
     def _relate(self, kind: RelationKind, message: enp.RelationRequest, *, taking: bool) -> list[MessageEvent]:
-        """Adds or removes a relation. Upstream checks neither the node of the consumer nor that of the target (ENP-LINK-3)."""
+        """Adds or removes a relation. Upstream checks the nodes of neither consumer nor target (ENP-LINK-3)."""
         if message.Source.node != self.connection.name:
             raise ErgoError(error_values.NOT_ALLOWED)
         if message.Target.node != self.core.name:

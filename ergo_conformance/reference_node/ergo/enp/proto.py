@@ -38,7 +38,7 @@ class EnpProto:
     async def _keep_full(self, connection: EnpConnection, open_socket: OpenSocket, size: int) -> None:
         """Replaces lost sockets with growing delays; upstream redials without a delay and without an end (ENP-RED-3, -4).
 
-        The first try is immediate if the sockets before it lasted.  A pool that was never full is left so until a socket is lost.
+        The first try is immediate if the sockets before it lasted.  A pool that was never full stays so until a socket is lost.
         """
         loop = asyncio.get_running_loop()
         delay, tried = 0.0, loop.time()

@@ -15,7 +15,8 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from ergo_conformance.targets.self_node import OFFERS, SocketRunning
+from ergo_conformance.targets.self_node import OFFERS
+from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.verdict.run.context import Context
 from tests.support.nodes import context, node, settle, transport_of, virtually
 from tests.support.settings import start_node
@@ -250,8 +251,8 @@ def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
 
     async def scenario() -> None:
         b = await start_node("b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST, port=0),))
-        running = SocketRunning(Facts(b.name, b.network.cookie), tls=False, offers=OFFERS)
-        running.host, running.port, running.context, running.node = HOST, b.network.acceptors[0].port, None, b
+        facts, port = Facts(b.name, b.network.cookie), b.network.acceptors[0].port
+        running = TcpRunningTarget(facts, tls=False, offers=OFFERS, host=HOST, port=port)
         peer = await Context(running, context(b).rng).peer()
         await eventually(lambda: peer.name in b.network.connections)
         peer.lines[0].dialer.link.stop_reading()

@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tcp import Endpoint
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.targets.self_node import OFFERS, MemoryRunning, make_node
+from ergo_conformance.targets.self_node import OFFERS, MemoryRunningTarget, make_node
 from ergo_conformance.verdict.run.context import Context
 from tests.support.settings import settings_of
 
@@ -44,8 +44,7 @@ def node(name: str = "b@localhost", **options: Any) -> Node:
 
 def context(of: Node, seed: int = 1) -> Context:
     """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
-    running = MemoryRunning(Facts(of.name, of.network.cookie), tls=False, offers=OFFERS)
-    running.node = of
+    running = MemoryRunningTarget(Facts(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
     return Context(running, random.Random(seed))
 
 

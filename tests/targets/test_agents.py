@@ -11,12 +11,13 @@ import pytest
 
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.peers.link import VirtualLoop
-from ergo_conformance.reference_node.core.actor import Actor
-from ergo_conformance.reference_node.target.agent_operations import level_2
+from ergo_conformance.reference_node.core.process import Actor
+from ergo_conformance.reference_node.target.agent_operations import LEVEL_2
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from ergo_conformance.targets.base import AGENTS_TIMEOUT, Running, probe_agents
+from ergo_conformance.targets.base import RunningTarget
+from ergo_conformance.targets.probe import AGENTS_TIMEOUT, probe_agents
 from ergo_conformance.targets.process import ProcessTarget
-from ergo_conformance.targets.self_node import MemoryRunning, SelfTarget, make_node
+from ergo_conformance.targets.self_node import MemoryRunningTarget, SelfTarget, make_node
 from ergo_conformance.targets.tcp import TcpTarget
 from ergo_conformance.verdict.run.case import AGENTS, Case
 from ergo_conformance.verdict.run.context import Context, SkippedError
@@ -28,13 +29,13 @@ ALL = frozenset(subject.ACTING)
 
 
 @asynccontextmanager
-async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[Running]:
+async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[RunningTarget]:
     """A node in memory with these agents, of which nobody has told."""
     config = await SelfTarget().start({})
-    running = MemoryRunning(config.facts, False, offers)
     wanted = settings_of(config.facts.name, cookie=config.facts.cookie, types=subject.ROWS)
-    running.node, running.asks_for_agents = make_node(wanted, "agents"), asks
-    known: dict[str, type[Actor]] = LEVEL_1 | level_2
+    node = make_node(wanted, "agents")
+    running = MemoryRunningTarget(config.facts, False, offers, agents_unknown=asks, node=node)
+    known: dict[str, type[Actor]] = LEVEL_1 | LEVEL_2
     Supervisor(running.node.core, {name: known[name] for name in names})
     try:
         yield running
@@ -43,10 +44,10 @@ async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> Asy
         await config.stop()
 
 
-def probed(*names: str, offers: tuple[str, ...] = ("accept",), asks: bool = True) -> tuple[Running, float]:
+def probed(*names: str, offers: tuple[str, ...] = ("accept",), asks: bool = True) -> tuple[RunningTarget, float]:
     """What the calls find out, and the seconds they take."""
 
-    async def work() -> tuple[Running, float]:
+    async def work() -> tuple[RunningTarget, float]:
         async with hosting({*names}, offers=frozenset(offers), asks=asks) as running:
             before = asyncio.get_running_loop().time()
             await probe_agents(running)
@@ -138,7 +139,7 @@ def test_a_case_says_which_agents_are_missing() -> None:
 def test_a_running_node_is_asked_at_the_start_of_a_run(offers: frozenset[str] | None) -> None:
     async def work() -> None:
         async with started("a") as (node,):
-            Supervisor(node.core, {name: (LEVEL_1 | level_2)[name] for name in ("echo", "crasher")})
+            Supervisor(node.core, {name: (LEVEL_1 | LEVEL_2)[name] for name in ("echo", "crasher")})
             port = node.network.acceptors[0].port
             target = TcpTarget(f"tcp://127.0.0.1:{port}", cookie="secret", node=None, tls_ca=None, offers=offers)
             runner = LiveRunner(target, 0, 10.0, 4)

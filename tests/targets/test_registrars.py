@@ -19,10 +19,12 @@ from ergo_conformance.peers.ergo.handshake import Facts
 from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.targets.base import Running, Target, TargetError
-from ergo_conformance.targets.kinds import Settings, address_of, target_of
+from ergo_conformance.targets.base import RunningTarget, Target, TargetError
+from ergo_conformance.targets.kinds import target_of
+from ergo_conformance.targets.options import TargetOptions
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.targets.tcp import address_of
 from tests.support.settings import start_node
 from tests.support.sockets import run
 
@@ -30,7 +32,7 @@ UNKNOWN = ResolveReply(None, Error("unknown"))
 
 
 @contextlib.asynccontextmanager
-async def started(target: Target, **config: Any) -> AsyncIterator[Running]:
+async def started(target: Target, **config: Any) -> AsyncIterator[RunningTarget]:
     running = await target.start(config)
     try:
         yield running
@@ -56,22 +58,22 @@ def test_an_address() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "localhost:", ":4499", "localhost:0", "localhost:65536", "a:b"])
-def test_an_address_that_is_none(text: str) -> None:
-    with pytest.raises(UsageError, match=f"--registrar {text}: written HOST:PORT"):
+def test_another_form_than_host_and_port_raises(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--registrar {text}: expected HOST:PORT"):
         address_of(text)
 
 
-@pytest.mark.parametrize("settings", [Settings(), Settings("process:x"), Settings(command=("x",))])
-def test_only_a_node_that_runs_already_has_it_told(settings: Settings) -> None:
-    told = Settings(settings.spelled, settings.command, registrar=f"{HOST}:4499")
-    with pytest.raises(UsageError, match="--registrar is for a node that runs already"):
-        target_of(told)
+@pytest.mark.parametrize("target", ["self", "process:x"])
+def test_registrar_option_with_a_target_that_the_toolkit_starts_raises(target: str) -> None:
+    supported = "is not supported by .* targets \\(supported by: tcp://, tls://\\)"
+    with pytest.raises(UsageError, match="--registrar " + supported):
+        target_of(TargetOptions(target=target, registrar=f"{HOST}:4499"))
 
 
 @pytest.mark.parametrize("port", ["4499", 65_536, -1])
 def test_a_target_that_tells_no_port(port: Any) -> None:
     async def scenario() -> None:
-        with pytest.raises(TargetError, match="READY has no good registrar_port"):
+        with pytest.raises(TargetError, match="READY has no valid registrar_port"):
             await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
 
     run(scenario())
@@ -112,9 +114,9 @@ def test_a_running_target_and_its_registrar() -> None:
         server = await ScriptedRegistrar().start()
         spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
         try:
-            async with started(target_of(Settings(spelled, cookie="c"))) as running:
+            async with started(target_of(TargetOptions(target=spelled, cookie="c"))) as running:
                 assert running.offers == {"accept"}
-            told = Settings(spelled, cookie="c", registrar=f"{HOST}:{server.port}")
+            told = TargetOptions(target=spelled, cookie="c", registrar=f"{HOST}:{server.port}")
             async with started(target_of(told)) as running:
                 assert running.offers == {"accept", "registrar"}
                 (await running.registrar_link()).close()
@@ -165,7 +167,7 @@ def test_an_address_of_the_same_machine() -> None:
 
 def test_what_runs_without_a_registrar_says_so() -> None:
     async def scenario() -> None:
-        running = Running(Facts("a@b", "c"), tls=False, offers=frozenset())
+        running = RunningTarget(Facts("a@b", "c"), tls=False, offers=frozenset())
         with pytest.raises(UnreachableError):
             await running.registrar_link()
 

@@ -260,7 +260,7 @@ class Sender:
         seconds = time.perf_counter() - started
         _, after = self.ask("time")
         total = n * self.plan.senders
-        good = acknowledged[0] == total and not self.node.core.waiters(to.node)
+        good = acknowledged[0] == total and not self.node.core.pending
         self.slots.append(
             Slot("important messages, all acknowledged, among others", total, seconds, after - before, good)
         )

@@ -33,6 +33,7 @@ class FileRegistrar:
     def read(self) -> dict[str, Any]:
         return json.loads(self.path.read_text()) if self.path.exists() else {}
 
+    @property
     def resolver(self) -> "FileRegistrar":
         return self
 
@@ -48,9 +49,11 @@ class FileRegistrar:
             self.path.write_text(json.dumps({name: r for name, r in self.read().items() if name != self.name}))
             self.name = None
 
+    @property
     def info(self) -> RegistrarInfo:
         return RegistrarInfo(server=str(self.path), embedded=True, version=FILE)
 
+    @property
     def version(self) -> Version:
         return FILE
 
@@ -78,7 +81,7 @@ async def main() -> None:
         a, _ = nodes
         print("the file has", sorted(json.loads(path.read_text())))
         remote = await a.network.get_node("b@127.0.0.1")
-        print("connected with", remote.name(), "by", a.network.info.registrar)
+        print("connected with", remote.name, "by", a.network.info.registrar)
         for node in nodes:
             await node.stop()
         print("and in the end", path.read_text())

@@ -36,7 +36,7 @@ async def main() -> None:
 
     b.spawn(Pong(), name="pong")
     player = a.spawn(ping, ProcessID(b.name, Atom("pong")))
-    assert player.task is not None
+
     await player.join()
 
     info = a.network.node(b.name).info

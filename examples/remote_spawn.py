@@ -48,7 +48,7 @@ async def main() -> None:
     b.core.remote.enable_spawn("worker", Worker, a.name)  # nobody but a may
 
     running = a.spawn(boss, b.name, options=LocalOptions(trap_exit=True))
-    assert running.task is not None
+
     await running.join()
     await a.stop()
     await b.stop()

@@ -82,7 +82,7 @@ def test_a_thousand_times_at_once() -> None:
                 Supervisor(node.core, LEVEL_1)
             for _ in range(ROUNDS):
                 await one_round(net, a, b, rng)
-            assert not a.core.waiters(b.name)
-            assert not b.core.waiters(a.name)
+            assert not a.core.pending
+            assert not b.core.pending
 
     asyncio.run(scenario())

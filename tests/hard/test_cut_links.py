@@ -41,7 +41,7 @@ class Traffic:
         self.sure: defaultdict[PID, list[int]] = defaultdict(list)
         self.errors: set[str] = set()
         self.going_on = True
-        self.tasks = [process.task for process in (one.spawn(self.sends, n) for n in range(SENDERS)) if process.task]
+        self.tasks = [process.join() for process in (one.spawn(self.sends, n) for n in range(SENDERS))]
 
     async def sends(self, process: Process, n: int) -> None:
         number = 0
@@ -88,7 +88,7 @@ async def cuts(net: Cluster, relay: Relay, a: Node, b: Node, rng: random.Random)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_that_was_acknowledged_is_lost(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enp, "REQUEST_TIMEOUT", PATIENCE)
-    monkeypatch.setattr(pauses, "LAST_PAUSE", pauses.FIRST_PAUSE)  # the pauses grow while links don't last: not here
+    monkeypatch.setattr(pauses, "MAX_DELAY", pauses.FIRST_DELAY)  # the pauses grow while links don't last: not here
 
     async def scenario() -> None:
         async with cluster("a", "b") as (net, [a, b]):

@@ -235,7 +235,7 @@ def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatch: pyt
             while ME.name in b.network.connections:
                 assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
                 await asyncio.sleep(0.01)
-            await asyncio.gather(*(process.task for process in processes if process.task))
+            await asyncio.gather(*(process.join() for process in processes))
             assert {process.reason.text for process in processes if process.reason} <= {"no connection", "no route"}
             assert sent[0] < 20 * MEGABYTE  # what the kernel takes, and what is queued before they wait
             assert b.network.nodes == [a.name]

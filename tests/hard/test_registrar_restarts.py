@@ -122,7 +122,7 @@ class Town:
                 continue
             with contextlib.suppress(ErgoError):
                 found = await one.network.get_node(other.name)
-                assert found.name() == other.name
+                assert found.name == other.name
                 self.dialed += 1
                 found.disconnect()
 

@@ -135,7 +135,7 @@ def test_an_answer_to_the_former_life_reaches_nobody() -> None:
             a.spawn(late, name="late")
             a_late = ProcessID(a.name, Atom("late"))
             b = await start(net, 0)
-            unique = b.core._unique
+            unique = b.core.tables._unique
             asks = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
             await until(lambda: len(late.calls) == 5)
             first = list(late.calls)
@@ -144,7 +144,7 @@ def test_an_answer_to_the_former_life_reaches_nobody() -> None:
             await until(lambda: apart(a, b))
             net.nodes.remove(b)
             b = await start(net, 1, port)
-            b.core._unique = unique  # as if the clock had gone back: the references are the same ones
+            b.core.tables._unique = unique  # as if the clock had gone back: the references are the same ones
             results: list[object] = []
 
             async def asks_again(it: Process) -> None:
@@ -159,9 +159,9 @@ def test_an_answer_to_the_former_life_reaches_nobody() -> None:
             for call in late.calls[5:]:
                 assert call.sender.creation == b.creation
                 late.process.reply(call, "in time")
-            await asyncio.gather(*(process.task for process in again if process.task))
+            await asyncio.gather(*(process.join() for process in again))
             assert results == ["in time"] * 5
-            assert not b.core.waiters(a.name)
+            assert not b.core.pending
 
     asyncio.run(scenario())
 
@@ -192,17 +192,15 @@ def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
             b = await start(net, 1, port)
             b.spawn(Late(), name="late")
             again = a.core.spawner.spawn(asks, number=asker.pid.id + 100)
-            await until(lambda: len(a.core.waiters(b.name)) == 1)
-            before = a.network.connections[b.name].node().info.messages_in
+            await until(lambda: len(a.core.pending) == 1)
+            before = a.network.connections[b.name].node.info.messages_in
             stale = Ref(a.name, a.creation, words)
             for to in (asker.pid, again.pid):
                 connection = b.network.connections[a.name]
-                connection.send_response(b.core.pid, to, stale, again.answer_options, "too late")
-                connection.send_response_error(
-                    b.core.pid, to, stale, again.answer_options, error_values.PROCESS_UNKNOWN
-                )
-            await until(lambda: a.network.connections[b.name].node().info.messages_in >= before + 4)
-            assert len(a.core.waiters(b.name)) == 1
+                connection.send_response(b.core.pid, to, stale, again.reply_options, "too late")
+                connection.send_response_error(b.core.pid, to, stale, again.reply_options, error_values.PROCESS_UNKNOWN)
+            await until(lambda: a.network.connections[b.name].node.info.messages_in >= before + 4)
+            assert len(a.core.pending) == 1
             assert lost == ["no connection"]
             again.stop()
 

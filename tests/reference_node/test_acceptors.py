@@ -120,7 +120,7 @@ def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None:
             own.cookie = None
             c.network.node(b.name).disconnect()
             await eventually(lambda: c.name not in b.network.connections)
-            assert (await dial(c, b)).name() == b.name
+            assert (await dial(c, b)).name == b.name
 
     run(scenario())
 
@@ -234,8 +234,7 @@ def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other: int) 
 class Renamed(EnpProto):
     """ENP under another name."""
 
-    def version(self) -> Version:
-        return Version("MINE", "R7")
+    version = Version("MINE", "R7")
 
 
 def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
@@ -261,7 +260,7 @@ def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
             a.network.add_route("b@", to(b, port=number))
             assert (
                 await b.network.get_node_with_route(a.name, to(a, proto_version=Version("MINE", "R7")))
-            ).name() == a.name
+            ).name == a.name
 
     run(scenario())
 

@@ -53,7 +53,7 @@ class Brief(Actor):
     """Has ended before the next one is started."""
 
     async def run(self, process: Process, *args: Any) -> None:
-        process.ready()
+        process.set_ready()
         if args:
             raise Stop(args[0])
 

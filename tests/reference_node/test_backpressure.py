@@ -9,7 +9,7 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.peers.ergo.connection import Peer
 from ergo_conformance.peers.ergo.handshake import Facts
-from ergo_conformance.reference_node.connection import socket_protocol as transport
+from ergo_conformance.reference_node.connection import outbox
 from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
@@ -62,7 +62,7 @@ async def jammed(links: int = 1) -> tuple[Node, Peer, list[Jam]]:
     Supervisor(b.core, LEVEL_1)
     peer = await context(b).peer(links=links)
     await settle()
-    jams = [Jam(link, transport.HIGH_WATER) for link in b.network.connections[peer.name].sockets]  # type: ignore[arg-type]
+    jams = [Jam(link, outbox.HIGH_WATER) for link in b.network.connections[peer.name].sockets]  # type: ignore[arg-type]
     return b, peer, jams
 
 
@@ -82,7 +82,7 @@ def test_what_is_written_in_one_turn_goes_out_together() -> None:
         for turns in (1, 2):
             for i in range(100):
                 connection = b.network.connections[peer.name]
-                connection.send_pid(processes[0].pid, peer.pid(), processes[0].answer_options, i)
+                connection.send(processes[0].pid, peer.pid(), processes[0].reply_options, i)
             assert jam.writes == turns - 1
             await settle()
             assert jam.writes == turns
@@ -94,7 +94,7 @@ def test_what_is_written_in_one_turn_goes_out_together() -> None:
 
 
 def test_senders_wait_when_much_is_queued_and_go_on_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "HIGH_WATER", 50 * KILOBYTE)
+    monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
 
     async def scenario() -> None:
         b, peer, [jam] = await jammed()
@@ -118,7 +118,7 @@ def test_senders_wait_when_much_is_queued_and_go_on_afterwards(monkeypatch: pyte
 
 
 def test_all_senders_of_a_link_wait_and_those_of_another_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "HIGH_WATER", 50 * KILOBYTE)
+    monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
 
     async def scenario() -> None:
         b, peer, jams = await jammed(links=2)
@@ -138,15 +138,14 @@ def test_all_senders_of_a_link_wait_and_those_of_another_do_not(monkeypatch: pyt
 
 
 def test_who_waits_for_a_link_that_goes_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "HIGH_WATER", 50 * KILOBYTE)
+    monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
 
     async def scenario() -> None:
         b, peer, _ = await jammed()
         processes = [b.spawn(pouring, peer, [0]) for _ in range(3)]
         await settle(500)
         peer.lines[0].dialer.link.abort()
-        ends = await asyncio.gather(*(process.task for process in processes if process.task))
-        assert ends == [None] * 3
+        await asyncio.gather(*(process.join() for process in processes))
         assert {process.reason.text for process in processes if process.reason} == {"no route"}
         await b.stop()
 
@@ -265,13 +264,13 @@ def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert sent[0] < number // 2
-        assert peak < 4 * transport.HIGH_WATER
+        assert peak < 4 * outbox.HIGH_WATER
         transport_ = peer.lines[0].dialer.link.transport
         assert transport_ is not None
         transport_.resume_reading()
         found = [(await peer.mail()).value.payload[0] for _ in range(number)]
         assert found == list(range(number))
-        assert process.task is not None
+
         await process.join()
         peer.lines[0].dialer.link.close()
         await b.stop()

@@ -92,8 +92,8 @@ def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name
         id_ = it.process.pid.id
         cls = enp.MessageNameCache if name == CACHED else enp.MessageName
         frame = cls(id_ % 255, id_, 0, 0, name, value)
-        assert data == with_ids(frame, b.network.caches)
-        plain = with_ids(enp.MessageName(*frame), replace(b.network.caches, types={}, errors={}, atoms={}))
+        assert data == with_ids(frame, b.network._stacks._caches)
+        plain = with_ids(enp.MessageName(*frame), replace(b.network._stacks._caches, types={}, errors={}, atoms={}))
         assert (len(data) < len(plain)) is (as_id or name == CACHED)
 
     at_peer(work)
@@ -109,8 +109,10 @@ def test_ids_in_other_frames() -> None:
     async def work(b: Node, it: Watcher, peer: Peer) -> None:
         async def is_written(write: Callable[[], Any], *wanted: enp.Frame) -> None:
             data = await raw(b, peer, write)
-            assert data == b"".join(with_ids(frame, b.network.caches) for frame in wanted)
-            assert data != b"".join(with_ids(frame, replace(b.network.caches, types={}, errors={})) for frame in wanted)
+            assert data == b"".join(with_ids(frame, b.network._stacks._caches) for frame in wanted)
+            assert data != b"".join(
+                with_ids(frame, replace(b.network._stacks._caches, types={}, errors={})) for frame in wanted
+            )
 
         pid, process = it.process.pid, it.process
         order = PROCESS % 255
@@ -156,14 +158,14 @@ def test_the_same_id_means_two_things_in_two_directions() -> None:
     """Also to two peers: each has its own table."""
 
     async def work(b: Node, it: Watcher, peer: Peer) -> None:
-        first = min(b.network.caches.atoms)
+        first = min(b.network._stacks._caches.atoms)
         other = await context(b, 2).peer("other@localhost", caches=Caches(atoms={first: Atom("hers")}))
         mine = await context(b, 3).peer("mine@localhost", caches=Caches(atoms={first: Atom("mine")}))
         for each, text in ((other, "hers"), (mine, "mine")):
             each.send(it.process.pid.id, Atom(text))
             await settle()
             assert it.take() == [Atom(text)]
-            assert await each.call("echo", [Atom(text), b.network.caches.atoms[first]]) == [text, b.name]
+            assert await each.call("echo", [Atom(text), b.network._stacks._caches.atoms[first]]) == [text, b.name]
 
     at_peer(work)
 
@@ -176,7 +178,7 @@ def test_an_id_that_was_not_announced(value: Any) -> None:
     """The frame is dropped, the connection lives on (ENP-HDR-7); the node's own ids are no help."""
 
     async def work(b: Node, it: Watcher, peer: Peer) -> None:
-        for caches in (UNKNOWN, b.network.caches if value is SMALL else UNKNOWN):
+        for caches in (UNKNOWN, b.network._stacks._caches if value is SMALL else UNKNOWN):
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
         await peer.alive()

@@ -269,7 +269,7 @@ def test_a_message_the_peer_would_not_take_is_refused_here(compression: Compress
             with pytest.raises(ErgoError, match="too large"):
                 await within(b, work, compression=compression)
         assert await peer.receive(0.1) is None
-        assert not b.core.waiters(peer.name)
+        assert not b.core.pending
         await b.stop()
 
     virtually(scenario())

@@ -14,11 +14,11 @@ from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.api.messages import Down
 from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection.dial_errors import cause_of
 from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS
-from ergo_conformance.reference_node.network import dialer as dialing
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
@@ -57,7 +57,7 @@ def test_node_never_dials() -> None:
             assert refusal(lambda: a.network.node(b.name)) == "no connection"
             assert a.network.nodes == []
             await a.network.get_node(b.name)
-            assert a.network.node(b.name).name() == b.name
+            assert a.network.node(b.name).name == b.name
             assert a.network.nodes == [b.name]
 
     run(scenario())
@@ -73,7 +73,7 @@ def test_get_node_connects_first() -> None:
             remote = await a.network.get_node(b.name)
             assert await a.network.get_node(b.name) is remote
             await eventually(lambda: a.name in b.network.connections)
-            assert (await b.network.get_node(a.name)).name() == a.name
+            assert (await b.network.get_node(a.name)).name == a.name
 
     run(scenario())
 
@@ -103,7 +103,7 @@ async def monitor_node(it: Process, target: ProcessID) -> Any:
 
 
 async def spawn(it: Process, target: ProcessID) -> Any:
-    return await it.core.remote.spawn(it, target.node, Atom("factory"))
+    return await it.remote_spawn(target.node, "factory")
 
 
 @pytest.mark.parametrize("verb", [send, call, link, monitor, link_node, monitor_node, spawn])
@@ -137,7 +137,7 @@ def test_static_routes_then_proxies_then_the_registrar() -> None:
             assert await failure(a.network.get_node(b.name)) == "no route"
             assert found.asked == []
             a.network.remove_proxy_route("^b@")
-            assert (await a.network.get_node(b.name)).name() == b.name
+            assert (await a.network.get_node(b.name)).name == b.name
             assert found.asked == [b.name]
 
     run(scenario())
@@ -154,7 +154,7 @@ def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> None:
             good = Route("", port(b), False, EHS, ENP)
             strange = good._replace(**{field: getattr(good, field)._replace(Name=name)})
             a = await start("a", registrar=Finder(strange, good._replace(Port=1), good))
-            assert (await a.network.get_node(b.name)).name() == b.name
+            assert (await a.network.get_node(b.name)).name == b.name
             c = await start("c", registrar=Finder(strange))
             assert await failure(c.network.get_node(b.name)) == "no route"
             d = await start("d", registrar=Finder())
@@ -191,10 +191,10 @@ def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> None:
 def test_causes_that_asyncio_says_in_other_words() -> None:
     """NAPI-CON-4."""
     both = OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed")
-    assert dialing.cause_of(both) == "connection refused"
-    assert dialing.cause_of(OSError("no number")) == "no number"
-    assert dialing.cause_of(ConnectionResetError()) == "EOF"
-    assert dialing.cause_of(ConnectionResetError(104, "x")) == "connection reset by peer"
+    assert cause_of(both) == "connection refused"
+    assert cause_of(OSError("no number")) == "no number"
+    assert cause_of(ConnectionResetError()) == "EOF"
+    assert cause_of(ConnectionResetError(104, "x")) == "connection reset by peer"
 
 
 def test_the_peer_has_to_have_the_wanted_name() -> None:
@@ -253,9 +253,9 @@ def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) -> Non
             route = NetworkRoute(port=port(b))
             if static:
                 a.network.add_route("b@", route)
-                assert (await a.network.get_node(b.name)).name() == b.name
+                assert (await a.network.get_node(b.name)).name == b.name
             else:
-                assert (await a.network.get_node_with_route(b.name, route)).name() == b.name
+                assert (await a.network.get_node_with_route(b.name, route)).name == b.name
 
     run(scenario())
 

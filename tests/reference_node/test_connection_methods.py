@@ -248,7 +248,7 @@ def test_the_life_of_a_connection() -> None:
 
     async def work(scene: Scene) -> None:
         assert scene.near.called.count("join") == 3
-        assert scene.a.network.node(scene.b.name).name() == scene.b.name
+        assert scene.a.network.node(scene.b.name).name == scene.b.name
         assert "node" in scene.near.called
         scene.a.network.node(scene.b.name).disconnect()
         await eventually(lambda: "terminate" in scene.far.called)

@@ -193,7 +193,7 @@ def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> None:
         b, peer, to = await connected()
         old = to[kind]._replace(creation=peer.creation - 1)
         await refused(within(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
-        assert not b.core.waiters(peer.name)
+        assert not b.core.pending
         await b.stop()
 
     virtually(scenario())

@@ -174,9 +174,8 @@ GOOD = dialer().start()
     ],
 )
 def test_bad_frames(data: bytes, reason: str) -> None:
-    with pytest.raises(HandshakeError, match=reason) as caught:
+    with pytest.raises(HandshakeError, match=reason):
         feed(acceptor(), data, 1)
-    assert caught.value.reason == str(caught.value)
 
 
 def test_the_longest_message_is_waited_for() -> None:

@@ -275,8 +275,8 @@ async def normal(it: Scene) -> str:
 
 async def kill(it: Scene) -> str:
     async def cancelled(process: Process) -> None:
-        assert process.task is not None
-        process.task.cancel()
+
+        process.cancel()
         await asyncio.sleep(0)
 
     return await end_of(it, cancelled)

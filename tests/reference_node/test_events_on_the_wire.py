@@ -69,7 +69,7 @@ def test_a_published_message(verb: Verb, cached: bool, priority: Priority, keep_
             assert (await subscribe(peer, verb, sender=sender)).Error is None
         options = owner.process.message_options(priority, important=None)._replace(keep_order=keep_order)
         now = b.core.now()
-        b.core.monitoring.publish(owner.process, EV, "hi", options)
+        b.core.events.publish(owner.process, EV, "hi", options)
         value = (await frame(peer)).value
         id_ = owner.process.pid.id
         assert type(value) is (enp.EventCacheFrame if cached else enp.EventFrame)
@@ -85,8 +85,8 @@ def test_a_long_message_is_compressed_as_its_publisher_wants(algorithm: Algorith
         owner.process.register_event(EV)
         await subscribe(peer)
         for text, packed in (("short", False), ("x" * 5000, True)):
-            options = owner.process.answer_options._replace(compression=Compression(algorithm))
-            b.core.monitoring.publish(owner.process, EV, text, options)
+            options = owner.process.reply_options._replace(compression=Compression(algorithm))
+            b.core.events.publish(owner.process, EV, text, options)
             received = await frame(peer)
             assert received.value.payload == text
             assert (received.outer is not None) == packed

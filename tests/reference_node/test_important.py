@@ -170,7 +170,7 @@ def test_a_send_ends_as_the_receiver_says(kind: str, code: Code) -> None:
             with pytest.raises(ErgoError) as raised:
                 await task
             assert raised.value.error == (error or enp.CODE_ERRORS[code])
-        assert not b.core.waiters(peer.name)
+        assert not b.core.pending
         await b.stop()
 
     virtually(scenario())

@@ -243,7 +243,7 @@ def test_a_deleted_alias_is_unregistered(kind: RelationKind, remote: bool) -> No
     async def work(s: Scene) -> None:
         it, alias = watcher(s.here), s.target.create_alias()
         await take(it, kind, alias)
-        s.there.core.delete_alias(s.target, alias)
+        s.target.delete_alias(alias)
         await settle()
         assert it.take() == [Told(HOW[kind], alias, "unregistered")]
         await s.end()

@@ -10,10 +10,10 @@ from ergo_conformance.reference_node.api.info import AcceptorInfo, EnabledInfo
 from ergo_conformance.reference_node.api.registrar import RegistrarInfo
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tls import self_signed
-from ergo_conformance.reference_node.ergo.enp.proto import ENP, EnpProto
-from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
-from ergo_conformance.reference_node.network.acceptor import new_acceptor
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
+from ergo_conformance.reference_node.ergo.enp.proto import ENP
+from ergo_conformance.reference_node.ergo.handshake import EHS
+from ergo_conformance.reference_node.network.acceptor import Acceptor
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode, NetworkOptions
 from ergo_conformance.reference_node.registrars.esrd_client import ESRD, EsrdRegistrar
 from ergo_conformance.reference_node.registrars.saturn_client import SATURN, SaturnOptions, SaturnRegistrar
 from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer
@@ -140,7 +140,7 @@ def test_an_interface_with_colons_is_bracketed() -> None:
 
     async def scenario() -> None:
         network = make("a@localhost").network
-        acceptor = new_acceptor(AcceptorOptions(host="::1", port=25_000), "localhost", EhsHandshake(), EnpProto(), None)
-        assert acceptor.info(network._stack_of(acceptor)).interface == "[::1]:25000"
+        acceptor = Acceptor.of(AcceptorOptions(host="::1", port=25_000), NetworkOptions(), "localhost", None)
+        assert acceptor.info(acceptor.stack(network._stacks)).interface == "[::1]:25000"
 
     run(scenario())

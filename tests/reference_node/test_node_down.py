@@ -75,7 +75,7 @@ def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: RelationKind) -> Non
 @kinds
 def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: RelationKind) -> None:
     async def work(s: Scene) -> None:
-        it, connect = watcher(s.here), s.here.core._connect
+        it, connect = watcher(s.here), s.here.core.peers._connect
         s.here.core.disconnect(s.there.name)
 
         async def connected_for_a_moment(name: Atom) -> Connection:
@@ -83,7 +83,7 @@ def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: RelationKind) -> None
             s.here.core.disconnect(name)
             return connection
 
-        s.here.core._connect = connected_for_a_moment
+        s.here.core.peers._connect = connected_for_a_moment
         for target in (s.there.name, *s.by.values()):
             assert await refused(take(it, kind, target)) == "no connection"
         assert len(s.here.core.monitoring.relations) == 0

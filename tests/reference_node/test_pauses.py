@@ -74,7 +74,7 @@ def test_a_word_is_enough() -> None:
             begun = loop.time()
             await a.network.connection(b.name)
             assert loop.time() - begun < 1e-3
-            b.network.connections[a.name].send_pid(b.core.pid, a.core.pid, MessageOptions(), "a word")
+            b.network.connections[a.name].send(b.core.pid, a.core.pid, MessageOptions(), "a word")
             await settle()
             b.core.disconnect(a.name)
             await settle()

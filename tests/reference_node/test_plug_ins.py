@@ -75,7 +75,7 @@ def test_the_route_chooses_the_stack() -> None:
         await eventually(lambda: len(b.network.connections[a.name].sockets) == POOL)
         assert sorted(proto.served) == [(a.name, False), (b.name, True)]
         remote = a.network.node(b.name)
-        assert (remote.name(), remote.creation, remote.version) == (
+        assert (remote.name, remote.creation, remote.version) == (
             f"nick {b.name}",
             b.creation,
             Version("somebody"),

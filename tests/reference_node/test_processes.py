@@ -28,8 +28,7 @@ async def idle(process: Process) -> None:
 
 async def ends(process: Process) -> Error:
     """Waits for the end of a process: its reason."""
-    assert process.task is not None
-    await asyncio.gather(process.task, return_exceptions=True)
+    await process.join()
     assert process.reason is not None
     return process.reason
 

@@ -64,13 +64,13 @@ def test_what_is_known_of_a_node() -> None:
             clock = Clock(1_000_100.2)
             a = await start("a", clock=clock)
             remote = await dial(a, b)
-            assert (remote.name(), remote.version, remote.creation) == (b.name, version, 1_000_000)
+            assert (remote.name, remote.version, remote.creation) == (b.name, version, 1_000_000)
             assert (remote.uptime, remote.connection_uptime) == (100, 0)
             clock.now += 50
             assert (remote.uptime, remote.connection_uptime) == (150, 50)
             await eventually(lambda: a.name in b.network.connections)
             back = b.network.node(a.name)
-            assert (back.name(), back.creation) == (a.name, 1_000_100)
+            assert (back.name, back.creation) == (a.name, 1_000_100)
 
     run(scenario())
 
@@ -282,13 +282,13 @@ def test_an_application_is_started_there_in_a_mode(method: str) -> None:
             own = ApplicationMode.PERMANENT if method == "application_start" else ApplicationMode.TEMPORARY
             open_up(b, own)
             asked: list[int] = []
-            start_asked = b.core.remote.start_asked
+            begin = b.core.applications.start
 
-            async def noted(node: Atom, name: Atom, mode: int, options: Any) -> None:
+            async def noted(name: str, mode: int = 0, options: Any = None) -> None:
                 asked.append(mode)
-                await start_asked(node, name, mode, options)
+                await begin(name, mode, options)
 
-            b.core.remote.start_asked = noted  # type: ignore[method-assign]
+            b.core.applications.start = noted  # type: ignore[method-assign]
             remote = await dial(a, b)
             await getattr(remote, method)("app", ApplicationOptions(Env={"O": "o"}))
             application = b.core.applications.get("app")
@@ -334,7 +334,7 @@ def test_what_is_known_stays_known_and_what_is_asked_fails() -> None:
             remote = await dial(a, b)
             remote.disconnect()
             assert a.network.nodes == []
-            assert (remote.name(), remote.info.node, remote.creation) == (b.name, b.name, b.creation)
+            assert (remote.name, remote.info.node, remote.creation) == (b.name, b.name, b.creation)
             await eventually(lambda: not b.network.connections)
             again = await dial(a, b)
             for gone in (

@@ -11,9 +11,9 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
 from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priority
 from ergo_conformance.model.ergo.gen import Compression, ProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error
+from ergo_conformance.reference_node.api import messages
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
 from ergo_conformance.reference_node.api.relations import RelationKind
-from ergo_conformance.reference_node.core import process as processes
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
@@ -85,7 +85,7 @@ def scenario(work: Callable[[Scene], Awaitable[None]], **options: Any) -> None:
 def test_a_process_without_options() -> None:
     async def work(s: Scene) -> None:
         child = await s.spawn()
-        assert child.options == processes.ProcessOptions()
+        assert child.options == messages.ProcessOptions()
         assert (child.parent, child.leader, child.name) == (s.pid(), s.parent.process.leader, None)
         assert s.children[0].args == ()
         assert len(s.there.core.monitoring.relations) == len(s.here.core.monitoring.relations) == 0
@@ -119,7 +119,7 @@ def test_its_arguments(args: tuple[Any, ...]) -> None:
 def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
     async def work(s: Scene) -> None:
         child = await s.spawn(**asked)
-        assert child.options == processes.ProcessOptions(**wanted)
+        assert child.options == messages.ProcessOptions(**wanted)
 
     scenario(work)
 
@@ -147,7 +147,7 @@ def test_its_compression(asked: Compression, wanted: Any) -> None:
 def test_its_mailbox_has_the_size_asked_for() -> None:
     async def work(s: Scene) -> None:
         child = await s.spawn(MailboxSize=2)
-        taken = [child.mailbox.put(processes.Message(s.pid(), i), Priority.NORMAL) for i in range(3)]
+        taken = [child.mailbox.put(messages.Message(s.pid(), i), Priority.NORMAL) for i in range(3)]
         assert taken == [True, True, False]
 
     scenario(work)
@@ -178,7 +178,7 @@ def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: dict[str
     """The parent's, if it is exposed, under its own (ENP-SPAWN-4)."""
 
     async def work(s: Scene) -> None:
-        s.parent.process.options = processes.ProcessOptions(env=parent)
+        s.parent.process.options = messages.ProcessOptions(env=parent)
         assert (await s.spawn(Env=asked)).options.env == wanted
 
     scenario(work, expose_env=expose, env={"A_NODE": "never without a process"})
@@ -205,7 +205,7 @@ def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: st
 
     async def work(s: Scene) -> None:
         child = await s.spawn(LinkParent=linked)
-        child.options = processes.ProcessOptions(trap_exit=how == "ends")
+        child.options = messages.ProcessOptions(trap_exit=how == "ends")
         if how == "ends":
             s.parent.process.stop(BYE)
         else:
@@ -240,7 +240,7 @@ def test_a_child_that_ends_at_once_is_told() -> None:
 
     async def work(s: Scene) -> None:
         async def brief(process: Process) -> None:
-            process.ready()
+            process.set_ready()
 
         s.there.core.remote.enable_spawn("brief", lambda: _Body(brief))
         pid = await s.here.core.remote.spawn(

@@ -79,7 +79,7 @@ def test_nodes_find_each_other() -> None:
             (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
             assert await reaches(a, b.name)
             assert await reaches(b, a.name)
-            assert (of_b.nodes(), a.network.nodes) == ([a.name], [b.name])
+            assert (of_b.nodes, a.network.nodes) == ([a.name], [b.name])
             await eventually(lambda: of_a.nodes == [b.name])
             info = a.network.info.registrar
             assert info is not None
@@ -89,7 +89,7 @@ def test_nodes_find_each_other() -> None:
                 f"localhost:{of_a.options.port}",
             )
             await b.stop()
-            await eventually(lambda: not of_a.nodes() and not a.network.nodes)
+            await eventually(lambda: not of_a.nodes and not a.network.nodes)
             with pytest.raises(ErgoError, match="no route"):
                 await a.network.get_node(b.name)
 
@@ -229,13 +229,13 @@ def test_the_settings_of_a_target_name_a_saturn() -> None:
         async with cluster() as nodes:
             row = {"kind": "saturn", "host": "localhost", "port": nodes.server.port, "token": TOKEN, "cluster": "c"}
             target = {"name": f"t@{HOST}", "cookie": "secret", "host": HOST, "registrar": row}
-            node = await settings.config_of(target).start()
+            node = await settings.config_of(target).make_node().start()
             nodes.all.append(node)
             assert settings.ready(node, target)["config"]["registrar"] == row
             assert list(nodes.server.hub.clusters["c"]) == [node.name]
             third = {**target, "name": f"u@{HOST}", "acceptors": [{"host": HOST, "registrar": row}]}
             del third["registrar"]
-            nodes.all.append(await settings.config_of(third).start())
+            nodes.all.append(await settings.config_of(third).make_node().start())
             assert sorted(nodes.server.hub.clusters["c"]) == [node.name, f"u@{HOST}"]
             await asyncio.sleep(0)
 

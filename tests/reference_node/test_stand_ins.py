@@ -18,6 +18,7 @@ from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, Proces
 from ergo_conformance.reference_node.api import (
     Connection,
     Core,
+    LocalProcess,
     Network,
     NetworkHandshake,
     NetworkProto,
@@ -30,7 +31,6 @@ from ergo_conformance.reference_node.api.info import NetworkInfo
 from ergo_conformance.reference_node.api.messages import Envelope, MessageOptions
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.api.routes import NetworkRoute
-from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from tests.support.settings import make
@@ -49,13 +49,14 @@ class Diary:
     def __init__(self) -> None:
         self.pages: list[tuple[Any, ...]] = []
         self.registry: Registry = records.framework()
-        self.processes: dict[int, Process] = {}
-        self.names: dict[Atom, Process] = {}
-        self.aliases: dict[Words, Process] = {}
+        self.processes: dict[int, LocalProcess] = {}
+        self.names: dict[Atom, LocalProcess] = {}
+        self.aliases: dict[Words, LocalProcess] = {}
+        self.tables = self
         self._refs = 0
         self._work: list[asyncio.Future[None]] = []
 
-    def deliver(self, process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
+    def deliver(self, process: LocalProcess | None, envelope: Envelope, priority: Priority) -> Error | None:
         self.pages.append((type(envelope).__name__, envelope[0], envelope[-2 if len(envelope) > 2 else -1], priority))
         return error_values.PROCESS_UNKNOWN
 
@@ -110,10 +111,10 @@ class Diary:
         self.pages.append(("given back", kind, consumer, target))
         return True
 
-    def owner_of(self, target: RelationTarget) -> Process | None:
+    def owner_of(self, target: RelationTarget) -> LocalProcess | None:
         return None
 
-    async def route_spawn(self, node: Atom, name: Atom, options: gen.ProcessOptionsExtra) -> Process:
+    async def route_spawn(self, node: Atom, name: Atom, options: gen.ProcessOptionsExtra) -> LocalProcess:
         raise ErgoError(error_values.NAME_UNKNOWN)
 
     async def route_application_start(
@@ -149,7 +150,7 @@ class Line:
     def close(self) -> None:
         self.written.append(b"closed")
 
-    async def relieved(self) -> None:
+    async def drain(self) -> None:
         """At once."""
 
 
@@ -209,7 +210,7 @@ def test_what_a_connection_asks_for_is_told_to_the_core_that_asked() -> None:
     async def scenario() -> None:
         diary = Diary()
         connection, line = connected(diary)
-        asked = asyncio.ensure_future(connection.link_pid(OURS, THEIRS))
+        asked = asyncio.ensure_future(connection.link(OURS, THEIRS))
         await asyncio.sleep(0)
         (frame,) = frames(diary, line)
         answer = enp.Control(0, enp.Result(None, None, frame.message.Ref))
@@ -227,7 +228,7 @@ def test_an_alias_of_the_peer() -> None:
     async def scenario() -> None:
         diary = Diary()
         connection, line = connected(diary)
-        connection.send_alias(OURS, Alias(PEER, 7, (1, 2, 3)), MessageOptions(), "to an alias")
+        connection.send(OURS, Alias(PEER, 7, (1, 2, 3)), MessageOptions(), "to an alias")
         (frame,) = frames(diary, line)
         assert (frame.from_id, frame.to_alias, frame.payload) == (1002, (1, 2, 3), "to an alias")
 
@@ -245,6 +246,7 @@ class Island:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    @property
     def nodes(self) -> list[Atom]:
         return []
 
@@ -294,9 +296,11 @@ class Island:
     def register_proto(self, proto: NetworkProto) -> None:
         """Nobody will speak."""
 
+    @property
     def registrar(self) -> Registrar:
         raise ErgoError(error_values.NO_ROUTE)
 
+    @property
     def info(self) -> NetworkInfo:
         raise ErgoError(error_values.NETWORK_STOPPED)
 
@@ -306,7 +310,7 @@ async def reachable(network: Network, *names: str) -> list[str]:
     found = []
     for name in names:
         try:
-            found.append(str((await network.get_node(name)).name()))
+            found.append(str((await network.get_node(name)).name))
         except ErgoError as error:
             found.append(error.error.text)
     return found

@@ -103,7 +103,7 @@ def test_all_that_match_are_tried() -> None:
             a.network.add_route("b@local", NOWHERE, 10)
             a.network.add_route("b@", to(stranger), 5)
             a.network.add_route("b", to(b), 1)
-            assert (await a.network.get_node(b.name)).name() == b.name
+            assert (await a.network.get_node(b.name)).name == b.name
 
     run(scenario())
 
@@ -162,7 +162,7 @@ def test_a_resolver_that_finds_nothing() -> None:
             a.network.add_route("b@", route, 10)
             assert await failure(a.network.get_node(b.name)) == "no route"
             a.network.add_route("b", to(b))
-            assert (await a.network.get_node(b.name)).name() == b.name
+            assert (await a.network.get_node(b.name)).name == b.name
 
     run(scenario())
 
@@ -217,7 +217,7 @@ def test_a_route_names_what_is_spoken() -> None:
             for strange in ({"handshake_version": Version("EHS", "R2")}, {"proto_version": Version("DIST", "R1")}):
                 assert await failure(dial(a, b, **strange)) == "no route"
             same = {"handshake_version": EHS._replace(Commit="x"), "proto_version": ENP._replace(License="x")}
-            assert (await dial(a, b, **same)).name() == b.name
+            assert (await dial(a, b, **same)).name == b.name
 
     run(scenario())
 

@@ -114,9 +114,9 @@ def test_a_certificate_is_verified_unless_that_is_switched_off(tmp_path: Path) -
             strict = await start("strict", insecure_skip_verify=False)
             assert await failure(dial(strict, b)) == "x509: self-signed certificate"
             trusting = await start("trusting", insecure_skip_verify=False, ca=str(ca))
-            assert (await dial(trusting, b)).name() == b.name
+            assert (await dial(trusting, b)).name == b.name
             lax = await start("lax", insecure_skip_verify=True)
-            assert (await dial(lax, b)).name() == b.name
+            assert (await dial(lax, b)).name == b.name
 
     run(scenario())
 
@@ -129,7 +129,7 @@ def test_a_route_may_have_its_own_switch() -> None:
             b = await start("b", acceptors=(AcceptorOptions(host=HOST, port=0, tls=PAIR),))
             strict = await start("strict", insecure_skip_verify=False)
             lax = await start("lax", insecure_skip_verify=True)
-            assert (await dial(strict, b, insecure_skip_verify=True)).name() == b.name
+            assert (await dial(strict, b, insecure_skip_verify=True)).name == b.name
             assert (await failure(dial(lax, b, insecure_skip_verify=False))).startswith("x509: ")
 
     run(scenario())

@@ -103,7 +103,7 @@ def join_ends(one: SocketProtocol, other: SocketProtocol) -> tuple[Wire, Wire]:
 def make(name: str, **more: Any) -> Node:
     tokens = count(1)
     wanted = settings_of(name, cookie="c", **more)
-    return wanted.make(clock=lambda: 7.9, token=lambda n: f"{next(tokens):0{n}x}")
+    return wanted.make_node(clock=lambda: 7.9, random_hex=lambda n: f"{next(tokens):0{n}x}")
 
 
 async def turns() -> None:

@@ -67,7 +67,7 @@ async def all_send(a: Node, target: Any, text: str = "twenty characters ok", **o
             await process.send(target, subject.Small(i, text))
 
     processes = [a.spawn(sends, options=ProcessOptions(**options)) for _ in range(SENDERS)]
-    await asyncio.gather(*(process.task for process in processes if process.task))
+    await asyncio.gather(*(process.join() for process in processes))
     return [process.pid for process in processes]
 
 
@@ -110,6 +110,6 @@ def test_ten_thousand_calls_at_once() -> None:
                 return list(await asyncio.gather(*(it.call(echo, i, timeout=60) for i in range(CALLS))))
 
             assert await within(a, work) == list(range(CALLS))
-            assert not a.core.waiters(b.name)
+            assert not a.core.pending
 
     run(scenario())

@@ -41,7 +41,7 @@ def test_a_request(kind: RelationKind, word: str, back: bool) -> None:
         if back:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
         watching = b.core.monitoring
-        how: Any = watching.unwatch if back else watching.watch
+        how: Any = watching.withdraw if back else watching.request
         task = asyncio.ensure_future(how(kind, it.process, target))
         frame = await request(peer)
         verb = (GIVE if back else TAKE)[kind]
@@ -126,7 +126,7 @@ def test_a_peer_that_goes_while_it_is_asked(kind: RelationKind, word: str, back:
         if back:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
         watching = b.core.monitoring
-        how: Any = watching.unwatch if back else watching.watch
+        how: Any = watching.withdraw if back else watching.request
         task = asyncio.ensure_future(refused(how(kind, it.process, target)))
         await request(peer)
         peer.lines[0].dialer.link.close()
@@ -218,7 +218,7 @@ def test_a_connection_that_ends_right_behind_the_result(kind: RelationKind, word
         if back:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
         watching, connection = b.core.monitoring, b.network.connections[peer.name]
-        how: Any = watching.unwatch if back else watching.watch
+        how: Any = watching.withdraw if back else watching.request
         task = asyncio.ensure_future(how(kind, it.process, target))
         frame = await request(peer)
         connection.receive(connection.sockets[0], peer.data_of(answer(frame)))

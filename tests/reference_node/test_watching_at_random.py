@@ -4,12 +4,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable
+from typing import cast
 
 import pytest
 
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
+from ergo_conformance.reference_node.core.monitoring import Monitoring
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net, settle, transport_of, virtually
@@ -62,13 +64,13 @@ class Turmoil:
 
     async def watches(self, it: Watcher) -> None:
         """Takes and gives back at random, a few at a time."""
-        watching = it.process.host.monitoring
+        watching = cast("Monitoring", it.process.host.monitoring)
 
         async def one(kind: RelationKind, target: RelationTarget) -> None:
             if self.rng.random() < 0.3 and watching.relations.has(kind, target, it.process.pid):
-                good, change = await self.tried(watching.unwatch(kind, it.process, target)), -1
+                good, change = await self.tried(watching.withdraw(kind, it.process, target)), -1
             else:
-                good, change = await self.tried(watching.watch(kind, it.process, target)), 1
+                good, change = await self.tried(watching.request(kind, it.process, target)), 1
             self.balance[self.key(it, HOW[kind], target)] += change * good
 
         for _ in range(STEPS):

@@ -27,10 +27,10 @@ from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.reference_node.registrars.saturn_client import SaturnRegistrar
 
 FOR_EVER = 3600.0
-become_known, register, until_lost = EsrdRegistrar._become_known, registrar.register, registrar.until_lost
+become_known, register, until_lost = EsrdRegistrar._serve_or_register, registrar.register, registrar.until_lost
 exchange, ask, resolved = registrar._exchange, registrar.ask, ways.resolved
 enter, start, take, tell, spread = (
-    EsrdRegistrar.register, Client.start, Client._take, SaturnRegistrar._tell, SaturnRegistrar._spread,
+    EsrdRegistrar.register, Client.start, Client._take, SaturnRegistrar._send, SaturnRegistrar._dispatch,
 )  # fmt: skip
 announce, connect, until, serve = (
     SaturnRegistrar.register_application_route, SaturnRegistrar._connect, SaturnRegistrar._until, EsrdRegistrar._serve,
@@ -74,7 +74,7 @@ async def gives_up(self: EsrdRegistrar) -> None:
     try:
         await become_known(self)
     except RegistrarError:
-        if self._watch is not None:
+        if self._keeper is not None:
             await asyncio.sleep(FOR_EVER)
         raise
 
@@ -96,7 +96,7 @@ async def registers_hidden(self: EsrdRegistrar, facts: NodeRegistration, routes:
 
 async def never_takes_over(self: EsrdRegistrar) -> bool:
     """It serves from its start, or not at all."""
-    return self._watch is None and await serve(self)
+    return self._keeper is None and await serve(self)
 
 
 async def asks_once_more(host: str, port: int, request: bytes) -> bytes:
@@ -239,11 +239,11 @@ async def never_registers_again(self: SaturnRegistrar) -> Any:
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "asks_twice_for_its_name": (registrar, "register", asks_twice_for_its_name),
-    "starts_refused": (EsrdRegistrar, "_become_known", starts_refused),
-    "tries_again": (EsrdRegistrar, "_become_known", tries_again),
+    "starts_refused": (EsrdRegistrar, "_serve_or_register", starts_refused),
+    "tries_again": (EsrdRegistrar, "_serve_or_register", tries_again),
     "comes_back_late": (registrar, "until_lost", comes_back_late),
     "never_comes_back": (registrar, "until_lost", never_comes_back),
-    "gives_up": (EsrdRegistrar, "_become_known", gives_up),
+    "gives_up": (EsrdRegistrar, "_serve_or_register", gives_up),
     "hurries": (esrd, "RETRY", 0.05),
     "waits_for_ever": (esrd, "REGISTER_TIMEOUT", FOR_EVER),
     "says_more": (registrar, "until_lost", says_more),
@@ -266,15 +266,15 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "first_of_a_chunk": (Inbox, "feed", first_of_a_chunk),
     "no_pieces": (Inbox, "feed", no_pieces),
     "keeps_bytes": (Inbox, "__init__", keeps_bytes),
-    "any_number": (SaturnRegistrar, "_spread", any_number),
-    "one_number": (SaturnRegistrar, "_tell", one_number),
+    "any_number": (SaturnRegistrar, "_dispatch", any_number),
+    "one_number": (SaturnRegistrar, "_send", one_number),
     "waits_for_routes_for_ever": (saturn, "RESOLVE_TIMEOUT", FOR_EVER),
     "redials_late": (saturn, "REDIAL", (1.2, 2.0)),
     "redials_at_once": (saturn, "REDIAL", (0.0,)),
     "never_registers_again": (SaturnRegistrar, "_reconnect", never_registers_again),
     "tells_nothing": (SaturnRegistrar, "register_application_route", tells_nothing),
     "never_stopping": (SaturnRegistrar, "register_application_route", never_stopping),
-    "dies_when_it_is_down": (SaturnRegistrar, "_tell", dies_when_it_is_down),
+    "dies_when_it_is_down": (SaturnRegistrar, "_send", dies_when_it_is_down),
     "looks_at_no_certificate": (SaturnRegistrar, "_connect", looks_at_no_certificate),
     "news_end_it": (Client, "_take", news_end_it),
     "none": (codec, "NO_ROUTE", codec.NO_ROUTE),

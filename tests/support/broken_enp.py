@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Faults of a reference node on established links: each changes a small method of the node."""
 
 import asyncio

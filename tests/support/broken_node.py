@@ -225,7 +225,7 @@ FAULTS: dict[str, type[Ehs] | tuple[Any, str, Any]] = {
 async def serve(factory: type[Ehs], *, agents: bool = False) -> None:
     """A node with this handshake, until SIGTERM."""
     target = json.loads(os.environ["ERGO_TARGET"])
-    node = await with_machine(settings.config_of(target), factory).start()
+    node = await with_machine(settings.config_of(target), factory).make_node().start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     supervisor = settings.host_agents(node, target) if agents else None

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Faults of a reference node in what its processes do: links, events, spawning, applications, and what the agent sends."""
 
 from typing import Any

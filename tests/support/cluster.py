@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.api import Connection
 from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.api.routes import NetworkRoute
-from ergo_conformance.reference_node.connection import socket_protocol as transport
+from ergo_conformance.reference_node.connection import tcp
 from ergo_conformance.reference_node.connection.tcp import Endpoint
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
@@ -150,7 +150,7 @@ class Cluster:
         async def dial(protocol: Callable[[], asyncio.Protocol], address: Endpoint) -> None:
             self.dials.append((name, address.port))
             relay = self.relays.get(address.port)
-            await transport.dial(protocol, address._replace(port=relay.port) if relay else address)
+            await tcp.dial(protocol, address._replace(port=relay.port) if relay else address)
 
         defaults: dict[str, Any] = {
             "cookie": "secret", "types": subject.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
@@ -272,5 +272,5 @@ async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[Told]]:
 async def all_done(node: Node, *bodies: Callable[[Process], Awaitable[None]]) -> None:
     """Runs these as processes of a node to their ends. AssertionError if one does not end normally."""
     processes = [node.spawn(cast("Any", body)) for body in bodies]
-    await asyncio.gather(*(process.task for process in processes if process.task))
+    await asyncio.gather(*(process.join() for process in processes))
     assert {process.reason for process in processes} <= {error_values.NORMAL}

@@ -89,7 +89,7 @@ class Net:
         return made
 
     async def dial(self, protocol: Callable[[], asyncio.Protocol], address: Endpoint) -> None:
-        """Opens a link, as transport.dial does."""
+        """Opens a link, as tcp.dial does."""
         self.dialed.append(address.port)
         await asyncio.sleep(0)
         if address.port not in self.nodes:

@@ -15,6 +15,8 @@ from ergo_conformance.model.values import PID, Alias, Atom, ProcessID, Ref
 from ergo_conformance.reference_node.api import (
     Connection,
     Core,
+    Deadlines,
+    FlowLimits,
     Handshake,
     NetworkHandshake,
     NetworkProto,
@@ -77,7 +79,7 @@ class CardMachine:
             yield self.card()
             yield JoinedSocket(self.role, Atom(shown["name"]), shown["joins"], rest)
         else:
-            peer = self.met(shown, self.link.token(8), rest)
+            peer = self.met(shown, self.link.random_hex(8), rest)
             yield Introduced(peer)
             yield self.card(id=peer.connection_id)
             yield peer
@@ -95,6 +97,9 @@ class CardMachine:
 
 
 class CardHandshake:
+    deadlines = Deadlines(connect=3.0, read=1.0, handshake=20.0)
+
+    @property
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
@@ -107,6 +112,7 @@ class CardHandshake:
     def accept(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
         return CardMachine(Role.ACCEPTOR, local, link)
 
+    @property
     def version(self) -> Version:
         return CARD
 
@@ -118,8 +124,9 @@ class TalkConnection(UnsupportedConnection):
         super().__init__(peer, core)
         self.halves: dict[Socket, bytes] = {}
 
+    @property
     def node(self) -> RemoteNode:
-        return Nickname(super().node())
+        return Nickname(super().node)
 
     def say(self, *what: Any) -> bool:
         link = self.sockets[0]
@@ -164,6 +171,8 @@ class TalkConnection(UnsupportedConnection):
 
 
 class TalkProto:
+    flow_limits = FlowLimits(max_queued=1 << 20, stall_timeout=30.0)
+
     def __init__(self) -> None:
         self.served: list[tuple[Atom, bool]] = []
 
@@ -177,6 +186,7 @@ class TalkProto:
             for _ in range(1, connection.peer.pool_size):
                 await dial("")
 
+    @property
     def version(self) -> Version:
         return TALK
 
@@ -188,6 +198,7 @@ class Notebook:
         self.pages = pages
         self.name = Atom("")
 
+    @property
     def resolver(self) -> Resolver:
         return self
 
@@ -200,9 +211,11 @@ class Notebook:
     async def terminate(self) -> None:
         self.pages.pop(self.name, None)
 
+    @property
     def info(self) -> RegistrarInfo:
         return RegistrarInfo(server="here", embedded=True, version=self.version)
 
+    @property
     def version(self) -> Version:
         return Version("NOTE", "1")
 
@@ -224,18 +237,23 @@ class Nickname:
     def __init__(self, node: RemoteNode) -> None:
         self._node = node
 
+    @property
     def name(self) -> Atom:
-        return Atom(f"nick {self._node.name()}")
+        return Atom(f"nick {self._node.name}")
 
+    @property
     def uptime(self) -> int:
         return self._node.uptime
 
+    @property
     def connection_uptime(self) -> int:
         return self._node.connection_uptime
 
+    @property
     def version(self) -> Version:
         return self._node.version
 
+    @property
     def info(self) -> RemoteNodeInfo:
         return self._node.info
 
@@ -259,6 +277,7 @@ class Nickname:
     async def application_start_permanent(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
         await self._node.application_start_permanent(name, options)
 
+    @property
     def creation(self) -> int:
         return self._node.creation
 

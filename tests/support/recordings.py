@@ -76,7 +76,7 @@ def frames_of(name: str) -> Iterator[Found]:
     """The frames of a capture that real nodes wrote."""
     capture = captures.load(CAPTURES / f"{name}.jsonl")
     reader = Connections(capture, None, captures.Checked())
-    for link in capture.sockets():
+    for link in capture.links():
         for side in reader.read(link).values():
             yield from ((name, int(link), side.direction, frame) for frame in side.read.frames if side.real)
 

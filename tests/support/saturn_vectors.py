@@ -206,7 +206,7 @@ def probes() -> Iterator[Json]:
 
 def unreadable(capture: Capture) -> Iterator[tuple[int, bytes, Rejected, Message | None]]:
     """Line, bytes, refusal, and the message before it, of each script's last line that no reader takes."""
-    for conn in capture.sockets():
+    for conn in capture.links():
         lines = [
             (number, bytes.fromhex(line["hex"]))
             for number, line in enumerate(capture.lines, 2)

@@ -31,15 +31,15 @@ def with_machine(settings: NodeConfig, machine: type[Ehs]) -> NodeConfig:
 def make(name: str, **flat: Any) -> Node:
     """A node without sockets."""
     more = _more(flat)
-    return settings_of(name, **flat).make(**more)
+    return settings_of(name, **flat).make_node(**more)
 
 
 async def start_node(name: str, **flat: Any) -> Node:
     """A node that listens."""
     more = _more(flat)
-    return await settings_of(name, **flat).start(**more)
+    return await settings_of(name, **flat).make_node(**more).start()
 
 
 def _more(flat: dict[str, Any]) -> dict[str, Any]:
     """What goes to Node itself, taken out."""
-    return {key: flat.pop(key) for key in ("clock", "token", "dial") if key in flat}
+    return {key: flat.pop(key) for key in ("clock", "random_hex", "dial") if key in flat}

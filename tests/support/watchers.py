@@ -1,6 +1,5 @@
 """Processes that watch others and keep what they are told."""
 
-import asyncio
 from typing import Any, NamedTuple
 
 from ergo_conformance.model.values import PID, Error, Event
@@ -83,7 +82,6 @@ async def refused(work: Any) -> str:
 
 async def ended(process: Process) -> str:
     """Waits for the end of a process: the text of its reason."""
-    assert process.task is not None
-    await asyncio.gather(process.task, return_exceptions=True)
+    await process.join()
     assert process.reason is not None
     return process.reason.text

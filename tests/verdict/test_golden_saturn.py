@@ -57,7 +57,7 @@ def test_what_has_no_vector_is_in_no_capture() -> None:
     """Streams are read whole here, so messages that share a chunk or are spread over several count, too."""
     seen = set()
     for capture in map(captures.load, FILES):
-        for link in capture.sockets():
+        for link in capture.links():
             for direction in capture.meta["sides"]:
                 data, at = capture.stream(link, direction), 0
                 while at < len(data) and not isinstance(parsed := read_packet(data, offset=at, prefix=True), Rejected):

@@ -164,6 +164,7 @@ def set_up(role: Role, clock: Callable[[], float], dial: Dial) -> Stage:
     )
     node.core.remote.log_level = role.log_level
     actors = {**LEVEL_1, **level_2(node.core)}
+    actors = {**LEVEL_1, **level_2(node.core)}
     if role.acts:
         node.core.remote.enable_spawn("echo_factory", Echo)
         actors = {name: actors[name] for name in DRIVER}

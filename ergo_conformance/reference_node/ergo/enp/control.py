@@ -206,7 +206,7 @@ class ControlMessages:
         return []
 
     async def _spawn_requested(self, message: enp.Spawn) -> None:
-        """Spawns and replies. A refusal is answered with its error; upstream does not answer if its flag is off (ENP-SPAWN-3)."""
+        """Spawns and replies. Replies to a refusal, too; upstream does not if its flag is off (ENP-SPAWN-3)."""
         error, process = None, None
         if not self.connection.sockets:
             return  # the connection has ended: the peer would not learn of the process

@@ -19,7 +19,7 @@ from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, Proces
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, REGISTRY, Peer
 from ergo_conformance.verdict.run.case import AGENTS, case
 from ergo_conformance.verdict.run.context import Context
-from ergo_conformance.verdict.vectors.edf import golden
+from ergo_conformance.verdict.vectors.golden import golden_file
 
 LARGE = 60_000
 """Bytes of a value whose frame comes near the 64 KB where releases before 3.1.1 give up (ENP-SIZE-3)."""
@@ -57,7 +57,7 @@ def can_travel(row: Any) -> bool:
     return "edfgold" not in json.dumps(row["value"])
 
 
-ROWS = [row for row in golden("edf_vectors.json").rows if row["group"] in KINDS and can_travel(row)]
+ROWS = [row for row in golden_file("edf_vectors.json").rows if row["group"] in KINDS and can_travel(row)]
 
 
 def is_unusual(row: Any) -> bool:

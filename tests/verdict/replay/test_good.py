@@ -1,11 +1,11 @@
 """Recorded peers: our node takes the place of each real node of each capture, and does what that one did."""
 
 import pytest
+from ergo_conformance.verdict.replay.script import read
 
 from ergo_conformance.errors import UsageError
 from ergo_conformance.verdict.captures import load
 from ergo_conformance.verdict.replay import EXCUSES, play, roles
-from ergo_conformance.verdict.replay.script import read
 from tests.support.recordings import CAPTURES, UPSTREAM
 
 ROLES = [(name, direction) for name in UPSTREAM for direction in roles(load(CAPTURES / f"{name}.jsonl"))]

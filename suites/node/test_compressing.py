@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo.enp import Algorithm, Code, Level
+from ergo_conformance.model.ergo.enp import Algorithm, Code, CompressionLevel
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import Acting
 from ergo_conformance.peers.ergo.connection import ORDER
 from ergo_conformance.peers.ergo.lines import Received
 from ergo_conformance.peers.ergo.ours import OURS, address, fail, reply, sent
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -22,12 +21,12 @@ DEFAULT = 0
 """Threshold and level: the default ones."""
 
 
-async def compressing(ctx: Context, *how: Any, links: int = 1) -> Acting:
+async def compressing(ergo_context: Context, *how: Any, links: int = 1) -> Acting:
     """The agent, told to compress. A target whose agent can't is not asked any further."""
-    acting = Acting(await ctx.peer(links=links))
+    acting = Acting(await ergo_context.peer(links=links))
     answer = await acting.do("compression", *how)
     if isinstance(answer, Error):
-        ctx.skip(f"its agent does not compress: {answer.text}")
+        ergo_context.skip(f"its agent does not compress: {answer.text}")
     acting.peer.check(answer is True, repr(answer), "true")
     return acting
 
@@ -54,9 +53,9 @@ def check_packed(acting: Acting, received: Received, *, packed: bool) -> None:
 
 @algorithms
 @case("ENP-Z-1", "ENP-Z-2", "ENP-T-200", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_algorithm(ctx: Context, name: str) -> None:
+async def test_algorithm(ergo_context: Context, name: str) -> None:
     """A long message of a process that compresses with {name} comes so, and unpacks to the whole frame."""
-    acting = await compressing(ctx, name)
+    acting = await compressing(ergo_context, name)
     try:
         for word in ("PID", "ProcessID", "Alias"):
             received = await message(acting, LONG, word)
@@ -66,11 +65,11 @@ async def test_algorithm(ctx: Context, name: str) -> None:
         await plain_again(acting)
 
 
-@pytest.mark.parametrize("level", list(Level), ids=lambda level: level.name.lower())
+@pytest.mark.parametrize("level", list(CompressionLevel), ids=lambda level: level.name.lower())
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_level(ctx: Context, level: Level) -> None:
+async def test_level(ergo_context: Context, level: CompressionLevel) -> None:
     """What gzip of level {level} makes is unpacked like that of any other."""
-    acting = await compressing(ctx, "gzip", DEFAULT, int(level))
+    acting = await compressing(ergo_context, "gzip", DEFAULT, int(level))
     try:
         received = await message(acting, LONG)
         check_packed(acting, received, packed=True)
@@ -80,11 +79,15 @@ async def test_level(ctx: Context, level: Level) -> None:
 
 @algorithms
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_contents(ctx: Context, name: str) -> None:
+async def test_contents(ergo_context: Context, name: str) -> None:
     """Whatever is packed with {name} comes out the same: zeros, random bytes, texts with many different letters."""
-    acting = await compressing(ctx, name)
+    acting = await compressing(ergo_context, name)
     try:
-        for payload in (bytes(30_000), ctx.rng.randbytes(5_000), "".join(chr(0x20 + i % 0x4F0) for i in range(9_000))):
+        for payload in (
+            bytes(30_000),
+            ergo_context.rng.randbytes(5_000),
+            "".join(chr(0x20 + i % 0x4F0) for i in range(9_000)),
+        ):
             await message(acting, payload)
     finally:
         await plain_again(acting)
@@ -95,10 +98,10 @@ THRESHOLDS = {"default": (DEFAULT, enp.MIN_THRESHOLD), "given": (3_000, 3_000)}
 
 @pytest.mark.parametrize("which", list(THRESHOLDS))
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_threshold(ctx: Context, which: str) -> None:
+async def test_threshold(ergo_context: Context, which: str) -> None:
     """A frame as long as the threshold ({which}) comes plain, one that is a byte longer compressed."""
     given, threshold = THRESHOLDS[which]
-    acting = await compressing(ctx, "zlib", given)
+    acting = await compressing(ergo_context, "zlib", given)
     try:
         empty = len(acting.peer.data_of(enp.MessagePID(0, 0, 0, 0, OURS, "")))
         for length in (threshold, threshold + 1):
@@ -109,11 +112,11 @@ async def test_threshold(ctx: Context, which: str) -> None:
 
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_off(ctx: Context) -> None:
+async def test_off(ergo_context: Context) -> None:
     """Nothing is compressed that no process was told to; nor any more when it was told not to."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     check_packed(acting, await message(acting, LONG), packed=False)
-    acting = await compressing(ctx, "gzip")
+    acting = await compressing(ergo_context, "gzip")
     try:
         check_packed(acting, await message(acting, LONG), packed=True)
     finally:
@@ -123,9 +126,9 @@ async def test_off(ctx: Context) -> None:
 
 @pytest.mark.parametrize("word", ["PID", "ProcessID", "Alias"], ids=lambda w: w.lower())
 @case("ENP-ORD-6", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_order_byte(ctx: Context, word: str) -> None:
+async def test_order_byte(ergo_context: Context, word: str) -> None:
     """A compressed message by {word} has the order byte of the frame inside."""
-    acting = await compressing(ctx, "zlib")
+    acting = await compressing(ergo_context, "zlib")
     try:
         received = await message(acting, LONG, word)
         outer = received.outer
@@ -136,9 +139,9 @@ async def test_order_byte(ctx: Context, word: str) -> None:
 
 
 @case("ENP-Z-1", "ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_order(ctx: Context) -> None:
+async def test_order(ergo_context: Context) -> None:
     """Long and short messages of one process come over one link of a pool, in order."""
-    acting = await compressing(ctx, "lzw", links=0)
+    acting = await compressing(ergo_context, "lzw", links=0)
     try:
         for i in range(20):
             acting.tell("send", address(acting.peer, "PID"), [i, LONG if i % 2 else SHORT])
@@ -152,9 +155,9 @@ async def test_order(ctx: Context) -> None:
 
 
 @case("ENP-Z-3", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_calls(ctx: Context) -> None:
+async def test_calls(ergo_context: Context) -> None:
     """Calls, important messages and answers are compressed like messages."""
-    acting = await compressing(ctx, "gzip")
+    acting = await compressing(ergo_context, "gzip")
     peer = acting.peer
     try:
         ref = acting.tell("call", address(peer, "PID"), LONG)
@@ -174,9 +177,9 @@ async def test_calls(ctx: Context) -> None:
 
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_exits(ctx: Context) -> None:
+async def test_exits(ergo_context: Context) -> None:
     """Exit signals are not compressed, however long their reason is."""
-    acting = await compressing(ctx, "gzip")
+    acting = await compressing(ergo_context, "gzip")
     try:
         ref = acting.tell("exit", acting.peer.pid(OURS), Error(LONG))
         received = await acting.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
@@ -188,9 +191,9 @@ async def test_exits(ctx: Context) -> None:
 
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_control_messages(ctx: Context) -> None:
+async def test_control_messages(ergo_context: Context) -> None:
     """Control messages are not compressed, however long they are."""
-    acting = await compressing(ctx, "gzip")
+    acting = await compressing(ergo_context, "gzip")
     peer = acting.peer
     try:
         ref = acting.tell("spawn", peer.name, "a_factory", LONG)
@@ -203,13 +206,13 @@ async def test_control_messages(ctx: Context) -> None:
 
 
 @case("ENP-SIZE-1", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_limit(ctx: Context) -> None:
+async def test_limit(ergo_context: Context) -> None:
     """A compressed frame is not longer than our limit either."""
-    acting = Acting(await ctx.peer(MaxMessageSize=3_000))
+    acting = Acting(await ergo_context.peer(MaxMessageSize=3_000))
     if isinstance(await acting.do("compression", "gzip"), Error):
-        ctx.skip("its agent does not compress")
+        ergo_context.skip("its agent does not compress")
     try:
-        await acting.done(acting.tell("send", acting.peer.pid(OURS), ctx.rng.randbytes(6_000)))
+        await acting.done(acting.tell("send", acting.peer.pid(OURS), ergo_context.rng.randbytes(6_000)))
         await acting.peer.none_of(lambda f: isinstance(f, enp.MessagePID), "message above our limit")
     finally:
         await plain_again(acting)

@@ -6,8 +6,7 @@ from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Atom, Event
 from ergo_conformance.peers.ergo.agents import TAKEN_BACK, TAKING, eventually, own_event, watch
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 OTHER = 2002
 """Number of a second process of ours."""
@@ -33,9 +32,9 @@ async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) 
 
 @verbs
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_first_and_last(ctx: Context, verb: Verb) -> None:
+async def test_first_and_last(ergo_context: Context, verb: Verb) -> None:
     """The owner is told of the first {verb.value}, not of the second; of the end of the last one, not of that before."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     event = Event(peer.target, NOTIFIED)
     before = await counts(peer)
     for step, source, change in (
@@ -51,9 +50,9 @@ async def test_first_and_last(ctx: Context, verb: Verb) -> None:
 
 
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_two_nodes(ctx: Context) -> None:
+async def test_two_nodes(ergo_context: Context) -> None:
     """Subscribers of two nodes count together: the owner is told when both are gone."""
-    one, two = await ctx.peer(), await ctx.peer()
+    one, two = await ergo_context.peer(), await ergo_context.peer()
     event = Event(one.target, NOTIFIED)
     before = await counts(one)
     for peer, step, change in (
@@ -67,9 +66,9 @@ async def test_two_nodes(ctx: Context) -> None:
 
 
 @case("ENP-EVT-7", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_last_one_is_lost(ctx: Context) -> None:
+async def test_last_one_is_lost(ergo_context: Context) -> None:
     """Upstream does not tell the owner that the last subscriber has gone with its connection."""
-    one, two = await ctx.peer(), await ctx.peer()
+    one, two = await ergo_context.peer(), await ergo_context.peer()
     event = Event(one.target, NOTIFIED)
     before = await counts(one)
     await watch(two, Verb.LINK, event)
@@ -79,9 +78,9 @@ async def test_last_one_is_lost(ctx: Context) -> None:
 
 
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_no_notification(ctx: Context) -> None:
+async def test_no_notification(ergo_context: Context) -> None:
     """The owner is not told of subscribers of an event without notification."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     event = await own_event(peer)
     before = await counts(peer)
     await watch(peer, Verb.MONITOR, event)

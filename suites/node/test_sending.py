@@ -2,23 +2,21 @@
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, subject
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import Acting, eventually
 from ergo_conformance.peers.ergo.ours import MESSAGES, OURS, REQUESTS, TO, WORDS, address, reply, sent, to_of, told
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 words = pytest.mark.parametrize("word", list(TO), ids=lambda w: w.lower())
 
 
 @words
 @case("ENP-T-101", "ENP-T-102", "ENP-T-104", "ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_send(ctx: Context, word: str) -> None:
+async def test_send(ergo_context: Context, word: str) -> None:
     """A message by {word} comes in one frame, from the agent's number, for our process, with priority 0."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     peer, me = acting.peer, await acting.pid()
     ref, frame = await told(acting, "send", word, "hello")
     found = (isinstance(frame, MESSAGES), frame.from_id, to_of(frame), frame.payload, frame.priority)
@@ -29,9 +27,9 @@ async def test_send(ctx: Context, word: str) -> None:
 
 @words
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_order_byte(ctx: Context, word: str) -> None:
+async def test_order_byte(ergo_context: Context, word: str) -> None:
     """The order byte of a message by {word} is that of its target's PID, of its alias's second word, or of its sender."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     ref, frame = await told(acting, "send", word, "hello")
     await acting.good(ref)
     wanted = {"PID": OURS, "ProcessID": frame.from_id, "Alias": WORDS[1]}[word] % ORDER_MODULUS
@@ -40,9 +38,9 @@ async def test_order_byte(ctx: Context, word: str) -> None:
 
 @words
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_without_order(ctx: Context, word: str) -> None:
+async def test_without_order(ergo_context: Context, word: str) -> None:
     """Without network order the order byte of a message by {word} is 0; with it again it is not."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     async with acting.setting("keep_order", False, back=(True,)):
         ref, frame = await told(acting, "send", word, "hello")
         await acting.good(ref)
@@ -53,9 +51,9 @@ async def test_without_order(ctx: Context, word: str) -> None:
 
 
 @case("ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_one_link(ctx: Context) -> None:
+async def test_one_link(ergo_context: Context) -> None:
     """Over a pool all messages of the agent come over one link, in order."""
-    acting = Acting(await ctx.peer(links=0))
+    acting = Acting(await ergo_context.peer(links=0))
     peer = acting.peer
     for i in range(30):
         acting.tell("send", address(peer, "PID"), i)
@@ -71,9 +69,9 @@ PRIORITIES = {"send": Priority.NORMAL, "send_high": Priority.HIGH, "send_max": P
 
 @pytest.mark.parametrize("op", list(PRIORITIES)[1:])
 @case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_priority_of_a_message(ctx: Context, op: str) -> None:
+async def test_priority_of_a_message(ergo_context: Context, op: str) -> None:
     """A message of {op} has its priority in the low two bits, and no other bit."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     ref, frame = await told(acting, op, "PID", "hello")
     await acting.good(ref)
     acting.peer.check(frame.priority == PRIORITIES[op], frame, f"priority byte {PRIORITIES[op]:d}")
@@ -81,9 +79,9 @@ async def test_priority_of_a_message(ctx: Context, op: str) -> None:
 
 @pytest.mark.parametrize("priority", list(Priority), ids=lambda p: p.name.lower())
 @case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_priority_of_a_process(ctx: Context, priority: Priority) -> None:
+async def test_priority_of_a_process(ergo_context: Context, priority: Priority) -> None:
     """The priority that a process was given ({priority}) is that of its messages and its calls."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     async with acting.setting("priority", int(priority), back=(0,)):
         ref, frame = await told(acting, "send", "ProcessID", "hello")
         await acting.good(ref)
@@ -95,11 +93,15 @@ async def test_priority_of_a_process(ctx: Context, priority: Priority) -> None:
 
 
 @case("ENP-T-107", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_exit(ctx: Context) -> None:
+async def test_exit(ergo_context: Context) -> None:
     """Exit signals come as frames 107, from the agent's number, for our process, with the reason it was told."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     peer, me = acting.peer, await acting.pid()
-    for given, reason in (("kill", reasons.KILL), ("custom", subject.CUSTOM_ERROR), (Error("mine"), Error("mine"))):
+    for given, reason in (
+        ("kill", error_values.KILL),
+        ("custom", subject.CUSTOM_ERROR),
+        (Error("mine"), Error("mine")),
+    ):
         ref = acting.tell("exit", peer.pid(OURS), given)
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")).value
         found = (frame.from_id, frame.to_id, frame.reason.text)
@@ -108,9 +110,9 @@ async def test_exit(ctx: Context) -> None:
 
 
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_trapped_exit(ctx: Context) -> None:
+async def test_trapped_exit(ergo_context: Context) -> None:
     """A process that traps exits is told of our exit signal, with its reason, and lives on."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     peer, me = acting.peer, await acting.pid()
     reason = Error(f"exit {peer.new_ref()[0]}")
     peer.send_frame(enp.Exit(me.id % ORDER_MODULUS, OURS, Priority.MAX, me.id, reason))
@@ -119,12 +121,12 @@ async def test_trapped_exit(ctx: Context) -> None:
 
 
 @case("ENP-SIZE-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_too_large(ctx: Context) -> None:
+async def test_too_large(ergo_context: Context) -> None:
     """A message, a call and an important message that are longer than our limit are refused where they are sent."""
-    acting = Acting(await ctx.peer(MaxMessageSize=2_000))
+    acting = Acting(await ergo_context.peer(MaxMessageSize=2_000))
     for op in ("send", "call", "send_important"):
         ref = acting.tell(op, acting.peer.pid(OURS), bytes(2_000))
-        await acting.refused(ref, reasons.TOO_LARGE)
+        await acting.refused(ref, error_values.TOO_LARGE)
     await acting.peer.none_of(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message above our limit")
     ref, frame = await told(acting, "send", "PID", bytes(1_900))
     await acting.good(ref)
@@ -135,22 +137,22 @@ async def test_too_large(ctx: Context) -> None:
 
 
 @case("ENP-DOWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_disconnect(ctx: Context) -> None:
+async def test_disconnect(ergo_context: Context) -> None:
     """A target that disconnects closes all our links, without a frame that says so; we may connect again at once."""
-    acting, other = Acting(await ctx.peer(links=2)), Acting(await ctx.peer())
+    acting, other = Acting(await ergo_context.peer(links=2)), Acting(await ergo_context.peer())
     name = acting.peer.name
     await other.set("disconnect", name)
     for line in range(2):
         await acting.peer.closed(line)
     acting.peer.check(await acting.peer.receive(0) is None, "a frame", "no frame before the end")
-    back = await ctx.peer(name)
+    back = await ergo_context.peer(name)
     await back.alive()
 
 
 @case("ENP-DOWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_nodes(ctx: Context) -> None:
+async def test_nodes(ergo_context: Context) -> None:
     """A node that is connected is among those that the target tells; soon after its last link was closed it is not."""
-    acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
+    acting, other = Acting(await ergo_context.peer()), Acting(await ergo_context.peer())
     name = acting.peer.name
 
     async def is_connected() -> bool:

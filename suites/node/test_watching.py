@@ -5,16 +5,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.peers.ergo.agents import TAKEN_BACK, TAKING, Acting, Watched, word_of
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, Peer
 from ergo_conformance.peers.ergo.ours import NAME, OURS, WORDS, address
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 TOLD = {Verb.LINK: "gen.MessageExit", Verb.MONITOR: "gen.MessageDown"}
 """What an entry of the agent begins with, before the word for the target."""
@@ -89,9 +87,9 @@ PAIRS = [Pair(verb, word) for verb in TAKING for word in enp.TARGETS]
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda p: f"{p.verb.value}_{p.word}".lower())
 @case("ENP-T-199", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_requests(ctx: Context, pair: Pair) -> None:
+async def test_requests(ergo_context: Context, pair: Pair) -> None:
     """For {pair} the agent sends one request each, with its own PID, the target, and a new reference of its node."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     peer, target, me = acting.peer, address(acting.peer, pair.word), await acting.pid()
     refs = set()
     for step in (pair.verb, TAKEN_BACK[pair.verb]):
@@ -105,9 +103,9 @@ async def test_requests(ctx: Context, pair: Pair) -> None:
 
 
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_order_byte_of_a_request(ctx: Context) -> None:
+async def test_order_byte_of_a_request(ergo_context: Context) -> None:
     """Upstream's order byte of a request is the number of a linked PID mod 255, an alias's second word, or else 0."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     for verb in TAKING:
         for word, number in {
             "PID": OURS if verb is Verb.LINK else 0,
@@ -124,9 +122,9 @@ async def test_order_byte_of_a_request(ctx: Context) -> None:
 @words
 @verbs
 @case("ENP-TERM-6", "ENP-T-199", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_told_of_the_end(ctx: Context, verb: Verb, word: str) -> None:
+async def test_told_of_the_end(ergo_context: Context, verb: Verb, word: str) -> None:
     """Who has a {verb.value} of a target of ours (by {word}) is told of its end, once, with our reason."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     target = address(acting.peer, word)
     await relate(acting, verb, target)
     reason = Error(f"gone {acting.peer.new_ref()[0]}")
@@ -137,9 +135,9 @@ async def test_told_of_the_end(ctx: Context, verb: Verb, word: str) -> None:
 
 @verbs
 @case("ENP-TERM-6", "ENP-T-183", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_told_by_a_cached_name(ctx: Context, verb: Verb) -> None:
+async def test_told_by_a_cached_name(ergo_context: Context, verb: Verb) -> None:
     """A {verb.value} of a name ends as well when the end of the name is told by an id that we announced."""
-    acting = Acting(await ctx.peer(caches=ANNOUNCED))
+    acting = Acting(await ergo_context.peer(caches=ANNOUNCED))
     target = ProcessID(acting.peer.name, Atom("sink"))
     await relate(acting, verb, target)
     reason = Error(f"gone {acting.peer.new_ref()[0]}")
@@ -148,9 +146,9 @@ async def test_told_by_a_cached_name(ctx: Context, verb: Verb) -> None:
 
 
 @case("ENP-TERM-6", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_both_are_told(ctx: Context) -> None:
+async def test_both_are_told(ergo_context: Context) -> None:
     """Who monitors and links one target is told of its end as a down and as an exit message."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     peer, target = acting.peer, acting.peer.pid(OURS)
     await relate(acting, Verb.MONITOR, target)
     ref = acting.tell("link", target)
@@ -158,7 +156,7 @@ async def test_both_are_told(ctx: Context) -> None:
         lambda f: isinstance(f, enp.Control | enp.Response) and getattr(f, "ref", ref) == ref, "a request of agent"
     )
     if isinstance(received.value, enp.Response):
-        ctx.skip("its processes can't link and monitor one target")
+        ergo_context.skip("its processes can't link and monitor one target")
     result(peer, received.value)
     await acting.good(ref)
     reason = Error(f"gone {peer.new_ref()[0]}")
@@ -170,9 +168,9 @@ async def test_both_are_told(ctx: Context) -> None:
 @words
 @verbs
 @case("ENP-TERM-6", "ENP-TERM-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_not_told_any_more(ctx: Context, verb: Verb, word: str) -> None:
+async def test_not_told_any_more(ergo_context: Context, verb: Verb, word: str) -> None:
     """Who has taken its {verb.value} of a target of ours (by {word}) back is not told of its end."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     target = address(acting.peer, word)
     for step in (verb, TAKEN_BACK[verb]):
         await relate(acting, step, target)
@@ -183,11 +181,11 @@ async def test_not_told_any_more(ctx: Context, verb: Verb, word: str) -> None:
 
 @verbs
 @case("ENP-LINK-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_refused(ctx: Context, verb: Verb) -> None:
+async def test_refused(ergo_context: Context, verb: Verb) -> None:
     """An error in our Result is what comes of the {verb.value}; nothing is watched then."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     target = acting.peer.pid(OURS)
-    for error in (reasons.PROCESS_UNKNOWN, Error("an error of our own")):
+    for error in (error_values.PROCESS_UNKNOWN, Error("an error of our own")):
         ref, request = await asked(acting, verb, target)
         result(acting.peer, request, error=error)
         await acting.refused(ref, error)
@@ -196,17 +194,17 @@ async def test_refused(ctx: Context, verb: Verb) -> None:
 
 
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_no_result(ctx: Context) -> None:
+async def test_no_result(ergo_context: Context) -> None:
     """Without a Result a request gives up with "timed out" after five seconds."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     ref, _ = await asked(acting, Verb.MONITOR, acting.peer.pid(OURS))
     await acting.timed_out(ref, enp.REQUEST_TIMEOUT)
 
 
 @case("ENP-ANY-3", "ENP-ANY-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_wrong_reference(ctx: Context) -> None:
+async def test_wrong_reference(ergo_context: Context) -> None:
     """A Result with another reference (words, node or creation) is not taken for the one that is waited for."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     peer, target = acting.peer, acting.peer.pid(OURS)
     ref, request = await asked(acting, Verb.MONITOR, target)
     good = request.message.Ref
@@ -226,12 +224,12 @@ async def test_wrong_reference(ctx: Context) -> None:
 
 
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_second_result(ctx: Context) -> None:
+async def test_second_result(ergo_context: Context) -> None:
     """A second Result with the same reference changes nothing."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     target = acting.peer.pid(OURS)
     request = await relate(acting, Verb.MONITOR, target)
-    result(acting.peer, request, error=reasons.PROCESS_UNKNOWN)
+    result(acting.peer, request, error=error_values.PROCESS_UNKNOWN)
     reason = Error(f"gone {acting.peer.new_ref()[0]}")
     acting.peer.send_frame(end_of(target, reason))
     await acting.told("gen.MessageDownPID", reason.text)
@@ -242,9 +240,9 @@ async def test_second_result(ctx: Context) -> None:
 
 @verbs
 @case("ENP-EVT-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_last_messages(ctx: Context, verb: Verb) -> None:
+async def test_last_messages(ergo_context: Context, verb: Verb) -> None:
     """Of the messages in our Result of a {verb.value} of an event the subscriber gets all, in order."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     event = Event(acting.peer.name, NAME)
     ref, request = await asked(acting, verb, event)
     last = [MessageEvent(event, STAMP + i, f"kept {i}") for i in range(3)]
@@ -257,9 +255,9 @@ async def test_last_messages(ctx: Context, verb: Verb) -> None:
 
 @pytest.mark.parametrize("how", ["nil", "empty"])
 @case("ENP-EVT-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_no_last_messages(ctx: Context, how: str) -> None:
+async def test_no_last_messages(ergo_context: Context, how: str) -> None:
     """A Result for an event without messages ({how}) is understood."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     event = Event(acting.peer.name, NAME)
     ref, request = await asked(acting, Verb.MONITOR, event)
     values = {"nil": Typed(gen.EVENTS, None), "empty": Typed(gen.EVENTS, [])}
@@ -271,9 +269,9 @@ async def test_no_last_messages(ctx: Context, how: str) -> None:
 
 @verbs
 @case("ENP-EVT-6", "ENP-T-105", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_gets_what_we_publish(ctx: Context, verb: Verb) -> None:
+async def test_gets_what_we_publish(ergo_context: Context, verb: Verb) -> None:
     """A message that we publish reaches a subscriber with a {verb.value}, once; one of another event does not."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     event = Event(acting.peer.name, NAME)
     await relate(acting, verb, event)
     token = f"published {acting.peer.new_ref()[0]}"
@@ -287,9 +285,9 @@ async def test_gets_what_we_publish(ctx: Context, verb: Verb) -> None:
 
 
 @case("ENP-EVT-6", "ENP-T-106", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_gets_it_by_a_cached_name(ctx: Context) -> None:
+async def test_gets_it_by_a_cached_name(ergo_context: Context) -> None:
     """A message of an event whose name is written as an id that we announced reaches the subscriber."""
-    acting = Acting(await ctx.peer(caches=ANNOUNCED))
+    acting = Acting(await ergo_context.peer(caches=ANNOUNCED))
     event = Event(acting.peer.name, Atom("sink"))
     await relate(acting, Verb.MONITOR, event)
     token = f"published {acting.peer.new_ref()[0]}"
@@ -306,19 +304,19 @@ async def test_gets_it_by_a_cached_name(ctx: Context) -> None:
 @words
 @verbs
 @case("ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_node_down(ctx: Context, verb: Verb, word: str) -> None:
+async def test_node_down(ergo_context: Context, verb: Verb, word: str) -> None:
     """Who has a {verb.value} of a target of ours (by {word}) is told "no connection" when our last link has ended."""
-    acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
+    acting, other = Acting(await ergo_context.peer()), Acting(await ergo_context.peer())
     await relate(acting, verb, address(acting.peer, word))
     acting.peer.lines[0].dialer.link.close()
-    await other.told(TOLD[verb] + word, reasons.NO_CONNECTION.text)
+    await other.told(TOLD[verb] + word, error_values.NO_CONNECTION.text)
 
 
 @verbs
 @case("ENP-DOWN-5", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_node_itself(ctx: Context, verb: Verb) -> None:
+async def test_node_itself(ergo_context: Context, verb: Verb) -> None:
     """To {verb.value} our node the agent sends nothing; it is told when our connection has ended."""
-    acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
+    acting, other = Acting(await ergo_context.peer()), Acting(await ergo_context.peer())
     await acting.set(f"{verb.value.lower()}_node", acting.peer.name)
     await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "control message about a node")
     acting.peer.lines[0].dialer.link.close()
@@ -326,21 +324,21 @@ async def test_node_itself(ctx: Context, verb: Verb) -> None:
 
 
 @case("ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_not_before_the_last_link(ctx: Context) -> None:
+async def test_not_before_the_last_link(ergo_context: Context) -> None:
     """As long as one link of the pool is there nothing is down."""
-    acting, other = Acting(await ctx.peer(links=2)), Acting(await ctx.peer())
+    acting, other = Acting(await ergo_context.peer(links=2)), Acting(await ergo_context.peer())
     await relate(acting, Verb.MONITOR, acting.peer.pid(OURS))
     acting.peer.lines[1].dialer.link.close()
     await acting.peer.closed(1)
-    await other.heard_nothing("gen.MessageDownPID", reasons.NO_CONNECTION.text)
+    await other.heard_nothing("gen.MessageDownPID", error_values.NO_CONNECTION.text)
     acting.peer.lines[0].dialer.link.close()
-    await other.told("gen.MessageDownPID", reasons.NO_CONNECTION.text)
+    await other.told("gen.MessageDownPID", error_values.NO_CONNECTION.text)
 
 
 @case("ENP-DOWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_trapped(ctx: Context) -> None:
+async def test_trapped(ergo_context: Context) -> None:
     """Upstream ends even a process that traps exits when a linked node is lost, if the node itself started it."""
-    acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
+    acting, other = Acting(await ergo_context.peer()), Acting(await ergo_context.peer())
     before = await acting.pid()
     await relate(acting, Verb.LINK, acting.peer.pid(OURS))
     acting.peer.lines[0].dialer.link.close()
@@ -350,19 +348,19 @@ async def test_trapped(ctx: Context) -> None:
 
 
 @case("ENP-ANY-3", "ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_down_while_waiting(ctx: Context) -> None:
+async def test_down_while_waiting(ergo_context: Context) -> None:
     """Who waits for our Result when our connection ends does not wait any longer."""
-    acting, other = Acting(await ctx.peer()), Acting(await ctx.peer())
+    acting, other = Acting(await ergo_context.peer()), Acting(await ergo_context.peer())
     await asked(acting, Verb.MONITOR, acting.peer.pid(OURS))
     acting.peer.lines[0].dialer.link.close()
     await other.pid()
 
 
 @case("ENP-DLV-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_old_creation(ctx: Context) -> None:
+async def test_old_creation(ergo_context: Context) -> None:
     """A PID of an earlier creation of ours is refused where it is used, whatever for; nothing is sent."""
-    acting = Acting(await ctx.peer())
+    acting = Acting(await ergo_context.peer())
     old = acting.peer.pid(OURS)._replace(creation=acting.peer.creation - 1)
     for op, *more in (("send", "hello"), ("call", "hello"), ("link",), ("monitor",), ("exit", "kill")):
-        await acting.refused(acting.tell(op, old, *more), reasons.PROCESS_INCARNATION)
+        await acting.refused(acting.tell(op, old, *more), error_values.PROCESS_INCARNATION)
     await acting.peer.none_of(lambda frame: not isinstance(frame, enp.Response), "frame for an old creation")

@@ -9,23 +9,22 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
 from ergo_conformance.peers.violation import ViolationError
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 LINKS = 3
 GONE = 5.0
 """Seconds in which a target has to notice that a link has ended."""
 
 
-async def pooled(ctx: Context) -> Peer:
+async def pooled(ergo_context: Context) -> Peer:
     """A peer with three links. Nothing was sent over them yet."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     accept = peer.lines[0].dialer.target_accept
     assert accept is not None
     if accept.PoolSize < LINKS:
-        ctx.skip(f"the target announces a pool of {accept.PoolSize}, {LINKS} are needed")
+        ergo_context.skip(f"the target announces a pool of {accept.PoolSize}, {LINKS} are needed")
     for _ in range(1, LINKS):
-        await ctx.add_link(peer, accept.ID)
+        await ergo_context.add_link(peer, accept.ID)
     return peer
 
 
@@ -45,9 +44,9 @@ async def serves_again(peer: Peer, line: int) -> None:
 
 @pytest.mark.parametrize("line", [0, 1, 2], ids=lambda n: f"link_{n + 1}")
 @case("EHS-JOIN-8", offers=AGENTS)
-async def test_every_link_serves(ctx: Context, line: int) -> None:
+async def test_every_link_serves(ergo_context: Context, line: int) -> None:
     """A call over any link of a pool is answered, and what the first link announced holds on it."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     ref = peer.new_ref()
     peer.send_frame(enp.RequestNameCache(ORDER, PROCESS, 0, ref, Atom("echo"), [Atom("sink"), 1]), line)
     answer = (await peer.answer(ref)).value
@@ -55,9 +54,9 @@ async def test_every_link_serves(ctx: Context, line: int) -> None:
 
 
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
-async def test_one_sender_one_link(ctx: Context) -> None:
+async def test_one_sender_one_link(ergo_context: Context) -> None:
     """All that one process of the target sends, to whomever, comes over one link, and so in order."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     for i in range(60):
         peer.send("echo", i, sender=6000 + i)
     found = [(await peer.mail(to=6000 + i)).line for i in range(60)]
@@ -65,9 +64,9 @@ async def test_one_sender_one_link(ctx: Context) -> None:
 
 
 @case("ENP-ORD-1", offers=AGENTS)
-async def test_which_link(ctx: Context) -> None:
+async def test_which_link(ergo_context: Context) -> None:
     """The link of a sender is its number modulo 255 modulo the number of links, in the order in which they joined."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     for agent in ("echo", "echo_cached"):
         ref = peer.ask(agent, "!self")
         received = await peer.answer(ref)
@@ -79,9 +78,9 @@ async def test_which_link(ctx: Context) -> None:
 
 
 @case("ENP-ORD-1", offers=AGENTS)
-async def test_one_sender_over_all_links(ctx: Context) -> None:
+async def test_one_sender_over_all_links(ergo_context: Context) -> None:
     """What one process sends over three links in turn all arrives, in whatever order."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     for i in range(90):
         peer.send_frame(peer.message("echo", i), i % 3)
     found = [(await peer.mail()).value.payload for _ in range(90)]
@@ -91,9 +90,9 @@ async def test_one_sender_over_all_links(ctx: Context) -> None:
 @pytest.mark.parametrize("line", [0, 1, 2], ids=lambda n: f"link_{n + 1}")
 @pytest.mark.parametrize("how", ["close", "abort"])
 @case("EHS-JOIN-9", offers=AGENTS)
-async def test_link_goes(ctx: Context, how: str, line: int) -> None:
+async def test_link_goes(ergo_context: Context, how: str, line: int) -> None:
     """When a link of a pool goes ({how}), also the first, the connection lives on over the others."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     link = peer.lines[line].dialer.link
     if how == "close":
         link.close()
@@ -104,21 +103,21 @@ async def test_link_goes(ctx: Context, how: str, line: int) -> None:
 
 
 @case("EHS-JOIN-9", offers=AGENTS)
-async def test_link_comes_back(ctx: Context) -> None:
+async def test_link_comes_back(ergo_context: Context) -> None:
     """A link that went may be replaced by joining again: the new one serves."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     peer.lines[1].dialer.link.close()
     await serves_again(peer, 0)
     accept = peer.lines[0].dialer.target_accept
     assert accept is not None
-    await ctx.add_link(peer, accept.ID)
+    await ergo_context.add_link(peer, accept.ID)
     await serves_again(peer, 3)
 
 
 @case("ENP-HDR-1", "ROB-ENP-7", offers=AGENTS, hostile=True)
-async def test_frame_does_not_go_on_elsewhere(ctx: Context) -> None:
+async def test_frame_does_not_go_on_elsewhere(ergo_context: Context) -> None:
     """Half a frame on a link that ends is lost: its other half on another link is no part of it."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     data = peer.data_of(peer.message("echo", "in two halves"))
     peer.send_bytes(data[:20], "the first 20 bytes of a message", 1)
     await asyncio.sleep(0.05)
@@ -130,25 +129,25 @@ async def test_frame_does_not_go_on_elsewhere(ctx: Context) -> None:
 
 
 @case("ENP-HDR-2", "ROB-ENP-7", offers=AGENTS, hostile=True)
-async def test_bad_bytes_end_their_link_alone(ctx: Context) -> None:
+async def test_bad_bytes_end_their_link_alone(ergo_context: Context) -> None:
     """Bytes that are no frame end the link they came over; the other links of the connection serve."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     peer.send_bytes(bytes([ehs.MAGIC]) + header(enp.FrameType.MESSAGE_PID)[1:], "a frame with magic 87", 2)
     await peer.closed(2)
     await serves_again(peer, 0)
 
 
 @case("ENP-DOWN-1", offers=AGENTS)
-async def test_all_links_go(ctx: Context) -> None:
+async def test_all_links_go(ergo_context: Context) -> None:
     """When the last link has gone the connection is over: the same name may connect anew, under a new id."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     await peer.alive()
     for line in peer.lines:
         line.dialer.link.close()
     deadline = asyncio.get_running_loop().time() + GONE
     while True:
         try:
-            again = await ctx.peer(peer.name)
+            again = await ergo_context.peer(peer.name)
             await again.alive()
             break
         except ViolationError:

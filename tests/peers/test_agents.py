@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.enp import Priority, Verb
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID
 from ergo_conformance.peers.ergo import agents
@@ -68,7 +67,7 @@ def test_each_address_is_told_of() -> None:
             await agents.watch(peer, Verb.LINK, target)
         peer.send(pid.id, "kill")
         for target in (event, alias, name, pid):
-            await agents.told_once(peer, target, reasons.KILL)
+            await agents.told_once(peer, target, error_values.KILL)
         assert await agents.crasher(peer) != pid
 
     play(script)
@@ -77,9 +76,15 @@ def test_each_address_is_told_of() -> None:
 def test_a_notice_is_of_one_target() -> None:
     x, words = Atom("x"), (1, 2, 3)
     rows: list[tuple[agents.Watched, list[enp.Frame]]] = [
-        (ProcessID(Atom("n"), x), [cls(0, 1, x, reasons.KILL) for cls in (enp.TerminateName, enp.TerminateNameCache)]),
-        (Event(Atom("n"), x), [cls(0, 1, x, reasons.KILL) for cls in (enp.TerminateEvent, enp.TerminateEventCache)]),
-        (Alias(Atom("n"), 1, words), [enp.TerminateAlias(0, 1, words, reasons.KILL)]),
+        (
+            ProcessID(Atom("n"), x),
+            [cls(0, 1, x, error_values.KILL) for cls in (enp.TerminateName, enp.TerminateNameCache)],
+        ),
+        (
+            Event(Atom("n"), x),
+            [cls(0, 1, x, error_values.KILL) for cls in (enp.TerminateEvent, enp.TerminateEventCache)],
+        ),
+        (Alias(Atom("n"), 1, words), [enp.TerminateAlias(0, 1, words, error_values.KILL)]),
     ]
     for target, _ in rows:
         for other, frames in rows:
@@ -90,7 +95,7 @@ def test_another_reason_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
         pid, _ = await monitored(peer)
         peer.send(pid.id, "kill")
-        await agents.notice(peer, pid, reasons.SHUTDOWN)
+        await agents.notice(peer, pid, error_values.SHUTDOWN)
 
     assert "'shutdown'" in str(fails(script, "kill").legal)
 
@@ -160,7 +165,7 @@ def test_ops() -> None:
         assert await acting.done(ref) == "answer"
         ref, frame = await told(acting, "send_important", "ProcessID", "hello")
         fail(peer, frame, (frame.mid, 0, 0), enp.Code.MAILBOX_FULL)
-        await acting.refused(ref, reasons.MAILBOX_FULL)
+        await acting.refused(ref, error_values.MAILBOX_FULL)
         await acting.timed_out(acting.tell("call", address(peer, "Alias"), 1), agents.CALL_TIMEOUT)
 
     play(script)
@@ -168,18 +173,18 @@ def test_ops() -> None:
 
 def test_ops_that_end_otherwise_are_violations() -> None:
     async def works(peer: Peer) -> None:
-        await Acting(peer).refused(Acting(peer).tell("keep_order", True), reasons.TIMEOUT)
+        await Acting(peer).refused(Acting(peer).tell("keep_order", True), error_values.TIMEOUT)
 
     async def is_refused(peer: Peer) -> None:
         await Acting(peer).set("disconnect", "nobody@localhost")
 
     async def unknown(peer: Peer) -> None:
-        await Acting(peer).refused(Acting(peer).tell("no_such_op"), reasons.TIMEOUT)
+        await Acting(peer).refused(Acting(peer).tell("no_such_op"), error_values.TIMEOUT)
 
     async def too_early(peer: Peer) -> None:
         acting = Acting(peer)
         ref, frame = await told(acting, "call", "PID", "hello")
-        fail(peer, frame, frame.ref, enp.Code.OTHER, reasons.TIMEOUT)
+        fail(peer, frame, frame.ref, enp.Code.OTHER, error_values.TIMEOUT)
         await acting.timed_out(ref, agents.CALL_TIMEOUT)
 
     fails(works, "True")

@@ -19,7 +19,7 @@ from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.connection.tls import client_context, server_context
 from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar
 from ergo_conformance.spec.ergo.saturn import proof, write_packet
-from ergo_conformance.verdict.run.registering import certificate
+from ergo_conformance.verdict.run.registration import certificate
 from tests.support.registrars import facts, text_of
 from tests.support.sockets import run
 
@@ -189,7 +189,7 @@ def test_the_clients_of_the_reference_node() -> None:
                 registering = asyncio.create_task(text_of(client.register(facts("b"), [route(5)])))
                 member = await server.membership()
                 request = await member.request()
-                routes = saturn.RegisterRoutes([route(5)], [], None)
+                routes = saturn.AnnouncedRoutes([route(5)], [], None)
                 assert request == Register("cluster", False, Atom(NAME), routes)
                 if text is None:
                     member.grant(NodeJoined(Atom("c@localhost")), Nodes=[Atom("d@localhost")])

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, subject
 from ergo_conformance.model.ergo.enp import Code
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Typed
@@ -241,7 +240,7 @@ def test_sink_does_not_support_anything_else(value: Any) -> None:
     async def work(peer: Peer, pids: dict[str, int]) -> None:
         answer = await peer.call("sink", value)
         assert isinstance(answer, Error)
-        assert answer.text == reasons.UNSUPPORTED.text
+        assert answer.text == error_values.UNSUPPORTED.text
 
     at_node(work)()
 
@@ -274,7 +273,7 @@ def test_it_takes_nothing_else(name: str, value: Any) -> None:
     async def work(peer: Peer, pids: dict[str, int]) -> None:
         answer = await peer.call(name, value)
         assert isinstance(answer, Error)
-        assert answer.text == reasons.INCORRECT.text
+        assert answer.text == error_values.INCORRECT.text
         peer.send(name, value)
         await settle()
         answer, seconds = await takes(peer.call(name, int64(0)))

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, gen, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen, subject
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
@@ -75,7 +74,7 @@ VALUES: list[tuple[Any, bool]] = [
     (SMALL, True),
     (Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), True),
     (CUSTOM, True),
-    ([reasons.TIMEOUT], True),
+    ([error_values.TIMEOUT], True),
     (PLAIN, False),
     ("cached", False),
     (Error(CUSTOM.text), False),
@@ -127,7 +126,7 @@ def test_ids_in_other_frames() -> None:
 # --- what the node reads ----------------------------------------------------------------------------------------------
 
 READ: list[Any] = [
-    Atom("echo"), [CACHED, PLAIN], SMALL, [CUSTOM, reasons.TIMEOUT, Error("an error")],
+    Atom("echo"), [CACHED, PLAIN], SMALL, [CUSTOM, error_values.TIMEOUT, Error("an error")],
     Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), {"k": {"k": SMALL}},
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo.enp import Algorithm, Level, Verb
+from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Verb
 from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.corruption.frames import relation
 from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
@@ -100,13 +100,17 @@ def test_the_level_is_gzips() -> None:
         b, peer = await connected()
         words = "".join(random.Random(1).choice(("alpha ", "beta ", "gamma ", "delta ")) for _ in range(5000))
         found = {}
-        for level in Level:
+        for level in CompressionLevel:
             received = await sent(b, peer, words, Compression(Algorithm.GZIP, level))
             assert received.outer is not None
             found[level] = received.outer.stream
         extra = {level: stream[GZIP_EXTRA] for level, stream in found.items()}
-        assert extra == {Level.DEFAULT: 0, Level.BEST_SPEED: 4, Level.BEST_SIZE: 2}
-        assert len(found[Level.BEST_SIZE]) <= len(found[Level.DEFAULT]) < len(found[Level.BEST_SPEED])
+        assert extra == {CompressionLevel.DEFAULT: 0, CompressionLevel.BEST_SPEED: 4, CompressionLevel.BEST_SIZE: 2}
+        assert (
+            len(found[CompressionLevel.BEST_SIZE])
+            <= len(found[CompressionLevel.DEFAULT])
+            < len(found[CompressionLevel.BEST_SPEED])
+        )
         await b.stop()
 
     virtually(scenario())

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import FrameType, Verb
 from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY, header, relation, with_payload
@@ -230,7 +229,7 @@ def test_a_control_request_gets_one_result(what: str) -> None:
         result = await peer.result(message.Ref)
         assert (result.Error is None) == (what == "UpdateCache")
         if what.endswith(("PID", "ProcessID")):
-            assert result.Error == reasons.PROCESS_UNKNOWN
+            assert result.Error == error_values.PROCESS_UNKNOWN
         await peer.none_of(lambda frame: isinstance(frame, enp.Control), "second Result")
         await b.stop()
 
@@ -246,7 +245,7 @@ def test_neither_a_strangers_process_nor_a_strangers_target_is_accepted(verb: Ve
         good: Any = relation(peer, verb, word)
         stranger = good._replace(Source=PID(Atom("else@where"), 1, 1), Ref=peer.control_ref())
         elsewhere = good._replace(Target=good.Target._replace(node=Atom("else@where")), Ref=peer.control_ref())
-        for message, error in ((stranger, reasons.NOT_ALLOWED), (elsewhere, reasons.NO_ROUTE)):
+        for message, error in ((stranger, error_values.NOT_ALLOWED), (elsewhere, error_values.NO_ROUTE)):
             peer.send_frame(enp.Control(0, message))
             result = await peer.result(message.Ref)
             assert result.Error is not None

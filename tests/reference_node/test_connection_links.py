@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.core.process import Process, ProcessOptions
@@ -72,7 +72,7 @@ def test_all_that_a_sender_says_goes_over_its_link() -> None:
             asyncio.ensure_future(process.call(peer.pid(300), "a call")),
             asyncio.ensure_future(process.send(peer.pid(301), "important", important=True)),
             asyncio.ensure_future(process.link(peer.pid(302))),
-            asyncio.ensure_future(process.exit(peer.pid(303), reasons.KILL)),
+            asyncio.ensure_future(process.exit(peer.pid(303), error_values.KILL)),
         ]
         await settle()
         for to in (process.pid.id, words):  # ask the process, whose answer goes over its link, too

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import PID, Alias, Atom
 from ergo_conformance.peers.corruption.frames import relation
@@ -144,7 +143,7 @@ def test_consumers_of_a_lost_peer_are_forgotten() -> None:
         peer.lines[0].dialer.link.close()
         await settle()
         assert watched(b) == 1
-        process.stop(reasons.KILL)
+        process.stop(error_values.KILL)
         await settle()
         assert third.told == [Told("down", process.pid, "kill")]
 

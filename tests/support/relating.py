@@ -63,7 +63,7 @@ def ours(b: Node) -> tuple[Process, dict[str, Watched]]:
 
 
 def is_request(frame: Any) -> bool:
-    return isinstance(frame, enp.Control) and isinstance(frame.message, enp.Relation)
+    return isinstance(frame, enp.Control) and isinstance(frame.message, enp.RelationRequest)
 
 
 async def request(peer: Peer) -> enp.Control:

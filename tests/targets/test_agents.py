@@ -114,7 +114,7 @@ def test_a_process_tells_its_agents_in_ready(told: Any, found: set[str]) -> None
 
 def needs(*agents: str) -> Planned:
     async def body(ctx: Context) -> None:
-        assert ctx.running.agents >= {*agents}
+        assert ctx.target.agents >= {*agents}
 
     return Planned("node.area.case", Case(("ENP-EVT-1",), frozenset(AGENTS), frozenset(agents)), body)
 

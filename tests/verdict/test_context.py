@@ -61,7 +61,7 @@ def test_a_flag_that_is_needed() -> None:
 
 def test_only_what_we_started_is_ours_to_stop() -> None:
     async def script(ctx: Context) -> None:
-        assert ctx.running.ours
+        assert ctx.target.ours
 
     play(script)
     assert not Running.ours

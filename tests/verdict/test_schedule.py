@@ -74,7 +74,7 @@ async def hangs(ctx: Context) -> None:
     await asyncio.Event().wait()
 
 
-# --- in memory --------------------------------------------------------------------------------------------------------
+# --- in memory ------------------------------------------------------------------------------------------------------
 
 
 def test_a_wait_in_memory_costs_nothing() -> None:
@@ -125,7 +125,7 @@ def test_after_a_hostile_case_a_good_peer_has_to_be_served() -> None:
         async def refuse(label: str = "") -> Link:
             raise UnreachableError("nobody is there")
 
-        ctx.running.link = refuse  # type: ignore[method-assign]
+        ctx.target.link = refuse  # type: ignore[method-assign]
 
     error = in_memory(ruins, hostile=True).error
     assert isinstance(error, ViolationError)
@@ -170,7 +170,7 @@ def test_all_links_are_closed_behind_a_case(run: Callable[[Body], Ran]) -> None:
     assert [link.transport.is_closing() for link in links if link.transport] == [True, True]
 
 
-# --- reasons to skip --------------------------------------------------------------------------------------------------
+# --- reasons to skip ------------------------------------------------------------------------------------------------
 
 
 def skip_reason(ran: Ran) -> str:
@@ -208,7 +208,7 @@ def test_a_configuration_that_does_not_start_is_an_error_of_its_cases_alone() ->
     assert fine.error is None
 
 
-# --- live: beside each other, alone, last -----------------------------------------------------------------------------
+# --- live: beside each other, alone, last ---------------------------------------------------------------------------
 
 
 def test_waits_overlap() -> None:
@@ -320,7 +320,7 @@ def test_a_target_that_does_not_start_leaves_nothing_behind() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "cases"]
 
 
-# --- a tester that is late --------------------------------------------------------------------------------------------
+# --- a tester that is late ------------------------------------------------------------------------------------------
 
 
 class Busy:

@@ -5,8 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from ...model.ergo import enp
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values
 from ...model.ergo.enp import Frame, Verb
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..corruption.frames import relation
@@ -184,7 +183,7 @@ class Acting:
 
     async def timed_out(self, ref: enp.Words, after: float) -> None:
         """The op gives up after so many seconds, not sooner."""
-        await self.gives_up(ref, reasons.TIMEOUT, after)
+        await self.gives_up(ref, error_values.TIMEOUT, after)
 
     async def gives_up(self, ref: enp.Words, error: Error, after: float) -> None:
         """It ends with this error, and not sooner."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ...errors import Rejected
 from ...model.ergo import ehs
-from ...model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, Message, State
+from ...model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join, Message
 from ...model.values import Atom
 from ...spec.ergo.ehs import digest, frame_size, read_frame, write_frame
 from ..link import Link
@@ -147,20 +147,20 @@ class Dialer(Talker):
 
     # --- the good path ------------------------------------------------------------------------------------------------
 
-    async def reach(self, state: State) -> None:
+    async def reach(self, state: HandshakeState) -> None:
         """Plays the dialer's good part until the acceptor is in this state."""
-        if state is State.AWAIT_HELLO:
+        if state is HandshakeState.AWAIT_HELLO:
             return
         if self.target_hello is None:
             self.send(self.hello())
             await self.expect(Hello)
-        if state is State.HELLO_ANSWERED:
+        if state is HandshakeState.HELLO_ANSWERED:
             return
         if self.target_accept is None:
             self.send(self.introduce())
             await self.expect(Accept)
             await self.expect(Introduce)
-        if state is State.AWAIT_ACCEPT:
+        if state is HandshakeState.AWAIT_ACCEPT:
             return
         self.send(Accept())
 
@@ -175,7 +175,7 @@ class Dialer(Talker):
         self.send(self.introduce(**lies))
         await self.expect(Accept)
         await self.expect(Introduce)
-        await self.reach(State.DONE)
+        await self.reach(HandshakeState.DONE)
         assert self.target_accept is not None
         return self.target_accept
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ...errors import Rejected
 from ...model.ergo import saturn
-from ...model.ergo.saturn import Message, RegisterResult, RegisterRoutes
+from ...model.ergo.saturn import AnnouncedRoutes, Message, RegisterResult
 from ...model.values import Atom
 from ...spec.ergo.saturn import packet_size, proof, read_packet, write_packet
 from ..link import Link
@@ -82,7 +82,7 @@ class Subscriber(Conversation):
 
     def request(self, **lies: Any) -> saturn.Register:
         """A good request for the name."""
-        routes = RegisterRoutes([route()], [], None)
+        routes = AnnouncedRoutes([route()], [], None)
         return saturn.Register(self.cluster, False, self.name, routes)._replace(**lies)
 
     def application(self, name: str, state: int = 2, **lies: Any) -> saturn.RegisterApplicationRoute:

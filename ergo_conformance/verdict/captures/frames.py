@@ -8,7 +8,7 @@ from ...errors import Rejected
 from ...model import types as t
 from ...model.ergo import enp
 from ...model.ergo.enp import Compressed
-from ...model.inferred import type_of
+from ...model.inferred import infer_type
 from ...model.registry import Marshaler, Newtype, Registry, Struct
 from ...model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
 from ...reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
@@ -98,7 +98,7 @@ class FrameChecker:
         self._frame(f"{place}, inner frame", frame.inner, frame.inner_bytes)
 
 
-# --- frames made again ------------------------------------------------------------------------------------------------
+# --- frames made again ----------------------------------------------------------------------------------------------
 
 
 def plain_frame(frame: Any) -> Any:
@@ -121,7 +121,7 @@ def _difference(recorded: bytes, written: bytes, context: EdfContext) -> str:
     return written_difference(recorded, written, at, path_at(read_frame(recorded, context), at, "(header)"))
 
 
-# --- differences that writing again does not show ---------------------------------------------------------------------
+# --- differences that writing again does not show -------------------------------------------------------------------
 
 
 def hidden_differences(frame: ReadFrame) -> Iterator[str]:
@@ -144,7 +144,7 @@ def leaves(value: Any, registry: Registry) -> Iterator[tuple[Type | Marshaler, A
     while todo:
         item, type_ = todo.pop()
         if type_ is ANY and item is not None:
-            type_, item = type_of(item, registry)
+            type_, item = infer_type(item, registry)
         row = registry.get(type_.name) if isinstance(type_, Reg) else None
         if isinstance(row, Marshaler):
             yield row, item

@@ -50,7 +50,7 @@ class HandshakeChecker:
         self._digests(place, sides)
         self._connection_id(place, sides)
 
-    # --- one side -----------------------------------------------------------------------------------------------------
+    # --- one side ----------------------------------------------------------------------------------------------------
 
     def _side(self, side: Side) -> None:
         handshake = side.read.handshake
@@ -73,7 +73,7 @@ class HandshakeChecker:
         for text in rewrite_differences(message, data):
             self.result.add(place, text)
 
-    # --- order --------------------------------------------------------------------------------------------------------
+    # --- order -------------------------------------------------------------------------------------------------------
 
     def _order(self, place: str, sides: Mapping[Role, Side]) -> None:
         """Checks that a real side wrote all messages of its role, or the first of them if nothing follows."""
@@ -95,7 +95,7 @@ class HandshakeChecker:
             text = "; ".join(f"{role.value}: {_names(kinds) or 'nothing'}" for role, kinds in written.items())
             self.result.add(place, f"not a valid order of handshake messages: {text}")
 
-    # --- digests ------------------------------------------------------------------------------------------------------
+    # --- digests -----------------------------------------------------------------------------------------------------
 
     def _digests(self, place: str, sides: Mapping[Role, Side]) -> None:
         """Checks every digest of a real side, unless a script's messages lack the values it was computed from."""
@@ -140,7 +140,7 @@ def _names(kinds: tuple[type[Message], ...]) -> str:
     return ", ".join(kind.__name__ for kind in kinds)
 
 
-# --- the digests of a socket ------------------------------------------------------------------------------------------
+# --- the digests of a socket ----------------------------------------------------------------------------------------
 
 
 class ExpectedDigest(NamedTuple):

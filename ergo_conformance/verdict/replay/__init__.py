@@ -3,8 +3,10 @@
 The node has to write what the real node wrote: the same frames on the same sockets, except for ids that each run chooses anew.
 """
 
+from .deviations import CONNECTION_DEVIATIONS
 from .result import ReplayResult
-from .run import CONNECTION_DEVIATIONS, KNOWN_DEVIATIONS, SATURN_DEVIATIONS, replay, replayable_directions
+from .run import KNOWN_DEVIATIONS, replay, replayable_directions
+from .saturn.deviations import SATURN_DEVIATIONS
 
 __all__ = [
     "CONNECTION_DEVIATIONS",

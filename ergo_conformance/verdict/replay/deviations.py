@@ -83,7 +83,7 @@ def _long_frame(finding: ConnectionFinding) -> bool:
     return is_surplus and is_closed and longest > LONGEST_FRAME
 
 
-# --- what the rows look at --------------------------------------------------------------------------------------------
+# --- what the rows look at ------------------------------------------------------------------------------------------
 
 
 def _has_frames(replayer: Replayer, socket: str) -> bool:

@@ -54,7 +54,7 @@ class IdMap:
         self._actual[key], self._recorded[back] = actual, recorded
         return True
 
-    # --- comparison ---------------------------------------------------------------------------------------------------
+    # --- comparison --------------------------------------------------------------------------------------------------
 
     def match(self, recorded: Any, actual: Any, may_differ: MayDiffer) -> bool:
         """Returns whether a frame of the node is the recorded one; only then are new ids in it bound."""
@@ -107,7 +107,7 @@ class IdMap:
             return recorded == actual
         return self.bind(_KINDS[type(recorded)], recorded.id, actual.id)
 
-    # --- replacement --------------------------------------------------------------------------------------------------
+    # --- replacement -------------------------------------------------------------------------------------------------
 
     def addressed_to_node(self, frame: Any) -> Any:
         """Returns a recorded frame of the peer with the actual ids of the node."""

@@ -97,7 +97,7 @@ class FrameMatcher:
 
         return may_differ
 
-    # --- route --------------------------------------------------------------------------------------------------------
+    # --- route -------------------------------------------------------------------------------------------------------
 
     def _check_route(self, recorded: SentFrame, actual: SentFrame) -> Iterator[Difference]:
         """Checks order byte, socket and sequence of a matched frame. Order byte and socket follow from the actual ids."""

@@ -83,10 +83,7 @@ class NodeOutput:
     def _read_one(self, socket: NodeSocket) -> bool:
         """Reads one message or frame; False if none is complete."""
         socket.in_frames = socket.in_frames or socket.buffer[:1] == bytes([enp.MAGIC])
-        if socket.in_frames:
-            read = read_one(socket.buffer, 0, self._context)
-        else:
-            read = read_frame(socket.buffer, prefix=True)
+        read = read_one(socket.buffer, 0, self._context) if socket.in_frames else read_frame(socket.buffer, prefix=True)
         if isinstance(read, Rejected):
             if socket.buffer and read.reason is not Reason.END_OF_DATA:
                 self.fail(socket.name, f"wrote unreadable bytes: {read}; {socket.buffer[:SHOWN].hex()}")

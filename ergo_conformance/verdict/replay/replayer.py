@@ -62,7 +62,7 @@ class Replayer:
         """Differences other than missing and surplus frames, sockets and messages."""
         return self.output.differences
 
-    # --- run ----------------------------------------------------------------------------------------------------------
+    # --- run ---------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Replays all events, then stops the node."""
@@ -100,7 +100,7 @@ class Replayer:
     def _is_connected(self) -> bool:
         return self.peer.name in self.node.node.network.connections
 
-    # --- sockets ------------------------------------------------------------------------------------------------------
+    # --- sockets -----------------------------------------------------------------------------------------------------
 
     async def _dial(self, protocol: Callable[[], asyncio.Protocol], _: Address) -> None:
         """Opens a socket for the node: the next one that the real node opened. ConnectionRefusedError if there is none."""
@@ -153,7 +153,7 @@ class Replayer:
             self.output.sockets[socket].link.close()
         await self._settle()
 
-    # --- the peer writes ----------------------------------------------------------------------------------------------
+    # --- the peer writes ---------------------------------------------------------------------------------------------
 
     async def _peer_writes(self, chunk: ChunkWritten) -> None:
         socket = await self._socket(chunk.socket)
@@ -194,7 +194,7 @@ class Replayer:
             return data
         return frames.write_frame(frames.pack(data, item.value.algorithm, item.value.order), item.context)
 
-    # --- the node writes ----------------------------------------------------------------------------------------------
+    # --- the node writes ---------------------------------------------------------------------------------------------
 
     async def _node_writes(self, chunk: ChunkWritten) -> None:
         """Lets the node act where the real node wrote frames that it does not write by itself."""

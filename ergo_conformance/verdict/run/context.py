@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.ergo.caches import NO_CACHES, Caches
-from ...model.ergo.ehs import Accept, Flags, State
+from ...model.ergo.ehs import Accept, Flags, HandshakeState
 from ...model.ergo.saturn import NodeJoined
 from ...model.values import Atom, Error
 from ...peers.ergo.connection import Peer
@@ -30,7 +30,7 @@ class Context:
     """One case against one target."""
 
     def __init__(self, running: Running, rng: random.Random) -> None:
-        self.running = running
+        self.target = running
         self.rng = rng
         self.links: list[Link] = []
         self.datagrams: list[Datagrams] = []
@@ -39,22 +39,22 @@ class Context:
 
     @property
     def facts(self) -> Facts:
-        return self.running.facts
+        return self.target.facts
 
     @property
     def config(self) -> Mapping[str, Any]:
-        return self.running.config
+        return self.target.config
 
     async def link(self, label: str = "") -> Link:
         """A connection on which nothing was said yet."""
         try:
-            link = await self.running.link(label or f"link {len(self.links) + 1}")
+            link = await self.target.link(label or f"link {len(self.links) + 1}")
         except UnreachableError as error:
             raise ViolationError(str(error), ("a connection",)) from None
         self.links.append(link)
         return link
 
-    async def dial(self, name: str | None = None, state: State = State.AWAIT_HELLO) -> Dialer:
+    async def dial(self, name: str | None = None, state: HandshakeState = HandshakeState.AWAIT_HELLO) -> Dialer:
         """A dialer on a new link, its handshake played well until the acceptor is in `state`."""
         dialer = Dialer(await self.link(), self.facts, self.rng, name)
         await dialer.reach(state)
@@ -99,7 +99,7 @@ class Context:
 
         To others upstream does not tell the end of a PID or an alias (ENP-TERM-7), which few cases are about.
         """
-        dialer = await self.dial(state=State.AWAIT_ACCEPT)
+        dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None
         dialer.link.abort()
         return await self.peer(name, links=links, creation=dialer.target_introduce.Creation)
@@ -113,7 +113,7 @@ class Context:
     async def registrant(self, name: str | None = None) -> Registrant:
         """A link to the target's registrar on which nothing was said yet."""
         try:
-            link = await self.running.registrar_link(f"registration {len(self.links) + 1}")
+            link = await self.target.registrar_link(f"registration {len(self.links) + 1}")
         except UnreachableError as error:
             raise ViolationError(str(error), ("a connection to the registrar",)) from None
         self.links.append(link)
@@ -122,11 +122,11 @@ class Context:
     async def subscriber(self, name: str | None = None, cluster: str = "") -> Subscriber:
         """A connection to the target's Saturn on which nothing was said yet. An empty cluster is one of the run's own."""
         try:
-            link = await self.running.saturn_link(f"saturn {len(self.links) + 1}")
+            link = await self.target.saturn_link(f"saturn {len(self.links) + 1}")
         except UnreachableError as error:
             raise ViolationError(str(error), ("a TLS connection to the Saturn",)) from None
         self.links.append(link)
-        return Subscriber(link, self.rng, self.running.token, name, cluster or self.cluster)
+        return Subscriber(link, self.rng, self.target.token, name, cluster or self.cluster)
 
     async def subscribers(self) -> tuple[Subscriber, Subscriber]:
         """Two registered nodes of one cluster at the Saturn; the first has heard of the second."""
@@ -138,7 +138,7 @@ class Context:
 
     async def resolver(self, host: str | None = None) -> Datagrams:
         """A socket to resolve with."""
-        found = await self.running.registrar_datagrams(f"resolver {len(self.datagrams) + 1}", host)
+        found = await self.target.registrar_datagrams(f"resolver {len(self.datagrams) + 1}", host)
         self.datagrams.append(found)
         return found
 
@@ -146,7 +146,7 @@ class Context:
         """The target's name: as given, else as it introduces itself."""
         if self.facts.name:
             return Atom(self.facts.name)
-        dialer = await self.dial(state=State.AWAIT_ACCEPT)
+        dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None
         return dialer.target_introduce.Node
 

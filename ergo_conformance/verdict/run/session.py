@@ -17,7 +17,7 @@ from ...errors import UsageError
 from ...locate import COOKIE_VARIABLE, TOKEN_VARIABLE
 from ...model.ergo.records import PROFILES
 from ...peers.violation import ViolationError
-from ...spec.requirements import STRICTNESS, Level, catalogue, strictest
+from ...spec.requirements import STRICTNESS, RequirementLevel, catalogue, strictest
 from ...targets.base import Codec, Running, Target
 from ...targets.kinds import Settings, suggestion, target_of
 from ..reports.reports import WRITERS, Header, Summary
@@ -37,7 +37,7 @@ class Entry:
     suite: str
     title: str
     case: Case
-    level: Level
+    level: RequirementLevel
 
     @classmethod
     def of(cls, item: pytest.Function) -> Entry | None:
@@ -114,7 +114,7 @@ class Session:
         )
         return cls(target_of(settings), options)
 
-    # --- choosing -----------------------------------------------------------------------------------------------------
+    # --- choosing ----------------------------------------------------------------------------------------------------
 
     def select(self, entries: Sequence[Entry]) -> list[Entry]:
         """The entries that the options leave, in order of collection. UsageError for a case id that is none."""
@@ -123,7 +123,7 @@ class Session:
         for pattern in wanted:
             if ids and not self.options.get("keyword") and not any(_matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"no case {pattern!r}{suggestion(pattern, ids)}")
-        weakest = STRICTNESS.index(Level(level.upper())) if level else len(STRICTNESS)
+        weakest = STRICTNESS.index(RequirementLevel(level.upper())) if level else len(STRICTNESS)
         chosen = [
             entry
             for entry in entries
@@ -135,7 +135,7 @@ class Session:
         self.entries = {entry.item.nodeid: entry for entry in chosen}
         return chosen
 
-    # --- running ------------------------------------------------------------------------------------------------------
+    # --- running -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Finds the target and sets the live cases going. TargetError if there is none."""
@@ -223,7 +223,7 @@ class Session:
     def note_collection_error(self, text: str) -> None:
         self.collection_errors.append(text)
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+    # --- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judges the run as a whole, writes the reports, sets the exit code."""
@@ -274,7 +274,7 @@ def check_options(options: dict[str, Any]) -> None:
     """UsageError for an option value that nothing can be done with."""
     if options["profile"] not in PROFILES:
         raise UsageError(f"--profile {options['profile']}: no such profile{suggestion(options['profile'], PROFILES)}")
-    levels = [level.value.lower() for level in Level]
+    levels = [level.value.lower() for level in RequirementLevel]
     if options["level"] and options["level"].lower() not in levels:
         raise UsageError(f"--level {options['level']}: no such level{suggestion(options['level'], levels)}")
     for spec in options["report"]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ...errors import CannotEncode, Rejected, UsageError
 from ...model.compare import same
 from ...model.ergo.caches import Caches
-from ...model.json.values import from_json, to_json
+from ...model.json.values import value_from_json, value_to_json
 from ...model.registry import Registry
 from ...spec.ergo import edf
 from ...targets.base import Codec
@@ -72,7 +72,7 @@ def checks_of(row: Json) -> tuple[str, ...]:
     return tuple(name for name, group in (("reads", READING), ("writes", WRITING)) if expect in group)
 
 
-# --- a whole file -----------------------------------------------------------------------------------------------------
+# --- a whole file ---------------------------------------------------------------------------------------------------
 
 
 def check(content: Json) -> FileResult:
@@ -98,7 +98,7 @@ def _check_cost(codec: Codec, row: Json, registry: Registry, limits: CostLimits)
         yield Difference(row["id"], excess)
 
 
-# --- one row ----------------------------------------------------------------------------------------------------------
+# --- one row --------------------------------------------------------------------------------------------------------
 
 
 def check_row(codec: Codec, row: Json, registry: Registry, kind: str) -> Iterator[Difference]:
@@ -115,7 +115,7 @@ def check_row(codec: Codec, row: Json, registry: Registry, kind: str) -> Iterato
 
 
 def _check_writing(codec: Codec, row: Json, registry: Registry) -> Iterator[Difference]:
-    actual = codec.encode(from_json(row["value"], registry), registry, row_caches(row))
+    actual = codec.encode(value_from_json(row["value"], registry), registry, row_caches(row))
     expected = row_bytes(row)
     if expected is not None:
         if actual != expected:
@@ -127,7 +127,7 @@ def _check_writing(codec: Codec, row: Json, registry: Registry) -> Iterator[Diff
 
 
 def _check_reading(codec: Codec, row: Json, registry: Registry) -> Iterator[Difference]:
-    caches, value = row_caches(row), from_json(row["value"], registry)
+    caches, value = row_caches(row), value_from_json(row["value"], registry)
     data = row_bytes(row)
     if data is None:
         data = codec.encode(value, registry, caches)
@@ -159,7 +159,7 @@ def _check_judging(codec: Codec, row: Json, registry: Registry) -> Iterator[Diff
         shown = repr(actual)[:80]
         yield Difference(row["id"], f"read as {shown} with {len(data) - end} bytes left, expected a refusal")
     elif row["expect"] in ("value", "prefix"):
-        expected = from_json(row["expect_value"] if "expect_value" in row else row["value"], registry)
+        expected = value_from_json(row["expect_value"] if "expect_value" in row else row["value"], registry)
         rest = row["consumed_rest_len"] if row["expect"] == "prefix" else 0
         yield from _compare(row, registry, expected, actual, len(data) - end, rest)
 
@@ -175,6 +175,6 @@ def _compare(
 
 def _short(value: Any, registry: Registry) -> str:
     try:
-        return json.dumps(to_json(value, registry))[:200]
+        return json.dumps(value_to_json(value, registry))[:200]
     except (RecursionError, TypeError, ValueError):
         return repr(type(value))

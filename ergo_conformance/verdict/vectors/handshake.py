@@ -7,7 +7,7 @@ from ...errors import Reason, Rejected
 from ...model.compare import same
 from ...model.ergo import ehs
 from ...model.ergo.ehs import Digest, Introduce, Message, Role
-from ...model.json.values import from_json
+from ...model.json.values import value_from_json
 from ...model.values import Atom
 from ...reference_node.api.handshake import Local
 from ...reference_node.ergo import ehs as node_ehs
@@ -29,7 +29,7 @@ def check(content: Json) -> FileResult:
 
 def check_frame(row: Json) -> Iterator[Difference]:
     """Checks one golden frame: it is read to its value and written to its bytes, and its digests are computed again."""
-    data, expected = bytes.fromhex(row["hex"]), from_json(row["value"], CONTEXT.registry)
+    data, expected = bytes.fromhex(row["hex"]), value_from_json(row["value"], CONTEXT.registry)
     for text in read_differences(READERS, data, lambda read: same(read, expected, CONTEXT.registry)):
         yield Difference(row["id"], text)
     for text in rewrite_differences(expected, data):
@@ -54,7 +54,7 @@ def check_malformed(row: Json) -> Iterator[Difference]:
         yield Difference(row["id"], text)
 
 
-# --- readers and writers ----------------------------------------------------------------------------------------------
+# --- readers and writers --------------------------------------------------------------------------------------------
 
 
 def _read_by_node(data: bytes) -> Message:
@@ -108,7 +108,7 @@ def plain_message(message: Message) -> Message:
     return message._replace(Flags=flags, AtomCache=atoms, RegCache=types, ErrCache=errors)  # type: ignore[arg-type]
 
 
-# --- digests ----------------------------------------------------------------------------------------------------------
+# --- digests --------------------------------------------------------------------------------------------------------
 
 
 def computed_digests(rule: Digest, fingerprint: bytes, facts: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from ...errors import Reason, Rejected
 from ...model.compare import same
 from ...model.ergo import esrd, saturn
-from ...model.json.values import from_json
+from ...model.json.values import value_from_json
 from ...model.registry import Registry
 from ...reference_node.ergo import esrd as esrd_node
 from ...reference_node.ergo import saturn as saturn_node
@@ -69,7 +69,7 @@ def check(content: Json, protocol: PacketProtocol) -> FileResult:
 
 def check_packet(row: Json, protocol: PacketProtocol) -> Iterator[Difference]:
     """Checks one golden packet: it is read to its value and written to its bytes; its other keys follow from the value."""
-    data, expected = bytes.fromhex(row["hex"]), from_json(row["value"], protocol.registry)
+    data, expected = bytes.fromhex(row["hex"]), value_from_json(row["value"], protocol.registry)
     yield from protocol.check_facts(row, expected)
     for text in read_differences(protocol.readers, data, lambda read: same(read, expected, protocol.registry)):
         yield Difference(row["id"], text)
@@ -83,7 +83,7 @@ def check_malformed(row: Json, protocol: PacketProtocol) -> Iterator[Difference]
         yield Difference(row["id"], text)
 
 
-# --- ESRD: the type of a packet decides about its transport -----------------------------------------------------------
+# --- ESRD: the type of a packet decides about its transport ---------------------------------------------------------
 
 
 def _check_esrd_facts(row: Json, value: Any) -> Iterator[Difference]:
@@ -97,7 +97,7 @@ def _transport(message: object) -> str:
     return "no transport" if type_ is None else esrd.TRANSPORTS[type_].value
 
 
-# --- Saturn: the type of a message decides about its writer; digests prove a token ------------------------------------
+# --- Saturn: the type of a message decides about its writer; digests prove a token ----------------------------------
 
 
 def _check_saturn_facts(row: Json, value: Any) -> Iterator[Difference]:

@@ -80,7 +80,7 @@ class SaturnReplayer:
         """Returns the client whose current socket this is."""
         return next((c for c in self.clients if c.socket is not None and c.socket.name == socket), None)
 
-    # --- start and end ------------------------------------------------------------------------------------------------
+    # --- start and end -----------------------------------------------------------------------------------------------
 
     async def _start_client(self, socket: str) -> RecordedClient | None:
         """Starts the client that a socket belongs to, if it has no registrar yet."""
@@ -165,7 +165,7 @@ class SaturnReplayer:
     def _add(self, socket: str, text: str) -> None:
         self.differences.append(Difference(f"socket {socket} {CLIENT}", text))
 
-    # --- messages -----------------------------------------------------------------------------------------------------
+    # --- messages ----------------------------------------------------------------------------------------------------
 
     def _server_writes(self, client: RecordedClient, data: bytes) -> None:
         """Passes a chunk of the server on, with actual request ids in the responses."""

@@ -11,15 +11,15 @@ from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpTarget
-from ergo_conformance.verdict.run import registering
+from ergo_conformance.verdict.run import registration
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.context import SkippedError
-from ergo_conformance.verdict.run.registering import Registering
+from ergo_conformance.verdict.run.registration import RegistrationContext
 from ergo_conformance.verdict.run.schedule import STARTS_AT_ONCE, LiveRunner, MemoryRunner, Planned, Ran
 
 ESRD = {"registrar": {"kind": "esrd"}}
 SATURN = {"registrar": {"kind": "saturn"}}
-Script = Callable[[Registering], Coroutine[Any, Any, None]]
+Script = Callable[[RegistrationContext], Coroutine[Any, Any, None]]
 
 
 class Odd(SelfTarget):
@@ -53,15 +53,15 @@ def run_live(target: Target, *cases: Planned, limit: float = 10.0) -> list[Ran]:
         runner.close()
 
 
-async def registers(ctx: Registering) -> None:
+async def registers(ctx: RegistrationContext) -> None:
     await ctx.registered()
 
 
-async def waits_for_a_lease(ctx: Registering) -> None:
+async def waits_for_a_lease(ctx: RegistrationContext) -> None:
     await ctx.lease()
 
 
-async def refuses(ctx: Registering) -> None:
+async def refuses(ctx: RegistrationContext) -> None:
     lease = await ctx.lease()
     await lease.request()
     lease.refuse("not today")
@@ -69,13 +69,13 @@ async def refuses(ctx: Registering) -> None:
 
 
 def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> None:
-    async def esrd(ctx: Registering) -> None:
+    async def esrd(ctx: RegistrationContext) -> None:
         await ctx.registered()
         assert ctx.config["registrar"]["port"] == ctx.esrd.port
         ports.append(ctx.esrd.port)
         await ctx.still_serves()
 
-    async def saturn(ctx: Registering) -> None:
+    async def saturn(ctx: RegistrationContext) -> None:
         _, request = await ctx.member()
         assert request.Cluster == ctx.cluster
         ports.append(ctx.saturn.port)
@@ -108,7 +108,7 @@ def test_a_target_that_starts_unregistered_fails() -> None:
         writer.close()
         return await SelfTarget(over="tcp").start({})
 
-    async def closes(ctx: Registering) -> None:
+    async def closes(ctx: RegistrationContext) -> None:
         (await ctx.lease()).link.close()
         await ctx.not_started()
 
@@ -123,7 +123,7 @@ def test_a_target_that_does_not_come_fails(script: Script, monkeypatch: pytest.M
     async def elsewhere(config: Mapping[str, Any]) -> Running:
         return await SelfTarget(over="tcp").start({})
 
-    monkeypatch.setattr(registering, "AFTERWARDS", 0.01)
+    monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
     (ran,) = run_live(Odd(elsewhere), planned(script))
     assert isinstance(ran.error, ViolationError)
     assert ran.error.legal == ("a target that registers when it starts",)
@@ -133,7 +133,7 @@ def test_a_target_that_does_not_start_at_all_fails() -> None:
     async def ends(config: Mapping[str, Any]) -> Running:
         raise TargetError("ended with code 1")
 
-    async def hidden(ctx: Registering) -> None:
+    async def hidden(ctx: RegistrationContext) -> None:
         await ctx.start()
         await ctx.started()
 
@@ -153,11 +153,11 @@ def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch)
             ended.append(True)
         raise AssertionError
 
-    async def waits(ctx: Registering) -> None:
+    async def waits(ctx: RegistrationContext) -> None:
         await ctx.start()
         await ctx.not_started()
 
-    monkeypatch.setattr(registering, "START", 0.05)
+    monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
     (ran,) = run_live(Odd(hangs), planned(waits))
     assert isinstance(ran.error, ViolationError)
     assert "neither started nor ended" in ran.error.came
@@ -197,7 +197,7 @@ def test_an_unexpected_end_of_a_start_is_an_error() -> None:
 def test_only_a_few_targets_start_side_by_side() -> None:
     now = most = 0
 
-    async def notes(ctx: Registering) -> None:
+    async def notes(ctx: RegistrationContext) -> None:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
         await asyncio.sleep(0.05)

@@ -24,9 +24,9 @@ from ...targets.base import NotGivenError, Running, Target, TargetError
 from .context import Context, SkippedError
 
 T = TypeVar("T")
-START: Final = 25.0
+START_TIMEOUT: Final = 25.0
 """Seconds in which a target has to have come to our registrar, or to have started; a case may take 30."""
-AFTERWARDS: Final = 0.5
+LATE_ARRIVAL: Final = 0.5
 """Seconds in which what the target sent before its start was over is here."""
 Registrar = ScriptedRegistrar | ScriptedSaturn
 
@@ -37,12 +37,12 @@ def certificate() -> KeyPair:
     return self_signed(["localhost", HOST])
 
 
-class Registering(Context):
+class RegistrationContext(Context):
     """One case against a target that it starts. `first`: the same target as it is by default."""
 
     def __init__(self, target: Target, first: Running, rng: random.Random, config: Mapping[str, Any]) -> None:
         super().__init__(first, rng)
-        self._target, self._first, self._wanted = target, first, dict(config)
+        self._kind, self._first, self._wanted = target, first, dict(config)
         self.token = f"token-{rng.randrange(16**12):012x}"
         self._registrar: Registrar | None = None
         self._listeners: list[Listener] = []
@@ -50,7 +50,7 @@ class Registering(Context):
         self._starting: asyncio.Task[Running] | None = None
         self._started: Running | None = None
 
-    # --- our side -----------------------------------------------------------------------------------------------------
+    # --- our side ----------------------------------------------------------------------------------------------------
 
     @property
     def esrd(self) -> ScriptedRegistrar:
@@ -82,7 +82,7 @@ class Registering(Context):
         path.write_bytes(certificate().certificate)
         return path
 
-    # --- the target's start -------------------------------------------------------------------------------------------
+    # --- the target's start ------------------------------------------------------------------------------------------
 
     async def start(self, **more: Any) -> None:
         """Opens the registrar and begins to start the target with it. `more`: keys of `registrar`."""
@@ -94,17 +94,17 @@ class Registering(Context):
             self._registrar = await ScriptedRegistrar().start()
             row = {"host": "localhost", "serve": False, **row}  # the embedded registrar is always there (ESRD-CL-1)
         row["port"] = self._registrar.port
-        self._starting = asyncio.create_task(self._target.start({**self._wanted, "registrar": row}))
+        self._starting = asyncio.create_task(self._kind.start({**self._wanted, "registrar": row}))
 
     async def lease(self, **more: Any) -> Lease:
         """The first registration link of the target, which is started for it; `more` as for `start`."""
         await self.start(**more)
-        return await self._while_starting(self.esrd.lease(START))
+        return await self._while_starting(self.esrd.lease(START_TIMEOUT))
 
     async def membership(self, **more: Any) -> Membership:
         """The same, at our Saturn."""
         await self.start(**more)
-        return await self._while_starting(self.saturn.membership(START))
+        return await self._while_starting(self.saturn.membership(START_TIMEOUT))
 
     async def _while_starting(self, coming: Awaitable[T]) -> T:
         """What comes while the target starts. SkippedError if it can't be started so."""
@@ -112,7 +112,7 @@ class Registering(Context):
         waiting = asyncio.ensure_future(coming)
         try:
             await asyncio.wait({waiting, self._starting}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({waiting}, timeout=AFTERWARDS if self._starting.done() else 0)
+            await asyncio.wait({waiting}, timeout=LATE_ARRIVAL if self._starting.done() else 0)
             if waiting.done():
                 return waiting.result()
         finally:
@@ -123,13 +123,13 @@ class Registering(Context):
         """How the start went; "it has started" if it has. SkippedError, if the target can't be started so."""
         assert self._starting is not None
         try:
-            self._started = await asyncio.wait_for(asyncio.shield(self._starting), START)
+            self._started = await asyncio.wait_for(asyncio.shield(self._starting), START_TIMEOUT)
         except NotGivenError as error:
             raise SkippedError(str(error)) from None
         except TargetError as error:
             return f"it does not start: {error}"
         except TimeoutError:
-            return f"it has neither started nor ended within {START:g} s"
+            return f"it has neither started nor ended within {START_TIMEOUT:g} s"
         return "it has started"
 
     async def started(self) -> Running:
@@ -137,10 +137,10 @@ class Registering(Context):
         outcome = await self._outcome()
         if self._started is None:
             raise ViolationError(outcome, ("a target that starts once it is registered",))
-        self.running = self._started
-        self.running.serial, self.running.silent = self._first.serial, self._first.silent
-        self.running.agents = self.running.agents or self._first.agents
-        return self.running
+        self.target = self._started
+        self.target.serial, self.target.silent = self._first.serial, self._first.silent
+        self.target.agents = self.target.agents or self._first.agents
+        return self.target
 
     async def not_started(self) -> None:
         """The target ends without having started (ESRD-CL-2, SAT-RG-8)."""
@@ -164,7 +164,7 @@ class Registering(Context):
         await self.started()
         return member, request
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+    # --- the end -----------------------------------------------------------------------------------------------------
 
     @property
     def transcripts(self) -> list[Transcript]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from ..errors import UsageError
+from ..errors import UsageError, suggestion
 from ..locate import suites
 from ..model import types as t
 from ..model.ergo.edf import FRAMEWORK
@@ -16,7 +16,6 @@ from ..model.json.types import type_from_json
 from ..model.registry import Marshaler, Newtype, Registry, Struct
 from ..model.types import Map, Reg, Slice, Type
 from ..spec.requirements import catalogue
-from ..targets.kinds import suggestion
 from ..verdict.reports.terminal import make_console
 from .child import collect
 
@@ -138,11 +137,11 @@ def _go_type(text: str, registry: Registry) -> tuple[Type, str]:
 
 def _type(type_: Type, *, code: bool) -> None:
     from ..model.ergo.caches import NO_CACHES
-    from ..reference_node.ergo.edf.codec import functions_of
+    from ..reference_node.ergo.edf.codec import generated_functions
     from ..reference_node.ergo.edf.tables import EncodeTables
 
     registry, say = framework(), console.print
-    functions = functions_of(registry)
+    functions = generated_functions(registry)
     say(f"[bold]{escape(t.describe(type_))}[/]")
     say(f"[dim]descriptor[/] {EncodeTables(registry, NO_CACHES, functions.writer).descriptor(type_).hex(' ')}")
     row = registry.get(type_.name) if isinstance(type_, Reg) else None

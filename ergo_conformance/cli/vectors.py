@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from ..errors import UsageError
-from ..targets.kinds import suggestion
+from ..errors import UsageError, suggestion
 from ..verdict.vectors.difference import Difference
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ class EsrdChecker(PacketChecker):
         transport = Transport.TCP if is_stream else Transport.UDP
         if parsed is not None and not self.capture.is_scripted(socket, direction):
             kind = type(parsed.value)
-            if esrd.TRANSPORTS[esrd.TYPES[kind]] is not transport:
+            if esrd.TYPES[kind].transport is not transport:
                 place = f"socket {socket} {direction} offset {offset}"
                 self.result.add(place, f"{kind.__name__} over {transport.value}")
         return parsed

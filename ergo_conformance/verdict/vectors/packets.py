@@ -94,7 +94,7 @@ def _check_esrd_facts(row: Json, value: Any) -> Iterator[Difference]:
 
 def _transport(message: object) -> str:
     type_ = esrd.TYPES.get(type(message))
-    return "no transport" if type_ is None else esrd.TRANSPORTS[type_].value
+    return "no transport" if type_ is None else type_.transport.value
 
 
 # --- Saturn: the type of a message decides about its writer; digests prove a token ----------------------------------

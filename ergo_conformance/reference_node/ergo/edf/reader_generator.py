@@ -1,10 +1,10 @@
-"""The fast reader: one generated function per type.
+"""Generator of the fast readers, one function per type.
 
 A generated function `read(b, o, c, d)` takes the input, an offset, the connection's tables and the number of open `any`
-slots, and returns the value and the offset behind it.  It only succeeds or fails: running past the end shows as any of
-`FAILURES` or as a final offset beyond the input, and `explain.py` then reads the same bytes step by step to name reason,
-path and offset.  What makes it fast: runs of fixed fields and the length that follows them are one `struct` call, atoms
-and map keys are looked up as raw bytes, offsets only ever grow so that one check at the end catches every short read.
+slots, and returns the value and the offset after it. It reports no reason for a failure: a read past the end raises one of
+`FAST_PATH_ERRORS` or returns an offset beyond the input, and slow_reader.py then reads the same bytes step by step to find
+reason, path and offset. Speed: a run of fixed fields and the length after it is one `struct` call, atoms and map keys are
+looked up as raw bytes, and offsets never decrease, so that one check at the end finds every short read.
 """
 
 from collections.abc import Callable
@@ -17,42 +17,47 @@ from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import PID, Alias, Error, Event, ProcessID, Ref, Typed
-from .runtime import DISPATCH, FailedError, Read, inner_arrays, no_bytes, numbers, typed_key, unmarshal
-from .shapes import STRUCT_CODES, base_of, empty_items, empty_value, has_any, marker_of
-from .source import Source, packed_size
+from .function_source import MAX_INLINE_LOOPS, MAX_STRUCT_ARRAY, FunctionSource, packed_size
+from .runtime import (
+    DISPATCH,
+    FastPathError,
+    check_payload,
+    count_empty_items,
+    count_inner_arrays,
+    typed_key,
+    unpack_numbers,
+)
+from .tables import Reader
 from .times import read_time
+from .type_properties import STRUCT_CODES, base_of, empty_items, empty_value, has_any, marker_of
 
-MAX_INLINE_LOOPS: Final = 2
-"""Containers inside containers beyond this get functions of their own (Python nests at most 20 blocks)."""
-MAX_STRUCT_ARRAY: Final = 64
-"""Numeric arrays up to this length are part of a `struct` run."""
-IN_PLACE: Final = (t.STRING, t.INT, t.BOOL, t.FLOAT64, t.ATOM, t.BINARY)
-"""What most `any` slots hold. Inside a loop these are read in place, all else by way of DISPATCH."""
+INLINE_TYPES: Final = (t.STRING, t.INT, t.BOOL, t.FLOAT64, t.ATOM, t.BINARY)
+"""Most frequent types in `any` slots. Inside a loop they are read inline, all others through DISPATCH."""
 
 _new = tuple.__new__
 
 
-class DecoderEmitter:
-    """Writes the body of a reader. Values are Python expressions; `run` collects fixed fields not read yet."""
+class ReaderGenerator:
+    """Generates the body of a reader. Values are Python expressions; `run` collects fixed fields that are not read yet."""
 
-    def __init__(self, registry: Registry, reader_of: Callable[[Type], Read], source: Source) -> None:
+    def __init__(self, registry: Registry, reader_of: Callable[[Type], Reader], source: FunctionSource) -> None:
         self.registry = registry
         self.reader_of = reader_of
         self.source = source
         self.run: list[tuple[str, str]] = []  # struct code, target
-        self.ahead = 0  # bytes read since `o` was last moved
+        self.ahead = 0  # bytes read since `o` was last updated
         self.loops = 0
 
     # --- offsets and fixed runs ---------------------------------------------------------------------------------------
 
     def fixed(self, codes: str) -> list[str]:
-        """Adds fields to the run; the names stand for their values once the run is read."""
+        """Adds fields to the run; returns the names that hold their values after `flush`."""
         names = [self.source.fresh("x") for _ in codes]
         self.run += zip(codes, names, strict=True)
         return names
 
     def flush(self) -> None:
-        """Reads the run."""
+        """Emits the reading of the run."""
         if not self.run:
             return
         codes = "".join(code for code, _ in self.run)
@@ -70,14 +75,14 @@ class DecoderEmitter:
         return f"o + {self.ahead}" if self.ahead else "o"
 
     def settle(self) -> None:
-        """Reads the run and moves `o` behind it."""
+        """Emits the reading of the run, and moves `o` after it."""
         self.flush()
         if self.ahead:
             self.source.add(f"o += {self.ahead}")
             self.ahead = 0
 
     def chunk(self, length_code: str) -> str:
-        """The expression of a length-prefixed run of bytes; `o` is behind it then."""
+        """Returns the expression of length-prefixed bytes; moves `o` after them."""
         (n,) = self.fixed(length_code)
         self.flush()
         s = self.source.fresh("s")
@@ -89,7 +94,7 @@ class DecoderEmitter:
     # --- types --------------------------------------------------------------------------------------------------------
 
     def value(self, type_: Type) -> str:
-        """Emits the reading of one value and returns its expression."""
+        """Emits the reading of one value; returns its expression."""
         if type_ in STRUCT_CODES:
             return self.fixed(STRUCT_CODES[type_])[0]
         match base_of(type_, self.registry):
@@ -171,18 +176,18 @@ class DecoderEmitter:
         self.settle()
         name = self.source.fresh("v")
         if self.loops:
-            self.any_in_place(name)
+            self.inline_any(name)
         else:
             self.source.add(f"{name}, o = {self.source.constant('DISPATCH', DISPATCH)}[b[o]](b, o + 1, c, slots)")
         return name
 
-    def any_in_place(self, name: str) -> None:
-        """Inside a loop the commonest kinds of value are spared the call."""
+    def inline_any(self, name: str) -> None:
+        """Reads the most frequent types without a call. Used inside loops."""
         add, tag = self.source.add, self.source.fresh("m")
         add(f"{tag} = b[o]")
         add(f"if {tag} == {int(Tag.NIL)}:  # nil")
         add(f"    {name} = None; o += 1")
-        for type_ in IN_PLACE:
+        for type_ in INLINE_TYPES:
             add(f"elif {tag} == {int(type_.tag)}:  # {type_.name}")
             self.source.indent()
             self.ahead = 1
@@ -205,35 +210,35 @@ class DecoderEmitter:
         self.settle()
         s = self.source.fresh("s")
         self.source.add(f"{s} = o; o += {n}")
-        helper, rule = self.source.constant("unmarshal", unmarshal), self.source.constant("rule", row)
+        helper, rule = self.source.constant("check_payload", check_payload), self.source.constant("rule", row)
         return self.local(f"{helper}(b[{s}:o], {n}, {rule})")
 
     # --- containers ---------------------------------------------------------------------------------------------------
 
     def array(self, type_: Array) -> str:
-        none = empty_items(type_, self.registry)
-        if none is not None:
-            return self.empties(none, type_)
+        inner = empty_items(type_, self.registry)
+        if inner is not None:
+            return self.empty_array(inner, type_)
         code = STRUCT_CODES.get(type_.item)
         if code and type_.length <= MAX_STRUCT_ARRAY:
             return f"({', '.join(self.fixed(code * type_.length))},)"
         self.settle()
         if code:
-            helper, width = self.source.constant("numbers", numbers), packed_size(code)
+            helper, width = self.source.constant("unpack_numbers", unpack_numbers), packed_size(code)
             name = self.local(f"tuple({helper}(b, o, {type_.length}, {code!r}, {width}))")
             self.source.add(f"o += {type_.length * width}")
             return name
         if self.loops >= MAX_INLINE_LOOPS:
             return self.call(type_)
         if isinstance(base_of(type_.item, self.registry), Array):
-            self.source.add(f"{self.source.constant('inner_arrays', inner_arrays)}(c, b, {type_.length})")
+            self.source.add(f"{self.source.constant('count_inner_arrays', count_inner_arrays)}(c, b, {type_.length})")
         return self.local(f"tuple({self.items(type_.item, str(type_.length))})")
 
-    def empties(self, none: int, type_: Array) -> str:
-        """A value without a byte: built while generating, unless no reader would take it anyway."""
-        helper = self.source.constant("no_bytes", no_bytes)
-        self.source.add(f"{helper}(c, 1, {none - 1})" if none else "pass")
-        small = none <= MAX_EMPTY_ITEMS
+    def empty_array(self, inner: int, type_: Array) -> str:
+        """Returns the expression of a value without bytes: a constant, unless it exceeds MAX_EMPTY_ITEMS and is refused."""
+        helper = self.source.constant("count_empty_items", count_empty_items)
+        self.source.add(f"{helper}(c, 1, {inner - 1})" if inner else "pass")
+        small = inner <= MAX_EMPTY_ITEMS
         return self.source.constant("empty", empty_value(type_, self.registry)) if small else "()"
 
     def call(self, type_: Type) -> str:
@@ -242,12 +247,12 @@ class DecoderEmitter:
         return name
 
     def nested(self, type_: Type) -> str:
-        """A slice or map inside something else."""
+        """Reads a slice or map inside another value."""
         self.settle()
         return self.call(type_) if self.loops >= MAX_INLINE_LOOPS else self.container(type_)
 
     def container(self, type_: Type, nil: str = "None") -> str:
-        """A slice or map: marker and count, or nil."""
+        """Reads a slice or map: marker, count and items, or nil."""
         base, add = base_of(type_, self.registry), self.source.add
         name, m = self.source.fresh("v"), self.source.fresh("m")
         add(f"{m} = b[o]")
@@ -265,23 +270,25 @@ class DecoderEmitter:
         add(f"elif {m} == {int(Tag.NIL)}:")
         add(f"    {name} = {nil}; o += 1")
         add("else:")
-        add(f"    raise {self.source.constant('Failed', FailedError)}")
+        add(f"    raise {self.source.constant('Failed', FastPathError)}")
         return name
 
     def slice_items(self, item: Type, n: str) -> str:
-        """The expression of a slice's items; `o` moves behind them."""
+        """Returns the expression of a slice's items; moves `o` after them."""
         code = STRUCT_CODES.get(item)
         if item is t.BOOL or code:
             width = 1 if item is t.BOOL else packed_size(code or "")
-            name = self.local(f"{self.source.constant('numbers', numbers)}(b, o, {n}, {code or 'B'!r}, {width})")
+            name = self.local(
+                f"{self.source.constant('unpack_numbers', unpack_numbers)}(b, o, {n}, {code or 'B'!r}, {width})"
+            )
             self.source.add(f"o += {n} * {width}" if width > 1 else f"o += {n}")
             return f"[x == 1 for x in {name}]" if item is t.BOOL else name
-        none = empty_items(item, self.registry)
-        if none is not None:
-            helper = self.source.constant("no_bytes", no_bytes)
-            small = none <= MAX_EMPTY_ITEMS
+        inner = empty_items(item, self.registry)
+        if inner is not None:
+            helper = self.source.constant("count_empty_items", count_empty_items)
+            small = inner <= MAX_EMPTY_ITEMS
             each = self.source.constant("empty", empty_value(item, self.registry)) if small else "()"
-            return f"[{each}] * {helper}(c, {n}, {none})"
+            return f"[{each}] * {helper}(c, {n}, {inner})"
         return self.items(item, n)
 
     def loop(self, n: str) -> None:
@@ -295,12 +302,12 @@ class DecoderEmitter:
         self.source.indent(-1)
 
     def items(self, item: Type, n: str) -> str:
-        out, put = self.source.fresh("r"), self.source.fresh("p")
-        self.source.add(f"{out} = []; {put} = {out}.append")
+        out, append = self.source.fresh("r"), self.source.fresh("p")
+        self.source.add(f"{out} = []; {append} = {out}.append")
         self.loop(n)
         value = self.value(item)
         self.flush()
-        self.source.add(f"{put}({value})")
+        self.source.add(f"{append}({value})")
         self.end_loop()
         return out
 
@@ -309,7 +316,7 @@ class DecoderEmitter:
         self.source.add(f"{out} = {{}}")
         key_items, value_items = (empty_items(part, self.registry) for part in (type_.key, type_.value))
         if key_items is not None and value_items is not None:
-            self.source.add(f"{self.source.constant('no_bytes', no_bytes)}(c, {n}, 0)")
+            self.source.add(f"{self.source.constant('count_empty_items', count_empty_items)}(c, {n}, 0)")
         self.loop(n)
         key = self.key(type_.key)
         value = self.value(type_.value)
@@ -334,22 +341,24 @@ class DecoderEmitter:
         return value
 
 
-def generate(type_: Type, registry: Registry, reader_of: Callable[[Type], Read], *, dynamic: bool = False) -> Read:
-    """The fast reader of values of a type in a typed slot, or `dynamic`: behind their descriptor, Typed where needed."""
-    source = Source("def read(b, o, c, d):")
-    emitter = DecoderEmitter(registry, reader_of, source)
+def generate_reader(
+    type_: Type, registry: Registry, reader_of: Callable[[Type], Reader], *, dynamic: bool = False
+) -> Reader:
+    """Returns the fast reader of a type in a typed slot, or (`dynamic`) after its descriptor: Typed where necessary."""
+    source = FunctionSource("def read(b, o, c, d):")
+    generator = ReaderGenerator(registry, reader_of, source)
     if has_any(type_, registry):
         source.add("slots = d + 1")
-        source.add(f"if slots > {MAX_DEPTH}: raise {source.constant('Failed', FailedError)}")
+        source.add(f"if slots > {MAX_DEPTH}: raise {source.constant('Failed', FastPathError)}")
     base = base_of(type_, registry)
-    tells_itself = type_ in (INFERRED_TYPES[list], INFERRED_TYPES[dict])
+    is_inferred = type_ in (INFERRED_TYPES[list], INFERRED_TYPES[dict])
     if isinstance(base, Slice | Map):
-        nil = source.constant("nil", Typed(type_, None)) if dynamic and tells_itself else "None"
-        value = emitter.container(type_, nil)
+        nil = source.constant("nil", Typed(type_, None)) if dynamic and is_inferred else "None"
+        value = generator.container(type_, nil)
     else:
-        value = emitter.value(type_)
-    if dynamic and not tells_itself and not isinstance(base, Struct):
-        value = emitter.tuple_of(Typed, source.constant("type", type_), value)
-    emitter.flush()
-    source.add(f"return {value}, {emitter.here}")
+        value = generator.value(type_)
+    if dynamic and not is_inferred and not isinstance(base, Struct):
+        value = generator.tuple_of(Typed, source.constant("type", type_), value)
+    generator.flush()
+    source.add(f"return {value}, {generator.here}")
     return source.compile("read", t.describe(type_))

@@ -1,4 +1,4 @@
-"""What the generators need to know of a type before they write code for it."""
+"""Properties of types that readers, writers and their generators use: struct codes, minimum sizes, markers, nesting."""
 
 from typing import Any, Final
 
@@ -12,20 +12,20 @@ STRUCT_CODES: Final[dict[Type, str]] = {
     t.UINT8: "B", t.UINT16: "H", t.UINT32: "I", t.UINT64: "Q", t.UINT: "Q",
     t.FLOAT32: "f", t.FLOAT64: "d",
 }  # fmt: skip
-"""Numbers and their `struct` codes; bool is a byte with a rule of its own."""
+"""Number types and their `struct` codes. Bool is not among them: it accepts two values only."""
 
-LEAST_SIZES: Final = {
+MIN_SIZES: Final = {
     t.BOOL: 1, t.STRING: 2, t.ATOM: 2, t.BINARY: 4, t.ERROR: 2, t.TIME: 1,
     t.PID: 18, t.PROCESS_ID: 4, t.EVENT: 4, t.ALIAS: 34, t.REF: 34,
 } | {type_: {"b": 1, "h": 2, "i": 4, "q": 8, "f": 4, "d": 8}[code.lower()] for type_, code in STRUCT_CODES.items()}  # fmt: skip
 
 
 class UnknownTypeError(KeyError):
-    """A registered name that is in no row."""
+    """A type name that is not registered."""
 
 
 def row_of(type_: Reg, registry: Registry) -> Row:
-    """The row of a registered type. UnknownTypeError if there is none."""
+    """Returns the row of a registered type. UnknownTypeError if there is none."""
     row = registry.get(type_.name)
     if row is None:
         raise UnknownTypeError(type_.name)
@@ -33,7 +33,7 @@ def row_of(type_: Reg, registry: Registry) -> Row:
 
 
 def base_of(type_: Type, registry: Registry) -> Type | Struct | Marshaler:
-    """The type itself, or what a registered one is made of."""
+    """Returns the type itself, or the definition of a registered type."""
     if not isinstance(type_, Reg):
         return type_
     row = row_of(type_, registry)
@@ -41,14 +41,37 @@ def base_of(type_: Type, registry: Registry) -> Type | Struct | Marshaler:
 
 
 def marker_of(type_: Type) -> int:
-    """The byte before the count of a slice or map that is not nil: registered containers have their own."""
+    """Returns the byte before the count of a non-nil slice or map; registered containers have a different one."""
     if isinstance(type_, Reg):
         return Tag.REG
     return Tag.SLICE if isinstance(type_, Slice) else Tag.MAP
 
 
+def min_size(type_: Type, registry: Registry, known: dict[Type, int]) -> int:
+    """Returns the size in bytes of the smallest value of a type. `known` caches results: arrays may nest 1,000 levels deep."""
+    arrays: list[tuple[Type, int]] = []
+    while (size := known.get(type_)) is None:
+        match base_of(type_, registry):
+            case Array(length=length, item=item):
+                arrays.append((type_, length))
+                type_ = item
+                continue
+            case Scalar() as scalar:
+                size = MIN_SIZES[scalar]
+            case Struct(fields=fields):
+                size = sum(min_size(field, registry, known) for _, field in fields)
+            case Marshaler():
+                size = 4
+            case _:
+                size = 1
+        known[type_] = size
+    for array, length in reversed(arrays):
+        known[array] = size = length * size
+    return size
+
+
 def empty_items(type_: Type, registry: Registry) -> int | None:
-    """How many items a value holds whose type never writes a byte; None for a type that does."""
+    """Returns the number of items in a value of a type without bytes; None for a type that writes bytes."""
     factor, total = 1, 0
     while True:
         match base_of(type_, registry):
@@ -66,7 +89,7 @@ def empty_items(type_: Type, registry: Registry) -> int | None:
 
 
 def empty_value(type_: Type, registry: Registry) -> Any:
-    """The one value of a type that never writes a byte."""
+    """Returns the only value of a type without bytes."""
     lengths: list[int] = []
     while isinstance(base := base_of(type_, registry), Array) and (not lengths or lengths[-1]):
         lengths.append(base.length)
@@ -84,7 +107,7 @@ def empty_value(type_: Type, registry: Registry) -> Any:
 
 
 def has_any(type_: Type, registry: Registry) -> bool:
-    """Whether a value has `any` slots of its own: fields, items, keys, values, but not those behind a further struct."""
+    """Tells whether a type has `any` slots in its fields, items, keys or values, nested ones included."""
     match base_of(type_, registry):
         case AnyType():
             return True
@@ -99,7 +122,7 @@ def has_any(type_: Type, registry: Registry) -> bool:
 
 
 def constructor_depth(type_: Type, limit: int) -> int:
-    """Slice, array and map constructors on the longest path of a folded type; stops counting above `limit`."""
+    """Returns the number of constructors on the longest path of a folded type; stops counting above `limit`."""
     deepest = 0
     todo = [(type_, 0)]
     while todo:

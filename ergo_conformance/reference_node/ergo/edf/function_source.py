@@ -1,23 +1,27 @@
-"""Writes the source of one generated function and turns it into that function."""
+"""Source of one generated function: collects its lines and constants, and compiles it."""
 
 import struct
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-MAX_TEXT_PACKERS: Final = 256
-"""Longer texts are packed by a Struct that is not kept."""
+MAX_INLINE_LOOPS: Final = 2
+"""Nested containers beyond this get functions of their own (Python allows about 20 nested blocks)."""
+MAX_STRUCT_ARRAY: Final = 64
+"""Maximum length of a numeric array that is part of a `struct` run."""
+MAX_CACHED_TEXT: Final = 256
+"""Maximum length in bytes of a text whose Struct or head is cached."""
 
 _PACKED_SIZES = {code: struct.calcsize(">" + code) for code in "bBhHiIqQfd?"}
 
 
 def packed_size(codes: str) -> int:
-    """Bytes that the struct codes (big-endian, no repeat counts) take."""
+    """Returns the size in bytes of struct codes (big-endian, no repeat counts)."""
     return sum(_PACKED_SIZES[code] for code in codes)
 
 
 class TextPackers(dict[int, Callable[..., bytes]]):
-    """Length of a text → pack of fixed fields (the length is one), the text, and more fields: one call, no joining."""
+    """Length of a text → Struct method that packs fixed fields (including the length), the text and further fields at once."""
 
     def __init__(self, before: str, after: str) -> None:
         super().__init__()
@@ -25,21 +29,21 @@ class TextPackers(dict[int, Callable[..., bytes]]):
 
     def __missing__(self, n: int) -> Callable[..., bytes]:
         pack = struct.Struct(f">{self._before}{n}s{self._after}").pack
-        if n < MAX_TEXT_PACKERS:
+        if n < MAX_CACHED_TEXT:
             self[n] = pack
         return pack
 
 
 class TextHeads(dict[int, bytes]):
-    """Length of a text → what stands before it: known bytes and the length."""
+    """Length of a text → the bytes before it: constant bytes and the length."""
 
-    def __init__(self, known: bytes) -> None:
+    def __init__(self, constant: bytes) -> None:
         super().__init__()
-        self._known = known
+        self._constant = constant
 
     def __missing__(self, n: int) -> bytes:
-        head = self._known + n.to_bytes(2, "big")
-        if n < MAX_TEXT_PACKERS:
+        head = self._constant + n.to_bytes(2, "big")
+        if n < MAX_CACHED_TEXT:
             self[n] = head
         return head
 
@@ -48,8 +52,8 @@ _text_packers = cache(TextPackers)
 _text_heads = cache(TextHeads)
 
 
-class Source:
-    """Lines of one function, the constants they use, and names that are not taken yet."""
+class FunctionSource:
+    """Lines of one function, the constants that they use, and a supply of unused local names."""
 
     def __init__(self, header: str) -> None:
         self.lines = [header]
@@ -64,12 +68,12 @@ class Source:
         self._indent += by
 
     def fresh(self, prefix: str) -> str:
-        """A local name that nothing else uses."""
+        """Returns an unused local name."""
         self._counter += 1
         return f"{prefix}{self._counter}"
 
     def constant(self, prefix: str, value: object) -> str:
-        """The global name under which the function sees `value`."""
+        """Returns the global name of `value` in the function."""
         for name, known in self.names.items():
             if known is value:
                 return name
@@ -78,21 +82,21 @@ class Source:
         return name
 
     def struct_method(self, method: str, codes: str) -> str:
-        """The global name of `Struct(">codes").method`."""
+        """Returns the global name of `Struct(">codes").method`."""
         name = f"{method}_{codes.replace('?', 'o')}"
         self.names.setdefault(name, getattr(struct.Struct(">" + codes), method))
         return name
 
     def text_packers(self, before: str, after: str) -> str:
-        """The global name of a table by length: `table[n]` packs fixed fields, n bytes of text, and fixed fields."""
+        """Returns the global name of a table by length: `table[n]` packs fixed fields, n bytes of text, and fixed fields."""
         name = f"pack_{before}_text_{after}".rstrip("_").replace("?", "o")
         self.names.setdefault(name, _text_packers(before, after))
         return name
 
-    def text_heads(self, known: bytes) -> str:
-        """The global name of a table by length: `table[n]` is the known bytes and n."""
-        name = f"head_{known.hex()}".rstrip("_")
-        self.names.setdefault(name, _text_heads(known))
+    def text_heads(self, constant: bytes) -> str:
+        """Returns the global name of a table by length: `table[n]` is the constant bytes followed by n."""
+        name = f"head_{constant.hex()}".rstrip("_")
+        self.names.setdefault(name, _text_heads(constant))
         return name
 
     @property
@@ -100,13 +104,13 @@ class Source:
         return "\n".join(self.lines) + "\n"
 
     def compile(self, name: str, label: str) -> Callable[..., Any]:
-        """The function; `source_of` gives its source back."""
-        exec(compile(self.text, f"<edf {label}>", "exec"), self.names)  # noqa: S102  source made from type rows only
+        """Compiles and returns the function; `source_of` returns its source."""
+        exec(compile(self.text, f"<edf {label}>", "exec"), self.names)  # noqa: S102  the source is derived from type rows only
         function: Any = self.names[name]
         function.edf_source = self.text
         return function  # type: ignore[no-any-return]
 
 
 def source_of(function: Callable[..., Any]) -> str:
-    """The source of a generated function."""
+    """Returns the source of a generated function."""
     return function.edf_source  # type: ignore[attr-defined, no-any-return]

@@ -1,4 +1,4 @@
-"""The fast readers of values that bring their type: at top level, and in `any` slots."""
+"""Fast readers of values with descriptor, at top level and in `any` slots."""
 
 import struct
 from typing import Any
@@ -8,9 +8,9 @@ from ....model.ergo.edf import MAX_DEPTH, Tag
 from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Registry
 from ....model.values import Typed
-from .decoder import DecoderEmitter
-from .runtime import DISPATCH, FailedError, unknown
-from .source import Source
+from .function_source import FunctionSource
+from .reader_generator import ReaderGenerator
+from .runtime import DISPATCH, FastPathError, no_fast_reader
 from .tables import DecodeTables
 
 __all__ = ["DISPATCH"]
@@ -23,19 +23,19 @@ def _nil(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:  # noqa:
 
 
 def _any(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
-    """A bare 84 opens a further slot; a chain of them is a loop."""
+    """Reads an `any` slot inside an `any` slot (tag 84); a chain of them is read in a loop."""
     tag = int(Tag.ANY)
     while tag == Tag.ANY:
         d += 1
         if d > MAX_DEPTH:
-            raise FailedError
+            raise FastPathError
         tag = b[o]
         o += 1
     return DISPATCH[tag](b, o, c, d)
 
 
 def _registered(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
-    """The first two bytes are an id, or the length of a name: the table has a reader for either."""
+    """Reads a registered type: two bytes of id or length of the name, then the value."""
     return c.registered_ids[b[o : o + 2]](b, o + 2, c, d)
 
 
@@ -47,17 +47,17 @@ def _folded(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
 
 
 def _fill() -> None:
-    """Scalars in an `any` slot: generated like the others, Typed where the Python value doesn't tell its type."""
+    """Fills DISPATCH. A scalar whose type cannot be inferred from its Python value is Typed."""
     registry = Registry()
-    natural = set(INFERRED_TYPES.values())
+    inferred = set(INFERRED_TYPES.values())
     for type_ in t.SCALARS.values():
-        source = Source("def read(b, o, c, d):")
-        emitter = DecoderEmitter(registry, lambda _: unknown, source)
-        value = emitter.value(type_)
-        if type_ not in natural:
-            value = emitter.tuple_of(Typed, source.constant("type", type_), value)
-        emitter.flush()
-        source.add(f"return {value}, {emitter.here}")
+        source = FunctionSource("def read(b, o, c, d):")
+        generator = ReaderGenerator(registry, lambda _: no_fast_reader, source)
+        value = generator.value(type_)
+        if type_ not in inferred:
+            value = generator.tuple_of(Typed, source.constant("type", type_), value)
+        generator.flush()
+        source.add(f"return {value}, {generator.here}")
         DISPATCH[type_.tag] = source.compile("read", f"any {type_.name}")
     DISPATCH[Tag.NIL] = _nil
     DISPATCH[Tag.ANY] = _any

@@ -1,7 +1,7 @@
-"""The slow writer: the same value, one part at a time, with the path to where it stands.
+"""Slow writer: writes one part of a value at a time and tracks the path to it.
 
-It runs when the fast writer fails: mostly to name what can't be encoded, sometimes to write what is nested deeper than
-Python recurses.
+Runs when a generated writer fails: usually to name the part that cannot be encoded, sometimes to write a value that is
+nested deeper than Python recurses.
 """
 
 import struct
@@ -17,9 +17,9 @@ from ....model.text import text_to_bytes
 from ....model.types import ANY, Array, Map, Scalar, Slice, Type
 from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
 from .runtime import error_body, pack_numbers
-from .shapes import STRUCT_CODES, base_of, marker_of
 from .tables import EncodeTables
 from .times import write_time
+from .type_properties import STRUCT_CODES, base_of, marker_of
 
 _CLASSES: dict[Scalar, type | tuple[type, ...]] = {
     t.BOOL: bool, t.STRING: str, t.ATOM: str, t.BINARY: (bytes, bytearray), t.TIME: Time, t.PID: PID,
@@ -28,23 +28,23 @@ _CLASSES: dict[Scalar, type | tuple[type, ...]] = {
 
 
 def scalar_bytes(type_: Scalar, value: Any, c: EncodeTables) -> bytes:
-    """The body of a built-in value."""
+    """Returns the encoding of a built-in value, without descriptor. Raises CannotEncode."""
     if type_ in INTEGERS:
         return _integer(type_, value)
     if type_ is t.ERROR:
         if not isinstance(value, Error | None):
-            raise CannotEncode(f"{type(value).__name__} where error belongs")
+            raise CannotEncode(f"expected an error, got {type(value).__name__}")
         return error_body(value, c)
-    fits = isinstance(value, _CLASSES[type_])  # not in the condition: mypy would take the value for an object
+    fits = isinstance(value, _CLASSES[type_])  # not in the condition: mypy would narrow the value to object
     if not fits:
-        raise CannotEncode(f"{type(value).__name__} where {type_.name} belongs")
+        raise CannotEncode(f"expected {type_.name}, got {type(value).__name__}")
     match type_.tag:
         case Tag.BOOL:
             return bytes([value])
         case Tag.STRING:
             raw = _text(value)
             if len(raw) > MAX_STRING:
-                raise CannotEncode(f"string of {len(raw)} bytes, at most {MAX_STRING} are possible")
+                raise CannotEncode(f"string of {len(raw)} bytes, maximum {MAX_STRING}")
             return len(raw).to_bytes(2, "big") + raw
         case Tag.BINARY:
             return _length(value, "binary") + bytes(value)
@@ -65,7 +65,7 @@ def scalar_bytes(type_: Scalar, value: Any, c: EncodeTables) -> bytes:
 def _integer(type_: Type, value: Any) -> bytes:
     bits, signed = INTEGERS[type_]
     if not isinstance(value, int):
-        raise CannotEncode(f"{type(value).__name__} where {t.describe(type_)} belongs")
+        raise CannotEncode(f"expected {t.describe(type_)}, got {type(value).__name__}")
     try:
         return value.to_bytes(bits // 8, "big", signed=signed)
     except OverflowError:
@@ -76,18 +76,18 @@ def _text(value: str) -> bytes:
     try:
         return text_to_bytes(value)
     except UnicodeEncodeError:
-        raise CannotEncode("text with a surrogate that stands for no byte") from None
+        raise CannotEncode("text contains a surrogate that represents no byte") from None
 
 
 def _length(value: Any, what: str) -> bytes:
     try:
         return len(value).to_bytes(4, "big")
     except OverflowError:
-        raise CannotEncode(f"{what} of {len(value)}, at most 2**32 - 1 are possible") from None
+        raise CannotEncode(f"{what} of length {len(value)}, maximum 2**32 - 1") from None
 
 
-def spell(value: Any, type_: Type | None, c: EncodeTables) -> bytes:
-    """A value in a slot of the given type, or with its descriptor (None). Raises CannotEncode with the path."""
+def write_slowly(value: Any, type_: Type | None, c: EncodeTables) -> bytes:
+    """Returns a value encoded for a slot of a type, or with descriptor (None). Raises CannotEncode with the path."""
     out: list[bytes] = []
     path: list[str] = []
     open_: list[Iterator[tuple[str, Any, Type]]] = [iter([("", value, type_ or ANY)])]
@@ -113,7 +113,7 @@ def spell(value: Any, type_: Type | None, c: EncodeTables) -> bytes:
 
 
 def _write_part(value: Any, type_: Type, c: EncodeTables, out: list[bytes]) -> Iterator[tuple[str, Any, Type]] | None:
-    """Writes a leaf, or the head of a container and returns what is inside: label, value, type."""
+    """Writes a scalar, or the head of a container and returns its parts: label, value, type."""
     if type_ is ANY:
         if value is None:
             out.append(bytes([Tag.NIL]))
@@ -133,11 +133,11 @@ def _write_part(value: Any, type_: Type, c: EncodeTables, out: list[bytes]) -> I
             return None
         case Struct():
             if not isinstance(value, tuple) or len(value) != len(base.fields):
-                raise CannotEncode(f"{type(value).__name__} where {base.name} belongs")
+                raise CannotEncode(f"expected {base.name}, got {type(value).__name__}")
             return iter([(f".{name}", v, field) for v, (name, field) in zip(value, base.fields, strict=True)])
         case Array():
             if not isinstance(value, list | tuple) or len(value) != base.length:
-                raise CannotEncode(f"an array of {base.length} items is needed")
+                raise CannotEncode(f"expected a list or tuple of {base.length} items")
         case Slice() | Map():
             if value is None:
                 out.append(bytes([Tag.NIL]))

@@ -1,9 +1,9 @@
-"""The fast writer: one generated function per type.
+"""Generator of the fast writers, one function per type.
 
 A generated function `write(v, out, c)` takes the value, the list of pieces written so far, and the connection's tables; it
-returns the last piece, which for most values is the only one.  Like the fast reader it only succeeds or fails; `spell.py`
-then writes the same value step by step and names what can't be encoded, or delivers what is nested too deep for Python's
-recursion.
+returns the last piece, which for most values is the only one. Like the fast reader it reports no reason for a failure:
+slow_writer.py then writes the same value step by step and names the part that cannot be encoded, or writes the values that
+are nested deeper than Python recurses.
 """
 
 from collections.abc import Callable
@@ -17,49 +17,47 @@ from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import Atom, Typed
-from .runtime import FailedError, Out, Write, as_bytes, error_body, not_bool, pack_numbers
-from .shapes import STRUCT_CODES, base_of, marker_of
-from .source import Source
-from .tables import EncodeTables
+from .function_source import MAX_INLINE_LOOPS, MAX_STRUCT_ARRAY, FunctionSource
+from .runtime import FastPathError, as_bytes, error_body, pack_numbers, refuse_bool
+from .tables import EncodeTables, Pieces, Writer
 from .times import write_time
+from .type_properties import STRUCT_CODES, base_of, marker_of
 
-MAX_INLINE_LOOPS: Final = 2
-MAX_STRUCT_ARRAY: Final = 64
-IN_PLACE: Final = (str, int, bool, float, Atom, bytes)
-"""What most `any` slots hold. Inside a loop these are written in place, all else by way of the table of classes."""
+INLINE_CLASSES: Final = (str, int, bool, float, Atom, bytes)
+"""Most frequent classes in `any` slots. Inside a loop they are written inline, all others through the table of classes."""
 
 TRUE: Final = b"\1"
 FALSE: Final = b"\0"
 _NIL: Final = bytes([Tag.NIL])
 
 
-def known_bytes(codes: str, values: list[str]) -> bytes | None:
-    """The bytes of fields that are known beforehand: tags and markers."""
+def constant_bytes(codes: str, values: list[str]) -> bytes | None:
+    """Returns the bytes of fields that are all constant (tags and markers); None if one is not."""
     if all(code == "B" and value.isdecimal() for code, value in zip(codes, values, strict=True)):
         return bytes(map(int, values))
     return None
 
 
-class Text(NamedTuple):
-    """A text that waits for the fixed fields behind it."""
+class PendingText(NamedTuple):
+    """A text that is not emitted until the fixed fields after it are known."""
 
-    codes: str  # of the fixed fields before it
+    codes: str  # struct codes of the fixed fields before it
     values: list[str]
     raw: str
 
 
-class EncoderEmitter:
-    """Writes the body of a writer. Pieces of output gather in `pieces`; fixed fields next to each other are one pack."""
+class WriterGenerator:
+    """Generates the body of a writer. `pieces` collects the output; adjacent fixed fields are one pack."""
 
-    def __init__(self, registry: Registry, writer_of: Callable[[Type], Write], source: Source) -> None:
+    def __init__(self, registry: Registry, writer_of: Callable[[Type], Writer], source: FunctionSource) -> None:
         self.registry = registry
         self.writer_of = writer_of
         self.source = source
         self.pieces: list[str] = []
-        self.waiting: Text | None = None
+        self.pending_text: PendingText | None = None
         self.run: list[tuple[str, str]] = []  # struct code, expression
         self.loops = 0
-        self.body = 0  # where the innermost loop's begins
+        self.body = 0  # line at which the body of the innermost loop begins
 
     def fixed(self, code: str, expression: str) -> None:
         self.run.append((code, expression))
@@ -69,32 +67,33 @@ class EncoderEmitter:
         self.pieces.append(expression)
 
     def end_run(self) -> None:
-        """A piece of the last text and the fixed fields behind it."""
+        """Makes one piece of the pending text and the fixed fields after it."""
         codes = "".join(code for code, _ in self.run)
         values = [value for _, value in self.run]
-        text, self.waiting, self.run = self.waiting, None, []
+        text, self.pending_text, self.run = self.pending_text, None, []
         if text:
             self.pieces.append(self.text_piece(text, codes, values))
         elif codes:
             self.pieces.append(self.fixed_piece(codes, values))
 
     def fixed_piece(self, codes: str, values: list[str]) -> str:
-        """The expression of fixed fields: bytes where they are known, a choice of two for a bool, else a pack."""
-        known = known_bytes(codes, values)
-        if known is not None:
-            return repr(known)
-        known = known_bytes(codes[:-1], values[:-1])
-        if known is not None and codes[-1] == "?":
-            return f"({known + TRUE!r} if {values[-1]} else {known + FALSE!r})"
+        """Returns the expression of fixed fields: constant bytes, a choice of two constants for a bool, or a pack."""
+        constant = constant_bytes(codes, values)
+        if constant is not None:
+            return repr(constant)
+        constant = constant_bytes(codes[:-1], values[:-1])
+        if constant is not None and codes[-1] == "?":
+            return f"({constant + TRUE!r} if {values[-1]} else {constant + FALSE!r})"
         return f"{self.source.struct_method('pack', codes)}({', '.join(values)})"
 
-    def text_piece(self, text: Text, codes: str, values: list[str]) -> str:
-        """A text and the fixed fields around it are one pack, by a Struct for just this length. A text by itself needs
-        none: what stands before it is kept by length too.
+    def text_piece(self, text: PendingText, codes: str, values: list[str]) -> str:
+        """Returns the expression of a text and the fixed fields around it: one pack, by a Struct for this length.
+
+        A text with only constant bytes before it needs no Struct: its head is looked up by length.
         """
-        known = known_bytes(text.codes, text.values)
-        if known is not None and not codes:
-            return f"{self.source.text_heads(known)}[len({text.raw})] + {text.raw}"
+        constant = constant_bytes(text.codes, text.values)
+        if constant is not None and not codes:
+            return f"{self.source.text_heads(constant)}[len({text.raw})] + {text.raw}"
         table, n = self.source.text_packers(text.codes + "H", codes), self.local(f"len({text.raw})")
         return f"{table}[{n}]({', '.join([*text.values, n, text.raw, *values])})"
 
@@ -102,10 +101,10 @@ class EncoderEmitter:
         raw = self.local(f"{v}.encode('utf-8', 'surrogateescape')")
         run, self.run = self.run, []
         self.end_run()
-        self.waiting = Text("".join(code for code, _ in run), [value for _, value in run], raw)
+        self.pending_text = PendingText("".join(code for code, _ in run), [value for _, value in run], raw)
 
     def end(self) -> None:
-        """The last piece is returned."""
+        """Emits the return of the last piece."""
         self.end_run()
         self.source.add(f"return {' + '.join(self.pieces) or repr(b'')}")
         self.pieces = []
@@ -124,7 +123,7 @@ class EncoderEmitter:
         return name
 
     def unpacked(self, v: str, n: int) -> list[str]:
-        """Names of the n parts of a tuple; unpacking checks the number."""
+        """Unpacks a tuple into n names; unpacking checks the number."""
         names = [self.source.fresh("x") for _ in range(n)]
         self.source.add(f"[{', '.join(names)}] = {v}")
         return names
@@ -153,22 +152,22 @@ class EncoderEmitter:
                     self.container(type_, v)
 
     def any(self, v: str) -> None:
-        """Inside a loop the commonest kinds of value are spared the call."""
+        """Writes a value with its descriptor; inside a loop the most frequent classes without a call."""
         add = self.source.add
         if not self.loops:
             add(f"out.append(c.dynamic[type({v})]({v}, out, c))")
             return
         cls = self.local(f"type({v})")
-        for branch, class_ in zip(chain(["if"], repeat("elif")), IN_PLACE, strict=False):
+        for branch, class_ in zip(chain(["if"], repeat("elif")), INLINE_CLASSES, strict=False):
             type_, name = INFERRED_TYPES[class_], class_.__name__
             assert isinstance(type_, Scalar)
-            if class_ is Atom:  # nil is more frequent than what follows
+            if class_ is Atom:  # nil is more frequent than the classes after it
                 add(f"elif {v} is None: out.append({_NIL!r})")
                 name = self.source.constant("Atom", Atom)
             add(f"{branch} {cls} is {name}:")
             self.source.indent()
             self.fixed("B", str(int(type_.tag)))
-            if class_ is bool:  # and nothing else: no check
+            if class_ is bool:  # the class is known: no check needed
                 self.fixed("?", v)
             else:
                 self.scalar(type_, v)
@@ -178,7 +177,7 @@ class EncoderEmitter:
         add(f"    out.append(c.dynamic[{cls}]({v}, out, c))")
 
     def binary(self, v: str) -> None:
-        """A length and the bytes."""
+        """Writes length and bytes."""
         name = self.local(v)
         self.source.add(f"if type({name}) is not bytes: {name} = {self.source.constant('as_bytes', as_bytes)}({name})")
         self.fixed("I", f"len({name})")
@@ -191,7 +190,7 @@ class EncoderEmitter:
             return
         match type_.tag:
             case Tag.BOOL:
-                refuse = self.source.constant("not_bool", not_bool)
+                refuse = self.source.constant("refuse_bool", refuse_bool)
                 self.fixed("?", f"({v} is True or {v} is not False and {refuse}())")
             case Tag.STRING:
                 self.string(v)
@@ -289,49 +288,51 @@ class EncoderEmitter:
 
     def close_loop(self) -> None:
         self.flush()
-        if len(self.source.lines) == self.body:  # items without a byte
+        if len(self.source.lines) == self.body:  # items without bytes
             self.source.add("pass")
         self.loops -= 1
         self.source.indent(-1)
 
 
-def generate(type_: Type, registry: Registry, writer_of: Callable[[Type], Write], *, dynamic: bool = False) -> Write:
-    """The fast writer of values of a type in a typed slot, or `dynamic`: with its descriptor before it."""
-    source = Source("def write(v, out, c):")
-    emitter = EncoderEmitter(registry, writer_of, source)
+def generate_writer(
+    type_: Type, registry: Registry, writer_of: Callable[[Type], Writer], *, dynamic: bool = False
+) -> Writer:
+    """Returns the fast writer of a type in a typed slot, or (`dynamic`) preceded by its descriptor."""
+    source = FunctionSource("def write(v, out, c):")
+    generator = WriterGenerator(registry, writer_of, source)
     if dynamic and isinstance(type_, Scalar):
-        emitter.fixed("B", str(int(type_.tag)))
+        generator.fixed("B", str(int(type_.tag)))
     elif dynamic:
-        emitter.piece(f"c.descriptors[{source.constant('type', type_)}]")
-    emitter.value(type_, "v")
-    emitter.end()
+        generator.piece(f"c.descriptors[{source.constant('type', type_)}]")
+    generator.value(type_, "v")
+    generator.end()
     return source.compile("write", ("any " if dynamic else "") + t.describe(type_))
 
 
-# --- values that bring their type -------------------------------------------------------------------------------------
+# --- values with descriptor -------------------------------------------------------------------------------------
 
 
-def _nil(v: None, out: Out, c: EncodeTables) -> bytes:  # noqa: ARG001  one signature for all
+def _nil(v: None, out: Pieces, c: EncodeTables) -> bytes:  # noqa: ARG001  one signature for all
     return _NIL
 
 
-def _typed(v: Typed, out: Out, c: EncodeTables) -> bytes:
+def _typed(v: Typed, out: Pieces, c: EncodeTables) -> bytes:
     if v.value is None and v.type is t.ERROR:
         return _NIL
     if v.type is t.ANY:
-        raise FailedError
+        raise FastPathError
     return c.dynamic_writer(v.type)(v.value, out, c)
 
 
-def _unused(type_: Type) -> Write:
-    raise TypeError(f"{t.describe(type_)} in a scalar")
+def _unused(type_: Type) -> Writer:
+    raise TypeError(f"a scalar contains no {t.describe(type_)}")
 
 
-SELF_TELLING: Final[dict[type, Write]] = {
-    cls: generate(type_, Registry(), _unused, dynamic=True)
+DYNAMIC_SCALAR_WRITERS: Final[dict[type, Writer]] = {
+    cls: generate_writer(type_, Registry(), _unused, dynamic=True)
     for cls, type_ in INFERRED_TYPES.items()
     if isinstance(type_, Scalar)
 }
-SELF_TELLING[type(None)] = _nil
-SELF_TELLING[Typed] = _typed
-"""Writers of the scalars that tell their type, by class."""
+DYNAMIC_SCALAR_WRITERS[type(None)] = _nil
+DYNAMIC_SCALAR_WRITERS[Typed] = _typed
+"""Writers (with descriptor) of nil, Typed and the classes whose type is a scalar, by class."""

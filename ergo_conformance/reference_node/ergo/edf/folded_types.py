@@ -1,4 +1,4 @@
-"""Folded types: a slice, array or map described in prefix notation."""
+"""Reader of folded types: descriptors of a slice, array or map, in prefix notation."""
 
 from collections.abc import Callable
 from typing import Final
@@ -13,12 +13,14 @@ RowAt = Callable[[bytes, int, int], tuple[Row, int]]
 _LEAVES: Final[dict[int, Type]] = {tag: Scalar(tag) for tag in SCALAR_TAGS} | {Tag.ANY: ANY}
 
 
-def unfold(b: bytes, o: int, end: int, row_at: RowAt) -> Type:
-    """The type that b[o:end] describes, read in one pass. Raises Rejected; offsets count from the start of b."""
+def parse_folded_type(b: bytes, o: int, end: int, row_at: RowAt) -> Type:
+    """Reads the type described by b[o:end] in one pass. Raises Rejected, with offsets from the start of b."""
     if o < end and b[o] not in (Tag.SLICE, Tag.ARRAY, Tag.MAP):
         unknown = b[o] not in _LEAVES and b[o] != Tag.REG
         raise Rejected(Reason.UNKNOWN_TAG if unknown else Reason.FOLDED, "", o, f"tag {b[o]:02x}")
-    open_: list[tuple[int, int | Type | None]] = []  # constructor, and an array's length or a map's key
+    open_: list[
+        tuple[int, int | Type | None]
+    ] = []  # tag of the constructor, and length of an array or key type of a map
     while True:
         if o >= end:
             raise Rejected(Reason.END_OF_DATA, "", o, "folded type")
@@ -50,7 +52,7 @@ def unfold(b: bytes, o: int, end: int, row_at: RowAt) -> Type:
             type_ = _construct(extra, type_)
         else:
             if o != end:
-                raise Rejected(Reason.FOLDED, "", o, "bytes behind a complete type")
+                raise Rejected(Reason.FOLDED, "", o, "trailing bytes after a complete type")
             return type_
 
 

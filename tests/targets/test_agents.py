@@ -21,7 +21,8 @@ from ergo_conformance.targets.self_node import MemoryRunningTarget, SelfTarget, 
 from ergo_conformance.targets.tcp import TcpTarget
 from ergo_conformance.verdict.run.case import AGENTS, Case
 from ergo_conformance.verdict.run.context import Context, SkippedError
-from ergo_conformance.verdict.run.schedule import LiveRunner, Planned, run_case
+from ergo_conformance.verdict.run.execution import PlannedCase, run_case
+from ergo_conformance.verdict.run.live import LiveRunner
 from tests.support.settings import settings_of
 from tests.support.sockets import started
 
@@ -104,22 +105,22 @@ async def test_a_process_tells_its_agents_in_ready(told: Any, found: set[str]) -
     assert running.agents == found
 
 
-def needs(*agents: str) -> Planned:
+def needs(*agents: str) -> PlannedCase:
     async def body(ctx: Context) -> None:
         assert ctx.target.agents >= {*agents}
 
-    return Planned("node.area.case", Case(("ENP-EVT-1",), frozenset(AGENTS), frozenset(agents)), body)
+    return PlannedCase("node.area.case", Case(("ENP-EVT-1",), frozenset(AGENTS), frozenset(agents)), body)
 
 
 async def test_a_case_says_which_agents_are_missing() -> None:
     async with hosting({"echo"}, offers=frozenset(AGENTS), asks=False) as running:
         running.agents = frozenset({"pub"})
-        ran = await run_case(needs("pub"), running, 0, 5.0)
-        assert ran.error is None
+        result = await run_case(needs("pub"), running, 0, 5.0)
+        assert result.error is None
         for missing, text in (({"agent"}, "`agent`"), ({"agent", "crasher", "pub"}, "`agent`, `crasher`")):
-            ran = await run_case(needs(*missing), running, 0, 5.0)
-            assert isinstance(ran.error, SkippedError)
-            assert str(ran.error) == f"the target hosts no agent {text}"
+            result = await run_case(needs(*missing), running, 0, 5.0)
+            assert isinstance(result.error, SkippedError)
+            assert str(result.error) == f"the target hosts no agent {text}"
 
 
 @pytest.mark.parametrize("offers", [None, frozenset(AGENTS)], ids=["unsaid", "offered"])

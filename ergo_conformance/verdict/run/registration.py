@@ -50,7 +50,7 @@ class RegistrationContext(Context):
         self._starting: asyncio.Task[RunningTarget] | None = None
         self._started: RunningTarget | None = None
 
-    # --- our side ----------------------------------------------------------------------------------------------------
+    # --- our side -----------------------------------------------------------------------------------------------------
 
     @property
     def esrd(self) -> ScriptedRegistrar:
@@ -82,7 +82,7 @@ class RegistrationContext(Context):
         path.write_bytes(certificate().certificate)
         return path
 
-    # --- the target's start ------------------------------------------------------------------------------------------
+    # --- the target's start -------------------------------------------------------------------------------------------
 
     async def start(self, **more: Any) -> None:
         """Opens the registrar and begins to start the target with it. `more`: keys of `registrar`."""
@@ -164,7 +164,7 @@ class RegistrationContext(Context):
         await self.started()
         return member, request
 
-    # --- the end -----------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     @property
     def transcripts(self) -> list[Transcript]:

@@ -1,6 +1,7 @@
 """Ids that each side announces: the node writes with its own, reads with the peer's, and learns further ones."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,13 @@ from ergo_conformance.model.types import Reg, Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.peers.corruption.frames import relation
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, REGISTRY, Peer
-from ergo_conformance.reference_node.api.relations import RelationKind
+from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
 from ergo_conformance.spec.ergo import enp as frames
 from ergo_conformance.spec.ergo.edf import EdfContext
-from tests.support.nodes import context, node, settle, virtually
+from tests.support.nodes import context, node, settle
 from tests.support.watchers import Told, Watcher, watcher
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")
@@ -33,21 +34,18 @@ IDS = Caches(
 SMALL, CUSTOM = subject.Small(1, "s"), subject.CUSTOM_ERROR
 
 
-def at_peer(
-    work: Callable[[Node, Watcher, Peer], Awaitable[None]], caches: Caches = IDS, links: int = 1, **options: Any
-) -> None:
+@asynccontextmanager
+async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
     """With a node that hosts echo and announces `cached`, and a peer that announces these ids."""
-
-    async def run() -> None:
-        b = node(**{"atoms": (CACHED,), **options})
-        b.spawn(Echo(), name="echo")
-        it = watcher(b)
-        peer = await context(b).peer(caches=caches, links=links)
-        await settle()
-        await work(b, it, peer)
+    b = node(**{"atoms": (CACHED,), **options})
+    b.spawn(Echo(), name="echo")
+    it = watcher(b)
+    peer = await context(b).peer(caches=caches, links=links)
+    await settle()
+    try:
+        yield b, it, peer
+    finally:
         await b.stop()
-
-    virtually(run())
 
 
 async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
@@ -84,35 +82,30 @@ VALUES: list[tuple[Any, bool]] = [
 
 @pytest.mark.parametrize(("value", "as_id"), VALUES, ids=repr)
 @pytest.mark.parametrize("name", [CACHED, PLAIN])
-def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name: Atom) -> None:
+async def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name: Atom) -> None:
     """And text where it announced none, or where the value is only text. The peer's ids don't matter."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer() as (b, it, peer):
         data = await raw(b, peer, lambda: it.process.send(ProcessID(peer.name, name), value))
         id_ = it.process.pid.id
         cls = enp.MessageNameCache if name == CACHED else enp.MessageName
         frame = cls(id_ % 255, id_, 0, 0, name, value)
-        assert data == with_ids(frame, b.network._stacks._caches)
-        plain = with_ids(enp.MessageName(*frame), replace(b.network._stacks._caches, types={}, errors={}, atoms={}))
+        assert data == with_ids(frame, b.network.caches)
+        plain = with_ids(enp.MessageName(*frame), replace(b.network.caches, types={}, errors={}, atoms={}))
         assert (len(data) < len(plain)) is (as_id or name == CACHED)
-
-    at_peer(work)
 
 
 async def ends(it: Watcher, target: Any) -> None:
     it.process.stop(CUSTOM)
 
 
-def test_ids_in_other_frames() -> None:
+async def test_ids_in_other_frames() -> None:
     """Reasons, names of events, types of control messages."""
+    async with at_peer() as (b, it, peer):
 
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
         async def is_written(write: Callable[[], Any], *wanted: enp.Frame) -> None:
             data = await raw(b, peer, write)
-            assert data == b"".join(with_ids(frame, b.network._stacks._caches) for frame in wanted)
-            assert data != b"".join(
-                with_ids(frame, replace(b.network._stacks._caches, types={}, errors={})) for frame in wanted
-            )
+            assert data == b"".join(with_ids(frame, b.network.caches) for frame in wanted)
+            assert data != b"".join(with_ids(frame, replace(b.network.caches, types={}, errors={})) for frame in wanted)
 
         pid, process = it.process.pid, it.process
         order = PROCESS % 255
@@ -121,8 +114,6 @@ def test_ids_in_other_frames() -> None:
         peer.send_frame(enp.Control(0, message))
         await is_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
         await is_written(lambda: ends(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
-
-    at_peer(work)
 
 
 # --- what the node reads ----------------------------------------------------------------------------------------------
@@ -135,8 +126,8 @@ READ: list[Any] = [
 
 @pytest.mark.parametrize("value", READ, ids=repr)
 @pytest.mark.parametrize("caches", [IDS, ANNOUNCED, NO_CACHES], ids=["some", "all", "none"])
-def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Caches) -> None:
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+async def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Caches) -> None:
+    async with at_peer(caches) as (_, it, peer):
         frame = peer.message(it.process.pid.id, value)
         assert (with_ids(frame, caches) != with_ids(frame, NO_CACHES)) is (
             caches is not NO_CACHES and (caches is IDS or value != [CACHED, PLAIN])
@@ -146,45 +137,37 @@ def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Cach
         assert texts(it.told) == texts([value])
         assert texts(await peer.call("echo", value)) == texts(value)
 
-    at_peer(work, caches)
-
 
 def texts(value: Any) -> str:
     """A value without what only a writer looks at: whether an error is registered."""
     return repr(value).replace("registered=True", "registered=False")
 
 
-def test_the_same_id_means_two_things_in_two_directions() -> None:
+async def test_the_same_id_means_two_things_in_two_directions() -> None:
     """Also to two peers: each has its own table."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
-        first = min(b.network._stacks._caches.atoms)
+    async with at_peer() as (b, it, _):
+        first = min(b.network.caches.atoms)
         other = await context(b, 2).peer("other@localhost", caches=Caches(atoms={first: Atom("hers")}))
         mine = await context(b, 3).peer("mine@localhost", caches=Caches(atoms={first: Atom("mine")}))
         for each, text in ((other, "hers"), (mine, "mine")):
             each.send(it.process.pid.id, Atom(text))
             await settle()
             assert it.take() == [Atom(text)]
-            assert await each.call("echo", [Atom(text), b.network._stacks._caches.atoms[first]]) == [text, b.name]
-
-    at_peer(work)
+            assert await each.call("echo", [Atom(text), b.network.caches.atoms[first]]) == [text, b.name]
 
 
 UNKNOWN = Caches({900: PLAIN}, {9000: subject.SMALL.name}, {39000: "an error"})
 
 
 @pytest.mark.parametrize("value", [PLAIN, SMALL, Error("an error", registered=True)], ids=repr)
-def test_an_id_that_was_not_announced(value: Any) -> None:
+async def test_an_id_that_was_not_announced(value: Any) -> None:
     """The frame is dropped, the connection lives on (ENP-HDR-7); the node's own ids are no help."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
-        for caches in (UNKNOWN, b.network._stacks._caches if value is SMALL else UNKNOWN):
+    async with at_peer() as (b, it, peer):
+        for caches in (UNKNOWN, b.network.caches if value is SMALL else UNKNOWN):
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
         await peer.alive()
         assert it.told == []
-
-    at_peer(work)
 
 
 # --- further ids ------------------------------------------------------------------------------------------------------
@@ -210,10 +193,9 @@ FURTHER: list[tuple[str, Any, Any]] = [
 @pytest.mark.parametrize(("table", "entries", "value"), FURTHER)
 @pytest.mark.parametrize("caches", [Caches(), Caches(atoms={300: CACHED})], ids=["first", "further"])
 @pytest.mark.parametrize("line", [0, 1])
-def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, caches: Caches, line: int) -> None:
+async def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, caches: Caches, line: int) -> None:
     """They hold for all links from the Result on (ENP-CACHE-1); the peer's old ids hold as well."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer(caches, links=2) as (_, it, peer):
         data = peer.data_of(peer.message(it.process.pid.id, value), UNKNOWN)
         peer.send_bytes(data, "ids that are not known yet")
         await settle()
@@ -224,11 +206,9 @@ def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, cach
         await settle()
         assert it.told == [value, CACHED]
 
-    at_peer(work, caches, links=2)
 
-
-def test_ids_that_are_known_keep_their_meaning() -> None:
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+async def test_ids_that_are_known_keep_their_meaning() -> None:
+    async with at_peer() as (_, it, peer):
         row: dict[str, Any] = {
             "AtomCache": {301: PLAIN},
             "RegCache": {5000: subject.NESTED.name},
@@ -240,18 +220,15 @@ def test_ids_that_are_known_keep_their_meaning() -> None:
         await settle()
         assert it.told == [[CACHED, SMALL, CUSTOM]] * 2
 
-    at_peer(work)
 
-
-def test_further_ids_in_all_that_a_peer_may_say() -> None:
+async def test_further_ids_in_all_that_a_peer_may_say() -> None:
     """Names of processes and events, types of control messages, reasons."""
     types = {
         9001: enp.RESULT.name,
         9002: gen.MESSAGE_EVENT.name,
         9003: "#ergo.services/ergo/net/proto/MessageMonitorPID",
     }
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer(NO_CACHES) as (b, it, peer):
         await update(peer, AtomCache={900: Atom("echo"), 901: Atom("ev")}, RegCache=types, ErrCache={39000: CUSTOM})
         later = Caches({900: Atom("echo"), 901: Atom("ev")}, types, {39000: CUSTOM.text})
 
@@ -265,7 +242,7 @@ def test_further_ids_in_all_that_a_peer_may_say() -> None:
         assert (await peer.result(message.Ref)).Error is None
         event, alias = Event(peer.name, Atom("ev")), Alias(peer.name, peer.creation, (1, 2, 3))
         for target in (event, alias):
-            b.core.monitoring.relations.add(RelationKind.LINK, target, it.process.pid)
+            b.core.watching.relations.add(Kind.LINK, target, it.process.pid)
         send(enp.EventCacheFrame(0, PROCESS, 0, 1, Atom("ev"), MessageEvent(event, 2, "inner")))
         await settle()
         assert [heard.message for heard in it.take()] == [MessageEvent(event, 2, "inner")]
@@ -275,8 +252,6 @@ def test_further_ids_in_all_that_a_peer_may_say() -> None:
         await settle()
         assert it.told == [Told("exit", source, CUSTOM.text) for source in (event, alias, peer.pid())]
 
-    at_peer(work, NO_CACHES)
-
 
 # --- mapped atoms -----------------------------------------------------------------------------------------------------
 
@@ -285,18 +260,15 @@ MAPPING = {OURS: THEIRS}
 MAPPED: list[Any] = [OURS, [OURS, {"k": OURS}], ProcessID(OURS, OURS), Typed(t.ATOM, OURS).value]
 
 
-def test_a_mapping_that_a_peer_announces() -> None:
+async def test_a_mapping_that_a_peer_announces() -> None:
     """What it calls `theirs` we read as `ours`: in values and in names. Texts are no atoms."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer(NO_CACHES) as (b, it, peer):
         b.spawn(Echo(), name=OURS)
         await update(peer, AtomMapping={THEIRS: OURS})
         peer.send(it.process.pid.id, [THEIRS, "theirs", ProcessID(THEIRS, CACHED)])
         await settle()
         assert it.take() == [[OURS, "theirs", ProcessID(OURS, CACHED)]]
         assert await peer.call(str(THEIRS), "hi") == "hi"
-
-    at_peer(work, NO_CACHES)
 
 
 @pytest.mark.parametrize("value", MAPPED, ids=repr)

@@ -4,21 +4,19 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable
-from typing import cast
 
 import pytest
 
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
-from ergo_conformance.reference_node.core.monitoring import Monitoring
 from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle, transport_of, virtually
+from tests.support.nodes import Net, settle, transport_of
 from tests.support.watchers import Told, Watcher, idle, watcher
 
 STEPS, WATCHERS, TARGETS = 60, 6, 4
-HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
+HOW = {Kind.LINK: "exit", Kind.MONITOR: "down"}
 LEGAL = {
     "no connection", "no route", "unknown process", "unknown alias", "unknown event", "unknown target",
     "target is already exist", "process ID belongs to the previous incarnation",
@@ -33,7 +31,7 @@ class Turmoil:
         self.rng, self.nodes = rng, (a, b)
         self.balance: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.living: dict[tuple[Node, int], tuple[Process, list[RelationTarget]]] = {}
+        self.living: dict[tuple[Node, int], tuple[Process, list[Watched]]] = {}
         self.watchers: list[Watcher] = [watcher(node) for node in self.nodes for _ in range(WATCHERS)]
         for node in self.nodes:
             for i in range(TARGETS):
@@ -46,10 +44,10 @@ class Turmoil:
         name, event = ProcessID(node.name, Atom(f"it{i}")), Event(node.name, Atom(f"ev{i}"))
         self.living[node, i] = process, [process.pid, name, process.create_alias(), event]
 
-    def key(self, of: Watcher, how: str, target: RelationTarget) -> str:
+    def key(self, of: Watcher, how: str, target: Watched) -> str:
         return f"{self.watchers.index(of)} {how} {target!r}"
 
-    def target(self) -> RelationTarget:
+    def target(self) -> Watched:
         """Anything; now and then a node."""
         targets = [target for _, found in self.living.values() for target in found]
         return self.rng.choice([*targets, *(node.name for node in self.nodes)])
@@ -64,17 +62,17 @@ class Turmoil:
 
     async def watches(self, it: Watcher) -> None:
         """Takes and gives back at random, a few at a time."""
-        watching = cast("Monitoring", it.process.host.monitoring)
+        watching = it.process.core.watching
 
-        async def one(kind: RelationKind, target: RelationTarget) -> None:
+        async def one(kind: Kind, target: Watched) -> None:
             if self.rng.random() < 0.3 and watching.relations.has(kind, target, it.process.pid):
-                good, change = await self.tried(watching.withdraw(kind, it.process, target)), -1
+                good, change = await self.tried(watching.unwatch(kind, it.process, target)), -1
             else:
-                good, change = await self.tried(watching.request(kind, it.process, target)), 1
+                good, change = await self.tried(watching.watch(kind, it.process, target)), 1
             self.balance[self.key(it, HOW[kind], target)] += change * good
 
         for _ in range(STEPS):
-            kinds = self.rng.choices(list(RelationKind), k=self.rng.randrange(1, 4))
+            kinds = self.rng.choices(list(Kind), k=self.rng.randrange(1, 4))
             await asyncio.gather(*(one(kind, self.target()) for kind in kinds))
             await settle(self.rng.randrange(3))
 
@@ -87,11 +85,11 @@ class Turmoil:
                 case 0 if node.network.connections:
                     node.core.disconnect(next(iter(node.network.connections)))
                 case 1 if node.network.connections:
-                    transport_of(self.rng.choice(next(iter(node.network.connections.values())).sockets)).abort()
+                    transport_of(self.rng.choice(next(iter(node.network.connections.values())).links)).abort()
                 case _:
                     self.living[node, i][0].stop(Error("bye"))
                     await settle(self.rng.randrange(1, 4))
-                    if f"it{i}" not in node.core.tables.names:
+                    if f"it{i}" not in node.core.names:
                         self.begin(node, i)
 
     def settled(self) -> Counter[str]:
@@ -103,26 +101,23 @@ class Turmoil:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_all_relations_are_given_back_or_told_once(seed: int) -> None:
-    async def run() -> None:
-        net = Net()
-        a, b, _ = await net.pair()
-        turmoil = Turmoil(random.Random(seed), a, b)
-        await asyncio.gather(*map(turmoil.watches, turmoil.watchers), turmoil.ends())
-        for process, _ in turmoil.living.values():
-            process.stop(Error("the last"))
-        await settle()
-        for node in (a, b):
-            if node.network.connections:
-                node.core.disconnect(next(iter(node.network.connections)))
-        await settle()
-        assert turmoil.settled() == Counter()
-        assert set(turmoil.refusals) <= LEGAL
-        assert sum(turmoil.balance.values()) > 100
-        for node in (a, b):
-            relations = node.core.monitoring.relations
-            assert len(relations) == 0
-            assert not relations._by_target | relations._by_node | relations._by_consumer | relations._consumers_of_node
-        await net.stop()
-
-    virtually(run())
+async def test_all_relations_are_given_back_or_told_once(seed: int) -> None:
+    net = Net()
+    a, b, _ = await net.pair()
+    turmoil = Turmoil(random.Random(seed), a, b)
+    await asyncio.gather(*map(turmoil.watches, turmoil.watchers), turmoil.ends())
+    for process, _ in turmoil.living.values():
+        process.stop(Error("the last"))
+    await settle()
+    for node in (a, b):
+        if node.network.connections:
+            node.core.disconnect(next(iter(node.network.connections)))
+    await settle()
+    assert turmoil.settled() == Counter()
+    assert set(turmoil.refusals) <= LEGAL
+    assert sum(turmoil.balance.values()) > 100
+    for node in (a, b):
+        relations = node.core.watching.relations
+        assert len(relations) == 0
+        assert not relations._by_target | relations._by_node | relations._by_consumer | relations._consumers_of_node
+    await net.stop()

@@ -14,8 +14,9 @@ from ergo_conformance.targets.tcp import TcpTarget
 from ergo_conformance.verdict.run import registration
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.context import SkippedError
+from ergo_conformance.verdict.run.execution import CaseResult, MemoryRunner, PlannedCase
+from ergo_conformance.verdict.run.live import CONCURRENT_STARTS, LiveRunner
 from ergo_conformance.verdict.run.registration import RegistrationContext
-from ergo_conformance.verdict.run.schedule import STARTS_AT_ONCE, LiveRunner, MemoryRunner, Planned, Ran
 
 ESRD = {"registrar": {"kind": "esrd"}}
 SATURN = {"registrar": {"kind": "saturn"}}
@@ -41,11 +42,11 @@ class Odd(SelfTarget):
         return self.running[-1]
 
 
-def planned(script: Script, config: Mapping[str, Any] = ESRD, id_: str = "suite.area.case") -> Planned:
-    return Planned(id_, Case(("ESRD-CL-1",), config=config), script)
+def planned(script: Script, config: Mapping[str, Any] = ESRD, id_: str = "suite.area.case") -> PlannedCase:
+    return PlannedCase(id_, Case(("ESRD-CL-1",), config=config), script)
 
 
-def run_live(target: Target, *cases: Planned, limit: float = 10.0) -> list[Ran]:
+def run_live(target: Target, *cases: PlannedCase, limit: float = 10.0) -> list[CaseResult]:
     runner = LiveRunner(target, 0, limit, 16)
     try:
         runner.start()
@@ -85,7 +86,7 @@ def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> N
     ports: list[int] = []
     target = Odd()
     found = run_live(target, planned(esrd), planned(saturn, SATURN, "suite.area.other"))
-    assert [ran.error for ran in found] == [None, None]
+    assert [result.error for result in found] == [None, None]
     assert len(set(ports)) == 2
     first, *others = target.started
     assert first == {}
@@ -98,8 +99,8 @@ def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> N
 
 
 def test_a_target_that_is_refused_is_no_error_of_the_run() -> None:
-    (ran,) = run_live(Odd(), planned(refuses))
-    assert ran.error is None
+    (result,) = run_live(Odd(), planned(refuses))
+    assert result.error is None
 
 
 def test_a_target_that_starts_unregistered_fails() -> None:
@@ -114,10 +115,10 @@ def test_a_target_that_starts_unregistered_fails() -> None:
         (await ctx.lease()).link.close()
         await ctx.not_started()
 
-    (ran,) = run_live(Odd(starts_anyway), planned(closes))
-    assert isinstance(ran.error, ViolationError)
-    assert ran.error.came == "it has started"
-    assert [label for label, _ in ran.transcripts] == ["registration 1"]
+    (result,) = run_live(Odd(starts_anyway), planned(closes))
+    assert isinstance(result.error, ViolationError)
+    assert result.error.came == "it has started"
+    assert [transcript.label for transcript in result.transcripts] == ["registration 1"]
 
 
 @pytest.mark.parametrize("script", [waits_for_a_lease, registers])
@@ -126,9 +127,9 @@ def test_a_target_that_does_not_come_fails(script: Script, monkeypatch: pytest.M
         return await SelfTarget(over="tcp").start({})
 
     monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
-    (ran,) = run_live(Odd(elsewhere), planned(script))
-    assert isinstance(ran.error, ViolationError)
-    assert ran.error.legal == ("a target that registers when it starts",)
+    (result,) = run_live(Odd(elsewhere), planned(script))
+    assert isinstance(result.error, ViolationError)
+    assert result.error.legal == ("a target that registers when it starts",)
 
 
 def test_a_target_that_does_not_start_at_all_fails() -> None:
@@ -140,9 +141,9 @@ def test_a_target_that_does_not_start_at_all_fails() -> None:
         await ctx.started()
 
     for script in (registers, hidden):
-        (ran,) = run_live(Odd(ends), planned(script))
-        assert isinstance(ran.error, ViolationError)
-        assert ran.error.came == "it does not start: ended with code 1"
+        (result,) = run_live(Odd(ends), planned(script))
+        assert isinstance(result.error, ViolationError)
+        assert result.error.came == "it does not start: ended with code 1"
 
 
 def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +161,9 @@ def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch)
         await ctx.not_started()
 
     monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
-    (ran,) = run_live(Odd(hangs), planned(waits))
-    assert isinstance(ran.error, ViolationError)
-    assert "neither started nor ended" in ran.error.came
+    (result,) = run_live(Odd(hangs), planned(waits))
+    assert isinstance(result.error, ViolationError)
+    assert "neither started nor ended" in result.error.came
     assert ended == [True]
 
 
@@ -171,9 +172,9 @@ def test_a_target_that_can_not_be_given_a_registrar_is_skipped() -> None:
         raise ConfigNotSupportedError("needs a target that honours registrar")
 
     for script in (registers, refuses):
-        (ran,) = run_live(Odd(not_given), planned(script))
-        assert isinstance(ran.error, SkippedError)
-        assert str(ran.error) == "needs a target that honours registrar"
+        (result,) = run_live(Odd(not_given), planned(script))
+        assert isinstance(result.error, SkippedError)
+        assert str(result.error) == "needs a target that honours registrar"
 
 
 def test_a_target_that_runs_already_can_not_be_given_one() -> None:
@@ -183,17 +184,17 @@ def test_a_target_that_runs_already_can_not_be_given_one() -> None:
 
 
 def test_in_memory_there_are_no_addresses() -> None:
-    ran = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(registers))
-    assert isinstance(ran.error, SkippedError)
-    assert str(ran.error).endswith("in memory there are no addresses")
+    result = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(registers))
+    assert isinstance(result.error, SkippedError)
+    assert str(result.error).endswith("in memory there are no addresses")
 
 
 def test_an_unexpected_end_of_a_start_is_an_error() -> None:
     async def breaks(config: Mapping[str, Any]) -> RunningTarget:
         raise UsageError("a bug in the case's settings")
 
-    (ran,) = run_live(Odd(breaks), planned(registers))
-    assert isinstance(ran.error, UsageError)
+    (result,) = run_live(Odd(breaks), planned(registers))
+    assert isinstance(result.error, UsageError)
 
 
 def test_only_a_few_targets_start_side_by_side() -> None:
@@ -205,6 +206,6 @@ def test_only_a_few_targets_start_side_by_side() -> None:
         await asyncio.sleep(0.05)
         now -= 1
 
-    cases = [planned(notes, id_=f"suite.area.{i}") for i in range(3 * STARTS_AT_ONCE)]
-    assert all(ran.error is None for ran in run_live(Odd(), *cases))
-    assert most == STARTS_AT_ONCE
+    cases = [planned(notes, id_=f"suite.area.{i}") for i in range(3 * CONCURRENT_STARTS)]
+    assert all(result.error is None for result in run_live(Odd(), *cases))
+    assert most == CONCURRENT_STARTS

@@ -10,23 +10,32 @@ from typing import Any
 import pytest
 
 from ergo_conformance.peers.link import Link
+from ergo_conformance.peers.transcript import Entry, Transcript
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict.run import schedule
+from ergo_conformance.verdict.run import live as live_module
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.context import Context, SkippedError
-from ergo_conformance.verdict.run.schedule import Body, LateError, LiveRunner, MemoryRunner, Planned, Ran
+from ergo_conformance.verdict.run.execution import (
+    Body,
+    CaseResult,
+    InconclusiveError,
+    MemoryRunner,
+    PlannedCase,
+    recorded,
+)
+from ergo_conformance.verdict.run.live import LiveRunner
 from tests.support.targets import FaultyTarget, LoopTarget
 
 
-def planned(body: Body, id_: str = "suite.area.case", **declared: Any) -> Planned:
-    return Planned(id_, Case(("EHS-DIG-1",), **declared), body)
+def planned(body: Body, id_: str = "suite.area.case", **declared: Any) -> PlannedCase:
+    return PlannedCase(id_, Case(("EHS-DIG-1",), **declared), body)
 
 
 @contextmanager
-def live(target: Target, *cases: Planned, limit: float = 10.0, jobs: int = 16) -> Iterator[LiveRunner]:
+def live(target: Target, *cases: PlannedCase, limit: float = 10.0, jobs: int = 16) -> Iterator[LiveRunner]:
     runner = LiveRunner(target, 0, limit, jobs)
     try:
         runner.start()
@@ -36,12 +45,12 @@ def live(target: Target, *cases: Planned, limit: float = 10.0, jobs: int = 16) -
         runner.close()
 
 
-def run_live(*cases: Planned, target: Target | None = None, **options: Any) -> list[Ran]:
+def run_live(*cases: PlannedCase, target: Target | None = None, **options: Any) -> list[CaseResult]:
     with live(target or LoopTarget(), *cases, **options) as runner:
         return [runner.result(case) for case in cases]
 
 
-def in_memory(body: Body, target: Target | None = None, **declared: Any) -> Ran:
+def in_memory(body: Body, target: Target | None = None, **declared: Any) -> CaseResult:
     return MemoryRunner(target or SelfTarget(), 0, 30.0).result(planned(body, **declared))
 
 
@@ -62,7 +71,7 @@ class Together:
 
         return run
 
-    def cases(self, n: int, **declared: Any) -> list[Planned]:
+    def cases(self, n: int, **declared: Any) -> list[PlannedCase]:
         return [planned(self.body(f"case {i}"), f"case {i}", **declared) for i in range(n)]
 
 
@@ -90,7 +99,7 @@ def test_a_wait_in_memory_costs_nothing() -> None:
 def test_a_case_that_hangs_in_memory_is_a_failure() -> None:
     error = in_memory(hangs).error
     assert isinstance(error, ViolationError)
-    assert error.came.startswith("not done after")
+    assert error.came.startswith("the case did not end within")
 
 
 def test_every_case_in_memory_has_a_target_of_its_own() -> None:
@@ -106,18 +115,31 @@ def test_a_violation_keeps_its_transcripts() -> None:
         def receive(self, data: bytes) -> Iterator[Any]:
             return iter(())
 
-    ran = in_memory(good, FaultyTarget(Mute))
-    assert isinstance(ran.error, ViolationError)
-    assert ran.error.came == "the link was closed"
-    ((label, lines),) = ran.transcripts
-    assert label == "link 1"
+    result = in_memory(good, FaultyTarget(Mute))
+    assert isinstance(result.error, ViolationError)
+    assert result.error.came == "the link was closed"
+    (transcript,) = result.transcripts
+    lines = list(transcript.lines())
+    assert transcript.label == "link 1"
     assert "> Hello(" in lines[1]
     assert lines[-1].endswith("< closed")
 
 
-def test_a_passed_case_keeps_none() -> None:
-    ran = in_memory(good)
-    assert (ran.error, ran.transcripts) == (None, [])
+def test_a_passed_case_keeps_its_raw_transcripts() -> None:
+    result = in_memory(good)
+    assert result.error is None
+    (transcript,) = result.transcripts
+    assert {entry.direction for entry in transcript.entries} == {"sent", "received"}
+    assert transcript.bytes_of("sent")
+    assert [entry.at for entry in transcript.entries] == sorted(entry.at for entry in transcript.entries)
+
+
+def test_transcripts_over_the_limit_count_as_lost() -> None:
+    transcripts = [Transcript(entries=[Entry(0.0, "sent", bytes(60)), Entry(1.0, "received", bytes(60))], lost=1)] * 2
+    first, second = recorded(transcripts, limit=130)
+    assert [len(entry.data) for entry in first.entries] == [60, 60]
+    assert (first.lost, second.entries, second.lost) == (1, [], 121)
+    assert len(transcripts[0].entries) == 2
 
 
 def test_after_a_hostile_case_a_good_peer_has_to_be_served() -> None:
@@ -154,13 +176,13 @@ def raises(error: Exception) -> Body:
 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
-def test_an_exception_in_a_case_is_kept_as_it_is(run: Callable[[Body], Ran]) -> None:
+def test_an_exception_in_a_case_is_kept_as_it_is(run: Callable[[Body], CaseResult]) -> None:
     error = ZeroDivisionError("a bug in the case")
     assert run(raises(error)).error is error
 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
-def test_all_links_are_closed_behind_a_case(run: Callable[[Body], Ran]) -> None:
+def test_all_links_are_closed_behind_a_case(run: Callable[[Body], CaseResult]) -> None:
     links: list[Link] = []
 
     async def opens(ctx: Context) -> None:
@@ -173,9 +195,9 @@ def test_all_links_are_closed_behind_a_case(run: Callable[[Body], Ran]) -> None:
 # --- reasons to skip --------------------------------------------------------------------------------------------------
 
 
-def skip_reason(ran: Ran) -> str:
-    assert isinstance(ran.error, SkippedError), ran.error
-    return str(ran.error)
+def skip_reason(result: CaseResult) -> str:
+    assert isinstance(result.error, SkippedError), result.error
+    return str(result.error)
 
 
 class Fixed(LoopTarget):
@@ -196,7 +218,7 @@ def test_what_a_target_does_not_offer_or_can_not_be_given_is_skipped() -> None:
     offers = planned(good, "offers", offers=frozenset({"accept", "dist", "epmd"}))
     pool = planned(good, "pool", config={"pool": 1})
     own = planned(skips, "own")
-    found = [skip_reason(ran) for ran in run_live(offers, pool, own, target=Fixed())]
+    found = [skip_reason(result) for result in run_live(offers, pool, own, target=Fixed())]
     wanted = ["needs a target that offers dist, epmd", "needs a target whose pool can be set", "not today"]
     assert found == wanted
     assert skip_reason(in_memory(skips)) == "not today"
@@ -215,7 +237,7 @@ def test_waits_overlap() -> None:
     together = Together()
     cases = [planned(together.body(seconds=0.4), f"case {i}") for i in range(12)]
     started = time.monotonic()
-    assert all(ran.error is None for ran in run_live(*cases))
+    assert all(result.error is None for result in run_live(*cases))
     assert time.monotonic() - started < 3.0
     assert together.most == 12
 
@@ -237,14 +259,14 @@ def probed(**found: bool) -> Callable[[RunningTarget], Any]:
 
 
 def test_on_a_serial_target_cases_run_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "probe", probed(serial=True))
+    monkeypatch.setattr(live_module, "probe", probed(serial=True))
     together = Together()
     run_live(*together.cases(4), *[planned(together.body("other"), "other", config={"pool": 1})])
     assert together.most == 1
 
 
 def test_on_a_silent_target_nearly_all_cases_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "probe", probed(silent=True, answered=False))
+    monkeypatch.setattr(live_module, "probe", probed(silent=True, answered=False))
     together = Together()
     run_live(*together.cases(40), jobs=2)
     assert together.most == 40
@@ -279,7 +301,7 @@ def test_exclusive_cases_run_alone_behind_the_others_on_the_same_target() -> Non
 def test_each_configuration_is_started_once_and_stopped() -> None:
     target = LoopTarget()
     cases = [planned(good, f"case {i}", config={"pool": 1 + i % 2}) for i in range(6)]
-    assert [ran.error for ran in run_live(*cases, target=target)] == [None] * 6
+    assert [result.error for result in run_live(*cases, target=target)] == [None] * 6
     assert target.started == [{}, {"pool": 1}, {"pool": 2}]
     assert target.stopped == 3
 
@@ -287,7 +309,7 @@ def test_each_configuration_is_started_once_and_stopped() -> None:
 def test_a_case_over_its_time_is_a_failure_and_the_others_are_not() -> None:
     slow, fast = run_live(planned(hangs, "slow"), planned(good, "fast"), limit=0.3)
     assert isinstance(slow.error, ViolationError)
-    assert slow.error.came == "not done after 0.3 s"
+    assert slow.error.came == "the case did not end within 0.3 s"
     assert fast.error is None
 
 
@@ -335,29 +357,29 @@ class Busy:
         self.runs += 1
         if self.runs <= self.times_late:
             await asyncio.sleep(0.05)  # the watch is on its way
-            time.sleep(schedule.MAX_LAG * 2)  # noqa: ASYNC251  that is the point
+            time.sleep(live_module.MAX_LAG * 2)  # noqa: ASYNC251  that is the point
             if self.fault:
                 raise ViolationError("nothing in time")
 
 
 def test_a_fault_found_by_a_late_tester_is_looked_at_again() -> None:
     busy = Busy(times_late=1)
-    (ran,) = run_live(planned(busy))
-    assert (ran.error, busy.runs) == (None, 2)
+    (result,) = run_live(planned(busy))
+    assert (result.error, busy.runs) == (None, 2)
 
 
 def test_a_tester_that_stays_late_proves_nothing() -> None:
     busy = Busy(times_late=100)
-    (ran,) = run_live(planned(busy))
-    assert isinstance(ran.error, LateError)
-    assert "late" in str(ran.error)
-    assert busy.runs == 1 + schedule.RETRIES
+    (result,) = run_live(planned(busy))
+    assert isinstance(result.error, InconclusiveError)
+    assert "late" in str(result.error)
+    assert busy.runs == 1 + live_module.RETRIES
 
 
 def test_a_case_that_passes_need_not_be_punctual() -> None:
     busy = Busy(times_late=1, fault=False)
-    (ran,) = run_live(planned(busy))
-    assert (ran.error, busy.runs) == (None, 1)
+    (result,) = run_live(planned(busy))
+    assert (result.error, busy.runs) == (None, 1)
 
 
 def test_the_second_look_is_taken_with_nothing_beside_it() -> None:
@@ -379,6 +401,6 @@ def test_a_fault_found_in_time_is_one_at_once() -> None:
         raise ViolationError("wrong")
 
     runs: list[int] = []
-    (ran,) = run_live(planned(wrong))
-    assert isinstance(ran.error, ViolationError)
+    (result,) = run_live(planned(wrong))
+    assert isinstance(result.error, ViolationError)
     assert len(runs) == 1

@@ -34,6 +34,7 @@ class FileRegistrar:
         return json.loads(self.path.read_text()) if self.path.exists() else {}
 
     @property
+    @property
     def resolver(self) -> "FileRegistrar":
         return self
 
@@ -50,9 +51,11 @@ class FileRegistrar:
             self.name = None
 
     @property
+    @property
     def info(self) -> RegistrarInfo:
         return RegistrarInfo(server=str(self.path), embedded=True, version=FILE)
 
+    @property
     @property
     def version(self) -> Version:
         return FILE

@@ -100,6 +100,7 @@ class CardHandshake:
     deadlines = Deadlines(connect=3.0, read=1.0, handshake=20.0)
 
     @property
+    @property
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
@@ -112,6 +113,7 @@ class CardHandshake:
     def accept(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
         return CardMachine(Role.ACCEPTOR, local, link)
 
+    @property
     @property
     def version(self) -> Version:
         return CARD
@@ -187,6 +189,7 @@ class TalkProto:
                 await dial("")
 
     @property
+    @property
     def version(self) -> Version:
         return TALK
 
@@ -198,6 +201,7 @@ class Notebook:
         self.pages = pages
         self.name = Atom("")
 
+    @property
     @property
     def resolver(self) -> Resolver:
         return self
@@ -212,9 +216,11 @@ class Notebook:
         self.pages.pop(self.name, None)
 
     @property
+    @property
     def info(self) -> RegistrarInfo:
         return RegistrarInfo(server="here", embedded=True, version=self.version)
 
+    @property
     @property
     def version(self) -> Version:
         return Version("NOTE", "1")
@@ -238,21 +244,26 @@ class Nickname:
         self._node = node
 
     @property
+    @property
     def name(self) -> Atom:
         return Atom(f"nick {self._node.name}")
 
+    @property
     @property
     def uptime(self) -> int:
         return self._node.uptime
 
     @property
+    @property
     def connection_uptime(self) -> int:
         return self._node.connection_uptime
 
     @property
+    @property
     def version(self) -> Version:
         return self._node.version
 
+    @property
     @property
     def info(self) -> RemoteNodeInfo:
         return self._node.info
@@ -277,6 +288,7 @@ class Nickname:
     async def application_start_permanent(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
         await self._node.application_start_permanent(name, options)
 
+    @property
     @property
     def creation(self) -> int:
         return self._node.creation

@@ -180,4 +180,4 @@ def test_bytes_between_the_protocols(tmp_path: Path) -> None:
     ended = check(damaged(tmp_path, "handshake.jsonl", said[n], said[n] + b"\x00\x00"))
     assert ended.code == 1, ended.text
     behind = len(b"".join(said[: n + 1]))
-    assert f"link 1 a>b: refused at offset {behind}: wrong magic or version (0 where 78 belongs)" in ended.out
+    assert f"link 1 a>b: refused at offset {behind}: wrong magic or version (0, expected 78)" in ended.out

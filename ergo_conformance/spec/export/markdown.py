@@ -66,7 +66,7 @@ def _enp() -> Iterable[str]:
     parts = ["\n## ENP: the header\n"]
     layout = [(*_part(part), docs_of(part)) for part in (header.magic, header.version, header.length)]
     layout += [
-        ("order", "1 byte", "order slot of the receiver; 0: unordered"),
+        ("order", "1 byte", "order slot, which selects a queue of the receiver; 0: any queue"),
         ("type", "1 byte", "type of the frame, see below"),
     ]
     parts.append(table(("part", "layout", ""), layout))

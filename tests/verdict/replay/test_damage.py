@@ -1,4 +1,4 @@
-"""Each kind of frame, damaged in the recording of the node whose place ours takes: the difference is found."""
+"""Replays of changed captures: a change to each kind of frame of the replaced node is reported."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.spec.ergo.enp import write_frame
 from ergo_conformance.verdict.captures import load
-from ergo_conformance.verdict.replay import play
+from ergo_conformance.verdict.replay import replay
 from tests.support.recordings import CAPTURES, Recording, frames_of
 
 OTHER = Error("another reason")
@@ -62,7 +62,7 @@ def stream(frame: Any) -> Any:
 
 
 CASES: list[tuple[str, str, type, Change]] = [
-    # what a node does by itself: everything in it has to be right
+    # the node writes these by itself: every field is compared
     ("master/handshake_reverse", "a>b", enp.MessagePID, payload),
     ("master/send", "b>a", enp.MessagePID, reader),
     ("master/send", "b>a", enp.MessagePID, priority),
@@ -86,7 +86,7 @@ CASES: list[tuple[str, str, type, Change]] = [
     ("master/spawn", "b>a", enp.Control, result),
     ("master/app_start", "b>a", enp.Control, error),
     ("master/compression", "b>a", enp.Compressed, stream),
-    # what a process does of its own will is told by the frame itself; the rest of it is the node's
+    # a process causes these, and the frame decides about the action: only the other fields are compared
     ("master/send", "a>b", enp.MessagePID, order),
     ("master/send", "a>b", enp.MessageName, order),
     ("master/send", "a>b", enp.MessageNameCache, order),
@@ -102,8 +102,8 @@ CASES: list[tuple[str, str, type, Change]] = [
 ]
 
 
-def damaged(capture: str, direction: str, kind: type, change: Change) -> Recording:
-    """The recording with the last frame of a kind changed, where it stands."""
+def changed(capture: str, direction: str, kind: type, change: Change) -> Recording:
+    """Returns the recording with the last frame of a kind changed in place."""
     found = [row for row in frames_of(capture) if row[2] == direction and type(row[3].value) is kind]
     _, link, _, frame = found[-1]
     recording = Recording(capture)
@@ -124,43 +124,43 @@ def damaged(capture: str, direction: str, kind: type, change: Change) -> Recordi
 @pytest.mark.parametrize(
     ("capture", "direction", "kind", "change"), CASES, ids=lambda v: getattr(v, "__name__", str(v))
 )
-def test_damage_is_found(capture: str, direction: str, kind: type, change: Change, tmp_path: Path) -> None:
-    played = play(load(damaged(capture, direction, kind, change).save(tmp_path)), direction)
-    assert played.differences
+def test_a_changed_frame_is_reported(capture: str, direction: str, kind: type, change: Change, tmp_path: Path) -> None:
+    result = replay(load(changed(capture, direction, kind, change).save(tmp_path)), direction)
+    assert result.differences
 
 
-def test_undamaged_the_copy_is_good(tmp_path: Path) -> None:
-    recording = damaged("master/call", "b>a", enp.Response, lambda frame: frame)
-    assert not play(load(recording.save(tmp_path)), "b>a").differences
+def test_an_unchanged_copy_has_no_differences(tmp_path: Path) -> None:
+    recording = changed("master/call", "b>a", enp.Response, lambda frame: frame)
+    assert not replay(load(recording.save(tmp_path)), "b>a").differences
 
 
-def test_every_kind_that_was_recorded_is_damaged() -> None:
+def test_every_recorded_kind_of_frame_is_changed() -> None:
     recorded = {
         type(row[3].value) for path in CAPTURES.glob("master/*.jsonl") for row in frames_of(f"master/{path.stem}")
     }
     assert {kind for _, _, kind, _ in CASES} == recorded
 
 
-def test_a_frame_left_out_is_found(tmp_path: Path) -> None:
-    recording = damaged("master/call", "b>a", enp.Response, lambda frame: frame)
+def test_a_frame_missing_in_the_capture_is_reported(tmp_path: Path) -> None:
+    recording = changed("master/call", "b>a", enp.Response, lambda frame: frame)
     *_, last = [line for line in recording.lines if line["dir"] == "b>a" and line.get("hex")]
     recording.lines.remove(last)
-    assert "recorded: nothing" in str(play(load(recording.save(tmp_path)), "b>a").differences[0])
+    assert "recorded: nothing" in str(replay(load(recording.save(tmp_path)), "b>a").differences[0])
 
 
-def test_a_link_that_was_not_recorded_is_found(tmp_path: Path) -> None:
+def test_a_socket_missing_in_the_capture_is_reported(tmp_path: Path) -> None:
     recording = Recording("master/handshake_pool3")
     recording.lines = [line for line in recording.lines if line["link"] != 3]
-    assert play(load(recording.save(tmp_path)), "a>b").differences
+    assert replay(load(recording.save(tmp_path)), "a>b").differences
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_another_handshake_is_found(role: Role, tmp_path: Path) -> None:
+def test_another_cookie_is_reported(role: Role, tmp_path: Path) -> None:
     recording = Recording("master/handshake")
     side = "a>b" if role is Role.DIALER else "b>a"
     recording.meta["secrets"][side[0]]["cookie"] = "another"
-    played = play(load(recording.save(tmp_path)), side)
-    assert any("Hello" in str(difference) for difference in played.differences)
+    result = replay(load(recording.save(tmp_path)), side)
+    assert any("Hello" in str(difference) for difference in result.differences)
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:
@@ -170,9 +170,9 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return ended.exit_code, ended.stdout
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_play_prints_results_and_differences(tmp_path: Path) -> None:
     good = CAPTURES / "master" / "call.jsonl"
-    bad = damaged("master/call", "b>a", enp.Response, payload).save(tmp_path)
+    bad = changed("master/call", "b>a", enp.Response, payload).save(tmp_path)
     code_, text = run(good)
     assert code_ == 0
     assert text.splitlines() == [
@@ -187,20 +187,20 @@ def test_the_command(tmp_path: Path) -> None:
     assert " as a" not in text
 
 
-def test_the_command_names_its_excuses() -> None:
+def test_play_prints_known_deviations() -> None:
     code_, text = run("-v", CAPTURES / "master" / "app_start.jsonl")
     assert code_ == 0
-    assert "excused: 1 × ENP-APP-2" in text
-    assert "ENP-APP-2: upstream takes mode 0 for temporary" in text
+    assert "known deviations: 1 × ENP-APP-2" in text
+    assert "ENP-APP-2: upstream treats mode 0 as temporary" in text
 
 
-def test_nothing_played_is_no_success() -> None:
+def test_play_without_a_replayable_side_ends_with_5() -> None:
     code_, text = run(CAPTURES / "registrar" / "register.jsonl")
     assert (code_, "nothing to play" in text) == (5, True)
     assert run()[0] == 5
 
 
-def test_what_is_no_capture_is_refused(tmp_path: Path) -> None:
+def test_play_of_another_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps({"format": "ergo-vectors/1"}))
     ended = CliRunner().invoke(app, ["play", str(path)])

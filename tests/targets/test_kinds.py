@@ -1,4 +1,4 @@
-"""How targets are named, and what is said about names that make no sense."""
+"""Names of targets, and errors for invalid options."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpTarget
 
 
-def test_every_kind_of_target() -> None:
+def test_text_of_each_kind_gives_its_target() -> None:
     assert isinstance(target_of(TargetOptions()), SelfTarget)
     over_tcp = target_of(TargetOptions(over="tcp"))
     assert (over_tcp.live, target_of(TargetOptions()).live) == (True, False)
@@ -26,7 +26,7 @@ def test_every_kind_of_target() -> None:
     assert process.command == ["run", "it", "as is"]
 
 
-def test_an_empty_cookie_is_a_cookie() -> None:
+def test_empty_cookie_is_accepted() -> None:
     target = target_of(TargetOptions(target="tcp://h:1", cookie=""))
     assert isinstance(target, TcpTarget)
     assert target.facts.cookie == ""
@@ -65,19 +65,19 @@ def test_an_empty_cookie_is_a_cookie() -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_one_sentence(options: TargetOptions, sentence: str) -> None:
+def test_invalid_target_options_raise_one_sentence(options: TargetOptions, sentence: str) -> None:
     with pytest.raises(UsageError) as raised:
         target_of(options)
     assert sentence in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_offers() -> None:
+def test_offers_are_split_at_commas() -> None:
     assert offers_of(None) is None
     assert offers_of(" accept, agents,") == {"accept", "agents"}
 
 
-def test_suggestions() -> None:
+def test_suggestion_names_the_closest_word_or_a_short_list() -> None:
     assert suggestion("handshak", ["golden", "handshake"]) == "; did you mean handshake?"
     assert suggestion("xyz", ["golden", "handshake"]) == " (supported: golden, handshake)"
     assert suggestion("xyz", [f"word{i}" for i in range(100)]) == ""

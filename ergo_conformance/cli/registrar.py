@@ -115,7 +115,7 @@ async def serve_saturn(
 def _configure(server: Any, config: Path | None) -> None:
     """Reads the items again; a file that can't be read changes nothing."""
     try:
-        server.hub.configure(items_of(config))
+        server.directory.configure(items_of(config))
     except UsageError as error:
         print(error, file=sys.stderr, flush=True)
 

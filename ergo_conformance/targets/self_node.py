@@ -14,8 +14,8 @@ from ..peers.ergo.handshake import Facts
 from ..peers.link import Link, connect, connect_memory
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
-from ..reference_node.ergo.esrd import Table
-from ..reference_node.ergo.saturn import Hub
+from ..reference_node.ergo.esrd import EsrdNameTable
+from ..reference_node.ergo.saturn import SaturnDirectory
 from ..reference_node.node import Node
 from ..reference_node.registrars.esrd import EsrdRegistrar, ServerLink
 from ..reference_node.registrars.saturn import SaturnServer
@@ -52,9 +52,9 @@ class MemoryRunning(Running):
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> EsrdNameTable:
         """The registrar's, with the node itself in it."""
-        table = Table()
+        table = EsrdNameTable()
         table.register(self.node.name, [route()])
         return table
 
@@ -67,12 +67,12 @@ class MemoryRunning(Running):
         return MemoryDatagrams(self.table.answer, label)
 
     @cached_property
-    def hub(self) -> Hub:
+    def directory(self) -> SaturnDirectory:
         """What the Saturn beside the node knows."""
-        return Hub(self.token)
+        return SaturnDirectory(self.token)
 
     async def saturn_link(self, label: str = "") -> Link:
-        return connect_memory(SaturnLink(self.hub, set()), None, label)
+        return connect_memory(SaturnLink(self.directory, set()), None, label)
 
     async def stop(self) -> None:
         await self.node.stop()

@@ -68,7 +68,7 @@ def test_file_variable_and_options_lie_upon_each_other(tmp_path: Path) -> None:
         ("cookei = 'x'", "'cookei' is no setting; did you mean 'cookie'?"),
         ("[[acceptors]]\nhots = 'x'", "node.toml.acceptors.0: 'hots' is no setting; did you mean 'host'?"),
         ("pool = 'three'", "node.toml.pool: 'three' is not of type 'integer'"),
-        ("pool = 65", "pool_size is 65; it has to be between 1 and 64"),
+        ("pool = 65", "pool_size is 65; allowed: 1 to 64"),
         ("name = 'a'", "node.toml.name: "),
         ("mode = 'shy'", "node.toml.mode: 'shy' is not one of"),
         ("[registrar]\nkind = 'epmd'", "registrar 'epmd' is not there yet"),

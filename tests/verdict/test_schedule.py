@@ -11,7 +11,7 @@ import pytest
 
 from ergo_conformance.peers.link import Link
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.run import schedule
@@ -102,7 +102,7 @@ def test_every_case_in_memory_has_a_target_of_its_own() -> None:
 
 
 def test_a_violation_keeps_its_transcripts() -> None:
-    class Mute(Ehs):
+    class Mute(EhsSession):
         def receive(self, data: bytes) -> Iterator[Any]:
             return iter(())
 

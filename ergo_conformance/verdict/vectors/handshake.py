@@ -118,9 +118,9 @@ def node_frame(message: Message) -> bytes:
     return _node(b"").header(payload) + payload
 
 
-def _node(fingerprint: bytes, parts: Mapping[str, str] | None = None) -> node_ehs.Ehs:
+def _node(fingerprint: bytes, parts: Mapping[str, str] | None = None) -> node_ehs.EhsSession:
     local = Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
-    handshake = node_ehs.Ehs(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
+    handshake = node_ehs.EhsSession(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
     handshake.parts = dict(parts or {})
     return handshake
 

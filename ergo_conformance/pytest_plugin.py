@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .errors import UsageError
-from .locate import COOKIE_VARIABLE, TOKEN_VARIABLE
+from .targets.options import options_of
+from .verdict.run.options import SessionOptions
 
 if TYPE_CHECKING:
     from .verdict.run.session import Session
@@ -25,34 +26,18 @@ SESSION = pytest.StashKey["Session"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of a run."""
+    """Adds an option `--ergo-…` for each row of SessionOptions."""
     group = parser.getgroup("ergo", "Ergo protocol conformance")
-    add = group.addoption
-    add("--ergo-target", metavar="TARGET", help="what to test: self, tcp://HOST:PORT, tls://HOST:PORT, process:CMD")
-    add("--ergo-cookie", metavar="C", help=f"the cookie of the node under test; also {COOKIE_VARIABLE}")
-    add("--ergo-node", metavar="NAME@HOST", help="the name of the node under test")
-    add("--ergo-tls", action="store_true", help="start the target with TLS")
-    add("--ergo-tls-ca", metavar="FILE", help="verify the target's certificate against this CA")
-    add("--ergo-offers", metavar="LIST", help="what the target offers: accept, agents, registrar, saturn")
-    add("--ergo-registrar", metavar="HOST:PORT", help="where the registrar of a running target listens")
-    add("--ergo-token", metavar="TOKEN", help=f"that registrar is a Saturn, and this its token; also {TOKEN_VARIABLE}")
-    add("--ergo-over", metavar="memory|tcp", help="how the embedded node is reached")
-    add("--ergo-profile", metavar="PROFILE", default="ergo-3.1", help="the release whose requirements hold")
-    add("--ergo-level", metavar="LEVEL", default="", help="only cases of this level or stricter: must, should, may")
-    add(
-        "--ergo-case",
-        metavar="ID",
-        action="append",
-        default=[],
-        help="only this case (may be repeated; * and ? allowed)",
-    )
-    add("--ergo-seed", metavar="N", type=int, default=0, help="seed of all salts, names and ids")
-    add("--ergo-jobs", metavar="N", type=int, default=16, help="live cases at the same time")
-    add("--ergo-timeout", metavar="S", type=float, default=30.0, help="seconds that one live case may take")
-    add("--ergo-report", metavar="KIND=FILE", action="append", default=[], help="write a report: junit, json")
-    add("--ergo-terminal", action="store_true", help="print verdicts in place of pytest's own lines")
-    add("--ergo-collect", metavar="FILE", help="write the collected cases as JSON and run nothing")
-    add("--ergo-rerun", metavar="COMMAND", default="", help="how to run again, for reports")
+    for row in options_of(SessionOptions):
+        name = "--ergo-" + row.name.replace("_", "-")
+        text = row.help + (f" Environment variable: {row.environment}." if row.environment else "")
+        if row.type is bool:
+            group.addoption(name, action="store_true", help=text)
+        elif row.type is list:
+            group.addoption(name, metavar=row.metavar or None, action="append", default=[], help=text)
+        else:
+            default = None if row.name == "target" else row.default  # without a target there is no session
+            group.addoption(name, metavar=row.metavar or None, type=row.type, default=default, help=text)
 
 
 @pytest.hookimpl(trylast=True)  # the terminal reporter we may replace is registered by then

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from ..errors import UsageError
+from ..errors import UsageError, suggestion
 from ..locate import suites
 from ..model import types as t
 from ..model.ergo.edf import FRAMEWORK
@@ -16,7 +16,6 @@ from ..model.json.types import type_from_json
 from ..model.registry import Marshaler, Newtype, Registry, Struct
 from ..model.types import Map, Reg, Slice, Type
 from ..spec.requirements import catalogue
-from ..targets.kinds import suggestion
 from ..verdict.reports.terminal import make_console
 from .child import collect
 

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from ..errors import UsageError
-from ..targets.kinds import suggestion
+from ..errors import UsageError, suggestion
 from ..verdict.vectors.edf import Difference
 
 app = typer.Typer(help="Golden vectors and captures.", no_args_is_help=True)

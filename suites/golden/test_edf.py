@@ -19,26 +19,26 @@ def groups(found: list[Group]) -> pytest.MarkDecorator:
 @groups(READS)
 @case("EDF-TOP-1", offers=("codec",))
 def test_reads(ergo_codec: Codec, group: Group) -> None:
-    """The golden bytes of {group} are read as the values they stand for, nothing left over."""
+    """A codec reads the golden bytes of {group} as their values, with no bytes left over."""
     group.hold(ergo_codec)
 
 
 @groups(WRITES)
 @case("EDF-TOP-1", offers=("codec",))
 def test_writes(ergo_codec: Codec, group: Group) -> None:
-    """The golden values of {group} are written as exactly the golden bytes."""
+    """A codec writes the golden values of {group} as exactly the golden bytes."""
     group.hold(ergo_codec)
 
 
 @groups(MALFORMED)
 @case("ROB-EDF-1", offers=("codec",))
 def test_malformed(ergo_codec: Codec, group: Group) -> None:
-    """Malformed and unusual inputs of {group} are refused, or read as the value they stand for."""
+    """A codec refuses malformed and unusual inputs of {group}, or reads them as the value they stand for."""
     group.hold(ergo_codec)
 
 
 @groups(TOGETHER)
 @case("ROB-EDF-7", offers=("codec",))
 def test_good_value_after_a_refusal(ergo_codec: Codec, group: Group) -> None:
-    """After each refused input of {group} a good value is read as if nothing had been."""
+    """A codec reads a valid value after each refused input of {group} as if the input had not occurred."""
     group.hold(ergo_codec, good_value_between=True)

@@ -1,4 +1,4 @@
-"""What the target compresses: frames of a process that was told to, longer than its threshold; never control messages."""
+"""Compression by the target: frames of a process with compression enabled that exceed its threshold; no control messages."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
 LONG = "The quick brown fox jumps over the lazy dog. " * 100
 SHORT = "The quick brown fox"
 DEFAULT = 0
-"""Threshold and level: the default ones."""
+"""Default threshold and default level."""
 
 
 async def compressing(ergo_context: Context, *how: Any, links: int = 1) -> Acting:
-    """The agent, told to compress. A target whose agent can't is not asked any further."""
+    """Returns the agent with compression enabled. Skips the case if the agent refuses."""
     acting = Acting(await ergo_context.peer(links=links))
     answer = await acting.do("compression", *how)
     if isinstance(answer, Error):
-        ergo_context.skip(f"its agent does not compress: {answer.text}")
+        ergo_context.skip(f"the agent of the target refuses compression: {answer.text}")
     acting.peer.check(answer is True, repr(answer), "true")
     return acting
 
@@ -36,16 +36,18 @@ async def plain_again(acting: Acting) -> None:
 
 
 async def message(acting: Acting, payload: object, word: str = "PID") -> Received:
-    """A message of the agent, as it came."""
+    """Returns a message of the agent as it was received."""
     ref = acting.tell("send", address(acting.peer, word), payload)
     received = await sent(acting.peer)
     await acting.good(ref)
-    acting.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload that was to be sent")
+    acting.peer.check(
+        received.value.payload == payload, f"{received.value!r:.80}", "the payload that the agent was told to send"
+    )
     return received
 
 
 def check_packed(acting: Acting, received: Received, *, packed: bool) -> None:
-    """Whether a frame came compressed, as it should have."""
+    """Checks whether a frame was received compressed, as required."""
     what = f"a frame of {len(acting.peer.data_of(received.value))} bytes"
     came = f"{what}, {'not ' if received.outer is None else ''}compressed"
     acting.peer.check((received.outer is not None) is packed, came, f"{what}, {'' if packed else 'not '}compressed")
@@ -54,7 +56,7 @@ def check_packed(acting: Acting, received: Received, *, packed: bool) -> None:
 @algorithms
 @case("ENP-Z-1", "ENP-Z-2", "ENP-T-200", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_algorithm(ergo_context: Context, name: str) -> None:
-    """A long message of a process that compresses with {name} comes so, and unpacks to the whole frame."""
+    """A process with {name} compression sends a long message in that algorithm, and it decompresses to the whole frame."""
     acting = await compressing(ergo_context, name)
     try:
         for word in ("PID", "ProcessID", "Alias"):
@@ -68,7 +70,7 @@ async def test_algorithm(ergo_context: Context, name: str) -> None:
 @pytest.mark.parametrize("level", list(CompressionLevel), ids=lambda level: level.name.lower())
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_level(ergo_context: Context, level: CompressionLevel) -> None:
-    """What gzip of level {level} makes is unpacked like that of any other."""
+    """A process with gzip compression of level {level} sends a message that decompresses like any other."""
     acting = await compressing(ergo_context, "gzip", DEFAULT, int(level))
     try:
         received = await message(acting, LONG)
@@ -80,7 +82,7 @@ async def test_level(ergo_context: Context, level: CompressionLevel) -> None:
 @algorithms
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_contents(ergo_context: Context, name: str) -> None:
-    """Whatever is packed with {name} comes out the same: zeros, random bytes, texts with many different letters."""
+    """A {name} message decompresses to its payload: zeros, random bytes, or texts with many different letters."""
     acting = await compressing(ergo_context, name)
     try:
         for payload in (
@@ -99,7 +101,7 @@ THRESHOLDS = {"default": (DEFAULT, enp.MIN_THRESHOLD), "given": (3_000, 3_000)}
 @pytest.mark.parametrize("which", list(THRESHOLDS))
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_threshold(ergo_context: Context, which: str) -> None:
-    """A frame as long as the threshold ({which}) comes plain, one that is a byte longer compressed."""
+    """A frame as long as the threshold ({which}) is sent uncompressed, a frame one byte longer compressed."""
     given, threshold = THRESHOLDS[which]
     acting = await compressing(ergo_context, "zlib", given)
     try:
@@ -113,7 +115,7 @@ async def test_threshold(ergo_context: Context, which: str) -> None:
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_off(ergo_context: Context) -> None:
-    """Nothing is compressed that no process was told to; nor any more when it was told not to."""
+    """A process sends uncompressed frames before its compression is enabled and after it is disabled again."""
     acting = Acting(await ergo_context.peer())
     check_packed(acting, await message(acting, LONG), packed=False)
     acting = await compressing(ergo_context, "gzip")
@@ -127,7 +129,7 @@ async def test_off(ergo_context: Context) -> None:
 @pytest.mark.parametrize("word", ["PID", "ProcessID", "Alias"], ids=lambda w: w.lower())
 @case("ENP-ORD-6", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_order_byte(ergo_context: Context, word: str) -> None:
-    """A compressed message by {word} has the order byte of the frame inside."""
+    """A compressed message by {word} has the order byte of its inner frame."""
     acting = await compressing(ergo_context, "zlib")
     try:
         received = await message(acting, LONG, word)
@@ -140,7 +142,7 @@ async def test_order_byte(ergo_context: Context, word: str) -> None:
 
 @case("ENP-Z-1", "ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_order(ergo_context: Context) -> None:
-    """Long and short messages of one process come over one link of a pool, in order."""
+    """Long and short messages of one process arrive over one socket of a pool, in order."""
     acting = await compressing(ergo_context, "lzw", links=0)
     try:
         for i in range(20):
@@ -149,7 +151,7 @@ async def test_order(ergo_context: Context) -> None:
         found = [each.value.payload[0] for each in received]
         acting.peer.check(found == list(range(20)), found, "0 to 19, in order")
         lines = {each.line for each in received}
-        acting.peer.check(len(lines) == 1, f"links {sorted(lines)}", "one link")
+        acting.peer.check(len(lines) == 1, f"sockets {sorted(lines)}", "one socket")
     finally:
         await plain_again(acting)
 
@@ -166,7 +168,7 @@ async def test_calls(ergo_context: Context) -> None:
         reply(peer, received.value, LONG)
         answer = await peer.answer(ref)
         check_packed(acting, answer, packed=True)
-        peer.check(answer.value.payload == LONG, "another text", "our answer as the answer of agent")
+        peer.check(answer.value.payload == LONG, "another text", "the tester's answer as the answer of agent")
         ref = acting.tell("send_important", address(peer, "PID"), LONG)
         received = await sent(peer)
         check_packed(acting, received, packed=True)
@@ -185,7 +187,9 @@ async def test_exits(ergo_context: Context) -> None:
         received = await acting.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
         await acting.good(ref)
         check_packed(acting, received, packed=False)
-        acting.peer.check(received.value.reason.text == LONG, "another reason", "the reason that was to be sent")
+        acting.peer.check(
+            received.value.reason.text == LONG, "another reason", "the reason that the agent was told to send"
+        )
     finally:
         await plain_again(acting)
 
@@ -207,12 +211,12 @@ async def test_control_messages(ergo_context: Context) -> None:
 
 @case("ENP-SIZE-1", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_limit(ergo_context: Context) -> None:
-    """A compressed frame is not longer than our limit either."""
+    """A target sends no compressed frame above the tester's message size limit."""
     acting = Acting(await ergo_context.peer(MaxMessageSize=3_000))
     if isinstance(await acting.do("compression", "gzip"), Error):
-        ergo_context.skip("its agent does not compress")
+        ergo_context.skip("the agent of the target refuses compression")
     try:
         await acting.done(acting.tell("send", acting.peer.pid(OURS), ergo_context.rng.randbytes(6_000)))
-        await acting.peer.none_of(lambda f: isinstance(f, enp.MessagePID), "message above our limit")
+        await acting.peer.none_of(lambda f: isinstance(f, enp.MessagePID), "message above the tester's limit")
     finally:
         await plain_again(acting)

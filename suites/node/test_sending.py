@@ -1,4 +1,4 @@
-"""The agent sends and exits towards us, connects and disconnects: the frames it writes, and what it makes of ours."""
+"""The agent sends messages and exit signals to the tester, connects and disconnects: the frames of both directions."""
 
 import pytest
 
@@ -15,7 +15,7 @@ words = pytest.mark.parametrize("word", list(TO), ids=lambda w: w.lower())
 @words
 @case("ENP-T-101", "ENP-T-102", "ENP-T-104", "ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_send(ergo_context: Context, word: str) -> None:
-    """A message by {word} comes in one frame, from the agent's number, for our process, with priority 0."""
+    """The agent sends a message by {word} in one frame with its own number, the receiver's address and priority 0."""
     acting = Acting(await ergo_context.peer())
     peer, me = acting.peer, await acting.pid()
     ref, frame = await told(acting, "send", word, "hello")
@@ -28,7 +28,7 @@ async def test_send(ergo_context: Context, word: str) -> None:
 @words
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_order_byte(ergo_context: Context, word: str) -> None:
-    """The order byte of a message by {word} is that of its target's PID, of its alias's second word, or of its sender."""
+    """Upstream takes the order byte of a message by {word} from its PID, its alias's second word, or its sender."""
     acting = Acting(await ergo_context.peer())
     ref, frame = await told(acting, "send", word, "hello")
     await acting.good(ref)
@@ -39,7 +39,7 @@ async def test_order_byte(ergo_context: Context, word: str) -> None:
 @words
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_without_order(ergo_context: Context, word: str) -> None:
-    """Without network order the order byte of a message by {word} is 0; with it again it is not."""
+    """Upstream writes order byte 0 for a message by {word} while the process has network order disabled."""
     acting = Acting(await ergo_context.peer())
     async with acting.setting("keep_order", False, back=(True,)):
         ref, frame = await told(acting, "send", word, "hello")
@@ -52,7 +52,7 @@ async def test_without_order(ergo_context: Context, word: str) -> None:
 
 @case("ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_one_link(ergo_context: Context) -> None:
-    """Over a pool all messages of the agent come over one link, in order."""
+    """The agent sends all its messages over one socket of a pool, in order."""
     acting = Acting(await ergo_context.peer(links=0))
     peer = acting.peer
     for i in range(30):
@@ -61,7 +61,7 @@ async def test_one_link(ergo_context: Context) -> None:
     found = [each.value.payload for each in received]
     peer.check(found == list(range(30)), found, "0 to 29, in order")
     lines = {each.line for each in received}
-    peer.check(len(lines) == 1, f"links {sorted(lines)}", "one link")
+    peer.check(len(lines) == 1, f"sockets {sorted(lines)}", "one socket")
 
 
 PRIORITIES = {"send": Priority.NORMAL, "send_high": Priority.HIGH, "send_max": Priority.MAX}
@@ -70,7 +70,7 @@ PRIORITIES = {"send": Priority.NORMAL, "send_high": Priority.HIGH, "send_max": P
 @pytest.mark.parametrize("op", list(PRIORITIES)[1:])
 @case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_priority_of_a_message(ergo_context: Context, op: str) -> None:
-    """A message of {op} has its priority in the low two bits, and no other bit."""
+    """A message of {op} has its priority in the low two bits and no other bit set."""
     acting = Acting(await ergo_context.peer())
     ref, frame = await told(acting, op, "PID", "hello")
     await acting.good(ref)
@@ -80,7 +80,7 @@ async def test_priority_of_a_message(ergo_context: Context, op: str) -> None:
 @pytest.mark.parametrize("priority", list(Priority), ids=lambda p: p.name.lower())
 @case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_priority_of_a_process(ergo_context: Context, priority: Priority) -> None:
-    """The priority that a process was given ({priority}) is that of its messages and its calls."""
+    """A process sends its messages and calls with its configured priority ({priority})."""
     acting = Acting(await ergo_context.peer())
     async with acting.setting("priority", int(priority), back=(0,)):
         ref, frame = await told(acting, "send", "ProcessID", "hello")
@@ -94,7 +94,7 @@ async def test_priority_of_a_process(ergo_context: Context, priority: Priority) 
 
 @case("ENP-T-107", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_exit(ergo_context: Context) -> None:
-    """Exit signals come as frames 107, from the agent's number, for our process, with the reason it was told."""
+    """The agent sends exit signals as frames 107 with its own number, the receiver's number and the given reason."""
     acting = Acting(await ergo_context.peer())
     peer, me = acting.peer, await acting.pid()
     for given, reason in (
@@ -111,7 +111,7 @@ async def test_exit(ergo_context: Context) -> None:
 
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_trapped_exit(ergo_context: Context) -> None:
-    """A process that traps exits is told of our exit signal, with its reason, and lives on."""
+    """A process that traps exits receives the tester's exit signal with its reason and keeps running."""
     acting = Acting(await ergo_context.peer())
     peer, me = acting.peer, await acting.pid()
     reason = Error(f"exit {peer.new_ref()[0]}")
@@ -122,15 +122,15 @@ async def test_trapped_exit(ergo_context: Context) -> None:
 
 @case("ENP-SIZE-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_too_large(ergo_context: Context) -> None:
-    """A message, a call and an important message that are longer than our limit are refused where they are sent."""
+    """A target refuses a message, a call and an important message above the tester's limit at the sender."""
     acting = Acting(await ergo_context.peer(MaxMessageSize=2_000))
     for op in ("send", "call", "send_important"):
         ref = acting.tell(op, acting.peer.pid(OURS), bytes(2_000))
         await acting.refused(ref, error_values.TOO_LARGE)
-    await acting.peer.none_of(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message above our limit")
+    await acting.peer.none_of(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message above the tester's limit")
     ref, frame = await told(acting, "send", "PID", bytes(1_900))
     await acting.good(ref)
-    acting.peer.check(len(frame.payload) == 1_900, frame, "a message below our limit")
+    acting.peer.check(len(frame.payload) == 1_900, frame, "a message below the tester's limit")
 
 
 # --- the connection ---------------------------------------------------------------------------------------------------
@@ -138,20 +138,20 @@ async def test_too_large(ergo_context: Context) -> None:
 
 @case("ENP-DOWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_disconnect(ergo_context: Context) -> None:
-    """A target that disconnects closes all our links, without a frame that says so; we may connect again at once."""
+    """A target that disconnects closes all sockets without a frame; the tester may connect again at once."""
     acting, other = Acting(await ergo_context.peer(links=2)), Acting(await ergo_context.peer())
     name = acting.peer.name
     await other.set("disconnect", name)
     for line in range(2):
         await acting.peer.closed(line)
-    acting.peer.check(await acting.peer.receive(0) is None, "a frame", "no frame before the end")
+    acting.peer.check(await acting.peer.receive(0) is None, "a frame", "no frame before the sockets close")
     back = await ergo_context.peer(name)
     await back.alive()
 
 
 @case("ENP-DOWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_nodes(ergo_context: Context) -> None:
-    """A node that is connected is among those that the target tells; soon after its last link was closed it is not."""
+    """A target lists a connected node, and no longer lists it soon after its last socket has closed."""
     acting, other = Acting(await ergo_context.peer()), Acting(await ergo_context.peer())
     name = acting.peer.name
 
@@ -159,7 +159,7 @@ async def test_nodes(ergo_context: Context) -> None:
         nodes = await other.do("nodes")
         return name in getattr(nodes, "value", nodes)
 
-    other.peer.check(await is_connected(), "not among the nodes", f"{name} among the nodes")
+    other.peer.check(await is_connected(), "not in the list of nodes", f"{name} in the list of nodes")
     await other.set("connect", name)
     acting.peer.lines[0].dialer.link.close()
-    await eventually(other.peer, is_connected, lambda found: not found, f"{name} not among the nodes")
+    await eventually(other.peer, is_connected, lambda found: not found, f"{name} not in the list of nodes")

@@ -87,7 +87,7 @@ def test_own_cases_under_xdist(project: Path) -> None:
 def test_a_wrong_setting_is_a_usage_error_of_pytest(project: Path) -> None:
     code, out = run_pytest(project, "--ergo-target", "selff")
     assert code == 4
-    assert "'selff' is no target; did you mean self?" in out
+    assert "'selff' is not a valid target; did you mean self?" in out
 
 
 def test_a_case_that_cites_nothing_known_is_an_error(project: Path) -> None:

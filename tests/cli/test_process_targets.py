@@ -38,7 +38,7 @@ def test_a_command_that_ends_before_it_is_ready_shows_its_last_words() -> None:
     ("line", "complaint"),
     [
         ("READY ready", "READY is not one line of JSON"),
-        ('READY {"name": "a@b", "port": null}', "READY has no good port"),
+        ('READY {"name": "a@b", "port": null}', "READY has no valid port"),
         ('READY {"name": "a@b", "port": 1}', "no connection to 127.0.0.1:1"),
     ],
 )

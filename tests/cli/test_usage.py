@@ -22,16 +22,16 @@ def one_sentence(ended: Ended) -> str:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("selff",), "'selff' is no target; did you mean self?"),
-        ((TCP,), "--cookie is needed"),
-        (("tcp://127.0.0.1:port", "--cookie", "c"), "is written tcp://HOST:PORT"),
-        ((TCP, "--cookie", "c", "--over", "tcp"), "--over is for the target self"),
-        (("--offers", "accpet"), "'accpet' is nothing a target can offer; did you mean accept?"),
-        (("--level", "musst"), "no such level; did you mean must?"),
-        (("--suite", "handshaek"), "no suite 'handshaek'; did you mean handshake?"),
+        (("selff",), "'selff' is not a valid target; did you mean self?"),
+        ((TCP,), "--cookie is required"),
+        (("tcp://127.0.0.1:port", "--cookie", "c"), "(expected tcp://HOST:PORT)"),
+        ((TCP, "--cookie", "c", "--over", "tcp"), "--over is not supported by tcp:// targets (supported by: self)"),
+        (("process:x", "--offers", "accpet"), "'accpet' is not a valid offer; did you mean accept?"),
+        (("--level", "musst"), "unknown level; did you mean must?"),
+        (("--suite", "handshaek"), "unknown suite 'handshaek'; did you mean handshake?"),
         ((TCP, "--", "command"), "two targets"),
         (("--case", CASE[:-1]), f"did you mean {CASE}?"),
-        (("--case", "golden.*", "--suite", "handshake"), "no case 'golden.*'"),
+        (("--case", "golden.*", "--suite", "handshake"), "unknown case 'golden.*'"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
@@ -44,7 +44,7 @@ def test_an_unknown_case_starts_no_target(tmp_path: Path) -> None:
     mark = tmp_path / "started"
     ended = cli("run", "--case", "nonsense", "--", "/bin/sh", "-c", f"touch {mark}; sleep 60")
     assert ended.code == 2
-    assert "no case 'nonsense'" in one_sentence(ended)
+    assert "unknown case 'nonsense'" in one_sentence(ended)
     assert not mark.exists()
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import pytest
 
 from ergo_conformance.targets import process
-from ergo_conformance.targets.base import NotGivenError, TargetError
-from ergo_conformance.targets.process import ProcessRunning, ProcessTarget, in_force
+from ergo_conformance.targets.base import ConfigNotSupportedError, TargetError
+from ergo_conformance.targets.process import ProcessRunningTarget, ProcessTarget, in_force
 
 PRELUDE = "import json, os, signal, sys, threading; wanted = json.loads(os.environ['ERGO_TARGET'])\n"
 STAYS = "\nthreading.Event().wait(30)"
@@ -35,11 +35,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work, debug=True)
 
 
-async def started(of: ProcessTarget, **config: Any) -> ProcessRunning:
+async def started(of: ProcessTarget, **config: Any) -> ProcessRunningTarget:
     """Start, look, stop."""
     try:
         running = await of.start(config)
-        assert isinstance(running, ProcessRunning)
+        assert isinstance(running, ProcessRunningTarget)
         await running.stop()
     finally:
         await of.close()
@@ -81,9 +81,9 @@ def test_lines_before_ready_are_passed_over() -> None:
         ("READY []", "READY needs at least name and port"),
         ("READY {}", "READY needs at least name and port"),
         ('READY {"name": "a@b"}', "READY needs at least name and port"),
-        ('READY {"name": "a@b", "port": "x"}', "READY has no good port: 'x'"),
-        ('READY {"name": "a@b", "port": 1, "config": 3}', "READY has no good config: 3"),
-        ('READY {"name": "a@b", "port": 1, "offers": "accept"}', "READY has no good offers: 'accept'"),
+        ('READY {"name": "a@b", "port": "x"}', "READY has no valid port: 'x'"),
+        ('READY {"name": "a@b", "port": 1, "config": 3}', "READY has no valid config: 3"),
+        ('READY {"name": "a@b", "port": 1, "offers": "accept"}', "READY has no valid offers: 'accept'"),
         ("x" * (process.MAX_LINE + 1), "READY is not one line of JSON"),
     ],
     ids=["word", "list", "empty", "no port", "bad port", "bad config", "bad offers", "endless"],
@@ -142,7 +142,7 @@ def test_a_command_that_can_not_be_started() -> None:
     ],
 )
 def test_a_setting_that_is_not_in_force_is_not_given(config: str, asked: dict[str, Any], missing: str) -> None:
-    with pytest.raises(NotGivenError, match=missing):
+    with pytest.raises(ConfigNotSupportedError, match=missing):
         run(started(good(config), **asked))
 
 
@@ -174,7 +174,7 @@ def test_a_target_that_talks_much_never_waits_for_us_and_may_end_before_it_is_st
 
     async def until_it_ends() -> int:
         running = await target(GOOD.replace("CONFIG", "{}") + talk).start({})
-        assert isinstance(running, ProcessRunning)
+        assert isinstance(running, ProcessRunningTarget)
         async with asyncio.timeout(20):
             code = await running.process.wait()
         await running.stop()

@@ -9,9 +9,9 @@ import pytest
 
 from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.peers.link import VirtualLoop
-from ergo_conformance.targets.base import Running
+from ergo_conformance.targets.base import RunningTarget
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.targets.tcp import TcpRunning
+from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.verdict.run.context import Context, SkippedError
 
 
@@ -61,8 +61,8 @@ def test_a_flag_that_is_needed() -> None:
 
 def test_only_what_we_started_is_ours_to_stop() -> None:
     async def script(ctx: Context) -> None:
-        assert ctx.target.ours
+        assert ctx.target.stoppable
 
     play(script)
-    assert not Running.ours
-    assert not TcpRunning.ours
+    assert not RunningTarget.stoppable
+    assert not TcpRunningTarget.stoppable

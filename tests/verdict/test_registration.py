@@ -8,7 +8,7 @@ import pytest
 
 from ergo_conformance.errors import UsageError
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
+from ergo_conformance.targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpTarget
 from ergo_conformance.verdict.run import registration
@@ -25,13 +25,15 @@ Script = Callable[[RegistrationContext], Coroutine[Any, Any, None]]
 class Odd(SelfTarget):
     """The embedded node over sockets; with a registrar it does something else. Notes what it was started with."""
 
-    def __init__(self, instead: Callable[[Mapping[str, Any]], Coroutine[Any, Any, Running]] | None = None) -> None:
+    def __init__(
+        self, instead: Callable[[Mapping[str, Any]], Coroutine[Any, Any, RunningTarget]] | None = None
+    ) -> None:
         super().__init__(over="tcp")
         self.instead = instead
         self.started: list[Mapping[str, Any]] = []
-        self.running: list[Running] = []
+        self.running: list[RunningTarget] = []
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         self.started.append(config)
         if self.instead is not None and "registrar" in config:
             return await self.instead(config)
@@ -101,7 +103,7 @@ def test_a_target_that_is_refused_is_no_error_of_the_run() -> None:
 
 
 def test_a_target_that_starts_unregistered_fails() -> None:
-    async def starts_anyway(config: Mapping[str, Any]) -> Running:
+    async def starts_anyway(config: Mapping[str, Any]) -> RunningTarget:
         reader, writer = await asyncio.open_connection("127.0.0.1", config["registrar"]["port"])
         writer.write(b"\1\x2c\0\0")
         await reader.read()
@@ -120,7 +122,7 @@ def test_a_target_that_starts_unregistered_fails() -> None:
 
 @pytest.mark.parametrize("script", [waits_for_a_lease, registers])
 def test_a_target_that_does_not_come_fails(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def elsewhere(config: Mapping[str, Any]) -> Running:
+    async def elsewhere(config: Mapping[str, Any]) -> RunningTarget:
         return await SelfTarget(over="tcp").start({})
 
     monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
@@ -130,7 +132,7 @@ def test_a_target_that_does_not_come_fails(script: Script, monkeypatch: pytest.M
 
 
 def test_a_target_that_does_not_start_at_all_fails() -> None:
-    async def ends(config: Mapping[str, Any]) -> Running:
+    async def ends(config: Mapping[str, Any]) -> RunningTarget:
         raise TargetError("ended with code 1")
 
     async def hidden(ctx: RegistrationContext) -> None:
@@ -146,7 +148,7 @@ def test_a_target_that_does_not_start_at_all_fails() -> None:
 def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[bool] = []
 
-    async def hangs(config: Mapping[str, Any]) -> Running:
+    async def hangs(config: Mapping[str, Any]) -> RunningTarget:
         try:
             await asyncio.Event().wait()
         finally:
@@ -165,8 +167,8 @@ def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_target_that_can_not_be_given_a_registrar_is_skipped() -> None:
-    async def not_given(config: Mapping[str, Any]) -> Running:
-        raise NotGivenError("needs a target that honours registrar")
+    async def not_given(config: Mapping[str, Any]) -> RunningTarget:
+        raise ConfigNotSupportedError("needs a target that honours registrar")
 
     for script in (registers, refuses):
         (ran,) = run_live(Odd(not_given), planned(script))
@@ -176,7 +178,7 @@ def test_a_target_that_can_not_be_given_a_registrar_is_skipped() -> None:
 
 def test_a_target_that_runs_already_can_not_be_given_one() -> None:
     target = TcpTarget("tcp://127.0.0.1:1", cookie="secret", node=None, tls_ca=None, offers=None)
-    with pytest.raises(NotGivenError, match="needs a target whose registrar can be set"):
+    with pytest.raises(ConfigNotSupportedError, match="needs a target whose registrar can be set"):
         asyncio.run(target.start(ESRD))
 
 
@@ -187,7 +189,7 @@ def test_in_memory_there_are_no_addresses() -> None:
 
 
 def test_an_unexpected_end_of_a_start_is_an_error() -> None:
-    async def breaks(config: Mapping[str, Any]) -> Running:
+    async def breaks(config: Mapping[str, Any]) -> RunningTarget:
         raise UsageError("a bug in the case's settings")
 
     (ran,) = run_live(Odd(breaks), planned(registers))

@@ -21,6 +21,7 @@ from ergo_conformance.verdict.reports.reports import Header, Summary, to_json, t
 from ergo_conformance.verdict.reports.terminal import Terminal
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.context import Context, SkippedError
+from ergo_conformance.verdict.run.options import SessionOptions
 from ergo_conformance.verdict.run.outcome import Verdict
 from ergo_conformance.verdict.run.schedule import Body, LateError, MemoryRunner, Planned, Ran
 from ergo_conformance.verdict.run.session import Entry, Session, failure_text
@@ -28,7 +29,7 @@ from tests.support.broken_node import SwappedDigest
 from tests.support.targets import FaultyTarget
 
 HOSTILE = "\x1b[31m[bold]<&\"'>]]>\x00\x07\udcff\ud800￿𝄞\r\n\u202e[/]"
-OPTIONS = {"profile": "ergo-3.1", "seed": 0}
+OPTIONS = SessionOptions()
 
 
 async def good(ctx: Context) -> None:
@@ -71,7 +72,7 @@ def entry(name: str, level: RequirementLevel = RequirementLevel.MUST, title: str
 def judged(entries: list[tuple[Entry, Body | Ran]], *, swapped: bool = True) -> Summary:
     """What a run of these cases finds, with times that are always the same."""
     target = FaultyTarget(SwappedDigest) if swapped else SelfTarget()
-    session = Session(target, {})
+    session = Session(target, OPTIONS)
     outcomes = []
     for case, body in entries:
         ran = body

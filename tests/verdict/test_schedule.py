@@ -12,7 +12,7 @@ import pytest
 from ergo_conformance.peers.link import Link
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
-from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
+from ergo_conformance.targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.run import schedule
 from ergo_conformance.verdict.run.case import Case
@@ -181,9 +181,9 @@ def skip_reason(ran: Ran) -> str:
 class Fixed(LoopTarget):
     """Can't be configured: one setting is not given, another one stops it from starting."""
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         if "pool" in config:
-            raise NotGivenError("needs a target whose pool can be set")
+            raise ConfigNotSupportedError("needs a target whose pool can be set")
         if "flags" in config:
             raise TargetError("it did not start")
         return await super().start(config)
@@ -228,8 +228,8 @@ def test_no_more_cases_at_once_than_jobs(jobs: int) -> None:
     assert together.order == [f"case {i}" for i in range(7)]
 
 
-def probed(**found: bool) -> Callable[[Running], Any]:
-    async def probe(running: Running) -> None:
+def probed(**found: bool) -> Callable[[RunningTarget], Any]:
+    async def probe(running: RunningTarget) -> None:
         for name, value in found.items():
             setattr(running, name, value)
 
@@ -312,7 +312,7 @@ def test_closing_ends_cases_that_still_run() -> None:
 
 def test_a_target_that_does_not_start_leaves_nothing_behind() -> None:
     class Dead(LoopTarget):
-        async def start(self, config: Mapping[str, Any]) -> Running:
+        async def start(self, config: Mapping[str, Any]) -> RunningTarget:
             raise TargetError("it is dead")
 
     with pytest.raises(TargetError, match="it is dead"), live(Dead()):

@@ -69,7 +69,7 @@ def _is_open(rest: bytes, refusal: Rejected) -> bool:
 
 def packet_faults(message: Message, data: bytes, transport: Transport) -> Iterator[str]:
     """What is wrong with a packet that the schema read."""
-    if esrd.TRANSPORTS[esrd.TYPES[type(message)]] is not transport:
+    if esrd.TYPES[type(message)].transport is not transport:
         yield f"{type(message).__name__} over {transport.value}"
     try:
         if not same(message, node.read(data), CONTEXT.registry):

@@ -9,13 +9,14 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from ...spec.requirements import catalogue
-from ...targets.base import Running, Target
+from ...targets.base import RunningTarget, Target
+from ..run.options import SessionOptions
 from ..run.outcome import BAD, Outcome, Verdict
 
 EXIT_GOOD, EXIT_BAD, EXIT_NOTHING = 0, 1, 5
 
 
-def redacted(text: str, running: Running | None) -> str:
+def redacted(text: str, running: RunningTarget | None) -> str:
     """A text without the target's cookie, which may be part of the command that starts it."""
     cookie = running.facts.cookie if running else ""
     return text.replace(cookie, "COOKIE") if len(cookie) >= SECRET else text
@@ -42,7 +43,7 @@ class Header:
     version: str
 
     @classmethod
-    def of(cls, target: Target, running: Running | None, options: Mapping[str, Any], cases: int) -> "Header":
+    def of(cls, target: Target, running: RunningTarget | None, options: SessionOptions, cases: int) -> "Header":
         base: Mapping[str, Any] = getattr(target, "base", {})
         offers = set(running.offers if running else target.offered)
         if target.codec is not None:
@@ -50,8 +51,8 @@ class Header:
         return cls(
             target=redacted(target.describe(), running),
             name=(running.facts.name if running else base.get("name", "")) or "",
-            profile=options["profile"],
-            seed=options["seed"],
+            profile=options.profile,
+            seed=options.seed,
             offers=tuple(sorted(offers)),
             tls=running.tls if running else False,
             serial=running.serial if running else False,

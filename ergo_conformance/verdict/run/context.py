@@ -16,7 +16,7 @@ from ...peers.ergo.saturn_client import Subscriber
 from ...peers.link import Link
 from ...peers.transcript import Transcript
 from ...peers.violation import UnreachableError, ViolationError
-from ...targets.base import Running
+from ...targets.base import RunningTarget
 
 SERVED_WITHIN = 5.0
 """Seconds in which a good peer has to be served after a hostile case."""
@@ -29,7 +29,7 @@ class SkippedError(Exception):
 class Context:
     """One case against one target."""
 
-    def __init__(self, running: Running, rng: random.Random) -> None:
+    def __init__(self, running: RunningTarget, rng: random.Random) -> None:
         self.target = running
         self.rng = rng
         self.links: list[Link] = []

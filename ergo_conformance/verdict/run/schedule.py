@@ -22,7 +22,8 @@ from typing import Any
 from ...errors import UsageError
 from ...peers.link import VirtualLoop
 from ...peers.violation import UnreachableError, ViolationError
-from ...targets.base import NotGivenError, Running, Target, TargetError, probe, probe_agents
+from ...targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
+from ...targets.probe import probe, probe_agents
 from .case import Case
 from .context import Context, SkippedError
 from .registration import RegistrationContext
@@ -72,7 +73,7 @@ def config_key(case: Case) -> str:
     return json.dumps(case.config, sort_keys=True) if case.config else ""
 
 
-def missing_offer(case: Case, running: Running) -> str | None:
+def missing_offer(case: Case, running: RunningTarget) -> str | None:
     """Why this target is not asked, or None."""
     missing = sorted(case.offers - running.offers)
     if missing:
@@ -81,7 +82,9 @@ def missing_offer(case: Case, running: Running) -> str | None:
     return f"the target hosts no agent {', '.join(f'`{name}`' for name in absent)}" if absent else None
 
 
-async def run_case(planned: Planned, running: Running, seed: int, limit: float, target: Target | None = None) -> Ran:
+async def run_case(
+    planned: Planned, running: RunningTarget, seed: int, limit: float, target: Target | None = None
+) -> Ran:
     """One case against a running target; everything it opened is closed afterwards.
 
     `target`: for a case that registers; it is started by the case.
@@ -132,7 +135,7 @@ class MemoryRunner:
     async def _run(self, planned: Planned) -> Ran:
         try:
             running = await self.target.start(planned.case.config)
-        except NotGivenError as error:
+        except ConfigNotSupportedError as error:
             return Ran(SkippedError(str(error)))
         try:
             return await run_case(planned, running, self.seed, self.limit * 60)
@@ -147,7 +150,7 @@ class LateError(Exception):
     """The case proves nothing: the tester's own loop was late while it ran, or the target was still down before it."""
 
 
-async def recovered(running: Running) -> bool:
+async def recovered(running: RunningTarget) -> bool:
     """Whether the target serves a good peer, after RECOVERY seconds at the latest."""
     context = Context(running, random.Random("recovery"))
     deadline = asyncio.get_running_loop().time() + RECOVERY
@@ -200,13 +203,13 @@ class LiveRunner:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cases", daemon=True)
         self._thread.start()
-        self._first: Running | None = None
+        self._first: RunningTarget | None = None
         self._work: Future[None] | None = None
         self._planned: Sequence[Planned] = ()
         self._lag = Lag()
         self._groups: asyncio.Task[None] | None = None
 
-    def start(self) -> Running:
+    def start(self) -> RunningTarget:
         """Starts the target as it is by default. Raises TargetError."""
         self._first = self._call(self.target.start({})).result()
         if "accept" not in self._first.offers:
@@ -214,10 +217,10 @@ class LiveRunner:
         try:
             self._call(probe(self._first)).result()
         except UnreachableError as error:
-            raise TargetError(f"{self.target.spelled}: {error}") from None
+            raise TargetError(f"{self.target.text}: {error}") from None
         self.down = not self._first.answered
         unknown = "agents" in self._first.offers and not self._first.pids
-        if self._first.answered and (unknown or self._first.asks_for_agents):
+        if self._first.answered and (unknown or self._first.agents_unknown):
             self._call(probe_agents(self._first)).result()
         return self._first
 
@@ -306,8 +309,8 @@ class LiveRunner:
             return
         try:
             running = await self.target.start(json.loads(key)) if key else self._first
-        except (NotGivenError, UsageError) as error:
-            ran = Ran(SkippedError(str(error)) if isinstance(error, NotGivenError) else error)
+        except (ConfigNotSupportedError, UsageError) as error:
+            ran = Ran(SkippedError(str(error)) if isinstance(error, ConfigNotSupportedError) else error)
             for entry in entries:
                 self._deliver(entry, ran)
             return
@@ -321,7 +324,7 @@ class LiveRunner:
             if running is not self._first:
                 await running.stop()
 
-    async def _run_together(self, entries: Sequence[Planned], running: Running, most: int | None = None) -> None:
+    async def _run_together(self, entries: Sequence[Planned], running: RunningTarget, most: int | None = None) -> None:
         jobs = 1 if running.serial else max(self.jobs, JOBS_FOR_SILENCE) if running.silent else self.jobs
         jobs = min(jobs, most or jobs)
         gate = asyncio.Semaphore(jobs)
@@ -337,7 +340,7 @@ class LiveRunner:
         for entry in (*filter(None, late), *(entry for entry in entries if entry.case.exclusive)):
             await self._run_alone(entry, running)
 
-    async def _run_one(self, entry: Planned, running: Running, gate: asyncio.Semaphore) -> Planned | None:
+    async def _run_one(self, entry: Planned, running: RunningTarget, gate: asyncio.Semaphore) -> Planned | None:
         """Runs a case; returns it if it has to run again because we were late."""
         async with gate:
             ran, lag = await self._lag.during(self._case(entry, running))
@@ -346,11 +349,11 @@ class LiveRunner:
         self._deliver(entry, ran)
         return None
 
-    def _case(self, entry: Planned, running: Running) -> Coroutine[Any, Any, Ran]:
+    def _case(self, entry: Planned, running: RunningTarget) -> Coroutine[Any, Any, Ran]:
         target = self.target if entry.case.registers else None
         return run_case(entry, running, self.seed, self.limit, target)
 
-    async def _run_alone(self, entry: Planned, running: Running) -> None:
+    async def _run_alone(self, entry: Planned, running: RunningTarget) -> None:
         """With nothing beside it; and once again if we are late even so."""
         ran = Ran()
         for _ in range(RETRIES):

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from ...errors import UsageError
-from ...locate import COOKIE_VARIABLE, TOKEN_VARIABLE
+from ...errors import UsageError, suggestion
 from ...model.ergo.records import PROFILES
 from ...peers.violation import ViolationError
 from ...spec.requirements import STRICTNESS, RequirementLevel, catalogue, strictest
-from ...targets.base import Codec, Running, Target
-from ...targets.kinds import Settings, suggestion, target_of
+from ...targets.base import Codec, RunningTarget, Target
+from ...targets.kinds import target_of
+from ...targets.options import options_of
 from ..reports.reports import WRITERS, Header, Summary
 from ..reports.terminal import Terminal
 from .case import ATTRIBUTE, Case
 from .context import Context, SkippedError
+from .options import SessionOptions
 from .outcome import DID_NOT_RUN, Outcome, Verdict, of_violation, printable
 from .schedule import LateError, LiveRunner, MemoryRunner, Planned, Ran
 
@@ -78,7 +79,7 @@ class Entry:
 class Session:
     """What the plugin's hooks share."""
 
-    def __init__(self, target: Target | None, options: dict[str, Any]) -> None:
+    def __init__(self, target: Target | None, options: SessionOptions) -> None:
         self.target = target
         self.options = options
         self.entries: dict[str, Entry] = {}
@@ -87,42 +88,32 @@ class Session:
         self.started = time.monotonic()
         self.terminal: Terminal | None = None
         self._runner: MemoryRunner | LiveRunner | None = None
-        self._running: Running | None = None
+        self._running: RunningTarget | None = None
         self._header: Header | None = None
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Session:
-        """The session that the options ask for. UsageError for what makes no sense."""
-        get = config.getoption
-        names = ("profile", "level", "case", "seed", "jobs", "timeout", "report", "terminal", "collect", "rerun")
-        options = {name: get(f"--ergo-{name}") for name in names}
-        options["verbose"] = config.get_verbosity()
-        options["keyword"] = config.option.keyword  # pytest has left out cases by then
+        """The session that the options ask for. UsageError for an option that is not valid."""
+        given: dict[str, Any] = {}
+        for row in options_of(SessionOptions):
+            value = config.getoption("--ergo-" + row.name.replace("_", "-"))
+            if row.environment:
+                value = value or os.environ.get(row.environment)
+            given[row.name] = tuple(value) if row.type is list else value
+        # pytest itself leaves out the cases that -k does not match
+        options = SessionOptions(**given, verbose=config.get_verbosity() > 0, keyword=config.option.keyword)
         check_options(options)
-        if get("--ergo-collect"):
-            return cls(None, options)
-        settings = Settings(
-            spelled=get("--ergo-target"),
-            cookie=get("--ergo-cookie") or os.environ.get(COOKIE_VARIABLE),
-            node=get("--ergo-node"),
-            tls_ca=get("--ergo-tls-ca"),
-            offers=get("--ergo-offers"),
-            over=get("--ergo-over"),
-            tls=get("--ergo-tls"),
-            registrar=get("--ergo-registrar"),
-            token=get("--ergo-token") or os.environ.get(TOKEN_VARIABLE),
-        )
-        return cls(target_of(settings), options)
+        return cls(None if options.collect else target_of(options), options)
 
     # --- choosing -----------------------------------------------------------------------------------------------------
 
     def select(self, entries: Sequence[Entry]) -> list[Entry]:
         """The entries that the options leave, in order of collection. UsageError for a case id that is none."""
-        wanted, profile, level = self.options["case"], self.options["profile"], self.options["level"]
+        wanted, profile, level = self.options.case, self.options.profile, self.options.level
         ids = [entry.id for entry in entries]
         for pattern in wanted:
-            if ids and not self.options.get("keyword") and not any(_matches(id_, pattern) for id_ in ids):
-                raise UsageError(f"no case {pattern!r}{suggestion(pattern, ids)}")
+            if ids and not self.options.keyword and not any(_matches(id_, pattern) for id_ in ids):
+                raise UsageError(f"unknown case {pattern!r}{suggestion(pattern, ids)}")
         weakest = STRICTNESS.index(RequirementLevel(level.upper())) if level else len(STRICTNESS)
         chosen = [
             entry
@@ -140,15 +131,15 @@ class Session:
     def start(self) -> None:
         """Finds the target and sets the live cases going. TargetError if there is none."""
         assert self.target is not None
-        seed, limit = self.options["seed"], self.options["timeout"]
+        seed, limit = self.options.seed, self.options.timeout
         if self.target.live:
-            runner = self._runner = LiveRunner(self.target, seed, limit, self.options["jobs"])
+            runner = self._runner = LiveRunner(self.target, seed, limit, self.options.jobs)
             self._running = runner.start()
         else:
             self._runner = MemoryRunner(self.target, seed, limit)
         self._header = Header.of(self.target, self._running, self.options, len(self.entries))
-        if self.options["terminal"]:
-            self.terminal = Terminal(self._header, verbose=self.options["verbose"] > 0)
+        if self.options.terminal:
+            self.terminal = Terminal(self._header, verbose=self.options.verbose)
         planned = [self._planned(e) for e in self.entries.values() if inspect.iscoroutinefunction(e.item.obj)]
         self._runner.plan(planned)
 
@@ -227,22 +218,22 @@ class Session:
 
     def finish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judges the run as a whole, writes the reports, sets the exit code."""
-        nothing = self._header is None and not self.options["collect"] and not self.collection_errors
+        nothing = self._header is None and not self.options.collect and not self.collection_errors
         if nothing and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             print("no case was selected: nothing was tested")  # noqa: T201  there is no report to say it
-        if self.options["collect"] or self._header is None:
-            if self.collection_errors and self.options["collect"]:
+        if self.options.collect or self._header is None:
+            if self.collection_errors and self.options.collect:
                 raise pytest.UsageError("\n".join(self.collection_errors))
             return
         summary = self.summary(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
-        for spec in self.options["report"]:
+        for spec in self.options.report:
             kind, _, path = spec.partition("=")
             try:
                 Path(path).write_text(WRITERS[kind](summary), encoding="utf-8")
             except OSError as error:
                 self.collection_errors.append(f"--report {spec}: {error.strerror}")
         if self.terminal is not None:
-            self.terminal.end(summary, self.options["rerun"])
+            self.terminal.end(summary, self.options.rerun)
         if exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = summary.exit_code
 
@@ -270,23 +261,15 @@ def _matches(id_: str, pattern: str) -> bool:
     return id_ == pattern or fnmatchcase(id_, pattern.replace("[", "[[]"))
 
 
-def check_options(options: dict[str, Any]) -> None:
-    """UsageError for an option value that nothing can be done with."""
-    if options["profile"] not in PROFILES:
-        raise UsageError(f"--profile {options['profile']}: no such profile{suggestion(options['profile'], PROFILES)}")
-    levels = [level.value.lower() for level in RequirementLevel]
-    if options["level"] and options["level"].lower() not in levels:
-        raise UsageError(f"--level {options['level']}: no such level{suggestion(options['level'], levels)}")
-    for spec in options["report"]:
-        kind, _, path = spec.partition("=")
+def check_options(options: SessionOptions) -> None:
+    """UsageError for an option value that is not valid."""
+    options.check()
+    for text in options.report:
+        kind, _, path = text.partition("=")
         if kind not in WRITERS:
-            raise UsageError(f"--report {spec}: no such kind{suggestion(kind, list(WRITERS))}")
+            raise UsageError(f"--report {text}: unknown kind of report{suggestion(kind, list(WRITERS))}")
         if not path or not Path(path).parent.is_dir():
-            raise UsageError(f"--report {spec}: written KIND=FILE, in a directory that exists")
-    if options["jobs"] < 1:
-        raise UsageError(f"--jobs {options['jobs']}: at least 1")
-    if not 0 < options["timeout"] < float("inf"):
-        raise UsageError(f"--timeout {options['timeout']:g}: more than 0 seconds")
+            raise UsageError(f"--report {text}: expected KIND=FILE in an existing directory")
 
 
 def failure_text(outcome: Outcome) -> str:

@@ -89,7 +89,7 @@ def _esrd_facts(row: Json, wanted: Any) -> Iterator[Difference]:
 
 def _transport(message: object) -> str:
     type_ = esrd.TYPES.get(type(message))
-    return "no transport" if type_ is None else esrd.TRANSPORTS[type_].value
+    return "no transport" if type_ is None else type_.transport.value
 
 
 # --- the central registrar: a message has a writer, a handshake proves a token ----------------------------------------

@@ -123,7 +123,7 @@ class TestRegistry:
         registry.add(Newtype("#a", t.INT8))
         assert len(registry) == 1
         for other in (Newtype("#a", t.INT16), Struct("#a", ()), Marshaler("#a")):
-            with pytest.raises(ValueError, match="#a is registered already"):
+            with pytest.raises(ValueError, match="#a is already registered"):
                 registry.add(other)
 
     def test_a_struct_is_found_by_its_class(self) -> None:

@@ -191,7 +191,7 @@ def test_an_array_has_as_many_items_as_it_says(n: int) -> None:
 
 def test_a_typed_slot_takes_only_its_type() -> None:
     assert slot_from_json({"type": "int8", "value": "1"}, t.INT8, REGISTRY) == 1
-    with pytest.raises(ValueError, match="int8 where int16 belongs"):
+    with pytest.raises(ValueError, match="int8, expected int16"):
         slot_from_json({"type": "int8", "value": "1"}, t.INT16, REGISTRY)
 
 

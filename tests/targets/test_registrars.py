@@ -1,4 +1,4 @@
-"""The registrar of a target: where it is told, what it adds to the offers, how it is reached."""
+"""Registrar of a target: its address, its offers, its sockets."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ def ready(told: Mapping[str, Any]) -> ProcessTarget:
 # --- where it is told -------------------------------------------------------------------------------------------------
 
 
-def test_an_address() -> None:
+def test_registrar_address_is_parsed() -> None:
     assert address_of(None) is None
     assert address_of("localhost:4499") == ("localhost", 4499)
     assert address_of("[::1]:65535") == ("::1", 65_535)
@@ -72,7 +72,7 @@ def test_registrar_option_with_a_target_that_the_toolkit_starts_raises(target: s
 
 
 @pytest.mark.parametrize("port", ["4499", 65_536, -1])
-async def test_a_target_that_tells_no_port(port: Any) -> None:
+async def test_invalid_registrar_port_in_ready_raises(port: Any) -> None:
     with pytest.raises(TargetError, match="READY has no valid registrar_port"):
         await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
 
@@ -80,7 +80,7 @@ async def test_a_target_that_tells_no_port(port: Any) -> None:
 # --- what it adds -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_target_without_one() -> None:
+async def test_target_without_a_registrar_is_unreachable_there() -> None:
     async with started(ready({"name": "a@b", "port": 1})) as running:
         assert running.offers == {"accept"}
         with pytest.raises(UnreachableError, match="serves no registrar"):
@@ -89,7 +89,7 @@ async def test_a_target_without_one() -> None:
             await running.registrar_datagrams()
 
 
-async def test_a_registrar_without_a_node() -> None:
+async def test_registrar_without_a_node_offers_only_the_registrar() -> None:
     """Whatever it says it offers, it can't be dialed."""
     told = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
     async with started(ready(told)) as running:
@@ -98,7 +98,7 @@ async def test_a_registrar_without_a_node() -> None:
         await ready({"name": "", "registrar_port": None}).start({})
 
 
-async def test_a_running_target_and_its_registrar() -> None:
+async def test_registrar_option_adds_the_offer_registrar() -> None:
     acceptors = (AcceptorOptions(host=HOST, port=0),)
     node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
     server = await ScriptedRegistrar().start()
@@ -120,7 +120,7 @@ async def test_a_running_target_and_its_registrar() -> None:
 
 
 @pytest.mark.parametrize("over", ["memory", "tcp"])
-async def test_the_embedded_node_serves(over: str) -> None:
+async def test_embedded_node_serves_a_registrar(over: str) -> None:
     """Its links and datagrams lead to one table, which has the node itself and ends with it."""
     async with started(SelfTarget(over=over), name="self@localhost") as running:
         assert "registrar" in running.offers
@@ -136,7 +136,7 @@ async def test_the_embedded_node_serves(over: str) -> None:
         resolver.close()
 
 
-async def test_an_address_of_the_same_machine() -> None:
+async def test_resolver_uses_another_address_of_the_machine() -> None:
     async with started(SelfTarget(over="tcp")) as running:
         resolver = await running.registrar_datagrams(host="127.0.0.2")
         assert await resolver.resolve("b@localhost") == UNKNOWN
@@ -146,7 +146,7 @@ async def test_an_address_of_the_same_machine() -> None:
             await running.registrar_datagrams(host="127.0.0.2")
 
 
-async def test_what_runs_without_a_registrar_says_so() -> None:
+async def test_running_target_without_a_registrar_raises_unreachable() -> None:
     running = RunningTarget(Facts("a@b", "c"), tls=False, offers=frozenset())
     with pytest.raises(UnreachableError):
         await running.registrar_link()

@@ -1,4 +1,4 @@
-"""The pytest side of the toolkit: cases are pytest tests that declare requirements, this plugin gives them a target.
+"""pytest plugin: runs tests that are declared as cases against a target.
 
 It does nothing in a session without `--ergo-target`. Coroutine cases (`async def test_…(ergo_context)`) get a `Context`;
 golden cases are plain functions that request the fixture `ergo_codec`. Options have the prefix `--ergo-`;
@@ -40,9 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(name, metavar=row.metavar or None, type=row.type, default=default, help=text)
 
 
-@pytest.hookimpl(trylast=True)  # the terminal reporter we may replace is registered by then
+@pytest.hookimpl(trylast=True)  # after the registration of the terminal reporter, which may be replaced
 def pytest_configure(config: pytest.Config) -> None:
-    """Sets a session up if the options ask for one."""
+    """Starts a session if there is a target, or if cases are to be collected."""
     if not config.getoption("--ergo-target") and not config.getoption("--ergo-collect"):
         return
     from .verdict.run.session import Session
@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """A case in a session without a target has nothing to do."""
+    """Skips a case in a session without a target."""
     if SESSION not in pyfuncitem.config.stash and inspect.iscoroutinefunction(pyfuncitem.obj):
         from .verdict.run.case import ATTRIBUTE
 
@@ -70,12 +70,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 
 @pytest.fixture
 def ergo_context() -> None:
-    """The Context of a coroutine case; made where the case runs."""
+    """Context of a coroutine case; the runner of the case makes it."""
 
 
 @pytest.fixture
 def ergo_codec(request: pytest.FixtureRequest) -> Any:
-    """The target's EDF codec; without one the case is skipped."""
+    """EDF codec of the target; a case is skipped if it has none."""
     session = request.config.stash.get(SESSION, None)
     if session is None:
         pytest.skip("no target: run with --ergo-target")
@@ -86,29 +86,29 @@ def ergo_codec(request: pytest.FixtureRequest) -> Any:
 
 
 class SessionPlugin:
-    """The hooks of a session that has a target (or only lists its cases)."""
+    """Hooks of a session with a target, or of one that only collects cases."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        from .verdict.run.session import Entry
+        from .verdict.run.collected import CollectedCase
 
         try:
-            entries = [entry for item in items if isinstance(item, pytest.Function) and (entry := Entry.of(item))]
-            chosen = self.session.select(entries)
+            functions = [item for item in items if isinstance(item, pytest.Function)]
+            selected = self.session.select([case for item in functions if (case := CollectedCase.of(item))])
         except UsageError as error:
-            items[:] = []  # pytest goes on to `collection_finish` all the same
+            items[:] = []  # pytest calls `collection_finish` nevertheless
             raise pytest.UsageError(str(error)) from None
         collect = config.getoption("--ergo-collect")
         if collect:
-            Path(collect).write_text(json.dumps([entry.as_json() for entry in chosen]), encoding="utf-8")
+            Path(collect).write_text(json.dumps([case.as_json() for case in selected]), encoding="utf-8")
             items[:] = []
             return
-        kept = {entry.item for entry in chosen}
+        kept = {case.item for case in selected}
         deselected = [item for item in items if item not in kept]
-        items[:] = [entry.item for entry in chosen]
+        items[:] = [case.item for case in selected]
         if deselected:
             config.hook.pytest_deselected(items=deselected)
 
@@ -121,11 +121,13 @@ class SessionPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object:
-        entry = self.session.entries.get(pyfuncitem.nodeid)
-        if entry is None:
+        from .verdict.run.execution import CaseResult
+
+        case = self.session.cases.get(pyfuncitem.nodeid)
+        if case is None:
             return None
-        if inspect.iscoroutinefunction(pyfuncitem.obj):
-            self.session.judge_coroutine(entry)
+        if case.is_coroutine:
+            self.session.judge_coroutine(case)
             return True
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}  # noqa: SLF001  as pytest does
         error: Exception | None = None
@@ -133,7 +135,7 @@ class SessionPlugin:
             pyfuncitem.obj(**arguments)
         except Exception as raised:  # noqa: BLE001  the session judges it
             error = raised
-        self.session.judge_error(entry, error)
+        self.session.judge(case, CaseResult(error))
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -141,9 +143,9 @@ class SessionPlugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        entry = self.session.entries.get(item.nodeid)
-        if entry is not None:
-            self.session.note_report(entry, call.when, report)
+        case = self.session.cases.get(item.nodeid)
+        if case is not None:
+            self.session.note_report(case, call.when, report)
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.peers.ergo.handshake import Facts
-from ergo_conformance.peers.link import MemoryTransport, VirtualLoop
+from ergo_conformance.peers.link import MemoryTransport
 from ergo_conformance.reference_node.connection.link import Address
 from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.network.static_routes import NetworkRoute
@@ -21,12 +21,6 @@ from tests.support.settings import settings_of
 T = TypeVar("T")
 FRAME = header(FrameType.MESSAGE_PID)
 """The shortest frame there is: a node counts its bytes and drops it."""
-
-
-def virtually(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a scenario on a loop whose time jumps to the next timer."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
 
 
 async def settle(turns: int = 50) -> None:

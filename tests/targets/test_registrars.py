@@ -1,4 +1,4 @@
-"""The registrar of a target: where it is told, what it adds to the offers, how it is reached."""
+"""Registrar of a target: its address, its offers, its sockets."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,8 @@ from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import address_of
 from tests.support.settings import start_node
-from tests.support.sockets import run
+
+pytestmark = pytest.mark.real_loop
 
 UNKNOWN = ResolveReply(None, Error("unknown"))
 
@@ -51,7 +52,7 @@ def ready(told: Mapping[str, Any]) -> ProcessTarget:
 # --- where it is told -------------------------------------------------------------------------------------------------
 
 
-def test_an_address() -> None:
+def test_registrar_address_is_parsed() -> None:
     assert address_of(None) is None
     assert address_of("localhost:4499") == ("localhost", 4499)
     assert address_of("[::1]:65535") == ("::1", 65_535)
@@ -71,104 +72,81 @@ def test_registrar_option_with_a_target_that_the_toolkit_starts_raises(target: s
 
 
 @pytest.mark.parametrize("port", ["4499", 65_536, -1])
-def test_a_target_that_tells_no_port(port: Any) -> None:
-    async def scenario() -> None:
-        with pytest.raises(TargetError, match="READY has no valid registrar_port"):
-            await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
-
-    run(scenario())
+async def test_invalid_registrar_port_in_ready_raises(port: Any) -> None:
+    with pytest.raises(TargetError, match="READY has no valid registrar_port"):
+        await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
 
 
 # --- what it adds -----------------------------------------------------------------------------------------------------
 
 
-def test_a_target_without_one() -> None:
-    async def scenario() -> None:
-        async with started(ready({"name": "a@b", "port": 1})) as running:
-            assert running.offers == {"accept"}
-            with pytest.raises(UnreachableError, match="serves no registrar"):
-                await running.registrar_link()
-            with pytest.raises(UnreachableError, match="serves no registrar"):
-                await running.registrar_datagrams()
-
-    run(scenario())
+async def test_target_without_a_registrar_is_unreachable_there() -> None:
+    async with started(ready({"name": "a@b", "port": 1})) as running:
+        assert running.offers == {"accept"}
+        with pytest.raises(UnreachableError, match="serves no registrar"):
+            await running.registrar_link()
+        with pytest.raises(UnreachableError, match="serves no registrar"):
+            await running.registrar_datagrams()
 
 
-def test_a_registrar_without_a_node() -> None:
+async def test_registrar_without_a_node_offers_only_the_registrar() -> None:
     """Whatever it says it offers, it can't be dialed."""
-
-    async def scenario() -> None:
-        told = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
-        async with started(ready(told)) as running:
-            assert running.offers == {"registrar"}
-        with pytest.raises(TargetError, match="needs at least name and port"):
-            await ready({"name": "", "registrar_port": None}).start({})
-
-    run(scenario())
+    told = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
+    async with started(ready(told)) as running:
+        assert running.offers == {"registrar"}
+    with pytest.raises(TargetError, match="needs at least name and port"):
+        await ready({"name": "", "registrar_port": None}).start({})
 
 
-def test_a_running_target_and_its_registrar() -> None:
-    async def scenario() -> None:
-        acceptors = (AcceptorOptions(host=HOST, port=0),)
-        node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
-        server = await ScriptedRegistrar().start()
-        spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
-        try:
-            async with started(target_of(TargetOptions(target=spelled, cookie="c"))) as running:
-                assert running.offers == {"accept"}
-            told = TargetOptions(target=spelled, cookie="c", registrar=f"{HOST}:{server.port}")
-            async with started(target_of(told)) as running:
-                assert running.offers == {"accept", "registrar"}
-                (await running.registrar_link()).close()
-                await server.lease()
-        finally:
-            await server.stop()
-            await node.stop()
-
-    run(scenario())
+async def test_registrar_option_adds_the_offer_registrar() -> None:
+    acceptors = (AcceptorOptions(host=HOST, port=0),)
+    node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
+    server = await ScriptedRegistrar().start()
+    spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
+    try:
+        async with started(target_of(TargetOptions(target=spelled, cookie="c"))) as running:
+            assert running.offers == {"accept"}
+        told = TargetOptions(target=spelled, cookie="c", registrar=f"{HOST}:{server.port}")
+        async with started(target_of(told)) as running:
+            assert running.offers == {"accept", "registrar"}
+            (await running.registrar_link()).close()
+            await server.lease()
+    finally:
+        await server.stop()
+        await node.stop()
 
 
 # --- how it is reached ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("over", ["memory", "tcp"])
-def test_the_embedded_node_serves(over: str) -> None:
+async def test_embedded_node_serves_a_registrar(over: str) -> None:
     """Its links and datagrams lead to one table, which has the node itself and ends with it."""
-
-    async def scenario() -> None:
-        async with started(SelfTarget(over=over), name="self@localhost") as running:
-            assert "registrar" in running.offers
-            client = Registrant(await running.registrar_link(), random.Random(1), "b@localhost")
-            resolver = await running.registrar_datagrams()
-            assert (await resolver.resolve("self@localhost")).Routes
-            assert await resolver.resolve("b@localhost") == UNKNOWN
-            await client.register()
-            assert await resolver.resolve("b@localhost") == ResolveReply([route()], None)
-            client.link.close()
-            while await resolver.resolve("b@localhost") != UNKNOWN:
-                await asyncio.sleep(0.01)
-            resolver.close()
-
-    run(scenario())
+    async with started(SelfTarget(over=over), name="self@localhost") as running:
+        assert "registrar" in running.offers
+        client = Registrant(await running.registrar_link(), random.Random(1), "b@localhost")
+        resolver = await running.registrar_datagrams()
+        assert (await resolver.resolve("self@localhost")).Routes
+        assert await resolver.resolve("b@localhost") == UNKNOWN
+        await client.register()
+        assert await resolver.resolve("b@localhost") == ResolveReply([route()], None)
+        client.link.close()
+        while await resolver.resolve("b@localhost") != UNKNOWN:
+            await asyncio.sleep(0.01)
+        resolver.close()
 
 
-def test_an_address_of_the_same_machine() -> None:
-    async def scenario() -> None:
-        async with started(SelfTarget(over="tcp")) as running:
-            resolver = await running.registrar_datagrams(host="127.0.0.2")
-            assert await resolver.resolve("b@localhost") == UNKNOWN
-            resolver.close()
-        async with started(SelfTarget()) as running:
-            with pytest.raises(UnreachableError, match="in memory there are no addresses"):
-                await running.registrar_datagrams(host="127.0.0.2")
-
-    run(scenario())
+async def test_resolver_uses_another_address_of_the_machine() -> None:
+    async with started(SelfTarget(over="tcp")) as running:
+        resolver = await running.registrar_datagrams(host="127.0.0.2")
+        assert await resolver.resolve("b@localhost") == UNKNOWN
+        resolver.close()
+    async with started(SelfTarget()) as running:
+        with pytest.raises(UnreachableError, match="in memory there are no addresses"):
+            await running.registrar_datagrams(host="127.0.0.2")
 
 
-def test_what_runs_without_a_registrar_says_so() -> None:
-    async def scenario() -> None:
-        running = RunningTarget(Facts("a@b", "c"), tls=False, offers=frozenset())
-        with pytest.raises(UnreachableError):
-            await running.registrar_link()
-
-    run(scenario())
+async def test_running_target_without_a_registrar_raises_unreachable() -> None:
+    running = RunningTarget(Facts("a@b", "c"), tls=False, offers=frozenset())
+    with pytest.raises(UnreachableError):
+        await running.registrar_link()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ...errors import UsageError, suggestion
 from ...targets.options import TargetOptions, option
+from ..reports import REPORTS
 
 DEFAULT_PROFILE = "ergo-3.1"
 
@@ -24,7 +25,9 @@ class RunOptions(SelectionOptions, TargetOptions):
     seed: int = option(0, "Seed of all salts, names and ids.", metavar="N")
     jobs: int = option(16, "Maximum number of live cases that run concurrently.", metavar="N")
     timeout: float = option(30.0, "Maximum duration of one live case, in seconds.", metavar="S")
-    report: tuple[str, ...] = option((), "Write a report: junit or json; may be repeated.", metavar="KIND=FILE")
+    report: tuple[str, ...] = option(
+        (), f"Write a report ({', '.join(REPORTS)}); may be repeated.", metavar="KIND=FILE"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ NOTICES = (enp.TerminatePID, enp.TerminateName, enp.TerminateAlias)
 async def stopped(ergo_context: Context) -> Peer:
     """Returns a peer that monitors `echo` by PID and name, over two sockets, of a target that is being stopped."""
     if not ergo_context.target.stoppable:
-        ergo_context.skip("needs a target that the tester starts")
+        ergo_context.skip("the case must start and stop the target itself")
     peer = await ergo_context.contemporary(links=2)
     for target in (peer.target_pid(await peer.echo_id()), ProcessID(peer.target, Atom("echo"))):
         await watch(peer, Verb.MONITOR, target)

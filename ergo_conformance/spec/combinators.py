@@ -14,12 +14,12 @@ from .interpreter import (  # fmt: skip
     Composite,
     Label,
     Leaf,
-    Node,
     NumberField,
     Reader,
     Reading,
     RefusalError,
     Schema,
+    SchemaNode,
     Writer,
     Writing,
     plain,
@@ -322,4 +322,4 @@ def _known_min_size(schema: Schema) -> int | None:
     _, node = plain(schema)
     if isinstance(node, Sized):
         return node.known_min_size
-    return node.min_size if isinstance(node, Node) else node.sizeof()
+    return node.min_size if isinstance(node, SchemaNode) else node.sizeof()

@@ -116,7 +116,7 @@ class Path:
 # --- the two kinds of node --------------------------------------------------------------------------------------------
 
 
-class Node(Construct):  # type: ignore[type-arg]  # generic in the stubs only
+class SchemaNode(Construct):  # type: ignore[type-arg]  # generic in the stubs only
     """Base class of all nodes."""
 
     min_size: int = 0
@@ -143,7 +143,7 @@ class Node(Construct):  # type: ignore[type-arg]  # generic in the stubs only
         raise SizeofError("the size depends on the value", path=path)
 
 
-class Leaf(Node):
+class Leaf(SchemaNode):
     """A node that reads and writes its value itself."""
 
     def read(self, io: Reader) -> Any:
@@ -153,7 +153,7 @@ class Leaf(Node):
         raise NotImplementedError
 
 
-class Composite(Node):
+class Composite(SchemaNode):
     """A node that consists of parts, which the loops read and write."""
 
     def read_parts(self, io: Reader) -> Reading:
@@ -163,7 +163,7 @@ class Composite(Node):
         raise NotImplementedError
 
 
-class Deferred(Node):
+class Deferred(SchemaNode):
     """A schema that is created when it is needed, because it refers to itself or depends on a value just read."""
 
     def resolve(self) -> Schema:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from construct import Renamed
 
-from .interpreter import Label, Node, Schema, plain
+from .interpreter import Label, Schema, SchemaNode, plain
 
 
 class Visit(NamedTuple):
@@ -19,7 +19,7 @@ class Visit(NamedTuple):
 def parts(schema: Schema) -> Iterator[tuple[Label, Schema]]:
     """Yields the parts of a schema, node or plain construct, with their labels."""
     _, schema = plain(schema)
-    if isinstance(schema, Node):
+    if isinstance(schema, SchemaNode):
         yield from schema.children()
     else:
         for sub in getattr(schema, "subcons", ()):

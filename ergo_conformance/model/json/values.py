@@ -242,20 +242,20 @@ def value_to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
                     return {**inner, "type": "reg", "name": row.name, "kind": inner["type"]}
             raise ValueError(f"{type_.name} is not registered")
         case Map():
-            entries = (
-                None
-                if value is None
-                else [
-                    [value_to_json(k, registry, type_.key), value_to_json(v, registry, type_.value)]
-                    for k, v in value.items()
-                ]
-            )
-            return {"type": "map", "key": type_to_json(type_.key), "elem": type_to_json(type_.value), "value": entries}
+            return _map_json(value, type_, registry)
     assert isinstance(type_, Slice | Array)
     items = None if value is None else [value_to_json(item, registry, type_.item) for item in value]
     if isinstance(type_, Array):
         return {"type": "array", "elem": type_to_json(type_.item), "len": type_.length, "value": items}
     return {"type": "slice", "elem": type_to_json(type_.item), "value": items}
+
+
+def _map_json(value: dict[Any, Any] | None, type_: Map, registry: Registry) -> Json:
+    entries = None
+    if value is not None:
+        key, item = type_.key, type_.value
+        entries = [[value_to_json(k, registry, key), value_to_json(v, registry, item)] for k, v in value.items()]
+    return {"type": "map", "key": type_to_json(type_.key), "elem": type_to_json(type_.value), "value": entries}
 
 
 def _scalar_json(type_: Scalar, value: Any) -> Json:

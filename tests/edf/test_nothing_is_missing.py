@@ -1,4 +1,4 @@
-"""Exhaustiveness: every tag, row and reason has schema, reader, writer, strategy and vector; a failure names what is missing."""
+"""Exhaustiveness: each tag, row and reason has schema, reader, writer, strategy and vector; failures name what is missing."""
 
 import json
 from collections.abc import Iterator

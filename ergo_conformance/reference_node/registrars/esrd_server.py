@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from ...model.ergo import esrd
 from ..connection.tcp import keep_alive
-from ..ergo.esrd import LinkState, Registration, Table
+from ..ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
 from .udp import WildcardSocket
 
 PORT_TRIES: Final = 50
@@ -22,8 +22,8 @@ BACKLOG: Final = 128
 class EsrdServerSocket(asyncio.Protocol):
     """A socket of one registration at the server."""
 
-    def __init__(self, table: Table, sockets: "set[EsrdServerSocket]") -> None:
-        self.registration = Registration(table)
+    def __init__(self, table: EsrdNameTable, sockets: "set[EsrdServerSocket]") -> None:
+        self.registration = EsrdServerSession(table)
         self.sockets = sockets
         self.transport: asyncio.Transport | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -39,9 +39,9 @@ class EsrdServerSocket(asyncio.Protocol):
         answer = self.registration.receive(data)
         if answer:
             self.transport.write(answer)
-        if self.registration.state is LinkState.REGISTERED and self.timer is not None:
+        if self.registration.state is EsrdSessionState.REGISTERED and self.timer is not None:
             self.timer.cancel()
-        if self.registration.state is LinkState.CLOSED:
+        if self.registration.state is EsrdSessionState.CLOSED:
             self.close()
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class EsrdServer:
 
     def __init__(self, host: str = "localhost", port: int = esrd.PORT) -> None:
         """`port`: 0 is any port that is free for TCP and UDP."""
-        self.table = Table()
+        self.table = EsrdNameTable()
         self.host, self.port = host, port
         self._server: asyncio.Server | None = None
         self._datagrams: WildcardSocket | None = None

@@ -23,7 +23,7 @@ from ..api.errors import RegistrarError
 from ..api.validation import MAX_PORT, check_range
 from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
 from ..connection.tls import client_context
-from ..ergo.saturn import NEWS, Client, View, failure, write
+from ..ergo.saturn import NOTIFICATIONS, ClusterView, SaturnClientSession, raise_if_error, write
 from .errors import registrar_errors
 
 log = logging.getLogger("ergo_conformance.node")
@@ -63,7 +63,7 @@ class SaturnRegistrar:
         self.options = options
         self._open = connect or self._open_tls
         self.name, self.hidden = Atom(""), False
-        self.view = View(options.cluster, self.name)
+        self.view = ClusterView(options.cluster, self.name)
         self.own: dict[Atom, ApplicationRoute] = {}
         """Our announced applications; announced again with every registration (upstream: only those of the start)."""
         self.listeners: list[Listener] = []
@@ -101,7 +101,7 @@ class SaturnRegistrar:
         if self._keeper is not None:
             raise RegistrarError(error_values.TAKEN.text)
         self.name, self.hidden, self._random_hex = node.name, node.hidden, node.random_hex
-        self.view = View(self.options.cluster, node.name)
+        self.view = ClusterView(self.options.cluster, node.name)
         self._routes = list(routes)
         reader, client = await self._connect()
         self._keeper = asyncio.get_running_loop().create_task(self._keep_registered(reader, client))
@@ -118,14 +118,14 @@ class SaturnRegistrar:
         """Returns the routes of a node of the cluster. Raises RegistrarError: "not allowed" for our own name (SAT-RS-5)."""
         answer = await self._ask(name, saturn.Resolve)
         assert isinstance(answer, saturn.ResolveResult)
-        failure(answer.Error)
+        raise_if_error(answer.Error)
         return list(answer.Routes or ())
 
     async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:
         """Returns the proxy routes of a node. Raises RegistrarError."""
         answer = await self._ask(name, saturn.ResolveProxy)
         assert isinstance(answer, saturn.ResolveProxyResult)
-        failure(answer.Error)
+        raise_if_error(answer.Error)
         return list(answer.Routes or ())
 
     async def resolve_application(self, name: Atom) -> list[ApplicationRoute]:
@@ -159,13 +159,13 @@ class SaturnRegistrar:
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, Client]:
+    async def _connect(self) -> tuple[asyncio.StreamReader, SaturnClientSession]:
         """Opens a connection and registers. Raises RegistrarError and leaves nothing open."""
         with registrar_errors():
             async with asyncio.timeout(saturn.DIAL_TIMEOUT):
                 reader, writer = await self._open()
             try:
-                client = Client(self.view, self.options.token, hidden=self.hidden)
+                client = SaturnClientSession(self.view, self.options.token, hidden=self.hidden)
                 keep_alive(writer.get_extra_info("socket"), saturn.KEEP_ALIVE)
                 writer.write(client.start(self._random_hex(saturn.SALT_LENGTH)))
                 await self._until(reader, client, saturn.HandshakeResult)
@@ -189,7 +189,7 @@ class SaturnRegistrar:
         """Returns our registration. Without applications: upstream's server forwards only those announced separately."""
         return AnnouncedRoutes() if self.hidden else AnnouncedRoutes(self._routes, [], None)
 
-    async def _until(self, reader: asyncio.StreamReader, client: Client, wanted: type) -> None:
+    async def _until(self, reader: asyncio.StreamReader, client: SaturnClientSession, wanted: type) -> None:
         """Reads until a message of this type has arrived. Raises EOFError, TimeoutError, RegistrarError."""
         async with asyncio.timeout(saturn.ANSWER_TIMEOUT):
             while True:
@@ -201,7 +201,7 @@ class SaturnRegistrar:
                 if any(isinstance(message, wanted) for message in messages):
                     return
 
-    async def _keep_registered(self, reader: asyncio.StreamReader, client: Client) -> None:
+    async def _keep_registered(self, reader: asyncio.StreamReader, client: SaturnClientSession) -> None:
         """Reads messages; registers again after the connection was lost."""
         while True:
             try:
@@ -211,11 +211,11 @@ class SaturnRegistrar:
             await self._drop()
             reader, client = await self._reconnect()
 
-    async def _listen(self, reader: asyncio.StreamReader, client: Client) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, client: SaturnClientSession) -> None:
         while data := await reader.read(CHUNK):
             self._dispatch(list(client.receive(data)))
 
-    async def _reconnect(self) -> tuple[asyncio.StreamReader, Client]:
+    async def _reconnect(self) -> tuple[asyncio.StreamReader, SaturnClientSession]:
         for delay in _redial_delays():
             await asyncio.sleep(delay)
             with contextlib.suppress(RegistrarError):
@@ -240,7 +240,7 @@ class SaturnRegistrar:
                 future = self._pending.pop(message.ID, None)
                 if future is not None and not future.done():
                     future.set_result(message)
-            elif type(message) in NEWS:
+            elif type(message) in NOTIFICATIONS:
                 for listener in self.listeners:
                     listener(message)
 

@@ -10,7 +10,7 @@ from ...model.ergo import saturn
 from ...model.ergo.saturn import SessionState
 from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
 from ..connection.tls import KeyPair, self_signed, server_context
-from ..ergo.saturn import Hub, Session
+from ..ergo.saturn import SaturnDirectory, SaturnServerSession
 
 log = logging.getLogger("ergo_conformance.node")
 
@@ -21,9 +21,9 @@ MAX_QUEUED: Final = 1 << 20
 class SaturnServerSocket(asyncio.Protocol):
     """A socket at the server. Created when TCP accepts, before the TLS handshake, so that its deadline includes TLS."""
 
-    def __init__(self, hub: Hub, sockets: "set[SaturnServerSocket]") -> None:
+    def __init__(self, directory: SaturnDirectory, sockets: "set[SaturnServerSocket]") -> None:
         self.deadline = asyncio.get_running_loop().time() + saturn.REGISTER_WITHIN
-        self.session = Session(hub, self._transmit)
+        self.session = SaturnServerSession(directory, self._transmit)
         self.sockets = sockets
         self.transport: asyncio.Transport | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -78,7 +78,7 @@ class SaturnServer:
         keys: KeyPair | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.hub = Hub(token, config)
+        self.directory = SaturnDirectory(token, config)
         self.host, self.port = host, port
         self.keys = keys or self_signed([host] if host else ["localhost"])
         self._server: asyncio.Server | None = None
@@ -87,7 +87,7 @@ class SaturnServer:
     async def start(self) -> None:
         """Listens. Raises OSError or UnicodeError."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: SaturnServerSocket(self.hub, self._sockets),
+            lambda: SaturnServerSocket(self.directory, self._sockets),
             self.host or None,
             self.port,
             family=socket.AF_INET6

@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -52,7 +52,12 @@ class MemoryRunningTarget(RunningTarget):
     _: KW_ONLY
     node: Node
 
+    sockets: set[EsrdServerSocket] = field(default_factory=set)
+    """Open sockets of the registrar."""
+    stopped: bool = False
+
     async def link(self, label: str = "") -> Link:
+        self._check_running()
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
@@ -64,7 +69,8 @@ class MemoryRunningTarget(RunningTarget):
         return table
 
     async def registrar_link(self, label: str = "") -> Link:
-        return connect_memory(EsrdServerSocket(self.table, set()), None, label)
+        self._check_running()
+        return connect_memory(EsrdServerSocket(self.table, self.sockets), None, label)
 
     async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
         if host is not None:
@@ -77,9 +83,15 @@ class MemoryRunningTarget(RunningTarget):
         return SaturnDirectory(self.token)
 
     async def saturn_link(self, label: str = "") -> Link:
+        self._check_running()
         return connect_memory(SaturnLink(self.directory, set()), None, label)
 
+    def _check_running(self) -> None:
+        if self.stopped:
+            raise UnreachableError("the node has stopped")
+
     async def stop(self) -> None:
+        self.stopped = True
         await self.node.stop()
 
 
@@ -131,7 +143,7 @@ class SelfTarget(Target):
                 "needs a target that is reached over loopback: in memory there are no addresses"
             )
         tls = bool(wanted["tls"])
-        node = make_node(settings.config_of({**wanted, "tls": None}), str(wanted))
+        node = make_node(self.node_config({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
         return MemoryRunningTarget(
             Facts(wanted["name"], wanted["cookie"]),
@@ -145,13 +157,14 @@ class SelfTarget(Target):
             node=node,
         )
 
+    def node_config(self, wanted: Mapping[str, Any]) -> settings.NodeConfig:
+        """Returns the settings of a node. `wanted`: keys of ERGO_TARGET. UsageError for values that are not possible."""
+        return settings.config_of(wanted)
+
     async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
         try:
-            node = (
-                await settings.config_of({**wanted, "registrar_port": wanted["registrar_port"] or 0})
-                .make_node()
-                .start()
-            )
+            config = self.node_config({**wanted, "registrar_port": wanted["registrar_port"] or 0})
+            node = await config.make_node().start()
         except UsageError as error:
             raise TargetError(str(error)) from None
         saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)

@@ -1,7 +1,8 @@
 """The pytest side of the toolkit: cases are pytest tests that declare requirements, this plugin gives them a target.
 
-It does nothing in a session without `--ergo-target`. Coroutine cases (`async def test_…(ctx)`) get a `Context`; golden cases
-are plain functions that ask for the `codec` fixture. Options have the prefix `--ergo-`; `ergo-conformance run` sets them.
+It does nothing in a session without `--ergo-target`. Coroutine cases (`async def test_…(ergo_context)`) get a `Context`;
+golden cases are plain functions that request the fixture `ergo_codec`. Options have the prefix `--ergo-`;
+`ergo-conformance run` sets them.
 """
 
 from __future__ import annotations
@@ -83,12 +84,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 
 
 @pytest.fixture
-def ctx() -> None:
+def ergo_context() -> None:
     """The Context of a coroutine case; made where the case runs."""
 
 
 @pytest.fixture
-def codec(request: pytest.FixtureRequest) -> Any:
+def ergo_codec(request: pytest.FixtureRequest) -> Any:
     """The target's EDF codec; without one the case is skipped."""
     session = request.config.stash.get(SESSION, None)
     if session is None:

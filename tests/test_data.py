@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 
 from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.model.ergo import ehs, esrd, records, saturn
-from ergo_conformance.model.json import types as typejson
-from ergo_conformance.model.json import values as neutral
+from ergo_conformance.model.json.types import row_from_json
+from ergo_conformance.model.json.values import value_from_json
 from ergo_conformance.model.registry import Newtype, Registry
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
 
@@ -199,7 +199,7 @@ def test_every_must_of_edf_that_can_be_tested_has_a_row() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_type_rows_can_be_registered(name: str) -> None:
     for row in DATA[name].get("types", []):
-        assert typejson.row_from_json(row).name == row["name"]
+        assert row_from_json(row).name == row["name"]
 
 
 # --- handshake frames -------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def recorded(capture: str, link: int, direction: str) -> tuple[Json, bytes]:
 @pytest.mark.parametrize("row", EHS["vectors"], ids=lambda row: row["id"])
 class TestHandshakeFrame:
     def test_it_follows_from_its_value(self, row: Json) -> None:
-        value = neutral.from_json(row["value"], REGISTRY)
+        value = value_from_json(row["value"], REGISTRY)
         data = bytes.fromhex(row["hex"])
         assert type(value).__name__ == row["group"]
         assert len(data) == row["len"]
@@ -291,7 +291,7 @@ def test_the_tables_of_the_handshake_file_are_those_of_the_model() -> None:
     assert {row["name"] for row in EHS["types"]} == {row.name for row in REGISTRY}
     for row in EHS["types"]:
         if row["kind"] == "struct":
-            assert typejson.row_from_json(row) == REGISTRY.get(row["name"])
+            assert row_from_json(row) == REGISTRY.get(row["name"])
 
 
 # --- ENP frames -------------------------------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ def test_the_tables_of_the_registrar_file_are_those_of_the_model() -> None:
     }
     assert limits == esrd.LONGEST
     rows = {row.name: row for row in (ehs.VERSION_ROW, esrd.ROUTE, *esrd.MESSAGES)}
-    assert {row["name"]: typejson.row_from_json(row) for row in ESRD["types"]} == rows
+    assert {row["name"]: row_from_json(row) for row in ESRD["types"]} == rows
     for row in rows_of(ESRD):
         assert len(row["hex"]) == 2 * row["len"], row["id"]
     for row in ESRD["vectors"]:
@@ -355,8 +355,8 @@ def test_the_tables_of_the_registrar_file_are_those_of_the_model() -> None:
 def test_the_tables_of_the_saturn_file_are_those_of_the_model() -> None:
     assert SATURN["limits"]["max_payload"] == saturn.MAX_PAYLOAD
     assert SATURN["protocol"] == saturn.PROTOCOL
-    structs = (ehs.VERSION_ROW, esrd.ROUTE, saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.REGISTER_ROUTES)
-    rows = {row["name"]: typejson.row_from_json(row) for row in SATURN["types"]}
+    structs = (ehs.VERSION_ROW, esrd.ROUTE, saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.ANNOUNCED_ROUTES)
+    rows = {row["name"]: row_from_json(row) for row in SATURN["types"]}
     assert {name: row for name, row in rows.items() if not isinstance(row, Newtype)} == {
         row.name: row for row in (*structs, *saturn.MESSAGES)
     }

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any
 
 from . import types as t
-from .inferred import type_of
+from .inferred import infer_type
 from .registry import Marshaler, Newtype, Registry, Struct
 from .types import ANY, Array, Map, Reg, Scalar, Slice, Type
 from .values import Error
@@ -31,7 +31,7 @@ def tokens(value: Any, type_: Type, registry: Registry) -> Iterator[Token]:
             if value is None:
                 yield ("nil",)
                 continue
-            what, value = type_of(value, registry)
+            what, value = infer_type(value, registry)
             yield ("any", what)
         row = registry.get(what.name) if isinstance(what, Reg) else None
         if isinstance(row, Marshaler):

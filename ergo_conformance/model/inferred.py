@@ -14,7 +14,7 @@ INTEGERS: Final[Mapping[Type, tuple[int, bool]]] = {
 }  # fmt: skip
 """Integer types: bits and whether signed. Go's int and uint travel as 64 bits whatever the platform."""
 
-NATURAL: Final[Mapping[type, Type]] = {
+INFERRED_TYPES: Final[Mapping[type, Type]] = {
     bool: t.BOOL, int: t.INT, float: t.FLOAT64, str: t.STRING, bytes: t.BINARY, Atom: t.ATOM, Error: t.ERROR, Time: t.TIME,
     PID: t.PID, ProcessID: t.PROCESS_ID, Alias: t.ALIAS, Event: t.EVENT, Ref: t.REF,
     list: Slice(ANY), dict: Map(t.STRING, ANY),
@@ -22,13 +22,13 @@ NATURAL: Final[Mapping[type, Type]] = {
 """The type of a value in an `any` slot that needs no Typed, by its Python class. Structs come on top."""
 
 
-def type_of(value: Any, registry: Registry) -> tuple[Type, Any]:
+def infer_type(value: Any, registry: Registry) -> tuple[Type, Any]:
     """Type and bare value of what an `any` slot holds (not None). TypeError if the value does not tell."""
     if type(value) is Typed:
         if value.type is ANY:
             raise TypeError("Typed needs a type, not `any`")
         return value.type, value.value
-    natural = NATURAL.get(type(value))
+    natural = INFERRED_TYPES.get(type(value))
     if natural is not None:
         return natural, value
     row = registry.of_class(type(value))
@@ -37,11 +37,11 @@ def type_of(value: Any, registry: Registry) -> tuple[Type, Any]:
     return Reg(row.name), value
 
 
-def dynamic(type_: Type, value: Any, registry: Registry) -> Any:
+def to_any_slot(type_: Type, value: Any, registry: Registry) -> Any:
     """The form a value of a known type takes in an `any` slot."""
     if value is None and type_ is t.ERROR:
         return None
-    if NATURAL.get(type(value)) is type_:
+    if INFERRED_TYPES.get(type(value)) is type_:
         return value
     if isinstance(type_, Reg) and isinstance(registry.get(type_.name), Struct):
         return value

@@ -1,7 +1,8 @@
 """Transcripts: the bytes and events of one socket with their times, raw and decoded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Literal
 
 from ..errors import Rejected
@@ -74,47 +75,48 @@ class Transcript:
 
     def lines(self, last: int = 12) -> Iterator[str]:
         """The last entries as text, frames decoded, a line each."""
-        decoded = list(self._decoded())
-        if len(decoded) > last:
-            yield f"… {len(decoded) - last} earlier lines"
-        yield from decoded[-last:]
+        parts = list(self._parts())
+        if len(parts) > last:
+            yield f"… {len(parts) - last} earlier lines"
+        yield from (stamp + text() for stamp, text in parts[-last:])
         if self.dropped:
             yield f"and {self.dropped:,} bytes more"
 
-    def _decoded(self) -> Iterator[str]:
+    def _parts(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Time and text of each packet and event; only texts that are shown are made."""
         pending: dict[Direction, bytearray] = {"sent": bytearray(), "received": bytearray()}
         for entry in self.entries:
             stamp = f"{entry.at:8.3f} s {_ARROWS[entry.direction]} "
             held = pending[entry.direction]
             if entry.event:
                 if held:
-                    yield f"{stamp}{_raw(bytes(held))}"
+                    yield stamp, partial(_raw, bytes(held))
                     held.clear()
-                yield stamp + entry.event
+                yield stamp, partial(str, entry.event)
             elif self.kind == "datagrams":
-                yield stamp + _packet(entry.data)
+                yield stamp, partial(_packet, entry.data)
             else:
                 held += entry.data
-                for line in self._packets(entry.direction, held):
-                    yield stamp + line
+                for text in self._packets(entry.direction, held):
+                    yield stamp, text
         for direction, held in pending.items():
             if held:
-                yield f"{'':8}   {_ARROWS[direction]} {_raw(bytes(held))} (incomplete)"
+                yield f"{'':8}   {_ARROWS[direction]} ", partial(_raw, bytes(held), " (incomplete)")
 
-    def _packets(self, direction: Direction, held: bytearray) -> Iterator[str]:
-        """Removes the whole packets at the start of `held`; each as text."""
+    def _packets(self, direction: Direction, held: bytearray) -> Iterator[Callable[[], str]]:
+        """Removes the whole packets at the start of `held`; yields what makes the text of each."""
         while held:
             header = bytes(held[: enp.HEADER_LENGTH])
             size, longest = _packet_size(header) if self.kind == "packets" else _size(header)
             if size is not None and size > longest:
-                yield _raw(bytes(held))
+                yield partial(_raw, bytes(held))
                 held.clear()
             elif size is None or len(held) < size:
                 return
             else:
                 data = bytes(held[:size])
                 del held[:size]
-                yield self._frame(direction, data)
+                yield partial(self._frame, direction, data)
 
     def _frame(self, direction: Direction, data: bytes) -> str:
         if self.kind == "packets":
@@ -157,9 +159,9 @@ def _packet(data: bytes) -> str:
     return describe_frame(parsed.value)
 
 
-def _raw(data: bytes) -> str:
+def _raw(data: bytes, note: str = "") -> str:
     more = f" … {len(data):,} bytes" if len(data) > MAX_SHOWN else ""
-    return data[:MAX_SHOWN].hex(" ", 4) + more
+    return data[:MAX_SHOWN].hex(" ", 4) + more + note
 
 
 def _handshake_frame(data: bytes) -> str:

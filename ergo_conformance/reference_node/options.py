@@ -11,8 +11,8 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..model.ergo import edf
 from ..model.ergo.ehs import Flags, Version
-from ..model.json.values import text_to_bytes
 from ..model.registry import Row
+from ..model.text import text_to_bytes
 from ..model.values import Error
 from .api import NetworkHandshake, NetworkProto, Registrar
 from .api.validation import MAX_PORT, check_atom, check_cookie, check_mapping, within

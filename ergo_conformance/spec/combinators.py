@@ -11,9 +11,9 @@ from construct import Int8ub, Int16ub, Int32ub
 from ..errors import CannotEncode, Reason
 from ..model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_EMPTY_ITEMS
 from .interpreter import (  # fmt: skip
-    Deep,
-    Flat,
+    Composite,
     Label,
+    Leaf,
     Node,
     NumberField,
     Reader,
@@ -28,18 +28,18 @@ from .interpreter import (  # fmt: skip
 # --- leaves -----------------------------------------------------------------------------------------------------------
 
 
-class Number(Flat):
+class Number(Leaf):
     """A number of fixed width; `field` is construct's."""
 
     def __init__(self, field: NumberField) -> None:
         super().__init__()
         self.field = field
-        self.least = field.length
+        self.min_size = field.length
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         return io.number(self.field)
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         io.number(self.field, value)
 
 
@@ -48,74 +48,74 @@ U16: Final = Number(Int16ub)
 U32: Final = Number(Int32ub)
 
 
-class Exactly(Flat):
+class Exactly(Leaf):
     """One number that has to have one value."""
 
     def __init__(self, number: Number, value: int, reason: Reason) -> None:
         super().__init__()
         self.number, self.value, self.reason = number, value, reason
-        self.least = number.least
+        self.min_size = number.min_size
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         start = io.pos
-        value = self.number.take(io)
+        value = self.number.read(io)
         if value != self.value:
             raise RefusalError(self.reason, start, f"{value} where {self.value} belongs")
         return value
 
-    def put(self, value: Any, io: Writer) -> None:
-        self.number.put(self.value if value is None else value, io)
+    def write(self, value: Any, io: Writer) -> None:
+        self.number.write(self.value if value is None else value, io)
 
 
-class Counted(Flat):
+class CountedBytes(Leaf):
     """A length and that many bytes."""
 
     def __init__(self, length: Number) -> None:
         super().__init__()
         self.length = length
-        self.least = length.least
+        self.min_size = length.min_size
 
-    def take(self, io: Reader) -> Any:
-        return io.take(self.length.take(io))
+    def read(self, io: Reader) -> Any:
+        return io.read(self.length.read(io))
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, bytes | bytearray):
             raise CannotEncode(f"{type(value).__name__} where bytes belong")
         try:
-            self.length.put(len(value), io)
+            self.length.write(len(value), io)
         except CannotEncode:
             raise CannotEncode(f"{len(value)} bytes, more than the length can say") from None
-        io.put(bytes(value))
+        io.write(bytes(value))
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("length", self.length),)
 
 
-class Text(Counted):
-    """As Counted; bytes that are not UTF-8 become lone surrogates and go back to the same bytes."""
+class CountedText(CountedBytes):
+    """As CountedBytes; bytes that are not UTF-8 become lone surrogates and go back to the same bytes."""
 
-    def take(self, io: Reader) -> Any:
-        return super().take(io).decode("utf-8", "surrogateescape")
+    def read(self, io: Reader) -> Any:
+        return super().read(io).decode("utf-8", "surrogateescape")
 
-    def put(self, value: Any, io: Writer) -> None:
-        super().put(value.encode("utf-8", "surrogateescape"), io)
+    def write(self, value: Any, io: Writer) -> None:
+        super().write(value.encode("utf-8", "surrogateescape"), io)
 
 
 # --- combinations -----------------------------------------------------------------------------------------------------
 
 
-class Sized(Deep):
+class Sized(Composite):
     """A node that is as long as its parts together, `times` over."""
 
-    known_least: int | None = None
+    known_min_size: int | None = None
     times = 1
 
     def sized_parts(self) -> Sequence[Schema]:
         raise NotImplementedError
 
     @property
-    def least(self) -> int:  # type: ignore[override]  # of the parts, some of which are deferred
-        return least_of(self)
+    def min_size(self) -> int:  # type: ignore[override]  # of the parts, some of which are deferred
+        return min_size_of(self)
 
 
 class Fields(Sized):
@@ -129,13 +129,13 @@ class Fields(Sized):
     def sized_parts(self) -> Sequence[Schema]:
         return self.fields
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         values = []
         for field in self.fields:
             values.append((yield None, field))
         return dict(zip(self.names, values, strict=True)) if self.into is None else self.into(*values)
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         parts = [value[name] for name in self.names] if self.into is None else value
         if len(parts) != len(self.fields):
             raise CannotEncode(f"{len(self.fields)} fields are needed")
@@ -160,13 +160,13 @@ class InOrder(Sized):
     def sized_parts(self) -> Sequence[Schema]:
         return self.parts
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         values = []
         for i, part in enumerate(self.parts):
             values.append((yield i, part))
         return tuple(values)
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         if len(value) != len(self.parts):
             raise CannotEncode(f"{len(self.parts)} parts are needed")
         for i, (part, item) in enumerate(zip(self.parts, value, strict=True)):
@@ -187,9 +187,9 @@ class Repeat(Sized):
     def sized_parts(self) -> Sequence[Schema]:
         return (self.item,)
 
-    def reading(self, io: Reader) -> Reading:
-        check_room(io, self.n, least_of(self.item))
-        if isinstance(plain(self.item)[1], Repeat) and least_of(self.item):
+    def read_parts(self, io: Reader) -> Reading:
+        check_room(io, self.n, min_size_of(self.item))
+        if isinstance(plain(self.item)[1], Repeat) and min_size_of(self.item):
             limit = MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(io.data)
             io.count("arrays inside arrays", self.n, limit, Reason.EMPTY_ITEMS)
         values = []
@@ -197,7 +197,7 @@ class Repeat(Sized):
             values.append((yield i, self.item))
         return tuple(values)
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         if len(value) != self.n:
             raise CannotEncode(f"an array of {self.n} items is needed")
         for i, item in enumerate(value):
@@ -207,24 +207,24 @@ class Repeat(Sized):
         return ((0, self.item),)
 
 
-class Items(Deep):
+class CountedItems(Composite):
     """A count and that many items, as a list. No count is believed before the bytes are there."""
 
     def __init__(self, count: Number, item: Schema) -> None:
         super().__init__()
         self.count, self.item = count, item
-        self.least = count.least
+        self.min_size = count.min_size
 
-    def reading(self, io: Reader) -> Reading:
-        n = self.count.take(io)
-        check_room(io, n, least_of(self.item), behind=self.count.least)
+    def read_parts(self, io: Reader) -> Reading:
+        n = self.count.read(io)
+        check_room(io, n, min_size_of(self.item), behind=self.count.min_size)
         values = []
         for i in range(n):
             values.append((yield i, self.item))
         return values
 
-    def writing(self, value: Any, io: Writer) -> Writing:
-        self.count.put(len(value), io)
+    def write_parts(self, value: Any, io: Writer) -> Writing:
+        self.count.write(len(value), io)
         for i, item in enumerate(value):
             yield i, self.item, item
 
@@ -232,17 +232,17 @@ class Items(Deep):
         return (("count", self.count), (0, self.item))
 
 
-class Entries(Deep):
+class CountedEntries(Composite):
     """A count and that many pairs of key and value, as a dict; the last of equal keys wins."""
 
     def __init__(self, count: Number, key: Schema, value: Schema) -> None:
         super().__init__()
         self.count, self.key, self.value = count, "key" / key, value
-        self.least = count.least
+        self.min_size = count.min_size
 
-    def reading(self, io: Reader) -> Reading:
-        n = self.count.take(io)
-        check_room(io, n, least_of(self.key) + least_of(self.value), behind=self.count.least)
+    def read_parts(self, io: Reader) -> Reading:
+        n = self.count.read(io)
+        check_room(io, n, min_size_of(self.key) + min_size_of(self.value), behind=self.count.min_size)
         values = {}
         for i in range(n):
             start = io.pos
@@ -254,8 +254,8 @@ class Entries(Deep):
             values[key] = yield i, self.value
         return values
 
-    def writing(self, value: Any, io: Writer) -> Writing:
-        self.count.put(len(value), io)
+    def write_parts(self, value: Any, io: Writer) -> Writing:
+        self.count.write(len(value), io)
         for i, (key, entry) in enumerate(value.items()):
             yield f"{i}", self.key, key
             yield i, self.value, entry
@@ -264,26 +264,26 @@ class Entries(Deep):
         return (("count", self.count), ("key", self.key), (0, self.value))
 
 
-class Nullable(Deep):
+class Nullable(Composite):
     """One byte that says nil, or a marker and the body."""
 
-    least = 1
+    min_size = 1
 
     def __init__(self, nil: int, marker: int, body: Schema) -> None:
         super().__init__()
         self.nil, self.marker, self.body = nil, marker, body
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         start = io.pos
-        marker = U8.take(io)
+        marker = U8.read(io)
         if marker == self.nil:
             return None
         if marker != self.marker:
             raise RefusalError(Reason.MARKER, start, f"{marker:02x} where {self.marker:02x} belongs")
         return (yield None, self.body)
 
-    def writing(self, value: Any, io: Writer) -> Writing:
-        U8.put(self.nil if value is None else self.marker, io)
+    def write_parts(self, value: Any, io: Writer) -> Writing:
+        U8.write(self.nil if value is None else self.marker, io)
         if value is not None:
             yield None, self.body, value
 
@@ -291,33 +291,33 @@ class Nullable(Deep):
         return ((None, self.body),)
 
 
-def check_room(io: Reader, n: int, least: int, behind: int = 0) -> None:
+def check_room(io: Reader, n: int, min_size: int, behind: int = 0) -> None:
     """Refuses a count whose items can't be in the bytes left, or whose items take no bytes and are too many."""
-    if least:
-        if n * least > io.left:
-            detail = f"{n:,} of at least {least} bytes, {io.left:,} left"
+    if min_size:
+        if n * min_size > io.left:
+            detail = f"{n:,} of at least {min_size} bytes, {io.left:,} left"
             raise RefusalError(Reason.COUNT, io.pos - behind, detail)
     else:
         io.count("items without a byte", n, MAX_EMPTY_ITEMS, Reason.EMPTY_ITEMS)
 
 
-def least_of(schema: Schema) -> int:
+def min_size_of(schema: Schema) -> int:
     """Bytes that the smallest value of a schema takes. Arrays and structs may be hundreds of levels deep."""
     todo = [schema]
     while todo:
         _, node = plain(todo[-1])
-        if not isinstance(node, Sized) or node.known_least is not None:
+        if not isinstance(node, Sized) or node.known_min_size is not None:
             todo.pop()
             continue
-        unknown = [part for part in node.sized_parts() if _known_least(part) is None]
+        unknown = [part for part in node.sized_parts() if _known_min_size(part) is None]
         todo += unknown
         if not unknown:
-            node.known_least = node.times * sum(_known_least(part) or 0 for part in node.sized_parts())
-    return _known_least(schema) or 0
+            node.known_min_size = node.times * sum(_known_min_size(part) or 0 for part in node.sized_parts())
+    return _known_min_size(schema) or 0
 
 
-def _known_least(schema: Schema) -> int | None:
+def _known_min_size(schema: Schema) -> int | None:
     _, node = plain(schema)
     if isinstance(node, Sized):
-        return node.known_least
-    return node.least if isinstance(node, Node) else node.sizeof()
+        return node.known_min_size
+    return node.min_size if isinstance(node, Node) else node.sizeof()

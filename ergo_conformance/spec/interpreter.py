@@ -1,12 +1,12 @@
-"""The machine under the schemas: the kinds of node, and the loops that read and write with them.
+"""The interpreter of schemas: the kinds of node, and the loops that read and write values with them.
 
-A schema is a construct: construct's own primitives at the leaves, the nodes of `kit.py` around them, `"name" / node` for a
-named field, `node * "text"` for its documentation. What construct's interpreter lacks, the nodes bring: absolute offsets and
-a path with indexes for every value, one kind of refusal, and no recursion (a peer can nest values a thousand levels deep).
+A schema is a construct: construct's own primitives at the leaves, the nodes of `combinators.py` around them, `"name" / node`
+for a named field, `node * "text"` for its documentation. The nodes add what construct's interpreter lacks: absolute offsets
+and a path with indexes for every value, one kind of refusal, and no recursion (a peer can nest values a thousand levels deep).
 
-A `Flat` node reads and writes by itself. A `Deep` node is a generator that yields `(label, schema)` for each part it wants
-read (or `(label, schema, value)` to be written) and gets the part's value back; the loops `read` and `write` run them.
-Nodes are constructs in full: `node.parse(data)` and `node.build(value)` work, and so does a node inside a `construct.Struct`.
+A `Leaf` reads and writes its value itself. A `Composite` is a generator that yields `(label, schema)` for each part to read
+(or `(label, schema, value)` for each part to write) and receives the part's value; the loops `read` and `write` run them.
+Nodes are full constructs: `node.parse(data)` and `node.build(value)` work, and so does a node inside a `construct.Struct`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Reader:
         self.spans: list[tuple[Path, int, int]] = []
         self.counts: dict[str, int] = {}
 
-    def take(self, n: int) -> bytes:
+    def read(self, n: int) -> bytes:
         """The next n bytes."""
         start = self.pos
         if start + n > self.end:
@@ -61,7 +61,7 @@ class Reader:
 
     def number(self, field: NumberField) -> Any:
         """The next number, read by construct."""
-        return field._parse(BytesIO(self.take(field.length)), _NO_CONTEXT, "")  # noqa: SLF001  `parse` costs three times as much
+        return field._parse(BytesIO(self.read(field.length)), _NO_CONTEXT, "")  # noqa: SLF001  `parse` costs three times as much
 
     @property
     def left(self) -> int:
@@ -82,7 +82,7 @@ class Writer:
         self.out = bytearray()
         self.context = context
 
-    def put(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         self.out += data
 
     def number(self, field: NumberField, value: Any) -> None:
@@ -119,7 +119,7 @@ class Path:
 class Node(Construct):  # type: ignore[type-arg]  # generic in the stubs only
     """Base of all nodes."""
 
-    least: int = 0
+    min_size: int = 0
     """Bytes that the smallest value takes."""
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
@@ -143,23 +143,23 @@ class Node(Construct):  # type: ignore[type-arg]  # generic in the stubs only
         raise SizeofError("the size depends on the value", path=path)
 
 
-class Flat(Node):
+class Leaf(Node):
     """A node without parts of its own."""
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         raise NotImplementedError
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         raise NotImplementedError
 
 
-class Deep(Node):
+class Composite(Node):
     """A node with parts."""
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         raise NotImplementedError
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         raise NotImplementedError
 
 
@@ -202,12 +202,12 @@ def read(schema: Schema, io: Reader) -> Any:
             if label is not None:
                 path = Path(path, label)
             start = io.pos
-            if isinstance(schema, Deep):
-                parts = schema.reading(io)
+            if isinstance(schema, Composite):
+                parts = schema.read_parts(io)
                 open_.append((parts, path, start))
                 value = None
             else:
-                value = schema.take(io) if isinstance(schema, Flat) else _leaf(schema, io)
+                value = schema.read(io) if isinstance(schema, Leaf) else _leaf(schema, io)
                 io.spans.append((path, start, io.pos))
             while True:
                 if not open_:
@@ -249,12 +249,12 @@ def write(schema: Schema, value: Any, io: Writer) -> None:
             label, schema = plain(schema)
             if label is not None:
                 path = Path(path, label)
-            if isinstance(schema, Deep):
-                open_.append((schema.writing(value, io), path))
-            elif isinstance(schema, Flat):
-                schema.put(value, io)
+            if isinstance(schema, Composite):
+                open_.append((schema.write_parts(value, io), path))
+            elif isinstance(schema, Leaf):
+                schema.write(value, io)
             else:
-                io.put(schema.build(value))
+                io.write(schema.build(value))
             while True:
                 if not open_:
                     return

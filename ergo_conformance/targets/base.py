@@ -13,9 +13,10 @@ from ..model.ergo import enp, subject
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
 from ..peers.ergo.connection import Peer
-from ..peers.ergo.esrd_client import Datagrams
-from ..peers.ergo.handshake import Dialer, Facts
-from ..peers.link import Link
+from ..peers.ergo.dialer import Dialer
+from ..peers.ergo.esrd_client import ScriptedResolver
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.sockets import Socket
 from ..peers.violation import UnreachableError, ViolationError
 
 DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
@@ -70,7 +71,7 @@ class Codec(Protocol):
 class Running:
     """A target in one configuration."""
 
-    facts: Facts
+    target_info: TargetInfo
     tls: bool
     offers: frozenset[str]
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -94,23 +95,23 @@ class Running:
     closed: bool = False
     """It closed instead, without a byte."""
 
-    async def link(self, label: str = "") -> Link:
-        """A new connection. UnreachableError if there is none."""
+    async def socket(self, label: str = "") -> Socket:
+        """Opens a socket to the target. Raises UnreachableError."""
         raise NotImplementedError
 
-    async def registrar_link(self, label: str = "") -> Link:  # noqa: ARG002  there is nothing to label
-        """A new link to the registrar that the target serves. UnreachableError if there is none."""
+    async def registrar_socket(self, label: str = "") -> Socket:  # noqa: ARG002  there is nothing to label
+        """Opens a socket to the registrar that the target serves. Raises UnreachableError."""
         raise UnreachableError("the target serves no registrar")
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:  # noqa: ARG002  as above
-        """A way to resolve; `host`: another address of the same machine. UnreachableError as above."""
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:  # noqa: ARG002  as above
+        """Makes a resolver for that registrar; `host`: another address of the same machine. Raises UnreachableError."""
         raise UnreachableError("the target serves no registrar")
 
     token: str = ""
     """The secret of the Saturn that the target serves."""
 
-    async def saturn_link(self, label: str = "") -> Link:  # noqa: ARG002  as above
-        """A new connection to the Saturn that the target serves. UnreachableError if there is none."""
+    async def saturn_socket(self, label: str = "") -> Socket:  # noqa: ARG002  as above
+        """Opens a socket to the Saturn that the target serves. Raises UnreachableError."""
         raise UnreachableError("the target serves no Saturn")
 
     async def stop(self) -> None:
@@ -154,11 +155,12 @@ ASKED: Final[Mapping[str, object]] = {"pub": "event", "crasher": "pid", "agent":
 
 async def probe_agents(running: Running) -> None:
     """Calls echo, with a text and a registered type, and the agents of level 2; adds what the answers show to `running`."""
-    link = await running.link("agents")
+    socket = await running.socket("agents")
     try:
-        dialer = Dialer(link, running.facts, random.Random("agents"))
+        dialer = Dialer(socket, running.target_info, random.Random("agents"))
         await dialer.handshake()
-        peer = Peer(dialer)
+        assert dialer.target_introduce is not None
+        peer = Peer([dialer], dialer.target_introduce)
         if running.asks_for_agents:
             await _probe_echo(peer, running)
         if "agents" in running.offers and not running.pids:
@@ -166,7 +168,7 @@ async def probe_agents(running: Running) -> None:
     except ViolationError:
         pass  # what it has not answered it does not host
     finally:
-        link.abort()
+        socket.abort()
 
 
 async def _probe_echo(peer: Peer, running: Running) -> None:
@@ -193,10 +195,10 @@ async def _answering(peer: Peer) -> frozenset[str]:
 async def probe(running: Running) -> None:
     """Finds out whether a silent client keeps the target from answering another one, or from TLS with it."""
     loop = asyncio.get_running_loop()
-    silent = await running.link("silent")
+    silent = await running.socket("silent")
     started = loop.time()
-    good = await running.link("good")
-    dialer = Dialer(good, running.facts, random.Random("probe"))
+    good = await running.socket("good")
+    dialer = Dialer(good, running.target_info, random.Random("probe"))
     try:
         dialer.send(dialer.hello())
         await dialer.receive(within=PROBE_TIMEOUT)

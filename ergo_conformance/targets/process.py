@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UsageError
-from ..peers.ergo.handshake import Facts
+from ..peers.ergo.handshake import TargetInfo
 from ..reference_node.connection.tls import self_signed
 from .base import NotGivenError, Running, Target, TargetError, base_config
 from .tcp import TcpRunning, client_context, reach
@@ -185,7 +185,7 @@ class ProcessTarget(Target):
         return ready
 
     def _running(self, ready: Mapping[str, Any], wanted: Mapping[str, Any]) -> ProcessRunning:
-        facts = Facts(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"]))
+        target_info = TargetInfo(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"]))
         offers = frozenset(ready.get("offers") or ("accept",)) if self.offers is None else self.offers
         offers -= set() if ready.get("port") else {"accept", "agents"}
         context = client_context(None) if ready.get("tls") else None
@@ -194,12 +194,12 @@ class ProcessTarget(Target):
         address = reach(
             str(ready.get("host") or wanted["host"]),
             int(ready.get("port") or 0),
-            facts,
+            target_info,
             context=context,
             offers=offers,
             config=config,
         )
-        running = ProcessRunning(facts, address.tls, offers, config)
+        running = ProcessRunning(target_info, address.tls, offers, config)
         running.host, running.port, running.context = address.host, address.port, address.context
         if ready.get("registrar_port"):
             running.registrar = address.host, int(ready["registrar_port"])

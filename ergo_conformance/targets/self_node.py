@@ -9,9 +9,10 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.ergo.esrd_client import Datagrams, MemoryDatagrams, route
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link, connect, connect_memory
+from ..peers.ergo.esrd_client import MemoryResolver, ScriptedResolver, route
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.memory import connect_memory
+from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import Table
@@ -47,7 +48,7 @@ class MemoryRunning(Running):
     ours = True
     node: Node
 
-    async def link(self, label: str = "") -> Link:
+    async def socket(self, label: str = "") -> Socket:
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
@@ -58,20 +59,20 @@ class MemoryRunning(Running):
         table.register(self.node.name, [route()])
         return table
 
-    async def registrar_link(self, label: str = "") -> Link:
+    async def registrar_socket(self, label: str = "") -> Socket:
         return connect_memory(ServerLink(self.table, set()), None, label)
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if host is not None:
             raise UnreachableError("in memory there are no addresses")
-        return MemoryDatagrams(self.table.answer, label)
+        return MemoryResolver(self.table.answer, label)
 
     @cached_property
     def hub(self) -> Hub:
         """What the Saturn beside the node knows."""
         return Hub(self.token)
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return connect_memory(SaturnLink(self.hub, set()), None, label)
 
     async def stop(self) -> None:
@@ -85,7 +86,7 @@ class SocketRunning(TcpRunning):
     node: Node
     saturn: SaturnServer
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:
@@ -117,25 +118,25 @@ class SelfTarget(Target):
 
     async def start(self, config: Mapping[str, Any]) -> Running:
         wanted = {**self.base, **config}
-        facts = Facts(wanted["name"], wanted["cookie"])
+        target_info = TargetInfo(wanted["name"], wanted["cookie"])
         if self.live:
-            return await self._listen(wanted, facts)
+            return await self._listen(wanted, target_info)
         if config.get("registrar"):
             raise NotGivenError("needs a target that is reached over loopback: in memory there are no addresses")
         options = settings.options_of({**wanted, "tls": None})
         tls = bool(wanted["tls"])
-        running = MemoryRunning(facts, tls, OFFERS, {**wanted, "tls": tls})
+        running = MemoryRunning(target_info, tls, OFFERS, {**wanted, "tls": tls})
         running.node, running.token = make_node(options, str(wanted)), TOKEN
         running.pids, running.types = settings.host_agents(running.node, wanted).pids, True
         running.agents = frozenset(running.pids)
         return running
 
-    async def _listen(self, wanted: Mapping[str, Any], facts: Facts) -> Running:
+    async def _listen(self, wanted: Mapping[str, Any], target_info: TargetInfo) -> Running:
         try:
             node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
         except UsageError as error:
             raise TargetError(str(error)) from None
-        running = _reached(node, wanted, facts)
+        running = _reached(node, wanted, target_info)
         running.saturn, running.token = SaturnServer(TOKEN, host="127.0.0.1", port=0), TOKEN
         await running.saturn.start()
         running.pids, running.types = settings.host_agents(node, wanted).pids, True
@@ -146,14 +147,14 @@ class SelfTarget(Target):
         return f"{self.spelled}, the embedded reference node, {'over TCP' if self.live else 'in memory'}"
 
 
-def _reached(node: Node, wanted: Mapping[str, Any], facts: Facts) -> SocketRunning:
+def _reached(node: Node, wanted: Mapping[str, Any], target_info: TargetInfo) -> SocketRunning:
     """Where a node listens; a hidden one does not. Only what serves is offered as a registrar."""
     acceptor = node.network.acceptors[0] if node.network.acceptors else None
     context = client_context(None) if acceptor is not None and acceptor.fingerprint is not None else None
     registrar = node.network.registrar()
     serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
     offers = OFFERS if serves else OFFERS - {"registrar"}
-    running = SocketRunning(facts, context is not None, offers, {**wanted, "tls": context is not None})
+    running = SocketRunning(target_info, context is not None, offers, {**wanted, "tls": context is not None})
     running.node, running.context = node, context
     if acceptor is not None:
         running.host, running.port = acceptor.host, acceptor.port

@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
-from ..peers.ergo.esrd_client import Datagrams, datagrams
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link, connect
+from ..peers.ergo.esrd_client import ScriptedResolver, open_resolver
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from .base import NotGivenError, Running, Target, TargetError
 
@@ -34,36 +34,36 @@ class TcpRunning(Running):
     registrar: tuple[str, int] | None = None
     """Where its registrar listens."""
 
-    async def registrar_link(self, label: str = "") -> Link:
+    async def registrar_socket(self, label: str = "") -> Socket:
         if self.registrar is None:
-            return await super().registrar_link(label)
+            return await super().registrar_socket(label)
         return await connect(*self.registrar, None, label)
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if self.registrar is None:
-            return await super().registrar_datagrams(label, host)
-        return await datagrams(host or self.registrar[0], self.registrar[1], label)
+            return await super().resolver(label, host)
+        return await open_resolver(host or self.registrar[0], self.registrar[1], label)
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         if self.registrar is None or "saturn" not in self.offers:
-            return await super().saturn_link(label)
+            return await super().saturn_socket(label)
         return await connect(*self.registrar, client_context(None), label)
 
-    async def link(self, label: str = "") -> Link:
+    async def socket(self, label: str = "") -> Socket:
         return await connect(self.host, self.port, self.context, label)
 
 
 def reach(
     host: str,
     port: int,
-    facts: Facts,
+    target_info: TargetInfo,
     *,
     context: ssl.SSLContext | None,
     offers: frozenset[str],
     config: Mapping[str, Any],
 ) -> TcpRunning:
     """A target behind an address."""
-    running = TcpRunning(facts, context is not None, offers, config)
+    running = TcpRunning(target_info, context is not None, offers, config)
     running.host, running.port, running.context = host, port, context
     return running
 
@@ -97,12 +97,12 @@ class TcpTarget(Target):
             raise UsageError(f"{spelled}: --cookie is needed, the cookie of the node under test")
         self.host, self.port = host, port
         self.context = client_context(tls_ca) if self.kind == "tls" else None
-        self.facts = Facts(node or "", cookie)
+        self.target_info = TargetInfo(node or "", cookie)
         self.offers = offers
         self.registrar, self.token = registrar, token
 
     async def start(self, config: Mapping[str, Any]) -> Running:
-        known = {"tls": self.context is not None, "cookie": self.facts.cookie}
+        known = {"tls": self.context is not None, "cookie": self.target_info.cookie}
         for key, value in config.items():
             if key not in known:
                 raise NotGivenError(f"needs a target whose {key} can be set")
@@ -111,14 +111,14 @@ class TcpTarget(Target):
                     f"needs a {'TLS' if value else 'plain'} connection" if key == "tls" else f"needs another {key}"
                 )
         offers = frozenset({"accept"}) if self.offers is None else self.offers
-        running = reach(self.host, self.port, self.facts, context=self.context, offers=offers, config=known)
+        running = reach(self.host, self.port, self.target_info, context=self.context, offers=offers, config=known)
         running.asks_for_agents = self.offers is None
         running.registrar = self.registrar
         if self.registrar:
             running.offers |= {"registrar"} if self.token is None else {"saturn"}
         running.token = self.token or ""
         try:
-            (await running.link("first contact")).close()
+            (await running.socket("first contact")).close()
         except UnreachableError as error:
             raise TargetError(f"{self.spelled}: {error}") from None
         return running

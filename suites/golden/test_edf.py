@@ -3,7 +3,7 @@
 import pytest
 
 from ergo_conformance.targets.base import Codec
-from ergo_conformance.verdict.run.case import case
+from ergo_conformance.testing import case
 from ergo_conformance.verdict.vectors.edf import Group, golden_groups
 
 READS = golden_groups("edf_vectors.json", "reads")
@@ -18,27 +18,27 @@ def groups(found: list[Group]) -> pytest.MarkDecorator:
 
 @groups(READS)
 @case("EDF-TOP-1", offers=("codec",))
-def test_reads(codec: Codec, group: Group) -> None:
+def test_reads(ergo_codec: Codec, group: Group) -> None:
     """The golden bytes of {group} are read as the values they stand for, nothing left over."""
-    group.hold(codec)
+    group.hold(ergo_codec)
 
 
 @groups(WRITES)
 @case("EDF-TOP-1", offers=("codec",))
-def test_writes(codec: Codec, group: Group) -> None:
+def test_writes(ergo_codec: Codec, group: Group) -> None:
     """The golden values of {group} are written as exactly the golden bytes."""
-    group.hold(codec)
+    group.hold(ergo_codec)
 
 
 @groups(MALFORMED)
 @case("ROB-EDF-1", offers=("codec",))
-def test_malformed(codec: Codec, group: Group) -> None:
+def test_malformed(ergo_codec: Codec, group: Group) -> None:
     """Malformed and unusual inputs of {group} are refused, or read as the value they stand for."""
-    group.hold(codec)
+    group.hold(ergo_codec)
 
 
 @groups(TOGETHER)
 @case("ROB-EDF-7", offers=("codec",))
-def test_good_value_after_a_refusal(codec: Codec, group: Group) -> None:
+def test_good_value_after_a_refusal(ergo_codec: Codec, group: Group) -> None:
     """After each refused input of {group} a good value is read as if nothing had been."""
-    group.hold(codec, good_value_between=True)
+    group.hold(ergo_codec, good_value_between=True)

@@ -2,11 +2,10 @@
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import Accept, Digest, Hello, Introduce, State
-from ergo_conformance.peers.ergo.handshake import Dialer
+from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce
+from ergo_conformance.peers.ergo.dialer import Dialer
 from ergo_conformance.spec.ergo.ehs import digest
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import Context, case
 
 
 def wrong_hello(dialer: Dialer, how: str) -> Hello:
@@ -30,25 +29,25 @@ def wrong_hello(dialer: Dialer, how: str) -> Hello:
     ["wrong_cookie", "no_cookie", "swapped_inputs", "other_salt", "empty", "upper_case", "cut"],
 )
 @case("EHS-DIG-1", "EHS-DIG-10", "EHS-AST-2", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
-async def test_hello_refused(ctx: Context, how: str) -> None:
+async def test_hello_refused(ergo_context: Context, how: str) -> None:
     """An acceptor that can't verify the first digest ({how}) closes and tells nothing of itself."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     dialer.send(wrong_hello(dialer, how))
     await dialer.expect_close()
 
 
 @case("EHS-DIG-2", "EHS-DIG-1", "EHS-AST-2", "EHS-MSG-1")
-async def test_hello_answered(ctx: Context) -> None:
+async def test_hello_answered(ergo_context: Context) -> None:
     """The acceptor's Hello proves the cookie over both salts."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
     dialer.check_hello(await dialer.expect(Hello))
 
 
 @case("EHS-DIG-2", "ROB-EHS-11")
-async def test_salts_are_fresh(ctx: Context) -> None:
+async def test_salts_are_fresh(ergo_context: Context) -> None:
     """Two Hellos of the acceptor never have the same salt, even in answer to the same bytes."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     hello = dialer.hello()
     salts = []
     for _ in range(2):
@@ -57,44 +56,44 @@ async def test_salts_are_fresh(ctx: Context) -> None:
         answer = await dialer.expect(Hello)
         dialer.check_hello(answer)
         salts.append(answer.Salt)
-        dialer.link.abort()
-        dialer = await ctx.dial()
+        dialer.socket.abort()
+        dialer = await ergo_context.dial()
     dialer.check(salts[0] != salts[1], f"the salt {salts[0]!r} twice", "a new salt in every Hello")
     dialer.check(len(salts[0]) >= 16, f"a salt of {len(salts[0])} characters", "a salt that can't be guessed")
 
 
 @case("EHS-DIG-4", "ROB-EHS-11", hostile=True)
-async def test_replayed_introduce(ctx: Context) -> None:
+async def test_replayed_introduce(ergo_context: Context) -> None:
     """An Introduce recorded in one handshake proves nothing in the next: its digest needs the new salt."""
-    first = await ctx.dial(state=State.HELLO_ANSWERED)
+    first = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     recorded = first.introduce()
-    first.link.abort()
-    second = await ctx.dial(recorded.Node, State.HELLO_ANSWERED)
+    first.socket.abort()
+    second = await ergo_context.dial(recorded.Node, HandshakeState.HELLO_ANSWERED)
     second.send(recorded)
     await second.expect_close()
 
 
 @pytest.mark.parametrize("length", [0, 1, 33, 255, 4000], ids=lambda n: f"{n}_characters")
 @case("EHS-DIG-11")
-async def test_salt_of_any_length(ctx: Context, length: int) -> None:
+async def test_salt_of_any_length(ergo_context: Context, length: int) -> None:
     """A dialer's salt may have any length, none included."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     dialer.send(dialer.hello(Salt=dialer.token(length)))
     dialer.check_hello(await dialer.expect(Hello))
 
 
 @case("EHS-DIG-1", "EHS-DIG-2")
-async def test_salt_of_any_bytes(ctx: Context) -> None:
+async def test_salt_of_any_bytes(ergo_context: Context) -> None:
     """A salt is text of any kind: digests are taken over its bytes."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     dialer.send(dialer.hello(Salt="сіль:\x00:\udcff" + dialer.token(16)))
     dialer.check_hello(await dialer.expect(Hello))
 
 
 @case("EHS-DIG-12")
-async def test_certificate_digest_of_a_dialer(ctx: Context) -> None:
+async def test_certificate_digest_of_a_dialer(ergo_context: Context) -> None:
     """What a dialer puts into DigestCert is ignored."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     dialer.send(dialer.hello(DigestCert="not looked at"))
     dialer.check_hello(await dialer.expect(Hello))
 
@@ -128,17 +127,17 @@ def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
     ],
 )
 @case("EHS-DIG-4", "EHS-DIG-10", "EHS-AST-3", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
-async def test_introduce_refused(ctx: Context, how: str) -> None:
+async def test_introduce_refused(ergo_context: Context, how: str) -> None:
     """An Introduce with a wrong digest ({how}) is answered by nothing: no Accept, no name, no caches."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(wrong_introduce(dialer, how))
     await dialer.expect_close()
 
 
 @case("EHS-DIG-5", "EHS-DIG-9")
-async def test_acceptors_other_digests_are_empty(ctx: Context) -> None:
+async def test_acceptors_other_digests_are_empty(ergo_context: Context) -> None:
     """The acceptor's Accept and Introduce carry no digests."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_accept is not None
     assert dialer.target_introduce is not None
     found = (dialer.target_accept.Digest, dialer.target_accept.DigestCert, dialer.target_introduce.Digest)
@@ -146,18 +145,18 @@ async def test_acceptors_other_digests_are_empty(ctx: Context) -> None:
 
 
 @case("EHS-TLS-1", config={"tls": False})
-async def test_no_certificate_over_plain_tcp(ctx: Context) -> None:
+async def test_no_certificate_over_plain_tcp(ergo_context: Context) -> None:
     """Over plain TCP the DigestCert of the acceptor's Hello is empty."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     assert dialer.target_hello is not None
     cert = dialer.target_hello.DigestCert
     dialer.check(cert == "", f"DigestCert {cert!r}", "an empty DigestCert")
 
 
 @case("EHS-TLS-1", "EHS-DIG-3", config={"tls": True})
-async def test_certificate_is_bound(ctx: Context) -> None:
+async def test_certificate_is_bound(ergo_context: Context) -> None:
     """Over TLS the DigestCert of the acceptor's Hello proves that the certificate we saw is its own."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
     hello = await dialer.expect(Hello)
     dialer.check(hello.DigestCert != "", "an empty DigestCert", "a DigestCert")
@@ -165,30 +164,30 @@ async def test_certificate_is_bound(ctx: Context) -> None:
 
 
 @case("EHS-DIG-8", "EHS-DIG-7", config={"tls": True})
-async def test_certificate_is_bound_on_a_joined_link(ctx: Context) -> None:
+async def test_certificate_is_bound_on_a_joined_link(ergo_context: Context) -> None:
     """Over TLS the Accept that answers a Join proves the certificate, too."""
-    first, accept = await ctx.connected()
-    dialer = await ctx.join(first, accept.ID)
+    first, accept = await ergo_context.connected()
+    dialer = await ergo_context.join(first, accept.ID)
     answer = await dialer.expect(Accept)
     dialer.check(answer.DigestCert != "", "an empty DigestCert", "a DigestCert")
     dialer.check_joined(answer)
 
 
 @case("EHS-TLS-4", config={"tls": True})
-async def test_no_client_certificate_needed(ctx: Context) -> None:
+async def test_no_client_certificate_needed(ergo_context: Context) -> None:
     """The acceptor asks for no client certificate: a dialer without one completes the handshake."""
-    await ctx.connected()
+    await ergo_context.connected()
 
 
 @case("EHS-AST-2", "EHS-AST-4", "EHS-AST-5", "EHS-DIG-2", "EHS-MSG-1", config={"tls": False})
-async def test_whole_handshake(ctx: Context) -> None:
+async def test_whole_handshake(ergo_context: Context) -> None:
     """A good dialer completes the handshake over plain TCP, all digests checked, and the link stays."""
-    dialer, _ = await ctx.connected()
+    dialer, _ = await ergo_context.connected()
     await dialer.expect_open(0.3)
 
 
 @case("EHS-AST-2", "EHS-AST-4", "EHS-AST-5", "EHS-DIG-2", "EHS-DIG-3", "EHS-MSG-1", config={"tls": True})
-async def test_whole_handshake_over_tls(ctx: Context) -> None:
+async def test_whole_handshake_over_tls(ergo_context: Context) -> None:
     """A good dialer completes the handshake over TLS, all digests checked, and the link stays."""
-    dialer, _ = await ctx.connected()
+    dialer, _ = await ergo_context.connected()
     await dialer.expect_open(0.3)

@@ -5,33 +5,33 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import edf, ehs
-from ergo_conformance.model.ergo.ehs import Accept, Flags, Introduce, State, Version
+from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.peers.ergo.dialer import Dialer
+from ergo_conformance.peers.ergo.handshake import frame, payload_of
+from ergo_conformance.testing import Context, case
 
 
-async def introduced(ctx: Context, **lies: Any) -> Dialer:
+async def introduced(ergo_context: Context, **overrides: Any) -> Dialer:
     """A dialer that introduces itself as told and completes the handshake."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
-    dialer.send(dialer.introduce(**lies))
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
+    dialer.send(dialer.introduce(**overrides))
     await dialer.expect(Accept)
     await dialer.expect(Introduce)
     dialer.send(Accept())
     return dialer
 
 
-async def taken(ctx: Context, **lies: Any) -> None:
+async def taken(ergo_context: Context, **overrides: Any) -> None:
     """The handshake completes and the link stays."""
-    dialer = await introduced(ctx, **lies)
+    dialer = await introduced(ergo_context, **overrides)
     await dialer.expect_open(0.3)
 
 
-async def refused(ctx: Context, name: str | None = None, **lies: Any) -> None:
+async def refused(ergo_context: Context, name: str | None = None, **overrides: Any) -> None:
     """The link is closed, at the latest behind a complete handshake."""
-    dialer = await ctx.dial(name, State.HELLO_ANSWERED)
-    dialer.send(dialer.introduce(**lies))
+    dialer = await ergo_context.dial(name, HandshakeState.HELLO_ANSWERED)
+    dialer.send(dialer.introduce(**overrides))
     dialer.send(Accept())
     await dialer.expect_close(bytes_allowed=True)
 
@@ -40,47 +40,49 @@ async def refused(ctx: Context, name: str | None = None, **lies: Any) -> None:
 
 
 @case("EHS-AST-4", "EHS-MSG-1")
-async def test_name(ctx: Context) -> None:
+async def test_name(ergo_context: Context) -> None:
     """The acceptor introduces itself under the name it was given."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     node = dialer.target_introduce.Node
     dialer.check("@" in node, f"the name {node!r}", "a name of the form NAME@HOST")
-    if ctx.facts.name:
-        dialer.check(node == ctx.facts.name, f"the name {node!r}", f"the name {ctx.facts.name!r}")
+    if ergo_context.target_info.name:
+        dialer.check(
+            node == ergo_context.target_info.name, f"the name {node!r}", f"the name {ergo_context.target_info.name!r}"
+        )
 
 
 @case("EHS-MSG-3")
-async def test_creation(ctx: Context) -> None:
+async def test_creation(ergo_context: Context) -> None:
     """The acceptor's creation is its start time: positive, and the same in every handshake."""
     found: list[int] = []
     for _ in range(2):
-        dialer = await introduced(ctx)
+        dialer = await introduced(ergo_context)
         assert dialer.target_introduce is not None
         found.append(dialer.target_introduce.Creation)
         dialer.check(found[0] == found[-1] > 0, f"{found}", "one creation above 0")
 
 
 @case("EHS-AST-6", "EHS-MSG-3")
-async def test_creation_is_not_zero(ctx: Context) -> None:
+async def test_creation_is_not_zero(ergo_context: Context) -> None:
     """The acceptor does not introduce itself with creation 0, which peers refuse."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     dialer.check(dialer.target_introduce.Creation != 0, "creation 0", "a creation other than 0")
 
 
 @case("EHS-MSG-2")
-async def test_version(ctx: Context) -> None:
+async def test_version(ergo_context: Context) -> None:
     """The acceptor introduces a version: that of its application."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     dialer.check(bool(dialer.target_introduce.Version.Name), "a version without name", "a version with a name")
 
 
 @case("EHS-CACHE-2")
-async def test_announced_ids(ctx: Context) -> None:
+async def test_announced_ids(ergo_context: Context) -> None:
     """Every cache id that the acceptor announces is one that EDF reads as an id."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     message = dialer.target_introduce
     assert message is not None
     ranges = (
@@ -94,29 +96,29 @@ async def test_announced_ids(ctx: Context) -> None:
 
 
 @case("EHS-CACHE-3")
-async def test_own_name_is_cached(ctx: Context) -> None:
+async def test_own_name_is_cached(ergo_context: Context) -> None:
     """The acceptor's own name is among the atoms it announces."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     atoms = list((dialer.target_introduce.AtomCache or {}).values())
     dialer.check(dialer.target_introduce.Node in atoms, f"the atoms {atoms}", "a table with its own name")
 
 
 @case("EHS-FLAG-3", "EHS-FLAG-2")
-async def test_flags_are_not_negotiated(ctx: Context) -> None:
+async def test_flags_are_not_negotiated(ergo_context: Context) -> None:
     """The acceptor introduces the same flags whatever the dialer's are."""
     found: list[str] = []
     for flags in (0, int(ehs.DEFAULT_FLAGS)):
-        dialer = await introduced(ctx, Flags=flags.to_bytes(8, "big"))
+        dialer = await introduced(ergo_context, Flags=flags.to_bytes(8, "big"))
         assert dialer.target_introduce is not None
         found.append(dialer.target_introduce.Flags.hex())
         dialer.check(found[0] == found[-1], f"{found}", "the same flags twice")
 
 
 @case("EHS-FLAG-1", config={"flags": {"important": False, "spawn": False, "application_start": False}})
-async def test_configured_flags(ctx: Context) -> None:
+async def test_configured_flags(ergo_context: Context) -> None:
     """Features that are switched off are not announced."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     flags = int.from_bytes(dialer.target_introduce.Flags[:8], "big")
     off = Flags.IMPORTANT_DELIVERY | Flags.REMOTE_SPAWN | Flags.REMOTE_APPLICATION_START
@@ -124,19 +126,19 @@ async def test_configured_flags(ctx: Context) -> None:
 
 
 @case("EHS-MSG-1", config={"max_message_size": 30_000})
-async def test_configured_limit(ctx: Context) -> None:
+async def test_configured_limit(ergo_context: Context) -> None:
     """The message limit that the acceptor introduces is the one it was given."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     size = dialer.target_introduce.MaxMessageSize
     dialer.check(size == 30_000, f"MaxMessageSize {size}", "MaxMessageSize 30000")
 
 
 @case("EHS-DIG-1", "EHS-DIG-2", config={"cookie": "another cookie: ключ"})
-async def test_configured_cookie(ctx: Context) -> None:
+async def test_configured_cookie(ergo_context: Context) -> None:
     """A cookie of any text counts; the wrong one does not."""
-    await ctx.connected()
-    dialer = await ctx.dial()
+    await ergo_context.connected()
+    dialer = await ergo_context.dial()
     dialer.cookie = "ergo-conformance-cookie"
     dialer.send(dialer.hello())
     await dialer.expect_close()
@@ -146,50 +148,50 @@ async def test_configured_cookie(ctx: Context) -> None:
 
 
 @case("EHS-AST-3", hostile=True)
-async def test_own_name(ctx: Context) -> None:
+async def test_own_name(ergo_context: Context) -> None:
     """A dialer that has the acceptor's own name is closed without Accept."""
-    name = await ctx.target_name()
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    name = await ergo_context.target_name()
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(Node=name))
     await dialer.expect_close()
 
 
 @case("EHS-AST-6", hostile=True)
-async def test_empty_name(ctx: Context) -> None:
+async def test_empty_name(ergo_context: Context) -> None:
     """A dialer without a name is closed, at the latest behind the handshake."""
-    await refused(ctx, Node=Atom(""))
+    await refused(ergo_context, Node=Atom(""))
 
 
 @case("EHS-AST-6", hostile=True)
-async def test_creation_zero(ctx: Context) -> None:
+async def test_creation_zero(ergo_context: Context) -> None:
     """A dialer with creation 0 is closed, at the latest behind the handshake."""
-    await refused(ctx, Creation=0)
+    await refused(ergo_context, Creation=0)
 
 
 @case("EHS-DUP-1", "EHS-AST-6", hostile=True)
-async def test_duplicate_name(ctx: Context) -> None:
+async def test_duplicate_name(ergo_context: Context) -> None:
     """A second handshake under a connected name is closed; the first link stays."""
-    first, _ = await ctx.connected()
-    await refused(ctx, first.name)
+    first, _ = await ergo_context.connected()
+    await refused(ergo_context, first.name)
     await first.expect_open(0.3)
 
 
 @case("EHS-ACC-2")
-async def test_late_refusal_looks_like_success(ctx: Context) -> None:
+async def test_late_refusal_looks_like_success(ergo_context: Context) -> None:
     """A connected name is refused only behind a complete handshake."""
-    first, _ = await ctx.connected()
-    dialer = await ctx.dial(first.name)
+    first, _ = await ergo_context.connected()
+    dialer = await ergo_context.dial(first.name)
     await dialer.handshake()
     await dialer.expect_close(bytes_allowed=True)
 
 
 @case("ROB-EHS-10", "EHS-DUP-1")
-async def test_name_is_free_again(ctx: Context) -> None:
+async def test_name_is_free_again(ergo_context: Context) -> None:
     """When a connection has ended its name can connect again."""
-    first, _ = await ctx.connected()
-    first.link.close()
-    await first.link.read(1.0)
-    again, _ = await ctx.connected(first.name)
+    first, _ = await ergo_context.connected()
+    first.socket.close()
+    await first.socket.read(1.0)
+    again, _ = await ergo_context.connected(first.name)
     await again.expect_open(0.3)
 
 
@@ -200,15 +202,15 @@ NAMES = {"without_at": "nobody", "two_ats": "a@b@c", "unicode": "вузол@хо
 
 @pytest.mark.parametrize("name", list(NAMES))
 @case("EHS-ACC-1")
-async def test_odd_name(ctx: Context, name: str) -> None:
+async def test_odd_name(ergo_context: Context, name: str) -> None:
     """A name of an unusual form ({name}) is accepted."""
-    await taken(ctx, Node=Atom(NAMES[name]))
+    await taken(ergo_context, Node=Atom(NAMES[name]))
 
 
 @case("EHS-ACC-1")
-async def test_negative_creation(ctx: Context) -> None:
+async def test_negative_creation(ergo_context: Context) -> None:
     """A negative creation is accepted."""
-    await taken(ctx, Creation=-1)
+    await taken(ergo_context, Creation=-1)
 
 
 FLAGS = {
@@ -222,15 +224,15 @@ FLAGS = {
 
 @pytest.mark.parametrize("flags", list(FLAGS))
 @case("EHS-FLAG-1", "EHS-FLAG-2")
-async def test_flags(ctx: Context, flags: str) -> None:
+async def test_flags(ergo_context: Context, flags: str) -> None:
     """Flags of any value ({flags}) are accepted; unknown ones mean nothing."""
-    await taken(ctx, Flags=FLAGS[flags])
+    await taken(ergo_context, Flags=FLAGS[flags])
 
 
 @case("EHS-FRAME-8", hostile=True)
-async def test_flags_too_short(ctx: Context) -> None:
+async def test_flags_too_short(ergo_context: Context) -> None:
     """Flags of fewer than eight bytes can't be read: the handshake ends."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send_bytes(short_flags(dialer), "an Introduce whose flags have seven bytes")
     await dialer.expect_close()
 
@@ -260,15 +262,15 @@ TABLES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("tables", list(TABLES))
 @case("EHS-CACHE-4", "EHS-MSG-1")
-async def test_caches(ctx: Context, tables: str) -> None:
+async def test_caches(ergo_context: Context, tables: str) -> None:
     """Cache tables of any size ({tables}) are accepted."""
-    await taken(ctx, **TABLES[tables])
+    await taken(ergo_context, **TABLES[tables])
 
 
 @case("EHS-CACHE-2", "ROB-EHS-1", hostile=True)
-async def test_caches_out_of_range(ctx: Context) -> None:
+async def test_caches_out_of_range(ergo_context: Context) -> None:
     """Ids that EDF would not read as ids are refused or ignored; the node lives on."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(
         dialer.introduce(
             AtomCache={0: Atom("zero"), 255: Atom("last")},
@@ -276,13 +278,13 @@ async def test_caches_out_of_range(ctx: Context) -> None:
             ErrCache={0: Error("x"), 65_535: None},
         )
     )
-    await dialer.link.read(1.0)
+    await dialer.socket.read(1.0)
 
 
 @case("EHS-FRAME-5", "EHS-CACHE-4")
-async def test_introduce_of_full_length(ctx: Context) -> None:
+async def test_introduce_of_full_length(ergo_context: Context) -> None:
     """An Introduce that fills its frame to the last of 65535 bytes is accepted."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     room = ehs.MAX_PAYLOAD - len(payload_of(dialer.introduce(Version=Version())))
     dialer.send(dialer.introduce(Version=Version(Name="v" * room)))
     await dialer.expect(Accept)
@@ -291,6 +293,6 @@ async def test_introduce_of_full_length(ctx: Context) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 2**62, -1], ids=["none", "one_byte", "huge", "negative"])
 @case("EHS-MSG-1", "ROB-EHS-1")
-async def test_message_limit(ctx: Context, size: int) -> None:
+async def test_message_limit(ergo_context: Context, size: int) -> None:
     """A message limit of any value ({size}) is no reason to refuse a peer."""
-    await taken(ctx, MaxMessageSize=size)
+    await taken(ergo_context, MaxMessageSize=size)

@@ -4,65 +4,64 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import Accept, Digest, State
-from ergo_conformance.peers.ergo.handshake import Dialer
-from ergo_conformance.spec.ergo.ehs import digest
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState
+from ergo_conformance.peers.ergo.dialer import Dialer
+from ergo_conformance.spec.ergo.ehs import digest, read_frame
+from ergo_conformance.testing import Context, case
 
 
-async def pooled(ctx: Context) -> tuple[Dialer, Accept]:
+async def pooled(ergo_context: Context) -> tuple[Dialer, Accept]:
     """A connection whose acceptor wants at least two links."""
-    first, accept = await ctx.connected()
+    first, accept = await ergo_context.connected()
     if accept.PoolSize < 2:
-        ctx.skip("the target announces a pool of one link")
+        ergo_context.skip("the target announces a pool of one link")
     return first, accept
 
 
 @case("EHS-AST-4", "ROB-EHS-11")
-async def test_connection_id(ctx: Context) -> None:
+async def test_connection_id(ergo_context: Context) -> None:
     """Each connection has an id of its own that nobody can guess."""
-    (_, one), (_, two) = await ctx.connected(), await ctx.connected()
-    dialer = await ctx.dial()
+    (_, one), (_, two) = await ergo_context.connected(), await ergo_context.connected()
+    dialer = await ergo_context.dial()
     dialer.check(one.ID != two.ID, f"the id {one.ID!r} twice", "a new id for every connection")
     dialer.check(len(one.ID) >= 16, f"the id {one.ID!r}", "an id that can't be guessed")
 
 
 @case("EHS-AST-4", config={"pool": 1})
-async def test_pool_of_one(ctx: Context) -> None:
+async def test_pool_of_one(ergo_context: Context) -> None:
     """An acceptor that wants one link announces a pool of 1."""
-    _, accept = await ctx.connected()
-    dialer = await ctx.dial()
+    _, accept = await ergo_context.connected()
+    dialer = await ergo_context.dial()
     dialer.check(accept.PoolSize == 1, f"PoolSize {accept.PoolSize}", "PoolSize 1")
 
 
 @case("EHS-AST-4", config={"pool": 5})
-async def test_pool_of_five(ctx: Context) -> None:
+async def test_pool_of_five(ergo_context: Context) -> None:
     """An acceptor that wants five links announces a pool of 5 and takes four Joins."""
-    first, accept = await ctx.connected()
+    first, accept = await ergo_context.connected()
     first.check(accept.PoolSize == 5, f"PoolSize {accept.PoolSize}", "PoolSize 5")
-    links = [await ctx.join(first, accept.ID) for _ in range(4)]
-    for link in links:
-        link.check_joined(await link.expect(Accept))
-    for link in links:
-        await link.expect_open(0.1)
+    sockets = [await ergo_context.join(first, accept.ID) for _ in range(4)]
+    for socket in sockets:
+        socket.check_joined(await socket.expect(Accept))
+    for socket in sockets:
+        await socket.expect_open(0.1)
 
 
 @case("EHS-AST-4", "EHS-JOIN-10")
-async def test_pool_addresses(ctx: Context) -> None:
+async def test_pool_addresses(ergo_context: Context) -> None:
     """The addresses for further links are written HOST:PORT."""
-    _, accept = await ctx.connected()
-    dialer = await ctx.dial()
+    _, accept = await ergo_context.connected()
+    dialer = await ergo_context.dial()
     addresses = accept.PoolDSN or []
     good = bool(addresses) and all(a.rpartition(":")[2].isdigit() and a.rpartition(":")[0] for a in addresses)
     dialer.check(good, f"PoolDSN {addresses}", "at least one HOST:PORT")
 
 
 @case("EHS-JOIN-2", "EHS-DIG-6", "EHS-DIG-7", "EHS-JOIN-8", "EHS-AST-1")
-async def test_join(ctx: Context) -> None:
+async def test_join(ergo_context: Context) -> None:
     """A good Join is answered by an Accept with the right digest and nothing else in it, and the link stays."""
-    first, accept = await pooled(ctx)
-    dialer = await ctx.join(first, accept.ID)
+    first, accept = await pooled(ergo_context)
+    dialer = await ergo_context.join(first, accept.ID)
     answer = await dialer.expect(Accept)
     dialer.check_joined(answer)
     rest = (answer.ID, answer.PoolSize, answer.PoolDSN or None)
@@ -71,10 +70,10 @@ async def test_join(ctx: Context) -> None:
 
 
 @case("EHS-JOIN-2", "EHS-DIG-6")
-async def test_join_with_an_empty_salt(ctx: Context) -> None:
+async def test_join_with_an_empty_salt(ergo_context: Context) -> None:
     """A Join's salt may be empty: the digest counts."""
-    first, accept = await pooled(ctx)
-    dialer = await ctx.dial(first.name)
+    first, accept = await pooled(ergo_context)
+    dialer = await ergo_context.dial(first.name)
     dialer.send(dialer.join(accept.ID, Salt=""))
     dialer.check_joined(await dialer.expect(Accept))
 
@@ -93,10 +92,10 @@ def wrong_digest(dialer: Dialer, connection_id: str, how: str) -> str:
 
 @pytest.mark.parametrize("how", ["wrong_cookie", "swapped_inputs", "digest_of_hello", "empty", "upper_case"])
 @case("EHS-JOIN-3", "EHS-DIG-6", "EHS-DIG-10", "ROB-EHS-5", hostile=True)
-async def test_join_refused(ctx: Context, how: str) -> None:
+async def test_join_refused(ergo_context: Context, how: str) -> None:
     """A Join with a wrong digest ({how}) is closed without an answer; the connection stays."""
-    first, accept = await ctx.connected()
-    dialer = await ctx.dial(first.name)
+    first, accept = await ergo_context.connected()
+    dialer = await ergo_context.dial(first.name)
     dialer.send(dialer.join(accept.ID, Digest=wrong_digest(dialer, accept.ID, how)))
     await dialer.expect_close()
     await first.expect_open(0.1)
@@ -105,89 +104,88 @@ async def test_join_refused(ctx: Context, how: str) -> None:
 async def closed_after_accept(dialer: Dialer) -> None:
     """Closed, after at most one Accept."""
     await dialer.expect_close(bytes_allowed=True)
-    received = dialer.link.transcript.bytes_of("received")
+    received = dialer.socket.transcript.bytes_of("received")
     if received:
-        dialer._buffer = received  # what was read over on the way
-        message = await dialer.receive()
-        dialer.check(isinstance(message, Accept), f"{message!r}", "nothing or an Accept before the close")
+        message = getattr(read_frame(received), "value", None)
+        dialer.check(isinstance(message, Accept), f"{received!r:.200}", "nothing or an Accept before the close")
 
 
 @case("EHS-JOIN-4", hostile=True)
-async def test_join_to_an_unknown_id(ctx: Context) -> None:
+async def test_join_to_an_unknown_id(ergo_context: Context) -> None:
     """A Join to a connection that does not exist is closed, after at most an Accept."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     dialer.send(dialer.join(dialer.token(32)))
     await closed_after_accept(dialer)
 
 
 @case("EHS-JOIN-4", hostile=True)
-async def test_join_under_another_name(ctx: Context) -> None:
+async def test_join_under_another_name(ergo_context: Context) -> None:
     """A Join to somebody else's connection is closed, after at most an Accept; that connection stays."""
-    first, accept = await ctx.connected()
-    dialer = await ctx.dial()  # a name of its own
+    first, accept = await ergo_context.connected()
+    dialer = await ergo_context.dial()  # a name of its own
     dialer.send(dialer.join(accept.ID))
     await closed_after_accept(dialer)
     await first.expect_open(0.1)
 
 
 @case("EHS-JOIN-4", hostile=True)
-async def test_join_after_the_end(ctx: Context) -> None:
+async def test_join_after_the_end(ergo_context: Context) -> None:
     """A Join to a connection that has ended is closed, after at most an Accept."""
-    first, accept = await ctx.connected()
-    first.link.close()
-    await first.link.read(1.0)
+    first, accept = await ergo_context.connected()
+    first.socket.close()
+    await first.socket.read(1.0)
     await asyncio.sleep(0.5)  # the end may take the target a moment
-    dialer = await ctx.join(first, accept.ID)
+    dialer = await ergo_context.join(first, accept.ID)
     await closed_after_accept(dialer)
 
 
 @case("EHS-JOIN-9")
-async def test_connection_outlives_its_first_link(ctx: Context) -> None:
+async def test_connection_outlives_its_first_link(ergo_context: Context) -> None:
     """A connection lives as long as one of its links: the first may go, another may still join."""
-    first, accept = await pooled(ctx)
-    second = await ctx.join(first, accept.ID)
+    first, accept = await pooled(ergo_context)
+    second = await ergo_context.join(first, accept.ID)
     second.check_joined(await second.expect(Accept))
     await second.expect_open(0.1)
-    first.link.close()
-    await first.link.read(1.0)
+    first.socket.close()
+    await first.socket.read(1.0)
     await second.expect_open(0.3)
-    third = await ctx.join(first, accept.ID)
+    third = await ergo_context.join(first, accept.ID)
     third.check_joined(await third.expect(Accept))
     await third.expect_open(0.3)
 
 
 @case("EHS-JOIN-5")
-async def test_more_links_than_the_pool(ctx: Context) -> None:
+async def test_more_links_than_the_pool(ergo_context: Context) -> None:
     """Two links more than the pool size are taken, the next is closed behind its Accept."""
-    first, accept = await pooled(ctx)
+    first, accept = await pooled(ergo_context)
     for _ in range(accept.PoolSize + 1):
-        dialer = await ctx.join(first, accept.ID)
+        dialer = await ergo_context.join(first, accept.ID)
         await dialer.expect(Accept)
         await dialer.expect_open(0.1)
-    dialer = await ctx.join(first, accept.ID)
+    dialer = await ergo_context.join(first, accept.ID)
     await dialer.expect(Accept)
     await dialer.expect_close()
 
 
 @case("EHS-AST-1", "EHS-FRAME-8", hostile=True)
-async def test_hello_behind_join(ctx: Context) -> None:
+async def test_hello_behind_join(ergo_context: Context) -> None:
     """A joined link is no place for a handshake: a Hello behind the Accept does not get an answer."""
-    first, accept = await pooled(ctx)
-    dialer = await ctx.join(first, accept.ID)
+    first, accept = await pooled(ergo_context)
+    dialer = await ergo_context.join(first, accept.ID)
     await dialer.expect(Accept)
     dialer.send(dialer.hello())
-    chunk = await dialer.link.read(0.5)
+    chunk = await dialer.socket.read(0.5)
     dialer.check(not chunk, f"{chunk!r}", "no answer, or the link closed")
 
 
 @case("EHS-DUP-1", "EHS-JOIN-4", hostile=True)
-async def test_pool_survives_a_duplicate(ctx: Context) -> None:
+async def test_pool_survives_a_duplicate(ergo_context: Context) -> None:
     """A refused second handshake under the same name does not disturb the pool: Join still works."""
-    first, accept = await pooled(ctx)
-    duplicate = await ctx.dial(first.name, State.HELLO_ANSWERED)
+    first, accept = await pooled(ergo_context)
+    duplicate = await ergo_context.dial(first.name, HandshakeState.HELLO_ANSWERED)
     duplicate.send(duplicate.introduce())
     duplicate.send(Accept())
     await duplicate.expect_close(bytes_allowed=True)
-    dialer = await ctx.join(first, accept.ID)
+    dialer = await ergo_context.join(first, accept.ID)
     dialer.check_joined(await dialer.expect(Accept))
     await dialer.expect_open(0.2)

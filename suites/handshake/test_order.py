@@ -2,15 +2,14 @@
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import STEPS, Accept, Hello, Introduce, Join, Message, Role, State
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.model.ergo.ehs import STEPS, Accept, HandshakeState, Hello, Introduce, Join, Message, Role
+from ergo_conformance.testing import Context, case
 
 MESSAGES: tuple[type[Message], ...] = (Hello, Join, Introduce, Accept)
 ILLEGAL = [
     (state, message)
     for (role, state), row in STEPS.items()
-    if role is Role.ACCEPTOR and state is not State.DONE
+    if role is Role.ACCEPTOR and state is not HandshakeState.DONE
     for message in MESSAGES
     if message not in row
 ]
@@ -20,9 +19,9 @@ ILLEGAL = [
     ("state", "message"), ILLEGAL, ids=[f"{message.__name__}-{state.name}".lower() for state, message in ILLEGAL]
 )
 @case("EHS-FRAME-8", "EHS-AST-1", "EHS-AST-3", "EHS-AST-5", "ROB-EHS-4", hostile=True)
-async def test_illegal(ctx: Context, state: State, message: type[Message]) -> None:
+async def test_illegal(ergo_context: Context, state: HandshakeState, message: type[Message]) -> None:
     """A good message that the state does not expect ends the handshake without an answer."""
-    dialer = await ctx.dial(state=state)
+    dialer = await ergo_context.dial(state=state)
     good: dict[type[Message], Message] = {
         Hello: dialer.hello(),
         Join: dialer.join(dialer.token(32)),
@@ -34,33 +33,33 @@ async def test_illegal(ctx: Context, state: State, message: type[Message]) -> No
 
 
 @case("EHS-AST-4", "EHS-FRAME-9")
-async def test_accept_comes_before_introduce(ctx: Context) -> None:
+async def test_accept_comes_before_introduce(ergo_context: Context) -> None:
     """The acceptor answers a good Introduce with Accept first and its own Introduce second."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce())
     await dialer.expect(Accept)
     await dialer.expect(Introduce)
 
 
 @case("EHS-AST-2", "ROB-EHS-4")
-async def test_acceptor_waits_for_the_dialer(ctx: Context) -> None:
+async def test_acceptor_waits_for_the_dialer(ergo_context: Context) -> None:
     """The acceptor says nothing before the dialer's first message."""
-    dialer = await ctx.dial()
-    chunk = await dialer.link.read(0.4)
+    dialer = await ergo_context.dial()
+    chunk = await dialer.socket.read(0.4)
     dialer.check(not chunk, f"{chunk!r}", "nothing before Hello or Join")
 
 
 @case("EHS-AST-3", "ROB-EHS-4")
-async def test_acceptor_waits_for_introduce(ctx: Context) -> None:
+async def test_acceptor_waits_for_introduce(ergo_context: Context) -> None:
     """After its Hello the acceptor says nothing before the dialer's Introduce."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
-    chunk = await dialer.link.read(0.4)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
+    chunk = await dialer.socket.read(0.4)
     dialer.check(not chunk, f"{chunk!r}", "nothing between Hello and Introduce")
 
 
 @case("EHS-AST-5", "ROB-EHS-10")
-async def test_final_accept_may_hold_anything(ctx: Context) -> None:
+async def test_final_accept_may_hold_anything(ergo_context: Context) -> None:
     """The content of the dialer's final Accept means nothing: a filled one completes the handshake."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     dialer.send(Accept("an id", 99, ["127.0.0.1:1"], "a digest", "another"))
     await dialer.expect_open(1.6)

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from ergo_conformance.model.ergo.ehs import Accept, Hello, Introduce, State
-from ergo_conformance.peers.ergo.handshake import REPLY, frame, payload_of
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello, Introduce
+from ergo_conformance.peers.endpoint import REPLY_TIMEOUT
+from ergo_conformance.peers.ergo.handshake import frame, payload_of
+from ergo_conformance.testing import Context, case
 
-WAITING = (State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT)
+WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
 EARLIEST, LATEST = 0.6, 5.0
 """Seconds: a deadline of one second, measured from outside on a machine that may be busy."""
@@ -17,17 +17,17 @@ EARLIEST, LATEST = 0.6, 5.0
 
 @waiting
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
-async def test_silence(ctx: Context, state: State) -> None:
+async def test_silence(ergo_context: Context, state: HandshakeState) -> None:
     """A peer that falls silent is closed after a second, without a word."""
-    dialer = await ctx.dial(state=state)
+    dialer = await ergo_context.dial(state=state)
     await dialer.expect_close(LATEST, at_least=EARLIEST)
 
 
 @pytest.mark.parametrize("sent", [1, 5, 6, 20], ids=lambda n: f"after_{n}_bytes")
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
-async def test_silence_within_a_frame(ctx: Context, sent: int) -> None:
+async def test_silence_within_a_frame(ergo_context: Context, sent: int) -> None:
     """A peer that falls silent within a frame is closed like any other."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
     dialer.send_bytes(data[:sent], f"the first {sent} bytes of a good Hello")
     await dialer.expect_close(LATEST, at_least=EARLIEST)
@@ -35,101 +35,101 @@ async def test_silence_within_a_frame(ctx: Context, sent: int) -> None:
 
 @waiting
 @case("ROB-EHS-6", "ROB-EHS-10", hostile=True)
-async def test_half_close(ctx: Context, state: State) -> None:
+async def test_half_close(ergo_context: Context, state: HandshakeState) -> None:
     """A peer that shuts down its sending side in the middle of a handshake is closed."""
-    dialer = await ctx.dial(state=state)
-    dialer.link.end_writing()
+    dialer = await ergo_context.dial(state=state)
+    dialer.socket.end_writing()
     await dialer.expect_close(LATEST)
 
 
 @waiting
 @case("ROB-EHS-10", "ROB-EHS-3", hostile=True)
-async def test_disconnect(ctx: Context, state: State) -> None:
+async def test_disconnect(ergo_context: Context, state: HandshakeState) -> None:
     """A peer that disconnects in the middle of a handshake may come again under the same name at once."""
-    dialer = await ctx.dial(state=state)
-    dialer.link.abort()
-    again, _ = await ctx.connected(dialer.name)
+    dialer = await ergo_context.dial(state=state)
+    dialer.socket.abort()
+    again, _ = await ergo_context.connected(dialer.name)
     await again.expect_open(0.2)
 
 
 @case("EHS-TIME-2")
-async def test_drip(ctx: Context) -> None:
+async def test_drip(ergo_context: Context) -> None:
     """A message in pieces with pauses of 0.6 s is served: the deadline is one of silence."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
-    await dialer.link.drip(data, size=len(data) // 4, gap=0.6)
+    await dialer.socket.drip(data, size=len(data) // 4, gap=0.6)
     await dialer.expect(Hello)
 
 
 @case("ROB-EHS-6", "ROB-EHS-7", hostile=True)
-async def test_endless_drip_ends(ctx: Context) -> None:
+async def test_endless_drip_ends(ergo_context: Context) -> None:
     """A frame that never ends does not keep a good peer from being served meanwhile."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
-    drip = asyncio.create_task(dialer.link.drip(data[:12], size=1, gap=0.3))
-    good, _ = await ctx.connected()
+    drip = asyncio.create_task(dialer.socket.drip(data[:12], size=1, gap=0.3))
+    good, _ = await ergo_context.connected()
     await good.expect_open(0.1)
     await drip
 
 
 @case("EHS-TIME-5")
-async def test_deadline_is_lifted(ctx: Context) -> None:
+async def test_deadline_is_lifted(ergo_context: Context) -> None:
     """Once the handshake is over a silent link stays open."""
-    dialer, _ = await ctx.connected()
+    dialer, _ = await ergo_context.connected()
     await dialer.expect_open(2.5)
 
 
 @case("EHS-TIME-5", "EHS-JOIN-8")
-async def test_deadline_is_lifted_on_joined_links(ctx: Context) -> None:
+async def test_deadline_is_lifted_on_joined_links(ergo_context: Context) -> None:
     """A silent joined link stays open, too."""
-    first, accept = await ctx.connected()
+    first, accept = await ergo_context.connected()
     if accept.PoolSize < 2:
-        ctx.skip("the target announces a pool of one link")
-    dialer = await ctx.join(first, accept.ID)
+        ergo_context.skip("the target announces a pool of one link")
+    dialer = await ergo_context.join(first, accept.ID)
     await dialer.expect(Accept)
     await dialer.expect_open(2.5)
 
 
 @case("EHS-TIME-3")
-async def test_silent_client_delays_others(ctx: Context) -> None:
+async def test_silent_client_delays_others(ergo_context: Context) -> None:
     """Upstream serves a good peer only when a silent one before it has run out of time."""
-    await ctx.link("silent")
-    dialer = await ctx.dial()
+    await ergo_context.socket("silent")
+    dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
-    started = dialer.link.now()
+    started = dialer.socket.now()
     await dialer.expect(Hello)
-    took = dialer.link.now() - started
+    took = dialer.socket.now() - started
     dialer.check(took > 0.5, f"an answer after {took:.2f} s", "an answer after a second")
 
 
 @case("ROB-EHS-7", "ROB-EHS-2", hostile=True)
-async def test_many_silent_clients(ctx: Context) -> None:
+async def test_many_silent_clients(ergo_context: Context) -> None:
     """With twenty silent links open a good peer is still served, in the time that a serial acceptor would need."""
     for i in range(20):
-        await ctx.link(f"silent {i + 1}")
-    dialer = await ctx.dial()
+        await ergo_context.socket(f"silent {i + 1}")
+    dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
-    await dialer.expect(Hello, within=25.0 if ctx.running.serial else REPLY)
+    await dialer.expect(Hello, within=25.0 if ergo_context.target.serial else REPLY_TIMEOUT)
 
 
 @case("ROB-EHS-2", "ROB-EHS-3")
-async def test_many_failed_handshakes(ctx: Context) -> None:
+async def test_many_failed_handshakes(ergo_context: Context) -> None:
     """After a hundred refused handshakes the next good one is served."""
     for _ in range(100):
-        dialer = await ctx.dial()
+        dialer = await ergo_context.dial()
         dialer.send(dialer.hello(Digest="wrong"))
         await dialer.expect_close()
-    await ctx.still_serves()
+    await ergo_context.still_serves()
 
 
 @case("ROB-EHS-8", "EHS-AST-4", "EHS-AST-5")
-async def test_handshakes_side_by_side(ctx: Context) -> None:
+async def test_handshakes_side_by_side(ergo_context: Context) -> None:
     """Ten handshakes at once, step by step in turn, all complete."""
-    if ctx.running.serial:
+    if ergo_context.target.serial:
         for _ in range(10):
-            await ctx.connected()
+            await ergo_context.connected()
         return
-    dialers = [await ctx.dial() for _ in range(10)]
+    dialers = [await ergo_context.dial() for _ in range(10)]
     for dialer in dialers:
         dialer.send(dialer.hello())
     for dialer in dialers:

@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.agents import AgentDriver
 from ergo_conformance.peers.ergo.connection import ORDER, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 MODES = {1: "temporary", 2: "transient", 3: "permanent"}
 OWN, TEMPORARY = 0, 1
@@ -42,126 +40,130 @@ async def refused(peer: Peer, message: enp.ApplicationStart, error: Error) -> No
 
 
 @contextlib.asynccontextmanager
-async def started(ctx: Context, name: Atom, mode: int, as_: str | None = None, **extra: Any) -> AsyncIterator[Acting]:
+async def started(
+    ergo_context: Context, name: Atom, mode: int, as_: str | None = None, **extra: Any
+) -> AsyncIterator[AgentDriver]:
     """An application that we have started, while the body runs."""
-    acting = Acting(await ctx.peer(as_))
-    ctx.needs_flag(acting.peer, Flags.REMOTE_APPLICATION_START)
-    await acting.do("app_stop", name)
-    result = await asked(acting.peer, request(acting.peer, name, mode, **extra))
+    agent = AgentDriver(await ergo_context.peer(as_))
+    ergo_context.needs_flag(agent.peer, Flags.REMOTE_APPLICATION_START)
+    await agent.run("app_stop", name)
+    result = await asked(agent.peer, request(agent.peer, name, mode, **extra))
     try:
-        acting.peer.check(result.Error is None, result, "a Result without an error")
-        yield acting
+        agent.peer.check(result.Error is None, result, "a Result without an error")
+        yield agent
     finally:
-        await acting.set("app_stop", name)
+        await agent.run_true("app_stop", name)
 
 
-async def info(acting: Acting, name: Atom, wanted: str) -> None:
+async def info(agent: AgentDriver, name: Atom, wanted: str) -> None:
     """What the agent says of an application: state and mode."""
-    found = await acting.do("app_info", name)
-    acting.peer.check(found == wanted, repr(found), repr(wanted))
+    found = await agent.run("app_info", name)
+    agent.peer.check(found == wanted, repr(found), repr(wanted))
 
 
 @modes
 @case("ENP-APP-1", "ENP-C-ApplicationStart", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_mode(ctx: Context, mode: int) -> None:
+async def test_mode(ergo_context: Context, mode: int) -> None:
     """An application that is started in mode {mode} runs in that mode."""
     for name in (APP, OTHER):
-        async with started(ctx, name, mode) as acting:
-            await info(acting, name, f"running {MODES[mode]}")
+        async with started(ergo_context, name, mode) as agent:
+            await info(agent, name, f"running {MODES[mode]}")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_its_processes(ctx: Context) -> None:
+async def test_its_processes(ergo_context: Context) -> None:
     """The processes of an application are there when it was started, not before and not behind its end."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     worker = f"{OTHER}_worker"
-    async with started(ctx, OTHER, TEMPORARY) as acting:
-        value = await acting.peer.call(worker, "hello")
-        acting.peer.check(value == "hello", repr(value), "'hello'")
-    await peer.no_answer(peer.ask(worker, "hello"))
-    async with started(ctx, OTHER, TEMPORARY) as acting:
-        await acting.peer.call(worker, "hello")
+    async with started(ergo_context, OTHER, TEMPORARY) as agent:
+        value = await agent.peer.call(worker, "hello")
+        agent.peer.check(value == "hello", repr(value), "'hello'")
+    await peer.expect_no_answer(peer.ask(worker, "hello"))
+    async with started(ergo_context, OTHER, TEMPORARY) as agent:
+        await agent.peer.call(worker, "hello")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_own_mode(ctx: Context) -> None:
+async def test_own_mode(ergo_context: Context) -> None:
     """An application that is started in mode 0 runs."""
-    async with started(ctx, APP, OWN) as acting:
-        found = await acting.do("app_info", APP)
-        acting.peer.check(str(found).startswith("running "), repr(found), "an application that runs")
-        await acting.peer.call(f"{APP}_worker", "hello")
+    async with started(ergo_context, APP, OWN) as agent:
+        found = await agent.run("app_info", APP)
+        agent.peer.check(str(found).startswith("running "), repr(found), "an application that runs")
+        await agent.peer.call(f"{APP}_worker", "hello")
 
 
 @case("ENP-APP-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_own_mode_is_not_looked_at(ctx: Context) -> None:
+async def test_own_mode_is_not_looked_at(ergo_context: Context) -> None:
     """Upstream takes mode 0 for temporary, whatever mode the application has by itself."""
-    async with started(ctx, APP, OWN) as acting:
-        await info(acting, APP, "running temporary")
+    async with started(ergo_context, APP, OWN) as agent:
+        await info(agent, APP, "running temporary")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_running_already(ctx: Context) -> None:
+async def test_running_already(ergo_context: Context) -> None:
     """An application that runs is not started a second time: "application is still running"; it keeps its mode."""
-    async with started(ctx, OTHER, TEMPORARY) as acting:
+    async with started(ergo_context, OTHER, TEMPORARY) as agent:
         for mode in (OWN, *MODES):
-            await refused(acting.peer, request(acting.peer, OTHER, mode), reasons.APPLICATION_RUNNING)
-        await info(acting, OTHER, "running temporary")
+            await refused(agent.peer, request(agent.peer, OTHER, mode), error_values.APPLICATION_RUNNING)
+        await info(agent, OTHER, "running temporary")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",))
-async def test_unknown(ctx: Context) -> None:
+async def test_unknown(ergo_context: Context) -> None:
     """An application that nobody may start is refused: "unknown name"."""
-    peer = await ctx.peer()
-    ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
-    await refused(peer, request(peer, Atom("no_such_app")), reasons.NAME_UNKNOWN)
+    peer = await ergo_context.peer()
+    ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
+    await refused(peer, request(peer, Atom("no_such_app")), error_values.NAME_UNKNOWN)
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_restricted(ctx: Context) -> None:
+async def test_restricted(ergo_context: Context) -> None:
     """An application that is open to another node is refused, "not allowed", and does not run."""
-    peer = await ctx.peer()
-    ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
-    await refused(peer, request(peer, RESTRICTED), reasons.NOT_ALLOWED)
-    await peer.no_answer(peer.ask(f"{RESTRICTED}_worker", "hello"))
+    peer = await ergo_context.peer()
+    ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
+    await refused(peer, request(peer, RESTRICTED), error_values.NOT_ALLOWED)
+    await peer.expect_no_answer(peer.ask(f"{RESTRICTED}_worker", "hello"))
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_allowed(ctx: Context) -> None:
+async def test_allowed(ergo_context: Context) -> None:
     """An application that is open to one node is started by that node."""
-    async with started(ctx, RESTRICTED, TEMPORARY, ctx.config.get("allowed", "allowed@localhost")) as acting:
-        await acting.peer.call(f"{RESTRICTED}_worker", "hello")
+    async with started(
+        ergo_context, RESTRICTED, TEMPORARY, ergo_context.config.get("allowed", "allowed@localhost")
+    ) as agent:
+        await agent.peer.call(f"{RESTRICTED}_worker", "hello")
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), config=OFF)
-async def test_target_without_the_flag(ctx: Context) -> None:
+async def test_target_without_the_flag(ergo_context: Context) -> None:
     """A target that does not announce remote start of applications starts none: an error is answered, or nothing."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     message = request(peer, OTHER)
     peer.send_frame(enp.Control(0, message))
-    received = await peer.look(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
     if received is not None:
         peer.check(received.value.message.Error is not None, received.value, "a Result with an error, or none")
-    await peer.no_answer(peer.ask(f"{OTHER}_worker", "hello"))
+    await peer.expect_no_answer(peer.ask(f"{OTHER}_worker", "hello"))
 
 
 @case("ENP-APP-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_environment(ctx: Context) -> None:
+async def test_environment(ergo_context: Context) -> None:
     """The processes of an application have the environment of our node under that of the request."""
     options = ApplicationOptions(Env={"BOTH": "own", "OWN": "1"})
     env = {"BOTH": "core", "CORE": "2"}
-    async with started(ctx, OTHER, TEMPORARY, ApplicationOptions=options, CoreEnv=env) as acting:
-        value = await acting.peer.call(f"{OTHER}_worker", "!env")
+    async with started(ergo_context, OTHER, TEMPORARY, ApplicationOptions=options, CoreEnv=env) as agent:
+        value = await agent.peer.call(f"{OTHER}_worker", "!env")
         found = set(getattr(value, "value", value))
-        acting.peer.check(found >= {"BOTH=own", "OWN=1", "CORE=2"}, sorted(found), "BOTH=own, OWN=1 and CORE=2")
+        agent.peer.check(found >= {"BOTH=own", "OWN=1", "CORE=2"}, sorted(found), "BOTH=own, OWN=1 and CORE=2")
 
 
 # --- what the target asks of us ---------------------------------------------------------------------------------------
 
 
-async def asked_of_us(acting: Acting, mode: int) -> tuple[enp.Words, enp.ApplicationStart]:
+async def asked_of_us(agent: AgentDriver, mode: int) -> tuple[enp.Words, enp.ApplicationStart]:
     """Tells the agent to start an application of ours: the reference of the op, and the request that comes."""
-    ref = acting.tell("app_start", acting.peer.name, "an_app", mode)
-    received = await acting.peer.wait_for(
+    ref = agent.start("app_start", agent.peer.name, "an_app", mode)
+    received = await agent.peer.wait_for(
         lambda f: isinstance(f, enp.Control) and isinstance(f.message, enp.ApplicationStart),
         "a MessageApplicationStart of agent",
     )
@@ -170,33 +172,33 @@ async def asked_of_us(acting: Acting, mode: int) -> tuple[enp.Words, enp.Applica
 
 @pytest.mark.parametrize("mode", [OWN, *MODES], ids=lambda mode: MODES.get(mode, "own"))
 @case("ENP-C-ApplicationStart", "ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_request(ctx: Context, mode: int) -> None:
+async def test_request(ergo_context: Context, mode: int) -> None:
     """The agent's request for mode {mode} has the application, the mode and a PID of its node; we agree."""
-    acting = Acting(await ctx.peer())
-    peer = acting.peer
-    ref, message = await asked_of_us(acting, mode)
+    agent = AgentDriver(await ergo_context.peer())
+    peer = agent.peer
+    ref, message = await asked_of_us(agent, mode)
     peer.check((message.Name, message.Mode) == ("an_app", mode), message, f"an_app and mode {mode}")
     core = message.Options.CorePID
-    peer.check(core != gen.NOBODY and core.node == peer.target, repr(core), f"a PID of {peer.target}")
+    peer.check(core != gen.NO_PID and core.node == peer.target, repr(core), f"a PID of {peer.target}")
     peer.check(not message.Options.CoreEnv, message.Options.CoreEnv, "no environment: it is not exposed")
     peer.send_frame(enp.Control(ORDER, enp.Result(None, None, message.Ref)))
-    await acting.good(ref)
+    await agent.expect_true(ref)
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_our_refusal(ctx: Context) -> None:
+async def test_our_refusal(ergo_context: Context) -> None:
     """The error in our Result is what comes of the agent's request."""
-    acting = Acting(await ctx.peer())
-    for error in (reasons.NOT_ALLOWED, reasons.APPLICATION_RUNNING):
-        ref, message = await asked_of_us(acting, TEMPORARY)
-        acting.peer.send_frame(enp.Control(ORDER, enp.Result(error, None, message.Ref)))
-        await acting.refused(ref, error)
+    agent = AgentDriver(await ergo_context.peer())
+    for error in (error_values.NOT_ALLOWED, error_values.APPLICATION_RUNNING):
+        ref, message = await asked_of_us(agent, TEMPORARY)
+        agent.peer.send_frame(enp.Control(ORDER, enp.Result(error, None, message.Ref)))
+        await agent.expect_error(ref, error)
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_we_do_not_announce_it(ctx: Context) -> None:
+async def test_we_do_not_announce_it(ergo_context: Context) -> None:
     """A peer that does not announce remote start of applications is not asked: "not allowed", and nothing is sent."""
     flags = (DEFAULT_FLAGS & ~Flags.REMOTE_APPLICATION_START).to_bytes(FLAGS_WIDTH, "big")
-    acting = Acting(await ctx.peer(Flags=flags))
-    await acting.refused(acting.tell("app_start", acting.peer.name, "an_app", TEMPORARY), reasons.NOT_ALLOWED)
-    await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "request to start an application")
+    agent = AgentDriver(await ergo_context.peer(Flags=flags))
+    await agent.expect_error(agent.start("app_start", agent.peer.name, "an_app", TEMPORARY), error_values.NOT_ALLOWED)
+    await agent.peer.expect_none(lambda f: isinstance(f, enp.Control), "request to start an application")

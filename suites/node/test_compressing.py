@@ -5,14 +5,19 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo.enp import Algorithm, Code, Level
+from ergo_conformance.model.ergo.enp import Algorithm, Code, CompressionLevel
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.agents import (
+    OWN_PROCESS,
+    AgentDriver,
+    own_address,
+    receive_from_agent,
+    respond,
+    respond_error,
+)
 from ergo_conformance.peers.ergo.connection import ORDER
-from ergo_conformance.peers.ergo.lines import Received
-from ergo_conformance.peers.ergo.ours import OURS, address, fail, reply, sent
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.peers.ergo.pool import Received
+from ergo_conformance.testing import AGENTS, Context, case
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -22,72 +27,76 @@ DEFAULT = 0
 """Threshold and level: the default ones."""
 
 
-async def compressing(ctx: Context, *how: Any, links: int = 1) -> Acting:
+async def compressing(ergo_context: Context, *how: Any, sockets: int = 1) -> AgentDriver:
     """The agent, told to compress. A target whose agent can't is not asked any further."""
-    acting = Acting(await ctx.peer(links=links))
-    answer = await acting.do("compression", *how)
+    agent = AgentDriver(await ergo_context.peer(sockets=sockets))
+    answer = await agent.run("compression", *how)
     if isinstance(answer, Error):
-        ctx.skip(f"its agent does not compress: {answer.text}")
-    acting.peer.check(answer is True, repr(answer), "true")
-    return acting
+        ergo_context.skip(f"its agent does not compress: {answer.text}")
+    agent.peer.check(answer is True, repr(answer), "true")
+    return agent
 
 
-async def plain_again(acting: Acting) -> None:
-    await acting.set("compression", "")
+async def plain_again(agent: AgentDriver) -> None:
+    await agent.run_true("compression", "")
 
 
-async def message(acting: Acting, payload: object, word: str = "PID") -> Received:
+async def message(agent: AgentDriver, payload: object, word: str = "PID") -> Received:
     """A message of the agent, as it came."""
-    ref = acting.tell("send", address(acting.peer, word), payload)
-    received = await sent(acting.peer)
-    await acting.good(ref)
-    acting.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload that was to be sent")
+    ref = agent.start("send", own_address(agent.peer, word), payload)
+    received = await receive_from_agent(agent.peer)
+    await agent.expect_true(ref)
+    agent.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload that was to be sent")
     return received
 
 
-def check_packed(acting: Acting, received: Received, *, packed: bool) -> None:
+def check_packed(agent: AgentDriver, received: Received, *, packed: bool) -> None:
     """Whether a frame came compressed, as it should have."""
-    what = f"a frame of {len(acting.peer.data_of(received.value))} bytes"
+    what = f"a frame of {len(agent.peer.data_of(received.value))} bytes"
     came = f"{what}, {'not ' if received.outer is None else ''}compressed"
-    acting.peer.check((received.outer is not None) is packed, came, f"{what}, {'' if packed else 'not '}compressed")
+    agent.peer.check((received.outer is not None) is packed, came, f"{what}, {'' if packed else 'not '}compressed")
 
 
 @algorithms
 @case("ENP-Z-1", "ENP-Z-2", "ENP-T-200", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_algorithm(ctx: Context, name: str) -> None:
+async def test_algorithm(ergo_context: Context, name: str) -> None:
     """A long message of a process that compresses with {name} comes so, and unpacks to the whole frame."""
-    acting = await compressing(ctx, name)
+    agent = await compressing(ergo_context, name)
     try:
         for word in ("PID", "ProcessID", "Alias"):
-            received = await message(acting, LONG, word)
+            received = await message(agent, LONG, word)
             found = received.outer and received.outer.algorithm
-            acting.peer.check(found == ALGORITHMS[name], f"algorithm {found}", f"algorithm {ALGORITHMS[name]:d}")
+            agent.peer.check(found == ALGORITHMS[name], f"algorithm {found}", f"algorithm {ALGORITHMS[name]:d}")
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
-@pytest.mark.parametrize("level", list(Level), ids=lambda level: level.name.lower())
+@pytest.mark.parametrize("level", list(CompressionLevel), ids=lambda level: level.name.lower())
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_level(ctx: Context, level: Level) -> None:
+async def test_level(ergo_context: Context, level: CompressionLevel) -> None:
     """What gzip of level {level} makes is unpacked like that of any other."""
-    acting = await compressing(ctx, "gzip", DEFAULT, int(level))
+    agent = await compressing(ergo_context, "gzip", DEFAULT, int(level))
     try:
-        received = await message(acting, LONG)
-        check_packed(acting, received, packed=True)
+        received = await message(agent, LONG)
+        check_packed(agent, received, packed=True)
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 @algorithms
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_contents(ctx: Context, name: str) -> None:
+async def test_contents(ergo_context: Context, name: str) -> None:
     """Whatever is packed with {name} comes out the same: zeros, random bytes, texts with many different letters."""
-    acting = await compressing(ctx, name)
+    agent = await compressing(ergo_context, name)
     try:
-        for payload in (bytes(30_000), ctx.rng.randbytes(5_000), "".join(chr(0x20 + i % 0x4F0) for i in range(9_000))):
-            await message(acting, payload)
+        for payload in (
+            bytes(30_000),
+            ergo_context.rng.randbytes(5_000),
+            "".join(chr(0x20 + i % 0x4F0) for i in range(9_000)),
+        ):
+            await message(agent, payload)
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 THRESHOLDS = {"default": (DEFAULT, enp.MIN_THRESHOLD), "given": (3_000, 3_000)}
@@ -95,121 +104,121 @@ THRESHOLDS = {"default": (DEFAULT, enp.MIN_THRESHOLD), "given": (3_000, 3_000)}
 
 @pytest.mark.parametrize("which", list(THRESHOLDS))
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_threshold(ctx: Context, which: str) -> None:
+async def test_threshold(ergo_context: Context, which: str) -> None:
     """A frame as long as the threshold ({which}) comes plain, one that is a byte longer compressed."""
     given, threshold = THRESHOLDS[which]
-    acting = await compressing(ctx, "zlib", given)
+    agent = await compressing(ergo_context, "zlib", given)
     try:
-        empty = len(acting.peer.data_of(enp.MessagePID(0, 0, 0, 0, OURS, "")))
+        empty = len(agent.peer.data_of(enp.MessagePID(0, 0, 0, 0, OWN_PROCESS, "")))
         for length in (threshold, threshold + 1):
-            received = await message(acting, "x" * (length - empty))
-            check_packed(acting, received, packed=length > threshold)
+            received = await message(agent, "x" * (length - empty))
+            check_packed(agent, received, packed=length > threshold)
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_off(ctx: Context) -> None:
+async def test_off(ergo_context: Context) -> None:
     """Nothing is compressed that no process was told to; nor any more when it was told not to."""
-    acting = Acting(await ctx.peer())
-    check_packed(acting, await message(acting, LONG), packed=False)
-    acting = await compressing(ctx, "gzip")
+    agent = AgentDriver(await ergo_context.peer())
+    check_packed(agent, await message(agent, LONG), packed=False)
+    agent = await compressing(ergo_context, "gzip")
     try:
-        check_packed(acting, await message(acting, LONG), packed=True)
+        check_packed(agent, await message(agent, LONG), packed=True)
     finally:
-        await plain_again(acting)
-    check_packed(acting, await message(acting, LONG), packed=False)
+        await plain_again(agent)
+    check_packed(agent, await message(agent, LONG), packed=False)
 
 
 @pytest.mark.parametrize("word", ["PID", "ProcessID", "Alias"], ids=lambda w: w.lower())
 @case("ENP-ORD-6", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_order_byte(ctx: Context, word: str) -> None:
+async def test_order_byte(ergo_context: Context, word: str) -> None:
     """A compressed message by {word} has the order byte of the frame inside."""
-    acting = await compressing(ctx, "zlib")
+    agent = await compressing(ergo_context, "zlib")
     try:
-        received = await message(acting, LONG, word)
+        received = await message(agent, LONG, word)
         outer = received.outer
         good = outer is not None and outer.order == received.value.order
-        acting.peer.check(good, f"order byte {outer and outer.order}", f"order byte {received.value.order}")
+        agent.peer.check(good, f"order byte {outer and outer.order}", f"order byte {received.value.order}")
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 @case("ENP-Z-1", "ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_order(ctx: Context) -> None:
+async def test_order(ergo_context: Context) -> None:
     """Long and short messages of one process come over one link of a pool, in order."""
-    acting = await compressing(ctx, "lzw", links=0)
+    agent = await compressing(ergo_context, "lzw", sockets=0)
     try:
         for i in range(20):
-            acting.tell("send", address(acting.peer, "PID"), [i, LONG if i % 2 else SHORT])
-        received = [await sent(acting.peer) for _ in range(20)]
+            agent.start("send", own_address(agent.peer, "PID"), [i, LONG if i % 2 else SHORT])
+        received = [await receive_from_agent(agent.peer) for _ in range(20)]
         found = [each.value.payload[0] for each in received]
-        acting.peer.check(found == list(range(20)), found, "0 to 19, in order")
-        lines = {each.line for each in received}
-        acting.peer.check(len(lines) == 1, f"links {sorted(lines)}", "one link")
+        agent.peer.check(found == list(range(20)), found, "0 to 19, in order")
+        sockets = {each.socket for each in received}
+        agent.peer.check(len(sockets) == 1, f"links {sorted(sockets)}", "one link")
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 @case("ENP-Z-3", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_calls(ctx: Context) -> None:
+async def test_calls(ergo_context: Context) -> None:
     """Calls, important messages and answers are compressed like messages."""
-    acting = await compressing(ctx, "gzip")
-    peer = acting.peer
+    agent = await compressing(ergo_context, "gzip")
+    peer = agent.peer
     try:
-        ref = acting.tell("call", address(peer, "PID"), LONG)
-        received = await sent(peer)
-        check_packed(acting, received, packed=True)
-        reply(peer, received.value, LONG)
+        ref = agent.start("call", own_address(peer, "PID"), LONG)
+        received = await receive_from_agent(peer)
+        check_packed(agent, received, packed=True)
+        respond(peer, received.value, LONG)
         answer = await peer.answer(ref)
-        check_packed(acting, answer, packed=True)
+        check_packed(agent, answer, packed=True)
         peer.check(answer.value.payload == LONG, "another text", "our answer as the answer of agent")
-        ref = acting.tell("send_important", address(peer, "PID"), LONG)
-        received = await sent(peer)
-        check_packed(acting, received, packed=True)
-        fail(peer, received.value, (received.value.mid, 0, 0), Code.DELIVERED)
-        await acting.good(ref)
+        ref = agent.start("send_important", own_address(peer, "PID"), LONG)
+        received = await receive_from_agent(peer)
+        check_packed(agent, received, packed=True)
+        respond_error(peer, received.value, (received.value.mid, 0, 0), Code.DELIVERED)
+        await agent.expect_true(ref)
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_exits(ctx: Context) -> None:
+async def test_exits(ergo_context: Context) -> None:
     """Exit signals are not compressed, however long their reason is."""
-    acting = await compressing(ctx, "gzip")
+    agent = await compressing(ergo_context, "gzip")
     try:
-        ref = acting.tell("exit", acting.peer.pid(OURS), Error(LONG))
-        received = await acting.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
-        await acting.good(ref)
-        check_packed(acting, received, packed=False)
-        acting.peer.check(received.value.reason.text == LONG, "another reason", "the reason that was to be sent")
+        ref = agent.start("exit", agent.peer.pid(OWN_PROCESS), Error(LONG))
+        received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
+        await agent.expect_true(ref)
+        check_packed(agent, received, packed=False)
+        agent.peer.check(received.value.reason.text == LONG, "another reason", "the reason that was to be sent")
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_control_messages(ctx: Context) -> None:
+async def test_control_messages(ergo_context: Context) -> None:
     """Control messages are not compressed, however long they are."""
-    acting = await compressing(ctx, "gzip")
-    peer = acting.peer
+    agent = await compressing(ergo_context, "gzip")
+    peer = agent.peer
     try:
-        ref = acting.tell("spawn", peer.name, "a_factory", LONG)
+        ref = agent.start("spawn", peer.name, "a_factory", LONG)
         received = await peer.wait_for(lambda f: isinstance(f, enp.Control), "a control message")
-        peer.send_frame(enp.Control(ORDER, enp.Result(None, peer.pid(OURS), received.value.message.Ref)))
-        await acting.done(ref)
-        check_packed(acting, received, packed=False)
+        peer.send_frame(enp.Control(ORDER, enp.Result(None, peer.pid(OWN_PROCESS), received.value.message.Ref)))
+        await agent.result(ref)
+        check_packed(agent, received, packed=False)
     finally:
-        await plain_again(acting)
+        await plain_again(agent)
 
 
 @case("ENP-SIZE-1", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_limit(ctx: Context) -> None:
+async def test_limit(ergo_context: Context) -> None:
     """A compressed frame is not longer than our limit either."""
-    acting = Acting(await ctx.peer(MaxMessageSize=3_000))
-    if isinstance(await acting.do("compression", "gzip"), Error):
-        ctx.skip("its agent does not compress")
+    agent = AgentDriver(await ergo_context.peer(MaxMessageSize=3_000))
+    if isinstance(await agent.run("compression", "gzip"), Error):
+        ergo_context.skip("its agent does not compress")
     try:
-        await acting.done(acting.tell("send", acting.peer.pid(OURS), ctx.rng.randbytes(6_000)))
-        await acting.peer.none_of(lambda f: isinstance(f, enp.MessagePID), "message above our limit")
+        await agent.result(agent.start("send", agent.peer.pid(OWN_PROCESS), ergo_context.rng.randbytes(6_000)))
+        await agent.peer.expect_none(lambda f: isinstance(f, enp.MessagePID), "message above our limit")
     finally:
-        await plain_again(acting)
+        await plain_again(agent)

@@ -4,28 +4,26 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.values import Atom, Error, Event, Typed
 from ergo_conformance.peers.ergo.agents import (
-    TAKEN_BACK,
-    TAKING,
-    ask_relation,
-    crasher,
-    is_published,
-    no_notice,
-    notice,
-    own_event,
+    ADDING_VERBS,
+    REMOVING_VERBS,
+    add_relation,
+    crasher_pid,
+    crasher_target,
+    expect_end,
+    expect_no_end,
+    expect_one_end,
+    is_message_of,
     publish,
-    target_of,
-    told_once,
-    watch,
+    register_event,
+    request_relation,
 )
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 BUFFER = 3
 """Messages that an event of pub keeps which was registered on request."""
@@ -34,7 +32,7 @@ CACHED = {"atoms": ["crasher", "ev_cached"]}
 OTHER = 2002
 NANOSECONDS = 10**9
 TEN_YEARS = 10 * 366 * 24 * 3600
-verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
+verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lower())
 
 
 def kept(peer: Peer, value: Any) -> list[MessageEvent]:
@@ -47,13 +45,13 @@ def kept(peer: Peer, value: Any) -> list[MessageEvent]:
 
 async def published(peer: Peer, event: Event, payload: Any) -> enp.EventFrame:
     """The next frame of an event, with this payload."""
-    frame: enp.EventFrame = (await peer.wait_for(is_published(event), f"a frame of {event.name}")).value
+    frame: enp.EventFrame = (await peer.wait_for(is_message_of(event), f"a frame of {event.name}")).value
     peer.check(frame.payload == payload, frame, f"a frame of {event.name} with {payload!r}")
     return frame
 
 
 async def nothing_published(peer: Peer, event: Event, what: str) -> None:
-    await peer.none_of(is_published(event), what)
+    await peer.expect_none(is_message_of(event), what)
 
 
 # --- what a new subscriber gets ---------------------------------------------------------------------------------------
@@ -62,68 +60,68 @@ async def nothing_published(peer: Peer, event: Event, what: str) -> None:
 @pytest.mark.parametrize("count", [0, 1, 3, 5], ids=lambda n: f"{n}_published")
 @verbs
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",))
-async def test_buffer(ctx: Context, verb: Verb, count: int) -> None:
+async def test_buffer(ergo_context: Context, verb: Verb, count: int) -> None:
     """The Result of a {verb.value} of an event with room for 3, after {count} messages, has the last ones, oldest first."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
     texts = [f"text {i}" for i in range(count)]
     for text in texts:
         await publish(peer, event, text)
-    events = kept(peer, await watch(peer, verb, event))
+    events = kept(peer, await add_relation(peer, verb, event))
     peer.check(all(each.Event == event for each in events), events, f"messages of {event!r}")
     found = [each.Message for each in events]
     peer.check(found == texts[-BUFFER:], found, f"the messages {texts[-BUFFER:]}")
 
 
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_without_a_buffer(ctx: Context) -> None:
+async def test_without_a_buffer(ergo_context: Context) -> None:
     """An event without a buffer keeps nothing for a new subscriber, and publishes to it nevertheless."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_nobuf"))
     await publish(peer, event, "before")
-    events = kept(peer, await watch(peer, Verb.MONITOR, event))
+    events = kept(peer, await add_relation(peer, Verb.MONITOR, event))
     peer.check(events == [], events, "no message")
     await publish(peer, event, "behind")
     await published(peer, event, "behind")
 
 
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_buffer_of_one(ctx: Context) -> None:
+async def test_buffer_of_one(ergo_context: Context) -> None:
     """An event with room for one message gives a new subscriber the last one."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_cached"))
     for text in ("first", "last"):
         await publish(peer, event, text)
-    found = [each.Message for each in kept(peer, await watch(peer, Verb.LINK, event))]
+    found = [each.Message for each in kept(peer, await add_relation(peer, Verb.LINK, event))]
     peer.check(found == ["last"], found, "the message 'last'")
 
 
 @case("ENP-EVT-1", "ENP-EVT-2", offers=AGENTS, agents=("pub",))
-async def test_same_timestamps(ctx: Context) -> None:
+async def test_same_timestamps(ergo_context: Context) -> None:
     """Timestamps are Unix nanoseconds, never run back, and are the same in a frame and in what the event keeps."""
-    peer, late = await ctx.peer(), await ctx.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    peer, late = await ergo_context.peer(), await ergo_context.peer()
+    event = await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     for i in range(BUFFER):
         await publish(peer, event, f"text {i}")
     stamps = [(await published(peer, event, f"text {i}")).timestamp for i in range(BUFFER)]
     since = peer.introduce.Creation
     good = since * NANOSECONDS <= stamps[0] < (since + TEN_YEARS) * NANOSECONDS and stamps == sorted(stamps)
     peer.check(good, stamps, f"nanoseconds behind the target's creation {since}, in order")
-    found = [each.Timestamp for each in kept(late, await watch(late, Verb.MONITOR, event))]
+    found = [each.Timestamp for each in kept(late, await add_relation(late, Verb.MONITOR, event))]
     late.check(found == stamps, found, f"the timestamps {stamps}")
 
 
 @case("ENP-EVT-1", "ENP-EVT-2", offers=AGENTS, agents=("pub",))
-async def test_counter(ctx: Context) -> None:
+async def test_counter(ergo_context: Context) -> None:
     """Numbers are kept and published like texts."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.LINK, event)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
+    await add_relation(peer, Verb.LINK, event)
     counter = await peer.call("pub", f"publish:{event.name}")
     await published(peer, event, counter)
-    late = await ctx.peer()
-    found = [each.Message for each in kept(late, await watch(late, Verb.LINK, event))]
+    late = await ergo_context.peer()
+    found = [each.Message for each in kept(late, await add_relation(late, Verb.LINK, event))]
     late.check(found == [counter], found, f"the message {counter}")
 
 
@@ -132,11 +130,11 @@ async def test_counter(ctx: Context) -> None:
 
 @verbs
 @case("ENP-EVT-2", "ENP-T-105", offers=AGENTS, agents=("pub",))
-async def test_published(ctx: Context, verb: Verb) -> None:
+async def test_published(ergo_context: Context, verb: Verb) -> None:
     """A {verb.value} of an event brings each further message in one frame, with the number of its owner."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
-    await watch(peer, verb, event)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
+    await add_relation(peer, verb, event)
     ref = peer.ask("pub", f"publish:{event.name}:hello")
     frame = await published(peer, event, "hello")
     owner = (await peer.answer(ref)).value.from_id
@@ -145,11 +143,11 @@ async def test_published(ctx: Context, verb: Verb) -> None:
 
 
 @case("ENP-ORD-2", offers=AGENTS, agents=("pub",))
-async def test_order_byte(ctx: Context) -> None:
+async def test_order_byte(ergo_context: Context) -> None:
     """The order byte of a published message is the publisher's number mod 255."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, event, "hello")
     frame = await published(peer, event, "hello")
     wanted = frame.from_id % ORDER_MODULUS
@@ -157,63 +155,63 @@ async def test_order_byte(ctx: Context) -> None:
 
 
 @case("ENP-EVT-2", offers=AGENTS, agents=("pub",))
-async def test_one_frame_per_node(ctx: Context) -> None:
+async def test_one_frame_per_node(ergo_context: Context) -> None:
     """However many processes of a node watch an event, a message goes there once."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
     for source in (PROCESS, OTHER, OTHER + 1):
-        for verb in TAKING:
-            await watch(peer, verb, event, source)
+        for verb in ADDING_VERBS:
+            await add_relation(peer, verb, event, source)
     await publish(peer, event, "hello")
     await published(peer, event, "hello")
     await nothing_published(peer, event, "second frame of the same message")
 
 
 @case("ENP-EVT-2", offers=AGENTS, agents=("pub",))
-async def test_each_node(ctx: Context) -> None:
+async def test_each_node(ergo_context: Context) -> None:
     """Three nodes that watch an event each get each message."""
-    peers = [await ctx.peer() for _ in range(3)]
-    event = await own_event(peers[0])
+    peers = [await ergo_context.peer() for _ in range(3)]
+    event = await register_event(peers[0])
     for peer in peers:
-        await watch(peer, Verb.MONITOR, event)
+        await add_relation(peer, Verb.MONITOR, event)
     await publish(peers[0], event, "hello")
     for peer in peers:
         await published(peer, event, "hello")
 
 
 @case("ENP-EVT-2", "ENP-ORD-4", offers=AGENTS, agents=("pub",))
-async def test_order(ctx: Context) -> None:
+async def test_order(ergo_context: Context) -> None:
     """Fifty messages of an event come in the order in which they were published."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     for i in range(50):
         peer.send("pub", f"publish:{event.name}:text {i}")
-    frames = await peer.collect(50, is_published(event), f"frames of {event.name}")
+    frames = await peer.collect(50, is_message_of(event), f"frames of {event.name}")
     found = [frame.payload for frame in frames]
     peer.check(found == [f"text {i}" for i in range(50)], found, "text 0 to text 49, in order")
 
 
 @case("ENP-T-106", offers=AGENTS, agents=("pub",), exclusive=True, config=CACHED)
-async def test_cached_name(ctx: Context) -> None:
+async def test_cached_name(ergo_context: Context) -> None:
     """A message of an event whose name is in the announced atom cache names it by its id or its text; so does its end."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     atoms = (peer.introduce.AtomCache or {}).values()
     peer.check("ev_cached" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with ev_cached, as it was configured")
     event = Event(peer.target, Atom("ev_cached"))
-    await watch(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, event, "hello")
     await published(peer, event, "hello")
 
 
 @case("ENP-T-186", "ENP-EVT-3", offers=AGENTS, agents=("pub",), exclusive=True, config=CACHED)
-async def test_end_of_a_cached_name(ctx: Context) -> None:
+async def test_end_of_a_cached_name(ergo_context: Context) -> None:
     """The end of an event whose name is in the announced atom cache is told by its id or its text."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_cached"))
-    await watch(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
     peer.check(await peer.call("pub", "unregister_event:ev_cached") is True, "not unregistered", "true")
-    await told_once(peer, event, reasons.UNREGISTERED)
+    await expect_one_end(peer, event, error_values.UNREGISTERED)
     await peer.call("pub", "register_event:ev_cached")
 
 
@@ -222,24 +220,24 @@ async def test_end_of_a_cached_name(ctx: Context) -> None:
 
 @verbs
 @case("ENP-EVT-5", "ENP-LINK-2", offers=AGENTS, agents=("pub",))
-async def test_given_back(ctx: Context, verb: Verb) -> None:
+async def test_given_back(ergo_context: Context, verb: Verb) -> None:
     """Once the {verb.value} of an event is taken back nothing more comes of it, neither messages nor its end."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
-    for step in (verb, TAKEN_BACK[verb]):
-        await watch(peer, step, event)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
+    for step in (verb, REMOVING_VERBS[verb]):
+        await add_relation(peer, step, event)
     await publish(peer, event, "hello")
     await nothing_published(peer, event, "frame of an event that is not watched any more")
     await peer.call("pub", f"unregister_event:{event.name}")
-    await no_notice(peer, event, "notice of an event that is not watched any more")
+    await expect_no_end(peer, event, "notice of an event that is not watched any more")
 
 
 @case("ENP-EVT-5", offers=AGENTS, agents=("pub",))
-async def test_not_watched(ctx: Context) -> None:
+async def test_not_watched(ergo_context: Context) -> None:
     """A peer that watches one event gets nothing of another one; a peer that watches none gets nothing."""
-    peer, other = await ctx.peer(), await ctx.peer()
-    event, another = await own_event(peer), await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
+    event, another = await register_event(peer), await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, another, "hello")
     await publish(peer, event, "hello")
     await published(peer, event, "hello")
@@ -248,27 +246,27 @@ async def test_not_watched(ctx: Context) -> None:
 
 
 @case("ENP-EVT-2", offers=AGENTS, agents=("pub",))
-async def test_other_process_still_watches(ctx: Context) -> None:
+async def test_other_process_still_watches(ergo_context: Context) -> None:
     """Messages come as long as one process of the node watches the event, linked or monitoring."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
     for verb, source in ((Verb.LINK, PROCESS), (Verb.MONITOR, PROCESS), (Verb.LINK, OTHER)):
-        await watch(peer, verb, event, source)
+        await add_relation(peer, verb, event, source)
     for verb, source in ((Verb.UNLINK, PROCESS), (Verb.UNLINK, OTHER)):
-        await watch(peer, verb, event, source)
+        await add_relation(peer, verb, event, source)
         await publish(peer, event, f"{source}")
         await published(peer, event, f"{source}")
 
 
 @case("ENP-EVT-5", offers=AGENTS, agents=("pub",))
-async def test_connection_lost(ctx: Context) -> None:
+async def test_connection_lost(ergo_context: Context) -> None:
     """What a node watched is forgotten with its connection: back under the same name it gets nothing."""
-    first = await ctx.peer()
-    event = await own_event(first)
-    await watch(first, Verb.MONITOR, event)
-    first.lines[0].dialer.link.close()
-    await first.closed()
-    back = await ctx.peer(first.name)
+    first = await ergo_context.peer()
+    event = await register_event(first)
+    await add_relation(first, Verb.MONITOR, event)
+    first.sockets[0].close()
+    await first.expect_close()
+    back = await ergo_context.peer(first.name)
     await publish(back, event, "hello")
     await nothing_published(back, event, "frame of an event that an earlier connection watched")
 
@@ -278,50 +276,50 @@ async def test_connection_lost(ctx: Context) -> None:
 
 @verbs
 @case("ENP-EVT-3", "ENP-T-185", "ENP-TERM-3", offers=AGENTS, agents=("pub",))
-async def test_unregistered(ctx: Context, verb: Verb) -> None:
+async def test_unregistered(ergo_context: Context, verb: Verb) -> None:
     """After a {verb.value} of an event that its owner unregisters its end is told once, with "unregistered"."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
-    await watch(peer, verb, event)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
+    await add_relation(peer, verb, event)
     peer.check(await peer.call("pub", f"unregister_event:{event.name}") is True, "not unregistered", "true")
-    await told_once(peer, event, reasons.UNREGISTERED)
+    await expect_one_end(peer, event, error_values.UNREGISTERED)
 
 
 @pytest.mark.parametrize("text", ["shutdown", "a reason of its own"], ids=lambda text: text.split(" ")[0])
 @case("ENP-EVT-3", "ENP-T-185", offers=AGENTS, agents=("crasher",), exclusive=True)
-async def test_owner_ends(ctx: Context, text: str) -> None:
+async def test_owner_ends(ergo_context: Context, text: str) -> None:
     """An event whose owner ends with the reason {text} ends with that reason."""
-    peer = await ctx.peer()
-    pid = await crasher(peer)
-    event = await target_of(peer, "Event", pid)
-    for verb in TAKING:
-        await watch(peer, verb, event)
+    peer = await ergo_context.peer()
+    pid = await crasher_pid(peer)
+    event = await crasher_target(peer, "Event", pid)
+    for verb in ADDING_VERBS:
+        await add_relation(peer, verb, event)
     peer.send(pid.id, text)
-    await told_once(peer, event, Error(text))
+    await expect_one_end(peer, event, Error(text))
 
 
 @case("ENP-EVT-3", "ENP-LINK-1", offers=AGENTS, agents=("pub",))
-async def test_gone(ctx: Context) -> None:
+async def test_gone(ergo_context: Context) -> None:
     """An event that was unregistered is unknown to those who want to watch it then."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
     await peer.call("pub", f"unregister_event:{event.name}")
-    result = await ask_relation(peer, Verb.MONITOR, event)
-    good = result.Error is not None and result.Error.text == reasons.EVENT_UNKNOWN.text
-    peer.check(good, result, f"a Result with {reasons.EVENT_UNKNOWN.text!r}")
+    result = await request_relation(peer, Verb.MONITOR, event)
+    good = result.Error is not None and result.Error.text == error_values.EVENT_UNKNOWN.text
+    peer.check(good, result, f"a Result with {error_values.EVENT_UNKNOWN.text!r}")
 
 
 @case("ENP-EVT-5", "ENP-EVT-1", offers=AGENTS, agents=("pub",))
-async def test_second_life(ctx: Context) -> None:
+async def test_second_life(ergo_context: Context) -> None:
     """An event that is registered anew begins without messages, and without the subscribers of the one before."""
-    peer, late = await ctx.peer(), await ctx.peer()
-    event = await own_event(peer)
+    peer, late = await ergo_context.peer(), await ergo_context.peer()
+    event = await register_event(peer)
     await publish(peer, event, "of the first")
-    await watch(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
     await peer.call("pub", f"unregister_event:{event.name}")
-    await notice(peer, event, reasons.UNREGISTERED)
+    await expect_end(peer, event, error_values.UNREGISTERED)
     await peer.call("pub", f"register_event:{event.name}")
-    events = kept(late, await watch(late, Verb.MONITOR, event))
+    events = kept(late, await add_relation(late, Verb.MONITOR, event))
     late.check(events == [], events, "no message")
     await publish(late, event, "of the second")
     await published(late, event, "of the second")

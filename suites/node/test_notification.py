@@ -4,14 +4,13 @@ import pytest
 
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Atom, Event
-from ergo_conformance.peers.ergo.agents import TAKEN_BACK, TAKING, eventually, own_event, watch
+from ergo_conformance.peers.ergo.agents import ADDING_VERBS, REMOVING_VERBS, add_relation, poll_until, register_event
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 OTHER = 2002
 """Number of a second process of ours."""
-verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
+verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lower())
 NOTIFIED = Atom("ev_notify")
 
 
@@ -25,35 +24,35 @@ async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) 
     """So many more since then, now or in a moment, and no more than these."""
     wanted = before[0] + starts, before[1] + stops
     legal = f"starts and stops of pub {wanted}"
-    await eventually(peer, lambda: counts(peer), lambda found: found == wanted, legal)
-    await peer.alive()
+    await poll_until(peer, lambda: counts(peer), lambda found: found == wanted, legal)
+    await peer.check_alive()
     found = await counts(peer)
     peer.check(found == wanted, found, legal)
 
 
 @verbs
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_first_and_last(ctx: Context, verb: Verb) -> None:
+async def test_first_and_last(ergo_context: Context, verb: Verb) -> None:
     """The owner is told of the first {verb.value}, not of the second; of the end of the last one, not of that before."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     event = Event(peer.target, NOTIFIED)
     before = await counts(peer)
     for step, source, change in (
         (verb, PROCESS, (1, 0)),
         (verb, OTHER, (1, 0)),
-        (TAKEN_BACK[verb], PROCESS, (1, 0)),
-        (TAKEN_BACK[verb], OTHER, (1, 1)),
+        (REMOVING_VERBS[verb], PROCESS, (1, 0)),
+        (REMOVING_VERBS[verb], OTHER, (1, 1)),
         (verb, PROCESS, (2, 1)),
-        (TAKEN_BACK[verb], PROCESS, (2, 2)),
+        (REMOVING_VERBS[verb], PROCESS, (2, 2)),
     ):
-        await watch(peer, step, event, source)
+        await add_relation(peer, step, event, source)
         await counted(peer, before, *change)
 
 
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_two_nodes(ctx: Context) -> None:
+async def test_two_nodes(ergo_context: Context) -> None:
     """Subscribers of two nodes count together: the owner is told when both are gone."""
-    one, two = await ctx.peer(), await ctx.peer()
+    one, two = await ergo_context.peer(), await ergo_context.peer()
     event = Event(one.target, NOTIFIED)
     before = await counts(one)
     for peer, step, change in (
@@ -62,28 +61,28 @@ async def test_two_nodes(ctx: Context) -> None:
         (one, Verb.DEMONITOR, (1, 0)),
         (two, Verb.UNLINK, (1, 1)),
     ):
-        await watch(peer, step, event)
+        await add_relation(peer, step, event)
         await counted(one, before, *change)
 
 
 @case("ENP-EVT-7", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_last_one_is_lost(ctx: Context) -> None:
+async def test_last_one_is_lost(ergo_context: Context) -> None:
     """Upstream does not tell the owner that the last subscriber has gone with its connection."""
-    one, two = await ctx.peer(), await ctx.peer()
+    one, two = await ergo_context.peer(), await ergo_context.peer()
     event = Event(one.target, NOTIFIED)
     before = await counts(one)
-    await watch(two, Verb.LINK, event)
-    two.lines[0].dialer.link.close()
-    await two.closed()
+    await add_relation(two, Verb.LINK, event)
+    two.sockets[0].close()
+    await two.expect_close()
     await counted(one, before, 1, 0)
 
 
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
-async def test_no_notification(ctx: Context) -> None:
+async def test_no_notification(ergo_context: Context) -> None:
     """The owner is not told of subscribers of an event without notification."""
-    peer = await ctx.peer()
-    event = await own_event(peer)
+    peer = await ergo_context.peer()
+    event = await register_event(peer)
     before = await counts(peer)
-    await watch(peer, Verb.MONITOR, event)
-    await watch(peer, Verb.DEMONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.DEMONITOR, event)
     await counted(peer, before, 0, 0)

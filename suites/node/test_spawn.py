@@ -4,17 +4,21 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
 from ergo_conformance.model.ergo.gen import ProcessOptions, ProcessOptionsExtra
 from ergo_conformance.model.values import PID, Atom, Error
-from ergo_conformance.peers.ergo.agents import Acting, no_notice, notice, told_once, watch
+from ergo_conformance.peers.ergo.agents import (
+    OWN_PROCESS,
+    AgentDriver,
+    add_relation,
+    expect_end,
+    expect_no_end,
+    expect_one_end,
+)
 from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.peers.ergo.ours import OURS
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100
@@ -22,10 +26,10 @@ DEFAULT = ProcessOptions()
 OFF = {"flags": {"spawn": False, "application_start": False}}
 
 
-async def spawner(ctx: Context, name: str | None = None) -> Peer:
+async def spawner(ergo_context: Context, name: str | None = None) -> Peer:
     """A peer of a target that announces remote spawn."""
-    peer = await ctx.contemporary(name)
-    ctx.needs_flag(peer, Flags.REMOTE_SPAWN)
+    peer = await ergo_context.peer_with_target_creation(name)
+    ergo_context.needs_flag(peer, Flags.REMOTE_SPAWN)
     return peer
 
 
@@ -55,7 +59,7 @@ async def spawned(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, 
 async def refused(peer: Peer, message: enp.Spawn, error: Error) -> None:
     """The Result of a request is the zero PID with this error."""
     result = await asked(peer, message)
-    good = result.Error is not None and result.Error.text == error.text and result.Result in (None, gen.NOBODY)
+    good = result.Error is not None and result.Error.text == error.text and result.Result in (None, gen.NO_PID)
     peer.check(good, result, f"a Result with {error.text!r} and no PID")
 
 
@@ -71,20 +75,20 @@ async def environment(peer: Peer, pid: PID) -> set[str]:
 
 
 @case("ENP-SPAWN-1", "ENP-C-Spawn", offers=AGENTS, agents=("agent",))
-async def test_spawned(ctx: Context) -> None:
+async def test_spawned(ergo_context: Context) -> None:
     """A process that was started for us is called, and sent to, by the PID of the Result."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO)
     peer.check(await peer.call(pid.id, "!self") == pid, "another PID", f"{pid!r} of itself")
     peer.send(pid.id, "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check((message.from_id, message.payload) == (pid.id, "hello"), message, f"'hello' from {pid.id}")
 
 
 @case("ENP-SPAWN-1", "ENP-ANY-1", offers=AGENTS, agents=("agent",))
-async def test_many(ctx: Context) -> None:
+async def test_many(ergo_context: Context) -> None:
     """Fifty requests at once get fifty Results with PIDs that differ, and all of these live."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     messages = [request(peer, ECHO) for _ in range(50)]
     for message in messages:
         peer.send_frame(enp.Control(0, message))
@@ -96,47 +100,47 @@ async def test_many(ctx: Context) -> None:
 
 
 @case("ENP-SPAWN-1", "ENP-TERM-2", offers=AGENTS, agents=("agent",))
-async def test_watched(ctx: Context) -> None:
+async def test_watched(ergo_context: Context) -> None:
     """The end of a process that was started for us is told like that of any other."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     pid = await spawned(peer, CRASHER)
-    await watch(peer, Verb.MONITOR, pid)
+    await add_relation(peer, Verb.MONITOR, pid)
     peer.send(pid.id, "timeout")
-    await told_once(peer, pid, reasons.TIMEOUT)
+    await expect_one_end(peer, pid, error_values.TIMEOUT)
 
 
 @pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a reason of our own"], ids=lambda t: t.split(" ")[0])
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",))
-async def test_exit_signal(ctx: Context, text: str) -> None:
+async def test_exit_signal(ergo_context: Context, text: str) -> None:
     """Our exit signal ({text}) ends a process that was started for us, with that reason."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO)
-    await watch(peer, Verb.MONITOR, pid)
+    await add_relation(peer, Verb.MONITOR, pid)
     peer.send_frame(enp.Exit(pid.id % ORDER_MODULUS, PROCESS, Priority.MAX, pid.id, Error(text)))
-    await told_once(peer, pid, Error(text))
+    await expect_one_end(peer, pid, Error(text))
 
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
-async def test_arguments(ctx: Context) -> None:
+async def test_arguments(ergo_context: Context) -> None:
     """Arguments of any kind, an empty list of them and none do not keep a process from being started."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     for arguments in (None, [], [1, "two", None, Atom("three"), ["four"], peer.pid()]):
         pid = await spawned(peer, ECHO, Args=arguments)
         await peer.call(pid.id, "hello")
 
 
 @case("ENP-SPAWN-1", "ENP-C-Spawn", offers=AGENTS, agents=("agent",))
-async def test_registered(ctx: Context) -> None:
+async def test_registered(ergo_context: Context) -> None:
     """A process that is started under a name is reached by it; the name is taken then, and free when it has ended."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     name = Atom(f"spawned_{peer.new_ref()[0]}")
     pid = await spawned(peer, ECHO, Register=name)
     peer.check(await peer.call(name, "!self") == pid, "another PID", f"{pid!r}")
-    await refused(peer, request(peer, ECHO, Register=name), reasons.TAKEN)
-    await refused(peer, request(peer, ECHO, Register=Atom("echo")), reasons.TAKEN)
-    await watch(peer, Verb.MONITOR, pid)
+    await refused(peer, request(peer, ECHO, Register=name), error_values.TAKEN)
+    await refused(peer, request(peer, ECHO, Register=Atom("echo")), error_values.TAKEN)
+    await add_relation(peer, Verb.MONITOR, pid)
     await peer.call(name, "!terminate")
-    await notice(peer, pid, reasons.NORMAL)
+    await expect_end(peer, pid, error_values.NORMAL)
     await spawned(peer, ECHO, Register=name)
 
 
@@ -144,60 +148,60 @@ async def test_registered(ctx: Context) -> None:
 
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
-async def test_unknown_factory(ctx: Context) -> None:
+async def test_unknown_factory(ergo_context: Context) -> None:
     """A factory that does not exist is refused: "unknown name"."""
-    peer = await spawner(ctx)
-    await refused(peer, request(peer, Atom("no_such_factory")), reasons.NAME_UNKNOWN)
+    peer = await spawner(ergo_context)
+    await refused(peer, request(peer, Atom("no_such_factory")), error_values.NAME_UNKNOWN)
 
 
 @case("ENP-SPAWN-2", "ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
-async def test_restricted(ctx: Context) -> None:
+async def test_restricted(ergo_context: Context) -> None:
     """A factory that is open to another node is refused, "not allowed", and nothing is started."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     name = Atom(f"restricted_{peer.new_ref()[0]}")
-    await refused(peer, request(peer, RESTRICTED, Register=name), reasons.NOT_ALLOWED)
-    await peer.no_answer(peer.ask(name, "hello"))
+    await refused(peer, request(peer, RESTRICTED, Register=name), error_values.NOT_ALLOWED)
+    await peer.expect_no_answer(peer.ask(name, "hello"))
 
 
 @case("ENP-SPAWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_allowed(ctx: Context) -> None:
+async def test_allowed(ergo_context: Context) -> None:
     """A factory that is open to one node is used by that node; by no other one even then."""
-    allowed = await spawner(ctx, ctx.config.get("allowed", "allowed@localhost"))
+    allowed = await spawner(ergo_context, ergo_context.config.get("allowed", "allowed@localhost"))
     pid = await spawned(allowed, RESTRICTED)
     await allowed.call(pid.id, "hello")
-    peer = await spawner(ctx)
-    await refused(peer, request(peer, RESTRICTED), reasons.NOT_ALLOWED)
+    peer = await spawner(ergo_context)
+    await refused(peer, request(peer, RESTRICTED), error_values.NOT_ALLOWED)
 
 
 @pytest.mark.parametrize("field", ["ParentPID", "ParentLeader"])
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
-async def test_no_parent(ctx: Context, field: str) -> None:
+async def test_no_parent(ergo_context: Context, field: str) -> None:
     """A request whose {field} is the zero PID is refused: "parent/leader is not set"."""
-    peer = await spawner(ctx)
-    extra: dict[str, Any] = {field: gen.NOBODY}
-    await refused(peer, request(peer, ECHO, **extra), reasons.PARENT_UNKNOWN)
+    peer = await spawner(ergo_context)
+    extra: dict[str, Any] = {field: gen.NO_PID}
+    await refused(peer, request(peer, ECHO, **extra), error_values.PARENT_UNKNOWN)
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), config=OFF)
-async def test_target_without_the_flag(ctx: Context) -> None:
+async def test_target_without_the_flag(ergo_context: Context) -> None:
     """A target that does not announce remote spawn starts nothing: it answers with an error, or not at all."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     name = Atom(f"forbidden_{peer.new_ref()[0]}")
     message = request(peer, ECHO, Register=name)
     peer.send_frame(enp.Control(0, message))
-    received = await peer.look(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
     if received is not None:
         peer.check(received.value.message.Error is not None, received.value, "a Result with an error, or none")
-    await peer.no_answer(peer.ask(name, "hello"))
+    await peer.expect_no_answer(peer.ask(name, "hello"))
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
 @case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
-async def test_environment(ctx: Context) -> None:
+async def test_environment(ergo_context: Context) -> None:
     """A process has the environment of its parent's node under that of its options."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     pid = await spawned(
         peer, ECHO, ProcessOptions(Env={"BOTH": "own", "OWN": "1"}), ParentEnv={"BOTH": "parent", "PARENT": "2"}
     )
@@ -208,9 +212,9 @@ async def test_environment(ctx: Context) -> None:
 
 @pytest.mark.parametrize("whose", ["own", "parent"])
 @case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
-async def test_one_environment(ctx: Context, whose: str) -> None:
+async def test_one_environment(ergo_context: Context, whose: str) -> None:
     """A process has its environment if only one is sent (the {whose} one)."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     env = {"KEY": whose}
     options = ProcessOptions(Env=env if whose == "own" else None)
     pid = await spawned(peer, ECHO, options, ParentEnv=env if whose == "parent" else None)
@@ -219,9 +223,9 @@ async def test_one_environment(ctx: Context, whose: str) -> None:
 
 
 @case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
-async def test_environments_of_two(ctx: Context) -> None:
+async def test_environments_of_two(ergo_context: Context) -> None:
     """The environment of one process is not that of the next."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     first = await spawned(peer, ECHO, ProcessOptions(Env={"KEY": "first"}))
     second = await spawned(peer, ECHO)
     found = await environment(peer, second)
@@ -231,22 +235,22 @@ async def test_environments_of_two(ctx: Context) -> None:
 
 @pytest.mark.parametrize("priority", [Priority.HIGH, Priority.MAX], ids=lambda p: p.name.lower())
 @case("ENP-SPAWN-6", offers=AGENTS, agents=("agent",))
-async def test_priority(ctx: Context, priority: Priority) -> None:
+async def test_priority(ergo_context: Context, priority: Priority) -> None:
     """What a process sends has the priority of its options ({priority})."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, ProcessOptions(SendPriority=priority))
     peer.send(pid.id, "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.priority == priority, message, f"priority byte {priority:d}")
 
 
 @case("ENP-SPAWN-6", offers=AGENTS, agents=("agent",))
-async def test_importance(ctx: Context) -> None:
+async def test_importance(ergo_context: Context) -> None:
     """What a process sends is important if its options say so."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, ProcessOptions(ImportantDelivery=True))
     peer.send(pid.id, "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.send_frame(enp.ResponseError(0, PROCESS, 0, pid.id, (message.mid, 0, 0), Code.DELIVERED, None))
     peer.check(message.priority == IMPORTANT, message, "priority byte 128")
     peer.check(await peer.call(pid.id, "hello") == "hello", "another answer", "an answer behind the acknowledgement")
@@ -254,13 +258,13 @@ async def test_importance(ctx: Context) -> None:
 
 @pytest.mark.parametrize("algorithm", list(enp.Algorithm), ids=lambda a: a.name.lower())
 @case("ENP-SPAWN-6", "ENP-Z-3", offers=AGENTS, agents=("agent",))
-async def test_compression(ctx: Context, algorithm: enp.Algorithm) -> None:
+async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> None:
     """What a process sends is compressed as its options say (by algorithm {algorithm})."""
-    peer = await spawner(ctx)
+    peer = await spawner(ergo_context)
     compression = gen.Compression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
     pid = await spawned(peer, ECHO, ProcessOptions(Compression=compression))
     peer.send(pid.id, TEXT)
-    received = await peer.mail()
+    received = await peer.receive_message()
     found = received.outer and received.outer.algorithm
     peer.check(found == algorithm, f"algorithm {found}", f"a frame compressed by {algorithm:d}")
     peer.check(received.value.payload == TEXT, "another text", "the text that was sent")
@@ -271,88 +275,88 @@ async def test_compression(ctx: Context, algorithm: enp.Algorithm) -> None:
 
 @pytest.mark.parametrize("linked", [True, False], ids=["linked", "not_linked"])
 @case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
-async def test_parent_is_lost(ctx: Context, linked: bool) -> None:
+async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
     """When our connection ends a process of ours ends with "no connection" if it is linked to its parent (here {linked})."""
-    parent, other = await spawner(ctx), await ctx.contemporary()
+    parent, other = await spawner(ergo_context), await ergo_context.peer_with_target_creation()
     pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=linked))
-    await watch(other, Verb.MONITOR, pid)
-    parent.lines[0].dialer.link.close()
-    await parent.closed()
+    await add_relation(other, Verb.MONITOR, pid)
+    parent.sockets[0].close()
+    await parent.expect_close()
     if linked:
-        await told_once(other, pid, reasons.NO_CONNECTION)
+        await expect_one_end(other, pid, error_values.NO_CONNECTION)
     else:
-        await no_notice(other, pid, "notice of a process that is not linked to its parent")
+        await expect_no_end(other, pid, "notice of a process that is not linked to its parent")
         await other.call(pid.id, "hello")
 
 
 @case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
-async def test_other_connection_is_lost(ctx: Context) -> None:
+async def test_other_connection_is_lost(ergo_context: Context) -> None:
     """A process that is linked to its parent lives on when the connection of another node ends."""
-    parent, other = await spawner(ctx), await ctx.peer()
+    parent, other = await spawner(ergo_context), await ergo_context.peer()
     pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=True))
-    other.lines[0].dialer.link.close()
-    await other.closed()
+    other.sockets[0].close()
+    await other.expect_close()
     await parent.call(pid.id, "hello")
 
 
 # --- what the target asks of us ---------------------------------------------------------------------------------------
 
 
-async def asked_of_us(acting: Acting, op: str, *arguments: Any) -> tuple[enp.Words, enp.Spawn]:
+async def asked_of_us(agent: AgentDriver, op: str, *arguments: Any) -> tuple[enp.Words, enp.Spawn]:
     """Tells the agent to spawn at our node: the reference of the op, and the request that comes."""
-    ref = acting.tell(op, acting.peer.name, *arguments)
-    received = await acting.peer.wait_for(
+    ref = agent.start(op, agent.peer.name, *arguments)
+    received = await agent.peer.wait_for(
         lambda f: isinstance(f, enp.Control) and isinstance(f.message, enp.Spawn), "a MessageSpawn of agent"
     )
     return ref, received.value.message
 
 
-def result(peer: Peer, message: enp.Spawn, pid: PID = gen.NOBODY, error: Error | None = None) -> None:
+def result(peer: Peer, message: enp.Spawn, pid: PID = gen.NO_PID, error: Error | None = None) -> None:
     peer.send_frame(enp.Control(ORDER, enp.Result(error, pid, message.Ref)))
 
 
 @pytest.mark.parametrize("register", ["", "a_name"], ids=["plain", "registered"])
 @case("ENP-C-Spawn", "ENP-SPAWN-4", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_request(ctx: Context, register: str) -> None:
+async def test_request(ergo_context: Context, register: str) -> None:
     """The agent's request has the factory, itself as parent, the arguments and the name {register!r}; our PID is the answer."""
-    acting = Acting(await ctx.peer())
-    peer, me = acting.peer, await acting.pid()
+    agent = AgentDriver(await ergo_context.peer())
+    peer, me = agent.peer, await agent.pid()
     arguments = [1, "two"]
     op = ("spawn_register", "a_factory", register) if register else ("spawn", "a_factory")
-    ref, message = await asked_of_us(acting, *op, *arguments)
+    ref, message = await asked_of_us(agent, *op, *arguments)
     extra = message.Options
     found = (message.Name, extra.ParentPID, extra.Register, extra.Args)
     wanted = ("a_factory", me, register, arguments)
     peer.check(found == wanted, found, f"factory, parent, name and arguments {wanted}")
-    peer.check(extra.ParentLeader != gen.NOBODY, extra.ParentLeader, "a leader")
+    peer.check(extra.ParentLeader != gen.NO_PID, extra.ParentLeader, "a leader")
     peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment: it is not exposed")
-    result(peer, message, peer.pid(OURS))
-    answer = await acting.done(ref)
-    peer.check(answer == peer.pid(OURS), repr(answer), f"{peer.pid(OURS)!r}, as we said")
+    result(peer, message, peer.pid(OWN_PROCESS))
+    answer = await agent.result(ref)
+    peer.check(answer == peer.pid(OWN_PROCESS), repr(answer), f"{peer.pid(OWN_PROCESS)!r}, as we said")
 
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_our_refusal(ctx: Context) -> None:
+async def test_our_refusal(ergo_context: Context) -> None:
     """The error in our Result is what comes of the agent's request."""
-    acting = Acting(await ctx.peer())
-    for error in (reasons.NOT_ALLOWED, Error("an error of our own")):
-        ref, message = await asked_of_us(acting, "spawn", "a_factory")
-        result(acting.peer, message, error=error)
-        await acting.refused(ref, error)
+    agent = AgentDriver(await ergo_context.peer())
+    for error in (error_values.NOT_ALLOWED, Error("an error of our own")):
+        ref, message = await asked_of_us(agent, "spawn", "a_factory")
+        result(agent.peer, message, error=error)
+        await agent.expect_error(ref, error)
 
 
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_no_result(ctx: Context) -> None:
+async def test_no_result(ergo_context: Context) -> None:
     """Without a Result the agent's request ends with "timed out" after five seconds."""
-    acting = Acting(await ctx.peer())
-    ref, _ = await asked_of_us(acting, "spawn", "a_factory")
-    await acting.timed_out(ref, enp.REQUEST_TIMEOUT)
+    agent = AgentDriver(await ergo_context.peer())
+    ref, _ = await asked_of_us(agent, "spawn", "a_factory")
+    await agent.expect_timeout(ref, enp.REQUEST_TIMEOUT)
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
-async def test_we_do_not_announce_it(ctx: Context) -> None:
+async def test_we_do_not_announce_it(ergo_context: Context) -> None:
     """A peer that does not announce remote spawn is not asked: "not allowed", and nothing is sent."""
     flags = (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN).to_bytes(FLAGS_WIDTH, "big")
-    acting = Acting(await ctx.peer(Flags=flags))
-    await acting.refused(acting.tell("spawn", acting.peer.name, "a_factory"), reasons.NOT_ALLOWED)
-    await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "request to spawn")
+    agent = AgentDriver(await ergo_context.peer(Flags=flags))
+    await agent.expect_error(agent.start("spawn", agent.peer.name, "a_factory"), error_values.NOT_ALLOWED)
+    await agent.peer.expect_none(lambda f: isinstance(f, enp.Control), "request to spawn")

@@ -9,16 +9,14 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
-from ergo_conformance.model.json.values import from_json, to_json
+from ergo_conformance.model.json.values import value_from_json, value_to_json
 from ergo_conformance.model.registry import Struct
 from ergo_conformance.model.types import Array, Map, Reg, Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, REGISTRY, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 from ergo_conformance.verdict.vectors.edf import golden
 
 LARGE = 60_000
@@ -43,7 +41,7 @@ class Values:
         return tuple(dict.fromkeys(id_ for row in self.rows for id_ in row.get("requirements", ())))
 
     def __iter__(self) -> Any:
-        return (from_json(row["value"], REGISTRY) for row in self.rows)
+        return (value_from_json(row["value"], REGISTRY) for row in self.rows)
 
 
 def can_travel(row: Any) -> bool:
@@ -51,7 +49,7 @@ def can_travel(row: Any) -> bool:
     if row["value"] is None or row["expect"] != "both" or row.get("options"):
         return False
     try:
-        from_json(row["value"], REGISTRY)
+        value_from_json(row["value"], REGISTRY)
     except ValueError:
         return False
     return "edfgold" not in json.dumps(row["value"])
@@ -84,7 +82,7 @@ async def round_trip(peer: Peer, values: Sequence[Any]) -> None:
 
 def _short(value: Any) -> str:
     try:
-        return json.dumps(to_json(value, REGISTRY))[:200]
+        return json.dumps(value_to_json(value, REGISTRY))[:200]
     except (RecursionError, TypeError, ValueError):
         return f"a {type(value).__name__}"
 
@@ -95,26 +93,26 @@ def labelled(found: list[Values]) -> pytest.MarkDecorator:
 
 @labelled(USUAL)
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_built_in(ctx: Context, values: Values) -> None:
+async def test_built_in(ergo_context: Context, values: Values) -> None:
     """The golden values of kind {values} come back the same."""
-    await round_trip(await ctx.peer(), list(values))
+    await round_trip(await ergo_context.peer(), list(values))
 
 
 @case("ENP-SIZE-3", offers=AGENTS)
-async def test_large(ctx: Context) -> None:
+async def test_large(ergo_context: Context) -> None:
     """The golden values of more than 60,000 bytes come back the same."""
-    await round_trip(await ctx.peer(), list(Values("large", tuple(LARGE_ONES))))
+    await round_trip(await ergo_context.peer(), list(Values("large", tuple(LARGE_ONES))))
 
 
 @labelled(UNUSUAL)
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_unusual(ctx: Context, values: Values) -> None:
+async def test_unusual(ergo_context: Context, values: Values) -> None:
     """A value that some release of upstream writes but does not read back ({values}) comes back the same."""
-    await round_trip(await ctx.peer(), list(values))
+    await round_trip(await ergo_context.peer(), list(values))
 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_nested(ctx: Context) -> None:
+async def test_nested(ergo_context: Context) -> None:
     """Containers in containers, a hundred levels deep in types and in values, come back the same."""
     folded: t.Type = t.INT8
     for _ in range(100):
@@ -125,7 +123,7 @@ async def test_nested(ctx: Context) -> None:
     nested: Any = [1]
     for _ in range(99):
         nested = [nested]
-    await round_trip(await ctx.peer(), [Typed(folded, nested), deep])
+    await round_trip(await ergo_context.peer(), [Typed(folded, nested), deep])
 
 
 # --- the agents' registered types -------------------------------------------------------------------------------------
@@ -197,73 +195,77 @@ INSIDE = {
 }
 
 
-def needs_types(ctx: Context) -> None:
+def needs_types(ergo_context: Context) -> None:
     """Skips the case if the target does not know the agents' types."""
-    if not ctx.running.types:
-        ctx.skip("the target does not know the types of the agents" if ctx.running.types is False else "types unknown")
+    if not ergo_context.target.types:
+        ergo_context.skip(
+            "the target does not know the types of the agents"
+            if ergo_context.target.types is False
+            else "types unknown"
+        )
 
 
-async def by_name_and_id(ctx: Context, values: Sequence[Any]) -> None:
+async def by_name_and_id(ergo_context: Context, values: Sequence[Any]) -> None:
     """The same values, from a peer that announced no ids and from one that did."""
     for caches in (NO_CACHES, ANNOUNCED):
-        await round_trip(await ctx.peer(caches=caches), values)
+        await round_trip(await ergo_context.peer(caches=caches), values)
 
 
 @pytest.mark.parametrize("kind", list(SAMPLES))
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_registered(ctx: Context, kind: str) -> None:
+async def test_registered(ergo_context: Context, kind: str) -> None:
     """Values of the registered type {kind} come back the same, whether we announced an id for it or not."""
-    needs_types(ctx)
-    await by_name_and_id(ctx, SAMPLES[kind])
+    needs_types(ergo_context)
+    await by_name_and_id(ergo_context, SAMPLES[kind])
 
 
 @case("EDF-SLICE-2", "ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_registered_nil(ctx: Context) -> None:
+async def test_registered_nil(ergo_context: Context) -> None:
     """The nil values of registered slices and maps come back as nil, not as empty ones."""
-    needs_types(ctx)
-    await by_name_and_id(ctx, [named("NamedSlice", None), named("NamedMap", None)])
+    needs_types(ergo_context)
+    await by_name_and_id(ergo_context, [named("NamedSlice", None), named("NamedMap", None)])
 
 
 @pytest.mark.parametrize("where", list(INSIDE))
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_registered_inside(ctx: Context, where: str) -> None:
+async def test_registered_inside(ergo_context: Context, where: str) -> None:
     """Values of registered types inside others ({where}) come back the same, whether we announced ids or not."""
-    needs_types(ctx)
-    await by_name_and_id(ctx, [INSIDE[where]])
+    needs_types(ergo_context)
+    await by_name_and_id(ergo_context, [INSIDE[where]])
 
 
 # --- ids --------------------------------------------------------------------------------------------------------------
 
 ATOMS = [Atom("echo"), Atom("not announced"), [Atom("sink"), Atom("nobody")], PID(Atom("echo"), 1, 2)]
-ERRORS: list[Any] = [subject.CUSTOM_ERROR, *reasons.REGISTERED, Error("not registered"), Error("timed out")]
+ERRORS: list[Any] = [subject.CUSTOM_ERROR, *error_values.REGISTERED, Error("not registered"), Error("timed out")]
 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_errors(ctx: Context) -> None:
+async def test_errors(ergo_context: Context) -> None:
     """Registered and other errors come back the same, whether we announced ids for them or not."""
-    needs_types(ctx)
-    await by_name_and_id(ctx, [*ERRORS, ERRORS])
+    needs_types(ergo_context)
+    await by_name_and_id(ergo_context, [*ERRORS, ERRORS])
 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_atoms_by_id(ctx: Context) -> None:
+async def test_atoms_by_id(ergo_context: Context) -> None:
     """Atoms that we announced ids for, and others beside them, come back the same."""
-    await round_trip(await ctx.peer(caches=ANNOUNCED), [*ATOMS, ATOMS])
+    await round_trip(await ergo_context.peer(caches=ANNOUNCED), [*ATOMS, ATOMS])
 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
-async def test_each_peer_has_its_own_ids(ctx: Context) -> None:
+async def test_each_peer_has_its_own_ids(ergo_context: Context) -> None:
     """Two peers that announced one id for different names are each understood by their own table."""
-    one = await ctx.peer(caches=Caches(atoms={256: Atom("one"), 257: Atom("two")}))
-    two = await ctx.peer(caches=Caches(atoms={256: Atom("two"), 257: Atom("one")}))
+    one = await ergo_context.peer(caches=Caches(atoms={256: Atom("one"), 257: Atom("two")}))
+    two = await ergo_context.peer(caches=Caches(atoms={256: Atom("two"), 257: Atom("one")}))
     for peer in (one, two):
         await round_trip(peer, [Atom("one"), Atom("two"), Atom("three")])
 
 
 @case("ENP-T-129", offers=AGENTS)
-async def test_target_writes_only_ids_it_announced(ctx: Context) -> None:
+async def test_target_writes_only_ids_it_announced(ergo_context: Context) -> None:
     """Whatever ids a target uses for atoms, types and errors, it announced them: its answers can be read."""
-    needs_types(ctx)
-    peer = await ctx.peer()
+    needs_types(ergo_context)
+    peer = await ergo_context.peer()
     atoms = [*peer.target_caches.atoms.values(), peer.target, Atom("echo")]
     await round_trip(peer, [atoms, [everything()], ERRORS, peer.target_pid(1), peer.pid()])

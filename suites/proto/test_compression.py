@@ -9,11 +9,17 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import IMPORTANT, Algorithm, Code, FrameType
-from ergo_conformance.peers.corruption.frames import NOBODY, ORDER_AT, TYPE_AT, harmless, header, with_length
+from ergo_conformance.peers.corruption.frames import (
+    ORDER_OFFSET,
+    TYPE_OFFSET,
+    UNKNOWN_PROCESS,
+    header,
+    valid_frame,
+    with_length,
+)
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
 from ergo_conformance.spec.ergo.enp import pack
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -28,14 +34,14 @@ def message(peer: Peer, payload: object = TEXT) -> bytes:
 
 async def echoed(peer: Peer, payload: object = TEXT) -> None:
     """The payload comes back from echo."""
-    received = (await peer.mail()).value
+    received = (await peer.receive_message()).value
     peer.check(received.payload == payload, f"{received.payload!r:.60}", "the payload that was sent")
 
 
-async def dropped(peer: Peer, data: bytes, story: str) -> None:
+async def dropped(peer: Peer, data: bytes, description: str) -> None:
     """Bytes of a compressed frame deliver nothing, and the connection lives on."""
-    peer.send_bytes(data, story)
-    await peer.none_of(
+    peer.send_bytes(data, description)
+    await peer.expect_none(
         lambda frame: isinstance(frame, enp.MessagePID), "message out of a frame that can't be unpacked", within=0.05
     )
 
@@ -46,10 +52,10 @@ async def dropped(peer: Peer, data: bytes, story: str) -> None:
 @algorithms
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-Z-1", "ENP-Z-2", "ENP-T-200", offers=AGENTS)
-async def test_unpacked(ctx: Context, by: str, name: str) -> None:
+async def test_unpacked(ergo_context: Context, by: str, name: str) -> None:
     """A compressed message and a compressed call by {by}, packed with {name}, reach echo."""
     algorithm = ALGORITHMS[name]
-    peer = await ctx.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
+    peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     echo = await peer.echo_id() if by == "pid" else "echo"
     peer.send_frame(peer.message(echo, TEXT), algorithm=algorithm)
     await echoed(peer)
@@ -61,21 +67,21 @@ async def test_unpacked(ctx: Context, by: str, name: str) -> None:
 
 @algorithms
 @case("ENP-Z-1", "ENP-Z-2", offers=AGENTS)
-async def test_sizes(ctx: Context, name: str) -> None:
+async def test_sizes(ergo_context: Context, name: str) -> None:
     """Frames of any size, small ones and what no algorithm makes shorter among them, are unpacked from {name}."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for size in (0, 1, 5_000, 30_000):
-        payload = ctx.rng.randbytes(size)
+        payload = ergo_context.rng.randbytes(size)
         peer.send_frame(peer.message("echo", payload), algorithm=ALGORITHMS[name])
         await echoed(peer, payload)
 
 
 @pytest.mark.parametrize("name", ["zlib", "gzip"])
 @case("ENP-Z-1", offers=AGENTS)
-async def test_levels(ctx: Context, name: str) -> None:
+async def test_levels(ergo_context: Context, name: str) -> None:
     """A stream of {name} may be of any level, and have an empty stored block before its end, as upstream's do."""
     algorithm = ALGORITHMS[name]
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = message(peer)
     for level in (0, 1, 9):
         packer = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS | (16 if algorithm is Algorithm.GZIP else 0))
@@ -86,9 +92,9 @@ async def test_levels(ctx: Context, name: str) -> None:
 
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-IMP-2", "ENP-IMP-7", "ENP-Z-1", offers=AGENTS)
-async def test_important_message(ctx: Context, by: str) -> None:
+async def test_important_message(ergo_context: Context, by: str) -> None:
     """A compressed important message by {by} is acknowledged with its own id."""
-    peer = await ctx.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
+    peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     echo = await peer.echo_id() if by == "pid" else "echo"
     mid = peer.new_ref()[0]
     peer.send_frame(peer.message(echo, TEXT, mid=mid), algorithm=Algorithm.ZLIB)
@@ -98,43 +104,43 @@ async def test_important_message(ctx: Context, by: str) -> None:
 
 
 @case("ENP-Z-1", "ENP-IMP-4", offers=AGENTS)
-async def test_important_request(ctx: Context) -> None:
+async def test_important_request(ergo_context: Context) -> None:
     """A compressed important request of nobody is answered with its own reference."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     ref = (1, 2, 3)
-    peer.send_frame(enp.RequestPID(ORDER, PROCESS, IMPORTANT, ref, NOBODY, TEXT), algorithm=Algorithm.LZW)
+    peer.send_frame(enp.RequestPID(ORDER, PROCESS, IMPORTANT, ref, UNKNOWN_PROCESS, TEXT), algorithm=Algorithm.LZW)
     answer = (await peer.answer(ref)).value
     peer.check(getattr(answer, "code", None) == Code.PROCESS_UNKNOWN, answer, "a ResponseError with code 1")
 
 
 @case("ENP-Z-1", "ENP-ORD-4", offers=AGENTS)
-async def test_order_of_plain_and_compressed(ctx: Context) -> None:
+async def test_order_of_plain_and_compressed(ergo_context: Context) -> None:
     """Compressed and plain messages of one sender keep their order."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for i in range(100):
         if i % 3:
             peer.send("echo", [i, TEXT])
         else:
             peer.send_frame(peer.message("echo", [i, TEXT]), algorithm=list(Algorithm)[i % 9 // 3])
-    found = [(await peer.mail()).value.payload[0] for _ in range(100)]
+    found = [(await peer.receive_message()).value.payload[0] for _ in range(100)]
     peer.check(found == list(range(100)), found, "0 to 99 in order")
 
 
 @case("ENP-ORD-7", "ENP-Z-1", offers=AGENTS)
-async def test_inner_order_byte(ctx: Context) -> None:
+async def test_inner_order_byte(ergo_context: Context) -> None:
     """A compressed message whose inner order byte is another one than the outer is delivered."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = bytearray(message(peer))
-    data[ORDER_AT] = 99
+    data[ORDER_OFFSET] = 99
     peer.send_bytes(peer.compress(bytes(data), order=ORDER), "a compressed message with another order byte inside")
     await echoed(peer)
 
 
 @pytest.mark.parametrize("field", ["magic", "version", "length"])
 @case("ENP-Z-5", offers=AGENTS)
-async def test_inner_header(ctx: Context, field: str) -> None:
+async def test_inner_header(ergo_context: Context, field: str) -> None:
     """Upstream looks at nothing but the type in an inner header: a wrong {field} there does not matter to it."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = message(peer)
     wrong = {
         "magic": b"\x00" + data[1:],
@@ -142,7 +148,7 @@ async def test_inner_header(ctx: Context, field: str) -> None:
         "length": with_length(data, 3),
     }
     peer.send_bytes(peer.compress(wrong[field], order=ORDER), f"a compressed message with a wrong inner {field}")
-    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
     peer.check(received is not None, "nothing delivered", "the message delivered")
 
 
@@ -151,9 +157,9 @@ async def test_inner_header(ctx: Context, field: str) -> None:
 
 @algorithms
 @case("ENP-Z-4", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_wrong_length(ctx: Context, name: str) -> None:
+async def test_wrong_length(ergo_context: Context, name: str) -> None:
     """A frame packed with {name} whose announced length is wrong, by much or by one, is dropped; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = message(peer)
     for off in (-1, 1, -1_000, 1_000, 1_000_000):
         bad = peer.compress(data, ALGORITHMS[name], length=len(data) + off)
@@ -180,67 +186,67 @@ UNTIDY: dict[str, Spoil] = {
 
 @pytest.mark.parametrize("how", list(STREAMS))
 @case("ENP-Z-4", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_bad_stream(ctx: Context, how: str) -> None:
+async def test_bad_stream(ergo_context: Context, how: str) -> None:
     """A compressed frame whose stream is bad ({how}) is dropped, whatever the algorithm; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = message(peer)
     for algorithm in Algorithm:
         stream = STREAMS[how](pack(data, algorithm, ORDER).stream, algorithm)
-        story = f"a message packed with {algorithm.name}, its stream {how.replace('_', ' ')}"
-        await dropped(peer, peer.compress(data, algorithm, stream=stream), story)
+        description = f"a message packed with {algorithm.name}, its stream {how.replace('_', ' ')}"
+        await dropped(peer, peer.compress(data, algorithm, stream=stream), description)
 
 
 @pytest.mark.parametrize("how", list(UNTIDY))
 @case("ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_untidy_stream(ctx: Context, how: str) -> None:
+async def test_untidy_stream(ergo_context: Context, how: str) -> None:
     """A compressed frame whose stream does not end with it ({how}) is delivered or dropped; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = message(peer)
     for algorithm in Algorithm:
         stream = UNTIDY[how](pack(data, algorithm, ORDER).stream, algorithm)
-        story = f"a message packed with {algorithm.name}, its stream {how.replace('_', ' ')}"
-        peer.send_bytes(peer.compress(data, algorithm, stream=stream), story)
-        await peer.alive()
+        description = f"a message packed with {algorithm.name}, its stream {how.replace('_', ' ')}"
+        peer.send_bytes(peer.compress(data, algorithm, stream=stream), description)
+        await peer.check_alive()
 
 
 @case("ENP-Z-4", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_unknown_algorithm(ctx: Context) -> None:
+async def test_unknown_algorithm(ergo_context: Context) -> None:
     """A compressed frame with an algorithm that nobody knows is dropped; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     packed = pack(message(peer), Algorithm.ZLIB, ORDER)
     for id_ in (0, 99, 103, 255):
         await dropped(peer, peer.data_of(packed._replace(algorithm=id_)), f"a compressed message, algorithm {id_}")
 
 
 @case("ENP-HDR-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_unknown_type_inside(ctx: Context) -> None:
+async def test_unknown_type_inside(ergo_context: Context) -> None:
     """A compressed frame of a type that nobody knows is dropped; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = bytearray(message(peer))
     for type_ in (0, 1, 108, 201, 255):
-        data[TYPE_AT] = type_
+        data[TYPE_OFFSET] = type_
         await dropped(peer, peer.compress(bytes(data)), f"a compressed frame of type {type_}")
 
 
 @case("ROB-ENP-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_compressed_in_compressed(ctx: Context) -> None:
+async def test_compressed_in_compressed(ergo_context: Context) -> None:
     """A frame that is compressed twice, or a hundred times, is delivered or dropped; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = message(peer)
     for times in range(1, 101):
         data = peer.compress(data, Algorithm.ZLIB)
         if times in (2, 3, 100):
             peer.send_bytes(data, f"a message, compressed {times} times")
-            await peer.alive()
+            await peer.check_alive()
 
 
 @case("ENP-T-200", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_what_is_never_compressed(ctx: Context) -> None:
+async def test_what_is_never_compressed(ergo_context: Context) -> None:
     """Compressed frames of types that nobody compresses are handled or dropped; the link stays."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     for type_ in sorted(set(FrameType) - enp.COMPRESSIBLE):
-        peer.send_frame(harmless(type_, peer), algorithm=Algorithm.ZLIB)
-        await peer.alive()
+        peer.send_frame(valid_frame(type_, peer), algorithm=Algorithm.ZLIB)
+        await peer.check_alive()
 
 
 BOMB = {Algorithm.LZW: 300_000, Algorithm.ZLIB: 30_000_000, Algorithm.GZIP: 30_000_000}
@@ -249,37 +255,37 @@ BOMB = {Algorithm.LZW: 300_000, Algorithm.ZLIB: 30_000_000, Algorithm.GZIP: 30_0
 
 @algorithms
 @case("ROB-ENP-6", "ENP-Z-4", offers=AGENTS, hostile=True)
-async def test_bomb(ctx: Context, name: str) -> None:
+async def test_bomb(ergo_context: Context, name: str) -> None:
     """A stream of {name} that unpacks to far more than the 1,000 bytes announced is dropped; the link stays."""
     algorithm = ALGORITHMS[name]
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     stream = pack(header(FrameType.MESSAGE_PID) + bytes(BOMB[algorithm]), algorithm, ORDER).stream
     bomb = peer.compress(message(peer), algorithm, stream=stream, length=1_000)
     await dropped(peer, bomb, f"a bomb packed with {name}")
 
 
 @case("ROB-ENP-6", offers=AGENTS, hostile=True, config={"max_message_size": 5_000})
-async def test_above_the_limit(ctx: Context) -> None:
+async def test_above_the_limit(ergo_context: Context) -> None:
     """A short frame that unpacks to more than the target's limit is delivered or dropped; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     peer.send_frame(peer.message("echo", bytes(20_000)), algorithm=Algorithm.ZLIB)
-    await peer.alive()
+    await peer.check_alive()
 
 
 @case("ENP-Z-6", offers=AGENTS, config={"max_message_size": 5_000})
-async def test_limit_does_not_count(ctx: Context) -> None:
+async def test_limit_does_not_count(ergo_context: Context) -> None:
     """Upstream does not compare the unpacked length with its limit: a frame above it is delivered."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     peer.send_frame(peer.message("echo", bytes(20_000)), algorithm=Algorithm.ZLIB)
-    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
     peer.check(received is not None, "nothing delivered", "the message delivered")
 
 
 @algorithms
 @case("ROB-ENP-6", "ROB-ENP-2", offers=AGENTS, hostile=True, dangerous=True)
-async def test_announced_4_gib(ctx: Context, name: str) -> None:
+async def test_announced_4_gib(ergo_context: Context, name: str) -> None:
     """A short frame packed with {name} that announces 4 GiB is dropped at once; nothing is reserved for it."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     await dropped(
         peer, peer.compress(message(peer), ALGORITHMS[name], length=LARGEST), "a compressed message, length 4 GiB"
     )
@@ -287,8 +293,8 @@ async def test_announced_4_gib(ctx: Context, name: str) -> None:
 
 @pytest.mark.parametrize("length", [0, 7], ids=lambda n: f"length_{n}")
 @case("ENP-Z-4", "ROB-ENP-1", "ROB-ENP-8", offers=AGENTS, hostile=True, dangerous=True)
-async def test_no_room_for_a_header(ctx: Context, length: int) -> None:
+async def test_no_room_for_a_header(ergo_context: Context, length: int) -> None:
     """A compressed frame of {length} bytes, too few for a header, is dropped; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = header(FrameType.MESSAGE_PID)[:length]
     await dropped(peer, peer.compress(data, Algorithm.ZLIB), f"{length} bytes, compressed")

@@ -5,16 +5,14 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Ref
-from ergo_conformance.peers.corruption.frames import NO_NAME, relation
+from ergo_conformance.peers.corruption.frames import UNKNOWN_NAME, relation_request
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 TAKEN_BACK = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
 TYPES = {6000 + i: row.name for i, row in enumerate(enp.CONTROL)}
@@ -55,76 +53,76 @@ async def only_result(peer: Peer, message: Any) -> enp.Result:
     """Sends a control request: the one Result that it gets."""
     ref = ask(peer, message)
     result = await peer.result(ref)
-    await peer.none_of(lambda frame: isinstance(frame, enp.Control), "second Result")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.Control), "second Result")
     return result
 
 
 @requests(REQUESTS)
 @case("ENP-ANY-1", "ENP-T-199", "ENP-C-Result", offers=AGENTS)
-async def test_one_result(ctx: Context, request_: Request) -> None:
+async def test_one_result(ergo_context: Context, request_: Request) -> None:
     """A request for a target that does not exist ({request_}) gets one Result, with its reference, whatever it says."""
-    peer = await ctx.peer()
-    await only_result(peer, relation(peer, request_.verb, request_.word))
+    peer = await ergo_context.peer()
+    await only_result(peer, relation_request(peer, request_.verb, request_.word))
 
 
 @requests([r for r in REQUESTS if r.verb in TAKEN_BACK and r.word != "Alias"])
 @case("ENP-LINK-1", offers=AGENTS)
-async def test_unknown_target(ctx: Context, request_: Request) -> None:
+async def test_unknown_target(ergo_context: Context, request_: Request) -> None:
     """The Result of a request for a target that does not exist ({request_}) says that it is unknown."""
-    peer = await ctx.peer()
-    result = await only_result(peer, relation(peer, request_.verb, request_.word))
-    wanted = reasons.EVENT_UNKNOWN if request_.word == "Event" else reasons.PROCESS_UNKNOWN
+    peer = await ergo_context.peer()
+    result = await only_result(peer, relation_request(peer, request_.verb, request_.word))
+    wanted = error_values.EVENT_UNKNOWN if request_.word == "Event" else error_values.PROCESS_UNKNOWN
     peer.check(result.Error is not None and result.Error.text == wanted.text, result, f"a Result with {wanted.text!r}")
 
 
 @pytest.mark.parametrize("verb", [Verb.LINK, Verb.MONITOR], ids=lambda v: v.value.lower())
 @case("ENP-LINK-1", offers=AGENTS)
-async def test_old_creation(ctx: Context, verb: Verb) -> None:
+async def test_old_creation(ergo_context: Context, verb: Verb) -> None:
     """A request for a PID of an earlier creation of the target is answered with "unknown process"."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())._replace(creation=peer.introduce.Creation - 1)
-    result = await only_result(peer, relation(peer, verb, "PID", pid))
-    good = result.Error is not None and result.Error.text == reasons.PROCESS_UNKNOWN.text
-    peer.check(good, result, f"a Result with {reasons.PROCESS_UNKNOWN.text!r}")
+    result = await only_result(peer, relation_request(peer, verb, "PID", pid))
+    good = result.Error is not None and result.Error.text == error_values.PROCESS_UNKNOWN.text
+    peer.check(good, result, f"a Result with {error_values.PROCESS_UNKNOWN.text!r}")
 
 
 @pytest.mark.parametrize("verb", [Verb.LINK, Verb.MONITOR], ids=lambda v: v.value.lower())
 @pytest.mark.parametrize("word", ["PID", "ProcessID"], ids=lambda w: w.lower())
 @case("ENP-LINK-1", "ENP-LINK-2", "ENP-ANY-1", offers=AGENTS)
-async def test_taken_and_given_back(ctx: Context, word: str, verb: Verb) -> None:
+async def test_taken_and_given_back(ergo_context: Context, word: str, verb: Verb) -> None:
     """A relation with echo (by {word}) is taken and given back without an error."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())
     target = pid if word == "PID" else ProcessID(peer.target, Atom("echo"))
     for step in (verb, TAKEN_BACK[verb]):
-        result = await only_result(peer, relation(peer, step, word, target))
+        result = await only_result(peer, relation_request(peer, step, word, target))
         peer.check(result.Error is None, result, f"a Result of {step.value} without an error")
 
 
 @case("ENP-LINK-3", offers=AGENTS)
-async def test_source_of_a_third_node(ctx: Context) -> None:
+async def test_source_of_a_third_node(ergo_context: Context) -> None:
     """Upstream takes a relation for a process of a third node: it does not look whose the source is."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())
     stranger = PID(Atom("stranger@localhost"), PROCESS, 1_700_000_000)
-    result = await only_result(peer, relation(peer, Verb.MONITOR, "PID", pid)._replace(Source=stranger))
+    result = await only_result(peer, relation_request(peer, Verb.MONITOR, "PID", pid)._replace(Source=stranger))
     peer.check(result.Error is None, result, "a Result without an error")
 
 
 @case("ENP-ANY-1", "ENP-C-Result", offers=AGENTS)
-async def test_reference(ctx: Context) -> None:
+async def test_reference(ergo_context: Context) -> None:
     """The reference of a request comes back in all its parts, whatever is in its words."""
-    peer = await ctx.peer()
-    message = relation(peer, Verb.MONITOR, "PID")
+    peer = await ergo_context.peer()
+    message = relation_request(peer, Verb.MONITOR, "PID")
     for words in ((0, 0, 0), (2**64 - 1, 2**64 - 1, 2**64 - 1), (1, 2, 3)):
         await only_result(peer, message._replace(Ref=message.Ref._replace(id=words)))
 
 
 @case("ENP-ANY-1", offers=AGENTS)
-async def test_many_at_once(ctx: Context) -> None:
+async def test_many_at_once(ergo_context: Context) -> None:
     """A hundred requests at once get a hundred Results, each its own."""
-    peer = await ctx.peer()
-    asked = {ask(peer, relation(peer, Verb.MONITOR, "ProcessID")) for _ in range(100)}
+    peer = await ergo_context.peer()
+    asked = {ask(peer, relation_request(peer, Verb.MONITOR, "ProcessID")) for _ in range(100)}
     for frame in await peer.collect(100, lambda f: isinstance(f, enp.Control), "Results"):
         ref = getattr(frame.message, "Ref", None)
         peer.check(ref in asked, frame, "one Result for each reference")
@@ -132,32 +130,32 @@ async def test_many_at_once(ctx: Context) -> None:
 
 
 @case("ENP-T-199", "ENP-C-MonitorPID", "ENP-ANY-1", offers=AGENTS)
-async def test_type_as_an_id(ctx: Context) -> None:
+async def test_type_as_an_id(ergo_context: Context) -> None:
     """A request whose type is written as an id that we announced is understood like one with its full name."""
-    peer = await ctx.peer(caches=Caches(types=TYPES))
-    await only_result(peer, relation(peer, Verb.MONITOR, "PID"))
+    peer = await ergo_context.peer(caches=Caches(types=TYPES))
+    await only_result(peer, relation_request(peer, Verb.MONITOR, "PID"))
 
 
 # --- spawn and applications: only that they are answered --------------------------------------------------------------
 
 
 @case("ENP-C-Spawn", "ENP-ANY-1", offers=AGENTS)
-async def test_spawn_of_nothing(ctx: Context) -> None:
+async def test_spawn_of_nothing(ergo_context: Context) -> None:
     """A request to spawn by a factory that does not exist gets one Result with an error."""
-    peer = await ctx.peer()
-    ctx.needs_flag(peer, Flags.REMOTE_SPAWN)
+    peer = await ergo_context.peer()
+    ergo_context.needs_flag(peer, Flags.REMOTE_SPAWN)
     options = gen.ProcessOptionsExtra(gen.ProcessOptions(), peer.pid(), peer.pid())
-    result = await only_result(peer, enp.Spawn(NO_NAME, options, peer.control_ref()))
+    result = await only_result(peer, enp.Spawn(UNKNOWN_NAME, options, peer.control_ref()))
     peer.check(result.Error is not None, result, "a Result with an error")
 
 
 @case("ENP-C-ApplicationStart", "ENP-ANY-1", offers=AGENTS)
-async def test_start_of_no_application(ctx: Context) -> None:
+async def test_start_of_no_application(ergo_context: Context) -> None:
     """A request to start an application that does not exist gets one Result with an error."""
-    peer = await ctx.peer()
-    ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
+    peer = await ergo_context.peer()
+    ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
     options = gen.ApplicationOptionsExtra(gen.ApplicationOptions(), peer.pid(1))
-    result = await only_result(peer, enp.ApplicationStart(NO_NAME, 1, options, peer.control_ref()))
+    result = await only_result(peer, enp.ApplicationStart(UNKNOWN_NAME, 1, options, peer.control_ref()))
     peer.check(result.Error is not None, result, "a Result with an error")
 
 
@@ -167,22 +165,22 @@ NO_REQUESTS = (42, "hello", [1, 2, 3], Error("an error"), gen.MessageEventStart(
 
 
 @case("ENP-ANY-2", "ENP-T-199", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_no_request(ctx: Context) -> None:
+async def test_no_request(ergo_context: Context) -> None:
     """A frame 199 that holds a number, a text, a list, an error or another struct is ignored; the connection lives on."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for value in NO_REQUESTS:
         peer.send_frame(enp.Control(ORDER, value))
-        await peer.none_of(lambda frame: True, "answer to what is no request")
+        await peer.expect_none(lambda frame: True, "answer to what is no request")
 
 
 @case("ENP-ANY-2", "ENP-C-Result", offers=AGENTS, hostile=True)
-async def test_result_nobody_waits_for(ctx: Context) -> None:
+async def test_result_nobody_waits_for(ergo_context: Context) -> None:
     """A Result that nobody waits for is ignored, with an error or without; the connection lives on."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     ref = Ref(peer.target, peer.introduce.Creation, (1, 2, 3))
     for error in (None, Error("an error")):
         peer.send_frame(enp.Control(ORDER, enp.Result(error, None, ref)))
-        await peer.none_of(lambda frame: True, "answer to a Result")
+        await peer.expect_none(lambda frame: True, "answer to a Result")
 
 
 # --- further ids ------------------------------------------------------------------------------------------------------
@@ -196,9 +194,9 @@ async def update(peer: Peer, **tables: Any) -> None:
 
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
-async def test_further_atoms(ctx: Context) -> None:
+async def test_further_atoms(ergo_context: Context) -> None:
     """Atoms that an UpdateCache adds may stand as ids in values and in frames from the next frame on."""
-    peer = await ctx.peer(caches=Caches(atoms={300: Atom("first")}))
+    peer = await ergo_context.peer(caches=Caches(atoms={300: Atom("first")}))
     await update(peer, AtomCache={301: Atom("echo"), 302: Atom("another")})
     caches = replace(peer.caches, atoms={**peer.caches.atoms, 301: Atom("echo"), 302: Atom("another")})
     value = [Atom("first"), Atom("another"), Atom("echo")]
@@ -209,9 +207,9 @@ async def test_further_atoms(ctx: Context) -> None:
 
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
-async def test_known_ids_stay(ctx: Context) -> None:
+async def test_known_ids_stay(ergo_context: Context) -> None:
     """An id that is known keeps its meaning, whatever an UpdateCache says of it."""
-    peer = await ctx.peer(caches=Caches(atoms={300: Atom("first"), 301: Atom("echo")}))
+    peer = await ergo_context.peer(caches=Caches(atoms={300: Atom("first"), 301: Atom("echo")}))
     await update(peer, AtomCache={300: Atom("second"), 301: Atom("nobody")})
     ref = peer.ask("echo", [Atom("first"), Atom("echo")])
     answer = (await peer.answer(ref)).value
@@ -220,37 +218,41 @@ async def test_known_ids_stay(ctx: Context) -> None:
 
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
-async def test_further_types_and_errors(ctx: Context) -> None:
+async def test_further_types_and_errors(ergo_context: Context) -> None:
     """Types and errors that an UpdateCache adds may be written as ids from the next frame on."""
-    peer = await ctx.peer(caches=Caches(types={5000: enp.RESULT.name}, errors={33000: reasons.KILL.text}))
-    await update(peer, RegCache={5001: gen.MESSAGE_EVENT_START.name}, ErrCache={33001: reasons.TIMEOUT})
+    peer = await ergo_context.peer(caches=Caches(types={5000: enp.RESULT.name}, errors={33000: error_values.KILL.text}))
+    await update(peer, RegCache={5001: gen.MESSAGE_EVENT_START.name}, ErrCache={33001: error_values.TIMEOUT})
     caches = replace(
         peer.caches,
         types={**peer.caches.types, 5001: gen.MESSAGE_EVENT_START.name},
-        errors={**peer.caches.errors, 33001: reasons.TIMEOUT.text},
+        errors={**peer.caches.errors, 33001: error_values.TIMEOUT.text},
     )
-    value = [gen.MessageEventStart(Atom("ev")), reasons.TIMEOUT]
+    value = [gen.MessageEventStart(Atom("ev")), error_values.TIMEOUT]
     frame = enp.RequestName(ORDER, PROCESS, 0, (5, 6, 7), Atom("echo"), value)
     peer.send_bytes(peer.data_of(frame, caches), "a call with ids that an UpdateCache announced")
     answer = (await peer.answer((5, 6, 7))).value
     found = getattr(answer, "payload", None)
-    good = isinstance(found, list) and found[0] == value[0] and found[1].text == reasons.TIMEOUT.text
+    good = isinstance(found, list) and found[0] == value[0] and found[1].text == error_values.TIMEOUT.text
     peer.check(good, answer, f"a Response with {value}")
 
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
-async def test_nothing_further(ctx: Context) -> None:
+async def test_nothing_further(ergo_context: Context) -> None:
     """An UpdateCache whose tables are all nil changes nothing and gets its Result."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     await update(peer)
-    await peer.alive()
+    await peer.check_alive()
 
 
 @pytest.mark.parametrize("table", ["AtomCache", "RegCache", "ErrCache"])
 @case("ENP-CACHE-1", "ROB-ENP-1", offers=AGENTS, hostile=True)
-async def test_first_ids(ctx: Context, table: str) -> None:
+async def test_first_ids(ergo_context: Context, table: str) -> None:
     """An UpdateCache may bring a table ({table}) of which our Introduce had none: it gets its Result."""
-    peer = await ctx.peer()
-    entries = {"AtomCache": {300: Atom("a")}, "RegCache": {5000: enp.RESULT.name}, "ErrCache": {33000: reasons.KILL}}
+    peer = await ergo_context.peer()
+    entries = {
+        "AtomCache": {300: Atom("a")},
+        "RegCache": {5000: enp.RESULT.name},
+        "ErrCache": {33000: error_values.KILL},
+    }
     await update(peer, **{table: entries[table]})
-    await peer.alive()
+    await peer.check_alive()

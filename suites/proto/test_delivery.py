@@ -4,98 +4,97 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import Caches
-from ergo_conformance.model.ergo.ehs import Accept, State
+from ergo_conformance.model.ergo.ehs import Accept, HandshakeState
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
+from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 LAST_ID = 2**64 - 1
 UNKNOWN: dict[str, tuple[Address, ...]] = {
-    "pid": (NOBODY, 0, LAST_ID),
-    "name": (str(NO_NAME), "", "n" * enp.MAX_NAME, "\udcff\udcfe"),
-    "alias": (NO_ALIAS, (0, 0, 0), (LAST_ID, LAST_ID, LAST_ID)),
+    "pid": (UNKNOWN_PROCESS, 0, LAST_ID),
+    "name": (str(UNKNOWN_NAME), "", "n" * enp.MAX_NAME, "\udcff\udcfe"),
+    "alias": (UNKNOWN_ALIAS, (0, 0, 0), (LAST_ID, LAST_ID, LAST_ID)),
 }
 unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 
 
 async def echoed(peer: Peer, payload: object, sender: int = PROCESS) -> enp.MessagePID:
     """The message that echo sends back, with the payload it was sent."""
-    message: enp.MessagePID = (await peer.mail(to=sender)).value
+    message: enp.MessagePID = (await peer.receive_message(to=sender)).value
     peer.check(message.payload == payload, repr(message.payload)[:80], f"the payload that was sent, {payload!r:.60}")
     return message
 
 
 @case("ENP-T-102", "ENP-T-101", offers=AGENTS)
-async def test_by_name(ctx: Context) -> None:
+async def test_by_name(ergo_context: Context) -> None:
     """A message by name reaches echo, which sends the value back to the sender's PID."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     peer.send("echo", "hello")
     message = await echoed(peer, "hello")
     peer.check(message.from_id == await peer.echo_id(), message, "a message from echo's PID")
 
 
 @case("ENP-T-101", offers=AGENTS)
-async def test_by_pid(ctx: Context) -> None:
+async def test_by_pid(ergo_context: Context) -> None:
     """A message by PID reaches echo, which sends the value back to the sender's PID."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     peer.send(await peer.echo_id(), "hello")
     await echoed(peer, "hello")
 
 
 @pytest.mark.parametrize("id_", [1, 256, 65_535], ids=lambda n: f"id_{n}")
 @case("ENP-T-103", "ENP-NAME-2", offers=AGENTS)
-async def test_by_cached_name(ctx: Context, id_: int) -> None:
+async def test_by_cached_name(ergo_context: Context, id_: int) -> None:
     """A message by the id {id_}, announced for echo's name in our Introduce, reaches echo."""
-    peer = await ctx.peer(caches=Caches(atoms={id_: Atom("echo")}))
+    peer = await ergo_context.peer(caches=Caches(atoms={id_: Atom("echo")}))
     peer.send_frame(enp.MessageNameCache(ORDER, PROCESS, 0, 0, Atom("echo"), "hello"))
     await echoed(peer, "hello")
 
 
 @case("ENP-T-103", "ENP-T-102", offers=AGENTS)
-async def test_announced_name_as_text(ctx: Context) -> None:
+async def test_announced_name_as_text(ergo_context: Context) -> None:
     """Who announced an id for a name may write the name all the same."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     peer.send_frame(enp.MessageName(ORDER, PROCESS, 0, 0, Atom("echo"), "hello"))
     await echoed(peer, "hello")
 
 
 @unknown
 @case("ENP-DLV-1", "ENP-T-101", "ENP-T-102", "ENP-T-104", offers=AGENTS)
-async def test_nobody_there(ctx: Context, whom: str) -> None:
+async def test_nobody_there(ergo_context: Context, whom: str) -> None:
     """A message for nobody (by {whom}) is dropped without a word, and the connection lives on."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for to in UNKNOWN[whom]:
         peer.send_frame(peer.message(to, "hello", order=ORDER))
-        await peer.none_of(lambda frame: True, "frame about a message that nobody gets")
+        await peer.expect_none(lambda frame: True, "frame about a message that nobody gets")
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["not_in_the_cache", "no_cache"])
 @case("ENP-NAME-2", offers=AGENTS, hostile=True)
-async def test_unknown_cached_name(ctx: Context, announced: bool) -> None:
+async def test_unknown_cached_name(ergo_context: Context, announced: bool) -> None:
     """A message by an id that we did not announce is dropped without a word, and the connection lives on."""
-    peer = await ctx.peer(caches=ANNOUNCED if announced else Caches())
+    peer = await ergo_context.peer(caches=ANNOUNCED if announced else Caches())
     frame = enp.MessageNameCache(ORDER, PROCESS, 0, 0, Atom("echo"), "hello")
     data = peer.data_of(frame, Caches(atoms={4000: Atom("echo")}))
     peer.send_bytes(data, "a message to the cached name 4000, which is not announced")
-    await peer.none_of(lambda frame: isinstance(frame, enp.MessagePID), "message back")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.MessagePID), "message back")
 
 
 @pytest.mark.parametrize("sender", [0, LAST_ID], ids=lambda n: f"from_{n}")
 @case("ENP-T-101", "ENP-T-102", offers=AGENTS)
-async def test_sender_of_any_number(ctx: Context, sender: int) -> None:
+async def test_sender_of_any_number(ergo_context: Context, sender: int) -> None:
     """What a process with the number {sender} sent to echo comes back to that number."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     peer.send("echo", "hello", sender=sender)
     await echoed(peer, "hello", sender)
 
 
 @case("ENP-T-101", offers=AGENTS)
-async def test_back_to_the_right_node(ctx: Context) -> None:
+async def test_back_to_the_right_node(ergo_context: Context) -> None:
     """What two nodes send to echo from processes of the same number comes back to each of them."""
-    one, two = await ctx.peer(), await ctx.peer()
+    one, two = await ergo_context.peer(), await ergo_context.peer()
     for i in range(20):
         one.send("echo", f"one {i}")
         two.send("echo", f"two {i}")
@@ -106,9 +105,9 @@ async def test_back_to_the_right_node(ctx: Context) -> None:
 
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-PID-1", offers=AGENTS)
-async def test_mid_without_the_important_bit(ctx: Context, by: str) -> None:
+async def test_mid_without_the_important_bit(ergo_context: Context, by: str) -> None:
     """Whatever stands in bytes 17 to 24 of a plain message (by {by}), it is delivered and not acknowledged."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     good: dict[str, enp.Frame] = {
         "pid": enp.MessagePID(ORDER, PROCESS, 0, LAST_ID, await peer.echo_id(), "hello"),
         "name": enp.MessageName(ORDER, PROCESS, 0, 0xED00646060D0FA90, Atom("echo"), "hello"),
@@ -116,25 +115,25 @@ async def test_mid_without_the_important_bit(ctx: Context, by: str) -> None:
     }
     peer.send_frame(good[by])
     await echoed(peer, "hello")
-    await peer.none_of(lambda frame: isinstance(frame, enp.ResponseError), "acknowledgement of a plain message")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.ResponseError), "acknowledgement of a plain message")
 
 
 @case("ENP-T-101", "ENP-HDR-1", offers=AGENTS)
-async def test_sizes(ctx: Context) -> None:
+async def test_sizes(ergo_context: Context) -> None:
     """Binaries of no, a thousand, and sixty thousand bytes go to echo and come back the same."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for size in (0, 1_000, 60_000):
-        payload = ctx.rng.randbytes(size)
+        payload = ergo_context.rng.randbytes(size)
         peer.send("echo", payload)
         await echoed(peer, payload)
 
 
 @pytest.mark.parametrize("size", [65_536, 70_000, 1_048_576], ids=lambda n: f"{n}_bytes")
 @case("ENP-SIZE-3", offers=AGENTS)
-async def test_large(ctx: Context, size: int) -> None:
+async def test_large(ergo_context: Context, size: int) -> None:
     """A binary of {size} bytes, around and above the 64 KB where releases before 3.1.1 give up, comes back the same."""
-    peer = await ctx.peer()
-    payload = ctx.rng.randbytes(size)
+    peer = await ergo_context.peer()
+    payload = ergo_context.rng.randbytes(size)
     peer.send("echo", payload)
     await echoed(peer, payload)
 
@@ -155,9 +154,9 @@ async def all_twenty(peer: Peer) -> None:
 
 @pytest.mark.parametrize("piece", [1, 7, 8, 1_000], ids=lambda n: f"by_{n}")
 @case("ENP-HDR-1", offers=AGENTS)
-async def test_split(ctx: Context, piece: int) -> None:
+async def test_split(ergo_context: Context, piece: int) -> None:
     """Twenty messages sent in pieces of {piece} bytes all arrive."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = twenty(peer)
     for at in range(0, len(data), piece):
         peer.send_bytes(data[at : at + piece], f"twenty messages in pieces of {piece} bytes")
@@ -165,26 +164,27 @@ async def test_split(ctx: Context, piece: int) -> None:
 
 
 @case("ENP-HDR-1", offers=AGENTS)
-async def test_joined(ctx: Context) -> None:
+async def test_joined(ergo_context: Context) -> None:
     """Twenty messages in one segment all arrive."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     peer.send_bytes(twenty(peer), "twenty messages in one segment")
     await all_twenty(peer)
 
 
 @case("ENP-HDR-1", offers=AGENTS)
-async def test_slowly(ctx: Context) -> None:
+async def test_slowly(ergo_context: Context) -> None:
     """A message whose bytes come one at a time, with pauses between them, arrives."""
-    peer = await ctx.peer()
-    await peer.lines[0].dialer.link.drip(peer.data_of(peer.message("echo", "hello")), 1, 0.01)
+    peer = await ergo_context.peer()
+    await peer.sockets[0].drip(peer.data_of(peer.message("echo", "hello")), 1, 0.01)
     await echoed(peer, "hello")
 
 
 @case("ENP-HDR-1", offers=AGENTS)
-async def test_behind_the_handshake(ctx: Context) -> None:
+async def test_behind_the_handshake(ergo_context: Context) -> None:
     """A message in the segment of the last handshake message arrives."""
-    dialer = await ctx.dial(state=State.AWAIT_ACCEPT)
-    peer = Peer(dialer)
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    peer = Peer([dialer], dialer.target_introduce)
     data = write_frame(Accept()) + peer.data_of(peer.message("echo", "hello"))
     peer.send_bytes(data, "the final Accept and a message in one segment")
     await echoed(peer, "hello")

@@ -4,10 +4,9 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs, enp
 from ergo_conformance.model.ergo.enp import FrameType
-from ergo_conformance.peers.corruption.frames import TYPE_AT, header, with_length
+from ergo_conformance.peers.corruption.frames import TYPE_OFFSET, header, with_length
 from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 UNKNOWN_TYPES = (0, 100, 108, 120, 125, 128, 132, 180, 187, 198, 210, 255)
 """Types that no release has given a meaning, next to those that have one."""
@@ -28,18 +27,18 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", list(WRONG))
 @case("ENP-HDR-2", "ROB-ENP-7", offers=AGENTS, hostile=True)
-async def test_start(ctx: Context, wrong: str) -> None:
+async def test_start(ergo_context: Context, wrong: str) -> None:
     """A frame with a wrong start ({wrong}), the first or a later one, ends its link without a word."""
-    other = await ctx.peer()
+    other = await ergo_context.peer()
     for later in (False, True):
-        peer = await ctx.peer()
+        peer = await ergo_context.peer()
         if later:
-            await peer.alive()
+            await peer.check_alive()
         peer.send_bytes(WRONG[wrong](good(peer)), f"a message with a wrong start, {wrong.replace('_', ' ')}")
-        received = await peer.look(lambda frame: True, 5.0)
+        received = await peer.find(lambda frame: True, 5.0)
         peer.check(received is None, received, "nothing before the close")
-        await peer.closed()
-        await other.alive()
+        await peer.expect_close()
+        await other.check_alive()
 
 
 STRANGERS = {
@@ -52,62 +51,62 @@ STRANGERS = {
 
 @pytest.mark.parametrize("kind", list(STRANGERS))
 @case("ROB-ENP-7", "ROB-ENP-3", offers=AGENTS, hostile=True)
-async def test_stranger(ctx: Context, kind: str) -> None:
+async def test_stranger(ergo_context: Context, kind: str) -> None:
     """Bytes of another protocol ({kind}) get no answer; their link may be closed, no other one is."""
-    peer, other = await ctx.peer(), await ctx.peer()
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
     peer.send_bytes(STRANGERS[kind], f"bytes of another protocol: {kind}")
-    received = await peer.look(lambda frame: True, 0.5)
+    received = await peer.find(lambda frame: True, 0.5)
     peer.check(received is None, received, "no answer")
-    await other.alive()
+    await other.check_alive()
 
 
 @pytest.mark.parametrize("length", [0, 1, 6, 7], ids=lambda n: f"length_{n}")
 @case("ENP-HDR-3", "ROB-ENP-1", offers=AGENTS, hostile=True, dangerous=True)
-async def test_length_below_a_header(ctx: Context, length: int) -> None:
+async def test_length_below_a_header(ergo_context: Context, length: int) -> None:
     """A frame that announces {length} bytes, fewer than its header has, ends its link; the node lives on."""
-    peer, other = await ctx.peer(), await ctx.peer()
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
     peer.send_bytes(header(FrameType.MESSAGE_PID, length), f"a header with length {length}")
-    await peer.closed()
-    await other.alive()
+    await peer.expect_close()
+    await other.check_alive()
 
 
 @case("ENP-HDR-4", offers=AGENTS)
-async def test_header_alone(ctx: Context) -> None:
+async def test_header_alone(ergo_context: Context) -> None:
     """A frame of eight bytes, its type without a body, is dropped, whatever its type; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for type_ in FrameType:
         peer.send_bytes(header(type_), f"a header of type {type_} without a body")
-        await peer.alive()
+        await peer.check_alive()
 
 
 @pytest.mark.parametrize("type_", UNKNOWN_TYPES, ids=lambda n: f"type_{n}")
 @case("ENP-HDR-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_unknown_type(ctx: Context, type_: int) -> None:
+async def test_unknown_type(ergo_context: Context, type_: int) -> None:
     """A frame of type {type_}, which nobody knows, is ignored, with a body or without; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = bytearray(good(peer))
-    data[TYPE_AT] = type_
+    data[TYPE_OFFSET] = type_
     for body in (header(type_), bytes(data)):
         peer.send_bytes(body, f"{len(body)} bytes of a frame of type {type_}")
-        await peer.none_of(lambda frame: True, "answer to a frame of unknown type", within=0.05)
+        await peer.expect_none(lambda frame: True, "answer to a frame of unknown type", within=0.05)
 
 
 @case("ENP-HDR-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_types_of_other_releases(ctx: Context) -> None:
+async def test_types_of_other_releases(ergo_context: Context) -> None:
     """A frame of a reserved type, or of one that only newer releases use, is ignored; the link stays."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for type_ in (*enp.RESERVED, *enp.NEWEST_TYPES):
         peer.send_bytes(header(type_), f"a header of type {type_}")
-        await peer.alive()
+        await peer.check_alive()
 
 
 @case("ROB-ENP-2", "ROB-ENP-1", offers=AGENTS, hostile=True)
-async def test_announced_4_gib(ctx: Context) -> None:
+async def test_announced_4_gib(ergo_context: Context) -> None:
     """Headers that announce 4 GiB on ten links cost nothing: others are served meanwhile."""
     for _ in range(10):
-        peer = await ctx.peer()
+        peer = await ergo_context.peer()
         peer.send_bytes(header(FrameType.MESSAGE_PID, 2**32 - 1) + bytes(100), "a header with length 4 GiB, 100 bytes")
-    await (await ctx.peer()).alive()
+    await (await ergo_context.peer()).check_alive()
 
 
 NO_FRAME = b"\x00" + (16).to_bytes(4, "big") + bytes(10)
@@ -116,11 +115,11 @@ NO_FRAME = b"\x00" + (16).to_bytes(4, "big") + bytes(10)
 
 @pytest.mark.parametrize("off", [-1, 1], ids=["one_too_small", "one_too_large"])
 @case("ENP-HDR-1", "ENP-HDR-2", "ROB-ENP-7", offers=AGENTS, hostile=True)
-async def test_length_off_by_one(ctx: Context, off: int) -> None:
+async def test_length_off_by_one(ergo_context: Context, off: int) -> None:
     """Behind a message whose length is wrong by {off} no frame begins where one should: the link ends."""
-    peer, other = await ctx.peer(), await ctx.peer()
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
     data = good(peer)
     rest = NO_FRAME if off < 0 else b"\x00\x00" + NO_FRAME
     peer.send_bytes(with_length(data, len(data) + off) + rest, f"a message, its length wrong by {off:+d}, and more")
-    await peer.closed()
-    await other.alive()
+    await peer.expect_close()
+    await other.check_alive()

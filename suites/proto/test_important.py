@@ -8,22 +8,26 @@ from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, Code, Priority, Words
 from ergo_conformance.model.values import Atom, Typed
-from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
+from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 LAST = 2**64 - 1
-UNKNOWN: dict[str, Address] = {"pid": NOBODY, "name": str(NO_NAME), "cached_name": str(NO_NAME), "alias": NO_ALIAS}
+UNKNOWN: dict[str, Address] = {
+    "pid": UNKNOWN_PROCESS,
+    "name": str(UNKNOWN_NAME),
+    "cached_name": str(UNKNOWN_NAME),
+    "alias": UNKNOWN_ALIAS,
+}
 unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 AT_ONCE = Typed(t.INT64, 0)
 """What makes slow and small_mailbox sleep for no time."""
 
 
-async def peer_and_address(ctx: Context, by: str) -> tuple[Peer, Address]:
+async def peer_and_address(ergo_context: Context, by: str) -> tuple[Peer, Address]:
     """A peer, and how it reaches echo."""
-    peer = await ctx.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
+    peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     return peer, await peer.echo_id() if by == "pid" else "echo"
 
 
@@ -33,66 +37,66 @@ def is_ack(frame: object) -> bool:
 
 @by
 @case("ENP-IMP-2", "ENP-T-130", offers=AGENTS)
-async def test_delivered(ctx: Context, by: str) -> None:
+async def test_delivered(ergo_context: Context, by: str) -> None:
     """An important message by {by} is delivered and acknowledged, once, to its sender, with its id and code 0."""
-    peer, echo = await peer_and_address(ctx, by)
+    peer, echo = await peer_and_address(ergo_context, by)
     mid = peer.send_important(echo, "hello")
-    ack = await peer.acknowledged(mid)
+    ack = await peer.acknowledgement(mid)
     found = (ack.to_id, ack.ref, ack.code)
     peer.check(found == (PROCESS, (mid, 0, 0), Code.DELIVERED), ack, f"code 0 to {PROCESS} with ref ({mid}, 0, 0)")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.payload == "hello", message, "the message back from echo")
-    await peer.none_of(is_ack, "second acknowledgement")
+    await peer.expect_none(is_ack, "second acknowledgement")
 
 
 @by
 @case("ENP-IMP-8", offers=AGENTS)
-async def test_shape_of_an_acknowledgement(ctx: Context, by: str) -> None:
+async def test_shape_of_an_acknowledgement(ergo_context: Context, by: str) -> None:
     """An acknowledgement comes from the target PID, or from 0 for a name, with order byte 0."""
-    peer, echo = await peer_and_address(ctx, by)
-    ack = await peer.acknowledged(peer.send_important(echo, "hello"))
+    peer, echo = await peer_and_address(ergo_context, by)
+    ack = await peer.acknowledgement(peer.send_important(echo, "hello"))
     wanted = (0, echo if by == "pid" else 0)
     peer.check((ack.order, ack.from_id) == wanted, ack, f"order byte and sender {wanted}")
 
 
 @pytest.mark.parametrize("priority", list(Priority), ids=lambda p: p.name.lower())
 @case("ENP-IMP-2", offers=AGENTS)
-async def test_priority_of_an_acknowledgement(ctx: Context, priority: Priority) -> None:
+async def test_priority_of_an_acknowledgement(ergo_context: Context, priority: Priority) -> None:
     """An acknowledgement has the priority of its message, without the important bit."""
-    peer = await ctx.peer()
-    ack = await peer.acknowledged(peer.send_important("echo", "hello", priority=priority))
+    peer = await ergo_context.peer()
+    ack = await peer.acknowledgement(peer.send_important("echo", "hello", priority=priority))
     peer.check(ack.priority == priority, f"priority byte {ack.priority}", f"priority byte {priority}")
 
 
 @unknown
 @case("ENP-IMP-2", "ENP-IMP-5", "ENP-T-101", "ENP-T-102", "ENP-T-103", "ENP-T-104", offers=AGENTS)
-async def test_nobody_there(ctx: Context, whom: str) -> None:
+async def test_nobody_there(ergo_context: Context, whom: str) -> None:
     """Of an important message for nobody (by {whom}) the sender is told code 1, unknown process."""
-    peer = await ctx.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
+    peer = await ergo_context.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
     mid = peer.send_important(UNKNOWN[whom], "hello")
-    ack = await peer.acknowledged(mid)
+    ack = await peer.acknowledgement(mid)
     found = (ack.to_id, ack.ref, ack.code)
     peer.check(
         found == (PROCESS, (mid, 0, 0), Code.PROCESS_UNKNOWN), ack, f"code 1 to {PROCESS} with ref ({mid}, 0, 0)"
     )
-    await peer.none_of(is_ack, "second acknowledgement")
+    await peer.expect_none(is_ack, "second acknowledgement")
 
 
 @case("ENP-IMP-2", offers=AGENTS)
-async def test_any_id(ctx: Context) -> None:
+async def test_any_id(ergo_context: Context) -> None:
     """Message ids and numbers of senders are the sender's own business: 0 and 2^64-1 are acknowledged as they are."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for sender, mid in ((PROCESS, 0), (PROCESS, LAST), (0, 5), (LAST, 6)):
         peer.send_frame(enp.MessageName(ORDER, sender, IMPORTANT, mid, Atom("echo"), "hello"))
-        ack = await peer.acknowledged(mid)
+        ack = await peer.acknowledgement(mid)
         found = (ack.to_id, ack.ref, ack.code)
         peer.check(found == (sender, (mid, 0, 0), Code.DELIVERED), ack, f"code 0 to {sender} with ref ({mid}, 0, 0)")
 
 
 @case("ENP-IMP-2", offers=AGENTS)
-async def test_same_id_of_two_senders(ctx: Context) -> None:
+async def test_same_id_of_two_senders(ergo_context: Context) -> None:
     """Two processes that use one message id at once are each acknowledged."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for sender in (3001, 3002):
         peer.send("echo", "hello", sender=sender, mid=77)
     acks = await peer.collect(2, is_ack, "acknowledgements")
@@ -102,45 +106,45 @@ async def test_same_id_of_two_senders(ctx: Context) -> None:
 
 
 @case("ENP-IMP-2", "ENP-PID-1", offers=AGENTS)
-async def test_plain_messages_are_not_acknowledged(ctx: Context) -> None:
+async def test_plain_messages_are_not_acknowledged(ergo_context: Context) -> None:
     """Plain messages, for somebody or nobody, with whatever in place of an id, are never acknowledged."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for i in range(50):
-        name = Atom("echo" if i % 2 else NO_NAME)
+        name = Atom("echo" if i % 2 else UNKNOWN_NAME)
         peer.send_frame(enp.MessageName(ORDER, PROCESS, i % 4, i, name, "hello"))
-    await peer.none_of(is_ack, "acknowledgement of a plain message")
+    await peer.expect_none(is_ack, "acknowledgement of a plain message")
 
 
 @case("ENP-HDR-7", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_undecodable(ctx: Context) -> None:
+async def test_undecodable(ergo_context: Context) -> None:
     """An important message whose value can't be read is neither delivered nor acknowledged."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = peer.data_of(enp.MessageName(ORDER, PROCESS, IMPORTANT, 5, Atom("echo"), True))
     peer.send_bytes(data[:-2] + b"\x00\x01", "an important message whose value has an unassigned tag")
-    await peer.none_of(lambda frame: True, "frame about a message that can't be read")
+    await peer.expect_none(lambda frame: True, "frame about a message that can't be read")
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------
 
 
 @case("ENP-IMP-6", offers=AGENTS, config={"flags": {"important": False}})
-async def test_target_without_the_flag(ctx: Context) -> None:
+async def test_target_without_the_flag(ergo_context: Context) -> None:
     """A target that does not announce important delivery delivers an important message and does not acknowledge it."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     flags = int.from_bytes(peer.introduce.Flags, "big")
     peer.check(not flags & Flags.IMPORTANT_DELIVERY, f"flags {flags:#x}", "flags without 64, as it was configured")
     peer.send_important("echo", "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.payload == "hello", message, "the message back from echo")
-    await peer.none_of(is_ack, "acknowledgement from a target that did not announce the flag")
+    await peer.expect_none(is_ack, "acknowledgement from a target that did not announce the flag")
 
 
 @case("ENP-IMP-6", offers=AGENTS)
-async def test_sender_without_the_flag(ctx: Context) -> None:
+async def test_sender_without_the_flag(ergo_context: Context) -> None:
     """Whether a receiver acknowledges does not depend on the flags of the sender."""
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
-    peer = await ctx.peer(Flags=flags)
-    ack = await peer.acknowledged(peer.send_important("echo", "hello"))
+    peer = await ergo_context.peer(Flags=flags)
+    ack = await peer.acknowledgement(peer.send_important("echo", "hello"))
     peer.check(ack.code == Code.DELIVERED, ack, "code 0")
 
 
@@ -149,20 +153,20 @@ async def test_sender_without_the_flag(ctx: Context) -> None:
 
 @by
 @case("ENP-IMP-4", offers=AGENTS)
-async def test_request(ctx: Context, by: str) -> None:
+async def test_request(ergo_context: Context, by: str) -> None:
     """An important request by {by} is answered by its Response alone: that is the acknowledgement."""
-    peer, echo = await peer_and_address(ctx, by)
+    peer, echo = await peer_and_address(ergo_context, by)
     ref = peer.ask(echo, "question", priority=IMPORTANT)
     answer = (await peer.answer(ref)).value
     peer.check(getattr(answer, "payload", None) == "question", answer, "a Response with the value")
-    await peer.none_of(is_ack, "acknowledgement beside the Response")
+    await peer.expect_none(is_ack, "acknowledgement beside the Response")
 
 
 @unknown
 @case("ENP-IMP-4", "ENP-IMP-5", offers=AGENTS)
-async def test_request_of_nobody(ctx: Context, whom: str) -> None:
+async def test_request_of_nobody(ergo_context: Context, whom: str) -> None:
     """An important request of nobody (by {whom}) is answered with code 1 and all three words of its reference."""
-    peer = await ctx.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
+    peer = await ergo_context.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
     words: Words = (11, 22, LAST)
     peer.send_frame(peer.request(UNKNOWN[whom], "question", words, priority=IMPORTANT))
     frame = (await peer.answer(words)).value
@@ -174,21 +178,21 @@ async def test_request_of_nobody(ctx: Context, whom: str) -> None:
 
 
 @case("ENP-IMP-5", "ENP-IMP-2", offers=AGENTS, exclusive=True)
-async def test_full_mailbox(ctx: Context) -> None:
+async def test_full_mailbox(ergo_context: Context) -> None:
     """While small_mailbox sleeps one message fits into its mailbox; of the next the sender is told code 2."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     codes: list[int] = []
     async for _ in peer.while_busy("small_mailbox"):
         mids = [peer.send_important("small_mailbox", AT_ONCE) for _ in range(3)]
-        codes = [(await peer.acknowledged(mid)).code for mid in mids]
+        codes = [(await peer.acknowledgement(mid)).code for mid in mids]
     wanted = [Code.DELIVERED, Code.MAILBOX_FULL, Code.MAILBOX_FULL]
     peer.check(codes == wanted, codes, f"codes {wanted}")
 
 
 @case("ENP-IMP-4", "ENP-IMP-5", offers=AGENTS, exclusive=True)
-async def test_request_to_a_full_mailbox(ctx: Context) -> None:
+async def test_request_to_a_full_mailbox(ergo_context: Context) -> None:
     """Of an important request that finds the mailbox full the caller is told code 2, with its whole reference."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     words: Words = (33, 44, 55)
     frame = None
     async for _ in peer.while_busy("small_mailbox"):
@@ -200,16 +204,16 @@ async def test_request_to_a_full_mailbox(ctx: Context) -> None:
 
 
 @case("ENP-IMP-4", offers=AGENTS, exclusive=True)
-async def test_plain_to_a_full_mailbox(ctx: Context) -> None:
+async def test_plain_to_a_full_mailbox(ergo_context: Context) -> None:
     """A plain message and a plain request that find the mailbox full are dropped without a word."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     ref = None
     async for _ in peer.while_busy("small_mailbox"):
         peer.send("small_mailbox", AT_ONCE)
         peer.send("small_mailbox", AT_ONCE)
         ref = peer.ask("small_mailbox", AT_ONCE)
     assert ref is not None
-    await peer.no_answer(ref)
+    await peer.expect_no_answer(ref)
 
 
 # --- many -------------------------------------------------------------------------------------------------------------
@@ -217,9 +221,9 @@ async def test_plain_to_a_full_mailbox(ctx: Context) -> None:
 
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-IMP-7", "ENP-IMP-2", offers=AGENTS)
-async def test_thousand_at_once(ctx: Context, by: str) -> None:
+async def test_thousand_at_once(ergo_context: Context, by: str) -> None:
     """Of a thousand important messages (by {by}) of ten senders each is acknowledged to its own sender, once."""
-    peer, echo = await peer_and_address(ctx, by)
+    peer, echo = await peer_and_address(ergo_context, by)
     mids = {peer.send_important(echo, i, sender=4000 + i % 10): 4000 + i % 10 for i in range(1_000)}
     for ack in await peer.collect(len(mids), is_ack, "acknowledgements", within=10.0):
         sender = mids.pop(ack.ref[0], None)

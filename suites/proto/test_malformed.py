@@ -4,16 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.corruption.frames import cuts, harmless, with_length, with_payload
+from ergo_conformance.peers.corruption.frames import truncated_frames, valid_frame, with_length, with_payload
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
 from ergo_conformance.spec.ergo.enp.frames import BODIES
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +40,15 @@ def kinds(found: list[Kind]) -> pytest.MarkDecorator:
 
 async def dropped(peer: Peer) -> None:
     """The connection lives on and nothing came of what was sent."""
-    await peer.none_of(lambda frame: True, "frame about one that can't be read", within=0.05)
+    await peer.expect_none(lambda frame: True, "frame about one that can't be read", within=0.05)
 
 
 @kinds(KINDS)
 @case("ROB-ENP-8", "ROB-ENP-1", offers=AGENTS, hostile=True)
-async def test_cut(ctx: Context, kind: Kind) -> None:
+async def test_cut(ergo_context: Context, kind: Kind) -> None:
     """A frame of kind {kind} that ends before or in any of its fields is dropped; the connection lives on."""
-    peer = await ctx.peer(caches=ANNOUNCED)
-    for what, data in cuts(harmless(kind.type, peer), peer):
+    peer = await ergo_context.peer(caches=ANNOUNCED)
+    for what, data in truncated_frames(valid_frame(kind.type, peer), peer):
         peer.send_bytes(data, what)
         await dropped(peer)
 
@@ -71,12 +69,12 @@ VALUES = {
 
 @pytest.mark.parametrize("bad", list(VALUES))
 @case("ENP-HDR-7", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_value(ctx: Context, bad: str) -> None:
+async def test_value(ergo_context: Context, bad: str) -> None:
     """A frame of any type whose EDF value can't be read ({bad}) is dropped without an answer; the connection lives on."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_VALUE:
-        story = f"a frame of kind {kind.label}, its value bad: {bad.replace('_', ' ')}"
-        peer.send_bytes(with_payload(harmless(kind.type, peer), peer, VALUES[bad]), story)
+        description = f"a frame of kind {kind.label}, its value bad: {bad.replace('_', ' ')}"
+        peer.send_bytes(with_payload(valid_frame(kind.type, peer), peer, VALUES[bad]), description)
         await dropped(peer)
 
 
@@ -92,21 +90,21 @@ NO_REASONS = {
 
 @pytest.mark.parametrize("what", list(NO_REASONS))
 @case("ENP-EXIT-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_no_reason(ctx: Context, what: str) -> None:
+async def test_no_reason(ergo_context: Context, what: str) -> None:
     """A frame whose reason is no error ({what}) is dropped; the connection lives on."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_REASON:
-        story = f"a frame of kind {kind.label}, its reason no error: {what.replace('_', ' ')}"
-        peer.send_bytes(with_payload(harmless(kind.type, peer), peer, NO_REASONS[what]), story)
+        description = f"a frame of kind {kind.label}, its reason no error: {what.replace('_', ' ')}"
+        peer.send_bytes(with_payload(valid_frame(kind.type, peer), peer, NO_REASONS[what]), description)
         await dropped(peer)
 
 
 @case("ENP-EXIT-1", "ENP-T-107", offers=AGENTS, hostile=True)
-async def test_exit_without_a_reason(ctx: Context) -> None:
+async def test_exit_without_a_reason(ergo_context: Context) -> None:
     """An exit signal for echo whose reason is no error does not end it."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     pid = await peer.echo_id()
-    frame = enp.Exit(pid % enp.ORDER_MODULUS, 1, enp.Priority.MAX, pid, reasons.KILL)
+    frame = enp.Exit(pid % enp.ORDER_MODULUS, 1, enp.Priority.MAX, pid, error_values.KILL)
     for what, value in NO_REASONS.items():
         if not what.startswith("nil"):
             peer.send_bytes(with_payload(frame, peer, value), f"an exit signal whose reason is no error: {what}")
@@ -114,22 +112,22 @@ async def test_exit_without_a_reason(ctx: Context) -> None:
 
 
 @case("ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_byte_behind(ctx: Context) -> None:
+async def test_byte_behind(ergo_context: Context) -> None:
     """A frame of any type with a byte behind its value is handled or dropped; the connection lives on."""
-    peer = await ctx.peer(caches=ANNOUNCED)
+    peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_VALUE:
-        data = peer.data_of(harmless(kind.type, peer))
+        data = peer.data_of(valid_frame(kind.type, peer))
         peer.send_bytes(with_length(data + b"\x00"), f"a frame of kind {kind.label} and a byte behind its value")
-        await peer.alive()
+        await peer.check_alive()
 
 
 @case("ENP-HDR-8", offers=AGENTS)
-async def test_byte_behind_a_message(ctx: Context) -> None:
+async def test_byte_behind_a_message(ergo_context: Context) -> None:
     """A message with a byte behind its value is delivered."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     data = peer.data_of(peer.message("echo", "hello"))
     peer.send_bytes(with_length(data + b"\x00"), "a message and a byte behind its value")
-    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
     peer.check(received is not None, "nothing delivered", "the message delivered")
 
 
@@ -137,11 +135,11 @@ CACHED = [kind for kind in KINDS if kind.label.endswith("_cache")]
 
 
 @case("ENP-NAME-2", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_unknown_name_id(ctx: Context) -> None:
+async def test_unknown_name_id(ergo_context: Context) -> None:
     """A frame of any type with a name id that we did not announce is dropped; the connection lives on."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for kind in CACHED:
-        data = peer.data_of(harmless(kind.type, peer), Caches(atoms={4000: Atom("nobody")}))
+        data = peer.data_of(valid_frame(kind.type, peer), Caches(atoms={4000: Atom("nobody")}))
         peer.send_bytes(data, f"a frame of kind {kind.label} with the id 4000, which is not announced")
         await dropped(peer)
 
@@ -151,28 +149,28 @@ UNWATCHED = [kind for kind in KINDS if kind.label.startswith(("terminate", "even
 
 @kinds(UNWATCHED)
 @case("ENP-TERM-1", "ENP-DLV-1", offers=AGENTS, hostile=True)
-async def test_about_nothing(ctx: Context, kind: Kind) -> None:
+async def test_about_nothing(ergo_context: Context, kind: Kind) -> None:
     """A good frame of kind {kind} about something that nobody watches, or for nobody, is ignored."""
-    peer = await ctx.peer(caches=ANNOUNCED)
-    peer.send_frame(harmless(kind.type, peer))
+    peer = await ergo_context.peer(caches=ANNOUNCED)
+    peer.send_frame(valid_frame(kind.type, peer))
     await dropped(peer)
 
 
 @case("ENP-ERR-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_unknown_code(ctx: Context) -> None:
+async def test_unknown_code(ergo_context: Context) -> None:
     """A ResponseError with a code that nobody knows is dropped; the connection lives on."""
-    peer = await ctx.peer()
-    frame = harmless(FrameType.RESPONSE_ERROR, peer)
+    peer = await ergo_context.peer()
+    frame = valid_frame(FrameType.RESPONSE_ERROR, peer)
     for code in (4, 5, 128, 254):
         peer.send_bytes(with_payload(frame, peer, bytes([code])), f"a ResponseError with code {code}")
         await dropped(peer)
 
 
 @case("ENP-ERR-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_code_255_without_an_error(ctx: Context) -> None:
+async def test_code_255_without_an_error(ergo_context: Context) -> None:
     """A ResponseError with code 255 and no error, or no good one, behind it is dropped; the connection lives on."""
-    peer = await ctx.peer()
-    frame = harmless(FrameType.RESPONSE_ERROR, peer)
+    peer = await ergo_context.peer()
+    frame = valid_frame(FrameType.RESPONSE_ERROR, peer)
     for what, value in {"nothing": b"", **VALUES, **NO_REASONS}.items():
         peer.send_bytes(with_payload(frame, peer, b"\xff" + value), f"a ResponseError with code 255 and {what}")
         await dropped(peer)
@@ -191,9 +189,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("bomb", list(BOMBS))
 @case("ROB-ENP-2", "ROB-ENP-1", "ROB-ENP-8", offers=AGENTS, hostile=True, dangerous=True)
-async def test_bomb(ctx: Context, bomb: str) -> None:
+async def test_bomb(ergo_context: Context, bomb: str) -> None:
     """A message whose value asks for much with few bytes ({bomb}) is dropped; the connection lives on."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     frame = peer.message("echo", True)
     peer.send_bytes(with_payload(frame, peer, BOMBS[bomb]), f"a message whose value is: {bomb.replace('_', ' ')}")
     await dropped(peer)

@@ -8,8 +8,7 @@ from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import Typed
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, Address, Peer
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 MANY = 500
 by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
@@ -30,21 +29,21 @@ def check_order(peer: Peer, found: list[object], wanted: list[object], of: str =
 
 @by
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
-async def test_one_sender(ctx: Context, by: str) -> None:
+async def test_one_sender(ergo_context: Context, by: str) -> None:
     """Five hundred messages of one sender to echo (by {by}) come back in their order, none lost, none twice."""
-    peer = await ctx.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
+    peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     echo = await peer.echo_id() if by == "pid" else "echo"
     for i in range(MANY):
         peer.send(echo, i)
     check_order(peer, await mails(peer, MANY), list(range(MANY)))
-    await peer.none_of(lambda frame: isinstance(frame, enp.MessagePID), "message more")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.MessagePID), "message more")
 
 
 @by
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
-async def test_senders_over_a_pool(ctx: Context, by: str) -> None:
+async def test_senders_over_a_pool(ergo_context: Context, by: str) -> None:
     """Five senders take turns (by {by}), each on its own link of the pool: what each of them sent comes back in order."""
-    peer = await ctx.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES, links=0)
+    peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES, sockets=0)
     echo = await peer.echo_id() if by == "pid" else "echo"
     senders = range(5001, 5006)
     for i in range(100):
@@ -55,9 +54,9 @@ async def test_senders_over_a_pool(ctx: Context, by: str) -> None:
 
 
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
-async def test_messages_and_calls(ctx: Context) -> None:
+async def test_messages_and_calls(ergo_context: Context) -> None:
     """Messages and calls of one sender to one process are handled in the order in which they were sent."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for i in range(100):
         if i % 2:
             peer.ask("echo", i)
@@ -71,27 +70,27 @@ async def both_delivered(peer: Peer, to: Address, **how: int) -> None:
     """A message and a call reach echo."""
     peer.send(to, "hello", **how)
     ref = peer.ask(to, "question", **how)
-    message, answer = (await peer.mail()).value, (await peer.answer(ref)).value
+    message, answer = (await peer.receive_message()).value, (await peer.answer(ref)).value
     peer.check(message.payload == "hello", message, "the message back from echo")
     peer.check(getattr(answer, "payload", None) == "question", answer, "the answer of echo")
 
 
 @pytest.mark.parametrize("to", ["pid", "name"])
 @case("ENP-ORD-7", offers=AGENTS)
-async def test_any_order_byte(ctx: Context, to: str) -> None:
+async def test_any_order_byte(ergo_context: Context, to: str) -> None:
     """Messages and calls to a {to} are delivered with any order byte, 0 and 255 too, whatever a good sender writes."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     echo = await peer.echo_id() if to == "pid" else "echo"
     for order in (0, 1, 127, 254, 255):
         await both_delivered(peer, echo, order=order)
 
 
 @case("ENP-ORD-7", offers=AGENTS)
-async def test_order_bytes_at_random(ctx: Context) -> None:
+async def test_order_bytes_at_random(ergo_context: Context) -> None:
     """Two hundred messages of one sender, each with another order byte, all arrive, in whatever order."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for i in range(200):
-        peer.send("echo", i, order=ctx.rng.randrange(256))
+        peer.send("echo", i, order=ergo_context.rng.randrange(256))
     found = await mails(peer, 200)
     peer.check(sorted(found, key=repr) == sorted(range(200), key=repr), found, "each of the 200 once")
 
@@ -100,16 +99,16 @@ async def test_order_bytes_at_random(ctx: Context) -> None:
 
 
 @case("ENP-PRIO-1", "ENP-PRIO-2", offers=AGENTS)
-async def test_any_priority(ctx: Context) -> None:
+async def test_any_priority(ergo_context: Context) -> None:
     """Messages and calls with any priority byte are delivered: only its low two bits and 0x80 mean anything."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     for byte in (0, 1, 2, 3, 4, 0x40, 0x7C, 0x7F):
         await both_delivered(peer, "echo", priority=byte)
 
 
-async def check_served(ctx: Context, bytes_: list[int], wanted: list[int]) -> None:
+async def check_served(ergo_context: Context, bytes_: list[int], wanted: list[int]) -> None:
     """Calls with these priority bytes that come while slow sleeps are served in this order."""
-    peer = await ctx.peer()
+    peer = await ergo_context.peer()
     refs: list[enp.Words] = []
     async for _ in peer.while_busy("slow"):
         refs = [peer.ask("slow", Typed(t.INT64, 0), priority=byte) for byte in bytes_]
@@ -119,13 +118,13 @@ async def check_served(ctx: Context, bytes_: list[int], wanted: list[int]) -> No
 
 
 @case("ENP-PRIO-3", "ENP-PRIO-1", offers=AGENTS, exclusive=True)
-async def test_priorities_overtake(ctx: Context) -> None:
+async def test_priorities_overtake(ergo_context: Context) -> None:
     """Of calls that wait for a busy process those of priority max are served first, then high, then normal ones."""
     bytes_: list[int] = [Priority.NORMAL, Priority.HIGH, Priority.MAX, Priority.NORMAL, Priority.HIGH, Priority.MAX]
-    await check_served(ctx, bytes_, [2, 5, 1, 4, 0, 3])
+    await check_served(ergo_context, bytes_, [2, 5, 1, 4, 0, 3])
 
 
 @case("ENP-PRIO-2", offers=AGENTS, exclusive=True)
-async def test_other_bits_are_normal(ctx: Context) -> None:
+async def test_other_bits_are_normal(ergo_context: Context) -> None:
     """Value 3 and bits above the low two count as normal: such calls keep their place among normal ones."""
-    await check_served(ctx, [0, 3, 4, 0x7C, 0], [0, 1, 2, 3, 4])
+    await check_served(ergo_context, [0, 3, 4, 0x7C, 0], [0, 1, 2, 3, 4])

@@ -9,65 +9,64 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
 from ergo_conformance.peers.violation import ViolationError
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 LINKS = 3
 GONE = 5.0
 """Seconds in which a target has to notice that a link has ended."""
 
 
-async def pooled(ctx: Context) -> Peer:
+async def pooled(ergo_context: Context) -> Peer:
     """A peer with three links. Nothing was sent over them yet."""
-    peer = await ctx.peer(caches=ANNOUNCED)
-    accept = peer.lines[0].dialer.target_accept
+    peer = await ergo_context.peer(caches=ANNOUNCED)
+    accept = peer.endpoints[0].target_accept
     assert accept is not None
     if accept.PoolSize < LINKS:
-        ctx.skip(f"the target announces a pool of {accept.PoolSize}, {LINKS} are needed")
+        ergo_context.skip(f"the target announces a pool of {accept.PoolSize}, {LINKS} are needed")
     for _ in range(1, LINKS):
-        await ctx.add_link(peer, accept.ID)
+        await ergo_context.add_socket(peer, accept.ID)
     return peer
 
 
-async def serves_again(peer: Peer, line: int) -> None:
+async def serves_again(peer: Peer, socket: int) -> None:
     """A call over this link is answered, as soon as the target knows which links there are."""
     deadline = asyncio.get_running_loop().time() + GONE
     ref = peer.new_ref()
     while asyncio.get_running_loop().time() < deadline:
         ref = peer.new_ref()
-        peer.send_frame(peer.request("echo", "still there?", ref), line)
-        if await peer.look(lambda f, ref=ref: isinstance(f, enp.Response) and f.ref == ref, 0.5):  # type: ignore[misc]
+        peer.send_frame(peer.request("echo", "still there?", ref), socket)
+        if await peer.find(lambda f, ref=ref: isinstance(f, enp.Response) and f.ref == ref, 0.5):  # type: ignore[misc]
             return
-        if not any(line.is_open for line in peer.lines):
+        if peer.is_closed:
             peer.fail("all links were closed", f"an answer with ref {ref[0]}")
     peer.fail(f"no answer over the links that are left within {GONE:g} s", f"an answer with ref {ref[0]}")
 
 
-@pytest.mark.parametrize("line", [0, 1, 2], ids=lambda n: f"link_{n + 1}")
+@pytest.mark.parametrize("socket", [0, 1, 2], ids=lambda n: f"link_{n + 1}")
 @case("EHS-JOIN-8", offers=AGENTS)
-async def test_every_link_serves(ctx: Context, line: int) -> None:
+async def test_every_link_serves(ergo_context: Context, socket: int) -> None:
     """A call over any link of a pool is answered, and what the first link announced holds on it."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     ref = peer.new_ref()
-    peer.send_frame(enp.RequestNameCache(ORDER, PROCESS, 0, ref, Atom("echo"), [Atom("sink"), 1]), line)
+    peer.send_frame(enp.RequestNameCache(ORDER, PROCESS, 0, ref, Atom("echo"), [Atom("sink"), 1]), socket)
     answer = (await peer.answer(ref)).value
     peer.check(getattr(answer, "payload", None) == [Atom("sink"), 1], answer, "the value that was sent")
 
 
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
-async def test_one_sender_one_link(ctx: Context) -> None:
+async def test_one_sender_one_link(ergo_context: Context) -> None:
     """All that one process of the target sends, to whomever, comes over one link, and so in order."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     for i in range(60):
         peer.send("echo", i, sender=6000 + i)
-    found = [(await peer.mail(to=6000 + i)).line for i in range(60)]
+    found = [(await peer.receive_message(to=6000 + i)).socket for i in range(60)]
     peer.check(len(set(found)) == 1, f"messages of echo over links {sorted(set(found))}", "one link for one sender")
 
 
 @case("ENP-ORD-1", offers=AGENTS)
-async def test_which_link(ctx: Context) -> None:
+async def test_which_link(ergo_context: Context) -> None:
     """The link of a sender is its number modulo 255 modulo the number of links, in the order in which they joined."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     for agent in ("echo", "echo_cached"):
         ref = peer.ask(agent, "!self")
         received = await peer.answer(ref)
@@ -75,81 +74,81 @@ async def test_which_link(ctx: Context) -> None:
         order = number % enp.ORDER_MODULUS
         wanted = order % 3
         if order:
-            peer.check(received.line == wanted, f"link {received.line + 1} for {number}", f"link {wanted + 1}")
+            peer.check(received.socket == wanted, f"link {received.socket + 1} for {number}", f"link {wanted + 1}")
 
 
 @case("ENP-ORD-1", offers=AGENTS)
-async def test_one_sender_over_all_links(ctx: Context) -> None:
+async def test_one_sender_over_all_links(ergo_context: Context) -> None:
     """What one process sends over three links in turn all arrives, in whatever order."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     for i in range(90):
         peer.send_frame(peer.message("echo", i), i % 3)
-    found = [(await peer.mail()).value.payload for _ in range(90)]
+    found = [(await peer.receive_message()).value.payload for _ in range(90)]
     peer.check(sorted(found) == list(range(90)), found, "each of the 90 once")
 
 
-@pytest.mark.parametrize("line", [0, 1, 2], ids=lambda n: f"link_{n + 1}")
+@pytest.mark.parametrize("number", [0, 1, 2], ids=lambda n: f"link_{n + 1}")
 @pytest.mark.parametrize("how", ["close", "abort"])
 @case("EHS-JOIN-9", offers=AGENTS)
-async def test_link_goes(ctx: Context, how: str, line: int) -> None:
+async def test_link_goes(ergo_context: Context, how: str, number: int) -> None:
     """When a link of a pool goes ({how}), also the first, the connection lives on over the others."""
-    peer = await pooled(ctx)
-    link = peer.lines[line].dialer.link
+    peer = await pooled(ergo_context)
+    socket = peer.sockets[number]
     if how == "close":
-        link.close()
+        socket.close()
     else:
-        link.abort()
-    for other in {0, 1, 2} - {line}:
+        socket.abort()
+    for other in {0, 1, 2} - {number}:
         await serves_again(peer, other)
 
 
 @case("EHS-JOIN-9", offers=AGENTS)
-async def test_link_comes_back(ctx: Context) -> None:
+async def test_link_comes_back(ergo_context: Context) -> None:
     """A link that went may be replaced by joining again: the new one serves."""
-    peer = await pooled(ctx)
-    peer.lines[1].dialer.link.close()
+    peer = await pooled(ergo_context)
+    peer.sockets[1].close()
     await serves_again(peer, 0)
-    accept = peer.lines[0].dialer.target_accept
+    accept = peer.endpoints[0].target_accept
     assert accept is not None
-    await ctx.add_link(peer, accept.ID)
+    await ergo_context.add_socket(peer, accept.ID)
     await serves_again(peer, 3)
 
 
 @case("ENP-HDR-1", "ROB-ENP-7", offers=AGENTS, hostile=True)
-async def test_frame_does_not_go_on_elsewhere(ctx: Context) -> None:
+async def test_frame_does_not_go_on_elsewhere(ergo_context: Context) -> None:
     """Half a frame on a link that ends is lost: its other half on another link is no part of it."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     data = peer.data_of(peer.message("echo", "in two halves"))
     peer.send_bytes(data[:20], "the first 20 bytes of a message", 1)
     await asyncio.sleep(0.05)
-    peer.lines[1].dialer.link.close()
+    peer.sockets[1].close()
     peer.send_bytes(data[20:], "the bytes behind them on another link", 2)
     await serves_again(peer, 0)
-    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 0.2)
+    received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 0.2)
     peer.check(received is None, received, "no message out of two halves on two links")
 
 
 @case("ENP-HDR-2", "ROB-ENP-7", offers=AGENTS, hostile=True)
-async def test_bad_bytes_end_their_link_alone(ctx: Context) -> None:
+async def test_bad_bytes_end_their_link_alone(ergo_context: Context) -> None:
     """Bytes that are no frame end the link they came over; the other links of the connection serve."""
-    peer = await pooled(ctx)
+    peer = await pooled(ergo_context)
     peer.send_bytes(bytes([ehs.MAGIC]) + header(enp.FrameType.MESSAGE_PID)[1:], "a frame with magic 87", 2)
-    await peer.closed(2)
+    await peer.expect_close(2)
     await serves_again(peer, 0)
 
 
 @case("ENP-DOWN-1", offers=AGENTS)
-async def test_all_links_go(ctx: Context) -> None:
+async def test_all_links_go(ergo_context: Context) -> None:
     """When the last link has gone the connection is over: the same name may connect anew, under a new id."""
-    peer = await pooled(ctx)
-    await peer.alive()
-    for line in peer.lines:
-        line.dialer.link.close()
+    peer = await pooled(ergo_context)
+    await peer.check_alive()
+    for socket in peer.sockets:
+        socket.close()
     deadline = asyncio.get_running_loop().time() + GONE
     while True:
         try:
-            again = await ctx.peer(peer.name)
-            await again.alive()
+            again = await ergo_context.peer(peer.name)
+            await again.check_alive()
             break
         except ViolationError:
             if asyncio.get_running_loop().time() > deadline:

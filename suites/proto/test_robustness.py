@@ -5,15 +5,14 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo.ehs import State
+from ergo_conformance.model.ergo.ehs import HandshakeState
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.corruption.frames import NO_NAME, header, with_payload
+from ergo_conformance.peers.corruption.frames import UNKNOWN_NAME, header, with_payload
 from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.peers.ergo.handshake import Dialer
+from ergo_conformance.peers.ergo.dialer import Dialer
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import AGENTS, Context, case
 
 MEGABYTE = 1 << 20
 
@@ -21,50 +20,56 @@ MEGABYTE = 1 << 20
 # --- too early --------------------------------------------------------------------------------------------------------
 
 
-async def delivers_nothing(ctx: Context, peer: Peer, dialer: Dialer, before: bytes, story: str) -> None:
+async def delivers_nothing(ergo_context: Context, peer: Peer, dialer: Dialer, before: bytes, description: str) -> None:
     """Bytes of the handshake and a message to sink behind them in one segment: the link is closed, sink got nothing."""
     count = await peer.call("sink", "count")
-    dialer.send_bytes(before + peer.data_of(peer.message("sink", dialer.token(8))), story)
+    dialer.send_bytes(before + peer.data_of(peer.message("sink", dialer.token(8))), description)
     await dialer.expect_close(bytes_allowed=True)
-    await peer.alive()
+    await peer.check_alive()
     found = await peer.call("sink", "count")
     peer.check(found == count, f"{found - count} messages more at sink", "nothing delivered")
 
 
-@pytest.mark.parametrize("state", [State.AWAIT_HELLO, State.HELLO_ANSWERED], ids=["first", "behind_hello"])
+@pytest.mark.parametrize(
+    "state", [HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED], ids=["first", "behind_hello"]
+)
 @case("ROB-ENP-4", offers=AGENTS, hostile=True, exclusive=True)
-async def test_before_the_digest(ctx: Context, state: State) -> None:
+async def test_before_the_digest(ergo_context: Context, state: HandshakeState) -> None:
     """A frame in place of a handshake message, before any digest was verified, delivers nothing."""
-    dialer = await ctx.dial(state=state)
-    await delivers_nothing(ctx, await ctx.peer(), dialer, b"", "a message to sink in place of a handshake message")
+    dialer = await ergo_context.dial(state=state)
+    await delivers_nothing(
+        ergo_context, await ergo_context.peer(), dialer, b"", "a message to sink in place of a handshake message"
+    )
 
 
 @case("ROB-ENP-4", offers=AGENTS, hostile=True, exclusive=True)
-async def test_behind_a_bad_introduce(ctx: Context) -> None:
+async def test_behind_a_bad_introduce(ergo_context: Context) -> None:
     """A frame in the segment of an Introduce with a wrong digest delivers nothing."""
-    dialer = await ctx.dial(state=State.HELLO_ANSWERED)
+    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     before = write_frame(dialer.introduce(Digest=dialer.token(64)))
-    await delivers_nothing(ctx, await ctx.peer(), dialer, before, "an Introduce with a wrong digest, a message to sink")
+    await delivers_nothing(
+        ergo_context, await ergo_context.peer(), dialer, before, "an Introduce with a wrong digest, a message to sink"
+    )
 
 
 @case("ROB-ENP-4", offers=AGENTS, hostile=True, exclusive=True)
-async def test_behind_a_bad_join(ctx: Context) -> None:
+async def test_behind_a_bad_join(ergo_context: Context) -> None:
     """A frame in the segment of a Join with a wrong digest delivers nothing to the connection it names."""
-    peer = await ctx.peer()
-    accept = peer.lines[0].dialer.target_accept
+    peer = await ergo_context.peer()
+    accept = peer.endpoints[0].target_accept
     assert accept is not None
-    dialer = await ctx.dial(peer.name)
+    dialer = await ergo_context.dial(peer.name)
     before = write_frame(dialer.join(accept.ID, Digest=dialer.token(64)))
-    await delivers_nothing(ctx, peer, dialer, before, "a Join with a wrong digest, a message to sink")
+    await delivers_nothing(ergo_context, peer, dialer, before, "a Join with a wrong digest, a message to sink")
 
 
 # --- many -------------------------------------------------------------------------------------------------------------
 
 
 @case("ROB-ENP-3", "ROB-ENP-1", offers=AGENTS)
-async def test_fifty_peers(ctx: Context) -> None:
+async def test_fifty_peers(ergo_context: Context) -> None:
     """Fifty peers at once are all served, each with its own answers."""
-    peers = [await ctx.peer() for _ in range(50)]
+    peers = [await ergo_context.peer() for _ in range(50)]
     refs = [peer.ask("echo", f"question {i}") for i, peer in enumerate(peers)]
     for i, (peer, ref) in enumerate(zip(peers, refs, strict=True)):
         answer = (await peer.answer(ref)).value
@@ -73,123 +78,123 @@ async def test_fifty_peers(ctx: Context) -> None:
 
 @pytest.mark.parametrize("how", ["close", "abort"])
 @case("ROB-ENP-3", "ENP-DOWN-1", offers=AGENTS, hostile=True)
-async def test_churn(ctx: Context, how: str) -> None:
+async def test_churn(ergo_context: Context, how: str) -> None:
     """Fifty peers one after the other connect, call and go ({how}); the next one is served."""
     for _ in range(50):
-        peer = await ctx.peer()
-        await peer.alive()
-        link = peer.lines[0].dialer.link
+        peer = await ergo_context.peer()
+        await peer.check_alive()
+        socket = peer.sockets[0]
         if how == "close":
-            link.close()
+            socket.close()
         else:
-            link.abort()
-    await (await ctx.peer()).alive()
+            socket.abort()
+    await (await ergo_context.peer()).check_alive()
 
 
 @case("ROB-ENP-3", "ROB-ENP-1", offers=AGENTS, hostile=True)
-async def test_gone_before_the_answer(ctx: Context) -> None:
+async def test_gone_before_the_answer(ergo_context: Context) -> None:
     """Twenty peers that go without waiting for their answers, some in the middle of a frame, disturb nobody."""
-    other = await ctx.peer()
+    other = await ergo_context.peer()
     for i in range(20):
-        peer = await ctx.peer()
+        peer = await ergo_context.peer()
         for _ in range(10):
             peer.ask("echo", "question")
         if i % 2:
             peer.send_bytes(peer.data_of(peer.message("echo", "cut"))[:20], "the first 20 bytes of a message")
-        peer.lines[0].dialer.link.abort()
-    await other.alive()
+        peer.sockets[0].abort()
+    await other.check_alive()
 
 
 @case("ROB-ENP-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
-async def test_flood_of_bad_frames(ctx: Context) -> None:
+async def test_flood_of_bad_frames(ergo_context: Context) -> None:
     """Two thousand frames that can't be read leave the connection alive."""
-    peer, other = await ctx.peer(), await ctx.peer()
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
     bad = with_payload(peer.message("echo", True), peer, b"\x00\x01")
     peer.send_bytes((bad + header(0)) * 1_000, "two thousand frames that can't be read")
-    await peer.alive()
-    await other.alive()
+    await peer.check_alive()
+    await other.check_alive()
 
 
 @case("ROB-ENP-1", "ENP-DLV-1", offers=AGENTS, hostile=True)
-async def test_flood_for_nobody(ctx: Context) -> None:
+async def test_flood_for_nobody(ergo_context: Context) -> None:
     """Twenty thousand messages for nobody are dropped, and the connection lives on."""
-    peer, other = await ctx.peer(), await ctx.peer()
-    peer.send_bytes(peer.data_of(peer.message(NO_NAME, "hello")) * 20_000, "twenty thousand messages for nobody")
-    await peer.alive()
-    await other.alive()
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
+    peer.send_bytes(peer.data_of(peer.message(UNKNOWN_NAME, "hello")) * 20_000, "twenty thousand messages for nobody")
+    await peer.check_alive()
+    await other.check_alive()
 
 
 @case("ROB-ENP-2", "ROB-ENP-3", offers=AGENTS, hostile=True)
-async def test_thirty_unfinished_frames(ctx: Context) -> None:
+async def test_thirty_unfinished_frames(ergo_context: Context) -> None:
     """Thirty peers that each announce a megabyte and send ten bytes of it keep nobody else from being served."""
     for _ in range(30):
-        peer = await ctx.peer()
+        peer = await ergo_context.peer()
         peer.send_bytes(header(FrameType.MESSAGE_PID, MEGABYTE) + bytes(10), "the beginning of a frame of a megabyte")
-    await (await ctx.peer()).alive()
+    await (await ergo_context.peer()).check_alive()
 
 
 # --- slow and silent --------------------------------------------------------------------------------------------------
 
 
 @case("ENP-KA-1", offers=AGENTS)
-async def test_idle(ctx: Context) -> None:
+async def test_idle(ergo_context: Context) -> None:
     """An idle connection is silent and stays: nothing comes for two and a half seconds, then a call is answered."""
-    peer = await ctx.peer()
-    received = await peer.look(lambda frame: True, 2.5)
+    peer = await ergo_context.peer()
+    received = await peer.find(lambda frame: True, 2.5)
     peer.check(received is None, received, "nothing on an idle connection")
-    await peer.alive()
+    await peer.check_alive()
 
 
 @case("ENP-HDR-1", "ROB-ENP-3", offers=AGENTS)
-async def test_long_pause_within_a_frame(ctx: Context) -> None:
+async def test_long_pause_within_a_frame(ergo_context: Context) -> None:
     """A frame that stops in the middle for two seconds is waited for, and others are served meanwhile."""
-    peer, other = await ctx.peer(), await ctx.peer()
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
     data = peer.data_of(peer.message("echo", "hello"))
     peer.send_bytes(data[:20], "the first 20 bytes of a message")
-    await other.alive()
+    await other.check_alive()
     await asyncio.sleep(2.0)
     peer.send_bytes(data[20:], "the bytes behind them")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.payload == "hello", message, "the message back from echo")
 
 
 @case("ROB-ENP-5", "ROB-ENP-3", offers=AGENTS, hostile=True, exclusive=True)
-async def test_peer_that_does_not_read(ctx: Context) -> None:
+async def test_peer_that_does_not_read(ergo_context: Context) -> None:
     """A peer that asks for a hundred megabytes and reads none of them does not keep others from being served."""
-    peer, good = await ctx.peer(), await ctx.peer()
-    link = peer.lines[0].dialer.link
-    on_a_socket = link.transport is not None and link.transport.get_extra_info("socket") is not None
+    peer, good = await ergo_context.peer(), await ergo_context.peer()
+    socket = peer.sockets[0]
+    on_a_socket = socket.transport is not None and socket.transport.get_extra_info("socket") is not None
     frame = enp.RequestName(ORDER, PROCESS, 0, (1, 2, 3), Atom("echo_cached"), bytes(MEGABYTE))
     data = peer.data_of(frame)
-    link.stop_reading()
+    socket.stop_reading()
     for i in range(100 if on_a_socket else 5):
         peer.send_bytes(data, "calls for a megabyte each, no answer is read")
         if i % 10 == 0:
-            await good.alive()
-    await good.alive()
-    await (await ctx.peer()).alive()
+            await good.check_alive()
+    await good.check_alive()
+    await (await ergo_context.peer()).check_alive()
 
 
 @case("ROB-ENP-1", "ROB-ENP-3", offers=AGENTS, hostile=True)
-async def test_half_closed(ctx: Context) -> None:
+async def test_half_closed(ergo_context: Context) -> None:
     """A peer that ends its sending side gets the answers to what it asked before, or the end of the link."""
-    peer, other = await ctx.peer(), await ctx.peer()
+    peer, other = await ergo_context.peer(), await ergo_context.peer()
     ref = peer.ask("echo", "question")
-    peer.lines[0].dialer.link.end_writing()
-    received = await peer.look(lambda f: isinstance(f, enp.Response) and f.ref == ref, 2.0)
-    peer.check(received is not None or not peer.lines[0].is_open, "neither", "the answer, or the end of the link")
-    await other.alive()
+    peer.sockets[0].end_writing()
+    received = await peer.find(lambda f: isinstance(f, enp.Response) and f.ref == ref, 2.0)
+    peer.check(received is not None or peer.sockets[0].eof, "neither", "the answer, or the end of the link")
+    await other.check_alive()
 
 
 @case("EHS-JOIN-9", "ROB-ENP-3", offers=AGENTS, hostile=True)
-async def test_half_closed_link_of_a_pool(ctx: Context) -> None:
+async def test_half_closed_link_of_a_pool(ergo_context: Context) -> None:
     """A link whose sending side has ended does not keep the other links of its connection from being used."""
-    peer = await ctx.peer(links=2)
-    peer.lines[1].dialer.link.end_writing()
+    peer = await ergo_context.peer(sockets=2)
+    peer.sockets[1].end_writing()
     await asyncio.sleep(0.1)
     for _ in range(10):
         ref = peer.new_ref()
         peer.send_frame(peer.request("echo", "question", ref), 0)
-        if await peer.look(lambda f, ref=ref: isinstance(f, enp.Response) and f.ref == ref, 0.5):  # type: ignore[misc]
+        if await peer.find(lambda f, ref=ref: isinstance(f, enp.Response) and f.ref == ref, 0.5):  # type: ignore[misc]
             return
     peer.fail("no answer to ten calls", "an answer over a link that is whole")

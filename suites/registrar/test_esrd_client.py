@@ -9,15 +9,14 @@ from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.corruption.packets import value_of, with_length
-from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, Registrant, datagrams, route
-from ergo_conformance.peers.ergo.esrd_server import Lease
-from ergo_conformance.peers.link import connect
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, ScriptedEsrdClient, open_resolver, route
+from ergo_conformance.peers.ergo.esrd_server import EsrdRegistration
 from ergo_conformance.peers.listener import HOST
+from ergo_conformance.peers.sockets import connect
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import write_packet
 from ergo_conformance.targets.tcp import TcpRunning
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.registering import Registering
+from ergo_conformance.testing import RegistrationContext, case
 
 CLIENT = {"registrar": {"kind": "esrd"}}
 MAY_SERVE = {"registrar": {"kind": "esrd", "serve": True}}
@@ -37,12 +36,14 @@ JUNK = (b"\0", b"junk", GRANTED, write_packet(RegisterReply(Error("resource is t
 """The last one is what a newer registrar tells of other nodes."""
 
 
-async def again(ctx: Registering, lease: Lease, first: RegisterRoutes, within: float) -> Lease:
+async def again(
+    ergo_context: RegistrationContext, registration: EsrdRegistration, first: RegisterRoutes, within: float
+) -> EsrdRegistration:
     """The node registers anew: its link, on which it has asked for the same."""
-    lease = await ctx.esrd.lease(within)
-    request = await lease.request()
-    lease.check(request == first, request, f"the same request as before: {first!r}")
-    return lease
+    registration = await ergo_context.esrd.registration(within)
+    request = await registration.request()
+    registration.check(request == first, request, f"the same request as before: {first!r}")
+    return registration
 
 
 # --- registering ------------------------------------------------------------------------------------------------------
@@ -50,31 +51,31 @@ async def again(ctx: Registering, lease: Lease, first: RegisterRoutes, within: f
 
 @pytest.mark.parametrize("serve", [False, True], ids=["client", "may_serve"])
 @case("ESRD-CL-1", "ESRD-FR-1", "ESRD-FR-2", "ESRD-FR-3", "ESRD-TR-3", "ESRD-PL-4", config=CLIENT)
-async def test_request(ctx: Registering, serve: bool) -> None:
+async def test_request(ergo_context: RegistrationContext, serve: bool) -> None:
     """A node asks for its name with one packet in one segment, in it a route for each acceptor."""
-    lease = await ctx.lease(serve=serve)
-    request = await lease.request()
-    chunk = await lease.link.read(0.2)
-    lease.check(chunk is None, f"{chunk!r:.80}", "one packet, and nothing before the reply")
-    lease.grant()
-    running = await ctx.started()
-    lease.check(request.Node == running.facts.name, request, f"the name {running.facts.name}")
+    registration = await ergo_context.esrd_registration(serve=serve)
+    request = await registration.request()
+    chunk = await registration.socket.read(0.2)
+    registration.check(chunk is None, f"{chunk!r:.80}", "one packet, and nothing before the reply")
+    registration.grant()
+    running = await ergo_context.started()
+    registration.check(request.Node == running.target_info.name, request, f"the name {running.target_info.name}")
     assert isinstance(running, TcpRunning)
     wanted = route(running.port, TLS=running.tls)
     found = next((each for each in request.Routes or () if each.Port == running.port), None)
     if found is None or found[1:3] != wanted[1:3]:
-        lease.fail(f"{request!r:.300}", f"the route {wanted}")
+        registration.fail(f"{request!r:.300}", f"the route {wanted}")
     versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
-    lease.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
+    registration.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
 
 
 @case("ESRD-TR-3", config=CLIENT)
-async def test_lease(ctx: Registering) -> None:
+async def test_lease(ergo_context: RegistrationContext) -> None:
     """A registered node keeps its link open and says nothing more on it."""
-    lease, _ = await ctx.registered()
-    chunk = await lease.link.read(1.5)
-    lease.check(chunk is None, "closed" if chunk == b"" else f"{chunk!r:.80}", "an open link, silent for 1.5 s")
-    await ctx.still_serves()
+    registration, _ = await ergo_context.registered_at_esrd()
+    chunk = await registration.socket.read(1.5)
+    registration.check(chunk is None, "closed" if chunk == b"" else f"{chunk!r:.80}", "an open link, silent for 1.5 s")
+    await ergo_context.still_serves()
 
 
 REFUSALS = {"taken": "resource is taken", "empty": "", "long": "no " * 290}
@@ -82,166 +83,168 @@ REFUSALS = {"taken": "resource is taken", "empty": "", "long": "no " * 290}
 
 @pytest.mark.parametrize("text", REFUSALS.values(), ids=REFUSALS)
 @case("ESRD-CL-2", config=CLIENT)
-async def test_refused(ctx: Registering, text: str) -> None:
+async def test_refused(ergo_context: RegistrationContext, text: str) -> None:
     """A node that is refused does not start, and does not try again: {text!r:.20}."""
-    lease = await ctx.lease()
-    await lease.request()
-    lease.refuse(text)
-    await ctx.not_started()
-    await ctx.esrd.nobody(0.2)
+    registration = await ergo_context.esrd_registration()
+    await registration.request()
+    registration.refuse(text)
+    await ergo_context.not_started()
+    await ergo_context.esrd.expect_no_connection(0.2)
 
 
 @pytest.mark.parametrize("reply", NO_REPLIES.values(), ids=NO_REPLIES)
 @case("ESRD-CL-2", "ESRD-FR-4", config=CLIENT)
-async def test_no_reply(ctx: Registering, reply: bytes) -> None:
+async def test_no_reply(ergo_context: RegistrationContext, reply: bytes) -> None:
     """A node that is answered with bytes that are no RegisterReply does not start."""
-    lease = await ctx.lease()
-    await lease.request()
-    lease.send_bytes(reply, "bytes that are no RegisterReply, and the end")
-    lease.link.close()
-    await ctx.not_started()
+    registration = await ergo_context.esrd_registration()
+    await registration.request()
+    registration.send_bytes(reply, "bytes that are no RegisterReply, and the end")
+    registration.socket.close()
+    await ergo_context.not_started()
 
 
 @case("ESRD-CL-2", config=CLIENT)
-async def test_silence(ctx: Registering) -> None:
+async def test_silence(ergo_context: RegistrationContext) -> None:
     """A node that gets no reply does not start; it waits for about a second."""
-    lease = await ctx.lease()
-    await lease.request()
-    await lease.expect_close(at_least=0.5)
-    await ctx.not_started()
+    registration = await ergo_context.esrd_registration()
+    await registration.request()
+    await registration.expect_close(at_least=0.5)
+    await ergo_context.not_started()
 
 
 @case("ESRD-CL-2", config=CLIENT)
-async def test_closed(ctx: Registering) -> None:
+async def test_closed(ergo_context: RegistrationContext) -> None:
     """A node whose link is closed in place of a reply does not start."""
-    lease = await ctx.lease()
-    await lease.request()
-    lease.link.close()
-    await ctx.not_started()
+    registration = await ergo_context.esrd_registration()
+    await registration.request()
+    registration.socket.close()
+    await ergo_context.not_started()
 
 
 @case("ESRD-CL-5", "ESRD-BUG-3", config=CLIENT)
-async def test_another_value(ctx: Registering) -> None:
+async def test_another_value(ergo_context: RegistrationContext) -> None:
     """Upstream takes a reply that holds another value for a good one, and starts."""
-    lease = await ctx.lease()
-    await lease.request()
-    lease.send_bytes(with_length(GRANTED[:4] + value_of(write_packet(ResolveReply(None, None)))), "another value")
-    await ctx.started()
+    registration = await ergo_context.esrd_registration()
+    await registration.request()
+    registration.send_bytes(
+        with_length(GRANTED[:4] + value_of(write_packet(ResolveReply(None, None)))), "another value"
+    )
+    await ergo_context.started()
 
 
 @case("ESRD-CL-2", config=CLIENT)
-async def test_reply_in_pieces(ctx: Registering) -> None:
+async def test_reply_in_pieces(ergo_context: RegistrationContext) -> None:
     """A node whose reply comes in pieces is registered, or does not start."""
-    lease = await ctx.lease()
-    await lease.request()
-    await lease.link.drip(GRANTED, 20, 0.05)
-    if lease.link.eof:
-        await ctx.not_started()
+    registration = await ergo_context.esrd_registration()
+    await registration.request()
+    await registration.socket.drip(GRANTED, 20, 0.05)
+    if registration.socket.eof:
+        await ergo_context.not_started()
         return
-    await ctx.started()
-    await lease.expect_open(0.5)
+    await ergo_context.started()
+    await registration.expect_open(0.5)
 
 
 @case("ROB-ESRD-7", config=CLIENT)
-async def test_junk_on_a_lease(ctx: Registering) -> None:
+async def test_junk_on_a_lease(ergo_context: RegistrationContext) -> None:
     """What comes on a registered link means nothing: the node goes on, or registers again."""
-    lease, first = await ctx.registered()
+    registration, first = await ergo_context.registered_at_esrd()
     for junk in JUNK:
-        lease.send_bytes(junk, f"junk behind the reply: {junk!r:.40}")
-        if await lease.link.read(0.2) == b"":
-            lease = await again(ctx, lease, first, SOON)
-            lease.grant()
-    await ctx.still_serves()
+        registration.send_bytes(junk, f"junk behind the reply: {junk!r:.40}")
+        if await registration.socket.read(0.2) == b"":
+            registration = await again(ergo_context, registration, first, SOON)
+            registration.grant()
+    await ergo_context.still_serves()
 
 
 @case("ESRD-CL-6", config={**CLIENT, "mode": "hidden"})
-async def test_hidden(ctx: Registering) -> None:
+async def test_hidden(ergo_context: RegistrationContext) -> None:
     """A hidden node starts and does not register."""
-    await ctx.start()
-    await ctx.started()
-    await ctx.esrd.nobody(1.2)
-    ctx.esrd.no_question()
+    await ergo_context.start()
+    await ergo_context.started()
+    await ergo_context.esrd.expect_no_connection(1.2)
+    ergo_context.esrd.expect_no_resolve_request()
 
 
 # --- the end of a lease -----------------------------------------------------------------------------------------------
 
 
-async def lost(ctx: Registering, how: str) -> None:
+async def lost(ergo_context: RegistrationContext, how: str) -> None:
     """A registered node loses its link, and is back at once."""
-    lease, first = await ctx.registered()
-    getattr(lease.link, how)()
-    lease = await again(ctx, lease, first, AT_ONCE)
-    lease.grant()
-    await lease.expect_open(1.2)
-    await ctx.still_serves()
+    registration, first = await ergo_context.registered_at_esrd()
+    getattr(registration.socket, how)()
+    registration = await again(ergo_context, registration, first, AT_ONCE)
+    registration.grant()
+    await registration.expect_open(1.2)
+    await ergo_context.still_serves()
 
 
 @pytest.mark.parametrize("how", ["close", "end_writing"])
 @case("ESRD-FO-1", config=CLIENT)
-async def test_link_ends(ctx: Registering, how: str) -> None:
+async def test_link_ends(ergo_context: RegistrationContext, how: str) -> None:
     """A node whose link ends ({how}) asks for its name again, at once, and keeps what it gets."""
-    await lost(ctx, how)
+    await lost(ergo_context, how)
 
 
 @case("ESRD-FO-2", config=CLIENT)
-async def test_link_is_reset(ctx: Registering) -> None:
+async def test_link_is_reset(ergo_context: RegistrationContext) -> None:
     """A node whose link is reset asks for its name again, at once."""
-    await lost(ctx, "send_reset")
+    await lost(ergo_context, "send_reset")
 
 
 @case("ESRD-FO-1", config=CLIENT)
-async def test_every_second(ctx: Registering) -> None:
+async def test_every_second(ergo_context: RegistrationContext) -> None:
     """A registered node that is refused when it comes back tries again every second, and serves meanwhile."""
-    lease, first = await ctx.registered()
-    lease.link.close()
-    lease = await again(ctx, lease, first, AT_ONCE)
+    registration, first = await ergo_context.registered_at_esrd()
+    registration.socket.close()
+    registration = await again(ergo_context, registration, first, AT_ONCE)
     for text in ("resource is taken", "not today", ""):
-        lease.refuse(text)
-        at = lease.link.now()
-        lease = await again(ctx, lease, first, SOON)
-        waited = lease.link.now() - at
-        lease.check(waited > 0.5, f"the next try after {waited:.2f} s", "a second between two tries")
-    lease.grant()
-    await ctx.still_serves()
-    await lease.expect_open(1.2)
+        registration.refuse(text)
+        at = registration.socket.now()
+        registration = await again(ergo_context, registration, first, SOON)
+        waited = registration.socket.now() - at
+        registration.check(waited > 0.5, f"the next try after {waited:.2f} s", "a second between two tries")
+    registration.grant()
+    await ergo_context.still_serves()
+    await registration.expect_open(1.2)
 
 
 @case("ESRD-FO-1", "ROB-ESRD-7", config=CLIENT)
-async def test_registrar_is_away(ctx: Registering) -> None:
+async def test_registrar_is_away(ergo_context: RegistrationContext) -> None:
     """A node whose registrar is gone for two seconds goes on, and registers when it is back."""
-    lease, first = await ctx.registered()
-    await ctx.esrd.stop()
-    await ctx.still_serves()
+    registration, first = await ergo_context.registered_at_esrd()
+    await ergo_context.esrd.stop()
+    await ergo_context.still_serves()
     await asyncio.sleep(2.0)
-    await ctx.esrd.start(ctx.esrd.port)
-    (await again(ctx, lease, first, SOON)).grant()
-    await ctx.still_serves()
+    await ergo_context.esrd.start(ergo_context.esrd.port)
+    (await again(ergo_context, registration, first, SOON)).grant()
+    await ergo_context.still_serves()
 
 
 @case("ROB-ESRD-7", config=CLIENT)
-async def test_no_reply_when_it_comes_back(ctx: Registering) -> None:
+async def test_no_reply_when_it_comes_back(ergo_context: RegistrationContext) -> None:
     """A node that comes back and is answered with bytes that are no RegisterReply goes on, and tries again."""
-    lease, first = await ctx.registered()
-    lease.link.close()
-    lease = await again(ctx, lease, first, AT_ONCE)
+    registration, first = await ergo_context.registered_at_esrd()
+    registration.socket.close()
+    registration = await again(ergo_context, registration, first, AT_ONCE)
     for reply in NO_REPLIES.values():
-        lease.send_bytes(reply, "bytes that are no RegisterReply, and the end")
-        lease.link.close()
-        lease = await again(ctx, lease, first, SOON)
-    lease.grant()
-    await ctx.still_serves()
+        registration.send_bytes(reply, "bytes that are no RegisterReply, and the end")
+        registration.socket.close()
+        registration = await again(ergo_context, registration, first, SOON)
+    registration.grant()
+    await ergo_context.still_serves()
 
 
 # --- taking over ------------------------------------------------------------------------------------------------------
 
 
-async def somebody_else(ctx: Registering, within: float = SOON) -> Registrant:
+async def somebody_else(ergo_context: RegistrationContext, within: float = SOON) -> ScriptedEsrdClient:
     """A link to what serves in our place."""
     until = asyncio.get_running_loop().time() + within
     while True:
         try:
-            ctx.links.append(await connect(HOST, ctx.esrd.port, None, "the new registrar"))
-            return Registrant(ctx.links[-1], ctx.rng)
+            ergo_context.sockets.append(await connect(HOST, ergo_context.esrd.port, None, "the new registrar"))
+            return ScriptedEsrdClient(ergo_context.sockets[-1], ergo_context.rng)
         except UnreachableError as error:
             if asyncio.get_running_loop().time() > until:
                 raise ViolationError(str(error), (f"a registrar within {within:g} s",)) from None
@@ -249,48 +252,48 @@ async def somebody_else(ctx: Registering, within: float = SOON) -> Registrant:
 
 
 @case("ESRD-FO-1", "ESRD-FO-3", "ESRD-FO-4", config=MAY_SERVE)
-async def test_takes_over(ctx: Registering) -> None:
+async def test_takes_over(ergo_context: RegistrationContext) -> None:
     """A node that may serve takes over when the registrar is gone, and knows itself alone."""
-    _, first = await ctx.registered()
-    await ctx.esrd.stop()
-    client = await somebody_else(ctx)
+    _, first = await ergo_context.registered_at_esrd()
+    await ergo_context.esrd.stop()
+    client = await somebody_else(ergo_context)
     await client.refused("resource is taken", Node=first.Node)
-    resolver = await datagrams(HOST, ctx.esrd.port, "resolver")
-    ctx.datagrams.append(resolver)
-    reply = await resolver.resolve(ctx.somebody())
+    resolver = await open_resolver(HOST, ergo_context.esrd.port, "resolver")
+    ergo_context.resolvers.append(resolver)
+    reply = await resolver.resolve(ergo_context.unknown_node())
     client.check(reply.Error == Error("unknown"), reply, "'unknown' for any other name")
-    await (await somebody_else(ctx)).register()
+    await (await somebody_else(ergo_context)).register()
 
 
 @case("ESRD-FO-6", config=MAY_SERVE)
-async def test_end_of_the_new_registrar(ctx: Registering) -> None:
+async def test_end_of_the_new_registrar(ergo_context: RegistrationContext) -> None:
     """A node that has taken over closes the links of those who are registered when it ends."""
-    await ctx.registered()
-    await ctx.esrd.stop()
-    client = await somebody_else(ctx)
+    await ergo_context.registered_at_esrd()
+    await ergo_context.esrd.stop()
+    client = await somebody_else(ergo_context)
     await client.register()
-    await ctx.running.stop()
+    await ergo_context.target.stop()
     await client.expect_close()
 
 
 @case("ESRD-CL-3", config=MAY_SERVE)
-async def test_foreign_program(ctx: Registering) -> None:
+async def test_foreign_program(ergo_context: RegistrationContext) -> None:
     """A node does not start while the port for datagrams alone is taken: it can neither serve nor register."""
-    await ctx.start()
-    await ctx.esrd.stop_listening()
-    await ctx.not_started()
+    await ergo_context.start()
+    await ergo_context.esrd.stop_listening()
+    await ergo_context.not_started()
 
 
 @case("ESRD-FO-5", config=MAY_SERVE)
-async def test_both_ports(ctx: Registering) -> None:
+async def test_both_ports(ergo_context: RegistrationContext) -> None:
     """A node takes over when both ports are free, not while the one for datagrams is taken."""
-    await ctx.registered()
-    await ctx.esrd.stop_listening()
+    await ergo_context.registered_at_esrd()
+    await ergo_context.esrd.stop_listening()
     await asyncio.sleep(1.5)
     with contextlib.suppress(UnreachableError):
-        link = await connect(HOST, ctx.esrd.port, None, "too early")
-        ctx.links.append(link)
-        if await link.read(0.5) is None:  # what binds and gives up again would have closed
+        socket = await connect(HOST, ergo_context.esrd.port, None, "too early")
+        ergo_context.sockets.append(socket)
+        if await socket.read(0.5) is None:  # what binds and gives up again would have closed
             raise ViolationError("a registrar", ("none while the port for datagrams is taken",))
-    await ctx.esrd.stop()
-    await (await somebody_else(ctx)).register()
+    await ergo_context.esrd.stop()
+    await (await somebody_else(ergo_context)).register()

@@ -14,11 +14,10 @@ from ergo_conformance.model.ergo.esrd import (
     ResolveRoutes,
 )
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import Spoiled, spoiled, with_length
-from ergo_conformance.peers.ergo.esrd_client import Registrant, route
+from ergo_conformance.peers.corruption.packets import CorruptPacket, corrupt_packets, with_length
+from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, route
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import Context, case
 
 REGISTRAR = ("registrar",)
 REQUEST = RegisterRoutes(Atom("malformed@localhost"), [route(1)])
@@ -30,13 +29,13 @@ OTHERS: dict[str, Message] = {
 }
 
 
-def damages(good: Message) -> dict[str, list[Spoiled]]:
+def damages(good: Message) -> dict[str, list[CorruptPacket]]:
     """What can be wrong with a packet, by kind.
 
     Bytes behind the value are not wrong: whether they are ignored is the reader's business.
     """
-    kinds: dict[str, list[Spoiled]] = {}
-    for damage in spoiled(good):
+    kinds: dict[str, list[CorruptPacket]] = {}
+    for damage in corrupt_packets(good):
         refusal = read_packet(damage.data)
         if isinstance(refusal, Rejected) and refusal.reason is not Reason.LEFTOVER:
             kinds.setdefault(damage.kind, []).append(damage)
@@ -46,81 +45,81 @@ def damages(good: Message) -> dict[str, list[Spoiled]]:
 REQUESTS, RESOLVES = damages(REQUEST), damages(RESOLVE)
 
 
-async def still_serves(ctx: Context, *before: Registrant) -> None:
+async def still_serves(ergo_context: Context, *before: ScriptedEsrdClient) -> None:
     """A good client registers and resolves; who was registered before still is."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
     for known in (*before, client):
-        reply = await (await ctx.resolver()).resolve(known.name)
+        reply = await (await ergo_context.resolver()).resolve(known.name)
         client.check(reply.Error is None, reply, f"the routes of {known.name}, for a good client afterwards")
 
 
 @pytest.mark.parametrize("damage", REQUESTS)
 @case("ESRD-REG-11", "ESRD-FR-4", "ESRD-PL-4", "ROB-ESRD-1", "ROB-ESRD-2", "ROB-ESRD-3", "ROB-ESRD-6", offers=REGISTRAR)
-async def test_request(ctx: Context, damage: str) -> None:
+async def test_request(ergo_context: Context, damage: str) -> None:
     """A register request with a fault ({damage}) gets no reply and the link closed; another client's lease goes on."""
-    lease = await ctx.registrant()
-    await lease.register()
+    registration = await ergo_context.esrd_client()
+    await registration.register()
     for spoiled_ in REQUESTS[damage]:
-        client = await ctx.registrant()
-        client.send_bytes(spoiled_.data, f"a register request: {spoiled_.what}")
+        client = await ergo_context.esrd_client()
+        client.send_bytes(spoiled_.data, f"a register request: {spoiled_.description}")
         await client.expect_close()
-    await lease.expect_open(0.1)
-    await still_serves(ctx, lease)
+    await registration.expect_open(0.1)
+    await still_serves(ergo_context, registration)
 
 
 @pytest.mark.parametrize("damage", RESOLVES)
 @case("ESRD-RES-2", "ESRD-FR-4", "ESRD-PL-4", "ROB-ESRD-1", "ROB-ESRD-3", offers=REGISTRAR)
-async def test_resolve(ctx: Context, damage: str) -> None:
+async def test_resolve(ergo_context: Context, damage: str) -> None:
     """A resolve request with a fault ({damage}) is not answered."""
-    resolvers = [await ctx.resolver() for _ in RESOLVES[damage]]
-    asker = await ctx.resolver()
+    resolvers = [await ergo_context.resolver() for _ in RESOLVES[damage]]
+    asker = await ergo_context.resolver()
     for resolver, spoiled_ in zip(resolvers, RESOLVES[damage], strict=True):
         await asker.resolve(RESOLVE.Node)  # upstream reads on in what came before (ESRD-BUG-1)
-        resolver.send(spoiled_.data, f"a resolve request: {spoiled_.what}")
+        resolver.send(spoiled_.data, f"a resolve request: {spoiled_.description}")
     await asyncio.sleep(0.4)
     for resolver in resolvers:
-        await resolver.silence(0)
-    await still_serves(ctx)
+        await resolver.expect_silence(0)
+    await still_serves(ergo_context)
 
 
 @pytest.mark.parametrize("what", [*OTHERS, "resolve"])
 @case("ESRD-FR-2", "ROB-ESRD-1", offers=REGISTRAR)
-async def test_wrong_packet_over_tcp(ctx: Context, what: str) -> None:
+async def test_wrong_packet_over_tcp(ergo_context: Context, what: str) -> None:
     """Another packet than a register request ({what}) over TCP gets no reply and the link closed."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     client.send(OTHERS.get(what, RESOLVE))
     await client.expect_close()
-    await still_serves(ctx)
+    await still_serves(ergo_context)
 
 
 @pytest.mark.parametrize("what", [*OTHERS, "register"])
 @case("ESRD-FR-2", "ESRD-RES-2", offers=REGISTRAR)
-async def test_wrong_packet_over_udp(ctx: Context, what: str) -> None:
+async def test_wrong_packet_over_udp(ergo_context: Context, what: str) -> None:
     """Another packet than a resolve request ({what}) over UDP is not answered and registers nobody."""
-    client, resolver = await ctx.registrant(), await ctx.resolver()
+    client, resolver = await ergo_context.esrd_client(), await ergo_context.resolver()
     data = write_packet(OTHERS.get(what, client.request()))
     resolver.send(data, f"a packet that has no place over UDP: {what}")
-    await resolver.silence(0.4)
-    reply = await (await ctx.resolver()).resolve(client.name)
+    await resolver.expect_silence(0.4)
+    reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check(reply.Error is not None, reply, f"{client.name} unknown")
 
 
 @pytest.mark.parametrize("other", list(PacketType), ids=lambda type_: type_.name.lower())
 @case("ESRD-FR-4", "ROB-ESRD-1", offers=REGISTRAR)
-async def test_value_of_another_type(ctx: Context, other: PacketType) -> None:
+async def test_value_of_another_type(ergo_context: Context, other: PacketType) -> None:
     """A good request behind the type of another packet ({other}) is no request."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     data = write_packet(RESOLVE if other is PacketType.REGISTER else REQUEST)
     client.send_bytes(data[:1] + bytes([other]) + data[2:], f"a value that does not belong to type {other}")
     await client.expect_close()
-    await still_serves(ctx)
+    await still_serves(ergo_context)
 
 
 @case("ESRD-BUG-2", offers=REGISTRAR)
-async def test_request_without_its_end(ctx: Context) -> None:
+async def test_request_without_its_end(ergo_context: Context) -> None:
     """Upstream registers a node whose request lacks its last bytes, as if they were zeros."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     data = write_packet(client.request())
     client.send_bytes(with_length(data[:-20], len(data) - 24), "a request without its last 20 bytes, length to match")
     reply = await client.reply()

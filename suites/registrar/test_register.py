@@ -1,4 +1,4 @@
-"""Registering over TCP: the lease of a name, what is refused, and when it ends."""
+"""RegistrationContext over TCP: the lease of a name, what is refused, and when it ends."""
 
 import asyncio
 
@@ -6,10 +6,9 @@ import pytest
 
 from ergo_conformance.model.ergo.esrd import MAX_REGISTER
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import Registrant, route
+from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, route
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import Context, case
 
 REGISTRAR = ("registrar",)
 TAKEN, INCORRECT, UNKNOWN = "resource is taken", "incorrect value or argument", "unknown"
@@ -17,140 +16,140 @@ GONE_WITHIN = 3.0
 """Seconds until a lease that has ended is seen to have ended: upstream takes milliseconds, a busy machine longer."""
 
 
-async def expect_known(ctx: Context, name: str) -> None:
+async def expect_known(ergo_context: Context, name: str) -> None:
     """The name resolves."""
-    reply = await (await ctx.resolver()).resolve(name)
+    reply = await (await ergo_context.resolver()).resolve(name)
     if reply.Error is not None or not reply.Routes:
-        (await ctx.registrant()).fail(repr(reply), f"the routes of {name}")
+        (await ergo_context.esrd_client()).fail(repr(reply), f"the routes of {name}")
 
 
-async def expect_gone(ctx: Context, client: Registrant) -> Registrant:
+async def expect_gone(ergo_context: Context, client: ScriptedEsrdClient) -> ScriptedEsrdClient:
     """The name resolves to "unknown" and can be taken again: by whom is returned."""
-    resolver = await ctx.resolver()
-    deadline = client.link.now() + GONE_WITHIN
+    resolver = await ergo_context.resolver()
+    deadline = client.socket.now() + GONE_WITHIN
     while (reply := await resolver.resolve(client.name)).Error is None:
-        if client.link.now() > deadline:
+        if client.socket.now() > deadline:
             client.fail(repr(reply), f"{client.name} unknown within {GONE_WITHIN:g} s")
         await asyncio.sleep(0.05)
     client.check(reply.Error.text == UNKNOWN and reply.Routes is None, reply, 'nil routes and "unknown"')
-    again = await ctx.registrant(client.name)
+    again = await ergo_context.esrd_client(client.name)
     await again.register()
     return again
 
 
 @case("ESRD-REG-2", "ESRD-TR-3", "ESRD-FR-1", "ESRD-TR-1", offers=REGISTRAR)
-async def test_register(ctx: Context) -> None:
+async def test_register(ergo_context: Context) -> None:
     """A free name is registered, and resolves as long as the link is open."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
-    await expect_known(ctx, client.name)
+    await expect_known(ergo_context, client.name)
     await client.expect_open(2.5)
-    await expect_known(ctx, client.name)
+    await expect_known(ergo_context, client.name)
 
 
 @case("ESRD-REG-9", "ESRD-REG-2", offers=REGISTRAR)
-async def test_nothing_more_is_said(ctx: Context) -> None:
+async def test_nothing_more_is_said(ergo_context: Context) -> None:
     """After its reply the registrar says nothing on the link."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
-    chunk = await client.link.read(1.5)
+    chunk = await client.socket.read(1.5)
     client.check(chunk is None, repr(chunk), "silence, and the link open")
 
 
 @pytest.mark.parametrize("routes", ["one", "nil", "empty"])
 @case("ESRD-REG-3", offers=REGISTRAR)
-async def test_taken(ctx: Context, routes: str) -> None:
+async def test_taken(ergo_context: Context, routes: str) -> None:
     """A name that is taken is refused, with {routes} routes in the request; the first one keeps it."""
-    first = await ctx.registrant()
+    first = await ergo_context.esrd_client()
     await first.register()
     given = {"one": [route(2)], "nil": None, "empty": []}[routes]
-    await (await ctx.registrant(first.name)).refused(TAKEN, Routes=given)
+    await (await ergo_context.esrd_client(first.name)).refused(TAKEN, Routes=given)
     await first.expect_open(0.2)
-    await expect_known(ctx, first.name)
+    await expect_known(ergo_context, first.name)
 
 
 @case("ESRD-REG-3", offers=("registrar", "accept"))
-async def test_the_servers_own_name(ctx: Context) -> None:
+async def test_the_servers_own_name(ergo_context: Context) -> None:
     """The name of the node that serves is taken, too."""
-    name = await ctx.target_name()
-    await (await ctx.registrant(name)).refused(TAKEN)
-    await expect_known(ctx, name)
+    name = await ergo_context.target_name()
+    await (await ergo_context.esrd_client(name)).refused(TAKEN)
+    await expect_known(ergo_context, name)
 
 
 @pytest.mark.parametrize("routes", [None, []], ids=["nil", "empty"])
 @case("ESRD-REG-4", offers=REGISTRAR)
-async def test_no_routes(ctx: Context, routes: list[None] | None) -> None:
+async def test_no_routes(ergo_context: Context, routes: list[None] | None) -> None:
     """A request without routes is refused, and the name stays free."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.refused(INCORRECT, Routes=routes)
-    await (await ctx.registrant(client.name)).register()
+    await (await ergo_context.esrd_client(client.name)).register()
 
 
 @pytest.mark.parametrize("how", ["closed", "half_closed", "reset"])
 @case("ESRD-REG-6", "ROB-ESRD-5", offers=REGISTRAR)
-async def test_end_of_a_lease(ctx: Context, how: str) -> None:
+async def test_end_of_a_lease(ergo_context: Context, how: str) -> None:
     """The lease ends with its link ({how}): the name is unknown and free."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
-    await expect_known(ctx, client.name)
-    {"closed": client.link.close, "half_closed": client.link.end_writing, "reset": client.link.send_reset}[how]()
-    await expect_gone(ctx, client)
+    await expect_known(ergo_context, client.name)
+    {"closed": client.socket.close, "half_closed": client.socket.end_writing, "reset": client.socket.send_reset}[how]()
+    await expect_gone(ergo_context, client)
 
 
 @case("ESRD-REG-7", "ROB-ESRD-5", offers=REGISTRAR)
-async def test_second_request(ctx: Context) -> None:
+async def test_second_request(ergo_context: Context) -> None:
     """A second request on a registered link is ignored: the routes stay as they were."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register(Routes=[route(1111)])
     client.send(client.request(Routes=[route(2222)]))
     client.send(client.request(Node=Atom(f"other-{client.name}")))
-    chunk = await client.link.read(0.5)
+    chunk = await client.socket.read(0.5)
     client.check(chunk is None, repr(chunk), "no reply, and the link open")
-    reply = await (await ctx.resolver()).resolve(client.name)
+    reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check([r.Port for r in reply.Routes or ()] == [1111], reply, "the routes of the first request")
-    other = await (await ctx.resolver()).resolve(f"other-{client.name}")
+    other = await (await ergo_context.resolver()).resolve(f"other-{client.name}")
     client.check(other.Error is not None, other, "the name of the second request unknown")
 
 
 @pytest.mark.parametrize("junk", [b"\x00", b"junk" * 100, b"\x01\x2c\xff\xff"], ids=["zero", "text", "header"])
 @case("ESRD-REG-7", "ROB-ESRD-5", offers=REGISTRAR)
-async def test_junk_on_a_registered_link(ctx: Context, junk: bytes) -> None:
+async def test_junk_on_a_registered_link(ergo_context: Context, junk: bytes) -> None:
     """Bytes on a registered link mean nothing: the lease goes on."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
     client.send_bytes(junk, "bytes that are no packet, on a registered link")
-    chunk = await client.link.read(0.5)
+    chunk = await client.socket.read(0.5)
     client.check(chunk is None, repr(chunk), "no reply, and the link open")
-    await expect_known(ctx, client.name)
+    await expect_known(ergo_context, client.name)
 
 
 @case("ESRD-REG-8", offers=REGISTRAR)
-async def test_two_requests_in_one_segment(ctx: Context) -> None:
+async def test_two_requests_in_one_segment(ergo_context: Context) -> None:
     """Of two requests in one segment only the first one counts: one reply."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     second = client.request(Node=Atom(f"other-{client.name}"))
     client.send_bytes(write_packet(client.request()) + write_packet(second), "two requests in one segment")
     await client.reply()
-    chunk = await client.link.read(0.5)
+    chunk = await client.socket.read(0.5)
     client.check(chunk is None, repr(chunk), "one reply")
-    other = await (await ctx.resolver()).resolve(second.Node)
+    other = await (await ergo_context.resolver()).resolve(second.Node)
     client.check(other.Error is not None, other, "the second name unknown")
 
 
 @case("ESRD-REG-1", offers=REGISTRAR)
-async def test_silence(ctx: Context) -> None:
+async def test_silence(ergo_context: Context) -> None:
     """A client that says nothing is closed after a second."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.expect_close(5.0, at_least=0.6)
 
 
 @case("ESRD-REG-1", "ROB-ESRD-2", offers=REGISTRAR)
-async def test_half_a_request(ctx: Context) -> None:
+async def test_half_a_request(ergo_context: Context) -> None:
     """A client that falls silent within its request is closed, and has no lease."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     client.send_bytes(write_packet(client.request())[:60], "the first 60 bytes of a good request")
     await client.expect_close(5.0)
-    reply = await (await ctx.resolver()).resolve(client.name)
+    reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check(reply.Error is not None, reply, f"{client.name} unknown")
 
 
@@ -165,38 +164,38 @@ NAMES = {
 
 @pytest.mark.parametrize("name", list(NAMES))
 @case("ESRD-REG-5", offers=REGISTRAR, exclusive=True)  # others expect that nobody has the empty name
-async def test_any_name(ctx: Context, name: str) -> None:
+async def test_any_name(ergo_context: Context, name: str) -> None:
     """A name of any form ({name}) is registered."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     client.name = Atom(NAMES[name])
     await client.register()
-    await expect_known(ctx, client.name)
+    await expect_known(ergo_context, client.name)
 
 
 @case("ESRD-REG-5", offers=REGISTRAR)
-async def test_names_are_case_sensitive(ctx: Context) -> None:
+async def test_names_are_case_sensitive(ergo_context: Context) -> None:
     """The same name in capitals is another name."""
-    first = await ctx.registrant()
+    first = await ergo_context.esrd_client()
     await first.register()
-    await (await ctx.registrant(first.name.upper())).register()
+    await (await ergo_context.esrd_client(first.name.upper())).register()
 
 
 @pytest.mark.parametrize("routes", [1, 3, 40], ids=lambda n: f"{n}_routes")
 @case("ESRD-PL-2", "ESRD-RES-1", offers=REGISTRAR)
-async def test_routes_come_back(ctx: Context, routes: int) -> None:
+async def test_routes_come_back(ergo_context: Context, routes: int) -> None:
     """Routes resolve as they were registered, in their order, with all their fields."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     given = [route(1000 + i, TLS=i % 2 == 1, Host="127.0.0.1" if i % 3 == 2 else "") for i in range(routes)]
     await client.register(Routes=given)
-    reply = await (await ctx.resolver()).resolve(client.name)
+    reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check(reply.Routes == given, reply, f"{routes} routes as they were registered")
 
 
 @pytest.mark.parametrize("surplus", [0, 1], ids=["at_the_limit", "above"])
 @case("ESRD-REG-10", offers=REGISTRAR)
-async def test_longest_request(ctx: Context, surplus: int) -> None:
+async def test_longest_request(ergo_context: Context, surplus: int) -> None:
     """A request of 4096 bytes is served, a longer one gets the link closed."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     bare = len(write_packet(client.request(Routes=[route(1, Host="")])))
     request = client.request(Routes=[route(1, Host="h" * (MAX_REGISTER - bare + surplus))])
     client.send(request)
@@ -207,43 +206,43 @@ async def test_longest_request(ctx: Context, surplus: int) -> None:
 
 
 @case("ROB-ESRD-4", "ROB-ESRD-3", offers=REGISTRAR)
-async def test_mute_clients(ctx: Context) -> None:
+async def test_mute_clients(ergo_context: Context) -> None:
     """Twenty mute clients don't delay a good one."""
     for _ in range(20):
-        await ctx.registrant()
-    client = await ctx.registrant()
+        await ergo_context.esrd_client()
+    client = await ergo_context.esrd_client()
     client.send(client.request())
     await client.reply(within=0.9)
 
 
 @case("ROB-ESRD-4", "ROB-ESRD-5", offers=REGISTRAR)
-async def test_many_leases(ctx: Context) -> None:
+async def test_many_leases(ergo_context: Context) -> None:
     """Fifty nodes are registered side by side, and each of them resolves."""
-    clients = [await ctx.registrant() for _ in range(50)]
+    clients = [await ergo_context.esrd_client() for _ in range(50)]
     for client in clients:
         client.send(client.request())
     for client in clients:
         await client.reply()
     for client in clients[::10]:
-        await expect_known(ctx, client.name)
+        await expect_known(ergo_context, client.name)
 
 
 @case("ROB-ESRD-3", "ESRD-REG-6", offers=REGISTRAR)
-async def test_again_and_again(ctx: Context) -> None:
+async def test_again_and_again(ergo_context: Context) -> None:
     """A name is taken and given back twenty times."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
     for _ in range(20):
-        client.link.close()
-        client = await expect_gone(ctx, client)
+        client.socket.close()
+        client = await expect_gone(ergo_context, client)
 
 
 @pytest.mark.parametrize("size", [1, 40], ids=["byte_by_byte", "in_pieces"])
 @case("ESRD-BUG-5", offers=REGISTRAR)
-async def test_request_in_pieces(ctx: Context, size: int) -> None:
+async def test_request_in_pieces(ergo_context: Context, size: int) -> None:
     """Upstream closes the link of a request that comes in pieces."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     data = write_packet(client.request())
-    await client.link.drip(data[: 3 * size], size, 0.05)
+    await client.socket.drip(data[: 3 * size], size, 0.05)
     client.send_bytes(data[3 * size :], "a good request in pieces")
     await client.expect_close()

@@ -4,50 +4,49 @@ import pytest
 
 from ergo_conformance.model.ergo.esrd import MAX_RESOLVE, ResolveRoutes
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import Datagrams, route
+from ergo_conformance.peers.ergo.esrd_client import ScriptedResolver, route
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import Context, case
 
 REGISTRAR = ("registrar",)
 
 
 @pytest.mark.parametrize("name", ["nobody@localhost", "", "no-at", "nobody@elsewhere.example", "n" * 255])
 @case("ESRD-RES-1", "ESRD-TR-4", offers=REGISTRAR)
-async def test_unknown(ctx: Context, name: str) -> None:
+async def test_unknown(ergo_context: Context, name: str) -> None:
     """A name that nobody has is answered with nil routes and the text "unknown"."""
-    reply = await (await ctx.resolver()).resolve(name)
+    reply = await (await ergo_context.resolver()).resolve(name)
     if reply.Routes is not None or reply.Error is None or reply.Error.text != "unknown":
         raise ViolationError(repr(reply), ('nil routes and the error "unknown"',), f"a resolve request for {name!r}")
 
 
 @case("ESRD-RES-1", "ESRD-TR-4", "ESRD-PL-4", offers=REGISTRAR)
-async def test_known(ctx: Context) -> None:
+async def test_known(ergo_context: Context) -> None:
     """A registered name is answered with its routes and no error, as often as it is asked for."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register(Routes=[route(4711)])
-    resolver = await ctx.resolver()
+    resolver = await ergo_context.resolver()
     for _ in range(3):
         reply = await resolver.resolve(client.name)
         client.check(reply.Error is None and reply.Routes == [route(4711)], reply, "its route and no error")
 
 
 @case("ESRD-RES-1", "ESRD-RES-4", offers=("registrar", "accept"))
-async def test_the_server_itself(ctx: Context) -> None:
+async def test_the_server_itself(ergo_context: Context) -> None:
     """The node that serves resolves its own name."""
-    name = await ctx.target_name()
-    reply = await (await ctx.resolver()).resolve(name)
+    name = await ergo_context.target_name()
+    reply = await (await ergo_context.resolver()).resolve(name)
     if reply.Error is not None or not reply.Routes:
         raise ViolationError(repr(reply), ("its routes and no error",), f"a resolve request for {name}")
 
 
 @case("ESRD-RES-1", "ROB-ESRD-4", offers=REGISTRAR)
-async def test_many_at_once(ctx: Context) -> None:
+async def test_many_at_once(ergo_context: Context) -> None:
     """A hundred requests from ten sockets are all answered, each at the socket it came from."""
-    client = await ctx.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
-    resolvers = [await ctx.resolver() for _ in range(10)]
+    resolvers = [await ergo_context.resolver() for _ in range(10)]
     for i, resolver in enumerate(resolvers):
         wanted = client.name if i % 2 else Atom("nobody@localhost")
         for _ in range(10):
@@ -60,9 +59,9 @@ async def test_many_at_once(ctx: Context) -> None:
 
 @pytest.mark.parametrize("size", [1, 100, 3000], ids=lambda n: f"{n}_bytes")
 @case("ESRD-RES-3", offers=REGISTRAR)
-async def test_bytes_behind_the_request(ctx: Context, size: int) -> None:
+async def test_bytes_behind_the_request(ergo_context: Context, size: int) -> None:
     """A good request with bytes behind it is answered."""
-    resolver = await ctx.resolver()
+    resolver = await ergo_context.resolver()
     data = write_packet(ResolveRoutes(Atom("nobody@localhost")))
     resolver.send(data + bytes(size), f"a good request and {size} bytes behind it")
     await resolver.reply(1.0)
@@ -70,9 +69,9 @@ async def test_bytes_behind_the_request(ctx: Context, size: int) -> None:
 
 @pytest.mark.parametrize("size", [4, 60], ids=["header", "without_the_name"])
 @case("ESRD-BUG-1", offers=REGISTRAR)
-async def test_stale_buffer(ctx: Context, size: int) -> None:
+async def test_stale_buffer(ergo_context: Context, size: int) -> None:
     """Upstream answers a request that is cut with the routes of the name that was asked for before."""
-    resolver = await ctx.resolver()
+    resolver = await ergo_context.resolver()
     data = write_packet(ResolveRoutes(Atom("nobody@localhost")))
     await resolver.resolve("nobody@localhost")
     resolver.send(data[:2] + max(0, size - 4).to_bytes(2, "big") + data[4:size], f"the first {size} bytes of a request")
@@ -83,33 +82,33 @@ async def test_stale_buffer(ctx: Context, size: int) -> None:
     "data", [b"", b"\x01", bytes(65_000), b"\xff" * MAX_RESOLVE], ids=["none", "1", "65000", "1024"]
 )
 @case("ESRD-RES-2", "ROB-ESRD-1", "ROB-ESRD-2", offers=REGISTRAR)
-async def test_junk(ctx: Context, data: bytes) -> None:
+async def test_junk(ergo_context: Context, data: bytes) -> None:
     """A datagram of no, few or many bytes that are no packet is not answered, and the next request is."""
-    resolver = await ctx.resolver()
+    resolver = await ergo_context.resolver()
     resolver.send(data, f"{len(data)} bytes that are no packet")
-    await resolver.silence(0.3)
+    await resolver.expect_silence(0.3)
     await resolver.resolve("nobody@localhost")
 
 
-async def other_address(ctx: Context) -> Datagrams:
+async def other_address(ergo_context: Context) -> ScriptedResolver:
     """A socket to a secondary address of the target's machine; skips if there is none."""
     try:
-        return await ctx.resolver("127.0.0.2")
+        return await ergo_context.resolver("127.0.0.2")
     except UnreachableError as error:
-        ctx.skip(f"needs a target that is reached over loopback: {error}")
+        ergo_context.skip(f"needs a target that is reached over loopback: {error}")
         raise
 
 
 @case("ESRD-TR-5", offers=REGISTRAR)
-async def test_from_the_address_that_was_asked(ctx: Context) -> None:
+async def test_from_the_address_that_was_asked(ergo_context: Context) -> None:
     """A request to a secondary address of the server's machine is answered from that address."""
-    resolver = await other_address(ctx)
+    resolver = await other_address(ergo_context)
     await resolver.resolve("nobody@localhost")
 
 
 @case("ESRD-TR-6", "ESRD-BUG-4", offers=REGISTRAR)
-async def test_from_the_primary_address(ctx: Context) -> None:
+async def test_from_the_primary_address(ergo_context: Context) -> None:
     """Upstream answers a request to a secondary address from the primary one, where nobody waits."""
-    resolver = await other_address(ctx)
+    resolver = await other_address(ergo_context)
     resolver.send(write_packet(ResolveRoutes(Atom("nobody@localhost"))), "a good request to 127.0.0.2")
-    await resolver.silence(0.5)
+    await resolver.expect_silence(0.5)

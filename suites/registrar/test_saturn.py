@@ -5,13 +5,12 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo import saturn
-from ergo_conformance.model.ergo.saturn import NodeJoined, NodeLeft, RegisterResult, RegisterRoutes, ResolveResult
+from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, NodeJoined, NodeLeft, RegisterResult, ResolveResult
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.ergo.saturn_client import NEWS, Subscriber
+from ergo_conformance.peers.ergo.saturn_client import NOTIFICATIONS, ScriptedSaturnClient
 from ergo_conformance.spec.ergo.saturn import proof
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import Context, case
 
 SATURN = ("saturn",)
 TAKEN, NO_ROUTE = "resource is taken", "no route"
@@ -26,13 +25,13 @@ SALTS = {"64_characters": "0123456789abcdef" * 4, "empty": "", "one": "x", "4000
 
 @pytest.mark.parametrize("salt", SALTS)
 @case("SAT-HS-1", "SAT-HS-2", "SAT-FR-1", offers=SATURN)
-async def test_proof(ctx: Context, salt: str) -> None:
+async def test_proof(ergo_context: Context, salt: str) -> None:
     """With a salt ({salt}) the server proves the token over the client's digest."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     await client.handshake(Salt=SALTS[salt])
 
 
-def wrong_proofs(client: Subscriber) -> dict[str, str]:
+def wrong_proofs(client: ScriptedSaturnClient) -> dict[str, str]:
     """Digests that prove nothing."""
     good = client.hello().Digest
     return {
@@ -47,18 +46,18 @@ def wrong_proofs(client: Subscriber) -> dict[str, str]:
 
 @pytest.mark.parametrize("wrong", ["of_another_token", "of_another_salt", "upper_case", "cut", "longer", "empty"])
 @case("SAT-HS-3", "SAT-HS-1", offers=SATURN)
-async def test_wrong_proof(ctx: Context, wrong: str) -> None:
+async def test_wrong_proof(ergo_context: Context, wrong: str) -> None:
     """A digest that is wrong ({wrong}) closes the connection without a message."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     client.send(client.hello(Digest=wrong_proofs(client)[wrong]))
     await client.expect_close()
-    await (await ctx.subscriber()).register()
+    await (await ergo_context.saturn_client()).register()
 
 
 @case("SAT-HS-4", offers=SATURN)
-async def test_replayed(ctx: Context) -> None:
+async def test_replayed(ergo_context: Context) -> None:
     """Upstream takes a recorded handshake again on another connection."""
-    first, second = await ctx.subscriber(), await ctx.subscriber()
+    first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     second.salt = first.salt
     await first.register()
     await second.handshake()
@@ -68,98 +67,98 @@ async def test_replayed(ctx: Context) -> None:
 
 
 @case("SAT-TR-1", "SAT-RG-2", "SAT-FR-1", offers=SATURN)
-async def test_register(ctx: Context) -> None:
+async def test_register(ergo_context: Context) -> None:
     """The first node of a cluster is registered, is told of nobody, and stays."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     result = await client.register()
     client.check(not result.Nodes, result, "no nodes")
     client.check(not result.Applications, result, "no applications")
-    await client.silence(DEADLINE + 0.5)
+    await client.expect_silence(DEADLINE + 0.5)
 
 
 @case("SAT-RG-2", "SAT-EV-1", offers=SATURN)
-async def test_second(ctx: Context) -> None:
+async def test_second(ergo_context: Context) -> None:
     """The second node of a cluster is told of the first, the first of the second."""
-    first, second = await ctx.subscriber(), await ctx.subscriber()
+    first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     result = await second.register()
     second.check(result.Nodes == [first.name], f"{result!r:.300}", f"Nodes [{first.name}]")
     joined = await first.expect(NodeJoined)
     first.check(joined.Node == second.name, joined, f"{second.name} joined")
-    await second.silence(0.3)
+    await second.expect_silence(0.3)
 
 
 @case("SAT-RG-1", "ROB-SAT-4", offers=SATURN)
-async def test_clusters(ctx: Context) -> None:
+async def test_clusters(ergo_context: Context) -> None:
     """The same name is free in another cluster, and neither hears of the other."""
-    here = await ctx.subscriber()
-    there = await ctx.subscriber(here.name, cluster=ctx.cluster + "-other")
+    here = await ergo_context.saturn_client()
+    there = await ergo_context.saturn_client(here.name, cluster=ergo_context.cluster + "-other")
     await here.register()
     result = await there.register()
     there.check(not result.Nodes, result, "no nodes")
-    await here.silence(0.4)
-    await there.silence(0.1)
+    await here.expect_silence(0.4)
+    await there.expect_silence(0.1)
 
 
 @case("SAT-RG-1", offers=SATURN)
-async def test_general_cluster(ctx: Context) -> None:
+async def test_general_cluster(ergo_context: Context) -> None:
     """The cluster without a name is one like the others."""
-    first, second = await ctx.subscriber(), await ctx.subscriber()
+    first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     first.cluster = second.cluster = ""
     await first.register()
     result = await second.register()
     second.check(first.name in (result.Nodes or ()), f"{result!r:.300}", f"{first.name} among the nodes")
-    while (await first.expect(NodeJoined, also=NEWS)).Node != second.name:
+    while (await first.expect(NodeJoined, also=NOTIFICATIONS)).Node != second.name:
         pass  # others may use this cluster, too
 
 
 @case("SAT-RG-3", offers=SATURN)
-async def test_taken(ctx: Context) -> None:
+async def test_taken(ergo_context: Context) -> None:
     """A name that is taken is refused; who has it keeps it and hears nothing."""
-    first = await ctx.subscriber()
+    first = await ergo_context.saturn_client()
     await first.register()
-    await (await ctx.subscriber(first.name)).refused(TAKEN)
-    await first.silence(0.3)
+    await (await ergo_context.saturn_client(first.name)).refused(TAKEN)
+    await first.expect_silence(0.3)
 
 
 @case("SAT-RG-4", offers=SATURN)
-async def test_refused_is_announced(ctx: Context) -> None:
+async def test_refused_is_announced(ergo_context: Context) -> None:
     """Upstream announces to the others of the cluster a node that it has refused."""
-    first, second = await ctx.subscribers()
-    await (await ctx.subscriber(first.name)).refused(TAKEN)
+    first, second = await ergo_context.saturn_clients()
+    await (await ergo_context.saturn_client(first.name)).refused(TAKEN)
     joined = await second.expect(NodeJoined)
     second.check(joined.Node == first.name, joined, f"{first.name} joined, once more")
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])
 @case("SAT-RG-7", "SAT-EV-1", "SAT-TR-1", offers=SATURN)
-async def test_left(ctx: Context, how: str) -> None:
+async def test_left(ergo_context: Context, how: str) -> None:
     """A connection that is {how} ends the registration: the others hear of it, and the name is free."""
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     if how == "closed":
-        second.link.close()
+        second.socket.close()
     else:
-        second.link.send_reset()
+        second.socket.send_reset()
     left = await first.expect(NodeLeft, within=GONE_WITHIN)
     first.check(left.Node == second.name, left, f"{second.name} left")
-    await (await ctx.subscriber(second.name)).register()
+    await (await ergo_context.saturn_client(second.name)).register()
 
 
 @case("SAT-RG-6", offers=SATURN)
-async def test_hidden(ctx: Context) -> None:
+async def test_hidden(ergo_context: Context) -> None:
     """Upstream announces a hidden node like any other."""
-    first, hidden = await ctx.subscriber(), await ctx.subscriber()
+    first, hidden = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
-    await hidden.register(Hidden=True, RegisterRoutes=RegisterRoutes())
+    await hidden.register(Hidden=True, RegisterRoutes=AnnouncedRoutes())
     joined = await first.expect(NodeJoined)
     first.check(joined.Node == hidden.name, joined, f"{hidden.name} joined")
 
 
 @case("SAT-FR-1", "SAT-RG-2", offers=SATURN)
-async def test_many_routes(ctx: Context) -> None:
+async def test_many_routes(ergo_context: Context) -> None:
     """A registration of 1,000 routes, some 58,000 bytes, is granted."""
-    client = await ctx.subscriber()
-    await client.register(RegisterRoutes=RegisterRoutes([route(port) for port in range(1, 1001)], [], None))
+    client = await ergo_context.saturn_client()
+    await client.register(RegisterRoutes=AnnouncedRoutes([route(port) for port in range(1, 1001)], [], None))
 
 
 # --- deadlines and states ---------------------------------------------------------------------------------------------
@@ -167,16 +166,16 @@ async def test_many_routes(ctx: Context) -> None:
 
 @pytest.mark.parametrize("after", ["nothing", "handshake", "half_a_message"])
 @case("SAT-HS-5", offers=SATURN)
-async def test_deadline(ctx: Context, after: str) -> None:
+async def test_deadline(ergo_context: Context, after: str) -> None:
     """Who is not registered in 3 s, having said {after}, is closed without a message."""
-    client = await ctx.subscriber()
-    started = client.link.now()
+    client = await ergo_context.saturn_client()
+    started = client.socket.now()
     if after == "handshake":
         await client.handshake()
     elif after == "half_a_message":
         client.send_bytes(b"\x63\x01\x00\xb7\x83", "half a message")
     await client.expect_close(within=DEADLINE + 2.0)
-    took = client.link.now() - started
+    took = client.socket.now() - started
     client.check(took > DEADLINE - 1.0, f"closed after {took:.1f} s", "closed after 3 s")
 
 
@@ -188,7 +187,7 @@ WRONG_STATES = [
 ]  # fmt: skip
 
 
-def spoken(client: Subscriber, what: str) -> saturn.Message:
+def spoken(client: ScriptedSaturnClient, what: str) -> saturn.Message:
     """A good message, said at whatever time."""
     messages: dict[str, saturn.Message] = {
         "handshake": client.hello(),
@@ -203,25 +202,25 @@ def spoken(client: Subscriber, what: str) -> saturn.Message:
 
 @pytest.mark.parametrize(("state", "what"), WRONG_STATES)
 @case("SAT-HS-6", "ROB-SAT-1", offers=SATURN)
-async def test_wrong_state(ctx: Context, state: str, what: str) -> None:
+async def test_wrong_state(ergo_context: Context, state: str, what: str) -> None:
     """A good message ({what}) in state {state} closes the connection without a message."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     if state == "await_register":
         await client.handshake()
     elif state == "registered":
         await client.register()
     client.send(spoken(client, what))
     await client.expect_close(within=DEADLINE - 1.0)
-    await (await ctx.subscriber()).register()
+    await (await ergo_context.saturn_client()).register()
 
 
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
 @case("SAT-RS-6", offers=SATURN)
-async def test_resolve(ctx: Context) -> None:
+async def test_resolve(ergo_context: Context) -> None:
     """A node of the cluster is resolved to the routes that it has registered."""
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     second.send(saturn.Resolve(7, first.name))
     answer = await second.expect(ResolveResult)
     good = answer.ID == 7 and answer.Error is None and answer.Routes == [route()]
@@ -230,9 +229,9 @@ async def test_resolve(ctx: Context) -> None:
 
 @pytest.mark.parametrize("number", [1, 0, 2**32 - 1])
 @case("SAT-RS-1", offers=SATURN)
-async def test_resolve_unknown(ctx: Context, number: int) -> None:
+async def test_resolve_unknown(ergo_context: Context, number: int) -> None:
     """A node that is not there has no route; the answer carries the request's number, {number}."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     await client.register()
     client.send(saturn.Resolve(number, Atom("nobody@nowhere")))
     answer = await client.expect(ResolveResult)
@@ -241,10 +240,10 @@ async def test_resolve_unknown(ctx: Context, number: int) -> None:
 
 
 @case("SAT-RS-1", "ROB-SAT-4", offers=SATURN)
-async def test_resolve_in_another_cluster(ctx: Context) -> None:
+async def test_resolve_in_another_cluster(ergo_context: Context) -> None:
     """A node of another cluster has no route."""
-    here = await ctx.subscriber()
-    there = await ctx.subscriber(cluster=ctx.cluster + "-other")
+    here = await ergo_context.saturn_client()
+    there = await ergo_context.saturn_client(cluster=ergo_context.cluster + "-other")
     await here.register()
     await there.register()
     here.send(saturn.Resolve(1, there.name))
@@ -253,18 +252,18 @@ async def test_resolve_in_another_cluster(ctx: Context) -> None:
 
 
 @case("SAT-RS-2", offers=SATURN)
-async def test_resolve_proxy(ctx: Context) -> None:
+async def test_resolve_proxy(ergo_context: Context) -> None:
     """Upstream never answers who asks for a proxy."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     await client.register()
     client.send(saturn.ResolveProxy(1, Atom("nobody@nowhere")))
-    await client.silence(1.0)
+    await client.expect_silence(1.0)
 
 
 @case("SAT-RS-1", "ROB-SAT-2", offers=SATURN)
-async def test_many_requests(ctx: Context) -> None:
+async def test_many_requests(ergo_context: Context) -> None:
     """A hundred requests, one after the other, are all answered, each with its number."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     await client.register()
     for number in range(1, 101):
         client.send(saturn.Resolve(number, Atom("nobody@nowhere")))
@@ -274,9 +273,9 @@ async def test_many_requests(ctx: Context) -> None:
 
 
 @case("SAT-RG-2", offers=SATURN)
-async def test_one_result(ctx: Context) -> None:
+async def test_one_result(ergo_context: Context) -> None:
     """A registration gets one result."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     await client.register()
     message = await client.receive(0.5)
     client.check(not isinstance(message, RegisterResult), message, "nothing more")

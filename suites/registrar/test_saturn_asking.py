@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any
 
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
@@ -18,12 +17,12 @@ from ergo_conformance.model.ergo.saturn import (
     UnregisterApplicationRoute,
 )
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.acceptor import Acceptor
+from ergo_conformance.peers.ergo.agents import AgentDriver
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
-from ergo_conformance.peers.ergo.saturn_server import Membership
+from ergo_conformance.peers.ergo.saturn_server import SaturnRegistration
 from ergo_conformance.peers.listener import HOST
-from ergo_conformance.verdict.run.case import AGENTS, case
-from ergo_conformance.verdict.run.registering import Registering
+from ergo_conformance.testing import AGENTS, RegistrationContext, case
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}
@@ -42,141 +41,141 @@ UNUSABLE = (
 )
 
 
-async def idle(ctx: Registering) -> tuple[Membership, Acting]:
+async def idle(ergo_context: RegistrationContext) -> tuple[SaturnRegistration, AgentDriver]:
     """A registered target and its agent."""
-    member, _ = await ctx.member()
-    return member, Acting(await ctx.peer())
+    member, _ = await ergo_context.registered_at_saturn()
+    return member, AgentDriver(await ergo_context.peer())
 
 
-async def ask(member: Membership, acting: Acting, name: Atom) -> tuple[Words, Resolve]:
+async def ask(member: SaturnRegistration, agent: AgentDriver, name: Atom) -> tuple[Words, Resolve]:
     """The agent is told to connect: the op, and the request for this name that comes of it."""
-    ref = acting.tell("connect", name)
+    ref = agent.start("connect", name)
     question = await member.expect(Resolve, also=(ResolveProxy, *OF_APPLICATIONS))
     member.check(question.Name == name, question, f"a Resolve of {name}")
     return ref, question
 
 
-async def connecting(ctx: Registering) -> tuple[Membership, Acting, Words, Resolve]:
+async def connecting(ergo_context: RegistrationContext) -> tuple[SaturnRegistration, AgentDriver, Words, Resolve]:
     """Both at once."""
-    member, acting = await idle(ctx)
-    return member, acting, *await ask(member, acting, ctx.somebody())
+    member, agent = await idle(ergo_context)
+    return member, agent, *await ask(member, agent, ergo_context.unknown_node())
 
 
 # --- where the node goes ----------------------------------------------------------------------------------------------
 
 
 @case("SAT-RS-7", "ESRD-PL-1", **NEEDS)
-async def test_route(ctx: Registering) -> None:
+async def test_route(ergo_context: RegistrationContext) -> None:
     """A node asks for a name with a number of its own, and dials the host that is answered, or that of the name."""
-    listener = await ctx.listener()
-    member, acting = await idle(ctx)
+    listener = await ergo_context.listener()
+    member, agent = await idle(ergo_context)
     numbers = set()
     for host in ("", HOST):
-        ref, question = await ask(member, acting, ctx.somebody())
+        ref, question = await ask(member, agent, ergo_context.unknown_node())
         member.answer(question, [route(listener.port, Host=host)])
-        (await listener.hello(ctx.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+        (await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)).socket.close()
+        await agent.expect_error(ref, error_values.NO_ROUTE)
         numbers.add(question.ID)
     member.check(len(numbers) > 1, f"the number {numbers} twice", "another number for each request")
 
 
 @case("SAT-RS-7", **NEEDS)
-async def test_tls_route(ctx: Registering) -> None:
+async def test_tls_route(ergo_context: RegistrationContext) -> None:
     """A node speaks TLS with a route that says so."""
-    listener = await ctx.listener(tls=True)
-    member, _, _, question = await connecting(ctx)
+    listener = await ergo_context.listener(tls=True)
+    member, _, _, question = await connecting(ergo_context)
     member.answer(question, [route(listener.port, TLS=True)])
-    await listener.hello(ctx.facts.cookie)
+    await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)
 
 
 @case("ESRD-PL-3", "ESRD-PL-5", **NEEDS)
-async def test_routes(ctx: Registering) -> None:
+async def test_routes(ergo_context: RegistrationContext) -> None:
     """A node tries the routes that it can use in their order, whatever their commit and licence are."""
-    wrong, gone, closing, good = [await ctx.listener() for _ in range(4)]
+    wrong, gone, closing, good = [await ergo_context.listener() for _ in range(4)]
     await gone.stop()
-    member, _, _, question = await connecting(ctx)
+    member, _, _, question = await connecting(ergo_context)
     licensed = route(good.port, ProtoVersion=ENP._replace(Commit="1" * 40, License="Proprietary"))
     unusable = [each._replace(Port=wrong.port) for each in UNUSABLE]
     member.answer(question, [*unusable, route(gone.port), route(closing.port), licensed])
-    link = await closing.hello(ctx.facts.cookie)
-    await good.nobody(0.2)
-    link.close()
-    await good.hello(ctx.facts.cookie)
-    await wrong.nobody(0.1)
+    acceptor = await Acceptor.accept(closing, ergo_context.target_info, ergo_context.rng)
+    await good.expect_no_connection(0.2)
+    acceptor.socket.close()
+    await Acceptor.accept(good, ergo_context.target_info, ergo_context.rng)
+    await wrong.expect_no_connection(0.1)
 
 
 @case("SAT-RS-7", "SAT-FR-2", "ROB-SAT-2", **NEEDS)
-async def test_answer_in_pieces_and_joined(ctx: Registering) -> None:
+async def test_answer_in_pieces_and_joined(ergo_context: RegistrationContext) -> None:
     """An answer counts that comes in pieces, or in one chunk behind news, and so does the next one."""
-    listener = await ctx.listener()
-    member, acting = await idle(ctx)
+    listener = await ergo_context.listener()
+    member, agent = await idle(ergo_context)
     for joined in (False, True, True, False):
-        ref, question = await ask(member, acting, ctx.somebody())
+        ref, question = await ask(member, agent, ergo_context.unknown_node())
         answer = ResolveResult(question.ID, None, [route(listener.port)])
         if joined:
             member.send(NodeJoined(question.Name), NodeJoined(question.Name), answer)
         else:
-            await member.in_pieces(answer, 30, 0.01)
-        (await listener.hello(ctx.facts.cookie)).close()
-        await acting.refused(ref, reasons.NO_ROUTE)
+            await member.send_in_pieces(answer, 30, 0.01)
+        (await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)).socket.close()
+        await agent.expect_error(ref, error_values.NO_ROUTE)
 
 
 # --- where it does not go ---------------------------------------------------------------------------------------------
 
 
 @case("SAT-RS-7", **NEEDS)
-async def test_no_route(ctx: Registering) -> None:
+async def test_no_route(ergo_context: RegistrationContext) -> None:
     """A node that is answered with an error, or without routes, dials nobody: "no route"."""
-    listener = await ctx.listener()
-    member, acting, ref, question = await connecting(ctx)
+    listener = await ergo_context.listener()
+    member, agent, ref, question = await connecting(ergo_context)
     member.answer(question, [route(listener.port)], "no route")
-    await acting.refused(ref, reasons.NO_ROUTE)
-    ref, question = await ask(member, acting, ctx.somebody())
+    await agent.expect_error(ref, error_values.NO_ROUTE)
+    ref, question = await ask(member, agent, ergo_context.unknown_node())
     member.answer(question, None)
-    await acting.refused(ref, reasons.NO_ROUTE)
-    await listener.nobody(0.1)
+    await agent.expect_error(ref, error_values.NO_ROUTE)
+    await listener.expect_no_connection(0.1)
 
 
 @case("SAT-RS-3", **NEEDS)
-async def test_no_answer(ctx: Registering) -> None:
+async def test_no_answer(ergo_context: RegistrationContext) -> None:
     """A node that is not answered gives up after 3 s; an answer that comes later is dropped, the next one counts."""
-    listener = await ctx.listener()
-    member, acting, ref, late = await connecting(ctx)
-    await acting.gives_up(ref, reasons.NO_ROUTE, 3.0)
+    listener = await ergo_context.listener()
+    member, agent, ref, late = await connecting(ergo_context)
+    await agent.expect_error_after(ref, error_values.NO_ROUTE, 3.0)
     member.answer(late, [route(listener.port)])
-    await listener.nobody(QUIET)
-    _, question = await ask(member, acting, ctx.somebody())
+    await listener.expect_no_connection(QUIET)
+    _, question = await ask(member, agent, ergo_context.unknown_node())
     member.answer(question, [route(listener.port)])
-    await listener.hello(ctx.facts.cookie)
+    await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)
 
 
 @case("SAT-RS-3", **NEEDS)
-async def test_other_numbers(ctx: Registering) -> None:
+async def test_other_numbers(ergo_context: RegistrationContext) -> None:
     """An answer with a number that was not asked for is dropped; the one with the right number counts."""
-    wrong, good = await ctx.listener(), await ctx.listener()
-    member, _, _, question = await connecting(ctx)
+    wrong, good = await ergo_context.listener(), await ergo_context.listener()
+    member, _, _, question = await connecting(ergo_context)
     for number in (0, question.ID + 1, question.ID ^ 0xFFFF_FFFF):
         member.send(ResolveResult(number, None, [route(wrong.port)]))
-    await wrong.nobody(QUIET)
+    await wrong.expect_no_connection(QUIET)
     member.answer(question, [route(good.port)])
-    await good.hello(ctx.facts.cookie)
-    await wrong.nobody(0.1)
+    await Acceptor.accept(good, ergo_context.target_info, ergo_context.rng)
+    await wrong.expect_no_connection(0.1)
 
 
 @case("SAT-RS-4", **NEEDS)
-async def test_proxy(ctx: Registering) -> None:
+async def test_proxy(ergo_context: RegistrationContext) -> None:
     """Upstream asks for a proxy where there is no route."""
-    member, _, _, question = await connecting(ctx)
+    member, _, _, question = await connecting(ergo_context)
     member.answer(question, None, "no route")
     await member.expect(ResolveProxy, within=2.0, also=OF_APPLICATIONS)
 
 
 @case("SAT-RS-5", **NEEDS)
-async def test_own_name(ctx: Registering) -> None:
+async def test_own_name(ergo_context: RegistrationContext) -> None:
     """A node does not ask for itself."""
-    member, acting = await idle(ctx)
-    answer = await acting.do("connect", acting.peer.target)
-    acting.peer.check(isinstance(answer, Error), repr(answer), "an error value")
+    member, agent = await idle(ergo_context)
+    answer = await agent.run("connect", agent.peer.target)
+    agent.peer.check(isinstance(answer, Error), repr(answer), "an error value")
     while (message := await member.receive(0.3)) is not None:
         member.check(isinstance(message, OF_APPLICATIONS), message, "no request for the node itself")
 
@@ -185,42 +184,42 @@ async def test_own_name(ctx: Registering) -> None:
 
 
 @case("ROB-SAT-6", **NEEDS)
-async def test_asked_while_it_is_down(ctx: Registering) -> None:
+async def test_asked_while_it_is_down(ergo_context: RegistrationContext) -> None:
     """A node that has to ask while the connection is down answers "no route", goes on, and asks when it is back."""
-    listener = await ctx.listener()
-    _, acting = await idle(ctx)
-    await ctx.saturn.stop()
+    listener = await ergo_context.listener()
+    _, agent = await idle(ergo_context)
+    await ergo_context.saturn.stop()
     await asyncio.sleep(0.2)
-    await acting.refused(acting.tell("connect", ctx.somebody()), reasons.NO_ROUTE)
-    await started(ctx, acting)
-    await acting.peer.alive()
-    await ctx.saturn.start(ctx.saturn.port)
-    member, _ = await ctx.saturn.granted(2 * SOON)
-    _, question = await ask(member, acting, ctx.somebody())
+    await agent.expect_error(agent.start("connect", ergo_context.unknown_node()), error_values.NO_ROUTE)
+    await started(ergo_context, agent)
+    await agent.peer.check_alive()
+    await ergo_context.saturn.start(ergo_context.saturn.port)
+    member, _ = await ergo_context.saturn.grant_next(2 * SOON)
+    _, question = await ask(member, agent, ergo_context.unknown_node())
     member.answer(question, [route(listener.port)])
-    await listener.hello(ctx.facts.cookie)
+    await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)
 
 
 @case("ROB-SAT-6", "SAT-RS-3", **NEEDS)
-async def test_lost_while_it_waits(ctx: Registering) -> None:
+async def test_lost_while_it_waits(ergo_context: RegistrationContext) -> None:
     """A node whose connection is lost while it waits for an answer gives up, and asks again when it is told to."""
-    listener = await ctx.listener()
-    member, acting, ref, _ = await connecting(ctx)
-    member.link.close()
-    await acting.refused(ref, reasons.NO_ROUTE)
-    member, _ = await ctx.saturn.granted(SOON)
-    _, question = await ask(member, acting, ctx.somebody())
+    listener = await ergo_context.listener()
+    member, agent, ref, _ = await connecting(ergo_context)
+    member.socket.close()
+    await agent.expect_error(ref, error_values.NO_ROUTE)
+    member, _ = await ergo_context.saturn.grant_next(SOON)
+    _, question = await ask(member, agent, ergo_context.unknown_node())
     member.answer(question, [route(listener.port)])
-    await listener.hello(ctx.facts.cookie)
+    await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)
 
 
 # --- applications -----------------------------------------------------------------------------------------------------
 
 
-async def started(ctx: Registering, acting: Acting) -> None:
+async def started(ergo_context: RegistrationContext, agent: AgentDriver) -> None:
     """Has `test_app` started, as a remote node may. SKIP if it may not."""
-    peer = acting.peer
-    ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
+    peer = agent.peer
+    ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
     options = ApplicationOptionsExtra(ApplicationOptions(), peer.pid(1))
     message = enp.ApplicationStart(APP, 1, options, peer.control_ref())
     peer.send_frame(enp.Control(0, message))
@@ -228,7 +227,7 @@ async def started(ctx: Registering, acting: Acting) -> None:
     peer.check(result.Error is None, result, "a Result without an error")
 
 
-async def told(member: Membership, state: int) -> ApplicationRoute:
+async def told(member: SaturnRegistration, state: int) -> ApplicationRoute:
     """The next state that is told of `test_app`; others may be told of other applications."""
     while True:
         route_ = (await member.expect(RegisterApplicationRoute)).Route
@@ -238,33 +237,33 @@ async def told(member: Membership, state: int) -> ApplicationRoute:
 
 
 @case("SAT-EV-7", **NEEDS)
-async def test_applications(ctx: Registering) -> None:
+async def test_applications(ergo_context: RegistrationContext) -> None:
     """A node tells what becomes of an application: loaded, running, stopping, loaded again, under its own name."""
-    member, request = await ctx.member()
-    acting = Acting(await ctx.peer())
+    member, request = await ergo_context.registered_at_saturn()
+    agent = AgentDriver(await ergo_context.peer())
     if not any(each.Name == APP for each in request.RegisterRoutes.ApplicationRoutes or ()):
         await told(member, LOADED)
-    await started(ctx, acting)
+    await started(ergo_context, agent)
     running = await told(member, RUNNING)
-    member.check((running.Node, running.Mode) == (acting.peer.target, 1), running, "of its node, mode 1: temporary")
-    await acting.set("app_stop", APP)
+    member.check((running.Node, running.Mode) == (agent.peer.target, 1), running, "of its node, mode 1: temporary")
+    await agent.run_true("app_stop", APP)
     await told(member, STOPPING)
     await told(member, LOADED)
 
 
 @case("SAT-RC-2", **NEEDS)
-async def test_applications_of_the_start(ctx: Registering) -> None:
+async def test_applications_of_the_start(ergo_context: RegistrationContext) -> None:
     """Upstream announces the applications of its start when it registers again, not those of now."""
-    member, _ = await ctx.member()
-    acting = Acting(await ctx.peer())
-    await started(ctx, acting)
+    member, _ = await ergo_context.registered_at_saturn()
+    agent = AgentDriver(await ergo_context.peer())
+    await started(ergo_context, agent)
     while (await member.expect(RegisterApplicationRoute)).Route[1::3] != (APP, RUNNING):
         pass
-    member.link.close()
-    member, request = await ctx.saturn.granted(SOON)
+    member.socket.close()
+    member, request = await ergo_context.saturn.grant_next(SOON)
     told_again = [*(request.RegisterRoutes.ApplicationRoutes or ())]
-    until = member.link.now() + 1.0
-    while (message := await member.receive(until - member.link.now())) is not None:
+    until = member.socket.now() + 1.0
+    while (message := await member.receive(until - member.socket.now())) is not None:
         if isinstance(message, RegisterApplicationRoute):
             told_again.append(message.Route)
     states = [each.State for each in told_again if each.Name == APP]

@@ -19,11 +19,10 @@ from ergo_conformance.model.ergo.saturn import (
 )
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
-from ergo_conformance.peers.ergo.saturn_server import Membership
+from ergo_conformance.peers.ergo.saturn_server import SaturnRegistration
 from ergo_conformance.spec.ergo.saturn import proof
 from ergo_conformance.targets.tcp import TcpRunning
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.registering import START, Registering
+from ergo_conformance.testing import START_TIMEOUT, RegistrationContext, case
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 AT_ONCE = 0.9
@@ -48,9 +47,9 @@ ALL_NEWS: tuple[saturn.Message, ...] = (
 )
 
 
-async def again(ctx: Registering, within: float) -> tuple[Membership, Register]:
+async def again(ergo_context: RegistrationContext, within: float) -> tuple[SaturnRegistration, Register]:
     """The node is back and registered: its connection, and what it asked for."""
-    member = await ctx.saturn.membership(within)
+    member = await ergo_context.saturn.registration(within)
     request = await member.request()
     member.grant()
     return member, request
@@ -60,41 +59,41 @@ async def again(ctx: Registering, within: float) -> tuple[Membership, Register]:
 
 
 @case("SAT-HS-1", "SAT-FR-1", config=CLIENT)
-async def test_proof(ctx: Registering) -> None:
+async def test_proof(ergo_context: RegistrationContext) -> None:
     """A node proves the token first, by a digest over a salt of its own, and says nothing more before the answer."""
-    member = await ctx.membership()
-    await member.proved()
-    await member.silence(0.3)
+    member = await ergo_context.saturn_registration()
+    await member.expect_handshake()
+    await member.expect_silence(0.3)
 
 
 @pytest.mark.parametrize("wrong", ["of_another_token", "over_the_salt", "upper_case"])
 @case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
-async def test_wrong_proof(ctx: Registering, wrong: str) -> None:
+async def test_wrong_proof(ergo_context: RegistrationContext, wrong: str) -> None:
     """A node does not register with a server that does not prove the token ({wrong}), and does not start."""
-    member = await ctx.membership()
-    hello = await member.proved()
+    member = await ergo_context.saturn_registration()
+    hello = await member.expect_handshake()
     given = {
-        "of_another_token": proof(hello.Digest, ctx.token + "x"),
-        "over_the_salt": proof(hello.Salt, ctx.token),
-        "upper_case": proof(hello.Digest, ctx.token).upper(),
+        "of_another_token": proof(hello.Digest, ergo_context.token + "x"),
+        "over_the_salt": proof(hello.Salt, ergo_context.token),
+        "upper_case": proof(hello.Digest, ergo_context.token).upper(),
     }[wrong]
     member.send(HandshakeResult(given))
     await member.expect_close()
-    await ctx.not_started()
+    await ergo_context.not_started()
 
 
 @pytest.mark.parametrize("first", ["a_result", "news"])
 @case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
-async def test_no_proof(ctx: Registering, first: str) -> None:
+async def test_no_proof(ergo_context: RegistrationContext, first: str) -> None:
     """A node does not take a registration from a server that has proved nothing ({first})."""
-    member = await ctx.membership()
-    await member.proved()
+    member = await ergo_context.saturn_registration()
+    await member.expect_handshake()
     granted = RegisterResult(None, {}, None, None)
     member.send(granted if first == "a_result" else NodeJoined(OTHER))
-    if not await member.ends(0.2):
+    if not await member.closes_within(0.2):
         member.send(granted)
     await member.expect_close()
-    await ctx.not_started()
+    await ergo_context.not_started()
 
 
 # --- registering ------------------------------------------------------------------------------------------------------
@@ -102,16 +101,16 @@ async def test_no_proof(ctx: Registering, first: str) -> None:
 
 @pytest.mark.parametrize("cluster", [None, ""], ids=["cluster", "general_cluster"])
 @case("SAT-RG-9", "SAT-FR-1", config=CLIENT)
-async def test_register(ctx: Registering, cluster: str | None) -> None:
+async def test_register(ergo_context: RegistrationContext, cluster: str | None) -> None:
     """A node asks for its name in its cluster with one message, in it a route for each acceptor."""
-    wanted = ctx.cluster if cluster is None else cluster
-    member = await ctx.membership(cluster=wanted)
+    wanted = ergo_context.cluster if cluster is None else cluster
+    member = await ergo_context.saturn_registration(cluster=wanted)
     request = await member.request()
-    await member.silence(0.3)
+    await member.expect_silence(0.3)
     member.grant()
-    running = await ctx.started()
-    good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.facts.name, False)
-    member.check(good, f"{request!r:.300}", f"{running.facts.name} in cluster {wanted!r}, not hidden")
+    running = await ergo_context.started()
+    good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.target_info.name, False)
+    member.check(good, f"{request!r:.300}", f"{running.target_info.name} in cluster {wanted!r}, not hidden")
     assert isinstance(running, TcpRunning)
     wanted_route = route(running.port, TLS=running.tls)
     found = next((each for each in request.RegisterRoutes.Routes or () if each.Port == running.port), None)
@@ -119,98 +118,98 @@ async def test_register(ctx: Registering, cluster: str | None) -> None:
         member.fail(f"{request!r:.300}", f"the route {wanted_route}")
     versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
     member.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
-    own = [each.Node == running.facts.name for each in request.RegisterRoutes.ApplicationRoutes or ()]
+    own = [each.Node == running.target_info.name for each in request.RegisterRoutes.ApplicationRoutes or ()]
     member.check(all(own), request.RegisterRoutes.ApplicationRoutes, "applications of its own")
 
 
 @case("SAT-TR-1", config=CLIENT)
-async def test_stays(ctx: Registering) -> None:
+async def test_stays(ergo_context: RegistrationContext) -> None:
     """A registered node keeps its connection open; it says nothing but what its applications do."""
-    member, _ = await ctx.member()
-    until = member.link.now() + 3.5
-    while (message := await member.receive(until - member.link.now())) is not None:
+    member, _ = await ergo_context.registered_at_saturn()
+    until = member.socket.now() + 3.5
+    while (message := await member.receive(until - member.socket.now())) is not None:
         own = isinstance(message, RegisterApplicationRoute)
         member.check(own, f"{message!r:.200}", "states of its applications, or nothing")
-    await ctx.still_serves()
+    await ergo_context.still_serves()
 
 
 @pytest.mark.parametrize("text", ["resource is taken", "", "x" * 900], ids=["taken", "empty", "long"])
 @case("SAT-RG-8", config=CLIENT)
-async def test_refused(ctx: Registering, text: str) -> None:
+async def test_refused(ergo_context: RegistrationContext, text: str) -> None:
     """A node that is refused does not start, and does not try again: {text:.20}."""
-    member = await ctx.membership()
+    member = await ergo_context.saturn_registration()
     await member.request()
     member.refuse(text)
-    await ctx.not_started()
-    await ctx.saturn.nobody(0.2)
+    await ergo_context.not_started()
+    await ergo_context.saturn.expect_no_connection(0.2)
 
 
 @pytest.mark.parametrize("proved", [False, True], ids=["at_once", "behind_the_proof"])
 @case("SAT-RG-8", "SAT-RG-3", config=CLIENT)
-async def test_closed(ctx: Registering, proved: bool) -> None:
+async def test_closed(ergo_context: RegistrationContext, proved: bool) -> None:
     """A node whose connection ends in place of an answer does not start (its name may be taken)."""
-    member = await ctx.membership()
-    await (member.request() if proved else member.proved())
-    member.link.close()
-    await ctx.not_started()
+    member = await ergo_context.saturn_registration()
+    await (member.request() if proved else member.expect_handshake())
+    member.socket.close()
+    await ergo_context.not_started()
 
 
 @pytest.mark.parametrize("proved", [False, True], ids=["no_proof", "no_result"])
 @case("SAT-RG-8", config=CLIENT)
-async def test_silence(ctx: Registering, proved: bool) -> None:
+async def test_silence(ergo_context: RegistrationContext, proved: bool) -> None:
     """A node that gets no answer does not start; it waits for about a second."""
-    member = await ctx.membership()
-    await (member.request() if proved else member.proved())
+    member = await ergo_context.saturn_registration()
+    await (member.request() if proved else member.expect_handshake())
     await member.expect_close(at_least=0.5)
-    await ctx.not_started()
+    await ergo_context.not_started()
 
 
 @case("SAT-FR-2", config=CLIENT)
-async def test_in_pieces(ctx: Registering) -> None:
+async def test_in_pieces(ergo_context: RegistrationContext) -> None:
     """A node puts answers together that come in pieces."""
-    member = await ctx.membership()
-    await member.proved()
-    await member.in_pieces(member.proof(), 25, 0.02)
+    member = await ergo_context.saturn_registration()
+    await member.expect_handshake()
+    await member.send_in_pieces(member.proof(), 25, 0.02)
     await member.expect(Register)
-    await member.in_pieces(RegisterResult(None, {}, [OTHER], [OF_OTHER]), 25, 0.02)
-    await ctx.started()
-    await ctx.still_serves()
+    await member.send_in_pieces(RegisterResult(None, {}, [OTHER], [OF_OTHER]), 25, 0.02)
+    await ergo_context.started()
+    await ergo_context.still_serves()
 
 
 @case("SAT-EV-1", "ROB-SAT-2", config=CLIENT)
-async def test_news_around_the_result(ctx: Registering) -> None:
+async def test_news_around_the_result(ergo_context: RegistrationContext) -> None:
     """News may come before the result of a registration, with it in one chunk, and behind it."""
-    member = await ctx.membership()
+    member = await ergo_context.saturn_registration()
     await member.request()
     member.send(NodeJoined(OTHER), RegisterResult(None, {}, [OTHER], None), *ALL_NEWS)
-    await ctx.started()
-    member.check(not member.link.eof, "the connection is closed", "a registered node")
-    await ctx.still_serves()
+    await ergo_context.started()
+    member.check(not member.socket.eof, "the connection is closed", "a registered node")
+    await ergo_context.still_serves()
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["unknown_signer", "known_signer"])
 @case("SAT-TR-3", config=CLIENT)
-async def test_certificate(ctx: Registering, known: bool) -> None:
+async def test_certificate(ergo_context: RegistrationContext, known: bool) -> None:
     """A node that is told to verify takes a certificate that is signed by whom it trusts, and no other one."""
     if known:
-        member = await ctx.membership(skip_verify=False, ca=str(ctx.certificate_file()))
+        member = await ergo_context.saturn_registration(skip_verify=False, ca=str(ergo_context.certificate_file()))
         await member.request()
         member.grant()
-        await ctx.started()
+        await ergo_context.started()
         return
-    await ctx.start(skip_verify=False)
-    serving = asyncio.create_task(ctx.saturn.granted(START))  # whoever does not look is let in
+    await ergo_context.start(skip_verify=False)
+    serving = asyncio.create_task(ergo_context.saturn.grant_next(START_TIMEOUT))  # whoever does not look is let in
     try:
-        await ctx.not_started()
+        await ergo_context.not_started()
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
 
 
 @case("SAT-RG-6", config={**CLIENT, "mode": "hidden"})
-async def test_hidden(ctx: Registering) -> None:
+async def test_hidden(ergo_context: RegistrationContext) -> None:
     """Upstream registers a hidden node like any other, but without routes."""
-    member, request = await ctx.member()
+    member, request = await ergo_context.registered_at_saturn()
     said = (request.Hidden, *(bool(each) for each in request.RegisterRoutes))
     member.check(said == (False, False, False, False), f"{request!r:.200}", "not hidden, and three empty lists")
 
@@ -219,25 +218,27 @@ async def test_hidden(ctx: Registering) -> None:
 
 
 @case("SAT-EV-1", "SAT-EV-2", "ROB-SAT-5", config=CLIENT)
-async def test_news(ctx: Registering) -> None:
+async def test_news(ergo_context: RegistrationContext) -> None:
     """A registered node hears of nodes, applications and configuration, one by one and in one chunk, and goes on."""
-    member, _ = await ctx.member(Nodes=[OTHER], Applications=[OF_OTHER], Config={"*:Text": "text"})
+    member, _ = await ergo_context.registered_at_saturn(
+        Nodes=[OTHER], Applications=[OF_OTHER], Config={"*:Text": "text"}
+    )
     for message in ALL_NEWS:
         member.send(message)
     member.send(*ALL_NEWS)
-    await ctx.still_serves()
-    await member.stays(0.5)
+    await ergo_context.still_serves()
+    await member.expect_open_with_messages(0.5)
 
 
 @case("ROB-SAT-5", config=CLIENT)
-async def test_answers_to_nothing(ctx: Registering) -> None:
+async def test_answers_to_nothing(ergo_context: RegistrationContext) -> None:
     """Answers that a registered node has not asked for do not end it: it goes on, or registers again."""
-    member, _ = await ctx.member()
+    member, _ = await ergo_context.registered_at_saturn()
     for message in (ResolveResult(4_000_000_000, None, [route()]), RegisterResult(), HandshakeResult("")):
         member.send(message)
-        if await member.ends(0.3):
-            member, _ = await again(ctx, SOON)
-    await ctx.still_serves()
+        if await member.closes_within(0.3):
+            member, _ = await again(ergo_context, SOON)
+    await ergo_context.still_serves()
 
 
 GARBAGE = (
@@ -253,27 +254,27 @@ GARBAGE = (
 
 
 @case("ROB-SAT-5", config=CLIENT)
-async def test_garbage(ctx: Registering) -> None:
+async def test_garbage(ergo_context: RegistrationContext) -> None:
     """A registered node that gets bytes which are no message registers anew, at the latest on the next connection."""
-    member, _ = await ctx.member()
+    member, _ = await ergo_context.registered_at_saturn()
     for data in GARBAGE:
         member.send_bytes(data, f"bytes that are no message: {data.hex(' ')}")
-        if not await member.ends(0.4):
-            member.link.close()
-        member, _ = await again(ctx, SOON)
-        await member.stays(0.1)
-    await ctx.still_serves()
+        if not await member.closes_within(0.4):
+            member.socket.close()
+        member, _ = await again(ergo_context, SOON)
+        await member.expect_open_with_messages(0.1)
+    await ergo_context.still_serves()
 
 
 @case("SAT-RC-4", config=CLIENT)
-async def test_bytes_of_the_old_connection(ctx: Registering) -> None:
+async def test_bytes_of_the_old_connection(ergo_context: RegistrationContext) -> None:
     """Upstream keeps bytes of a connection that has ended, and so never registers again."""
-    member, _ = await ctx.member()
+    member, _ = await ergo_context.registered_at_saturn()
     member.send_bytes(b"\x62", "one byte")
-    if not await member.ends(0.5):
-        member.link.close()
-    member = await ctx.saturn.membership(SOON)
-    await member.proved()
+    if not await member.closes_within(0.5):
+        member.socket.close()
+    member = await ergo_context.saturn.registration(SOON)
+    await member.expect_handshake()
     member.send(member.proof())
     await member.expect_close()
 
@@ -283,57 +284,57 @@ async def test_bytes_of_the_old_connection(ctx: Registering) -> None:
 
 @pytest.mark.parametrize("how", ["close", "send_reset"], ids=["closed", "reset"])
 @case("SAT-RC-1", config=CLIENT)
-async def test_lost(ctx: Registering, how: str) -> None:
+async def test_lost(ergo_context: RegistrationContext, how: str) -> None:
     """A node whose connection is lost registers again, at once, as before."""
-    member, first = await ctx.member()
-    getattr(member.link, how)()
-    member, request = await again(ctx, AT_ONCE)
+    member, first = await ergo_context.registered_at_saturn()
+    getattr(member.socket, how)()
+    member, request = await again(ergo_context, AT_ONCE)
     same = request._replace(RegisterRoutes=None) == first._replace(RegisterRoutes=None)
     same = same and request.RegisterRoutes.Routes == first.RegisterRoutes.Routes
     member.check(same, f"{request!r:.300}", f"the same name, cluster and routes as before: {first!r:.300}")
-    await member.stays(0.5)
-    await ctx.still_serves()
+    await member.expect_open_with_messages(0.5)
+    await ergo_context.still_serves()
 
 
 @case("SAT-RC-1", config=CLIENT)
-async def test_pauses(ctx: Registering) -> None:
+async def test_pauses(ergo_context: RegistrationContext) -> None:
     """A node that is refused when it comes back tries again, with pauses of 1 and 2 s, and serves meanwhile."""
-    member, _ = await ctx.member()
-    member.link.close()
-    member = await ctx.saturn.membership(AT_ONCE)
+    member, _ = await ergo_context.registered_at_saturn()
+    member.socket.close()
+    member = await ergo_context.saturn.registration(AT_ONCE)
     for pause in (1.0, 2.0):
         await member.request()
         member.refuse("resource is taken")
-        at = member.link.now()
-        member = await ctx.saturn.membership(pause + SOON)
-        waited = member.link.now() - at
+        at = member.socket.now()
+        member = await ergo_context.saturn.registration(pause + SOON)
+        waited = member.socket.now() - at
         member.check(waited > pause * 0.5, f"the next try after {waited:.2f} s", f"a pause of {pause:g} s")
     await member.request()
     member.grant()
-    await member.stays(0.5)
-    await ctx.still_serves()
+    await member.expect_open_with_messages(0.5)
+    await ergo_context.still_serves()
 
 
 @case("SAT-RC-1", "ROB-SAT-5", config=CLIENT)
-async def test_server_is_away(ctx: Registering) -> None:
+async def test_server_is_away(ergo_context: RegistrationContext) -> None:
     """A node whose server is gone for two seconds goes on, and registers when it is back."""
-    await ctx.member()
-    await ctx.saturn.stop()
-    await ctx.still_serves()
+    await ergo_context.registered_at_saturn()
+    await ergo_context.saturn.stop()
+    await ergo_context.still_serves()
     await asyncio.sleep(2.0)
-    await ctx.saturn.start(ctx.saturn.port)
-    member, _ = await again(ctx, 2 * SOON)
-    await member.stays(0.5)
+    await ergo_context.saturn.start(ergo_context.saturn.port)
+    member, _ = await again(ergo_context, 2 * SOON)
+    await member.expect_open_with_messages(0.5)
 
 
 @case("SAT-HS-2", "SAT-RC-1", config=CLIENT)
-async def test_another_server(ctx: Registering) -> None:
+async def test_another_server(ergo_context: RegistrationContext) -> None:
     """A node that comes back to a server which does not prove the token does not register there, and tries again."""
-    member, _ = await ctx.member()
-    member.link.close()
-    member = await ctx.saturn.membership(AT_ONCE)
-    await member.proved()
-    member.send(HandshakeResult(proof("", ctx.token)))
+    member, _ = await ergo_context.registered_at_saturn()
+    member.socket.close()
+    member = await ergo_context.saturn.registration(AT_ONCE)
+    await member.expect_handshake()
+    member.send(HandshakeResult(proof("", ergo_context.token)))
     await member.expect_close()
-    member, _ = await again(ctx, SOON)
-    await member.stays(0.5)
+    member, _ = await again(ergo_context, SOON)
+    await member.expect_open_with_messages(0.5)

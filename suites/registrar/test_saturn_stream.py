@@ -4,17 +4,16 @@ import pytest
 
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import (  # fmt: skip
+    AnnouncedRoutes,
     NodeJoined,
     NodeLeft,
     RegisterApplicationRoute,
-    RegisterRoutes,
     UnregisterApplicationRoute,
 )
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.saturn_client import NEWS
+from ergo_conformance.peers.ergo.saturn_client import NOTIFICATIONS
 from ergo_conformance.spec.ergo.saturn import write_packet
-from ergo_conformance.verdict.run.case import case
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.testing import Context, case
 
 SATURN = ("saturn",)
 LOADED, RUNNING, STOPPING = 1, 2, 3
@@ -25,57 +24,57 @@ CLOSED_WITHIN = saturn.REGISTER_WITHIN + 2.0
 
 
 @case("SAT-EV-2", offers=SATURN)
-async def test_application(ctx: Context) -> None:
+async def test_application(ergo_context: Context) -> None:
     """Each state of an application is told to the others, in order and unchanged, and not to its own node."""
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     for state in (LOADED, RUNNING, STOPPING, LOADED):
         said = second.application("app", state)
         second.send(said)
         heard = await first.expect(RegisterApplicationRoute)
         first.check(heard == said, heard, f"{said!r}")
-    await second.silence(0.3)
+    await second.expect_silence(0.3)
 
 
 @case("SAT-RG-5", "SAT-RG-2", offers=SATURN)
-async def test_applications_of_a_registration(ctx: Context) -> None:
+async def test_applications_of_a_registration(ergo_context: Context) -> None:
     """Of the applications that a registration names who comes later is told the node's own, and no other."""
-    first, second = await ctx.subscriber(), await ctx.subscriber()
+    first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     own, foreign = first.application("own").Route, first.application("foreign", Node=Atom("else@where")).Route
     routes = first.request().RegisterRoutes
-    await first.register(RegisterRoutes=RegisterRoutes(routes.Routes, [own, foreign], None))
+    await first.register(RegisterRoutes=AnnouncedRoutes(routes.Routes, [own, foreign], None))
     result = await second.register()
     second.check(result.Applications == [own], f"{result!r:.300}", f"Applications [{own!r}]")
 
 
 @case("SAT-EV-4", offers=SATURN)
-async def test_rows_for_a_late_node(ctx: Context) -> None:
+async def test_rows_for_a_late_node(ergo_context: Context) -> None:
     """Upstream tells who comes late a row for each state that an application has had."""
-    first, late = await ctx.subscriber(), await ctx.subscriber()
+    first, late = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     for state in (LOADED, RUNNING):
         first.send(first.application("app", state))
-    await first.silence(0.2)
+    await first.expect_silence(0.2)
     result = await late.register()
     late.check(len(result.Applications or ()) == 2, f"{result!r:.400}", "two rows for one application")
 
 
 @case("SAT-EV-2", "SAT-RG-2", offers=SATURN)
-async def test_last_state_for_a_late_node(ctx: Context) -> None:
+async def test_last_state_for_a_late_node(ergo_context: Context) -> None:
     """Who comes late is told the state that an application has now."""
-    first, late = await ctx.subscriber(), await ctx.subscriber()
+    first, late = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     for state in (LOADED, RUNNING):
         first.send(first.application("app", state))
-    await first.silence(0.2)
+    await first.expect_silence(0.2)
     result = await late.register()
     now = first.application("app", RUNNING).Route
     late.check(now in (result.Applications or ()), f"{result!r:.400}", f"{now!r} among the applications")
 
 
 @case("SAT-EV-2", offers=SATURN)
-async def test_unloaded(ctx: Context) -> None:
+async def test_unloaded(ergo_context: Context) -> None:
     """That an application is unloaded is told to the others."""
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     second.send(second.application("app", LOADED))
     await first.expect(RegisterApplicationRoute)
     second.send(UnregisterApplicationRoute(Atom("app"), second.name))
@@ -84,9 +83,9 @@ async def test_unloaded(ctx: Context) -> None:
 
 
 @case("SAT-EV-3", offers=SATURN)
-async def test_unloaded_without_a_node(ctx: Context) -> None:
+async def test_unloaded_without_a_node(ergo_context: Context) -> None:
     """Upstream's clients leave the node out, and its server passes that on as it is."""
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     second.send(second.application("app", LOADED))
     await first.expect(RegisterApplicationRoute)
     second.send(UnregisterApplicationRoute(Atom("app"), Atom("")))
@@ -95,12 +94,12 @@ async def test_unloaded_without_a_node(ctx: Context) -> None:
 
 
 @case("SAT-EV-5", offers=SATURN)
-async def test_foreign_application(ctx: Context) -> None:
+async def test_foreign_application(ergo_context: Context) -> None:
     """An application of another node is ignored, and the connection stays."""
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     second.send(second.application("app", Node=first.name))
-    await first.silence(0.3)
-    await second.silence(0.1)
+    await first.expect_silence(0.3)
+    await second.expect_silence(0.1)
 
 
 OF_THE_SERVER: dict[str, saturn.Message] = {
@@ -113,46 +112,46 @@ OF_THE_SERVER: dict[str, saturn.Message] = {
 
 @pytest.mark.parametrize("what", OF_THE_SERVER)
 @case("SAT-EV-5", "ROB-SAT-1", offers=SATURN)
-async def test_message_of_a_server(ctx: Context, what: str) -> None:
+async def test_message_of_a_server(ergo_context: Context, what: str) -> None:
     """A message that only servers send ({what}) is ignored: nobody hears of it, and the connection stays."""
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     second.send(OF_THE_SERVER[what])
-    await first.silence(0.3)
-    await second.silence(0.1)
+    await first.expect_silence(0.3)
+    await second.expect_silence(0.1)
 
 
 # --- the stream -------------------------------------------------------------------------------------------------------
 
 
 @case("SAT-FR-2", "ROB-SAT-2", offers=SATURN)
-async def test_in_pieces(ctx: Context) -> None:
+async def test_in_pieces(ergo_context: Context) -> None:
     """Handshake and registration, sent in many pieces, are put together."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     data = write_packet(client.hello())
-    await client.link.drip(data, 40, 0.01)
+    await client.socket.drip(data, 40, 0.01)
     await client.expect(saturn.HandshakeResult)
-    await client.link.drip(write_packet(client.request()), 7, 0.005)
+    await client.socket.drip(write_packet(client.request()), 7, 0.005)
     result = await client.expect(saturn.RegisterResult)
     client.check(result.Error is None, result, "a registration")
 
 
 @case("ROB-SAT-2", offers=SATURN)
-async def test_joined(ctx: Context) -> None:
+async def test_joined(ergo_context: Context) -> None:
     """Handshake and registration in one chunk are both answered."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     client.send_bytes(write_packet(client.hello()) + write_packet(client.request()), "two messages in one chunk")
     await client.expect(saturn.HandshakeResult)
-    result = await client.expect(saturn.RegisterResult, also=NEWS)
+    result = await client.expect(saturn.RegisterResult, also=NOTIFICATIONS)
     client.check(result.Error is None, result, "a registration")
 
 
 @case("SAT-FR-3", offers=SATURN)
-async def test_second_of_a_chunk(ctx: Context) -> None:
+async def test_second_of_a_chunk(ergo_context: Context) -> None:
     """Upstream handles the second message of a chunk only with the next bytes."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     client.send_bytes(write_packet(client.hello()) + write_packet(client.request()), "two messages in one chunk")
     await client.expect(saturn.HandshakeResult)
-    await client.silence(0.5)
+    await client.expect_silence(0.5)
 
 
 NO_MESSAGES: dict[str, bytes] = {
@@ -171,24 +170,24 @@ NO_MESSAGES: dict[str, bytes] = {
 @pytest.mark.parametrize("what", NO_MESSAGES)
 @pytest.mark.parametrize("state", ["unknown", "registered"])
 @case("SAT-ML-1", "SAT-FR-5", "ROB-SAT-1", offers=SATURN)
-async def test_no_message(ctx: Context, what: str, state: str) -> None:
+async def test_no_message(ergo_context: Context, what: str, state: str) -> None:
     """Bytes that are no message ({what}) of a client that is {state} close its connection, and no other."""
-    lease = await ctx.subscriber()
-    await lease.register()
-    client = await ctx.subscriber()
+    registration = await ergo_context.saturn_client()
+    await registration.register()
+    client = await ergo_context.saturn_client()
     if state == "registered":
         await client.register()
-        await lease.expect(NodeJoined)
+        await registration.expect(NodeJoined)
     client.send_bytes(NO_MESSAGES[what], what)
     await client.expect_close(within=CLOSED_WITHIN)
-    await lease.hears_of(await ctx.subscriber())
+    await registration.expect_joined(await ergo_context.saturn_client())
 
 
 @pytest.mark.parametrize("length", ["longer", "longest"])
 @case("SAT-FR-1", "SAT-HS-5", "ROB-SAT-1", offers=SATURN)
-async def test_length(ctx: Context, length: str) -> None:
+async def test_length(ergo_context: Context, length: str) -> None:
     """A handshake whose length is {length} than what comes is waited for, and closed after 3 s."""
-    client = await ctx.subscriber()
+    client = await ergo_context.saturn_client()
     data = write_packet(client.hello())
     size = len(data) - 4 + 1 if length == "longer" else 0xFFFF
     client.send_bytes(data[:2] + size.to_bytes(2, "big") + data[4:], f"a length of {size}")
@@ -196,20 +195,20 @@ async def test_length(ctx: Context, length: str) -> None:
 
 
 @case("ROB-SAT-3", offers=SATURN)
-async def test_silent_clients(ctx: Context) -> None:
+async def test_silent_clients(ergo_context: Context) -> None:
     """Fifty clients that say nothing do not keep another one from registering."""
     for _ in range(50):
-        await ctx.subscriber()
-    client = await ctx.subscriber()
+        await ergo_context.saturn_client()
+    client = await ergo_context.saturn_client()
     await client.register()
 
 
 @case("ROB-SAT-4", offers=SATURN)
-async def test_strangers_hear_nothing(ctx: Context) -> None:
+async def test_strangers_hear_nothing(ergo_context: Context) -> None:
     """Who has not registered hears nothing of those who do."""
-    stranger, proven = await ctx.subscriber(), await ctx.subscriber()
+    stranger, proven = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await proven.handshake()
-    first, second = await ctx.subscribers()
+    first, second = await ergo_context.saturn_clients()
     second.send(second.application("app"))
     await first.expect(RegisterApplicationRoute)
     for client in (stranger, proven):

@@ -9,29 +9,29 @@ import pytest
 from tests.support.cli import environment
 
 OWN_CASES = '''
-from ergo_conformance.verdict.case import case
+from ergo_conformance.testing import case
 
 
 @case("EHS-DIG-1", "EHS-AST-4")
-async def test_mine(ctx):
+async def test_mine(ergo_context):
     """My own handshake."""
-    dialer, accept = await ctx.connected("me@localhost")
+    dialer, accept = await ergo_context.connected("me@localhost")
     dialer.check(accept.PoolSize == 3, f"{accept.PoolSize}", "3")
 
 
 @case("EHS-DIG-1", hostile=True)
-async def test_wrong(ctx):
+async def test_wrong(ergo_context):
     """Expects what does not come."""
-    dialer = await ctx.dial()
+    dialer = await ergo_context.dial()
     await dialer.expect_open(60.0)
 
 
 @case("EDF-TOP-1", offers=("codec",))
-def test_codec(codec):
+def test_codec(ergo_codec):
     """The codec reads a nil."""
-    from ergo_conformance.model.caches import Caches
-    from ergo_conformance.model.records import framework
-    assert codec.decode(b"\\xff", framework(), Caches()) == (None, 1)
+    from ergo_conformance.model.ergo.caches import Caches
+    from ergo_conformance.model.ergo.records import framework
+    assert ergo_codec.decode(b"\\xff", framework(), Caches()) == (None, 1)
 '''
 
 

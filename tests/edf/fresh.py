@@ -7,7 +7,7 @@ from typing import Any
 
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.inferred import INTEGERS
-from ergo_conformance.model.json.values import from_json
+from ergo_conformance.model.json.values import value_from_json
 from ergo_conformance.model.types import SCALARS
 from ergo_conformance.verdict.vectors.edf import caches_of, registry_of
 
@@ -173,7 +173,7 @@ class Maker:
         content: Json = {"format": "ergo-vectors/1", "types": self.types, "vectors": [], "cases": []}
         registry = registry_of(content)
         for i, (group, value) in enumerate(self.values()):
-            plain = from_json(value, registry)
+            plain = value_from_json(value, registry)
             if plain is None:
                 continue
             row: Json = {"id": f"fresh-{self.seed}-{i}", "group": group, "value": value, "expect": "both"}

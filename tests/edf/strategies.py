@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import edf
 from ergo_conformance.model.ergo.caches import Caches
-from ergo_conformance.model.inferred import INTEGERS, dynamic
-from ergo_conformance.model.json.values import bytes_to_text
+from ergo_conformance.model.inferred import INTEGERS, to_any_slot
 from ergo_conformance.model.payloads import Decimal
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Row, Struct
+from ergo_conformance.model.text import bytes_to_text
 from ergo_conformance.model.types import ANY, AnyType, Array, Map, Reg, Scalar, Slice, Type
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 
@@ -171,7 +171,7 @@ def described(type_: Type, depth: int) -> Values:
     """Values of a type as an `any` slot holds them."""
     if type_ is ANY:
         return any_values(depth)
-    return values(type_, depth).map(lambda value: dynamic(type_, value, REGISTRY))
+    return values(type_, depth).map(lambda value: to_any_slot(type_, value, REGISTRY))
 
 
 def keys(type_: Type, depth: int) -> Values:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.json.types import type_from_json, type_to_json
-from ergo_conformance.model.json.values import from_json, static_from_json, to_json
+from ergo_conformance.model.json.values import slot_from_json, value_from_json, value_to_json
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.model.types import Type
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
@@ -78,15 +78,15 @@ def test_every_proper_prefix_is_refused_alike(value: Any) -> None:
 @fixed(80)
 @given(value=tops)
 def test_a_value_survives_its_json_form(value: Any) -> None:
-    written = json.dumps(to_json(value, REGISTRY))
-    assert same(from_json(json.loads(written), REGISTRY), value, REGISTRY)
+    written = json.dumps(value_to_json(value, REGISTRY))
+    assert same(value_from_json(json.loads(written), REGISTRY), value, REGISTRY)
 
 
 @fixed(70)
 @given(data=st.data(), type_=types)
 def test_a_value_of_a_typed_slot_survives_its_json_form(data: st.DataObject, type_: Type) -> None:
     value = data.draw(values(type_, 2))
-    again = static_from_json(json.loads(json.dumps(to_json(value, REGISTRY, type_))), type_, REGISTRY)
+    again = slot_from_json(json.loads(json.dumps(value_to_json(value, REGISTRY, type_))), type_, REGISTRY)
     assert same(again, value, REGISTRY, type_)
     assert type(again) is type(value)
 

@@ -10,7 +10,7 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo.records import ROWS
-from ergo_conformance.model.inferred import NATURAL
+from ergo_conformance.model.inferred import INFERRED_TYPES
 from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
 from ergo_conformance.reference_node.ergo.edf.codec import functions_of
@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.ergo.edf.codec import functions_of
 from .strategies import REGISTRY as MANY
 
 FOLDED: list[Type] = [
-    NATURAL[list], NATURAL[dict], Slice(Slice(Slice(t.STRING))), Array(3, Array(65, t.INT16)), Map(ANY, ANY),
+    INFERRED_TYPES[list], INFERRED_TYPES[dict], Slice(Slice(Slice(t.STRING))), Array(3, Array(65, t.INT16)), Map(ANY, ANY),
     Map(t.PID, t.ERROR),
     Array(4, Map(t.ATOM, Slice(t.BOOL))), Slice(Reg("#any/Deep[int]")), Slice(Reg("#any/Empty")),
     Map(Array(2, t.UINT8), t.TIME),

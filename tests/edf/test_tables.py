@@ -7,7 +7,7 @@ import pytest
 from ergo_conformance.model import types as t
 from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo.edf import Tag
-from ergo_conformance.model.inferred import dynamic
+from ergo_conformance.model.inferred import to_any_slot
 from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.types import ANY, Array, Map, Slice, Type
 from ergo_conformance.model.values import Typed
@@ -23,7 +23,7 @@ scalars = pytest.mark.parametrize(("type_", "value", "tag", "body"), SCALARS, id
 @rows
 class TestValueWithDescriptor:
     def test_its_bytes_are_read_as_the_value(self, type_: Type, value: Any, digits: str) -> None:
-        data, expected = bytes.fromhex(digits), dynamic(type_, value, REGISTRY)
+        data, expected = bytes.fromhex(digits), to_any_slot(type_, value, REGISTRY)
         for read in READERS.values():
             found, end = read(data, REGISTRY)
             assert same(found, expected, REGISTRY)
@@ -33,14 +33,14 @@ class TestValueWithDescriptor:
 
     def test_it_is_written_as_its_bytes_and_may_always_be_typed(self, type_: Type, value: Any, digits: str) -> None:
         for write in WRITERS.values():
-            assert write(dynamic(type_, value, REGISTRY), REGISTRY).hex() == digits
+            assert write(to_any_slot(type_, value, REGISTRY), REGISTRY).hex() == digits
             assert write(Typed(type_, value), REGISTRY).hex() == digits
 
     def test_an_any_slot_holds_descriptor_and_body(self, type_: Type, value: Any, digits: str) -> None:
         data = folded("9d84") + bytes.fromhex("9d00000002" + digits + "ff")
         for read in READERS.values():
             found, end = read(data, REGISTRY)
-            assert same(found, [dynamic(type_, value, REGISTRY), None], REGISTRY)
+            assert same(found, [to_any_slot(type_, value, REGISTRY), None], REGISTRY)
             assert end == len(data)
 
     def test_the_node_reads_its_body_where_the_type_is_known(self, type_: Type, value: Any, digits: str) -> None:

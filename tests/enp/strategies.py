@@ -9,8 +9,8 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.enp import CLASSES, FrameType
 from ergo_conformance.model.ergo.records import framework
-from ergo_conformance.model.json.values import text_to_bytes
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Struct
+from ergo_conformance.model.text import text_to_bytes
 from ergo_conformance.model.types import Map, Reg, Slice, Type
 from ergo_conformance.model.values import PID, Atom, Error, Ref
 from tests.edf import strategies as edf

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo.enp import Algorithm, Compressed, FrameType, Level
+from ergo_conformance.model.ergo.enp import Algorithm, Compressed, CompressionLevel, FrameType
 from ergo_conformance.reference_node.ergo.enp import lzw
 from ergo_conformance.reference_node.ergo.enp.compression import Compression, compress, uncompress
 from ergo_conformance.spec.ergo.enp import pack, unpack
@@ -60,9 +60,9 @@ def reason(unpack: Unpack, frame: Compressed, limit: int = enp.MAX_UNLIMITED) ->
 # --- both ways --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level", Level, ids=lambda level: level.name)
+@pytest.mark.parametrize("level", CompressionLevel, ids=lambda level: level.name)
 @algorithms
-def test_what_the_node_compresses_both_unpack(algorithm: Algorithm, level: Level) -> None:
+def test_what_the_node_compresses_both_unpack(algorithm: Algorithm, level: CompressionLevel) -> None:
     data = compress(FRAME, Compression(algorithm, level))
     frame = node_reads(data)
     assert frame == spec_reads(data)
@@ -78,10 +78,11 @@ def test_what_the_schema_packs_both_unpack(algorithm: Algorithm) -> None:
     assert pack(FRAME, algorithm, 9) == frame, "the same bytes on every run"
 
 
-@pytest.mark.parametrize("level", Level, ids=lambda level: level.name)
-def test_levels_are_those_of_gzip(level: Level) -> None:
+@pytest.mark.parametrize("level", CompressionLevel, ids=lambda level: level.name)
+def test_levels_are_those_of_gzip(level: CompressionLevel) -> None:
     small, fast = (
-        len(compress(FRAME * 40, Compression(Algorithm.GZIP, at))) for at in (Level.BEST_SIZE, Level.BEST_SPEED)
+        len(compress(FRAME * 40, Compression(Algorithm.GZIP, at)))
+        for at in (CompressionLevel.BEST_SIZE, CompressionLevel.BEST_SPEED)
     )
     assert small <= len(compress(FRAME * 40, Compression(Algorithm.GZIP, level))) <= fast
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.values import PID, Alias, Atom, ProcessID, Ref
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.core.process import NO_REPLY, Actor, Call, Process
@@ -118,7 +118,7 @@ async def refused_link(it: Process, target: PID | Alias) -> None:
 async def refused_exit(it: Process, target: PID | Alias) -> None:
     if isinstance(target, PID):
         with pytest.raises(ErgoError, match=OLD):
-            await it.exit(target, reasons.PROCESS_UNKNOWN)
+            await it.exit(target, error_values.PROCESS_UNKNOWN)
 
 
 # --- what comes too late ----------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_an_answer_to_the_former_life_reaches_nobody() -> None:
             await until(lambda: len(late.calls) == 10)
             for call in first:
                 late.process.reply(call, "too late")
-                late.process.reply_error(call, reasons.PROCESS_UNKNOWN)
+                late.process.reply_error(call, error_values.PROCESS_UNKNOWN)
             assert [call.ref.id for call in late.calls[5:]] == [call.ref.id for call in first]
             for call in late.calls[5:]:
                 assert call.sender.creation == b.creation
@@ -196,7 +196,9 @@ def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
             for to in (asker.pid, again.pid):
                 connection = b.network.connections[a.name]
                 connection.send_response(b.core.pid, to, stale, again.answer_options, "too late")
-                connection.send_response_error(b.core.pid, to, stale, again.answer_options, reasons.PROCESS_UNKNOWN)
+                connection.send_response_error(
+                    b.core.pid, to, stale, again.answer_options, error_values.PROCESS_UNKNOWN
+                )
             await until(lambda: a.network.connections[b.name].node().info().messages_in >= before + 4)
             assert len(a.core.waiters(b.name)) == 1
             assert lost == ["no connection"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.values import PID, Atom, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
 
@@ -104,10 +104,10 @@ def test_a_relation_that_is_told_twice_is_found(agents: Any) -> None:
     notes = agents.Notes("n0@localhost")
     relater = agents.Relater(notes, Atom("n1@localhost"), random.Random(1))
     relater.open["monitor", SENDER] += 1
-    asyncio.run(relater.handle_down(SENDER, reasons.NO_CONNECTION))
+    asyncio.run(relater.handle_down(SENDER, error_values.NO_CONNECTION))
     assert notes.broken == []
     assert not relater.open
-    asyncio.run(relater.handle_down(SENDER, reasons.NO_CONNECTION))
+    asyncio.run(relater.handle_down(SENDER, error_values.NO_CONNECTION))
     assert "told a second time" in notes.broken[0]
 
 
@@ -122,7 +122,7 @@ def test_an_event_out_of_order_is_found(agents: Any, monkeypatch: pytest.MonkeyP
 
 def test_an_unexpected_error_is_found(agents: Any) -> None:
     notes = agents.Notes("n0@localhost")
-    for error in (reasons.TIMEOUT, reasons.UNSUPPORTED):
+    for error in (error_values.TIMEOUT, error_values.UNSUPPORTED):
         with notes.tolerant():
             raise ErgoError(error)
     assert notes.broken == ["n0@localhost: unexpected error: 'not supported'"]

@@ -5,19 +5,30 @@ from collections.abc import Iterator
 import pytest
 
 from ergo_conformance.model.ergo import ehs
-from ergo_conformance.model.ergo.ehs import FIRST_STATE, STEPS, Digest, Role, State
+from ergo_conformance.model.ergo.ehs import FIRST_STATE, STEPS, Digest, HandshakeState, Role
 
-DIALER_STATES = {State.HELLO_SENT, State.INTRODUCED, State.ACCEPTED, State.JOIN_SENT, State.DONE}
-ACCEPTOR_STATES = {State.AWAIT_HELLO, State.HELLO_ANSWERED, State.AWAIT_ACCEPT, State.DONE}
-FIRST = {Role.DIALER: {FIRST_STATE[Role.DIALER], State.JOIN_SENT}, Role.ACCEPTOR: {FIRST_STATE[Role.ACCEPTOR]}}
+DIALER_STATES = {
+    HandshakeState.HELLO_SENT,
+    HandshakeState.INTRODUCED,
+    HandshakeState.ACCEPTED,
+    HandshakeState.JOIN_SENT,
+    HandshakeState.DONE,
+}
+ACCEPTOR_STATES = {
+    HandshakeState.AWAIT_HELLO,
+    HandshakeState.HELLO_ANSWERED,
+    HandshakeState.AWAIT_ACCEPT,
+    HandshakeState.DONE,
+}
+FIRST = {Role.DIALER: {FIRST_STATE[Role.DIALER], HandshakeState.JOIN_SENT}, Role.ACCEPTOR: {FIRST_STATE[Role.ACCEPTOR]}}
 MESSAGES = {row.value_class for row in ehs.MESSAGES}
 
 
-def after(role: Role, state: State) -> Iterator[State]:
+def after(role: Role, state: HandshakeState) -> Iterator[HandshakeState]:
     return (step.then for step in STEPS[role, state].values())
 
 
-def reachable(role: Role, start: set[State]) -> set[State]:
+def reachable(role: Role, start: set[HandshakeState]) -> set[HandshakeState]:
     found, todo = set(start), list(start)
     while todo:
         new = {*after(role, todo.pop())} - found
@@ -29,14 +40,14 @@ def reachable(role: Role, start: set[State]) -> set[State]:
 def test_each_state_of_each_role_is_listed() -> None:
     expected = {(Role.DIALER, s) for s in DIALER_STATES} | {(Role.ACCEPTOR, s) for s in ACCEPTOR_STATES}
     assert STEPS.keys() == expected
-    assert {*State} == DIALER_STATES | ACCEPTOR_STATES
+    assert {*HandshakeState} == DIALER_STATES | ACCEPTOR_STATES
 
 
 @pytest.mark.parametrize("key", STEPS, ids=lambda key: f"{key[0].value}-{key[1].name}")
-def test_each_state_leads_to_the_end(key: tuple[Role, State]) -> None:
+def test_each_state_leads_to_the_end(key: tuple[Role, HandshakeState]) -> None:
     role, state = key
-    assert State.DONE in reachable(role, {state})
-    assert (STEPS[key] == {}) == (state is State.DONE)
+    assert HandshakeState.DONE in reachable(role, {state})
+    assert (STEPS[key] == {}) == (state is HandshakeState.DONE)
     assert state not in reachable(role, {*after(role, state)})  # no way back: every handshake ends
 
 

@@ -8,7 +8,7 @@ import pytest
 from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import records
 from ergo_conformance.model.ergo.edf import Tag
-from ergo_conformance.model.inferred import NATURAL, dynamic, type_of
+from ergo_conformance.model.inferred import INFERRED_TYPES, infer_type, to_any_slot
 from ergo_conformance.model.json.types import row_from_json, type_from_json, type_to_json
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Row, Struct, attribute, is_nullable
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
@@ -180,18 +180,18 @@ class TestNatural:
     @pytest.mark.parametrize("value", [True, 1, 1.0, "a", b"a", Atom("a"), Error("a"), PID(Atom("a"), 1, 2), [], {}])
     def test_a_value_tells_its_type_and_comes_back_bare(self, value: Any) -> None:
         registry = Registry()
-        type_, bare = type_of(value, registry)
-        assert type_ is NATURAL[type(value)]
+        type_, bare = infer_type(value, registry)
+        assert type_ is INFERRED_TYPES[type(value)]
         assert bare is value
-        assert dynamic(type_, value, registry) is value
-        assert dynamic(Reg("#other"), value, registry) == Typed(Reg("#other"), value)
+        assert to_any_slot(type_, value, registry) is value
+        assert to_any_slot(Reg("#other"), value, registry) == Typed(Reg("#other"), value)
 
     def test_nil_is_nil_only_where_it_has_no_type(self) -> None:
         registry = Registry()
-        assert dynamic(t.ERROR, None, registry) is None
-        assert dynamic(Slice(ANY), None, registry) == Typed(Slice(ANY), None)
+        assert to_any_slot(t.ERROR, None, registry) is None
+        assert to_any_slot(Slice(ANY), None, registry) == Typed(Slice(ANY), None)
 
     def test_what_tells_no_type_is_refused(self) -> None:
         for value in (None, (1,), object()):
             with pytest.raises(TypeError):
-                type_of(value, Registry())
+                infer_type(value, Registry())

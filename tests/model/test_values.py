@@ -9,9 +9,10 @@ import pytest
 from ergo_conformance.model import types as t
 from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo.ehs import NETWORK_FLAGS
-from ergo_conformance.model.json.values import bytes_to_text, from_json, static_from_json, text_to_bytes, to_json
+from ergo_conformance.model.json.values import slot_from_json, value_from_json, value_to_json
 from ergo_conformance.model.payloads import BitSet, Decimal, Ignored, Layout, Opaque
 from ergo_conformance.model.registry import Marshaler, Newtype, Registry, Struct
+from ergo_conformance.model.text import bytes_to_text, text_to_bytes
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice
 from ergo_conformance.model.values import Atom, Error, Typed
 
@@ -153,7 +154,7 @@ def test_any_bytes_are_text_and_come_back(raw: bytes) -> None:
     ],
 )
 def test_short_forms_of_json(obj: Any, value: Any) -> None:
-    assert same(from_json(obj, REGISTRY), value, REGISTRY)
+    assert same(value_from_json(obj, REGISTRY), value, REGISTRY)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_short_forms_of_json(obj: Any, value: Any) -> None:
 )  # fmt: skip
 def test_json_that_is_no_value_is_a_value_error(obj: Any) -> None:
     try:
-        from_json(obj, REGISTRY)
+        value_from_json(obj, REGISTRY)
     except ValueError:
         return
     pytest.fail("taken for a value")
@@ -183,13 +184,15 @@ def test_json_that_is_no_value_is_a_value_error(obj: Any) -> None:
 @pytest.mark.parametrize("n", [1, 3])
 def test_an_array_has_as_many_items_as_it_says(n: int) -> None:
     with pytest.raises(ValueError, match=r"."):
-        from_json({"type": "array", "elem": "bool", "len": n, "value": [{"type": "bool", "value": True}] * 2}, REGISTRY)
+        value_from_json(
+            {"type": "array", "elem": "bool", "len": n, "value": [{"type": "bool", "value": True}] * 2}, REGISTRY
+        )
 
 
 def test_a_typed_slot_takes_only_its_type() -> None:
-    assert static_from_json({"type": "int8", "value": "1"}, t.INT8, REGISTRY) == 1
+    assert slot_from_json({"type": "int8", "value": "1"}, t.INT8, REGISTRY) == 1
     with pytest.raises(ValueError, match="int8 where int16 belongs"):
-        static_from_json({"type": "int8", "value": "1"}, t.INT16, REGISTRY)
+        slot_from_json({"type": "int8", "value": "1"}, t.INT16, REGISTRY)
 
 
 def test_a_newtype_of_an_identifier_is_refused() -> None:
@@ -200,4 +203,4 @@ def test_a_newtype_of_an_identifier_is_refused() -> None:
 def test_what_has_no_json_form_is_a_type_error() -> None:
     for value in (object(), Typed(t.INT, object())):
         with pytest.raises(TypeError):
-            to_json(value, REGISTRY)
+            value_to_json(value, REGISTRY)

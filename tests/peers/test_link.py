@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ergo_conformance.peers.link import MAX_BUFFERED, Link, MemoryTransport, VirtualLoop, connect, connect_memory
+from ergo_conformance.peers.memory import MemoryTransport, VirtualLoop, connect_memory
+from ergo_conformance.peers.sockets import MAX_BUFFERED, Socket, connect
 from ergo_conformance.peers.violation import UnreachableError
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Peer(asyncio.Protocol):
         self.seen.append("lost" if exc is None else "reset")
 
 
-def pair(*, stays: bool = False) -> tuple[Link, Peer]:
+def pair(*, stays: bool = False) -> tuple[Socket, Peer]:
     peer = Peer(stays=stays)
     return connect_memory(peer), peer
 
@@ -218,7 +219,7 @@ def test_a_drip_stops_when_the_other_end_closes() -> None:
 
 def test_a_fingerprint_stands_in_for_tls() -> None:
     async def make() -> bytes | None:
-        return connect_memory(Peer(), b"f" * 20).peer_fingerprint
+        return connect_memory(Peer(), b"f" * 20).fingerprint
 
     assert virtually(make()) == b"f" * 20
 

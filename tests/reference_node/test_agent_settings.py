@@ -6,8 +6,8 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import subject
-from ergo_conformance.model.ergo.enp import Algorithm, Level, Priority
-from ergo_conformance.model.ergo.gen import NOBODY
+from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priority
+from ergo_conformance.model.ergo.gen import NO_PID
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, Typed
 from ergo_conformance.reference_node.core.applications import Mode
@@ -178,7 +178,7 @@ def test_its_trap(given: Any, on: bool) -> None:
 
 
 GZIP, ZLIB, LZW = Algorithm.GZIP, Algorithm.ZLIB, Algorithm.LZW
-FAST, SMALL, PLAIN = Level.BEST_SPEED, Level.BEST_SIZE, Level.DEFAULT
+FAST, SMALL, PLAIN = CompressionLevel.BEST_SPEED, CompressionLevel.BEST_SIZE, CompressionLevel.DEFAULT
 COMPRESSION: list[tuple[list[list[Any]], Any]] = [
     ([], None),
     ([["gzip"]], (GZIP, PLAIN, 1024)),
@@ -241,7 +241,7 @@ def test_its_connections(as_: type) -> None:
 def test_its_sample(remote: bool) -> None:
     async def work(s: Scene) -> None:
         assert await s.do("sample") == subject.sample(s.pid("agent"))
-        assert await s.do("sample") != subject.sample(NOBODY)
+        assert await s.do("sample") != subject.sample(NO_PID)
 
     acting(work, remote=remote)
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.types import Slice
@@ -252,7 +251,7 @@ def test_without_a_reason_it_is_shutdown() -> None:
         process = s.a.spawn(idle)
         assert await s.do("exit", process.pid) is True
         await settle()
-        assert process.reason == reasons.SHUTDOWN
+        assert process.reason == error_values.SHUTDOWN
 
     acting(work)
 

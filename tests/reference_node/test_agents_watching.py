@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo.errors import SHUTDOWN
+from ergo_conformance.model.ergo.error_values import SHUTDOWN
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.reference_node.target.go_format import printed

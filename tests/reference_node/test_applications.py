@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
@@ -143,7 +142,7 @@ def test_it_stops(mode: Mode, force: bool) -> None:
             members = list(application.processes)
             await b.core.applications.stop(NAME, force=force)
             assert of(application)[::2] == (State.LOADED, 0)
-            assert {process.reason for process in members} == {reasons.KILL if force else reasons.SHUTDOWN}
+            assert {process.reason for process in members} == {error_values.KILL if force else error_values.SHUTDOWN}
             assert not b.core.processes
         await b.core.applications.stop(NAME, force=force)
 
@@ -161,21 +160,21 @@ def test_a_stop_that_takes_too_long_can_be_forced() -> None:
         task = asyncio.ensure_future(refused(applications.stop(NAME)))
         await settle()
         assert of(application)[::2] == (State.STOPPING, 1)
-        assert idle.reason == reasons.SHUTDOWN
+        assert idle.reason == error_values.SHUTDOWN
         assert await refused(start(b)) == "application is in running/stopping state"
         assert await refused(applications.stop(NAME)) == "application stopping is in progress"
         assert await task == "application stopping is in progress"
         assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
         await applications.stop(NAME, force=True)
         assert of(application)[::2] == (State.LOADED, 0)
-        assert busy.reason == reasons.KILL
+        assert busy.reason == error_values.KILL
 
     scenario(work)
 
 
 # --- the end of a process ---------------------------------------------------------------------------------------------
 
-ENDS = [reasons.NORMAL, reasons.SHUTDOWN, reasons.KILL, reasons.PANIC, BYE]
+ENDS = [error_values.NORMAL, error_values.SHUTDOWN, error_values.KILL, error_values.PANIC, BYE]
 
 
 @modes
@@ -189,13 +188,13 @@ def test_the_end_of_one_process(mode: Mode, reason: Error) -> None:
         it = watcher(b)
         await it.process.send(one.pid, reason)
         await settle()
-        good = reason in (reasons.NORMAL, reasons.SHUTDOWN)
+        good = reason in (error_values.NORMAL, error_values.SHUTDOWN)
         stops = mode is Mode.PERMANENT or (mode is Mode.TRANSIENT and not good)
         assert one.reason == reason
-        assert other.reason == (reasons.SHUTDOWN if stops else None)
+        assert other.reason == (error_values.SHUTDOWN if stops else None)
         assert of(application)[::2] == ((State.LOADED, 0) if stops else (State.RUNNING, 1))
         if not stops:
-            await it.process.send(other.pid, reasons.NORMAL)
+            await it.process.send(other.pid, error_values.NORMAL)
             await settle()
             assert of(application)[::2] == (State.LOADED, 0)
         await start(b)
@@ -255,7 +254,7 @@ def test_a_member_that_ends_before_the_next_is_started(mode: Mode, reason: Error
 
     async def work(b: Node, application: Application) -> None:
         if mode is Mode.PERMANENT or (mode is Mode.TRANSIENT and reason):
-            assert await refused(start(b, mode)) == (reason or reasons.NORMAL).text
+            assert await refused(start(b, mode)) == (reason or error_values.NORMAL).text
             assert of(application)[::2] == (State.LOADED, 0)
             assert not b.core.processes
         else:

@@ -8,7 +8,7 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.peers.ergo.handshake import Facts
+from ergo_conformance.peers.ergo.handshake import TargetInfo
 from ergo_conformance.reference_node.connection import link as transport
 from ergo_conformance.reference_node.connection.link import LinkProtocol
 from ergo_conformance.reference_node.core.process import Process
@@ -59,7 +59,7 @@ class Jam:
 async def jammed(links: int = 1) -> tuple[Node, Peer, list[Jam]]:
     b = node()
     Supervisor(b.core, LEVEL_1)
-    peer = await context(b).peer(links=links)
+    peer = await context(b).peer(sockets=links)
     await settle()
     jams = [Jam(link, transport.HIGH_WATER) for link in b.network.connections[peer.name].links]  # type: ignore[arg-type]
     return b, peer, jams
@@ -86,7 +86,7 @@ def test_what_is_written_in_one_turn_goes_out_together() -> None:
             await settle()
             assert jam.writes == turns
         jam.take(len(jam.held))
-        assert [(await peer.mail()).value.payload for _ in range(200)] == [*range(100)] * 2
+        assert [(await peer.receive_message()).value.payload for _ in range(200)] == [*range(100)] * 2
         await b.stop()
 
     virtually(scenario())
@@ -143,7 +143,7 @@ def test_who_waits_for_a_link_that_goes_is_not_forgotten(monkeypatch: pytest.Mon
         b, peer, _ = await jammed()
         processes = [b.spawn(pouring, peer, [0]) for _ in range(3)]
         await settle(500)
-        peer.lines[0].dialer.link.abort()
+        peer.sockets[0].abort()
         ends = await asyncio.gather(*(process.task for process in processes if process.task))
         assert ends == [None] * 3
         assert {process.reason.text for process in processes if process.reason} == {"no route"}
@@ -173,7 +173,7 @@ def test_a_peer_that_does_not_read_its_answers_is_cut_off(monkeypatch: pytest.Mo
             await settle()
         assert not b.network.connections.get(peer.name)
         assert 100 * KILOBYTE < len(jam.held) < 115 * KILOBYTE
-        await other.alive()
+        await other.check_alive()
         assert list(b.network.connections) == [other.name]
         await b.stop()
 
@@ -250,11 +250,11 @@ def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
 
     async def scenario() -> None:
         b = await start_node("b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST, port=0),))
-        running = SocketRunning(Facts(b.name, b.network.cookie), tls=False, offers=OFFERS)
+        running = SocketRunning(TargetInfo(b.name, b.network.cookie), tls=False, offers=OFFERS)
         running.host, running.port, running.context, running.node = HOST, b.network.acceptors[0].port, None, b
         peer = await Context(running, context(b).rng).peer()
         await eventually(lambda: peer.name in b.network.connections)
-        peer.lines[0].dialer.link.stop_reading()
+        peer.sockets[0].stop_reading()
         sent = [0]
         tracemalloc.start()
         process = b.spawn(sends, peer, sent)
@@ -265,14 +265,14 @@ def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
         tracemalloc.stop()
         assert sent[0] < number // 2
         assert peak < 4 * transport.HIGH_WATER
-        transport_ = peer.lines[0].dialer.link.transport
+        transport_ = peer.sockets[0].transport
         assert transport_ is not None
         transport_.resume_reading()
-        found = [(await peer.mail()).value.payload[0] for _ in range(number)]
+        found = [(await peer.receive_message()).value.payload[0] for _ in range(number)]
         assert found == list(range(number))
         assert process.task is not None
         await process.task
-        peer.lines[0].dialer.link.close()
+        peer.sockets[0].close()
         await b.stop()
 
     run(scenario())

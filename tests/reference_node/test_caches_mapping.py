@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, gen, subject
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen, subject
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.types import Reg, Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Typed
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, REGISTRY, Peer
 from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
@@ -43,7 +42,7 @@ def at_peer(
         b = node(**{"atoms": (CACHED,), **options})
         b.spawn(Echo(), name="echo")
         it = watcher(b)
-        peer = await context(b).peer(caches=caches, links=links)
+        peer = await context(b).peer(caches=caches, sockets=links)
         await settle()
         await work(b, it, peer)
         await b.stop()
@@ -53,8 +52,8 @@ def at_peer(
 
 async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
     """The bytes that the node writes while something is done."""
-    transcript = peer.lines[0].dialer.link.transcript
-    peer.lines[0].dialer.link.read_now()
+    transcript = peer.sockets[0].transcript
+    peer.sockets[0].read_now()
     before = len(transcript.bytes_of("received"))
     await write()
     await settle()
@@ -75,7 +74,7 @@ VALUES: list[tuple[Any, bool]] = [
     (SMALL, True),
     (Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), True),
     (CUSTOM, True),
-    ([reasons.TIMEOUT], True),
+    ([error_values.TIMEOUT], True),
     (PLAIN, False),
     ("cached", False),
     (Error(CUSTOM.text), False),
@@ -116,7 +115,7 @@ def test_ids_in_other_frames() -> None:
         pid, process = it.process.pid, it.process
         order = PROCESS % 255
         await is_written(lambda: process.exit(peer.pid(), CUSTOM), enp.Exit(order, pid.id, 2, PROCESS, CUSTOM))
-        message: Any = relation(peer, Verb.MONITOR, "PID", pid)
+        message: Any = relation_request(peer, Verb.MONITOR, "PID", pid)
         peer.send_frame(enp.Control(0, message))
         await is_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
         await is_written(lambda: ends(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
@@ -127,7 +126,7 @@ def test_ids_in_other_frames() -> None:
 # --- what the node reads ----------------------------------------------------------------------------------------------
 
 READ: list[Any] = [
-    Atom("echo"), [CACHED, PLAIN], SMALL, [CUSTOM, reasons.TIMEOUT, Error("an error")],
+    Atom("echo"), [CACHED, PLAIN], SMALL, [CUSTOM, error_values.TIMEOUT, Error("an error")],
     Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), {"k": {"k": SMALL}},
 ]  # fmt: skip
 
@@ -180,7 +179,7 @@ def test_an_id_that_was_not_announced(value: Any) -> None:
         for caches in (UNKNOWN, b.network.caches if value is SMALL else UNKNOWN):
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
-        await peer.alive()
+        await peer.check_alive()
         assert it.told == []
 
     at_peer(work)
@@ -259,7 +258,7 @@ def test_further_ids_in_all_that_a_peer_may_say() -> None:
 
         send(enp.RequestNameCache(0, PROCESS, 0, (5, 6, 7), Atom("echo"), "hi"))
         assert (await peer.answer((5, 6, 7))).value.payload == "hi"
-        message: Any = relation(peer, Verb.MONITOR, "PID", it.process.pid)
+        message: Any = relation_request(peer, Verb.MONITOR, "PID", it.process.pid)
         send(enp.Control(0, message))
         assert (await peer.result(message.Ref)).Error is None
         event, alias = Event(peer.name, Atom("ev")), Alias(peer.name, peer.creation, (1, 2, 3))

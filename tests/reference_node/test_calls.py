@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import CannotEncode
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.enp import Code, Priority
 from ergo_conformance.model.values import Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.connection import Peer
@@ -211,7 +210,7 @@ def test_waiters_hand_over_what_was_waited_for() -> None:
         assert waiters.answer((1, 0, 0), 7, "it")
         assert not waiters.answer((1, 0, 0), 7, "again")
         assert await one == "it"
-        waiters.fail_all(reasons.NO_CONNECTION)
+        waiters.fail_all(error_values.NO_CONNECTION)
         with pytest.raises(ErgoError, match="no connection"):
             await two
         assert len(waiters) == 0

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import gen
+from ergo_conformance.model.ergo import error_values, gen
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api import Connection, Core
 from ergo_conformance.reference_node.api.errors import ErgoError
@@ -87,7 +86,7 @@ class Owner:
             self.got.append(envelope)
             match envelope:
                 case Call(payload="fail"):
-                    process.reply_error(envelope, reasons.UNSUPPORTED)
+                    process.reply_error(envelope, error_values.UNSUPPORTED)
                 case Call():
                     process.reply(envelope, envelope.payload)
                 case Message(payload="publish"):
@@ -160,11 +159,11 @@ def test_exits() -> None:
     """SendExit: reaches who traps it as a signal of its sender."""
 
     async def work(scene: Scene) -> None:
-        await scene.does(lambda it: it.exit(scene.owner.process.pid, reasons.SHUTDOWN))
+        await scene.does(lambda it: it.exit(scene.owner.process.pid, error_values.SHUTDOWN))
         await eventually(lambda: scene.owner.got)
         signal = scene.last()
         assert isinstance(signal, ExitSignal)
-        assert (signal.reason, signal.source.node) == (reasons.SHUTDOWN, scene.a.name)  # type: ignore[union-attr]
+        assert (signal.reason, signal.source.node) == (error_values.SHUTDOWN, scene.a.name)  # type: ignore[union-attr]
         assert "send_exit" in scene.near.called
 
     scenario(work)

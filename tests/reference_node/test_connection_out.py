@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import CannotEncode
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
@@ -120,7 +119,7 @@ async def answering(process: Process, how: str) -> None:
         ("unknown process", 1, None),
         ("process mailbox is full", 2, None),
         ("process terminated", 3, None),
-        ("timed out", 255, reasons.TIMEOUT.text),
+        ("timed out", 255, error_values.TIMEOUT.text),
         ("my own", 255, "my own"),
     ],
 )
@@ -145,7 +144,7 @@ def test_an_answer(how: str, code: int | None, error: str | None, keep_order: bo
 def test_an_exit_signal() -> None:
     async def scenario() -> None:
         b, peer, _ = await connected()
-        await within(b, lambda it: it.exit(peer.pid(), reasons.KILL), keep_order=False)
+        await within(b, lambda it: it.exit(peer.pid(), error_values.KILL), keep_order=False)
         frame = await next_frame(peer)
         assert (*frame[:4], frame.reason.text) == (PROCESS % 255, FIRST, Priority.MAX, PROCESS, "kill")
         await b.stop()
@@ -203,7 +202,7 @@ def test_an_exit_signal_for_an_earlier_incarnation() -> None:
     async def scenario() -> None:
         b, peer, _ = await connected()
         old = peer.pid()._replace(creation=1)
-        await refused(within(b, lambda it: it.exit(old, reasons.KILL)), "previous incarnation", peer)
+        await refused(within(b, lambda it: it.exit(old, error_values.KILL)), "previous incarnation", peer)
         await b.stop()
 
     virtually(scenario())
@@ -251,7 +250,7 @@ def test_answers_to_somebody_who_has_gone() -> None:
         process = b.spawn(keeps)
         peer.ask(process.pid.id, "?")
         await settle()
-        peer.lines[0].dialer.link.abort()
+        peer.sockets[0].abort()
         await settle()
         process.reply(calls[0], "nobody is there")
         again = await context(b, 2).peer(str(peer.name), Creation=peer.creation + 1)
@@ -268,7 +267,7 @@ def test_no_connection_and_no_route() -> None:
     async def scenario() -> None:
         b = node()
         nowhere = PID(Atom("x@nowhere"), 1, 1)
-        for work in (*VERBS.values(), lambda it, to: it.exit(to, reasons.KILL)):
+        for work in (*VERBS.values(), lambda it, to: it.exit(to, error_values.KILL)):
             with pytest.raises(ErgoError, match="no route"):
                 await within(b, lambda it, work=work: work(it, nowhere))  # type: ignore[misc]
         await b.stop()

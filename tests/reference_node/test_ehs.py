@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.caches import Caches
-from ergo_conformance.model.ergo.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Role, State
+from ergo_conformance.model.ergo.ehs import Accept, Digest, Flags, HandshakeState, Hello, Introduce, Join, Role
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.reference_node.api.handshake import (
     HandshakeError,
@@ -88,7 +88,7 @@ def test_two_sides_meet_however_the_bytes_are_split(size: int, fingerprint: byte
     assert (at_acceptor.node, at_acceptor.pool_size, at_acceptor.pool_dsns) == ("a@localhost", 5, ())
     assert at_acceptor.connection_id == at_dialer.connection_id
     assert len(at_dialer.connection_id) == 32
-    assert dials.state is accepts.state is State.DONE
+    assert dials.state is accepts.state is HandshakeState.DONE
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20])
@@ -144,7 +144,7 @@ ILLEGAL = [(*place, message) for place, row in ehs.STEPS.items() for message in 
 @pytest.mark.parametrize(
     ("role", "state", "message"), ILLEGAL, ids=lambda part: getattr(part, "name", "") or part.__name__
 )
-def test_what_has_no_row_is_refused(role: Role, state: State, message: Any) -> None:
+def test_what_has_no_row_is_refused(role: Role, state: HandshakeState, message: Any) -> None:
     side = Ehs(role, B, tokens())
     side.state = state
     with pytest.raises(HandshakeError, match="is not expected in state"):

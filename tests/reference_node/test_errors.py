@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import CannotEncode
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
 from ergo_conformance.reference_node.core.process import Actor, Call, Process
@@ -19,7 +19,7 @@ def test_the_texts_are_these() -> None:
     """§9: 43 values; two have one text."""
     assert len(TEXTS) == 43
     assert {name: constant(name).text for name in TEXTS} == TEXTS
-    ours = {value.text for value in vars(reasons).values() if isinstance(value, Error)}
+    ours = {value.text for value in vars(error_values).values() if isinstance(value, Error)}
     assert ours == set(TEXTS.values())
     assert len(ours) == 42
 
@@ -47,7 +47,7 @@ def test_a_node_announces_ids_for_15_of_them() -> None:
             await dial(a, c)
             assert a.network.connections[b.name].peer.caches.errors == IDS
             assert a.network.connections[c.name].peer.caches.errors == {**IDS, 0x800F: "own"}
-            assert [error.text for error in reasons.REGISTERED] == list(IDS.values())
+            assert [error.text for error in error_values.REGISTERED] == list(IDS.values())
 
     run(scenario())
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import gen
+from ergo_conformance.model.ergo import error_values, gen
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.values import Atom, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
@@ -114,7 +113,7 @@ def test_an_event_that_is_unregistered(kind: Kind, remote: bool) -> None:
 
 @places
 @kinds
-@pytest.mark.parametrize("reason", [BYE, reasons.SHUTDOWN, reasons.PANIC], ids=lambda reason: reason.text)
+@pytest.mark.parametrize("reason", [BYE, error_values.SHUTDOWN, error_values.PANIC], ids=lambda reason: reason.text)
 def test_an_event_ends_with_its_owner(kind: Kind, remote: bool, reason: Error) -> None:
     async def work(s: Scene) -> None:
         s.register()

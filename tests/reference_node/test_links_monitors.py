@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
@@ -24,7 +23,9 @@ places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"
 @places
 @words
 @kinds
-@pytest.mark.parametrize("reason", [BYE, reasons.KILL, reasons.NORMAL, subject.CUSTOM_ERROR], ids=lambda r: r.text)
+@pytest.mark.parametrize(
+    "reason", [BYE, error_values.KILL, error_values.NORMAL, subject.CUSTOM_ERROR], ids=lambda r: r.text
+)
 def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason: Error) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here)
@@ -189,7 +190,7 @@ def test_a_process_does_not_watch_itself(kind: Kind) -> None:
 
 @places
 @words
-@pytest.mark.parametrize("reason", [BYE, reasons.NORMAL, reasons.SHUTDOWN], ids=lambda r: r.text)
+@pytest.mark.parametrize("reason", [BYE, error_values.NORMAL, error_values.SHUTDOWN], ids=lambda r: r.text)
 def test_a_link_ends_who_does_not_trap_exits(word: str, remote: bool, reason: Error) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here, trap_exit=False)
@@ -210,7 +211,7 @@ def test_a_monitor_ends_nobody(word: str, remote: bool) -> None:
     async def work(s: Scene) -> None:
         it = watcher(s.here, trap_exit=False)
         await it.monitor(s.by[word])
-        await s.end(reasons.KILL)
+        await s.end(error_values.KILL)
         assert it.process.reason is None
         assert it.told == [Told("down", s.by[word], "kill")]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
@@ -44,7 +44,7 @@ async def stops(process: Process) -> None:
 
 
 async def fails(process: Process) -> None:
-    raise ErgoError(reasons.NO_ROUTE)
+    raise ErgoError(error_values.NO_ROUTE)
 
 
 async def panics(process: Process) -> None:
@@ -58,11 +58,11 @@ async def is_cancelled(process: Process) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (returns, reasons.NORMAL),
+        (returns, error_values.NORMAL),
         (stops, BYE),
-        (fails, reasons.NO_ROUTE),
-        (panics, reasons.PANIC),
-        (is_cancelled, reasons.KILL),
+        (fails, error_values.NO_ROUTE),
+        (panics, error_values.PANIC),
+        (is_cancelled, error_values.KILL),
     ],
 )
 def test_a_process_ends_with_a_reason(body: Any, reason: Error, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +92,7 @@ class Fragile(Actor):
 
 
 @pytest.mark.parametrize(("where", "message", "reason"), [
-    ("init", None, reasons.PANIC), ("", "anything", reasons.PANIC), ("", "stop", BYE),
+    ("init", None, error_values.PANIC), ("", "anything", error_values.PANIC), ("", "stop", BYE),
 ])  # fmt: skip
 def test_an_actor_ends_with_a_reason(where: str, message: Any, reason: Error) -> None:
     async def scenario() -> None:
@@ -154,7 +154,7 @@ def test_nothing_reaches_one_that_has_ended() -> None:
         alias = process.create_alias()
         process.stop()
         letter = Message(process.pid, "too late")
-        assert b.core.deliver(process, letter, Priority.NORMAL) == reasons.PROCESS_TERMINATED
+        assert b.core.deliver(process, letter, Priority.NORMAL) == error_values.PROCESS_TERMINATED
         await ends(process)
         for target in (process.pid, alias):
             with pytest.raises(ErgoError, match="unknown process"):
@@ -170,7 +170,7 @@ def test_the_core_stops_all_and_starts_none() -> None:
         await settle()
         fresh = b.spawn(idle)
         await b.core.stop()
-        assert reached.reason == fresh.reason == reasons.SHUTDOWN
+        assert reached.reason == fresh.reason == error_values.SHUTDOWN
         assert not b.core.processes
         with pytest.raises(ErgoError, match="node terminated"):
             b.spawn(idle)

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.ergo.gen import ProcessOptions
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Ref, Typed
@@ -158,7 +157,7 @@ SENT: list[tuple[Any, str]] = [
     (Atom("unknown"), "'unknown'"),
     (Error("an error"), "an error"),
     (subject.CUSTOM_ERROR, "custom registered error"),
-    (reasons.KILL, "kill"),
+    (error_values.KILL, "kill"),
     (5, "5"),
     (True, "true"),
     (["a", 1], "[a 1]"),

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import ehs, enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import ehs, enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.ergo.gen import ApplicationOptions
 from ergo_conformance.model.values import PID, Atom
@@ -164,7 +163,7 @@ def test_why_a_process_is_not_started() -> None:
             b.network.enable_spawn("fails", Fails)
             b.network.enable_spawn("closed", Echo, "c@localhost")
             remote = await dial(a, b)
-            assert await failure(remote.spawn("fails", None, reasons.UNSUPPORTED)) == "not supported"
+            assert await failure(remote.spawn("fails", None, error_values.UNSUPPORTED)) == "not supported"
             assert await failure(remote.spawn("nothing")) == "unknown name"
             assert await failure(remote.spawn("closed")) == "not allowed"
             assert not b.core.processes

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
-from ergo_conformance.model.ergo.enp import Algorithm, Level, Priority
+from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priority
 from ergo_conformance.model.ergo.gen import Compression, ProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
@@ -128,10 +128,10 @@ def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
     [
         (Compression(), None),
         (Compression(False, "lzw", 1, 5000), None),
-        (Compression(True), (Algorithm.GZIP, Level.DEFAULT, 1024)),
-        (Compression(True, "gzip", 1, 2000), (Algorithm.GZIP, Level.BEST_SPEED, 2000)),
-        (Compression(True, "zlib", 2, 1), (Algorithm.ZLIB, Level.BEST_SIZE, 1024)),
-        (Compression(True, "lzw", 9, -1), (Algorithm.LZW, Level.DEFAULT, 1024)),
+        (Compression(True), (Algorithm.GZIP, CompressionLevel.DEFAULT, 1024)),
+        (Compression(True, "gzip", 1, 2000), (Algorithm.GZIP, CompressionLevel.BEST_SPEED, 2000)),
+        (Compression(True, "zlib", 2, 1), (Algorithm.ZLIB, CompressionLevel.BEST_SIZE, 1024)),
+        (Compression(True, "lzw", 9, -1), (Algorithm.LZW, CompressionLevel.DEFAULT, 1024)),
     ],
     ids=repr,
 )
@@ -210,7 +210,7 @@ def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: st
         else:
             s.here.core.disconnect(s.there.name)
         await settle()
-        wanted = reasons.NO_CONNECTION.text if how == "disconnects" else "bye"
+        wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
         assert (child.reason and child.reason.text) == (wanted if linked else None)
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
@@ -227,7 +227,7 @@ def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, how: st
         else:
             s.there.core.disconnect(s.here.name)
         await settle()
-        wanted = reasons.NO_CONNECTION.text if how == "disconnects" else "bye"
+        wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
         assert s.parent.told == ([Told("exit", child.pid, wanted)] if linked else [])
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
@@ -342,7 +342,7 @@ def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
         assert await task == "no connection"
         await asyncio.sleep(2)
         assert s.parent.told == []
-        assert s.children[0].process.reason == reasons.NO_CONNECTION
+        assert s.children[0].process.reason == error_values.NO_CONNECTION
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
     scenario(work)

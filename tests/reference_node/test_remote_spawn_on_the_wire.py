@@ -80,8 +80,8 @@ def test_a_spawn() -> None:
     [
         ({"name": "nothing"}, "unknown name"),
         ({"name": "restricted_factory"}, "not allowed"),
-        ({"parent": gen.NOBODY}, "parent/leader is not set"),
-        ({"ParentLeader": gen.NOBODY}, "parent/leader is not set"),
+        ({"parent": gen.NO_PID}, "parent/leader is not set"),
+        ({"ParentLeader": gen.NO_PID}, "parent/leader is not set"),
         ({"Register": Atom("taken")}, "resource is taken"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_refused_spawn(change: dict[str, Any], error: str) -> None:
         b.spawn(Echo(), name="taken")
         processes = len(b.core.processes)
         result = await asked(peer, spawn(peer, **change))
-        assert (text(result), result.Result) == (error, gen.NOBODY)
+        assert (text(result), result.Result) == (error, gen.NO_PID)
         assert len(b.core.processes) == processes
 
     at_peer(work)
@@ -279,7 +279,7 @@ def test_a_refusal(which: int, error: str) -> None:
     async def work(b: Node, peer: Peer) -> None:
         task = asyncio.ensure_future(refused(requests(b, peer)[which](watcher(b))))
         frame = await request(peer)
-        peer.send_frame(enp.Control(0, enp.Result(Error(error), gen.NOBODY, frame.message.Ref)))
+        peer.send_frame(enp.Control(0, enp.Result(Error(error), gen.NO_PID, frame.message.Ref)))
         assert await task == error
         assert len(b.core.watching.relations) == 0
 
@@ -302,7 +302,7 @@ def test_the_peer_goes_while_it_is_asked(which: int) -> None:
     async def work(b: Node, peer: Peer) -> None:
         task = asyncio.ensure_future(refused(requests(b, peer)[which](watcher(b))))
         await request(peer)
-        peer.lines[0].dialer.link.close()
+        peer.sockets[0].close()
         assert await task == "no connection"
 
     at_peer(work)

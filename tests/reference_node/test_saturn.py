@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import saturn
-from ergo_conformance.model.ergo.saturn import ApplicationRoute, Message, RegisterRoutes, State
+from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, SessionState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.link import VirtualLoop, connect_memory
+from ergo_conformance.peers.memory import VirtualLoop, connect_memory
 from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
 from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Hub, Session, View, write
@@ -42,9 +42,9 @@ class Pair:
         said, self.out[:] = b"".join(self.out), []
         return list(self.client.receive(said))
 
-    def register(self, routes: RegisterRoutes | None = None) -> list[Message]:
+    def register(self, routes: AnnouncedRoutes | None = None) -> list[Message]:
         self.exchange(self.client.start("salt"))
-        return self.exchange(self.client.register(routes or RegisterRoutes([route()], [], None)))
+        return self.exchange(self.client.register(routes or AnnouncedRoutes([route()], [], None)))
 
 
 def test_a_node_is_told_who_is_there() -> None:
@@ -104,7 +104,7 @@ def test_a_name_that_is_taken() -> None:
     a.news()
     with pytest.raises(RegistrarError, match="resource is taken"):
         again.register()
-    assert again.session.state is State.CLOSED
+    assert again.session.state is SessionState.CLOSED
     assert not a.news()
     assert not b.news()  # SAT-RG-4
 
@@ -167,7 +167,7 @@ def test_a_result_that_can_not_be_written_is_no_registration() -> None:
     a, b = Pair(hub, A), Pair(hub, B)
     a.register()
     assert not b.register()
-    assert b.session.state is State.CLOSED
+    assert b.session.state is SessionState.CLOSED
     assert hub.find("c", B) is None
     assert not a.news()
     hub.configure({})

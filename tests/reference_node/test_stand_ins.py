@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, gen, records
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen, records
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Role, Version
 from ergo_conformance.model.ergo.enp import Priority, Words
@@ -57,7 +56,7 @@ class Diary:
 
     def deliver(self, process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
         self.pages.append((type(envelope).__name__, envelope[0], envelope[-2 if len(envelope) > 2 else -1], priority))
-        return reasons.PROCESS_UNKNOWN
+        return error_values.PROCESS_UNKNOWN
 
     def make_ref(self) -> Ref:
         self._refs += 1
@@ -97,7 +96,7 @@ class Diary:
         return []
 
     def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
-        raise ErgoError(reasons.TARGET_UNKNOWN)
+        raise ErgoError(error_values.TARGET_UNKNOWN)
 
     def route_terminate(self, target: Watched, reason: Error) -> None:
         self.pages.append(("terminate", target, reason))
@@ -114,7 +113,7 @@ class Diary:
         return None
 
     async def route_spawn(self, node: Atom, name: Atom, options: gen.ProcessOptionsExtra) -> Process:
-        raise ErgoError(reasons.NAME_UNKNOWN)
+        raise ErgoError(error_values.NAME_UNKNOWN)
 
     async def route_application_start(
         self, node: Atom, name: Atom, mode: int, options: gen.ApplicationOptionsExtra
@@ -193,7 +192,7 @@ def test_a_connection_tells_any_core() -> None:
         assert diary.pages == [
             ("Message", THEIRS, "hello", Priority.NORMAL),
             ("response", PEER, 1002, (1, 2, 3), "answer"),
-            ("error", PEER, 1002, (4, 5, 6), reasons.MAILBOX_FULL),
+            ("error", PEER, 1002, (4, 5, 6), error_values.MAILBOX_FULL),
             ("exit", THEIRS, 1002, BYE),
             ("event", event, Priority.NORMAL),
             ("terminate", ProcessID(PEER, Atom("gone")), BYE),
@@ -216,7 +215,7 @@ def test_what_a_connection_asks_for_is_told_to_the_core_that_asked() -> None:
         connection.receive(line, FrameEncoder(diary.registry, NO_CACHES).write(answer))
         assert diary.pages == [("taken", Kind.LINK, OURS, THEIRS)]
         assert await asked == []
-        connection.terminate(reasons.NO_CONNECTION)
+        connection.terminate(error_values.NO_CONNECTION)
         with pytest.raises(ErgoError, match="no connection"):
             connection.node().disconnect()
 
@@ -249,44 +248,44 @@ class Island:
         return []
 
     def node(self, name: str) -> RemoteNode:
-        raise ErgoError(reasons.NO_CONNECTION)
+        raise ErgoError(error_values.NO_CONNECTION)
 
     async def get_node(self, name: str) -> RemoteNode:
         self.asked.append(name)
-        raise ErgoError(reasons.NO_ROUTE)
+        raise ErgoError(error_values.NO_ROUTE)
 
     async def get_node_with_route(self, name: str, route: NetworkRoute) -> RemoteNode:
         return await self.get_node(name)
 
     def add_route(self, match: str, route: NetworkRoute, weight: int = 0) -> None:
-        raise ErgoError(reasons.TAKEN)
+        raise ErgoError(error_values.TAKEN)
 
     def remove_route(self, match: str) -> None:
-        raise ErgoError(reasons.UNKNOWN)
+        raise ErgoError(error_values.UNKNOWN)
 
     def route(self, name: str) -> list[NetworkRoute]:
-        raise ErgoError(reasons.NO_ROUTE)
+        raise ErgoError(error_values.NO_ROUTE)
 
     def add_proxy_route(self, match: str, route: ProxyRoute, weight: int = 0) -> None:
-        raise ErgoError(reasons.TAKEN)
+        raise ErgoError(error_values.TAKEN)
 
     def remove_proxy_route(self, match: str) -> None:
-        raise ErgoError(reasons.UNKNOWN)
+        raise ErgoError(error_values.UNKNOWN)
 
     def proxy_route(self, name: str) -> list[ProxyRoute]:
-        raise ErgoError(reasons.NO_ROUTE)
+        raise ErgoError(error_values.NO_ROUTE)
 
     def enable_spawn(self, name: str, factory: Any, *nodes: str) -> None:
         """Nobody will come."""
 
     def disable_spawn(self, name: str, *nodes: str) -> None:
-        raise ErgoError(reasons.UNKNOWN)
+        raise ErgoError(error_values.UNKNOWN)
 
     def enable_application_start(self, name: str, *nodes: str) -> None:
         """Nobody will come."""
 
     def disable_application_start(self, name: str, *nodes: str) -> None:
-        raise ErgoError(reasons.UNKNOWN)
+        raise ErgoError(error_values.UNKNOWN)
 
     def register_handshake(self, handshake: NetworkHandshake) -> None:
         """Nobody will shake hands."""
@@ -295,10 +294,10 @@ class Island:
         """Nobody will speak."""
 
     def registrar(self) -> Registrar:
-        raise ErgoError(reasons.NO_ROUTE)
+        raise ErgoError(error_values.NO_ROUTE)
 
     def info(self) -> NetworkInfo:
-        raise ErgoError(reasons.NETWORK_STOPPED)
+        raise ErgoError(error_values.NETWORK_STOPPED)
 
 
 async def reachable(network: Network, *names: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
 from ergo_conformance.reference_node.api.handshake import HandshakeError
@@ -94,7 +94,7 @@ VERBS: dict[str, Callable[[Process], Awaitable[Any]]] = {
     "send to an alias": lambda it: it.send(Alias(X, 1, (1, 2, 3)), 1),
     "important send": lambda it: it.send(PID_OF_X, 1, important=True),
     "call": lambda it: it.call(ProcessID(X, Atom("echo")), 1),
-    "exit": lambda it: it.exit(PID_OF_X, reasons.KILL),
+    "exit": lambda it: it.exit(PID_OF_X, error_values.KILL),
     "link": lambda it: it.link(PID_OF_X),
     "monitor": lambda it: it.monitor(ProcessID(X, Atom("echo"))),
     "link of an event": lambda it: it.link(Event(X, Atom("ev"))),

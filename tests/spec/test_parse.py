@@ -12,8 +12,7 @@ from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, Hello
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.spec import Parsed, build, parse
-from ergo_conformance.spec import combinators as kit
+from ergo_conformance.spec import Parsed, build, combinators, parse
 from ergo_conformance.spec.ergo import edf
 from ergo_conformance.spec.ergo.ehs import CONTEXT, FRAME, digest, frame_size, read_frame, write_frame
 from ergo_conformance.spec.ergo.stream import read_handshake
@@ -132,7 +131,9 @@ class TestContext:
             assert found.end == 7 + width
 
     def test_a_schema_that_needs_none_needs_none(self) -> None:
-        found = parse(kit.Fields("a" / kit.U8, "b" / kit.Text(kit.U16)), b"\1\0\2hi")
+        found = parse(
+            combinators.Fields("a" / combinators.U8, "b" / combinators.CountedText(combinators.U16)), b"\1\0\2hi"
+        )
         assert isinstance(found, Parsed)
         assert found.value == {"a": 1, "b": "hi"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from ergo_conformance.errors import ErgoConformanceError
 from ergo_conformance.spec import requirements
-from ergo_conformance.spec.requirements import KEYS, PROTOCOLS, Level, catalogue, strictest
+from ergo_conformance.spec.requirements import KEYS, PROTOCOLS, RequirementLevel, catalogue, strictest
 
 EXTRA = """
 [{id}]
@@ -41,7 +41,7 @@ def spoil(folder: Path, protocol: str, id_: str, more: str = "") -> None:
 
 def test_the_copy_is_the_catalogue(copy: Path) -> None:
     spoil(copy, "edf", "EDF-NEW-1")
-    assert catalogue()["EDF-NEW-1"].level is Level.MUST
+    assert catalogue()["EDF-NEW-1"].level is RequirementLevel.MUST
 
 
 def test_an_id_that_stands_in_two_files_is_refused(copy: Path) -> None:
@@ -82,16 +82,17 @@ def test_every_row_is_whole(protocol: str) -> None:
         assert set(row.profiles) <= {"ergo-3.0", "ergo-3.1", "ergo-3.2", "ergo-3.3"}, row.id
         assert row.profiles, row.id
         assert row.evidence in {"VERIFIED", "READ", "DESIGN"}, row.id
-        assert row.level is not Level.MUST or not row.differs, row.id
+        assert row.level is not RequirementLevel.MUST or not row.differs, row.id
 
 
 def test_the_strictest_level_counts() -> None:
     by_level = {
-        level: next(r.id for r in catalogue().values() if r.level is level) for level in (Level.MUST, Level.OBSERVED)
+        level: next(r.id for r in catalogue().values() if r.level is level)
+        for level in (RequirementLevel.MUST, RequirementLevel.OBSERVED)
     }
-    assert strictest(tuple(by_level.values())) is Level.MUST
-    assert strictest((by_level[Level.OBSERVED],)) is Level.OBSERVED
-    assert strictest(()) is Level.OBSERVED
+    assert strictest(tuple(by_level.values())) is RequirementLevel.MUST
+    assert strictest((by_level[RequirementLevel.OBSERVED],)) is RequirementLevel.OBSERVED
+    assert strictest(()) is RequirementLevel.OBSERVED
 
 
 def test_the_keys_are_those_of_a_requirement() -> None:

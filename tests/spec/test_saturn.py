@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from ergo_conformance.errors import CannotEncode, Rejected
 from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo import saturn
-from ergo_conformance.model.ergo.saturn import ApplicationRoute, Message, ProxyRoute, RegisterRoutes
+from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, ProxyRoute
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import SATURN, spoiled
+from ergo_conformance.peers.corruption.packets import SATURN, corrupt_packets
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.reference_node.ergo import saturn as node
 from ergo_conformance.spec.ergo import saturn as spec
@@ -22,9 +22,9 @@ APP = ApplicationRoute(NAME, Atom("app"), 7, 3, 2)
 MESSAGES: dict[str, Message] = {
     "handshake": saturn.Handshake("salt", "digest"),
     "handshake_result": saturn.HandshakeResult("digest"),
-    "register": saturn.Register("cluster", False, NAME, RegisterRoutes([route()], [], None)),
-    "register_hidden": saturn.Register("", True, NAME, RegisterRoutes()),
-    "register_all": saturn.Register("", False, NAME, RegisterRoutes([route()], [APP], [ProxyRoute(NAME, NAME)])),
+    "register": saturn.Register("cluster", False, NAME, AnnouncedRoutes([route()], [], None)),
+    "register_hidden": saturn.Register("", True, NAME, AnnouncedRoutes()),
+    "register_all": saturn.Register("", False, NAME, AnnouncedRoutes([route()], [APP], [ProxyRoute(NAME, NAME)])),
     "granted": saturn.RegisterResult(None, {}, None, None),
     "granted_with": saturn.RegisterResult(None, {"*:A": 1, "*:B": "x", "*:C": None, "*:D": 1.5}, [NAME], [APP]),
     "refused": saturn.RegisterResult(Error("resource is taken")),
@@ -94,7 +94,7 @@ def test_each_byte_damaged(name: str) -> None:
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_every_fault_is_refused_alike(name: str) -> None:
-    damages = spoiled(MESSAGES[name], SATURN)
+    damages = corrupt_packets(MESSAGES[name], SATURN)
     assert len({damage.label for damage in damages}) == len(damages) > 20
     for damage in damages:
         assert isinstance(agreed(damage.data), Rejected), damage.label
@@ -107,7 +107,7 @@ def test_any_bytes(rest: bytes) -> None:
 
 
 def test_a_message_too_long_for_its_length() -> None:
-    long = saturn.Register("", False, NAME, RegisterRoutes([route(port) for port in range(2000)], [], None))
+    long = saturn.Register("", False, NAME, AnnouncedRoutes([route(port) for port in range(2000)], [], None))
     for write in (node.write, spec.write_packet):
         with pytest.raises(CannotEncode, match="at most 65535"):
             write(long)

@@ -150,10 +150,10 @@ def proves_the_token_first(first: str, token: str) -> str:
 
 def does_not_wait(self: Client, salt: str) -> bytes:
     """Says all that it has to say at once."""
-    return start(self, salt) + self.register(saturn.RegisterRoutes())
+    return start(self, salt) + self.register(saturn.AnnouncedRoutes())
 
 
-def in_no_cluster(self: Client, routes: saturn.RegisterRoutes) -> bytes:
+def in_no_cluster(self: Client, routes: saturn.AnnouncedRoutes) -> bytes:
     return codec.write(saturn.Register("", self.hidden, self.view.name, routes))
 
 

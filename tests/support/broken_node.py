@@ -18,7 +18,7 @@ from typing import Any
 from unittest import mock
 
 from ergo_conformance.model.ergo import ehs
-from ergo_conformance.model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, Message, State
+from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join, Message
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import Connection, Link
 from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Output
@@ -100,7 +100,7 @@ class AnswersFirst(Ehs):
     """Sends its Hello whatever the digest is, and closes only then."""
 
     def _advance(self) -> Iterator[Output]:
-        waiting = self.state is State.AWAIT_HELLO
+        waiting = self.state is HandshakeState.AWAIT_HELLO
         try:
             yield from super()._advance()
         except HandshakeError:
@@ -151,9 +151,9 @@ class AnyOrder(Ehs):
     """Takes an Introduce at once, without a Hello before it."""
 
     def step(self, message: object) -> Effect:
-        if isinstance(message, Introduce) and self.state is State.AWAIT_HELLO:
+        if isinstance(message, Introduce) and self.state is HandshakeState.AWAIT_HELLO:
             self.parts["salt2"] = ""
-            self.state = State.AWAIT_ACCEPT
+            self.state = HandshakeState.AWAIT_ACCEPT
             self.peer = self.met(message, Accept())
             return [Accept(self.token(32), 3), self.introduction("")]
         return super().step(message)

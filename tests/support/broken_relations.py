@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from ergo_conformance.model.ergo import enp, gen
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.ergo.gen import MessageEvent, ProcessOptionsExtra
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event
@@ -51,7 +50,7 @@ def notice_lost(connection: Connection, target: Watched, reason: Error, owner: P
 
 def wrong_reason(connection: Connection, target: Watched, reason: Error, owner: PID) -> None:
     """Whatever a process has ended for was a shutdown."""
-    tell_peer(connection, target, reasons.SHUTDOWN, owner)
+    tell_peer(connection, target, error_values.SHUTDOWN, owner)
 
 
 def notice_per_process(self: Watching, target: Watched, reason: Error, process: Process) -> None:
@@ -86,7 +85,7 @@ def takes_all_back(self: Watching, kind: Kind, target: Watched, consumer: PID) -
 def consumers_survive(self: Watching, node: Atom) -> None:
     """Those of a lost node are still told, should it come back."""
     for target in list(self.relations.targets_on(node)):
-        self.ended_elsewhere(target, reasons.NO_CONNECTION)
+        self.ended_elsewhere(target, error_values.NO_CONNECTION)
 
 
 def node_down_untold(self: Watching, node: Atom) -> None:
@@ -146,7 +145,7 @@ def start_told_each_time(self: Watching, kind: Kind, target: Watched, consumer: 
 # --- control messages -------------------------------------------------------------------------------------------------
 
 
-def relation_unanswered(self: ControlMessages, message: enp.Relation) -> None:
+def relation_unanswered(self: ControlMessages, message: enp.RelationRequest) -> None:
     """Requests about relations stay without a Result."""
 
 
@@ -247,7 +246,7 @@ def disconnect_ignored(self: Core, node: Atom) -> None:
 
 async def exit_without_reason(self: Core, process: Process, to: PID, reason: Error) -> None:
     connection = await self.connection(node_of(to))
-    connection.send_exit(process.pid, to, reasons.SHUTDOWN)
+    connection.send_exit(process.pid, to, error_values.SHUTDOWN)
 
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {

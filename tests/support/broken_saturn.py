@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 from ergo_conformance.model.ergo import saturn
-from ergo_conformance.model.ergo.saturn import Message, State
+from ergo_conformance.model.ergo.saturn import Message, SessionState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.ergo import saturn as codec
 from ergo_conformance.reference_node.ergo.saturn import NO_ROUTE, TAKEN, Hub, Inbox, Session, write
@@ -32,7 +32,7 @@ def any_case(self: Session, message: saturn.Handshake) -> None:
 def proves_the_salt(self: Session, message: saturn.Handshake) -> None:
     """The server's proof is over the salt instead of the client's digest."""
     if codec.is_proof(message.Digest, message.Salt, self.hub.token):
-        self.state = State.AWAIT_REGISTER
+        self.state = SessionState.AWAIT_REGISTER
         self.send(saturn.HandshakeResult(codec.proof(message.Salt, self.hub.token)))
     else:
         self._close("wrong digest")
@@ -74,13 +74,13 @@ def tells_everybody(self: Session, message: Message) -> None:
 
 def tells_itself(self: Session, message: Message) -> None:
     broadcast(self, message)
-    if self.state is State.REGISTERED:
+    if self.state is SessionState.REGISTERED:
         self.send(message)
 
 
 def keeps_names(self: Session) -> None:
     """A registration outlives its connection."""
-    self.state = State.CLOSED
+    self.state = SessionState.CLOSED
 
 
 def any_state(self: Session, message: Message) -> None:

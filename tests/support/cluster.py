@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from ergo_conformance.model.ergo import errors as reasons
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
-from ergo_conformance.peers.link import LINGER_NOT
+from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api import Connection
 from ergo_conformance.reference_node.connection import link as transport
 from ergo_conformance.reference_node.connection.link import Address
@@ -272,4 +271,4 @@ async def all_done(node: Node, *bodies: Callable[[Process], Awaitable[None]]) ->
     """Runs these as processes of a node to their ends. AssertionError if one does not end normally."""
     processes = [node.spawn(cast("Any", body)) for body in bodies]
     await asyncio.gather(*(process.task for process in processes if process.task))
-    assert {process.reason for process in processes} <= {reasons.NORMAL}
+    assert {process.reason for process in processes} <= {error_values.NORMAL}

@@ -2,7 +2,7 @@
 
 import re
 
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.values import Error
 
 TEXTS = {
@@ -70,7 +70,7 @@ def spelled(name: str) -> str:
 
 
 def constant(name: str) -> Error:
-    """The value in model.reasons."""
-    found = getattr(reasons, spelled(name))
+    """Returns the value in model.ergo.error_values."""
+    found = getattr(error_values, spelled(name))
     assert isinstance(found, Error)
     return found

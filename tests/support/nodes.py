@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
-from ergo_conformance.peers.ergo.handshake import Facts
-from ergo_conformance.peers.link import MemoryTransport, VirtualLoop
+from ergo_conformance.peers.ergo.handshake import TargetInfo
+from ergo_conformance.peers.memory import MemoryTransport, VirtualLoop
 from ergo_conformance.reference_node.connection.link import Address
 from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.network.static_routes import NetworkRoute
@@ -43,7 +43,7 @@ def node(name: str = "b@localhost", **options: Any) -> Node:
 
 def context(of: Node, seed: int = 1) -> Context:
     """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
-    running = MemoryRunning(Facts(of.name, of.network.cookie), tls=False, offers=OFFERS)
+    running = MemoryRunning(TargetInfo(of.name, of.network.cookie), tls=False, offers=OFFERS)
     running.node = of
     return Context(running, random.Random(seed))
 

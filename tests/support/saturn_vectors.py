@@ -14,11 +14,11 @@ from ergo_conformance.model.ergo import esrd, records, saturn
 from ergo_conformance.model.ergo.ehs import VERSION_ROW
 from ergo_conformance.model.ergo.saturn import Message
 from ergo_conformance.model.json.types import type_to_json
-from ergo_conformance.model.json.values import to_json
+from ergo_conformance.model.json.values import value_to_json
 from ergo_conformance.model.registry import Newtype, Row, Struct
 from ergo_conformance.model.types import Reg, describe
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.corruption.packets import HEADER, SATURN, Spoiled, spoiled
+from ergo_conformance.peers.corruption.packets import HEADER, SATURN, CorruptPacket, corrupt_packets
 from ergo_conformance.spec.ergo.saturn import CONTEXT, read_packet
 from ergo_conformance.verdict import captures
 from ergo_conformance.verdict.captures import Capture
@@ -128,7 +128,7 @@ def rows() -> list[Json]:
         group = type(each.message).__name__
         number = 1 + sum(row["group"] == group for row in made)
         row: Json = {"id": f"saturn-{dashed(group)}-{number:02}", "group": group, "role": each.role}
-        row |= {"value": to_json(each.message, CONTEXT.registry), "hex": each.data.hex(), "len": len(each.data)}
+        row |= {"value": value_to_json(each.message, CONTEXT.registry), "hex": each.data.hex(), "len": len(each.data)}
         if isinstance(each.message, saturn.Handshake | saturn.HandshakeResult):
             row["facts"] = {"first": first_of(each), "token": each.capture.meta["secrets"][each.role]["token"]}
         row |= {"source": source(each), "requirements": sorted({"SAT-FR-1", *requirements(each.message)})}
@@ -168,7 +168,7 @@ def cases() -> list[Json]:
     made: list[Json] = []
     seen = set()
     for row, each in zip(rows(), chosen(), strict=True):
-        for damage in spoiled(each.message, SATURN):
+        for damage in corrupt_packets(each.message, SATURN):
             id_ = f"neg-saturn-{dashed(row['group'])}-{damage.label.replace('_', '-')}"
             if id_ not in seen and not re.search(r"\[[1-9]", damage.path):  # one item of a list stands for all
                 seen.add(id_)
@@ -176,7 +176,7 @@ def cases() -> list[Json]:
     return [*made, *probes()]
 
 
-def case(id_: str, row: Json, damage: Spoiled) -> Json:
+def case(id_: str, row: Json, damage: CorruptPacket) -> Json:
     """A malformed row."""
     refusal = read_packet(damage.data)
     assert isinstance(refusal, Rejected)
@@ -184,7 +184,11 @@ def case(id_: str, row: Json, damage: Spoiled) -> Json:
     made |= {"len": len(damage.data), "reason": refusal.reason.value}
     taken = damage.label in ("length_minus_1", "length_0") or refusal.reason in (Reason.LEFTOVER, Reason.UNEXPECTED)
     made |= {"differs": True} if taken else {}
-    return made | {"requirements": [FAULTS.get(damage.kind, "SAT-ML-1")], "expect": "reject", "notes": damage.what}
+    return made | {
+        "requirements": [FAULTS.get(damage.kind, "SAT-ML-1")],
+        "expect": "reject",
+        "notes": damage.description,
+    }
 
 
 def probes() -> Iterator[Json]:
@@ -231,7 +235,7 @@ def types() -> list[Json]:
     registry = records.framework()
     named = {type_.name for _, type_ in saturn.APPLICATION_ROUTE.fields if isinstance(type_, Reg)}
     found: list[Row] = [VERSION_ROW, esrd.ROUTE, *(row for row in registry if row.name in named)]
-    found += [saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.REGISTER_ROUTES, *saturn.MESSAGES]
+    found += [saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.ANNOUNCED_ROUTES, *saturn.MESSAGES]
     return [type_row(row) for row in found]
 
 

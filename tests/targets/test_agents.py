@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import subject
-from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.reference_node.core.process import Actor
 from ergo_conformance.reference_node.target.agent_operations import LEVEL_2
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -31,8 +31,8 @@ ALL = frozenset(subject.ACTING)
 async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[Running]:
     """A node in memory with these agents, of which nobody has told."""
     config = await SelfTarget().start({})
-    running = MemoryRunning(config.facts, False, offers)
-    wanted = settings_of(config.facts.name, cookie=config.facts.cookie, types=subject.ROWS)
+    running = MemoryRunning(config.target_info, False, offers)
+    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=subject.ROWS)
     running.node, running.asks_for_agents = make_node(wanted, "agents"), asks
     known: dict[str, type[Actor]] = LEVEL_1 | LEVEL_2
     Supervisor(running.node.core, {name: known[name] for name in names})
@@ -114,7 +114,7 @@ def test_a_process_tells_its_agents_in_ready(told: Any, found: set[str]) -> None
 
 def needs(*agents: str) -> Planned:
     async def body(ctx: Context) -> None:
-        assert ctx.running.agents >= {*agents}
+        assert ctx.target.agents >= {*agents}
 
     return Planned("node.area.case", Case(("ENP-EVT-1",), frozenset(AGENTS), frozenset(agents)), body)
 

@@ -13,9 +13,9 @@ import pytest
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo.esrd import ResolveReply
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.ergo.esrd_client import Registrant, route
-from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
-from ergo_conformance.peers.ergo.handshake import Facts
+from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, route
+from ergo_conformance.peers.ergo.esrd_server import ScriptedEsrdServer
+from ergo_conformance.peers.ergo.handshake import TargetInfo
 from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
@@ -85,9 +85,9 @@ def test_a_target_without_one() -> None:
         async with started(ready({"name": "a@b", "port": 1})) as running:
             assert running.offers == {"accept"}
             with pytest.raises(UnreachableError, match="serves no registrar"):
-                await running.registrar_link()
+                await running.registrar_socket()
             with pytest.raises(UnreachableError, match="serves no registrar"):
-                await running.registrar_datagrams()
+                await running.resolver()
 
     run(scenario())
 
@@ -109,7 +109,7 @@ def test_a_running_target_and_its_registrar() -> None:
     async def scenario() -> None:
         acceptors = (AcceptorOptions(host=HOST, port=0),)
         node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
-        server = await ScriptedRegistrar().start()
+        server = await ScriptedEsrdServer().start()
         spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
         try:
             async with started(target_of(Settings(spelled, cookie="c"))) as running:
@@ -117,8 +117,8 @@ def test_a_running_target_and_its_registrar() -> None:
             told = Settings(spelled, cookie="c", registrar=f"{HOST}:{server.port}")
             async with started(target_of(told)) as running:
                 assert running.offers == {"accept", "registrar"}
-                (await running.registrar_link()).close()
-                await server.lease()
+                (await running.registrar_socket()).close()
+                await server.registration()
         finally:
             await server.stop()
             await node.stop()
@@ -136,13 +136,13 @@ def test_the_embedded_node_serves(over: str) -> None:
     async def scenario() -> None:
         async with started(SelfTarget(over=over), name="self@localhost") as running:
             assert "registrar" in running.offers
-            client = Registrant(await running.registrar_link(), random.Random(1), "b@localhost")
-            resolver = await running.registrar_datagrams()
+            client = ScriptedEsrdClient(await running.registrar_socket(), random.Random(1), "b@localhost")
+            resolver = await running.resolver()
             assert (await resolver.resolve("self@localhost")).Routes
             assert await resolver.resolve("b@localhost") == UNKNOWN
             await client.register()
             assert await resolver.resolve("b@localhost") == ResolveReply([route()], None)
-            client.link.close()
+            client.socket.close()
             while await resolver.resolve("b@localhost") != UNKNOWN:
                 await asyncio.sleep(0.01)
             resolver.close()
@@ -153,20 +153,20 @@ def test_the_embedded_node_serves(over: str) -> None:
 def test_an_address_of_the_same_machine() -> None:
     async def scenario() -> None:
         async with started(SelfTarget(over="tcp")) as running:
-            resolver = await running.registrar_datagrams(host="127.0.0.2")
+            resolver = await running.resolver(host="127.0.0.2")
             assert await resolver.resolve("b@localhost") == UNKNOWN
             resolver.close()
         async with started(SelfTarget()) as running:
             with pytest.raises(UnreachableError, match="in memory there are no addresses"):
-                await running.registrar_datagrams(host="127.0.0.2")
+                await running.resolver(host="127.0.0.2")
 
     run(scenario())
 
 
 def test_what_runs_without_a_registrar_says_so() -> None:
     async def scenario() -> None:
-        running = Running(Facts("a@b", "c"), tls=False, offers=frozenset())
+        running = Running(TargetInfo("a@b", "c"), tls=False, offers=frozenset())
         with pytest.raises(UnreachableError):
-            await running.registrar_link()
+            await running.registrar_socket()
 
     run(scenario())

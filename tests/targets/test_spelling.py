@@ -15,7 +15,7 @@ def test_every_kind_of_target() -> None:
     assert (over_tcp.live, target_of(Settings()).live) == (True, False)
     tcp = target_of(Settings("tcp://[::1]:25000", cookie="c", node="a@b"))
     assert isinstance(tcp, TcpTarget)
-    assert (tcp.host, tcp.port, tcp.context, tcp.facts.name) == ("::1", 25000, None, "a@b")
+    assert (tcp.host, tcp.port, tcp.context, tcp.target_info.name) == ("::1", 25000, None, "a@b")
     tls = target_of(Settings("tls://localhost:1", cookie="c"))
     assert isinstance(tls, TcpTarget)
     assert tls.context is not None
@@ -27,7 +27,7 @@ def test_every_kind_of_target() -> None:
 def test_an_empty_cookie_is_a_cookie() -> None:
     target = target_of(Settings("tcp://h:1", cookie=""))
     assert isinstance(target, TcpTarget)
-    assert target.facts.cookie == ""
+    assert target.target_info.cookie == ""
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Flags
-from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.targets.base import Running
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpRunning
@@ -31,11 +31,11 @@ def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) 
 
 def test_a_contemporary_has_the_creation_of_the_target() -> None:
     async def script(ctx: Context) -> None:
-        peer = await ctx.contemporary("twin@localhost", links=2)
+        peer = await ctx.peer_with_target_creation("twin@localhost", sockets=2)
         assert peer.creation == peer.introduce.Creation
-        assert (peer.name, len(peer.lines)) == ("twin@localhost", 2)
+        assert (peer.name, len(peer.sockets)) == ("twin@localhost", 2)
         assert (await ctx.peer()).creation != peer.creation
-        await peer.alive()
+        await peer.check_alive()
 
     play(script)
 
@@ -44,7 +44,7 @@ def test_a_peer_may_be_of_any_creation() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer(creation=7)
         assert peer.pid().creation == 7
-        await peer.alive()
+        await peer.check_alive()
 
     play(script)
 
@@ -61,7 +61,7 @@ def test_a_flag_that_is_needed() -> None:
 
 def test_only_what_we_started_is_ours_to_stop() -> None:
     async def script(ctx: Context) -> None:
-        assert ctx.running.ours
+        assert ctx.target.ours
 
     play(script)
     assert not Running.ours

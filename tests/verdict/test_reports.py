@@ -15,7 +15,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from ergo_conformance.model.ergo.ehs import Accept, Hello
 from ergo_conformance.peers.violation import ViolationError
-from ergo_conformance.spec.requirements import Level
+from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.reports.reports import Header, Summary, to_json, to_junit
 from ergo_conformance.verdict.reports.terminal import Terminal
@@ -46,7 +46,7 @@ async def hostile_words(ctx: Context) -> None:
 
 
 async def two_links(ctx: Context) -> None:
-    await ctx.link("[first]")
+    await ctx.socket("[first]")
     dialer = await ctx.dial()
     dialer.send(dialer.join("no such id"))
     await dialer.expect(Accept)
@@ -62,8 +62,8 @@ async def breaks(ctx: Context) -> None:
     raise KeyError("a bug in the case")
 
 
-def entry(name: str, level: Level = Level.MUST, title: str = "") -> Entry:
-    requirement = {Level.MUST: "EHS-DIG-1", Level.SHOULD: "EHS-JOIN-4"}.get(level, "EHS-FRAME-6")
+def entry(name: str, level: RequirementLevel = RequirementLevel.MUST, title: str = "") -> Entry:
+    requirement = {RequirementLevel.MUST: "EHS-DIG-1", RequirementLevel.SHOULD: "EHS-JOIN-4"}.get(level, "EHS-FRAME-6")
     item = cast("pytest.Function", None)
     return Entry(item, f"handshake.area.{name}", "handshake", title or f"Title of {name}.", Case((requirement,)), level)
 
@@ -91,8 +91,8 @@ def bad_run() -> Summary:
             (entry("passed"), Ran()),
             (entry("hello_answered"), hello_answered),
             (entry("two_links"), two_links),
-            (entry("warned", Level.SHOULD), hello_answered),
-            (entry("noted", Level.OBSERVED), hello_answered),
+            (entry("warned", RequirementLevel.SHOULD), hello_answered),
+            (entry("noted", RequirementLevel.OBSERVED), hello_answered),
             (entry("skipped"), skips),
             (entry("late"), Ran(LateError("the tester itself was 0.5 s late"))),
             (entry("broken"), breaks),
@@ -103,7 +103,7 @@ def bad_run() -> Summary:
 @pytest.fixture(scope="module")
 def hostile_run() -> Summary:
     """Cases in which the target has all the words."""
-    levels = {"failed": Level.MUST, "warned": Level.SHOULD, "noted": Level.OBSERVED}
+    levels = {"failed": RequirementLevel.MUST, "warned": RequirementLevel.SHOULD, "noted": RequirementLevel.OBSERVED}
     cases: list[tuple[Entry, Body | Ran]] = [(entry(name, level), hostile_words) for name, level in levels.items()]
     cases += [(entry("skipped"), Ran(SkippedError(HOSTILE))), (entry("broken"), Ran(KeyError(HOSTILE)))]
     return judged(cases)

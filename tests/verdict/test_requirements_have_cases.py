@@ -8,7 +8,7 @@ import pytest
 
 from ergo_conformance.cli.child import collect
 from ergo_conformance.locate import suites
-from ergo_conformance.spec.requirements import Level, catalogue
+from ergo_conformance.spec.requirements import RequirementLevel, catalogue
 
 
 @cache
@@ -45,7 +45,10 @@ def test_every_must_of_an_acceptor_has_a_live_case() -> None:
     wanted = {
         row.id
         for row in catalogue().values()
-        if row.protocol == "ehs" and row.level is Level.MUST and row.role in ("acceptor", "both") and not row.untested
+        if row.protocol == "ehs"
+        and row.level is RequirementLevel.MUST
+        and row.role in ("acceptor", "both")
+        and not row.untested
     }
     assert wanted - shown == set()
 

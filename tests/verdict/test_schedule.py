@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.peers.link import Link
+from ergo_conformance.peers.sockets import Socket
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
@@ -90,7 +90,7 @@ def test_a_wait_in_memory_costs_nothing() -> None:
 def test_a_case_that_hangs_in_memory_is_a_failure() -> None:
     error = in_memory(hangs).error
     assert isinstance(error, ViolationError)
-    assert error.came.startswith("not done after")
+    assert error.actual.startswith("not done after")
 
 
 def test_every_case_in_memory_has_a_target_of_its_own() -> None:
@@ -108,9 +108,9 @@ def test_a_violation_keeps_its_transcripts() -> None:
 
     ran = in_memory(good, FaultyTarget(Mute))
     assert isinstance(ran.error, ViolationError)
-    assert ran.error.came == "the link was closed"
+    assert ran.error.actual == "the target closed the socket"
     ((label, lines),) = ran.transcripts
-    assert label == "link 1"
+    assert label == "socket 1"
     assert "> Hello(" in lines[1]
     assert lines[-1].endswith("< closed")
 
@@ -122,14 +122,14 @@ def test_a_passed_case_keeps_none() -> None:
 
 def test_after_a_hostile_case_a_good_peer_has_to_be_served() -> None:
     async def ruins(ctx: Context) -> None:
-        async def refuse(label: str = "") -> Link:
+        async def refuse(label: str = "") -> Socket:
             raise UnreachableError("nobody is there")
 
-        ctx.running.link = refuse  # type: ignore[method-assign]
+        ctx.target.socket = refuse  # type: ignore[method-assign]
 
     error = in_memory(ruins, hostile=True).error
     assert isinstance(error, ViolationError)
-    assert error.came.startswith("nobody is there")
+    assert error.actual.startswith("nobody is there")
     assert "ROB-EHS-3" in str(error)
     assert in_memory(ruins).error is None
 
@@ -161,10 +161,10 @@ def test_an_exception_in_a_case_is_kept_as_it_is(run: Callable[[Body], Ran]) -> 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
 def test_all_links_are_closed_behind_a_case(run: Callable[[Body], Ran]) -> None:
-    links: list[Link] = []
+    links: list[Socket] = []
 
     async def opens(ctx: Context) -> None:
-        links.extend([await ctx.link(), await ctx.link()])
+        links.extend([await ctx.socket(), await ctx.socket()])
 
     assert run(opens).error is None
     assert [link.transport.is_closing() for link in links if link.transport] == [True, True]
@@ -287,7 +287,7 @@ def test_each_configuration_is_started_once_and_stopped() -> None:
 def test_a_case_over_its_time_is_a_failure_and_the_others_are_not() -> None:
     slow, fast = run_live(planned(hangs, "slow"), planned(good, "fast"), limit=0.3)
     assert isinstance(slow.error, ViolationError)
-    assert slow.error.came == "not done after 0.3 s"
+    assert slow.error.actual == "not done after 0.3 s"
     assert fast.error is None
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from ergo_conformance.errors import UsageError
-from ergo_conformance.spec.requirements import Level
+from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.session import Entry, Session, check_options
 
@@ -38,16 +38,16 @@ def test_good_options(tmp_path: Path) -> None:
     check_options({**GOOD, "level": "MUST", "report": [f"json={tmp_path / 'a=b'}"]})
 
 
-def entry(id_: str, level: Level = Level.MUST, requirement: str = "EHS-DIG-1") -> Entry:
+def entry(id_: str, level: RequirementLevel = RequirementLevel.MUST, requirement: str = "EHS-DIG-1") -> Entry:
     item = SimpleNamespace(nodeid=id_, obj=lambda: None)
     return Entry(cast("pytest.Function", item), id_, "suite", "", Case((requirement,)), level)
 
 
 ENTRIES = [
     entry("suite.area.first"),
-    entry("suite.area.second", Level.SHOULD),
-    entry("suite.area.third[a-1]", Level.OBSERVED),
-    entry("suite.area.third[b]", Level.MUST),
+    entry("suite.area.second", RequirementLevel.SHOULD),
+    entry("suite.area.third[a-1]", RequirementLevel.OBSERVED),
+    entry("suite.area.third[b]", RequirementLevel.MUST),
 ]
 
 

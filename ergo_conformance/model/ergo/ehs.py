@@ -163,7 +163,7 @@ class Role(Enum):
         return Role.ACCEPTOR if self is Role.DIALER else Role.DIALER
 
 
-class State(Enum):
+class HandshakeState(Enum):
     """Where a handshake stands. A dialer starts in HELLO_SENT, or in JOIN_SENT for a further link."""
 
     HELLO_SENT = auto()
@@ -181,21 +181,23 @@ class Step:
     """One legal move: what the message sets off, and the state after it."""
 
     effect: str
-    then: State
+    then: HandshakeState
 
 
-STEPS: Final[dict[tuple[Role, State], dict[type[Message], Step]]] = {
-    (Role.DIALER, State.HELLO_SENT): {Hello: Step("introduce", State.INTRODUCED)},
-    (Role.DIALER, State.INTRODUCED): {Accept: Step("remember_pool", State.ACCEPTED)},
-    (Role.DIALER, State.ACCEPTED): {Introduce: Step("confirm", State.DONE)},
-    (Role.DIALER, State.JOIN_SENT): {Accept: Step("check_join", State.DONE)},
-    (Role.ACCEPTOR, State.AWAIT_HELLO): {
-        Hello: Step("answer_hello", State.HELLO_ANSWERED),
-        Join: Step("admit_link", State.DONE),
+STEPS: Final[dict[tuple[Role, HandshakeState], dict[type[Message], Step]]] = {
+    (Role.DIALER, HandshakeState.HELLO_SENT): {Hello: Step("introduce", HandshakeState.INTRODUCED)},
+    (Role.DIALER, HandshakeState.INTRODUCED): {Accept: Step("remember_pool", HandshakeState.ACCEPTED)},
+    (Role.DIALER, HandshakeState.ACCEPTED): {Introduce: Step("confirm", HandshakeState.DONE)},
+    (Role.DIALER, HandshakeState.JOIN_SENT): {Accept: Step("check_join", HandshakeState.DONE)},
+    (Role.ACCEPTOR, HandshakeState.AWAIT_HELLO): {
+        Hello: Step("answer_hello", HandshakeState.HELLO_ANSWERED),
+        Join: Step("admit_link", HandshakeState.DONE),
     },
-    (Role.ACCEPTOR, State.HELLO_ANSWERED): {Introduce: Step("accept_and_introduce", State.AWAIT_ACCEPT)},
-    (Role.ACCEPTOR, State.AWAIT_ACCEPT): {Accept: Step("finish", State.DONE)},
-    (Role.DIALER, State.DONE): {},
-    (Role.ACCEPTOR, State.DONE): {},
+    (Role.ACCEPTOR, HandshakeState.HELLO_ANSWERED): {
+        Introduce: Step("accept_and_introduce", HandshakeState.AWAIT_ACCEPT)
+    },
+    (Role.ACCEPTOR, HandshakeState.AWAIT_ACCEPT): {Accept: Step("finish", HandshakeState.DONE)},
+    (Role.DIALER, HandshakeState.DONE): {},
+    (Role.ACCEPTOR, HandshakeState.DONE): {},
 }
-FIRST_STATE: Final = {Role.DIALER: State.HELLO_SENT, Role.ACCEPTOR: State.AWAIT_HELLO}
+FIRST_STATE: Final = {Role.DIALER: HandshakeState.HELLO_SENT, Role.ACCEPTOR: HandshakeState.AWAIT_HELLO}

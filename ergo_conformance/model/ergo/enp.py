@@ -17,7 +17,7 @@ from .. import types as t
 from ..registry import Struct, struct_of
 from ..types import Map, Reg
 from ..values import PID, Alias, Atom, Error, Event, ProcessID, Ref
-from . import errors as reasons
+from . import error_values
 from .edf import FRAMEWORK
 
 # --- frame ------------------------------------------------------------------------------------------------------------
@@ -112,9 +112,9 @@ class Code(IntEnum):
 
 
 CODE_ERRORS: Final[Mapping[Code, Error]] = {
-    Code.PROCESS_UNKNOWN: reasons.PROCESS_UNKNOWN,
-    Code.MAILBOX_FULL: reasons.MAILBOX_FULL,
-    Code.PROCESS_TERMINATED: reasons.PROCESS_TERMINATED,
+    Code.PROCESS_UNKNOWN: error_values.PROCESS_UNKNOWN,
+    Code.MAILBOX_FULL: error_values.MAILBOX_FULL,
+    Code.PROCESS_TERMINATED: error_values.PROCESS_TERMINATED,
 }
 """The errors that have a code of their own."""
 CODES: Final = frozenset(Code)
@@ -132,7 +132,7 @@ class Algorithm(IntEnum):
 ALGORITHMS: Final = frozenset(Algorithm)
 
 
-class Level(IntEnum):
+class CompressionLevel(IntEnum):
     """gen.CompressionLevel; only gzip looks at it."""
 
     DEFAULT = 0
@@ -392,7 +392,7 @@ COMPRESSIBLE: Final = frozenset(FrameType) - {
 _PROTO: Final = FRAMEWORK + "net/proto/"
 
 
-class Relation(NamedTuple):
+class RelationRequest(NamedTuple):
     """A request of a process (Source) about what it watches (Target)."""
 
     Source: PID
@@ -420,7 +420,7 @@ TARGETS: Final[Mapping[str, tuple[type, t.Scalar]]] = {
 
 def _relation(verb: Verb, word: str) -> Struct:
     name = f"Message{verb.value}{word}"
-    cls = type(name, (Relation,), {"__slots__": (), "__doc__": f"{verb.value} a target of kind {word}."})
+    cls = type(name, (RelationRequest,), {"__slots__": (), "__doc__": f"{verb.value} a target of kind {word}."})
     return Struct(_PROTO + name, (("Source", t.PID), ("Target", TARGETS[word][1]), ("Ref", t.REF)), cls)
 
 

@@ -13,7 +13,7 @@ from .edf import FRAMEWORK
 
 _GEN: Final = FRAMEWORK + "gen/"
 ENV: Final = Map(Reg(_GEN + "Env"), ANY)
-NOBODY: Final = PID(Atom(""), 0, 0)
+NO_PID: Final = PID(Atom(""), 0, 0)
 """The zero PID: no process."""
 
 
@@ -42,7 +42,7 @@ class ProcessOptions(NamedTuple):
     """What a parent asks for. `LogLevel` 0: the parent's."""
 
     MailboxSize: Annotated[int, t.INT64] = 0
-    Leader: Annotated[PID, t.PID] = NOBODY
+    Leader: Annotated[PID, t.PID] = NO_PID
     Env: Annotated[dict[str, Any] | None, ENV] = None
     Compression: Annotated[Compression, Reg(_GEN + "Compression")] = NO_COMPRESSION
     SendPriority: Annotated[int, Reg(_GEN + "MessagePriority")] = 0

@@ -28,8 +28,7 @@ from ..types import (  # fmt: skip
     Slice,
     Type,
 )
-from . import ehs, enp, esrd, gen, saturn
-from . import errors as reasons
+from . import ehs, enp, error_values, esrd, gen, saturn
 from .edf import FRAMEWORK
 
 
@@ -108,7 +107,7 @@ ROWS: Final[tuple[Row, ...]] = (
     esrd.ROUTE,
     saturn.APPLICATION_ROUTE,
     saturn.PROXY_ROUTE,
-    saturn.REGISTER_ROUTES,
+    saturn.ANNOUNCED_ROUTES,
     _struct("gen/RegistrarInfo", Server=STRING, EmbeddedServer=BOOL, SupportRegisterProxy=BOOL,
         SupportRegisterApplication=BOOL, SupportConfig=BOOL, SupportEvent=BOOL, Version=_reg("gen/Version")),
     _struct("gen/AcceptorInfo", Interface=STRING, MaxMessageSize=INT, Flags=_reg("gen/NetworkFlags"), TLS=BOOL,
@@ -227,7 +226,7 @@ ROWS_3_0: Final[tuple[Row, ...]] = (
 """Rows that look different in 3.0."""
 # fmt: on
 
-ERRORS: Final = tuple(error.text for error in reasons.REGISTERED)
+ERRORS: Final = tuple(error.text for error in error_values.REGISTERED)
 """Texts of the errors the framework registers, in order; ids count from FIRST_ERROR_ID."""
 
 

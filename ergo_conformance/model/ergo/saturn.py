@@ -43,7 +43,7 @@ _GEN: Final = FRAMEWORK + "gen/"
 
 
 class ApplicationRoute(NamedTuple):
-    """An application of a node. `State`: 1 loaded, 2 running, 3 stopping."""
+    """An application of a node. `SessionState`: 1 loaded, 2 running, 3 stopping."""
 
     Node: Annotated[Atom, t.ATOM]
     Name: Annotated[Atom, t.ATOM]
@@ -63,7 +63,7 @@ APPLICATION_ROUTE: Final = struct_of(ApplicationRoute, _GEN + "ApplicationRoute"
 PROXY_ROUTE: Final = struct_of(ProxyRoute, _GEN + "ProxyRoute")
 
 
-class RegisterRoutes(NamedTuple):
+class AnnouncedRoutes(NamedTuple):
     """What a node announces of itself."""
 
     Routes: Annotated[list[Route] | None, Slice(Reg(ROUTE.name))] = None
@@ -71,7 +71,7 @@ class RegisterRoutes(NamedTuple):
     ProxyRoutes: Annotated[list[ProxyRoute] | None, Slice(Reg(PROXY_ROUTE.name))] = None
 
 
-REGISTER_ROUTES: Final = struct_of(RegisterRoutes, _GEN + "RegisterRoutes")
+ANNOUNCED_ROUTES: Final = struct_of(AnnouncedRoutes, _GEN + "RegisterRoutes")
 
 _Error = Error  # a field below has the name of its type
 
@@ -98,7 +98,7 @@ class Register(NamedTuple):
     Cluster: Annotated[str, t.STRING]
     Hidden: Annotated[bool, t.BOOL]
     Node: Annotated[Atom, t.ATOM]
-    RegisterRoutes: Annotated[Any, Reg(REGISTER_ROUTES.name)]
+    RegisterRoutes: Annotated[Any, Reg(ANNOUNCED_ROUTES.name)]
 
 
 class RegisterResult(NamedTuple):
@@ -199,7 +199,7 @@ Message = (
 )  # fmt: skip
 
 
-class State(Enum):
+class SessionState(Enum):
     """Of a connection, as the server sees it."""
 
     AWAIT_HANDSHAKE = auto()
@@ -208,10 +208,10 @@ class State(Enum):
     CLOSED = auto()
 
 
-STEPS: Final[Mapping[State, Mapping[type[Any], str]]] = {
-    State.AWAIT_HANDSHAKE: {Handshake: "prove"},
-    State.AWAIT_REGISTER: {Register: "register"},
-    State.REGISTERED: {
+STEPS: Final[Mapping[SessionState, Mapping[type[Any], str]]] = {
+    SessionState.AWAIT_HANDSHAKE: {Handshake: "prove"},
+    SessionState.AWAIT_REGISTER: {Register: "register"},
+    SessionState.REGISTERED: {
         Resolve: "resolve",
         ResolveProxy: "resolve_proxy",
         RegisterApplicationRoute: "register_application",

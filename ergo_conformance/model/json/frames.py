@@ -1,4 +1,4 @@
-"""ENP frames as tagged JSON, field by field, for vectors and transcripts: the values of `neutral` in named fields."""
+"""ENP frames as tagged JSON, field by field, for vectors and transcripts: with the values of `json.values` in named fields."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from .. import types as t
 from ..ergo.enp import CLASSES, FrameType
 from ..registry import Registry
 from ..values import Atom
-from . import values as neutral
+from .values import slot_from_json, value_from_json, value_to_json
 
 Json = Any
 _TEXTS = frozenset({"to_name", "name"})
@@ -28,9 +28,9 @@ def frame_to_json(frame: Any, registry: Registry) -> Json:
 
 def _part(name: str, obj: Json, registry: Registry) -> Any:
     if name in _VALUES:
-        return neutral.from_json(obj, registry)
+        return value_from_json(obj, registry)
     if name in _TEXTS:
-        return Atom(neutral.static_from_json({"type": "atom", **obj}, t.ATOM, registry))
+        return Atom(slot_from_json({"type": "atom", **obj}, t.ATOM, registry))
     if name == "stream":
         return bytes.fromhex(obj)
     return tuple(int(word) for word in obj) if isinstance(obj, list) else int(obj)
@@ -38,9 +38,9 @@ def _part(name: str, obj: Json, registry: Registry) -> Any:
 
 def _json(name: str, value: Any, registry: Registry) -> Json:
     if name in _VALUES:
-        return neutral.to_json(value, registry)
+        return value_to_json(value, registry)
     if name in _TEXTS:
-        tagged = neutral.to_json(Atom(value), registry, t.ATOM)
+        tagged = value_to_json(Atom(value), registry, t.ATOM)
         return {key: part for key, part in tagged.items() if key != "type"}
     if name == "stream":
         return value.hex()

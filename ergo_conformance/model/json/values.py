@@ -10,8 +10,9 @@ from itertools import repeat
 from typing import Any
 
 from .. import types as t
-from ..inferred import INTEGERS, dynamic, type_of
+from ..inferred import INTEGERS, infer_type, to_any_slot
 from ..registry import Marshaler, Newtype, Registry, Struct, attribute
+from ..text import bytes_to_text, text_to_bytes
 from ..types import ANY, SCALARS, Array, Map, Reg, Scalar, Slice, Type
 from ..values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from .types import type_from_json, type_to_json
@@ -19,31 +20,21 @@ from .types import type_from_json, type_to_json
 Json = Any
 
 
-def text_to_bytes(text: str) -> bytes:
-    """Text as it goes on the wire; surrogates stand for bytes that are not UTF-8."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def bytes_to_text(data: bytes) -> str:
-    """Text off the wire; bytes that are not UTF-8 become lone surrogates."""
-    return data.decode("utf-8", "surrogateescape")
-
-
 # --- values from JSON -------------------------------------------------------------------------------------------------
 
 
-def from_json(obj: Json, registry: Registry) -> Any:
+def value_from_json(obj: Json, registry: Registry) -> Any:
     """The value of a tagged object, in the form an `any` slot holds it. ValueError if it is not one."""
     if obj is None:
         return None
     type_, value = _tagged(obj, registry)
-    return dynamic(type_, value, registry)
+    return to_any_slot(type_, value, registry)
 
 
-def static_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
+def slot_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
     """The value of a tagged object for a slot of a known type. ValueError if it has another type."""
     if type_ is ANY:
-        return from_json(obj, registry)
+        return value_from_json(obj, registry)
     found, value = _tagged(obj, registry)
     if found is not type_:
         raise ValueError(f"{t.describe(found)} where {t.describe(type_)} belongs")
@@ -129,7 +120,7 @@ def _tagged_unchecked(obj: Json, registry: Registry) -> tuple[Type, Any]:
         case "reg":
             return Reg(obj["name"]), _reg_from_json(obj, registry)
         case "nested_any_slices":
-            value = from_json(obj["leaf"], registry)
+            value = value_from_json(obj["leaf"], registry)
             for _ in range(int(obj["depth"])):
                 value = [value]
             return Slice(ANY), value
@@ -159,16 +150,16 @@ def _container_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
         if obj["value"] is None:
             return None
         return {
-            key_from_json(k, type_.key, registry): static_from_json(v, type_.value, registry) for k, v in obj["value"]
+            _key_from_json(k, type_.key, registry): slot_from_json(v, type_.value, registry) for k, v in obj["value"]
         }
     assert isinstance(type_, Slice | Array)
     if "repeat" in obj:
         item, n = obj["repeat"]
-        items: Iterable[Any] = repeat(static_from_json(item, type_.item, registry), int(n))
+        items: Iterable[Any] = repeat(slot_from_json(item, type_.item, registry), int(n))
     elif obj["value"] is None:
         return None
     else:
-        items = (static_from_json(item, type_.item, registry) for item in obj["value"])
+        items = (slot_from_json(item, type_.item, registry) for item in obj["value"])
     if isinstance(type_, Array):
         found = tuple(items)
         if len(found) != type_.length:
@@ -177,10 +168,10 @@ def _container_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
     return list(items)
 
 
-def key_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
+def _key_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
     """A map key; one of an `any` slot is Typed."""
     if type_ is not ANY or obj is None:
-        return static_from_json(obj, type_, registry)
+        return slot_from_json(obj, type_, registry)
     found, value = _tagged(obj, registry)
     return None if value is None and found is t.ERROR else Typed(found, value)
 
@@ -192,7 +183,7 @@ def _struct_from_json(obj: Json, registry: Registry) -> tuple[Type, Any]:
     fields = dict(obj["fields"])
     if list(fields) != [name for name, _ in row.fields]:
         raise ValueError(f"the fields of {row.name} are not those of its row")
-    values = {attribute(name): static_from_json(fields[name], type_, registry) for name, type_ in row.fields}
+    values = {attribute(name): slot_from_json(fields[name], type_, registry) for name, type_ in row.fields}
     return Reg(row.name), row.value_class(**values)
 
 
@@ -222,14 +213,14 @@ def _text_json(kind: str, text: str) -> Json:
     return {"type": kind, "value": text}
 
 
-def to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
+def value_to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
     """The tagged form of a value in a slot of this type. Recurses with the value: for reports and vectors, whose values
     are shallow; RecursionError for what is deeper than Python's limit.
     """
     if type_ is ANY:
         if value is None:
             return None
-        type_, value = type_of(value, registry)
+        type_, value = infer_type(value, registry)
     match type_:
         case Scalar():
             return _scalar_json(type_, value)
@@ -237,24 +228,29 @@ def to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
             row = registry.get(type_.name)
             match row:
                 case Struct():
-                    fields = [[name, to_json(v, registry, ft)] for v, (name, ft) in zip(value, row.fields, strict=True)]
+                    fields = [
+                        [name, value_to_json(v, registry, ft)] for v, (name, ft) in zip(value, row.fields, strict=True)
+                    ]
                     return {"type": "struct", "name": row.name, "fields": fields}
                 case Marshaler():
                     kind = "binary_marshaler" if row.binary else "marshaler"
                     return {"type": "reg", "name": row.name, "kind": kind, "payload": value.hex()}
                 case Newtype():
-                    inner = to_json(value, registry, row.base)
+                    inner = value_to_json(value, registry, row.base)
                     return {**inner, "type": "reg", "name": row.name, "kind": inner["type"]}
             raise ValueError(f"{type_.name} is not registered")
         case Map():
             entries = (
                 None
                 if value is None
-                else [[to_json(k, registry, type_.key), to_json(v, registry, type_.value)] for k, v in value.items()]
+                else [
+                    [value_to_json(k, registry, type_.key), value_to_json(v, registry, type_.value)]
+                    for k, v in value.items()
+                ]
             )
             return {"type": "map", "key": type_to_json(type_.key), "elem": type_to_json(type_.value), "value": entries}
     assert isinstance(type_, Slice | Array)
-    items = None if value is None else [to_json(item, registry, type_.item) for item in value]
+    items = None if value is None else [value_to_json(item, registry, type_.item) for item in value]
     if isinstance(type_, Array):
         return {"type": "array", "elem": type_to_json(type_.item), "len": type_.length, "value": items}
     return {"type": "slice", "elem": type_to_json(type_.item), "value": items}

@@ -3,8 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from ...errors import Rejected
-from ...model.ergo import enp
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values
 from ...model.ergo.enp import FrameType, Verb
 from ...model.values import Atom, Error
 from ...spec.ergo.enp import read_frame
@@ -42,7 +41,7 @@ def valid_frame(type_: FrameType, peer: Peer) -> enp.Frame:
         "payload": "valid",
         "timestamp": 1_700_000_000_000_000_000,
         "name": UNKNOWN_NAME,
-        "reason": reasons.SHUTDOWN,
+        "reason": error_values.SHUTDOWN,
         "ref": peer.new_ref(),
         "code": enp.Code.OTHER,
         "error": Error("valid"),

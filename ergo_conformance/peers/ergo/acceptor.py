@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from ...model.ergo import ehs
-from ...model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, State
+from ...model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join
 from ..endpoint import REPLY_TIMEOUT
 from ..listener import Listener
 from ..sockets import Socket
@@ -97,20 +97,20 @@ class Acceptor(HandshakePeer):
 
     # --- the handshake ------------------------------------------------------------------------------------------------
 
-    async def reach(self, state: State) -> None:
+    async def reach(self, state: HandshakeState) -> None:
         """Does a correct acceptor's part until the dialing target is in this state: HELLO_SENT to DONE."""
         if self.target_hello is None:
             await self.expect_hello()
-        if state is State.HELLO_SENT:
+        if state is HandshakeState.HELLO_SENT:
             return
         if self.target_introduce is None:
             self.send(self.hello())
             await self.expect_introduce()
-        if state is State.INTRODUCED:
+        if state is HandshakeState.INTRODUCED:
             return
         if Accept not in self.sent:
             self.send(self.accept_connection())
-        if state is State.ACCEPTED:
+        if state is HandshakeState.ACCEPTED:
             return
         self.send(self.introduce())
         await self.expect(Accept)

@@ -5,8 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from ...model.ergo import enp
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values
 from ...model.ergo.enp import ORDER_MODULUS, Frame, Priority, Verb
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..corruption.frames import relation_request
@@ -189,7 +188,7 @@ class AgentDriver:
 
     async def expect_timeout(self, ref: enp.Words, after: float) -> None:
         """The operation times out after so many seconds."""
-        await self.expect_error_after(ref, reasons.TIMEOUT, after)
+        await self.expect_error_after(ref, error_values.TIMEOUT, after)
 
     async def expect_error_after(self, ref: enp.Words, error: Error, after: float) -> None:
         """The operation ends with this error after so many seconds, not before."""

@@ -7,8 +7,7 @@ from typing import Any, Final, NoReturn
 
 from ...errors import Rejected
 from ...model import types as t
-from ...model.ergo import enp, records, subject
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values, records, subject
 from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Introduce
 from ...model.ergo.enp import Frame, Priority, Words
@@ -32,7 +31,7 @@ BEGIN: Final = 0.05
 ANNOUNCED: Final = Caches(
     atoms={300 + i: Atom(name) for i, name in enumerate((*AGENT_NAMES, "nobody"))},
     types={5000 + i: row.name for i, row in enumerate(subject.ROWS)},
-    errors={33000 + i: error.text for i, error in enumerate((*reasons.REGISTERED, subject.CUSTOM_ERROR))},
+    errors={33000 + i: error.text for i, error in enumerate((*error_values.REGISTERED, subject.CUSTOM_ERROR))},
 )
 """Caches that a peer may announce and write with: the agents' names, types and errors."""
 

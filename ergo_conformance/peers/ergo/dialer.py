@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...model.ergo import ehs
-from ...model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, State
+from ...model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join
 from .handshake import HandshakePeer
 
 
@@ -29,20 +29,20 @@ class Dialer(HandshakePeer):
 
     # --- the handshake ------------------------------------------------------------------------------------------------
 
-    async def reach(self, state: State) -> None:
+    async def reach(self, state: HandshakeState) -> None:
         """Does a correct dialer's part until the acceptor is in this state."""
-        if state is State.AWAIT_HELLO:
+        if state is HandshakeState.AWAIT_HELLO:
             return
         if self.target_hello is None:
             self.send(self.hello())
             await self.expect(Hello)
-        if state is State.HELLO_ANSWERED:
+        if state is HandshakeState.HELLO_ANSWERED:
             return
         if self.target_accept is None:
             self.send(self.introduce())
             await self.expect(Accept)
             await self.expect(Introduce)
-        if state is State.AWAIT_ACCEPT:
+        if state is HandshakeState.AWAIT_ACCEPT:
             return
         self.send(Accept())
 

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from ...errors import Rejected
 from ...model.ergo import saturn
-from ...model.ergo.saturn import Message, RegisterResult, RegisterRoutes
+from ...model.ergo.saturn import AnnouncedRoutes, Message, RegisterResult
 from ...model.values import Atom
 from ...spec.ergo.saturn import packet_size, proof, read_packet, write_packet
 from ..endpoint import REPLY_TIMEOUT, Endpoint
@@ -88,7 +88,7 @@ class ScriptedSaturnClient(SaturnEndpoint):
 
     def request(self, **overrides: Any) -> saturn.Register:
         """A correct request for the name."""
-        routes = RegisterRoutes([route()], [], None)
+        routes = AnnouncedRoutes([route()], [], None)
         return saturn.Register(self.cluster, False, self.name, routes)._replace(**overrides)
 
     def application(self, name: str, state: int = 2, **overrides: Any) -> saturn.RegisterApplicationRoute:

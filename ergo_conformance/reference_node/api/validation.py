@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import UsageError
-from ...model.ergo import edf
-from ...model.ergo import errors as reasons
-from ...model.json.values import text_to_bytes
+from ...model.ergo import edf, error_values
+from ...model.text import text_to_bytes
 
 MAX_PORT: Final = 0xFFFF
 
@@ -26,7 +25,7 @@ def check_name(name: str) -> None:
 def check_atom(text: str) -> None:
     """An atom has at most 255 bytes."""
     if len(text_to_bytes(text)) > edf.MAX_ATOM:
-        raise UsageError(f"{reasons.ATOM_TOO_LONG.text}: {len(text_to_bytes(text))} bytes")
+        raise UsageError(f"{error_values.ATOM_TOO_LONG.text}: {len(text_to_bytes(text))} bytes")
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.ehs import Role, Version
 from ...model.ergo.gen import ApplicationOptions, ProcessOptions
 from ...model.values import PID, Atom
@@ -104,4 +104,4 @@ class ConnectedNode:
     def _check(self) -> None:
         found: object = self._core.open_connection(self.name())
         if found is not self._connection:
-            raise ErgoError(reasons.NO_CONNECTION)
+            raise ErgoError(error_values.NO_CONNECTION)

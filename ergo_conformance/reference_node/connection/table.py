@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from ...errors import ErgoConformanceError
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.ehs import Role
-from ...model.json.values import text_to_bytes
+from ...model.text import text_to_bytes
 from ...model.values import Atom, Error
 from ..api import Link, NetworkDial, Pooled
 from ..api.handshake import Handshaken, Joined
@@ -209,7 +209,7 @@ class Connections(Generic[C]):
             self._end(connection)
 
     def _end(self, connection: C) -> None:
-        connection.terminate(reasons.NO_CONNECTION)
+        connection.terminate(error_values.NO_CONNECTION)
         self.closed(connection)
 
     def _forget(self, connection: C) -> bool:

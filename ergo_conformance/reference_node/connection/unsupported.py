@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.gen import ApplicationOptionsExtra, MessageEvent, ProcessOptionsExtra
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..api import Core, RemoteNode
@@ -14,7 +14,7 @@ from ..core.relations import Watched
 from .remote_node import ConnectedNode
 from .table import LinkedConnection
 
-_UNSUPPORTED = reasons.UNSUPPORTED
+_UNSUPPORTED = error_values.UNSUPPORTED
 
 
 class PartialConnection(LinkedConnection):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ...model.values import PID, Atom, Error
 from ..api.errors import ErgoError
@@ -97,18 +97,18 @@ class Applications:
         """Makes an application known. Raises ErgoError."""
         name = Atom(specification.name)
         if not name:
-            raise ErgoError(reasons.APPLICATION_NAME)
+            raise ErgoError(error_values.APPLICATION_NAME)
         if not specification.members:
-            raise ErgoError(reasons.APPLICATION_EMPTY)
+            raise ErgoError(error_values.APPLICATION_EMPTY)
         if name in self.loaded:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         self.loaded[name] = application = Application(specification, specification.mode or Mode.TEMPORARY)
         self.changed(application)
 
     def unload(self, name: str) -> None:
         """The reverse. Raises ErgoError while it runs."""
         if self.get(name).state is not State.LOADED:
-            raise ErgoError(reasons.APPLICATION_RUNNING)
+            raise ErgoError(error_values.APPLICATION_RUNNING)
         del self.loaded[Atom(name)]
         self.unloaded(Atom(name))
 
@@ -116,7 +116,7 @@ class Applications:
         """A loaded application. Raises ErgoError."""
         found = self.loaded.get(Atom(name))
         if found is None:
-            raise ErgoError(reasons.APPLICATION_UNKNOWN)
+            raise ErgoError(error_values.APPLICATION_UNKNOWN)
         return found
 
     async def start(self, name: str, mode: int = Mode.OWN, options: ApplicationOptionsExtra | None = None) -> None:
@@ -126,9 +126,9 @@ class Applications:
         """
         application = self.get(name)
         if application.state is State.RUNNING:
-            raise ErgoError(reasons.APPLICATION_RUNNING)
+            raise ErgoError(error_values.APPLICATION_RUNNING)
         if application.state is State.STOPPING:
-            raise ErgoError(reasons.APPLICATION_STATE)
+            raise ErgoError(error_values.APPLICATION_STATE)
         extra = options or ApplicationOptionsExtra(ApplicationOptions(), self.core.pid)
         specification = application.specification
         own = {**self.core.env, **specification.env}
@@ -151,7 +151,7 @@ class Applications:
         self._set(application, State.STOPPING)
         living = list(application.processes)
         for process in living:
-            self.core.end(process, reasons.KILL)
+            self.core.end(process, error_values.KILL)
         await asyncio.gather(*(process.task for process in living if process.task), return_exceptions=True)
 
     async def _start_member(
@@ -165,7 +165,7 @@ class Applications:
         application.processes.add(process)
         await process.started
         if application.state is not State.RUNNING:  # an end, or somebody else, has stopped it meanwhile
-            raise ErgoError(application.reason or reasons.SHUTDOWN)
+            raise ErgoError(application.reason or error_values.SHUTDOWN)
 
     async def stop(self, name: str, *, force: bool = False) -> None:
         """Ends the processes: an exit signal, or with `force` at once. Raises ErgoError if they take too long."""
@@ -173,22 +173,22 @@ class Applications:
         if application.state is State.LOADED:
             return
         if application.state is State.STOPPING and not force:
-            raise ErgoError(reasons.APPLICATION_STOPPING)
-        self._stop(application, reasons.KILL if force else reasons.SHUTDOWN, force=force)
+            raise ErgoError(error_values.APPLICATION_STOPPING)
+        self._stop(application, error_values.KILL if force else error_values.SHUTDOWN, force=force)
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await application.stopped.wait()
         except TimeoutError:
-            raise ErgoError(reasons.APPLICATION_STOPPING) from None
+            raise ErgoError(error_values.APPLICATION_STOPPING) from None
 
     def _stop(self, application: Application, reason: Error, *, force: bool = False) -> None:
         application.reason = reason
         self._set(application, State.STOPPING)
         for process in list(application.processes):
             if force:
-                self.core.end(process, reasons.KILL)
+                self.core.end(process, error_values.KILL)
             else:
-                self.core.route_send_exit(process.parent, process.pid.id, reasons.SHUTDOWN)
+                self.core.route_send_exit(process.parent, process.pid.id, error_values.SHUTDOWN)
 
     def process_ended(self, process: Process, reason: Error) -> None:
         """A process is over; if it belonged to an application, that may be the end of more."""
@@ -196,7 +196,7 @@ class Applications:
         if application is None or process not in application.processes:
             return
         application.processes.discard(process)
-        good = reason in (reasons.NORMAL, reasons.SHUTDOWN)
+        good = reason in (error_values.NORMAL, error_values.SHUTDOWN)
         ends = application.mode is Mode.PERMANENT or (application.mode is Mode.TRANSIENT and not good)
         if ends and application.state is State.RUNNING:
             log.info("application %s stops: a process ended with %s", application.specification.name, reason.text)

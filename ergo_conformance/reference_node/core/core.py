@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ...model.ergo import enp, gen
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values, gen
 from ...model.ergo.enp import Priority, Words
 from ...model.ergo.gen import MessageEvent
 from ...model.values import PID, Alias, Atom, Error, ProcessID, Ref
@@ -111,10 +110,10 @@ class Core(Routing):
         ErgoError "resource is taken" if the name is in use, "node terminated" after the end.
         """
         if self.stopped:
-            raise ErgoError(reasons.NODE_TERMINATED)
+            raise ErgoError(error_values.NODE_TERMINATED)
         atom = None if name is None else Atom(name)
         if atom is not None and atom in self.names:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         if isinstance(body, Actor):
             options = options or body.options
             body = body.run
@@ -133,7 +132,9 @@ class Core(Routing):
         if atom is not None:
             self.names[atom] = process
         process.task = asyncio.get_running_loop().create_task(run_to_the_end(process, body, args))
-        process.task.add_done_callback(lambda _: self.ended(process, process.reason or reasons.KILL))  # never began
+        process.task.add_done_callback(
+            lambda _: self.ended(process, process.reason or error_values.KILL)
+        )  # never began
         return process
 
     def end(self, process: Process, reason: Error) -> None:
@@ -170,7 +171,7 @@ class Core(Routing):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         living = list(self.processes.values())
         for process in living:
-            self.end(process, reasons.SHUTDOWN)
+            self.end(process, error_values.SHUTDOWN)
         await asyncio.gather(*(process.task for process in living if process.task), return_exceptions=True)
 
     def create_alias(self, process: Process) -> Alias:
@@ -185,12 +186,12 @@ class Core(Routing):
         """Takes an address away. ErgoError if it is nobody's, or another one's."""
         owner = self.aliases.get(alias.id)
         if owner is None:
-            raise ErgoError(reasons.ALIAS_UNKNOWN)
+            raise ErgoError(error_values.ALIAS_UNKNOWN)
         if owner is not process:
-            raise ErgoError(reasons.ALIAS_OWNER)
+            raise ErgoError(error_values.ALIAS_OWNER)
         del self.aliases[alias.id]
         process.aliases.remove(alias)
-        self.watching.ended(alias, reasons.UNREGISTERED, process)
+        self.watching.ended(alias, error_values.UNREGISTERED, process)
 
     def _next_unique(self) -> int:
         self._unique += 1
@@ -249,7 +250,7 @@ class Core(Routing):
         """A connection is over: nobody answers any more, and what was watched there is gone."""
         found = self._waiters.pop(node, None)
         if found is not None:
-            found.fail_all(reasons.NO_CONNECTION)
+            found.fail_all(error_values.NO_CONNECTION)
         self.watching.node_down(node)
 
     # --- out: what a process of this node sends -----------------------------------------------------------------------
@@ -301,7 +302,7 @@ class Core(Routing):
             async with asyncio.timeout(timeout):
                 return await future
         except TimeoutError:
-            raise ErgoError(reasons.TIMEOUT) from None
+            raise ErgoError(error_values.TIMEOUT) from None
         finally:
             waiters.forget(words)
 
@@ -347,7 +348,7 @@ class Core(Routing):
         """Ends the connection with a node: there is no goodbye. ErgoError "no connection" if there is none."""
         connection = self._connections.get(node)
         if connection is None:
-            raise ErgoError(reasons.NO_CONNECTION)
+            raise ErgoError(error_values.NO_CONNECTION)
         self._disconnect(connection)
 
     def open_connection(self, node: Atom) -> Connection | None:

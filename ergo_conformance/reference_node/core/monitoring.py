@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ...model.ergo import errors as reasons
-from ...model.ergo import gen
+from ...model.ergo import error_values, gen
 from ...model.ergo.enp import Priority
 from ...model.ergo.gen import MessageEvent
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 Take = Callable[[PID, Watched], Awaitable[list[MessageEvent]]]
 GiveBack = Callable[[PID, Watched], Awaitable[None]]
 _UNKNOWN: Final[Mapping[type, Error]] = {
-    PID: reasons.PROCESS_UNKNOWN,
-    ProcessID: reasons.PROCESS_UNKNOWN,
-    Alias: reasons.ALIAS_UNKNOWN,
-    Event: reasons.EVENT_UNKNOWN,
+    PID: error_values.PROCESS_UNKNOWN,
+    ProcessID: error_values.PROCESS_UNKNOWN,
+    Alias: error_values.ALIAS_UNKNOWN,
+    Event: error_values.EVENT_UNKNOWN,
 }
 
 
@@ -57,17 +56,17 @@ class Watching:
     async def watch(self, kind: Kind, process: Process, target: Watched) -> list[MessageEvent]:
         """Links or monitors; of an event the last messages are returned. Raises ErgoError."""
         if target == process.pid:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         if self.relations.has(kind, target, process.pid):
-            raise ErgoError(reasons.TARGET_EXIST)
+            raise ErgoError(error_values.TARGET_EXIST)
         if node_of(target) == self.core.name:
             return self.add(kind, target, process.pid)
         connection = await self.core.connection(node_of(target))
         if isinstance(target, Atom):  # nothing is sent: the end of the connection tells
             if self.core.open_connection(target) is not connection:  # it was there, and is gone already
-                raise ErgoError(reasons.NO_CONNECTION)
+                raise ErgoError(error_values.NO_CONNECTION)
             if not self.relations.add(kind, target, process.pid):
-                raise ErgoError(reasons.TARGET_EXIST)
+                raise ErgoError(error_values.TARGET_EXIST)
             return []
         take: Take = getattr(connection, RELATION_METHODS[kind, type(target)][0])
         return await take(process.pid, target)
@@ -75,7 +74,7 @@ class Watching:
     async def unwatch(self, kind: Kind, process: Process, target: Watched) -> None:
         """Takes a relation back. Raises ErgoError."""
         if not self.relations.has(kind, target, process.pid):
-            raise ErgoError(reasons.TARGET_UNKNOWN)
+            raise ErgoError(error_values.TARGET_UNKNOWN)
         if node_of(target) != self.core.name and not isinstance(target, Atom):
             connection = await self.core.connection(node_of(target))
             give_back: GiveBack = getattr(connection, RELATION_METHODS[kind, type(target)][1])
@@ -100,7 +99,7 @@ class Watching:
     def check(self, target: Watched) -> None:
         """ErgoError if there is no such target on this node."""
         if self.owner(target) is None:
-            raise ErgoError(_UNKNOWN.get(type(target), reasons.TARGET_UNKNOWN))
+            raise ErgoError(_UNKNOWN.get(type(target), error_values.TARGET_UNKNOWN))
 
     def remove(self, kind: Kind, target: Watched, consumer: PID) -> bool:
         """Takes a relation out; False if there is none."""
@@ -174,7 +173,7 @@ class Watching:
     def node_down(self, node: Atom) -> None:
         """A connection has ended: so has all that was watched there; its own consumers are forgotten silently."""
         for target in list(self.relations.targets_on(node)):
-            self.ended_elsewhere(target, reasons.NO_CONNECTION)
+            self.ended_elsewhere(target, error_values.NO_CONNECTION)
         self._all_left(self.relations.forget_node(node))
 
     def _tell(self, relation: Relation, target: Watched, reason: Error) -> None:
@@ -191,7 +190,7 @@ class Watching:
     def register_event(self, process: Process, name: Atom, *, buffer: int, notify: bool) -> Ref:
         """An event of this node. `buffer`: messages kept for new subscribers. ErgoError if the name is taken."""
         if name in self.events:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         owner = EventOwner(process, self.core.make_ref(), notify, deque(maxlen=buffer))
         self.events[name] = owner
         return owner.token
@@ -200,7 +199,7 @@ class Watching:
         """The event ends: "unregistered". Raises ErgoError."""
         self._owned(process, name)
         del self.events[name]
-        self.ended(Event(self.core.name, name), reasons.UNREGISTERED, process)
+        self.ended(Event(self.core.name, name), error_values.UNREGISTERED, process)
 
     def publish(self, process: Process, name: Atom, message: Any, options: MessageOptions) -> None:
         """To all subscribers: one frame per node, a message per process. Raises ErgoError and CannotEncode."""
@@ -224,9 +223,9 @@ class Watching:
     def _owned(self, process: Process, name: Atom) -> EventOwner:
         owner = self.events.get(name)
         if owner is None:
-            raise ErgoError(reasons.EVENT_UNKNOWN)
+            raise ErgoError(error_values.EVENT_UNKNOWN)
         if owner.process is not process:
-            raise ErgoError(reasons.EVENT_OWNER)
+            raise ErgoError(error_values.EVENT_OWNER)
         return owner
 
 

@@ -13,8 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ...model.ergo import enp, gen
-from ...model.ergo import errors as reasons
+from ...model.ergo import enp, error_values, gen
 from ...model.ergo.enp import Priority
 from ...model.ergo.gen import MessageEvent
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
@@ -314,7 +313,7 @@ class Process:
         """A further address of this process."""
         return self.core.create_alias(self)
 
-    def stop(self, reason: Error = reasons.SHUTDOWN) -> None:
+    def stop(self, reason: Error = error_values.SHUTDOWN) -> None:
         """Ends the process from outside, between two messages or in the middle of one."""
         self.core.end(self, reason)
 
@@ -395,7 +394,7 @@ class Actor:
 
 async def run_to_the_end(process: Process, body: Body, args: tuple[Any, ...]) -> None:
     """The life of a process; whatever happens in it, it ends with a reason."""
-    reason = reasons.NORMAL
+    reason = error_values.NORMAL
     try:
         await body(process, *args)
     except Stop as stop:
@@ -404,8 +403,8 @@ async def run_to_the_end(process: Process, body: Body, args: tuple[Any, ...]) ->
         log.info("process %s ended: %s", process.name or process.pid.id, error)
         reason = error.error
     except asyncio.CancelledError:
-        reason = process.reason or reasons.KILL
+        reason = process.reason or error_values.KILL
     except Exception:
         log.exception("process %s ended by an exception", process.name or process.pid.id)
-        reason = reasons.PANIC
+        reason = error_values.PANIC
     process.core.ended(process, reason)

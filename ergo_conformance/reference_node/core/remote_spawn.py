@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ...model.ergo import enp, gen
-from ...model.ergo import errors as reasons
-from ...model.ergo.enp import Algorithm, Level
+from ...model.ergo import enp, error_values, gen
+from ...model.ergo.enp import Algorithm, CompressionLevel
 from ...model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra, ProcessOptionsExtra
 from ...model.values import PID, Atom, Error
 from ..api.errors import ErgoError
@@ -77,11 +76,11 @@ class Remote:
         """A node asks for a process: the process once it is ready. Raises ErgoError."""
         found = self.factories.get(name)
         if found is None:
-            raise ErgoError(reasons.NAME_UNKNOWN)
+            raise ErgoError(error_values.NAME_UNKNOWN)
         if not found.permission.allows(node):
-            raise ErgoError(reasons.NOT_ALLOWED)
-        if gen.NOBODY in (options.ParentPID, options.ParentLeader):
-            raise ErgoError(reasons.PARENT_UNKNOWN)
+            raise ErgoError(error_values.NOT_ALLOWED)
+        if gen.NO_PID in (options.ParentPID, options.ParentLeader):
+            raise ErgoError(error_values.PARENT_UNKNOWN)
         process = self.core.spawn(
             found.factory(),
             *(options.Args or ()),
@@ -90,7 +89,7 @@ class Remote:
             parent=options.ParentPID,
         )
         process.leader = (
-            options.ProcessOptions.Leader if options.ProcessOptions.Leader != gen.NOBODY else options.ParentLeader
+            options.ProcessOptions.Leader if options.ProcessOptions.Leader != gen.NO_PID else options.ParentLeader
         )
         await process.started
         return process
@@ -99,9 +98,9 @@ class Remote:
         """A node asks for an application. Raises ErgoError."""
         permission = self.startable.get(name)
         if permission is None:
-            raise ErgoError(reasons.NAME_UNKNOWN)
+            raise ErgoError(error_values.NAME_UNKNOWN)
         if not permission.allows(node):
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         await self.core.applications.start(name, mode, options)
 
     # --- what we ask of others ----------------------------------------------------------------------------------------
@@ -120,7 +119,7 @@ class Remote:
         No `args` and an empty list of them are two things on the wire.
         """
         if node == self.core.name:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         asked = options or gen.ProcessOptions()
         parent = self.core.pid if process is None else process.pid
         leader = self.core.pid if process is None else process.leader
@@ -162,7 +161,7 @@ def compression_of(name: str, level: int = 0, threshold: int = 0) -> Compression
     """A compression by the framework's words; threshold 0 is the default, less than the least is the least."""
     return Compression(
         ALGORITHMS.get(name, Algorithm.GZIP),
-        Level(level) if level in frozenset(Level) else Level.DEFAULT,
+        CompressionLevel(level) if level in frozenset(CompressionLevel) else CompressionLevel.DEFAULT,
         max(threshold, enp.MIN_THRESHOLD),
     )
 
@@ -170,7 +169,7 @@ def compression_of(name: str, level: int = 0, threshold: int = 0) -> Compression
 def _disable(table: dict[Atom, Any], name: Atom, nodes: tuple[str, ...], of: Callable[[Any], Permission]) -> None:
     found = table.get(name)
     if found is None:
-        raise ErgoError(reasons.UNKNOWN)
+        raise ErgoError(error_values.UNKNOWN)
     if nodes:
         of(found).disable(map(Atom, nodes))
     else:

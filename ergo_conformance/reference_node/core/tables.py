@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.enp import Priority, Words
 from ...model.values import PID, Alias, Atom, Error, ProcessID, Ref
 from .pending import Waiters
@@ -29,10 +29,10 @@ class Routing:
     def deliver(process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
         """Into the mailbox of a process, if there is one. The error says why not."""
         if process is None:
-            return reasons.PROCESS_UNKNOWN
+            return error_values.PROCESS_UNKNOWN
         if process.reason is not None:
-            return reasons.PROCESS_TERMINATED
-        return None if process.mailbox.put(envelope, priority) else reasons.MAILBOX_FULL
+            return error_values.PROCESS_TERMINATED
+        return None if process.mailbox.put(envelope, priority) else error_values.MAILBOX_FULL
 
     def route_send(
         self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any
@@ -74,7 +74,7 @@ class Routing:
         if isinstance(target, ProcessID):
             return self.deliver(self.names.get(target.name), envelope, priority)
         if target.creation != self.creation:
-            return reasons.PROCESS_INCARNATION
+            return error_values.PROCESS_INCARNATION
         if isinstance(target, PID):
             return self.deliver(self.processes.get(target.id), envelope, priority)
         return self.deliver(self.aliases.get(target.id), envelope, priority)

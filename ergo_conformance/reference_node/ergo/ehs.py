@@ -20,7 +20,7 @@ from typing import Any, Final
 from ...errors import CannotEncode, Rejected
 from ...model.ergo import edf, ehs
 from ...model.ergo.caches import Caches
-from ...model.ergo.ehs import Accept, Digest, Flags, Hello, Introduce, Join, Message, Role, State, Step
+from ...model.ergo.ehs import Accept, Digest, Flags, HandshakeState, Hello, Introduce, Join, Message, Role, Step
 from ...model.registry import Registry
 from ...model.values import Error
 from ..api.handshake import HandshakeError, Handshaken, Introduced, Joined, Joining, Local, Membership, Output, Token
@@ -58,7 +58,7 @@ class Ehs:
         self.fingerprint = fingerprint
         self.address = address
         self.joining = joining
-        self.state = ehs.FIRST_STATE[role] if joining is None else State.JOIN_SENT
+        self.state = ehs.FIRST_STATE[role] if joining is None else HandshakeState.JOIN_SENT
         self.parts: dict[str, str] = {"cookie": local.cookie}
         """What digests are made of, under the names that the rows of model.ehs.Digest use."""
         self.pool = Accept()
@@ -80,7 +80,7 @@ class Ehs:
         return self._advance()
 
     def _advance(self) -> Iterator[Output]:
-        while self.state is not State.DONE:
+        while self.state is not HandshakeState.DONE:
             payload = self._next_payload()
             if payload is None:
                 return

@@ -11,8 +11,7 @@ from struct import Struct
 from typing import Final, cast
 
 from ...errors import CannotEncode, Reason, Rejected
-from ...model.ergo import errors as reasons
-from ...model.ergo import esrd
+from ...model.ergo import error_values, esrd
 from ...model.ergo.ehs import VERSION_ROW
 from ...model.ergo.esrd import Message, PacketType, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.registry import Registry
@@ -70,9 +69,9 @@ class Table:
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
         """Takes a name; an error says why not. Whether it is taken comes first (ESRD-REG-3)."""
         if name in self._routes:
-            return RegisterReply(reasons.TAKEN._replace(registered=False))
+            return RegisterReply(error_values.TAKEN._replace(registered=False))
         if not routes:
-            return RegisterReply(reasons.INCORRECT._replace(registered=False))
+            return RegisterReply(error_values.INCORRECT._replace(registered=False))
         self._routes[name] = list(routes)
         return RegisterReply(None)
 
@@ -84,7 +83,7 @@ class Table:
         """Where a node is."""
         routes = self._routes.get(name)
         if routes is None:
-            return ResolveReply(None, reasons.UNKNOWN._replace(registered=False))
+            return ResolveReply(None, error_values.UNKNOWN._replace(registered=False))
         return ResolveReply(routes, None)
 
     def answer(self, datagram: bytes) -> bytes | None:

@@ -14,10 +14,9 @@ from struct import Struct
 from typing import Any, Final, cast
 
 from ...errors import CannotEncode, Reason, Rejected
-from ...model.ergo import errors as reasons
-from ...model.ergo import records, saturn
+from ...model.ergo import error_values, records, saturn
 from ...model.ergo.esrd import Route
-from ...model.ergo.saturn import ApplicationRoute, Message, State
+from ...model.ergo.saturn import ApplicationRoute, Message, SessionState
 from ...model.registry import Registry
 from ...model.values import Atom, Error
 from ..api import RegistrarError
@@ -29,8 +28,8 @@ _TYPES: Final = Registry([*records.framework(), *saturn.MESSAGES])
 _CLASSES: Final = frozenset(row.value_class for row in saturn.MESSAGES)
 _ENCODER: Final = Encoder(_TYPES)
 _HEADER: Final = Struct(">BBH")
-NO_ROUTE: Final = reasons.NO_ROUTE._replace(registered=False)
-TAKEN: Final = reasons.TAKEN._replace(registered=False)
+NO_ROUTE: Final = error_values.NO_ROUTE._replace(registered=False)
+TAKEN: Final = error_values.TAKEN._replace(registered=False)
 
 
 def write(message: Message) -> bytes:
@@ -132,7 +131,7 @@ class Session:
 
     def __init__(self, hub: Hub, transmit: Callable[[bytes], None]) -> None:
         self.hub = hub
-        self.state = State.AWAIT_HANDSHAKE
+        self.state = SessionState.AWAIT_HANDSHAKE
         self.cluster, self.name, self.hidden = "", Atom(""), False
         self.routes: list[Route] = []
         self.proxies: list[saturn.ProxyRoute] = []
@@ -154,14 +153,14 @@ class Session:
         try:
             for message in self._inbox.feed(data):
                 self._step(message)
-                if self.state is State.CLOSED:
+                if self.state is SessionState.CLOSED:
                     return
         except Rejected as refusal:
             self._close(str(refusal))
 
     def _step(self, message: Message) -> None:
         """Look the message up and do what it says; in a wrong state it ends the connection (SAT-HS-6)."""
-        if type(message) in saturn.OF_THE_SERVER and self.state is State.REGISTERED:
+        if type(message) in saturn.OF_THE_SERVER and self.state is SessionState.REGISTERED:
             log.info("a %s of %r is ignored", type(message).__name__, self.name)
             return
         effect = saturn.STEPS[self.state].get(type(message))
@@ -181,7 +180,7 @@ class Session:
         if not is_proof(message.Digest, message.Salt, self.hub.token):
             self._close("wrong digest: another token")
             return
-        self.state = State.AWAIT_REGISTER
+        self.state = SessionState.AWAIT_REGISTER
         self.send(saturn.HandshakeResult(proof(message.Digest, self.hub.token)))
 
     def register(self, message: saturn.Register) -> None:
@@ -201,7 +200,7 @@ class Session:
             self._close("the result is too long: a registration without one would hold the name for nobody")
             return
         cluster[self.name] = self
-        self.state = State.REGISTERED
+        self.state = SessionState.REGISTERED
         self._broadcast(saturn.NodeJoined(self.name))
         for route in self.applications.values():
             self._broadcast(saturn.RegisterApplicationRoute(route))
@@ -244,8 +243,8 @@ class Session:
 
     def end(self) -> None:
         """The connection is over: so is the registration (SAT-RG-7)."""
-        was, self.state = self.state, State.CLOSED
-        if was is State.REGISTERED:
+        was, self.state = self.state, SessionState.CLOSED
+        if was is SessionState.REGISTERED:
             del self.hub.clusters[self.cluster][self.name]
             self._broadcast(saturn.NodeLeft(self.name))
         if not self.hub.clusters.get(self.cluster, True):
@@ -315,7 +314,7 @@ class Client:
         self._digest = proof(salt, self.token)
         return write(saturn.Handshake(salt, self._digest))
 
-    def register(self, routes: saturn.RegisterRoutes) -> bytes:
+    def register(self, routes: saturn.AnnouncedRoutes) -> bytes:
         """The second one. Raises CannotEncode."""
         return write(saturn.Register(self.view.cluster, self.hidden, self.view.name, routes))
 
@@ -327,7 +326,7 @@ class Client:
                     yield message
         except Rejected as refusal:
             log.info("Saturn writes what can't be read: %s", refusal)
-            raise RegistrarError(reasons.MALFORMED.text) from None
+            raise RegistrarError(error_values.MALFORMED.text) from None
 
     def _take(self, message: Message) -> bool:
         """Whether the message is for those who use us."""
@@ -336,7 +335,7 @@ class Client:
                 return False  # from somebody who has proved nothing (SAT-CF-4)
             case ClientState.AWAIT_PROOF, saturn.HandshakeResult(digest):
                 if not is_proof(digest, self._digest, self.token):
-                    raise RegistrarError(reasons.MALFORMED.text)
+                    raise RegistrarError(error_values.MALFORMED.text)
                 self.state = ClientState.AWAIT_RESULT
             case ClientState.AWAIT_RESULT, saturn.RegisterResult():
                 if message.Error is not None:
@@ -348,7 +347,7 @@ class Client:
             case ClientState.REGISTERED, saturn.ResolveResult() | saturn.ResolveProxyResult():
                 pass
             case _:
-                raise RegistrarError(reasons.MALFORMED.text)
+                raise RegistrarError(error_values.MALFORMED.text)
         return True
 
 

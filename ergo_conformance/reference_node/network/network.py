@@ -13,7 +13,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from ...errors import UsageError
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.caches import Caches
 from ...model.ergo.ehs import Flags, Role
 from ...model.ergo.saturn import ProxyRoute
@@ -156,7 +156,7 @@ class Network:
     def _check(self) -> None:
         """NAPI-OPT-2, -3: upstream panics here and there."""
         if self.stopped:
-            raise ErgoError(reasons.NETWORK_STOPPED)
+            raise ErgoError(error_values.NETWORK_STOPPED)
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Network:
         """A connected node; never dials. ErgoError "no connection" if it is not (NAPI-CON-1)."""
         connection = self.connections.get(Atom(name))
         if connection is None:
-            raise ErgoError(reasons.NO_CONNECTION)
+            raise ErgoError(error_values.NO_CONNECTION)
         return connection.node()
 
     async def get_node(self, name: str) -> RemoteNode:
@@ -192,7 +192,7 @@ class Network:
         wanted = Atom(name)
         if wanted in self.connections:
             return self.connections[wanted].node()
-        cause = ErgoError(reasons.NO_ROUTE)
+        cause = ErgoError(error_values.NO_ROUTE)
         for address, stack in await self.ways.expand(wanted, route):
             try:
                 return (await self._dialing.connect(address, wanted, stack)).node()
@@ -213,7 +213,7 @@ class Network:
             except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
                 self._check()
                 log.info("%r at %s:%d: %s", name, address.host, address.port, cause_of(error))
-        raise ErgoError(reasons.NO_ROUTE)
+        raise ErgoError(error_values.NO_ROUTE)
 
     async def connect(
         self, host: str, port: int, *, tls: ssl.SSLContext | bool = False, name: str | None = None
@@ -322,7 +322,7 @@ class Network:
         """The node's registrar. ErgoError "network stack is stopped", or "no route" if the node has none."""
         self._check()
         if self.options.registrar is None:
-            raise ErgoError(reasons.NO_ROUTE)
+            raise ErgoError(error_values.NO_ROUTE)
         return self.options.registrar
 
     def info(self) -> NetworkInfo:

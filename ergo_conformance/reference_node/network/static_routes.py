@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from ...model.ergo import errors as reasons
+from ...model.ergo import error_values
 from ...model.ergo.ehs import Flags, Version
 from ...model.values import Atom, Error
 from ..api.errors import ErgoError
@@ -64,7 +64,7 @@ class StaticRoutes(Generic[T]):
     def add(self, match: str, route: T, weight: int = 0) -> None:
         """ErgoError "resource is taken" for an expression that is there, with the parser's text for one that is none."""
         if match in self._rows:
-            raise ErgoError(reasons.TAKEN)
+            raise ErgoError(error_values.TAKEN)
         try:
             pattern = re.compile(match)
         except re.error as error:
@@ -74,13 +74,13 @@ class StaticRoutes(Generic[T]):
     def remove(self, match: str) -> None:
         """ErgoError "unknown" if it is not there."""
         if self._rows.pop(match, None) is None:
-            raise ErgoError(reasons.UNKNOWN)
+            raise ErgoError(error_values.UNKNOWN)
 
     def of(self, name: Atom) -> list[T]:
         """All routes for a name, the greatest weight first (NAPI-RT-2). ErgoError "no route" if there are none."""
         found = [row for row in self._rows.values() if row.pattern.search(name)]
         if not found:
-            raise ErgoError(reasons.NO_ROUTE)
+            raise ErgoError(error_values.NO_ROUTE)
         return [row.route for row in sorted(found, key=lambda row: -row.weight)]
 
     def rows(self) -> list[tuple[str, int, T]]:

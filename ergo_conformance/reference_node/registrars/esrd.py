@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 from ...errors import CannotEncode, Rejected
-from ...model.ergo import errors as reasons
-from ...model.ergo import esrd
+from ...model.ergo import error_values, esrd
 from ...model.ergo.ehs import Version
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.ergo.saturn import ApplicationRoute, ProxyRoute
@@ -191,7 +190,7 @@ class EsrdRegistrar:
         Raises RegistrarError; "resource is taken" also if this object registers a node already.
         """
         if self.registered or self._watch is not None:
-            raise RegistrarError(reasons.TAKEN.text)
+            raise RegistrarError(error_values.TAKEN.text)
         self.name, self._routes = node.name, list(routes)
         if node.hidden:
             return
@@ -252,7 +251,7 @@ class EsrdRegistrar:
         """
         host = name.partition("@")[2]
         if not host or "@" in host:
-            raise RegistrarError(reasons.INCORRECT.text)
+            raise RegistrarError(error_values.INCORRECT.text)
         if self.server is not None and host == self.name.partition("@")[2]:
             reply = self.server.table.resolve(name)
         else:
@@ -263,11 +262,11 @@ class EsrdRegistrar:
 
     async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:  # noqa: ARG002  ESRD has none
         """RegistrarError "not supported"."""
-        raise RegistrarError(reasons.UNSUPPORTED.text)
+        raise RegistrarError(error_values.UNSUPPORTED.text)
 
     async def resolve_application(self, name: Atom) -> list[ApplicationRoute]:  # noqa: ARG002
         """RegistrarError "not supported"."""
-        raise RegistrarError(reasons.UNSUPPORTED.text)
+        raise RegistrarError(error_values.UNSUPPORTED.text)
 
 
 # --- one request each -------------------------------------------------------------------------------------------------
@@ -282,7 +281,7 @@ async def register(host: str, port: int, request: bytes) -> Streams:
             writer.write(request)
             reply = await _packet(reader)
             if not isinstance(reply, RegisterReply):  # upstream starts unregistered (ESRD-CL-5)
-                raise RegistrarError(reasons.MALFORMED.text)
+                raise RegistrarError(error_values.MALFORMED.text)
             if reply.Error is not None:
                 raise RegistrarError(reply.Error.text)
         except BaseException:
@@ -298,10 +297,10 @@ async def ask(host: str, port: int, name: Atom) -> ResolveReply:
         async with asyncio.timeout(esrd.RESOLVE_TIMEOUT):
             reply = await _exchange(host, port, request)
     if len(reply) > esrd.MAX_RESOLVE_REPLY:
-        raise RegistrarError(reasons.MALFORMED.text)
+        raise RegistrarError(error_values.MALFORMED.text)
     message = _message(reply)
     if not isinstance(message, ResolveReply):  # upstream takes it for no routes (ESRD-CL-10)
-        raise RegistrarError(reasons.MALFORMED.text)
+        raise RegistrarError(error_values.MALFORMED.text)
     return message
 
 
@@ -342,7 +341,7 @@ async def _packet(reader: asyncio.StreamReader) -> Message:
     while (size := _size(data)) is None or len(data) < size:
         chunk = await reader.read(esrd.MAX_REGISTER_REPLY)
         if not chunk:
-            raise RegistrarError(reasons.MALFORMED.text) if data else EOFError
+            raise RegistrarError(error_values.MALFORMED.text) if data else EOFError
         data += chunk
     return _message(data[:size])  # what comes behind it means nothing (ESRD-REG-9)
 
@@ -352,9 +351,9 @@ def _size(data: bytes) -> int | None:
     try:
         size = check_header(data)
     except Rejected:
-        raise RegistrarError(reasons.MALFORMED.text) from None
+        raise RegistrarError(error_values.MALFORMED.text) from None
     if size is not None and size > esrd.MAX_REGISTER_REPLY:
-        raise RegistrarError(reasons.MALFORMED.text)
+        raise RegistrarError(error_values.MALFORMED.text)
     return size
 
 
@@ -378,7 +377,7 @@ def _message(data: bytes) -> Message:
         return read(data)
     except Rejected as refusal:
         log.info("a registrar's reply is refused: %s", refusal)
-        raise RegistrarError(reasons.MALFORMED.text) from None
+        raise RegistrarError(error_values.MALFORMED.text) from None
 
 
 @contextlib.contextmanager
@@ -395,7 +394,7 @@ def spelled() -> Iterator[None]:
     except OSError as error:
         raise RegistrarError((os.strerror(error.errno) if error.errno else str(error)).lower()) from None
     except (CannotEncode, UnicodeError):  # a name that no packet or no host can have
-        raise RegistrarError(reasons.INCORRECT.text) from None
+        raise RegistrarError(error_values.INCORRECT.text) from None
 
 
 def keep_alive(sock: socket.socket | None, seconds: int) -> None:

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from ...errors import CannotEncode
-from ...model.ergo import errors as reasons
-from ...model.ergo import saturn
+from ...model.ergo import error_values, saturn
 from ...model.ergo.ehs import Version
 from ...model.ergo.esrd import Route
-from ...model.ergo.saturn import ApplicationRoute, Message, ProxyRoute, RegisterRoutes, State
+from ...model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, ProxyRoute, SessionState
 from ...model.values import Atom
 from ..api import NodeFacts, RegistrarError
 from ..api.info import RegistrarInfo
@@ -62,7 +61,7 @@ class ServerLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.session.receive(data)
-        if self.session.state is State.CLOSED and self.transport is not None:
+        if self.session.state is SessionState.CLOSED and self.transport is not None:
             self.transport.close()
 
     def _transmit(self, data: bytes) -> None:
@@ -74,7 +73,7 @@ class ServerLink(asyncio.Protocol):
             self.transport.write(data)
 
     def _late(self) -> None:
-        if self.session.state is not State.REGISTERED:
+        if self.session.state is not SessionState.REGISTERED:
             self.close()
 
     def close(self) -> None:
@@ -197,7 +196,7 @@ class SaturnRegistrar:
         Raises RegistrarError; "resource is taken" also if this object registers a node already.
         """
         if self._watch is not None:
-            raise RegistrarError(reasons.TAKEN.text)
+            raise RegistrarError(error_values.TAKEN.text)
         self.name, self.hidden, self._salt = node.name, node.hidden, node.token
         self.view = View(self.options.cluster, node.name)
         self._routes = list(routes)
@@ -230,7 +229,7 @@ class SaturnRegistrar:
         """Who has an application; nothing is asked for. RegistrarError "no route" if nobody has."""
         found = [route for (known, _), route in self.view.applications.items() if known == name]
         if not found:
-            raise RegistrarError(reasons.NO_ROUTE.text)
+            raise RegistrarError(error_values.NO_ROUTE.text)
         return found
 
     def nodes(self) -> list[Atom]:
@@ -242,7 +241,7 @@ class SaturnRegistrar:
         try:
             return self.view.item(name)
         except KeyError:
-            raise RegistrarError(reasons.UNKNOWN.text) from None
+            raise RegistrarError(error_values.UNKNOWN.text) from None
 
     def register_application_route(self, route: ApplicationRoute) -> None:
         """Announces a state of an application of ours, now or as soon as there is a link again."""
@@ -282,9 +281,9 @@ class SaturnRegistrar:
             self.options.host, self.options.port, ssl=self._context, ssl_shutdown_timeout=1.0
         )
 
-    def _announced(self) -> RegisterRoutes:
+    def _announced(self) -> AnnouncedRoutes:
         """Without applications: upstream's server passes on those that come alone, not those of a registration."""
-        return RegisterRoutes() if self.hidden else RegisterRoutes(self._routes, [], None)
+        return AnnouncedRoutes() if self.hidden else AnnouncedRoutes(self._routes, [], None)
 
     async def _until(self, reader: asyncio.StreamReader, client: Client, wanted: type) -> None:
         """Reads on until such an answer has come. Raises EOFError, TimeoutError, RegistrarError."""
@@ -324,7 +323,7 @@ class SaturnRegistrar:
         writer, self._writer = self._writer, None
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(RegistrarError(reasons.NO_CONNECTION.text))
+                future.set_exception(RegistrarError(error_values.NO_CONNECTION.text))
         self._waiting.clear()
         if writer is not None:
             writer.close()
@@ -343,11 +342,11 @@ class SaturnRegistrar:
 
     async def _ask(self, name: Atom, kind: type[saturn.Resolve] | type[saturn.ResolveProxy]) -> Message:
         if name == self.name:
-            raise RegistrarError(reasons.NOT_ALLOWED.text)
+            raise RegistrarError(error_values.NOT_ALLOWED.text)
         self._last_id += 1
         number = self._last_id
         if not self._tell(kind(number, name)):
-            raise RegistrarError(reasons.NO_CONNECTION.text)
+            raise RegistrarError(error_values.NO_CONNECTION.text)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         return await _within(future, saturn.RESOLVE_TIMEOUT, lambda: self._waiting.pop(number, None))
 
@@ -356,7 +355,7 @@ class SaturnRegistrar:
         try:
             data = write(message)
         except CannotEncode:
-            raise RegistrarError(reasons.INCORRECT.text) from None
+            raise RegistrarError(error_values.INCORRECT.text) from None
         if self._writer is None or self._writer.is_closing():
             return False
         self._writer.write(data)
@@ -368,14 +367,14 @@ async def _within(future: "asyncio.Future[T]", seconds: float, forget: Callable[
         async with asyncio.timeout(seconds):
             return await future
     except TimeoutError:
-        raise RegistrarError(reasons.TIMEOUT.text) from None
+        raise RegistrarError(error_values.TIMEOUT.text) from None
     finally:
         forget()
 
 
 def no_entropy(_: int) -> str:
     """Before a node registers there is none."""
-    raise RegistrarError(reasons.UNREGISTERED.text)
+    raise RegistrarError(error_values.UNREGISTERED.text)
 
 
 def _pauses() -> Iterator[float]:

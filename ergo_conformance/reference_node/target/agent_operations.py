@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from ...errors import CannotEncode
 from ...model import types as t
-from ...model.ergo import errors as reasons
-from ...model.ergo import gen, subject
-from ...model.ergo.enp import Level, Priority
+from ...model.ergo import error_values, gen, subject
+from ...model.ergo.enp import CompressionLevel, Priority
 from ...model.types import Slice
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 from ..api.errors import ErgoError, Stop
@@ -48,7 +47,7 @@ class Pub(Actor):
                 self.act(message)
 
     async def handle_call(self, call: Call) -> Any:
-        return self.act(call.payload) if is_text(call.payload) else reasons.UNSUPPORTED
+        return self.act(call.payload) if is_text(call.payload) else error_values.UNSUPPORTED
 
     def act(self, request: str) -> Any:
         """What a request asks for; a failure is answered as an error value."""
@@ -80,7 +79,7 @@ class Pub(Actor):
                 return self.starts
             case "stops":
                 return self.stops
-        return reasons.UNSUPPORTED
+        return error_values.UNSUPPORTED
 
     def _publish(self, event: str = "", text: str | None = None) -> int:
         self.published += 1
@@ -89,7 +88,7 @@ class Pub(Actor):
 
     def _delete_alias(self) -> Alias:
         if self.alias is None:
-            raise ErgoError(reasons.ALIAS_UNKNOWN)
+            raise ErgoError(error_values.ALIAS_UNKNOWN)
         alias, self.alias = self.alias, None
         self.process.core.delete_alias(self.process, alias)
         return alias
@@ -102,7 +101,7 @@ class Crasher(Actor):
         self.alias: Alias | None = None
 
     async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
-        raise Stop(reasons.PANIC if is_text(message) and message == "gopanic" else _reason(message))
+        raise Stop(error_values.PANIC if is_text(message) and message == "gopanic" else _reason(message))
 
     async def handle_call(self, call: Call) -> Any:
         process = self.process
@@ -150,7 +149,7 @@ class Agent(Actor):
         request = [call.payload] if is_text(call.payload) else call.payload
         if isinstance(request, list) and request and is_text(request[0]):
             return await self.do(request)
-        return reasons.INCORRECT
+        return error_values.INCORRECT
 
     async def handle_exit(self, source: Watched, reason: Error) -> None:
         self._ended("Exit", source, reason)
@@ -216,7 +215,7 @@ class Agent(Actor):
         if not isinstance(pid, PID):
             raise TypeError(f"{pid!r} is no PID")
         await self.process.exit(
-            pid, _reason(reason) if isinstance(reason, Error) or is_text(reason) else reasons.SHUTDOWN
+            pid, _reason(reason) if isinstance(reason, Error) or is_text(reason) else error_values.SHUTDOWN
         )
 
     async def op_link(self, target: Any = None) -> Any:
@@ -274,8 +273,8 @@ class Agent(Actor):
         if not word:
             self.process.options = replace(self.process.options, compression=None)
             return
-        if word not in ALGORITHMS or (level is not None and _number(level) not in frozenset(Level)):
-            raise ErgoError(reasons.INCORRECT)
+        if word not in ALGORITHMS or (level is not None and _number(level) not in frozenset(CompressionLevel)):
+            raise ErgoError(error_values.INCORRECT)
         self.threshold = max(_number(threshold), 0) or self.threshold
         self.level = self.level if level is None else _number(level)
         how = compression_of(word, self.level, self.threshold)
@@ -283,7 +282,7 @@ class Agent(Actor):
 
     async def op_priority(self, value: Any = None) -> None:
         if (number := _number(value)) not in frozenset(Priority):
-            raise ErgoError(reasons.INCORRECT)
+            raise ErgoError(error_values.INCORRECT)
         self.process.options = replace(self.process.options, priority=Priority(number))
 
     async def op_keep_order(self, on: Any = None) -> None:
@@ -333,7 +332,7 @@ def _address(value: Any) -> Target:
     """TARGET; the framework knows no others."""
     if isinstance(value, str | PID | ProcessID | Alias):
         return value
-    raise ErgoError(reasons.UNSUPPORTED)
+    raise ErgoError(error_values.UNSUPPORTED)
 
 
 def _go_type(value: Any) -> str:

@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeGuard
 
 from ...model import types as t
-from ...model.ergo import errors as reasons
-from ...model.ergo import subject
+from ...model.ergo import error_values, subject
 from ...model.types import Slice
 from ...model.values import PID, Atom, Error, Typed
 from ..api.errors import ErgoError, Stop
@@ -19,14 +18,14 @@ log = logging.getLogger("ergo_conformance.node")
 
 NOBODY: Final = PID(Atom(""), 0, 0)
 REASONS: Final[dict[str, Error]] = {
-    "normal": reasons.NORMAL,
-    "shutdown": reasons.SHUTDOWN,
-    "kill": reasons.KILL,
-    "panic": reasons.PANIC,
-    "unknown": reasons.PROCESS_UNKNOWN,
-    "mailbox": reasons.MAILBOX_FULL,
-    "terminated": reasons.PROCESS_TERMINATED,
-    "timeout": reasons.TIMEOUT,
+    "normal": error_values.NORMAL,
+    "shutdown": error_values.SHUTDOWN,
+    "kill": error_values.KILL,
+    "panic": error_values.PANIC,
+    "unknown": error_values.PROCESS_UNKNOWN,
+    "mailbox": error_values.MAILBOX_FULL,
+    "terminated": error_values.PROCESS_TERMINATED,
+    "timeout": error_values.TIMEOUT,
     "custom": subject.CUSTOM_ERROR,
 }
 """Texts that stand for errors; any other text is an error of its own."""
@@ -71,7 +70,7 @@ class Echo(Actor):
                 raise ErgoError(subject.CUSTOM_ERROR)
             case "!terminate":
                 self.process.reply(call, "bye")
-                raise Stop(reasons.NORMAL)
+                raise Stop(error_values.NORMAL)
             case text if text.startswith("!error:"):
                 raise ErgoError(reason_of(text.removeprefix("!error:")))
         return NO_REPLY if call.payload is None else call.payload
@@ -100,7 +99,7 @@ class Sink(Actor):
             case "reset":
                 self.count, self.last = 0, None
                 return True
-        return reasons.UNSUPPORTED
+        return error_values.UNSUPPORTED
 
 
 class Slow(Actor):
@@ -116,7 +115,7 @@ class Slow(Actor):
             case Typed(t.INT64, int(n)):
                 await asyncio.sleep(n / 1000)
                 return call.payload
-        return reasons.INCORRECT
+        return error_values.INCORRECT
 
 
 class SmallMailbox(Slow):

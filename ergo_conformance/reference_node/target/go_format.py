@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ...model.json.values import text_to_bytes
+from ...model.text import text_to_bytes
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 
 _WORDS: Final[dict[type, str]] = {PID: "PID", ProcessID: "ProcessID", Alias: "Alias", Event: "Event", Atom: "Node"}

@@ -9,7 +9,7 @@ from ...model.ergo import ehs
 from ...model.ergo.ehs import Digest, Message
 from ...model.ergo.records import framework
 from ..combinators import U8, U32, Exactly, Number
-from ..interpreter import Deep, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
+from ..interpreter import Composite, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
 from ..parse import Parsed, build, parse
 from .edf import EdfContext, schemas
 
@@ -19,7 +19,7 @@ CONTEXT: Final = EdfContext(framework())
 _CLASSES: Final = tuple(row.value_class for row in ehs.MESSAGES)
 
 
-class Framed(Deep):
+class Framed(Composite):
     """Magic, version, the length of the body alone, and the body, which has to end exactly there."""
 
     def __init__(self, magic: int, version: int, length: Number, longest: int, body: Schema) -> None:
@@ -27,9 +27,9 @@ class Framed(Deep):
         self.magic = "magic" / Exactly(U8, magic, Reason.MAGIC)
         self.version = "version" / Exactly(U8, version, Reason.MAGIC)
         self.length, self.longest, self.body = length, longest, "message" / body
-        self.least = 2 + length.least
+        self.min_size = 2 + length.min_size
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         yield None, self.magic
         yield None, self.version
         start = io.pos
@@ -45,32 +45,32 @@ class Framed(Deep):
         io.end = outer_end
         return value
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         yield None, self.magic, None
         yield None, self.version, None
         body = build(self.body, value, io.context)
         if len(body) > self.longest:
             raise CannotEncode(f"a body of {len(body):,} bytes, at most {self.longest:,} are allowed")
         yield "length", self.length, len(body)
-        io.put(body)
+        io.write(body)
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("magic", self.magic), ("version", self.version), ("length", self.length), ("message", self.body))
 
 
-class OneMessage(Deep):
+class OneMessage(Composite):
     """One EDF value that is one of the four messages."""
 
-    least = 1
+    min_size = 1
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         start = io.pos
         value = yield None, schemas(CONTEXT.registry).value
         if type(value) not in _CLASSES:
             raise RefusalError(Reason.UNEXPECTED, start, f"{type(value).__name__} is no handshake message")
         return value
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         yield None, schemas(CONTEXT.registry).value, value
 
     def children(self) -> Sequence[tuple[Label, Schema]]:

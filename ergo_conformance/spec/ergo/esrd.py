@@ -9,7 +9,7 @@ from ...model.ergo.ehs import VERSION_ROW
 from ...model.ergo.esrd import Message, PacketType
 from ...model.registry import Registry
 from ..combinators import U8, U16, Exactly
-from ..interpreter import Deep, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
+from ..interpreter import Composite, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
 from ..parse import Parsed, build, parse
 from .edf import EdfContext, schemas
 
@@ -18,13 +18,13 @@ CONTEXT: Final = EdfContext(Registry([*esrd.MESSAGES, esrd.ROUTE, VERSION_ROW]))
 _VALUE: Final = schemas(CONTEXT.registry).value
 
 
-class Packet(Deep):
+class Packet(Composite):
     """Version, type, the length of the value alone, and the value, which has to end exactly there."""
 
-    least = esrd.HEADER_LENGTH
+    min_size = esrd.HEADER_LENGTH
     version = "version" / Exactly(U8, esrd.VERSION, Reason.MAGIC)
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         yield None, self.version
         at = io.pos
         type_ = yield "type", U8
@@ -43,7 +43,7 @@ class Packet(Deep):
         io.end = outer_end
         return value
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         yield None, self.version, None
         yield "type", U8, esrd.TYPES[type(value)]
         at = len(io.out)

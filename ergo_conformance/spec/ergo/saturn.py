@@ -9,7 +9,7 @@ from ...model.ergo import records, saturn
 from ...model.ergo.saturn import Message
 from ...model.registry import Registry
 from ..combinators import U8, U16, Exactly
-from ..interpreter import Deep, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
+from ..interpreter import Composite, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
 from ..parse import Parsed, build, parse
 from .edf import EdfContext, schemas
 
@@ -19,14 +19,14 @@ _VALUE: Final = schemas(CONTEXT.registry).value
 CLASSES: Final = frozenset(row.value_class for row in saturn.MESSAGES)
 
 
-class Packet(Deep):
+class Packet(Composite):
     """Magic, version, the length of the value, and the value, which has to end exactly there."""
 
-    least = saturn.HEADER_LENGTH
+    min_size = saturn.HEADER_LENGTH
     magic = "magic" / Exactly(U8, saturn.MAGIC, Reason.MAGIC)
     version = "version" / Exactly(U8, saturn.VERSION, Reason.MAGIC)
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         yield None, self.magic
         yield None, self.version
         n = yield "length", U16
@@ -42,7 +42,7 @@ class Packet(Deep):
         io.end = outer_end
         return value
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         yield None, self.magic, None
         yield None, self.version, None
         at = len(io.out)

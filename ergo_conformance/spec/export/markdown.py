@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ...model.ergo import ehs, enp, esrd, saturn
-from ...model.ergo import errors as reasons
+from ...model.ergo import ehs, enp, error_values, esrd, saturn
 from ...model.ergo.edf import Tag
 from ...model.ergo.ehs import Role
 from ...model.registry import Newtype, Struct
 from ...model.types import Reg, describe
-from ..combinators import Counted, Number, Text
+from ..combinators import CountedBytes, CountedText, Number
 from ..ergo.edf.scalars import SCALARS, WORDS
 from ..ergo.ehs import FRAME
 from ..ergo.enp import frames as enp_frames
@@ -108,16 +107,16 @@ def _saturn() -> Iterable[str]:
     parts.append(table(("state of the connection at the server", "message of the client", "effect"), steps))
     ignored = ", ".join(row.value_class.__name__ for row in saturn.MESSAGES if row.value_class in saturn.OF_THE_SERVER)
     parts.append(
-        f"\nA proof leads to the next state, and so does a registration. In state {saturn.State.REGISTERED.name} the messages"
-        f" of a server are ignored: {ignored}. Any other message that is not in the row of a state ends the connection, and so"
-        f" does {saturn.REGISTER_WITHIN:g} s without a registration; nothing is sent then.\n"
+        f"\nA proof leads to the next state, and so does a registration. In state {saturn.SessionState.REGISTERED.name} the"
+        f" messages of a server are ignored: {ignored}. Any other message that is not in the row of a state ends the"
+        f" connection, and so does {saturn.REGISTER_WITHIN:g} s without a registration; nothing is sent then.\n"
     )
     written = (
         (f"`{row.name}`", " and ".join(saturn.writers(row.value_class)) or "nobody", _doc(row.value_class))
         for row in (*saturn.MESSAGES, *saturn.UNREGISTERED)
     )
     parts += [*_saturn_rules(), "\n## Saturn: the messages\n", table(("message", "written by", "meaning"), written)]
-    inside = (saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.REGISTER_ROUTES)
+    inside = (saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.ANNOUNCED_ROUTES)
     parts += [_message(row) for row in (*saturn.MESSAGES, *saturn.UNREGISTERED, *inside)]
     names = [type_.name for _, type_ in saturn.APPLICATION_ROUTE.fields if isinstance(type_, Reg)]
     rows = [row for row in CONTEXT.registry if isinstance(row, Newtype) and row.name in names]
@@ -132,9 +131,13 @@ def _saturn_rules() -> Iterable[str]:
         ("SAT-HS-2", saturn.HandshakeResult.__name__, f"Digest of the {saturn.Handshake.__name__} : token"),
     )
     errors = (
-        (saturn.RegisterResult.__name__, reasons.TAKEN.text, "the name is taken in this cluster; the connection ends"),
-        (saturn.ResolveResult.__name__, reasons.NO_ROUTE.text, "no such node in the cluster, or none with routes"),
-        (saturn.ResolveProxyResult.__name__, reasons.NO_ROUTE.text, "nobody announces a way to that node"),
+        (
+            saturn.RegisterResult.__name__,
+            error_values.TAKEN.text,
+            "the name is taken in this cluster; the connection ends",
+        ),
+        (saturn.ResolveResult.__name__, error_values.NO_ROUTE.text, "no such node in the cluster, or none with routes"),
+        (saturn.ResolveProxyResult.__name__, error_values.NO_ROUTE.text, "nobody announces a way to that node"),
     )
     items = ", ".join(f"`{name}`" for name in saturn.item_names("ITEM", "CLUSTER", "NODE"))
     return (
@@ -170,7 +173,7 @@ def _fields(schema: Schema) -> str:
 
 
 def _short(node: Schema) -> str:
-    return f"u{8 * node.least}" if isinstance(node, Number) else _KINDS[type(node)]
+    return f"u{8 * node.min_size}" if isinstance(node, Number) else _KINDS[type(node)]
 
 
 def _legend() -> str:
@@ -203,8 +206,8 @@ def _tag_row(tag: Tag) -> tuple[object, ...]:
 def _body(tag: Tag) -> str:
     note = docs_of(SCALARS[tag])
     _, schema = plain(SCALARS[tag])
-    if isinstance(schema, Counted):
-        what = "text, any bytes" if isinstance(schema, Text) else "bytes"
+    if isinstance(schema, CountedBytes):
+        what = "text, any bytes" if isinstance(schema, CountedText) else "bytes"
         return f"length in {_kind(schema.length)}, {what}"
     fields = getattr(schema, "fields", ())
     if fields:
@@ -216,7 +219,7 @@ def _body(tag: Tag) -> str:
 
 def _kind(schema: object) -> str:
     if isinstance(schema, Number):
-        return f"{schema.least} byte{'s' if schema.least > 1 else ''}"
+        return f"{schema.min_size} byte{'s' if schema.min_size > 1 else ''}"
     number, value = getattr(schema, "number", None), getattr(schema, "value", None)
     if isinstance(number, Number) and isinstance(value, int):
         return f"{_kind(number)}, always {value}"

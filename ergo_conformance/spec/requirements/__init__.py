@@ -13,7 +13,7 @@ PROTOCOLS = ("edf", "ehs", "enp", "esrd", "saturn")
 KEYS = frozenset({"level", "text", "profiles", "source", "evidence", "role", "differs", "reason", "untested"})
 
 
-class Level(StrEnum):
+class RequirementLevel(StrEnum):
     """How binding a requirement is, strictest first. OBSERVED: the upstream node does so, no promise is known."""
 
     MUST = "MUST"
@@ -22,7 +22,7 @@ class Level(StrEnum):
     OBSERVED = "OBSERVED"
 
 
-STRICTNESS = tuple(Level)
+STRICTNESS = tuple(RequirementLevel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Requirement:
 
     id: str
     protocol: str
-    level: Level
+    level: RequirementLevel
     text: str
     profiles: tuple[str, ...]
     source: str
@@ -56,12 +56,14 @@ def catalogue() -> Mapping[str, Requirement]:
             if id_ in found or row.keys() - KEYS:
                 raise ErgoConformanceError(f"{protocol}.toml: {id_} stands twice or has unknown keys")
             found[id_] = Requirement(
-                id=id_, protocol=protocol, **{**row, "level": Level(row["level"]), "profiles": tuple(row["profiles"])}
+                id=id_,
+                protocol=protocol,
+                **{**row, "level": RequirementLevel(row["level"]), "profiles": tuple(row["profiles"])},
             )
     return found
 
 
-def strictest(ids: tuple[str, ...]) -> Level:
+def strictest(ids: tuple[str, ...]) -> RequirementLevel:
     """The level of what shows these requirements."""
     levels = [catalogue()[id_].level for id_ in ids]
-    return min(levels, key=STRICTNESS.index, default=Level.OBSERVED)
+    return min(levels, key=STRICTNESS.index, default=RequirementLevel.OBSERVED)

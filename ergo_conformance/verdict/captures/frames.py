@@ -9,7 +9,7 @@ from ...model import types as t
 from ...model.compare import same
 from ...model.ergo import enp
 from ...model.ergo.enp import Compressed
-from ...model.inferred import type_of
+from ...model.inferred import infer_type
 from ...model.registry import Marshaler, Newtype, Registry, Struct
 from ...model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
 from ...model.values import Error
@@ -158,7 +158,7 @@ def leaves(value: Any, registry: Registry) -> Iterator[tuple[Type | Marshaler, A
     while todo:
         found, type_ = todo.pop()
         if type_ is ANY and found is not None:
-            type_, found = type_of(found, registry)
+            type_, found = infer_type(found, registry)
         row = registry.get(type_.name) if isinstance(type_, Reg) else None
         if isinstance(row, Marshaler):
             yield row, found

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ...errors import UsageError
-from ...peers.link import VirtualLoop
+from ...peers.memory import VirtualLoop
 from ..captures import Capture
 from ..captures.load import UDP
 from ..captures.saturn import CLIENT

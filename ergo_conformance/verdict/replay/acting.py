@@ -23,7 +23,7 @@ _TARGETS = (
 def actor_of(frame: Any) -> int | None:
     """The number of the process that did it; None if it is no act."""
     match frame:
-        case enp.Control(message=enp.Relation(Source=source)):
+        case enp.Control(message=enp.RelationRequest(Source=source)):
             return int(source.id)
         case enp.Control(message=enp.Spawn(Options=options)):
             return int(options.ParentPID.id)
@@ -46,7 +46,7 @@ def deed(stage: Stage, peer: PID, frame: Any, algorithm: int | None) -> Coroutin
             return core.remote.spawn(parent, peer.node, asked.Name, args, options, asked.Options.Register)
         case enp.Control(message=enp.ApplicationStart() as asked):
             return core.remote.start_application(peer.node, asked.Name, asked.Mode, asked.Options.ApplicationOptions)
-        case enp.Control(message=enp.Relation() as asked):
+        case enp.Control(message=enp.RelationRequest() as asked):
             return _relation(stage.process(asked.Source.id), asked)
         case enp.Exit():
             return stage.process(frame.from_id).exit(peer._replace(id=frame.to_id), frame.reason)
@@ -63,7 +63,7 @@ def deed(stage: Stage, peer: PID, frame: Any, algorithm: int | None) -> Coroutin
     return process.send(to, frame.payload, priority=priority, important=important)
 
 
-def _relation(process: Process, asked: enp.Relation) -> Coroutine[Any, Any, Any]:
+def _relation(process: Process, asked: enp.RelationRequest) -> Coroutine[Any, Any, Any]:
     match _VERBS[type(asked)]:
         case Verb.LINK:
             return process.link(asked.Target)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...errors import CannotEncode, Reason, Rejected
-from ...model.ergo import ehs, enp
-from ...model.ergo import errors as reason
+from ...model.ergo import ehs, enp, error_values
 from ...model.ergo.ehs import Message
 from ...model.values import PID
-from ...peers.link import Link, connect_memory
+from ...peers.memory import connect_memory
+from ...peers.sockets import Socket
 from ...reference_node.connection.link import Address, LinkProtocol
 from ...reference_node.core.core import CORE_ID
 from ...spec.ergo import enp as frames
@@ -41,7 +41,7 @@ class Line:
     """One link of our node, seen from the other end."""
 
     name: str
-    link: Link
+    link: Socket
     expected: deque[Message]
     """Handshake messages that our node has to write."""
     buffer: bytes = b""
@@ -264,7 +264,7 @@ class Player:
     def _is_end(frame: Frame) -> bool:
         """Whether it tells that the node stops: nothing of a process's own makes it end like this (ENP-DOWN)."""
         ends = enp.TerminatePID | enp.TerminateName | enp.TerminateAlias | enp.TerminateEvent
-        return isinstance(frame.value, ends) and frame.value.reason == reason.SHUTDOWN
+        return isinstance(frame.value, ends) and frame.value.reason == error_values.SHUTDOWN
 
     def _do(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from ...model.compare import same
 from ...model.ergo import saturn
-from ...model.ergo.saturn import Message, RegisterRoutes
+from ...model.ergo.saturn import AnnouncedRoutes, Message
 from ...model.values import Atom
 from ...reference_node.api import NodeFacts, RegistrarError
 from ...reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar
@@ -29,7 +29,7 @@ SETTLE: Final = 1e-6
 AFTERWARDS: Final = 0.5
 """Seconds that our node has for what it still has to do when the recording ends."""
 NOBODY: Final = Atom("")
-NO_ROUTES: Final = RegisterRoutes()
+NO_ROUTES: Final = AnnouncedRoutes()
 
 
 class Finding(NamedTuple):
@@ -86,7 +86,7 @@ class Client:
     links: deque[Recorded]
     hidden: bool = False
     name: Atom = NOBODY
-    routes: RegisterRoutes = NO_ROUTES
+    routes: AnnouncedRoutes = NO_ROUTES
     registrar: SaturnRegistrar | None = None
     wire: Wire | None = None
     link: Recorded | None = None

@@ -17,7 +17,7 @@ EXIT_GOOD, EXIT_BAD, EXIT_NOTHING = 0, 1, 5
 
 def redacted(text: str, running: Running | None) -> str:
     """A text without the target's cookie, which may be part of the command that starts it."""
-    cookie = running.facts.cookie if running else ""
+    cookie = running.target_info.cookie if running else ""
     return text.replace(cookie, "COOKIE") if len(cookie) >= SECRET else text
 
 
@@ -49,7 +49,7 @@ class Header:
             offers.add("codec")
         return cls(
             target=redacted(target.describe(), running),
-            name=(running.facts.name if running else base.get("name", "")) or "",
+            name=(running.target_info.name if running else base.get("name", "")) or "",
             profile=options["profile"],
             seed=options["seed"],
             offers=tuple(sorted(offers)),

@@ -18,7 +18,7 @@ class Case:
     `offers`: what the target has to offer (accept, codec, …).
     `agents`: names of agents it has to host; those of level 1 belong to the offer `agents`.
     `config`: settings (keys of ERGO_TARGET) the target must have; a target that can't be given them skips the case.
-    With `registrar` among them, a `kind` alone, the case starts the target: it gets a `Registering`.
+    With `registrar` among them, a `kind` alone, the case starts the target: it gets a `RegistrationContext`.
     `hostile`: afterwards a good peer must still be served.
     `exclusive`: needs an agent for itself; nothing else runs beside it.
     `dangerous`: has killed real nodes; runs alone, after all others.
@@ -34,7 +34,7 @@ class Case:
 
     @property
     def registers(self) -> bool:
-        """Whether the target has to register with a registrar of ours: then the case starts it (`Registering`)."""
+        """Whether the target has to register with a registrar of ours: then the case starts it (`RegistrationContext`)."""
         return "registrar" in self.config
 
 

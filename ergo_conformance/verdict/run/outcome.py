@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ...spec.requirements import Level
+from ...spec.requirements import RequirementLevel
 
 
 class Verdict(StrEnum):
@@ -30,9 +30,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def of_violation(level: Level) -> Verdict:
+def of_violation(level: RequirementLevel) -> Verdict:
     """What a violation of a requirement means."""
-    return {Level.MUST: Verdict.FAIL, Level.SHOULD: Verdict.WARN}.get(level, Verdict.INFO)
+    return {RequirementLevel.MUST: Verdict.FAIL, RequirementLevel.SHOULD: Verdict.WARN}.get(level, Verdict.INFO)
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Outcome:
     title: str
     suite: str
     requirements: tuple[str, ...]
-    level: Level
+    level: RequirementLevel
     verdict: Verdict
     seconds: float = 0.0
     reason: str = ""

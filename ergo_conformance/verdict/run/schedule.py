@@ -20,15 +20,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import UsageError
-from ...peers.link import VirtualLoop
+from ...peers.memory import VirtualLoop
 from ...peers.violation import UnreachableError, ViolationError
 from ...targets.base import NotGivenError, Running, Target, TargetError, probe, probe_agents
 from .case import Case
 from .context import Context, SkippedError
-from .registering import Registering
+from .registration import RegistrationContext
 
 Body = Callable[[Any], Coroutine[Any, Any, None]]
-"""It takes a Context, or a Registering."""
+"""It takes a Context, or a RegistrationContext."""
 KEPT_LINES = 12
 """Lines of a link's transcript that a report shows."""
 MAX_LAG = 0.2
@@ -90,7 +90,7 @@ async def run_case(planned: Planned, running: Running, seed: int, limit: float, 
     if reason:
         return Ran(SkippedError(reason))
     rng = random.Random(f"{seed}:{planned.id}")
-    context = Registering(target, running, rng, planned.case.config) if target else Context(running, rng)
+    context = RegistrationContext(target, running, rng, planned.case.config) if target else Context(running, rng)
     started = time.monotonic()
     ran = Ran()
     try:

@@ -17,7 +17,7 @@ from ...errors import UsageError
 from ...locate import COOKIE_VARIABLE, TOKEN_VARIABLE
 from ...model.ergo.records import PROFILES
 from ...peers.violation import ViolationError
-from ...spec.requirements import STRICTNESS, Level, catalogue, strictest
+from ...spec.requirements import STRICTNESS, RequirementLevel, catalogue, strictest
 from ...targets.base import Codec, Running, Target
 from ...targets.kinds import Settings, suggestion, target_of
 from ..reports.reports import WRITERS, Header, Summary
@@ -37,7 +37,7 @@ class Entry:
     suite: str
     title: str
     case: Case
-    level: Level
+    level: RequirementLevel
 
     @classmethod
     def of(cls, item: pytest.Function) -> Entry | None:
@@ -123,7 +123,7 @@ class Session:
         for pattern in wanted:
             if ids and not self.options.get("keyword") and not any(_matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"no case {pattern!r}{suggestion(pattern, ids)}")
-        weakest = STRICTNESS.index(Level(level.upper())) if level else len(STRICTNESS)
+        weakest = STRICTNESS.index(RequirementLevel(level.upper())) if level else len(STRICTNESS)
         chosen = [
             entry
             for entry in entries
@@ -198,7 +198,7 @@ class Session:
                 pass
             case ViolationError() as violation:
                 outcome.verdict = of_violation(entry.level)
-                outcome.sent, outcome.legal, outcome.came = violation.sent, violation.legal, violation.came
+                outcome.sent, outcome.legal, outcome.came = violation.sent, violation.expected, violation.actual
             case SkippedError() as skipped:
                 outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
             case LateError() as late:
@@ -274,7 +274,7 @@ def check_options(options: dict[str, Any]) -> None:
     """UsageError for an option value that nothing can be done with."""
     if options["profile"] not in PROFILES:
         raise UsageError(f"--profile {options['profile']}: no such profile{suggestion(options['profile'], PROFILES)}")
-    levels = [level.value.lower() for level in Level]
+    levels = [level.value.lower() for level in RequirementLevel]
     if options["level"] and options["level"].lower() not in levels:
         raise UsageError(f"--level {options['level']}: no such level{suggestion(options['level'], levels)}")
     for spec in options["report"]:

@@ -20,7 +20,7 @@ from ...model.compare import same
 from ...model.ergo.caches import Caches
 from ...model.ergo.records import ROWS
 from ...model.json.types import payload_from_json, row_from_json
-from ...model.json.values import from_json, to_json
+from ...model.json.values import value_from_json, value_to_json
 from ...model.registry import Marshaler, Registry
 from ...model.values import Atom
 from ...peers.violation import ViolationError
@@ -203,7 +203,7 @@ def check_row(codec: Codec, row: Json, registry: Registry, what: str) -> Iterato
 
 
 def _check_writing(codec: Codec, row: Json, registry: Registry) -> Iterator[Difference]:
-    found = codec.encode(from_json(row["value"], registry), registry, caches_of(row))
+    found = codec.encode(value_from_json(row["value"], registry), registry, caches_of(row))
     wanted = input_of(row)
     if wanted is not None:
         if found != wanted:
@@ -213,7 +213,7 @@ def _check_writing(codec: Codec, row: Json, registry: Registry) -> Iterator[Diff
 
 
 def _check_reading(codec: Codec, row: Json, registry: Registry) -> Iterator[Difference]:
-    caches, value = caches_of(row), from_json(row["value"], registry)
+    caches, value = caches_of(row), value_from_json(row["value"], registry)
     data = input_of(row)
     if data is None:
         data = codec.encode(value, registry, caches)
@@ -245,7 +245,7 @@ def _check_judging(codec: Codec, row: Json, registry: Registry) -> Iterator[Diff
         shown = repr(found)[:80]
         yield Difference(row["id"], f"read as {shown} with {len(data) - end} bytes left, a refusal is expected")
     elif row["expect"] in ("value", "prefix"):
-        wanted = from_json(row["expect_value"] if "expect_value" in row else row["value"], registry)
+        wanted = value_from_json(row["expect_value"] if "expect_value" in row else row["value"], registry)
         rest = row["consumed_rest_len"] if row["expect"] == "prefix" else 0
         yield from _compare(row, registry, wanted, found, len(data) - end, rest)
 
@@ -259,7 +259,7 @@ def _compare(row: Json, registry: Registry, wanted: Any, found: Any, left: int, 
 
 def _short(value: Any, registry: Registry) -> str:
     try:
-        return json.dumps(to_json(value, registry))[:200]
+        return json.dumps(value_to_json(value, registry))[:200]
     except (RecursionError, TypeError, ValueError):
         return repr(type(value))
 

@@ -8,7 +8,7 @@ from ...errors import CannotEncode, Reason, Rejected
 from ...model.compare import same
 from ...model.ergo import ehs
 from ...model.ergo.ehs import Digest, Introduce, Message, Role
-from ...model.json.values import from_json
+from ...model.json.values import value_from_json
 from ...model.values import Atom
 from ...reference_node.api.handshake import Local
 from ...reference_node.ergo import ehs as node_ehs
@@ -34,7 +34,7 @@ def check_frames(content: Json) -> tuple[str, int, list[Difference]]:
 
 def check_frame(row: Json) -> Iterator[Difference]:
     """One golden frame: read, digests recomputed, written again."""
-    data, wanted = bytes.fromhex(row["hex"]), from_json(row["value"], CONTEXT.registry)
+    data, wanted = bytes.fromhex(row["hex"]), value_from_json(row["value"], CONTEXT.registry)
     for name, read in READERS.items():
         try:
             value = read(data)

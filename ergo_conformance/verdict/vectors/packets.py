@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from ...errors import CannotEncode, Reason, Rejected
 from ...model.compare import same
 from ...model.ergo import esrd, saturn
-from ...model.json.values import from_json
+from ...model.json.values import value_from_json
 from ...model.registry import Registry
 from ...reference_node.ergo import esrd as esrd_node
 from ...reference_node.ergo import saturn as saturn_node
@@ -48,7 +48,7 @@ def check_packets(content: Json) -> tuple[str, int, list[Difference]]:
 
 def check_packet(row: Json, protocol: Protocol) -> Iterator[Difference]:
     """One golden packet: read to its value, written to its bytes; what else the row says follows from the value."""
-    data, wanted = bytes.fromhex(row["hex"]), from_json(row["value"], protocol.registry)
+    data, wanted = bytes.fromhex(row["hex"]), value_from_json(row["value"], protocol.registry)
     yield from protocol.facts(row, wanted)
     for name, read in protocol.readers.items():
         try:

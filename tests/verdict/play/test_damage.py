@@ -9,8 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ergo_conformance.cli.vectors import app
-from ergo_conformance.model.ergo import enp
-from ergo_conformance.model.ergo import errors as reasons
+from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.spec.ergo.enp import write_frame
@@ -51,7 +50,7 @@ def code(frame: Any) -> Any:
 
 
 def error(frame: Any) -> Any:
-    return frame._replace(message=frame.message._replace(Error=reasons.TIMEOUT))
+    return frame._replace(message=frame.message._replace(Error=error_values.TIMEOUT))
 
 
 def result(frame: Any) -> Any:

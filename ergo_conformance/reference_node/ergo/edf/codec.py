@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
 from ....model.ergo.caches import NO_CACHES, Caches
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Registry
 from ....model.types import Reg, Type
 from . import decoder, encoder
@@ -26,7 +26,7 @@ MAX_FOLDED_LINES: Final = 1500
 takes some 20 µs to generate, so a peer that invents types must not get a function for each."""
 MAX_GENERATED_DEPTH: Final = 16
 
-_EVERYDAY: Final = (NATURAL[list], NATURAL[dict])  # always fast, whatever a peer invents
+_EVERYDAY: Final = (INFERRED_TYPES[list], INFERRED_TYPES[dict])  # always fast, whatever a peer invents
 _REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
 _UNWRITTEN: Final = (*FAILURES, CannotEncode, AttributeError)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from ....model import types as t
 from ....model.ergo.edf import MAX_ATOM, MAX_DEPTH, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR, Tag
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import PID, Alias, Error, Event, ProcessID, Ref, Typed
@@ -342,7 +342,7 @@ def generate(type_: Type, registry: Registry, reader_of: Callable[[Type], Read],
         source.add("slots = d + 1")
         source.add(f"if slots > {MAX_DEPTH}: raise {source.constant('Failed', FailedError)}")
     base = base_of(type_, registry)
-    tells_itself = type_ in (NATURAL[list], NATURAL[dict])
+    tells_itself = type_ in (INFERRED_TYPES[list], INFERRED_TYPES[dict])
     if isinstance(base, Slice | Map):
         nil = source.constant("nil", Typed(type_, None)) if dynamic and tells_itself else "None"
         value = emitter.container(type_, nil)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ....model import types as t
 from ....model.ergo.edf import MAX_DEPTH, Tag
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Registry
 from ....model.values import Typed
 from .decoder import DecoderEmitter
@@ -49,7 +49,7 @@ def _folded(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
 def _fill() -> None:
     """Scalars in an `any` slot: generated like the others, Typed where the Python value doesn't tell its type."""
     registry = Registry()
-    natural = set(NATURAL.values())
+    natural = set(INFERRED_TYPES.values())
     for type_ in t.SCALARS.values():
         source = Source("def read(b, o, c, d):")
         emitter = DecoderEmitter(registry, lambda _: unknown, source)

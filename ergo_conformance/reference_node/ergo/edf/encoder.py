@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ....errors import CannotEncode
 from ....model import types as t
 from ....model.ergo.edf import Tag
-from ....model.inferred import NATURAL
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import Atom, Typed
@@ -160,7 +160,7 @@ class EncoderEmitter:
             return
         cls = self.local(f"type({v})")
         for branch, class_ in zip(chain(["if"], repeat("elif")), IN_PLACE, strict=False):
-            type_, name = NATURAL[class_], class_.__name__
+            type_, name = INFERRED_TYPES[class_], class_.__name__
             assert isinstance(type_, Scalar)
             if class_ is Atom:  # nil is more frequent than what follows
                 add(f"elif {v} is None: out.append({_NIL!r})")
@@ -329,7 +329,7 @@ def _unused(type_: Type) -> Write:
 
 SELF_TELLING: Final[dict[type, Write]] = {
     cls: generate(type_, Registry(), _unused, dynamic=True)
-    for cls, type_ in NATURAL.items()
+    for cls, type_ in INFERRED_TYPES.items()
     if isinstance(type_, Scalar)
 }
 SELF_TELLING[type(None)] = _nil

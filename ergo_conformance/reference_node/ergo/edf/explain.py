@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ....errors import Reason, Rejected
 from ....model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_DEPTH, MAX_EMPTY_ITEMS, SCALAR_TAGS, Tag
-from ....model.inferred import dynamic
+from ....model.inferred import to_any_slot
 from ....model.registry import Marshaler, Registry, Struct, is_nullable
 from ....model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Typed
@@ -123,7 +123,7 @@ class Slot:
         self.value = value
 
     def result(self) -> Any:
-        return Typed(self.type, self.value) if self.is_key else dynamic(self.type, self.value, self.registry)
+        return Typed(self.type, self.value) if self.is_key else to_any_slot(self.type, self.value, self.registry)
 
     def label(self) -> str:
         return ""
@@ -255,7 +255,7 @@ class Explainer:
             value, self.o = read_scalar(scalar, b, o + 1, self.tables)
             if is_key and value is not None:
                 return Typed(scalar, value)
-            return dynamic(scalar, value, self.registry)
+            return to_any_slot(scalar, value, self.registry)
         type_ = self.descriptor(tag, o)
         self.slots += opened
         self.open.append(Slot(type_, opened, self.registry, is_key=is_key))

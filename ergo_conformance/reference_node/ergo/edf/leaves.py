@@ -5,8 +5,8 @@ from typing import Any, Final
 from ....errors import Reason, Rejected
 from ....model import types as t
 from ....model.ergo.edf import FIRST_ATOM_ID, FIRST_ERROR_ID, NIL_ERROR, Tag
-from ....model.json.values import bytes_to_text
 from ....model.registry import Marshaler, Registry, Struct
+from ....model.text import bytes_to_text
 from ....model.types import Array, Scalar, Type
 from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from .runtime import numbers

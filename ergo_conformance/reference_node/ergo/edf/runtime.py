@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from ....errors import CannotEncode
 from ....model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR
-from ....model.inferred import NATURAL
-from ....model.json.values import text_to_bytes
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler
+from ....model.text import text_to_bytes
 from ....model.values import Error, Typed
 from .tables import DecodeTables, EncodeTables
 
@@ -76,7 +76,7 @@ def typed_key(value: Any) -> Any:
     """The key of a map with `any` keys is Typed (terms.py)."""
     if value is None or type(value) is Typed:
         return value
-    natural = NATURAL.get(type(value))
+    natural = INFERRED_TYPES.get(type(value))
     if natural is None:
         raise FailedError  # a struct: the explaining reader knows its row
     return Typed(natural, value)

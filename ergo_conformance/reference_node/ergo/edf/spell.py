@@ -11,9 +11,9 @@ from typing import Any
 from ....errors import CannotEncode
 from ....model import types as t
 from ....model.ergo.edf import MAX_STRING, Tag
-from ....model.inferred import INTEGERS, type_of
-from ....model.json.values import text_to_bytes
+from ....model.inferred import INTEGERS, infer_type
 from ....model.registry import Marshaler, Struct
+from ....model.text import text_to_bytes
 from ....model.types import ANY, Array, Map, Scalar, Slice, Type
 from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
 from .runtime import error_body, pack_numbers
@@ -118,7 +118,7 @@ def _write_part(value: Any, type_: Type, c: EncodeTables, out: list[bytes]) -> I
         if value is None:
             out.append(bytes([Tag.NIL]))
             return None
-        type_, value = type_of(value, c.registry)
+        type_, value = infer_type(value, c.registry)
         if value is None and type_ is t.ERROR:
             out.append(bytes([Tag.NIL]))
             return None

@@ -21,9 +21,9 @@ from ....model.ergo.edf import (
     NIL_ERROR,
     Tag,
 )
-from ....model.inferred import NATURAL
-from ....model.json.values import bytes_to_text, text_to_bytes
+from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Registry, Row
+from ....model.text import bytes_to_text, text_to_bytes
 from ....model.types import Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Atom, Error
 from .folded import unfold
@@ -191,7 +191,7 @@ class DynamicWriters(dict[type, "Write"]):
         self._tables = tables
 
     def __missing__(self, cls: type) -> Write:
-        type_ = NATURAL.get(cls)
+        type_ = INFERRED_TYPES.get(cls)
         if type_ is None:
             row = self._tables.registry.of_class(cls)
             if row is None:

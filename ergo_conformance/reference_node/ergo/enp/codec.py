@@ -8,8 +8,8 @@ from ....errors import CannotEncode, Reason, Rejected
 from ....model.ergo import enp
 from ....model.ergo.caches import NO_CACHES, Caches
 from ....model.ergo.enp import Frame, FrameType
-from ....model.json.values import text_to_bytes
 from ....model.registry import Registry
+from ....model.text import text_to_bytes
 from ....model.values import Atom, Error
 from ..edf import Decoder, Encoder
 from ..edf.runtime import DISPATCH, FAILURES, FailedError

@@ -7,12 +7,16 @@ from typing import Final
 
 from ....errors import Reason, Rejected
 from ....model.ergo import enp
-from ....model.ergo.enp import Algorithm, Compressed, FrameType, Level
+from ....model.ergo.enp import Algorithm, Compressed, CompressionLevel, FrameType
 from . import lzw
 from .codec import ORDER_AT, TYPE_AT, check_header
 
 _HEAD: Final = Struct(">BBIBBBI")
-_GZIP_LEVELS: Final = {Level.DEFAULT: zlib.Z_DEFAULT_COMPRESSION, Level.BEST_SPEED: 1, Level.BEST_SIZE: 9}
+_GZIP_LEVELS: Final = {
+    CompressionLevel.DEFAULT: zlib.Z_DEFAULT_COMPRESSION,
+    CompressionLevel.BEST_SPEED: 1,
+    CompressionLevel.BEST_SIZE: 9,
+}
 _ZLIB_BITS: Final = zlib.MAX_WBITS
 _GZIP_BITS: Final = zlib.MAX_WBITS + 16
 
@@ -22,7 +26,7 @@ class Compression:
     """A process's setting. `threshold` in bytes of the whole frame; longer frames are compressed."""
 
     algorithm: Algorithm = Algorithm.GZIP
-    level: Level = Level.DEFAULT
+    level: CompressionLevel = CompressionLevel.DEFAULT
     threshold: int = enp.MIN_THRESHOLD
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import CannotEncode, Rejected
-from ....model.ergo import enp
-from ....model.ergo import errors as reasons
+from ....model.ergo import enp, error_values
 from ....model.ergo.caches import Caches
 from ....model.ergo.ehs import Flags
 from ....model.ergo.enp import Code, Frame, Words
@@ -107,7 +106,7 @@ class EnpConnection(LinkedConnection):
         A sender stays on its link when others join: a message on a new link could overtake one on the old.
         """
         if not self.links:
-            raise ErgoError(reasons.NO_CONNECTION)
+            raise ErgoError(error_values.NO_CONNECTION)
         lane = sender_id % enp.ORDER_MODULUS if ordered else 0
         if not lane:
             self._turn += 1
@@ -374,13 +373,13 @@ class EnpConnection(LinkedConnection):
         if not options.important:
             return options.priority
         if Flags.IMPORTANT_DELIVERY not in self.peer.flags:  # ENP-IMP-1
-            raise ErgoError(reasons.UNSUPPORTED)
+            raise ErgoError(error_values.UNSUPPORTED)
         return options.priority | enp.IMPORTANT
 
     def check(self, creation: int) -> None:
         """The wire has no creation: an address of an earlier incarnation is refused here (ENP §12)."""
         if creation != self.peer.creation:
-            raise ErgoError(reasons.PROCESS_INCARNATION)
+            raise ErgoError(error_values.PROCESS_INCARNATION)
 
     @staticmethod
     def _order(id_: int, options: MessageOptions) -> int:
@@ -395,7 +394,7 @@ class EnpConnection(LinkedConnection):
         data = self._encoder.write(frame)
         limit = self.peer.max_message_size
         if limit and len(data) > limit:
-            raise ErgoError(reasons.TOO_LARGE)
+            raise ErgoError(error_values.TOO_LARGE)
         how = options.compression
         if how is not None and len(data) > how.threshold and enp.TYPES[type(frame)] in enp.COMPRESSIBLE:
             data = smaller(data, how)

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ....errors import CannotEncode
-from ....model.ergo import enp, gen
-from ....model.ergo import errors as reasons
+from ....model.ergo import enp, error_values, gen
 from ....model.ergo.ehs import Flags
 from ....model.ergo.enp import Control, Result, Verb
 from ....model.ergo.gen import MessageEvent
@@ -51,7 +50,7 @@ class ControlMessages:
         def taken(result: Any) -> list[MessageEvent]:
             events = _events(result) if isinstance(target, Event) else []
             if not self.core.relation_taken(kind, consumer, target):  # it was asked for twice at once
-                raise ErgoError(reasons.TARGET_EXIST)
+                raise ErgoError(error_values.TARGET_EXIST)
             return events
 
         events: list[MessageEvent] = await self._relation(_TAKE[kind], consumer, target, taken)
@@ -62,7 +61,7 @@ class ControlMessages:
 
         def given_back(_: Any) -> None:
             if not self.core.relation_given_back(kind, consumer, target):
-                raise ErgoError(reasons.TARGET_UNKNOWN)
+                raise ErgoError(error_values.TARGET_UNKNOWN)
 
         await self._relation(_GIVE_BACK[kind], consumer, target, given_back)
 
@@ -80,7 +79,7 @@ class ControlMessages:
 
         def spawned(result: Any) -> PID:
             if not isinstance(result, PID):
-                raise ErgoError(reasons.MALFORMED)
+                raise ErgoError(error_values.MALFORMED)
             self._link_family(message.Options, result)
             return result
 
@@ -106,7 +105,7 @@ class ControlMessages:
         """What the peer's flags exclude is not asked for (ENP-SPAWN-3); without ENABLE they exclude nothing."""
         flags = self.connection.peer.flags
         if Flags.ENABLE in flags and flag not in flags:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
 
     async def _ask(self, message: Any, ref: Ref, order: int, sender_id: int, then: Callable[[Any], Any]) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -116,7 +115,7 @@ class ControlMessages:
             async with asyncio.timeout(enp.REQUEST_TIMEOUT):
                 return await future
         except TimeoutError:
-            raise ErgoError(reasons.TIMEOUT) from None
+            raise ErgoError(error_values.TIMEOUT) from None
         finally:
             self._waiting.pop(ref, None)
 
@@ -135,7 +134,7 @@ class ControlMessages:
         match message:
             case Result():
                 self._result(message)
-            case enp.Relation():
+            case enp.RelationRequest():
                 self._relation_asked(message)
             case enp.Spawn():
                 self._later(self._spawn_asked(message))
@@ -157,7 +156,7 @@ class ControlMessages:
         except ErgoError as error:
             future.set_exception(error)
 
-    def _relation_asked(self, message: enp.Relation) -> None:
+    def _relation_asked(self, message: enp.RelationRequest) -> None:
         verb = _RELATIONS[type(message)]
         taking = verb in (Verb.LINK, Verb.MONITOR)
         error, result = None, None
@@ -175,12 +174,12 @@ class ControlMessages:
             self.core.route_unlink(_KINDS[verb], message.Source, message.Target)
             self._answer(message.Ref, Error(str(unsayable)), Typed(gen.EVENTS, None), message.Source.id, lane)
 
-    def _relate(self, kind: Kind, message: enp.Relation, *, taking: bool) -> list[MessageEvent]:
+    def _relate(self, kind: Kind, message: enp.RelationRequest, *, taking: bool) -> list[MessageEvent]:
         """Upstream checks neither whose process it is nor whose target (ENP-LINK-3)."""
         if message.Source.node != self.connection.name:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
         if message.Target.node != self.core.name:
-            raise ErgoError(reasons.NO_ROUTE)
+            raise ErgoError(error_values.NO_ROUTE)
         if taking:
             return self.core.route_link(kind, message.Source, message.Target)
         self.core.route_unlink(kind, message.Source, message.Target)
@@ -196,7 +195,7 @@ class ControlMessages:
             process = await self.core.route_spawn(self.connection.name, message.Name, message.Options)
         except ErgoError as refusal:
             error = refusal.error
-        pid = gen.NOBODY if process is None else process.pid
+        pid = gen.NO_PID if process is None else process.pid
         parent = message.Options.ParentPID
         self._answer(message.Ref, error, pid, parent.id, pid.id)
         linked = message.Options.ProcessOptions.LinkChild and parent.node == self.connection.name
@@ -208,7 +207,7 @@ class ControlMessages:
         try:
             self.core.route_link(Kind.LINK, parent, child.pid)
         except ErgoError:
-            self.connection.send_terminate_pid(child.pid, child.reason or reasons.KILL, child.pid)
+            self.connection.send_terminate_pid(child.pid, child.reason or error_values.KILL, child.pid)
 
     async def _application_asked(self, message: enp.ApplicationStart) -> None:
         error = None
@@ -222,7 +221,7 @@ class ControlMessages:
     def _check_own(self, flag: Flags) -> None:
         flags = self.connection.peer.local.flags
         if Flags.ENABLE in flags and flag not in flags:
-            raise ErgoError(reasons.NOT_ALLOWED)
+            raise ErgoError(error_values.NOT_ALLOWED)
 
     def _answer(self, ref: Ref, error: Error | None, result: Any, asker_id: int, lane: int) -> None:
         """The order byte is the asker's (ENP §8). `lane`: of the target's owner, whose news must not overtake the Result."""
@@ -246,7 +245,7 @@ def _events(result: Any) -> list[MessageEvent]:
             return []
         case Typed(gen.EVENTS, list(events)):
             return events
-    raise ErgoError(reasons.MALFORMED)
+    raise ErgoError(error_values.MALFORMED)
 
 
 def _order_of(target: Watched) -> int:

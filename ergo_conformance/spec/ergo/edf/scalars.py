@@ -18,8 +18,8 @@ from ....errors import CannotEncode, Reason
 from ....model.ergo import edf
 from ....model.ergo.edf import Tag
 from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time
-from ...combinators import U8, U16, U32, Counted, Fields, InOrder, Number, Text
-from ...interpreter import Flat, Label, Reader, RefusalError, Schema, Writer
+from ...combinators import U8, U16, U32, CountedBytes, CountedText, Fields, InOrder, Number
+from ...interpreter import Label, Leaf, Reader, RefusalError, Schema, Writer
 
 I8: Final = Number(Int8sb)
 I16: Final = Number(Int16sb)
@@ -28,94 +28,94 @@ I64: Final = Number(Int64sb)
 U64: Final = Number(Int64ub)
 
 
-class Bool(Flat):
+class Bool(Leaf):
     """One byte: only 1 is true, anything else is false (EDF-BOOL-1)."""
 
-    least = 1
+    min_size = 1
 
-    def take(self, io: Reader) -> Any:
-        return U8.take(io) == 1
+    def read(self, io: Reader) -> Any:
+        return U8.read(io) == 1
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, bool):
             raise CannotEncode(f"{value!r:.40} is no bool")
-        U8.put(int(value), io)
+        U8.write(int(value), io)
 
 
-class AtomOrId(Flat):
+class AtomOrId(Leaf):
     """`u16 x`: up to 255 the length of the text that follows, above an id of the writer's atom cache (EDF-ATOM-1)."""
 
-    least = 2
+    min_size = 2
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         start = io.pos
-        x = U16.take(io)
+        x = U16.read(io)
         if x <= edf.MAX_ATOM:
-            atom = Atom(io.take(x).decode("utf-8", "surrogateescape"))
+            atom = Atom(io.read(x).decode("utf-8", "surrogateescape"))
         else:
             if x not in io.context.caches.atoms:
                 raise RefusalError(Reason.UNKNOWN_ID, start, f"atom {x}")
             atom = io.context.caches.atoms[x]
         return io.context.local_atoms.get(atom, atom)
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         mapped = io.context.caches.atom_mapping.get(value, value)
         if mapped in io.context.atom_ids:
-            U16.put(io.context.atom_ids[mapped], io)
+            U16.write(io.context.atom_ids[mapped], io)
             return
         text = mapped.encode("utf-8", "surrogateescape")
         if len(text) > edf.MAX_ATOM:
             raise CannotEncode(f"atom of {len(text)} bytes, at most {edf.MAX_ATOM} are possible")
-        U16.put(len(text), io)
-        io.put(text)
+        U16.write(len(text), io)
+        io.write(text)
 
 
-class ErrorOrId(Flat):
+class ErrorOrId(Leaf):
     """`u16 x`: ffff is nil, below 8000 the length of the text, else an id of the writer's error cache (EDF-ERR-1)."""
 
-    least = 2
+    min_size = 2
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         start = io.pos
-        x = U16.take(io)
+        x = U16.read(io)
         if x == edf.NIL_ERROR:
             return None
         if x <= edf.MAX_ERROR:
-            return Error(io.take(x).decode("utf-8", "surrogateescape"))
+            return Error(io.read(x).decode("utf-8", "surrogateescape"))
         if x not in io.context.caches.errors:
             raise RefusalError(Reason.UNKNOWN_ID, start, f"error {x}")
         return Error(io.context.caches.errors[x], registered=True)
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         if value is None:
-            U16.put(edf.NIL_ERROR, io)
+            U16.write(edf.NIL_ERROR, io)
             return
         if value.registered and value.text in io.context.error_ids:
-            U16.put(io.context.error_ids[value.text], io)
+            U16.write(io.context.error_ids[value.text], io)
             return
         text = value.text.encode("utf-8", "surrogateescape")
         if len(text) > edf.MAX_ERROR:
             raise CannotEncode(f"error text of {len(text)} bytes, at most {edf.MAX_ERROR} are possible")
-        U16.put(len(text), io)
-        io.put(text)
+        U16.write(len(text), io)
+        io.write(text)
 
 
 _OFFSET_SECONDS: Final = I8
 
 
-class TimeForm(Flat):
+class TimeForm(Leaf):
     """A length and Go's binary form of an instant (EDF-TIME-1 to 3)."""
 
-    least = 1
+    min_size = 1
     version = U8
     seconds = I64  # since the year 1
     nanos = U32
     minutes = I16  # east of UTC; -1 stands for UTC itself
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         start = io.pos
-        n = U8.take(io)
-        data = io.take(n)
+        n = U8.read(io)
+        data = io.read(n)
         if not data:
             raise RefusalError(Reason.TIME, start, "no data")
         if data[0] not in edf.TIME_LENGTHS:
@@ -123,9 +123,9 @@ class TimeForm(Flat):
         if n != edf.TIME_LENGTHS[data[0]]:
             raise RefusalError(Reason.TIME, start, "invalid length")
         io.pos = start + 1
-        version, seconds = self.version.take(io), self.seconds.take(io)
-        nanos, minutes = self.nanos.take(io), self.minutes.take(io)
-        offset = 60 * minutes + (_OFFSET_SECONDS.take(io) if version == edf.TIME_V2 else 0)
+        version, seconds = self.version.read(io), self.seconds.read(io)
+        nanos, minutes = self.nanos.read(io), self.minutes.read(io)
+        offset = 60 * minutes + (_OFFSET_SECONDS.read(io) if version == edf.TIME_V2 else 0)
         unix = seconds - edf.TIME_EPOCH
         if nanos > edf.MAX_NANOS:
             raise RefusalError(Reason.TIME, start, "nanoseconds out of range")
@@ -133,7 +133,7 @@ class TimeForm(Flat):
             raise RefusalError(Reason.TIME, start, "instant out of range")
         return Time(unix, nanos, None if offset == 60 * edf.TIME_UTC else offset)
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, Time) or not 0 <= value.nanos <= edf.MAX_NANOS:
             raise CannotEncode(f"{value!r:.60} is no instant")
         minutes, seconds = edf.TIME_UTC, 0
@@ -143,13 +143,13 @@ class TimeForm(Flat):
             if minutes == edf.TIME_UTC:
                 raise CannotEncode("zone offset has no binary form")
         version = edf.TIME_V2 if seconds else edf.TIME_V1
-        U8.put(edf.TIME_LENGTHS[version], io)
-        self.version.put(version, io)
-        self.seconds.put(value.seconds + edf.TIME_EPOCH, io)
-        self.nanos.put(value.nanos, io)
-        self.minutes.put(minutes, io)
+        U8.write(edf.TIME_LENGTHS[version], io)
+        self.version.write(version, io)
+        self.seconds.write(value.seconds + edf.TIME_EPOCH, io)
+        self.nanos.write(value.nanos, io)
+        self.minutes.write(minutes, io)
         if seconds:
-            _OFFSET_SECONDS.put(seconds, io)
+            _OFFSET_SECONDS.write(seconds, io)
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         parts = ("version" / self.version, "seconds" / self.seconds, "nanos" / self.nanos, "minutes" / self.minutes)
@@ -161,8 +161,8 @@ WORDS: Final = InOrder(U64, U64, U64)
 
 SCALARS: Final[dict[Tag, Schema]] = {
     Tag.ATOM: ATOM,
-    Tag.STRING: Text(U16),
-    Tag.BINARY: Counted(U32),
+    Tag.STRING: CountedText(U16),
+    Tag.BINARY: CountedBytes(U32),
     Tag.FLOAT32: Number(Float32b),
     Tag.FLOAT64: Number(Float64b),
     Tag.BOOL: Bool(),

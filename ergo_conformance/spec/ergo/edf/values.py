@@ -8,12 +8,12 @@ from typing import Any, Final
 from ....errors import CannotEncode, Reason
 from ....model import types as t
 from ....model.ergo.edf import MAX_DEPTH, MAX_FOLDED, MAX_TYPE_NAME, Tag
-from ....model.inferred import dynamic, type_of
+from ....model.inferred import infer_type, to_any_slot
 from ....model.registry import Marshaler, Newtype, Registry, Row, Struct
 from ....model.types import Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Typed
-from ...combinators import U8, U16, U32, Counted, Entries, Fields, Items, Nullable, Repeat
-from ...interpreter import Deep, Deferred, Flat, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
+from ...combinators import U8, U16, U32, CountedBytes, CountedEntries, CountedItems, Fields, Nullable, Repeat
+from ...interpreter import Composite, Deferred, Label, Leaf, Reader, Reading, RefusalError, Schema, Writer, Writing
 from .scalars import SCALARS
 
 
@@ -44,9 +44,9 @@ class Schemas:
     def container(self, type_: Slice | Map, marker: Tag) -> Nullable:
         """`ff` for nil, or the marker, a count, and what is inside."""
         if isinstance(type_, Slice):
-            return Nullable(Tag.NIL, marker, Items(U32, Later(self, type_.item)))
+            return Nullable(Tag.NIL, marker, CountedItems(U32, Later(self, type_.item)))
         key = self.any_key if type_.key is t.ANY else Later(self, type_.key)
-        return Nullable(Tag.NIL, marker, Entries(U32, key, Later(self, type_.value)))
+        return Nullable(Tag.NIL, marker, CountedEntries(U32, key, Later(self, type_.value)))
 
     def registered(self, name: str) -> Schema:
         """The body of a registered type. KeyError for a name nobody registered."""
@@ -89,36 +89,36 @@ class Later(Deferred):
         return self.schemas.of(self.type)
 
 
-class PayloadBytes(Flat):
+class PayloadBytes(Leaf):
     """`u32 n` and n bytes that the type itself understands; it refuses some (EDF-MAR-1)."""
 
-    least = 4
+    min_size = 4
 
     def __init__(self, row: Marshaler) -> None:
         super().__init__()
         self.row = row
 
-    def take(self, io: Reader) -> Any:
-        payload = Counted(U32).take(io)
+    def read(self, io: Reader) -> Any:
+        payload = CountedBytes(U32).read(io)
         refusal = self.row.payload.refusal(payload)
         if refusal is not None:
             raise RefusalError(Reason.PAYLOAD, io.pos - len(payload), f"{self.row.name}: {refusal}")
         return payload
 
-    def put(self, value: Any, io: Writer) -> None:
-        Counted(U32).put(value, io)
+    def write(self, value: Any, io: Writer) -> None:
+        CountedBytes(U32).write(value, io)
 
 
-class TypeName(Flat):
+class TypeName(Leaf):
     """`u16 x`: up to 4095 the length of a registered name, above an id of the writer's type cache (EDF-REG-3)."""
 
-    least = 2
+    min_size = 2
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         start = io.pos
-        x = U16.take(io)
+        x = U16.read(io)
         if x <= MAX_TYPE_NAME:
-            name = io.take(x).decode("utf-8", "surrogateescape")
+            name = io.read(x).decode("utf-8", "surrogateescape")
         else:
             name = io.context.caches.types.get(x)
             if name is None:
@@ -127,34 +127,34 @@ class TypeName(Flat):
             raise RefusalError(Reason.UNKNOWN_TYPE, start, name)
         return name
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         if io.context.registry.get(value) is None:
             raise CannotEncode(f"{value} is not registered")
         if value in io.context.type_ids:
-            U16.put(io.context.type_ids[value], io)
+            U16.write(io.context.type_ids[value], io)
             return
         text = value.encode("utf-8", "surrogateescape")
         if len(text) > MAX_TYPE_NAME:
             raise CannotEncode(f"type name of {len(text)} bytes, at most {MAX_TYPE_NAME} are possible")
-        U16.put(len(text), io)
-        io.put(text)
+        U16.write(len(text), io)
+        io.write(text)
 
 
 TYPE_NAME: Final = TypeName()
 
 
-class FoldedType(Deep):
+class FoldedType(Composite):
     """A slice, array or map type in prefix notation: `9d F`, `9e u32 F`, `9f F F` (EDF-FOLD-1)."""
 
-    least = 1
+    min_size = 1
 
     def __init__(self, *, outermost: bool) -> None:
         super().__init__()
         self.outermost = outermost
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         start = io.pos
-        tag = U8.take(io)
+        tag = U8.read(io)
         if tag in (Tag.SLICE, Tag.ARRAY, Tag.MAP):
             io.count("folded type", 1, MAX_DEPTH, Reason.DEPTH)
             type_ = yield from self._constructor(tag, io)
@@ -172,31 +172,31 @@ class FoldedType(Deep):
         if tag == Tag.SLICE:
             return Slice((yield "item", FOLDED_PART))
         if tag == Tag.ARRAY:
-            length = U32.take(io)
+            length = U32.read(io)
             return Array(length, (yield "item", FOLDED_PART))
         key = yield "key", FOLDED_PART
         return Map(key, (yield "value", FOLDED_PART))
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         match value:
             case Scalar():
-                U8.put(value.tag, io)
+                U8.write(value.tag, io)
             case Reg():
-                U8.put(Tag.REG, io)
+                U8.write(Tag.REG, io)
                 yield "name", TYPE_NAME, value.name
             case Slice():
-                U8.put(Tag.SLICE, io)
+                U8.write(Tag.SLICE, io)
                 yield "item", FOLDED_PART, value.item
             case Array():
-                U8.put(Tag.ARRAY, io)
-                U32.put(value.length, io)
+                U8.write(Tag.ARRAY, io)
+                U32.write(value.length, io)
                 yield "item", FOLDED_PART, value.item
             case Map():
-                U8.put(Tag.MAP, io)
+                U8.write(Tag.MAP, io)
                 yield "key", FOLDED_PART, value.key
                 yield "value", FOLDED_PART, value.value
             case _:
-                U8.put(Tag.ANY, io)
+                U8.write(Tag.ANY, io)
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("tag", U8), ("name", TYPE_NAME))
@@ -206,13 +206,13 @@ FOLDED: Final = FoldedType(outermost=True)
 FOLDED_PART: Final = FoldedType(outermost=False)
 
 
-class LengthAndFolded(Deep):
+class LengthAndFolded(Composite):
     """`u16 L` and a folded type of L bytes."""
 
-    least = 2
+    min_size = 2
 
-    def reading(self, io: Reader) -> Reading:
-        n = U16.take(io)
+    def read_parts(self, io: Reader) -> Reading:
+        n = U16.read(io)
         if n > io.left:
             raise RefusalError(Reason.END_OF_DATA, io.pos, f"{n} bytes needed, {io.left} left")
         outer_end, io.end = io.end, io.pos + n
@@ -222,9 +222,9 @@ class LengthAndFolded(Deep):
         io.end = outer_end
         return type_
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         at = len(io.out)
-        U16.put(0, io)
+        U16.write(0, io)
         yield None, FOLDED, value
         length = len(io.out) - at - 2
         if length > MAX_FOLDED:
@@ -238,10 +238,10 @@ class LengthAndFolded(Deep):
 LENGTH_AND_FOLDED: Final = LengthAndFolded()
 
 
-class Described(Deep):
+class Described(Composite):
     """A descriptor and a value of that type, or `ff` for nil: what stands at top level (EDF-TOP-2)."""
 
-    least = 1
+    min_size = 1
     opens = 0
     """`any` slots that entering this node opens."""
 
@@ -249,17 +249,17 @@ class Described(Deep):
         super().__init__()
         self.schemas, self.is_key = of, is_key
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         opened = self.opens
         if opened:
             io.count("any slots", opened, MAX_DEPTH, Reason.DEPTH)
         start = io.pos
-        tag = U8.take(io)
+        tag = U8.read(io)
         while tag == Tag.ANY:
             io.count("any slots", 1, MAX_DEPTH, Reason.DEPTH)
             opened += 1
             start = io.pos
-            tag = U8.take(io)
+            tag = U8.read(io)
         value = None
         if tag != Tag.NIL:
             if tag in SCALARS:
@@ -277,24 +277,24 @@ class Described(Deep):
     def _wrap(self, type_: Type, value: Any) -> Any:
         if value is None and type_ is t.ERROR:
             return None
-        return Typed(type_, value) if self.is_key else dynamic(type_, value, self.schemas.registry)
+        return Typed(type_, value) if self.is_key else to_any_slot(type_, value, self.schemas.registry)
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         if value is None:
-            U8.put(Tag.NIL, io)
+            U8.write(Tag.NIL, io)
             return
-        type_, bare = type_of(value, self.schemas.registry)
+        type_, bare = infer_type(value, self.schemas.registry)
         match type_:
             case Scalar() if bare is None and type_ is t.ERROR:
-                U8.put(Tag.NIL, io)
+                U8.write(Tag.NIL, io)
                 return
             case Scalar():
-                U8.put(type_.tag, io)
+                U8.write(type_.tag, io)
             case Reg():
-                U8.put(Tag.REG, io)
+                U8.write(Tag.REG, io)
                 yield "type", TYPE_NAME, type_.name
             case _:
-                U8.put(Tag.FOLDED, io)
+                U8.write(Tag.FOLDED, io)
                 yield "type", LENGTH_AND_FOLDED, type_
         yield None, self.schemas.of(type_), bare
 

@@ -10,7 +10,7 @@ from ....model.ergo import enp
 from ....model.ergo.enp import FrameType
 from ....model.values import Atom, Error
 from ...combinators import U8, U16, U32, Exactly, Fields
-from ...interpreter import Deep, Flat, Label, Reader, Reading, RefusalError, Schema, Writer, Writing
+from ...interpreter import Composite, Label, Leaf, Reader, Reading, RefusalError, Schema, Writer, Writing
 from ...parse import Parsed, build, parse
 from ..edf import EdfContext, schemas
 from ..edf.scalars import I64, U64, WORDS
@@ -18,58 +18,58 @@ from ..edf.scalars import I64, U64, WORDS
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-class Name(Flat):
+class Name(Leaf):
     """`u8 n` and a name of n bytes (ENP-NAME-1)."""
 
-    least = 1
+    min_size = 1
 
-    def take(self, io: Reader) -> Any:
-        name = Atom(io.take(U8.take(io)).decode("utf-8", "surrogateescape"))
+    def read(self, io: Reader) -> Any:
+        name = Atom(io.read(U8.read(io)).decode("utf-8", "surrogateescape"))
         return io.context.local_atoms.get(name, name)
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, str):
             raise CannotEncode(f"{value!r:.40} is no name")
         text = io.context.caches.atom_mapping.get(value, value).encode("utf-8", "surrogateescape")
         if len(text) > enp.MAX_NAME:
             raise CannotEncode(f"name of {len(text)} bytes, at most {enp.MAX_NAME} are possible")
-        U8.put(len(text), io)
-        io.put(text)
+        U8.write(len(text), io)
+        io.write(text)
 
 
-class CachedName(Flat):
+class CachedName(Leaf):
     """`u16 id` of the writer's atom cache; here ids below 256 count, too (ENP-NAME-2)."""
 
-    least = 2
+    min_size = 2
 
-    def take(self, io: Reader) -> Any:
+    def read(self, io: Reader) -> Any:
         start = io.pos
-        id_ = U16.take(io)
+        id_ = U16.read(io)
         name = io.context.caches.atoms.get(id_)
         if name is None:
             raise RefusalError(Reason.UNKNOWN_ID, start, f"atom {id_}")
         return io.context.local_atoms.get(name, name)
 
-    def put(self, value: Any, io: Writer) -> None:
+    def write(self, value: Any, io: Writer) -> None:
         mapped = io.context.caches.atom_mapping.get(value, value)
         ids = [id_ for id_, atom in io.context.caches.atoms.items() if atom == mapped]
         if not ids:
             raise CannotEncode(f"{value!r} is not in the atom cache")
-        U16.put(ids[-1], io)  # of two, the one announced last, as in EDF
+        U16.write(ids[-1], io)  # of two, the one announced last, as in EDF
 
 
-class Value(Deep):
+class Value(Composite):
     """One EDF value with its descriptor, written with the sender's caches."""
 
-    least = 1
+    min_size = 1
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         start = io.pos
         value = yield None, schemas(io.context.registry).value
         self.check(value, start)
         return value
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         yield None, schemas(io.context.registry).value, value
 
     def check(self, value: Any, offset: int) -> None:
@@ -92,19 +92,19 @@ class ControlMessage(Value):
             raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} is no control message")
 
 
-class Outcome(Deep):
+class Outcome(Composite):
     """`u8 code`, and an EDF error behind code 255: (code, error or None)."""
 
-    least = 1
+    min_size = 1
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         start = io.pos
         code = yield "code", U8
         if code not in enp.CODES:
             raise RefusalError(Reason.UNEXPECTED, start, f"code {code}")
         return code, ((yield "error", REASON) if code == enp.Code.OTHER else None)
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         code, error = value
         yield "code", U8, code
         if error is not None:
@@ -114,14 +114,14 @@ class Outcome(Deep):
         return (("code", U8), ("error", REASON))
 
 
-class Rest(Flat):
+class Rest(Leaf):
     """All bytes up to the end of the frame."""
 
-    def take(self, io: Reader) -> Any:
-        return io.take(io.left)
+    def read(self, io: Reader) -> Any:
+        return io.read(io.left)
 
-    def put(self, value: Any, io: Writer) -> None:
-        io.put(value)
+    def write(self, value: Any, io: Writer) -> None:
+        io.write(value)
 
 
 CONTROL_CLASSES: Final = frozenset(row.value_class for row in enp.CONTROL)
@@ -189,15 +189,15 @@ BODIES: Final[dict[FrameType, Fields]] = {
 }
 
 
-class Frame(Deep):
+class Frame(Composite):
     """Magic, version, the length of the whole frame, order, type, and the body of that type up to the end."""
 
-    least = enp.HEADER_LENGTH
+    min_size = enp.HEADER_LENGTH
     magic = "magic" / Exactly(U8, enp.MAGIC, Reason.MAGIC)
     version = "version" / Exactly(U8, enp.VERSION, Reason.MAGIC)
     length = "length" / (U32 * "of the whole frame, these eight bytes included")
 
-    def reading(self, io: Reader) -> Reading:
+    def read_parts(self, io: Reader) -> Reading:
         start = io.pos
         yield None, self.magic
         yield None, self.version
@@ -234,7 +234,7 @@ class Frame(Deep):
             values = (*values_, *outcome)
         return enp.CLASSES[type_](order, *values)
 
-    def writing(self, value: Any, io: Writer) -> Writing:
+    def write_parts(self, value: Any, io: Writer) -> Writing:
         type_ = enp.TYPES[type(value)]
         order, *values = value
         if type_ is FrameType.RESPONSE_ERROR:

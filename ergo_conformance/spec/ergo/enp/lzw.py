@@ -17,7 +17,7 @@ def decompress(stream: bytes, limit: int) -> bytes:
     bits = _Bits(stream)
     out = bytearray()
     table, width, previous = list(_START), FIRST_WIDTH, b""
-    while (code := bits.take(width)) != LZW_END:
+    while (code := bits.read(width)) != LZW_END:
         if code == LZW_CLEAR:
             table, width, previous = list(_START), FIRST_WIDTH, b""
             continue
@@ -43,7 +43,7 @@ class _Bits:
         self.stream, self.at = stream, 0
         self.held = self.count = 0
 
-    def take(self, width: int) -> int:
+    def read(self, width: int) -> int:
         while self.count < width:
             if self.at == len(self.stream):
                 raise ValueError("the stream has no end code")

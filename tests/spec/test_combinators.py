@@ -10,42 +10,56 @@ from ergo_conformance.errors import CannotEncode, Reason, Rejected
 from ergo_conformance.model.ergo.records import ROWS
 from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.spec import Parsed, build, parse
-from ergo_conformance.spec import combinators as kit
+from ergo_conformance.spec.combinators import (
+    U8,
+    U16,
+    U32,
+    CountedBytes,
+    CountedEntries,
+    CountedItems,
+    CountedText,
+    Exactly,
+    Fields,
+    InOrder,
+    Nullable,
+    Repeat,
+    min_size_of,
+)
 from ergo_conformance.spec.ergo import edf
 from ergo_conformance.spec.ergo.ehs import FRAME
 from ergo_conformance.spec.interpreter import Node
 from ergo_conformance.spec.walk import parts, walk
 
-PAIR = kit.Fields("a" / kit.U8, "b" / kit.U16)
+PAIR = Fields("a" / U8, "b" / U16)
 CASES: list[tuple[str, Any, Any, str]] = [
-    ("number", kit.U16, 0x1234, "1234"),
-    ("exactly", kit.Exactly(kit.U8, 7, Reason.MAGIC), 7, "07"),
-    ("counted", kit.Counted(kit.U8), b"ab", "026162"),
-    ("text", kit.Text(kit.U16), "é\udcff", "0003c3a9ff"),
+    ("number", U16, 0x1234, "1234"),
+    ("exactly", Exactly(U8, 7, Reason.MAGIC), 7, "07"),
+    ("counted", CountedBytes(U8), b"ab", "026162"),
+    ("text", CountedText(U16), "é\udcff", "0003c3a9ff"),
     ("fields", PAIR, {"a": 1, "b": 2}, "010002"),
-    ("fields into", kit.Fields("x" / kit.U8, "y" / kit.U8, into=lambda x, y: (x, y)), (1, 2), "0102"),
-    ("in order", kit.InOrder(kit.U8, PAIR), (1, {"a": 1, "b": 2}), "01010002"),
-    ("repeat", kit.Repeat(2, kit.U16), (1, 2), "00010002"),
-    ("items", kit.Items(kit.U8, PAIR), [{"a": 1, "b": 2}], "01010002"),
-    ("no items", kit.Items(kit.U32, kit.U8), [], "00000000"),
-    ("entries", kit.Entries(kit.U8, kit.U8, kit.Text(kit.U8)), {5: "x"}, "01050178"),
-    ("nil", kit.Nullable(0xFF, 0x9D, kit.U8), None, "ff"),
-    ("not nil", kit.Nullable(0xFF, 0x9D, kit.U8), 3, "9d03"),
+    ("fields into", Fields("x" / U8, "y" / U8, into=lambda x, y: (x, y)), (1, 2), "0102"),
+    ("in order", InOrder(U8, PAIR), (1, {"a": 1, "b": 2}), "01010002"),
+    ("repeat", Repeat(2, U16), (1, 2), "00010002"),
+    ("items", CountedItems(U8, PAIR), [{"a": 1, "b": 2}], "01010002"),
+    ("no items", CountedItems(U32, U8), [], "00000000"),
+    ("entries", CountedEntries(U8, U8, CountedText(U8)), {5: "x"}, "01050178"),
+    ("nil", Nullable(0xFF, 0x9D, U8), None, "ff"),
+    ("not nil", Nullable(0xFF, 0x9D, U8), 3, "9d03"),
     ("plain construct", construct.Struct("a" / Int8ub), None, "05"),
-    ("plain construct inside", kit.Items(kit.U8, Int16ub), [1, 2], "0200010002"),
+    ("plain construct inside", CountedItems(U8, Int16ub), [1, 2], "0200010002"),
 ]
 REFUSED: list[tuple[str, Any, str, Reason, int, str]] = [
-    ("number", kit.U16, "12", Reason.END_OF_DATA, 0, ""),
-    ("exactly", kit.Exactly(kit.U8, 7, Reason.MAGIC), "08", Reason.MAGIC, 0, ""),
-    ("counted", kit.Counted(kit.U8), "0261", Reason.END_OF_DATA, 1, ""),
+    ("number", U16, "12", Reason.END_OF_DATA, 0, ""),
+    ("exactly", Exactly(U8, 7, Reason.MAGIC), "08", Reason.MAGIC, 0, ""),
+    ("counted", CountedBytes(U8), "0261", Reason.END_OF_DATA, 1, ""),
     ("fields", PAIR, "0100", Reason.END_OF_DATA, 1, "b"),
-    ("repeat", kit.Repeat(3, PAIR), "0100020100", Reason.COUNT, 0, ""),
-    ("items", kit.Items(kit.U32, kit.U16), "ffffffff0000", Reason.COUNT, 0, ""),
-    ("item", kit.Items(kit.U8, kit.Counted(kit.U8)), "02" + "0161" + "05", Reason.END_OF_DATA, 4, "[1]"),
-    ("nullable", kit.Nullable(0xFF, 0x9D, kit.U8), "9e00", Reason.MARKER, 0, ""),
-    ("entry", kit.Entries(kit.U8, kit.U8, PAIR), "010501", Reason.COUNT, 0, ""),
-    ("key", kit.Entries(kit.U8, kit.Items(kit.U8, kit.U8), kit.U8), "010000", Reason.UNHASHABLE_KEY, 1, ""),
-    ("plain construct", kit.InOrder(kit.U8, construct.Struct("a" / Int16ub)), "0100", Reason.END_OF_DATA, 1, "[1]"),
+    ("repeat", Repeat(3, PAIR), "0100020100", Reason.COUNT, 0, ""),
+    ("items", CountedItems(U32, U16), "ffffffff0000", Reason.COUNT, 0, ""),
+    ("item", CountedItems(U8, CountedBytes(U8)), "02" + "0161" + "05", Reason.END_OF_DATA, 4, "[1]"),
+    ("nullable", Nullable(0xFF, 0x9D, U8), "9e00", Reason.MARKER, 0, ""),
+    ("entry", CountedEntries(U8, U8, PAIR), "010501", Reason.COUNT, 0, ""),
+    ("key", CountedEntries(U8, CountedItems(U8, U8), U8), "010000", Reason.UNHASHABLE_KEY, 1, ""),
+    ("plain construct", InOrder(U8, construct.Struct("a" / Int16ub)), "0100", Reason.END_OF_DATA, 1, "[1]"),
 ]
 
 cases = pytest.mark.parametrize(("schema", "value", "digits"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
@@ -74,7 +88,7 @@ class TestNode:
         assert outer.build(found) == data
 
     def test_it_works_inside_another_node(self, schema: Any, value: Any, digits: str) -> None:
-        outer = kit.Fields("it" / schema, "behind" / kit.U8)
+        outer = Fields("it" / schema, "behind" / U8)
         found = parse(outer, bytes.fromhex(digits + "56"))
         assert isinstance(found, Parsed)
         assert found.value["behind"] == 0x56
@@ -86,7 +100,7 @@ class TestNode:
                 schema.sizeof()
 
     def test_it_takes_no_less_than_its_least(self, schema: Any, value: Any, digits: str) -> None:
-        assert kit.least_of(schema) <= len(digits) // 2
+        assert min_size_of(schema) <= len(digits) // 2
 
 
 @pytest.mark.parametrize(
@@ -104,10 +118,10 @@ def test_refusals(schema: Any, digits: str, reason: Reason, offset: int, path: s
 @pytest.mark.parametrize(
     ("schema", "value"),
     [
-        (kit.U8, 256), (kit.U8, "x"), (kit.Counted(kit.U8), b"x" * 256), (kit.Text(kit.U8), "\ud800"), (kit.Text(kit.U8), 5),
-        (PAIR, {"a": 1}), (kit.InOrder(kit.U8), (1, 2)), (kit.Repeat(2, kit.U8), (1,)), (kit.Items(kit.U8, kit.U8), 5),
-        (kit.Items(kit.U8, kit.U8), [1] * 256), (kit.Entries(kit.U8, kit.U8, kit.U8), 5),
-        (kit.Fields("a" / kit.U8, into=lambda a: (a,)), (1, 2)),
+        (U8, 256), (U8, "x"), (CountedBytes(U8), b"x" * 256), (CountedText(U8), "\ud800"), (CountedText(U8), 5),
+        (PAIR, {"a": 1}), (InOrder(U8), (1, 2)), (Repeat(2, U8), (1,)), (CountedItems(U8, U8), 5),
+        (CountedItems(U8, U8), [1] * 256), (CountedEntries(U8, U8, U8), 5),
+        (Fields("a" / U8, into=lambda a: (a,)), (1, 2)),
     ],
 )  # fmt: skip
 def test_values_that_can_not_be_written(schema: Any, value: Any) -> None:
@@ -125,20 +139,20 @@ def test_a_dict_without_a_field_can_not_be_written() -> None:
 
 
 def test_the_last_of_equal_keys_wins() -> None:
-    found = parse(kit.Entries(kit.U8, kit.U8, kit.U8), bytes.fromhex("0205010502"))
+    found = parse(CountedEntries(U8, U8, U8), bytes.fromhex("0205010502"))
     assert isinstance(found, Parsed)
     assert found.value == {5: 2}
 
 
 def test_a_name_and_documentation_may_be_given_in_any_order() -> None:
-    schema = kit.Fields("plain" / kit.U8, "told" / kit.U8 * "what it is")
+    schema = Fields("plain" / U8, "told" / U8 * "what it is")
     found = parse(schema, b"\1\2")
     assert isinstance(found, Parsed)
     assert found.span("told") == ("told", 1, 2)
 
 
 def test_the_outer_name_counts() -> None:
-    schema = kit.Fields("outer" / (kit.U8 * "documented"), "b" / kit.U8)
+    schema = Fields("outer" / (U8 * "documented"), "b" / U8)
     found = parse(schema, b"\1\2")
     assert isinstance(found, Parsed)
     assert found.span("outer") == ("outer", 0, 1)
@@ -197,5 +211,5 @@ def test_plain_constructs_can_be_walked_too() -> None:
 
 
 def test_documentation_is_found_behind_a_name() -> None:
-    schema = kit.Fields("n" / kit.U8 * "how many")
+    schema = Fields("n" / U8 * "how many")
     assert [visit.docs for visit in walk(schema)] == ["", "how many"]

@@ -11,15 +11,15 @@ from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpTarget
-from ergo_conformance.verdict.run import registering
+from ergo_conformance.verdict.run import registration
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.context import SkippedError
-from ergo_conformance.verdict.run.registering import Registering
+from ergo_conformance.verdict.run.registration import RegistrationContext
 from ergo_conformance.verdict.run.schedule import STARTS_AT_ONCE, LiveRunner, MemoryRunner, Planned, Ran
 
 ESRD = {"registrar": {"kind": "esrd"}}
 SATURN = {"registrar": {"kind": "saturn"}}
-Script = Callable[[Registering], Coroutine[Any, Any, None]]
+Script = Callable[[RegistrationContext], Coroutine[Any, Any, None]]
 
 
 class Odd(SelfTarget):
@@ -53,30 +53,30 @@ def run_live(target: Target, *cases: Planned, limit: float = 10.0) -> list[Ran]:
         runner.close()
 
 
-async def registers(ctx: Registering) -> None:
-    await ctx.registered()
+async def registers(ctx: RegistrationContext) -> None:
+    await ctx.registered_at_esrd()
 
 
-async def waits_for_a_lease(ctx: Registering) -> None:
-    await ctx.lease()
+async def waits_for_a_lease(ctx: RegistrationContext) -> None:
+    await ctx.esrd_registration()
 
 
-async def refuses(ctx: Registering) -> None:
-    lease = await ctx.lease()
+async def refuses(ctx: RegistrationContext) -> None:
+    lease = await ctx.esrd_registration()
     await lease.request()
     lease.refuse("not today")
     await ctx.not_started()
 
 
 def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> None:
-    async def esrd(ctx: Registering) -> None:
-        await ctx.registered()
+    async def esrd(ctx: RegistrationContext) -> None:
+        await ctx.registered_at_esrd()
         assert ctx.config["registrar"]["port"] == ctx.esrd.port
         ports.append(ctx.esrd.port)
         await ctx.still_serves()
 
-    async def saturn(ctx: Registering) -> None:
-        _, request = await ctx.member()
+    async def saturn(ctx: RegistrationContext) -> None:
+        _, request = await ctx.registered_at_saturn()
         assert request.Cluster == ctx.cluster
         ports.append(ctx.saturn.port)
 
@@ -92,7 +92,7 @@ def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> N
     assert rows["saturn"].keys() == {"kind", "host", "port", "token", "cluster"}
     for running in target.running:
         with pytest.raises(UnreachableError):
-            asyncio.run(running.link())
+            asyncio.run(running.socket())
 
 
 def test_a_target_that_is_refused_is_no_error_of_the_run() -> None:
@@ -108,13 +108,13 @@ def test_a_target_that_starts_unregistered_fails() -> None:
         writer.close()
         return await SelfTarget(over="tcp").start({})
 
-    async def closes(ctx: Registering) -> None:
-        (await ctx.lease()).link.close()
+    async def closes(ctx: RegistrationContext) -> None:
+        (await ctx.esrd_registration()).socket.close()
         await ctx.not_started()
 
     (ran,) = run_live(Odd(starts_anyway), planned(closes))
     assert isinstance(ran.error, ViolationError)
-    assert ran.error.came == "it has started"
+    assert ran.error.actual == "it has started"
     assert [label for label, _ in ran.transcripts] == ["registration 1"]
 
 
@@ -123,24 +123,24 @@ def test_a_target_that_does_not_come_fails(script: Script, monkeypatch: pytest.M
     async def elsewhere(config: Mapping[str, Any]) -> Running:
         return await SelfTarget(over="tcp").start({})
 
-    monkeypatch.setattr(registering, "AFTERWARDS", 0.01)
+    monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
     (ran,) = run_live(Odd(elsewhere), planned(script))
     assert isinstance(ran.error, ViolationError)
-    assert ran.error.legal == ("a target that registers when it starts",)
+    assert ran.error.expected == ("a target that registers when it starts",)
 
 
 def test_a_target_that_does_not_start_at_all_fails() -> None:
     async def ends(config: Mapping[str, Any]) -> Running:
         raise TargetError("ended with code 1")
 
-    async def hidden(ctx: Registering) -> None:
+    async def hidden(ctx: RegistrationContext) -> None:
         await ctx.start()
         await ctx.started()
 
     for script in (registers, hidden):
         (ran,) = run_live(Odd(ends), planned(script))
         assert isinstance(ran.error, ViolationError)
-        assert ran.error.came == "it does not start: ended with code 1"
+        assert ran.error.actual == "it does not start: ended with code 1"
 
 
 def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,14 +153,14 @@ def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch)
             ended.append(True)
         raise AssertionError
 
-    async def waits(ctx: Registering) -> None:
+    async def waits(ctx: RegistrationContext) -> None:
         await ctx.start()
         await ctx.not_started()
 
-    monkeypatch.setattr(registering, "START", 0.05)
+    monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
     (ran,) = run_live(Odd(hangs), planned(waits))
     assert isinstance(ran.error, ViolationError)
-    assert "neither started nor ended" in ran.error.came
+    assert "neither started nor ended" in ran.error.actual
     assert ended == [True]
 
 
@@ -197,7 +197,7 @@ def test_an_unexpected_end_of_a_start_is_an_error() -> None:
 def test_only_a_few_targets_start_side_by_side() -> None:
     now = most = 0
 
-    async def notes(ctx: Registering) -> None:
+    async def notes(ctx: RegistrationContext) -> None:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
         await asyncio.sleep(0.05)

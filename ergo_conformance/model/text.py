@@ -1,0 +1,11 @@
+"""Text on the wire: UTF-8, with lone surrogates for bytes that are not UTF-8, so that any bytes survive a round trip."""
+
+
+def text_to_bytes(text: str) -> bytes:
+    """Returns the bytes of a text on the wire; a lone surrogate becomes the byte that it stands for."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def bytes_to_text(data: bytes) -> str:
+    """Returns the text of bytes from the wire; a byte that is not UTF-8 becomes a lone surrogate."""
+    return data.decode("utf-8", "surrogateescape")

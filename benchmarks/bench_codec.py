@@ -1,8 +1,8 @@
-"""The node's EDF codec beside a plain construct schema and beside msgpack in pure Python: `make bench`.
+"""The node's EDF codec compared with a plain construct schema and with msgpack in pure Python: `make bench`.
 
-All contenders run in one process, in turns, round after round, and the fastest round of each counts: on a busy machine
-the times say little, their ratios within one run do.  Equality is checked before anything is measured; if it fails, the
-exit code is 1.  Speed never fails: the goals (1: construct, 2: msgpack) are reported as met or not met.
+All codecs run in one process, in turns, round after round, and the fastest round of each counts: on a busy machine the
+times vary, but their ratios within one run are stable.  Equality is checked before the measurement; if it fails, the exit
+code is 1.  Speed does not affect the exit code: the goals (1: construct, 2: msgpack) are reported as met or not met.
 """
 
 import argparse
@@ -42,7 +42,7 @@ CACHES: Final = Caches(types={5000: ORDER.name, 5001: INVOICE.name})
 
 
 class Case(NamedTuple):
-    """One value and the length of its wire form that the goals were set with."""
+    """One value, and the length of its wire form for which the goals were set."""
 
     name: str
     value: Any
@@ -89,7 +89,7 @@ def cases() -> list[Case]:
 
 
 def plain(value: Any) -> Any:
-    """Our value as dicts, lists and scalars."""
+    """Converts a value of the node to dicts, lists and scalars."""
     match value:
         case Typed():
             return plain(value.value)
@@ -104,15 +104,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-# --- contenders -------------------------------------------------------------------------------------------------------
+# --- the compared codecs ----------------------------------------------------------------------------------------------
 
 Contenders = dict[str, tuple[Callable[[Any], Any], Any]]
-"""Codec → a function and what it is called with."""
+"""Codec → a function and its argument."""
 OURS, CONSTRUCT, MSGPACK = "node", "construct", "msgpack"
 
 
 def contenders(case: Case) -> tuple[Contenders, Contenders]:
-    """Decoding and encoding of one value by each codec. AssertionError if they don't agree."""
+    """Decoding and encoding of one value by each codec. AssertionError if the codecs disagree."""
     encoder, decoder, packer = Encoder(REGISTRY, CACHES), Decoder(REGISTRY, CACHES), fallback.Packer()
     data, dicts = encoder.encode(case.value), plain(case.value)
     parsed, packed = plain_construct.Value.parse(data), packer.pack(dicts)
@@ -136,16 +136,16 @@ def contenders(case: Case) -> tuple[Contenders, Contenders]:
 
 
 def wire_size(case: Case) -> int:
-    """Bytes of the encoded value."""
+    """Number of bytes of the encoded value."""
     return len(Encoder(REGISTRY, CACHES).encode(case.value))
 
 
-# --- measuring --------------------------------------------------------------------------------------------------------
+# --- measurement ------------------------------------------------------------------------------------------------------
 
 
 def measure(runs: list[Contenders], rounds: int, seconds: float) -> list[dict[str, float]]:
-    """Nanoseconds per call of every contender, the least of all rounds. A round takes each of them about `seconds`:
-    short, so that some rounds pass undisturbed.
+    """Nanoseconds per call of every codec, the minimum of all rounds. In a round each codec runs for about `seconds`, a short
+    time, so that some rounds are not disturbed.
     """
     timers = [
         (i, name, Timer("call(argument)", globals={"call": call, "argument": argument}))
@@ -161,7 +161,7 @@ def measure(runs: list[Contenders], rounds: int, seconds: float) -> list[dict[st
 
 
 class Goal(NamedTuple):
-    """How many times faster than another codec ours is to be: on every value, and in the geometric mean."""
+    """Minimum ratio of another codec's time to the node's time: on every value, and in the geometric mean."""
 
     number: int
     direction: str
@@ -179,12 +179,12 @@ GOALS: Final = (
 
 
 def ratios(results: list[dict[str, float]], rival: str) -> list[float]:
-    """How many times slower the rival is, value by value."""
+    """Ratio of the rival's time to the node's time, for each value."""
     return [result[rival] / result[OURS] for result in results]
 
 
 def geometric_mean(numbers: list[float]) -> float:
-    """The mean of ratios."""
+    """The geometric mean of ratios."""
     return math.exp(sum(map(math.log, numbers)) / len(numbers))
 
 
@@ -202,18 +202,18 @@ def table(direction: str, results: list[dict[str, float]]) -> str:
 
 
 def verdict(goal: Goal, results: list[dict[str, float]]) -> str:
-    """One line: the goal, and whether it is met."""
+    """One line with the goal and whether it is met."""
     found = ratios(results, goal.rival)
     least, mean = min(found), geometric_mean(found)
     met = "met" if least >= goal.least and mean >= goal.mean else "NOT MET"
     return (
-        f"goal {goal.number}, {goal.direction} against {goal.rival}: least {least:.1f} of {goal.least:g}, "
+        f"goal {goal.number}, {goal.direction} against {goal.rival}: minimum {least:.1f} of {goal.least:g}, "
         f"mean {mean:.1f} of {goal.mean:g}: {met}"
     )
 
 
 def main() -> int:
-    """0, or 1 if the codecs don't agree."""
+    """Returns 0, or 1 if the codecs disagree."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     options.add_argument("--rounds", type=int, default=100, help="at least 5 (default: %(default)s)")
     options.add_argument("--quick", action="store_true", help="5 short rounds")
@@ -222,9 +222,9 @@ def main() -> int:
     try:
         pairs = [contenders(case) for case in cases()]
     except AssertionError as difference:
-        print(f"the codecs don't agree: {difference}")
+        print(f"the codecs disagree: {difference}")
         return 1
-    print(f"Python {platform.python_version()}, least of {rounds} rounds in turns")
+    print(f"Python {platform.python_version()}, minimum of {rounds} rounds in turns")
     for case in cases():
         print(f"{case.name}: {wire_size(case)} bytes" + (f", not {case.size}" if wire_size(case) != case.size else ""))
     print()

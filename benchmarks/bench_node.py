@@ -1,9 +1,9 @@
-"""Two reference nodes in two processes: a million messages, 10,000 calls at once, important messages under load.
+"""Two reference nodes in two processes: a million messages, 10,000 concurrent calls, important messages under load.
 
-What is counted is checked: every message arrives once, each sender's in order, every answer and acknowledgement reaches
-who waits for it; otherwise the exit code is 1.  Beside it, in the same run, the receive path of a bare asyncio protocol
-that cuts the very same frames and does nothing with them: the ratio of processor times per message is the figure.
-Speed never fails.
+The results are checked: every message arrives once and in the order of its sender, and every answer and acknowledgement
+reaches its caller or sender; otherwise the exit code is 1.  The same run measures the receive path of a bare asyncio
+protocol that splits the same frames and does nothing with them: the result is the ratio of the processor times per message.
+Speed does not affect the exit code.
 """
 
 import argparse
@@ -37,7 +37,7 @@ PATIENCE: Final = 30.0
 
 
 class Plan(NamedTuple):
-    """How much of everything."""
+    """Numbers of messages, senders, calls and important messages."""
 
     messages: int
     senders: int
@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
 
 class Counter(Actor):
-    """Counts what comes, and looks whether each sender's messages come in order."""
+    """Counts received messages and checks the order of each sender's messages."""
 
     def __init__(self) -> None:
         self.next: dict[PID, int] = {}
@@ -59,12 +59,12 @@ class Counter(Actor):
         self.next[sender] = expected + 1
         self.count += 1
 
-    async def handle_call(self, call: Call) -> Any:  # noqa: ARG002  it is always asked the same
+    async def handle_call(self, call: Call) -> Any:  # noqa: ARG002  every request is the same
         return [self.count, self.disorder, time.process_time()]
 
 
 class Slot(NamedTuple):
-    """What one measurement gave."""
+    """The result of one measurement."""
 
     what: str
     n: int
@@ -86,12 +86,12 @@ OPTIONS = NodeOptions(types=subject.ROWS, atoms=("counter",))
 
 
 def network(**more: Any) -> NetworkOptions:
-    """Settings that both nodes have in common."""
+    """Options that both nodes have in common."""
     return NetworkOptions(cookie=COOKIE, handshake=POOL, registrar=None, **more)
 
 
 async def receive(pipe: Pipe) -> None:
-    """A node with a counter and an echo, and the bare protocol on a port of its own."""
+    """Runs a node with a counter and an echo, and the bare protocol on a second port."""
     acceptors = (AcceptorOptions(host="127.0.0.1", port=0),)
     node = await Node.start("receiver@localhost", network(acceptors=acceptors), OPTIONS)
     node.spawn(Counter(), name="counter")
@@ -111,7 +111,7 @@ async def receive(pipe: Pipe) -> None:
 
 
 class Bare(asyncio.Protocol):
-    """Cuts frames by their length and counts them: what any receiver of them has to do at least."""
+    """Splits frames by their length and counts them: the minimum work of any receiver."""
 
     def __init__(self, counts: list[int]) -> None:
         self.counts = counts
@@ -139,7 +139,7 @@ def child(pipe: Pipe) -> None:
 
 
 class Sender:
-    """The node that sends, and the pipe to the other process."""
+    """The sending node, and the pipe to the other process."""
 
     def __init__(self, pipe: Pipe, plan: Plan) -> None:
         self.pipe, self.plan = pipe, plan
@@ -153,7 +153,7 @@ class Sender:
         return self.pipe.recv()
 
     async def run(self) -> list[Slot]:
-        """All measurements."""
+        """Runs all measurements."""
         await self.node.network.get_node("receiver@localhost")
         counter = self.ask("counter")
         by_name = ProcessID(Atom("receiver@localhost"), Atom("counter"))
@@ -167,7 +167,7 @@ class Sender:
         return self.slots
 
     async def messages(self, what: str, target: Callable[[], Any]) -> None:
-        """Half of the messages, from all senders at once; the last ones are known to have come when a call returns."""
+        """Sends half of the messages from all senders concurrently; ends when the counter has received them."""
         each = self.plan.messages // 2 // self.plan.senders
         _, before = self.ask("time")
         started = time.perf_counter()
@@ -184,7 +184,7 @@ class Sender:
         self.slots.append(Slot(what, n, seconds, after - before, count == n and disorder == 0))
 
     async def settled(self, n: int) -> tuple[int, int]:
-        """The counter's figures once it has all, or when PATIENCE is at its end."""
+        """Returns the counter's figures when it has received all messages, or after PATIENCE."""
         answers: list[Any] = []
 
         async def asker(process: Process) -> None:
@@ -198,7 +198,7 @@ class Sender:
         return answers[-1][0], answers[-1][1]
 
     async def bare(self) -> None:
-        """The same frames at the bare protocol."""
+        """Sends the same frames to the bare protocol."""
         caches = announce(self.node.name, self.node.options)
         encoder = FrameEncoder(registry_of(self.node.options), caches)
         value = subject.Small(1, "twenty characters ok")
@@ -213,7 +213,7 @@ class Sender:
             writer.write(batch)
             await writer.drain()
         while self.ask("time")[0] - counted < n // 500 * 500:
-            time.sleep(0.005)  # noqa: ASYNC251  the other process works, not this one
+            time.sleep(0.005)  # noqa: ASYNC251  only the other process has work
         seconds = time.perf_counter() - started
         found, after = self.ask("time")
         writer.close()
@@ -221,7 +221,7 @@ class Sender:
                                found - counted == n // 500 * 500))  # fmt: skip
 
     async def calls(self) -> None:
-        """Calls that all wait at the same time, each for an answer of its own."""
+        """Concurrent calls, each with its own answer."""
         n = self.plan.calls
         good = [False]
 
@@ -237,7 +237,7 @@ class Sender:
         self.slots.append(Slot("concurrent calls", n, seconds, after - before, good[0]))
 
     async def important(self, to: ProcessID) -> None:
-        """Important messages from all senders while others flood: every send returns, so each has had its own ack."""
+        """Important messages from all senders under load: every send returns, so each was acknowledged."""
         counter = self.ask("counter")
         n = self.plan.important // self.plan.senders
         acknowledged = [0]
@@ -260,7 +260,7 @@ class Sender:
         total = n * self.plan.senders
         good = acknowledged[0] == total and not self.node.core.waiters(to.node)
         self.slots.append(
-            Slot("important messages, all acknowledged, among others", total, seconds, after - before, good)
+            Slot("important messages, all acknowledged, under load", total, seconds, after - before, good)
         )
 
     async def all_done(self, bodies: list[Any]) -> None:
@@ -270,11 +270,11 @@ class Sender:
 
 
 def main() -> int:
-    """0, or 1 if something did not arrive as it should."""
+    """Returns 0, or 1 if a message, answer or acknowledgement is missing or wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--quick", action="store_true", help="a hundredth of it")
+    parser.add_argument("--quick", action="store_true", help="run one hundredth of the messages and calls")
     given = parser.parse_args()
     share = 100 if given.quick else 1
     plan = Plan(given.messages // share, 8, given.calls // share, given.messages // 20 // share)

@@ -1,7 +1,7 @@
-"""EDF as a user of construct would write it down: no kit, no tricks, one schema per type, dynamic types by `Switch`.
+"""EDF as a plain construct schema: no combinators of the toolkit, one schema per type, dynamic types by `Switch`.
 
-It reads and writes what the benchmark's values need, and refuses what it does not know.  Left out, to its advantage:
-atom ids, error ids, folded types other than those listed.
+It reads and writes the values of the benchmark and refuses everything else.  Atom ids, error ids and folded types other than
+those listed are left out, which makes it faster.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ Value: Construct[Any, Any] = Struct(
 
 
 def plain(parsed: Any) -> Any:
-    """What `Value` read, without tags, markers and ids: dicts, lists and scalars."""
+    """Converts a value read by `Value` to dicts, lists and scalars, without tags, markers and ids."""
     if not isinstance(parsed, Container):
         return parsed
     match {key: value for key, value in parsed.items() if key != "_io"}:

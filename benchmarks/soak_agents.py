@@ -1,4 +1,4 @@
-"""The agents of the soak's nodes that wait for what comes, and the notes of whatever breaks an invariant."""
+"""The receiving agents of the soak's nodes, and the records of broken invariants."""
 
 import asyncio
 import contextlib
@@ -13,24 +13,24 @@ from ergo_conformance.reference_node.core.process import Actor, Call, ProcessOpt
 from ergo_conformance.reference_node.core.relations import Watched
 
 EXPECTED: Final = {"timed out", "no route", "no connection"}
-"""What the other node's death, or that of a link, may do to whoever waits."""
+"""Errors of a pending request when the other node dies or a socket is cut."""
 MORE: Final = {"unknown process", "process terminated", "process ID belongs to the previous incarnation"}
-"""What those hear who address something that has ended."""
+"""Errors of requests to a process that has terminated."""
 PAUSE: Final = 0.02
-"""Seconds between two things that an agent does."""
+"""Seconds between two actions of an agent."""
 READ_BY_THEN: Final = 0.5
-"""Seconds after which an agent has read what was in its mailbox."""
+"""Seconds after which an agent has emptied its mailbox."""
 LIFE: Final = 10.0
-"""Seconds that a spawned process has at most."""
+"""Maximum lifetime of a spawned process in seconds."""
 AROUND: Final = 1.0
-"""Seconds before and after the loss of a link in which order is not kept."""
+"""Seconds before and after the loss of a socket in which order is not guaranteed."""
 MOST_NOTES: Final = 100
 UNLINKED: Final = 0.2
-"""How many links are given back."""
+"""Share of the links that are removed again."""
 
 
 class Notes:
-    """What happened on this node. `broken`: sentences, each an invariant that does not hold."""
+    """Counts and broken invariants of this node. `broken`: one sentence for each broken invariant."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -41,32 +41,32 @@ class Notes:
         self._late: list[tuple[float, Atom, str]] = []
 
     def link_lost(self, peer: Atom) -> None:
-        """A link with this node is gone."""
+        """Records the loss of a socket to this node."""
         self._lost[peer] = [*self._lost[peer][-50:], time.monotonic()]
 
     def late(self, peer: Atom, what: str) -> None:
-        """A message came behind a later one: a sender whose link was cut goes on with another, and what it sent before may
-        be read after that (ENP-ORD-6). `judge` sees whether it was so.
+        """Records a message that arrived after a later one. A sender whose socket was cut continues on another socket, so its
+        earlier messages may be read later (ENP-ORD-6). `judge` checks whether a socket was lost.
         """
         self._late.append((time.monotonic(), peer, what))
 
     def judge(self) -> None:
-        """Messages that came late, each a while ago: was a link lost then?"""
+        """Checks for each recorded late message, after some time, whether a socket was lost at that moment."""
         due = [row for row in self._late if row[0] < time.monotonic() - AROUND]
         self._late = [row for row in self._late if row not in due]
         for when, peer, what in due:
             cut = any(abs(lost - when) < AROUND for lost in self._lost[peer])
             self.check(cut, what)
-            self.counts["late at a cut"] += cut
+            self.counts["reordered at a cut"] += cut
 
     def check(self, holds: object, what: str) -> None:
-        """One invariant."""
+        """Records a broken invariant."""
         if not holds and len(self.broken) < MOST_NOTES:
             self.broken.append(f"{self.name}: {what}")
 
     @contextlib.contextmanager
     def tolerant(self, *, also: set[str] = MORE) -> Any:
-        """Lets fail what may fail."""
+        """Counts and suppresses expected errors."""
         try:
             yield
         except ErgoError as error:
@@ -75,7 +75,7 @@ class Notes:
 
 
 class Inbox(Actor):
-    """Looks at the order of each sender's messages; tells which important ones of a batch have come."""
+    """Checks the order of each sender's messages; reports which important messages of a batch have arrived."""
 
     def __init__(self, notes: Notes) -> None:
         self.notes = notes
@@ -90,31 +90,31 @@ class Inbox(Actor):
                 del self.last[old]
                 self.batches.pop(old, None)
             last = 0
-        self.notes.check(number != last, f"message {number} of {sender} came twice")
+        self.notes.check(number != last, f"message {number} of {sender} arrived twice")
         if number <= last:
-            self.notes.late(sender.node, f"message {number} of {sender} came behind {last}")
+            self.notes.late(sender.node, f"message {number} of {sender} arrived after {last}")
         self.last[sender] = max(number, last)
         self.notes.counts["received"] += 1
         if is_important:
             self.batches[sender].append(number)
 
     async def handle_call(self, call: Call) -> Any:
-        """Those that have come since the last time, and which life this is."""
+        """Returns the node's creation and the important messages that arrived since the last call."""
         return [self.process.pid.creation, *self.batches.pop(call.sender, [])]
 
 
 class Mortal(Actor):
-    """Is spawned by another node, and ends when it is told to; or after a while, if that was lost."""
+    """A process spawned by another node; it terminates on request, or after a while if the request was lost."""
 
     async def init(self) -> None:
         asyncio.get_running_loop().call_later(LIFE, self.process.stop)
 
-    async def handle_message(self, sender: PID, message: str) -> None:  # noqa: ARG002  whoever it is
+    async def handle_message(self, sender: PID, message: str) -> None:  # noqa: ARG002  any sender
         raise Stop(Error(message))
 
 
 class Relater(Actor):
-    """Spawns processes on another node, watches them, and hears of each end once. `open`: not told yet."""
+    """Spawns, links and monitors processes on another node; expects one notification each. `open`: not yet notified."""
 
     options = ProcessOptions(trap_exit=True)
 
@@ -135,9 +135,9 @@ class Relater(Actor):
 
     def _told(self, key: tuple[str, Watched], reason: Error) -> None:
         known = self.open if self.open[key] else self.unsure
-        self.notes.check(known[key], f"told a second time, or of nothing: {key}, {reason.text}")
+        self.notes.check(known[key], f"reported a second time, or without a relation: {key}, {reason.text}")
         self.notes.check(reason.text in {"ended", "no connection", "shutdown", "kill"}, f"reason {reason.text!r}")
-        self.notes.counts["told"] += 1
+        self.notes.counts["reported"] += 1
         known[key] -= 1
         if not known[key]:
             del known[key]
@@ -147,7 +147,7 @@ class Relater(Actor):
         self.open[key] += 1
         try:
             await (self.process.link(target) if kind == "link" else self.process.monitor(target))
-        except ErgoError as error:  # the Result may be lost, or may be just too late
+        except ErgoError as error:  # the Result may be lost or late
             self.notes.check(error.error.text in EXPECTED | MORE, f"{kind}: {error.error.text!r}")
             if self.open[key]:
                 self.open[key] -= 1
@@ -171,7 +171,7 @@ class Relater(Actor):
                 await self.process.send(pid, "ended")
 
     async def _give_back(self, pid: PID) -> None:
-        """Unlinks. What is in the mailbox by then still counts; if the answer is lost we may be told or not."""
+        """Removes the link. A notification that is in the mailbox by then counts; if the answer is lost, one may follow."""
         key = "link", pid
         with self.notes.tolerant(also=MORE | {"unknown target"}):
             await self.process.unlink(pid)
@@ -182,7 +182,7 @@ class Relater(Actor):
 
 
 class Subscriber(Actor):
-    """Watches an event of another node: what is published comes in order, and once."""
+    """Monitors an event of another node: its messages arrive in order and once."""
 
     def __init__(self, notes: Notes, peer: Atom) -> None:
         self.notes, self.event = notes, Event(peer, Atom("tick"))
@@ -201,11 +201,11 @@ class Subscriber(Actor):
             await asyncio.sleep(0.5)
 
     async def handle_event(self, event: Event, timestamp: int, message: int) -> None:  # noqa: ARG002
-        self.notes.check(message != self.last, f"{event} {message} came twice")
+        self.notes.check(message != self.last, f"{event} {message} arrived twice")
         if message <= self.last:
-            self.notes.late(event.node, f"{event} {message} came behind {self.last}")
+            self.notes.late(event.node, f"{event} {message} arrived after {self.last}")
         self.last = max(message, self.last)
         self.notes.counts["events"] += 1
 
-    async def handle_down(self, source: Watched, reason: Error) -> None:  # noqa: ARG002  again, whatever it was
+    async def handle_down(self, source: Watched, reason: Error) -> None:  # noqa: ARG002  subscribe again for any reason
         self.process.core.run(self._subscribe())

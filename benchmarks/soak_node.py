@@ -1,6 +1,7 @@
-"""One node of the soak: its agents talk to the other nodes.
+"""One node of the soak: its agents communicate with the other nodes.
 
-What may fail is said by `EXPECTED`: links are cut and nodes are killed all the time.  What arrives has to be right.
+`EXPECTED` lists the errors that may occur, because sockets are cut and nodes are killed all the time.  Messages that arrive
+must be correct.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
 class Plan(NamedTuple):
-    """What a node is started with. `ports`: of all nodes by their names."""
+    """The arguments of a node. `ports`: the ports of all nodes by name."""
 
     name: str
     ports: dict[str, int]
@@ -68,7 +69,7 @@ class Soak:
             node.spawn(Subscriber(self.notes, peer))
 
     def _run(self, body: Body, *args: Any) -> None:
-        """An agent whose number is good for order (ENP-ORD-5)."""
+        """Starts an agent whose number keeps message order (ENP-ORD-5)."""
         while (self.node.core._last_id + 1) % ORDER == 0:  # noqa: SLF001  the next number
             self.node.spawn(Mortal())
         process = self.node.spawn(body, *args)
@@ -78,7 +79,7 @@ class Soak:
     # --- agents -------------------------------------------------------------------------------------------------------
 
     async def _stream(self, process: Process, peer: Atom) -> None:
-        """Batches of messages, every other one important: what was acknowledged has come."""
+        """Sends batches of messages, every other one important, and checks that acknowledged messages have arrived."""
         inbox, number = ProcessID(peer, Atom("inbox")), 0
         while self.notes.going_on:
             await asyncio.sleep(PAUSE)
@@ -95,16 +96,16 @@ class Soak:
                 await self._compare(process, inbox, life, sure)
 
     async def _compare(self, process: Process, inbox: ProcessID, life: int, sure: set[int]) -> None:
-        """If an answer is lost nobody knows any more: then this batch is not compared."""
+        """Compares a batch with the peer's inbox, unless the peer was restarted in between."""
         now, *come = await process.call(inbox, "compare")
         if now == life:
             lost = sorted(sure - set(come))
-            self.notes.check(not lost, f"acknowledged, but not come to {inbox}: {lost}")
-            self.notes.check(len(come) == len(set(come)), f"came twice to {inbox}")
+            self.notes.check(not lost, f"acknowledged, but not received by {inbox}: {lost}")
+            self.notes.check(len(come) == len(set(come)), f"received twice by {inbox}")
             self.notes.counts["acknowledged"] += len(sure)
 
     async def _call(self, process: Process, peer: Atom) -> None:
-        """Each call has its own answer."""
+        """Checks that each call gets its own answer."""
         echo, number = ProcessID(peer, Atom("echo")), 0
 
         async def one(value: int) -> None:
@@ -119,7 +120,7 @@ class Soak:
             await asyncio.sleep(PAUSE)
 
     async def _use_old_addresses(self, process: Process, peer: Atom) -> None:
-        """A PID of a former life of the peer says so."""
+        """Checks that a PID of an earlier incarnation of the peer is refused."""
         echo: PID | None = None
         while self.notes.going_on:
             await asyncio.sleep(PAUSE * 20)
@@ -136,11 +137,13 @@ class Soak:
                     await process.call(echo, "anybody?")
                 except ErgoError as error:
                     old = error.error.text == "process ID belongs to the previous incarnation"
-                    self.notes.check(old or error.error.text in EXPECTED, f"an old PID: {error.error.text!r}")
+                    self.notes.check(
+                        old or error.error.text in EXPECTED, f"a PID of an earlier incarnation: {error.error.text!r}"
+                    )
                     self.notes.counts["old addresses"] += old
                     echo = None if old else echo
                 else:
-                    self.notes.check(False, f"an old PID of {peer} has answered")
+                    self.notes.check(False, f"a PID of an earlier incarnation of {peer} has answered")
 
     async def _publish(self, process: Process) -> None:
         process.register_event("tick")
@@ -150,17 +153,17 @@ class Soak:
             process.publish("tick", number)
             await asyncio.sleep(PAUSE)
 
-    # --- what the conductor asks --------------------------------------------------------------------------------------
+    # --- requests of the conductor --------------------------------------------------------------------------------------
 
     async def cut(self) -> int:
-        """Ends one link of each connection that has more than one, with RST."""
+        """Ends one socket of each connection that has more than one, with RST."""
         number = 0
         for connection in list(self.node.network.connections.values()):
             link: Any
             link, *others = self.rng.sample(list(connection.links), len(connection.links))
             if not others:
                 continue
-            sock: socket.socket = link._transport.get_extra_info("socket")  # noqa: SLF001  as a network fails
+            sock: socket.socket = link._transport.get_extra_info("socket")  # noqa: SLF001  simulates a network failure
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
             link.abort()
             number += 1
@@ -174,13 +177,13 @@ class Soak:
         return len(nodes)
 
     async def connect(self) -> None:
-        """With all others; AssertionError is not raised: `report` tells."""
+        """Connects to all other nodes; failures are counted and show in `report`."""
         for peer in self.peers:
             with self.notes.tolerant():
                 await self.node.network.get_node(peer)
 
     async def report(self) -> dict[str, Any]:
-        """All that is known here."""
+        """Returns the counts and the state of this node."""
         core, connections = self.node.core, self.node.network.connections
         self.notes.judge()
         return {
@@ -197,18 +200,18 @@ class Soak:
         }
 
     async def quiet(self) -> None:
-        """Ends all agents that do something; answers when they have."""
+        """Stops all active agents; returns when they have stopped."""
         self.notes.going_on = False
         await asyncio.gather(*self.tasks, *(relater.work for relater in self.relaters if relater.work))
 
 
 def open_files() -> int:
-    """File descriptors of this process."""
+    """Number of file descriptors of this process."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def memory() -> int:
-    """Bytes of this process that are in memory."""
+    """Resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -227,7 +230,7 @@ async def _serve(pipe: Pipe, plan: Plan) -> None:
     def listen() -> None:
         try:
             questions.put_nowait(pipe.recv())
-        except EOFError:  # the conductor was killed: so are we
+        except EOFError:  # the conductor was killed: end this process too
             os._exit(1)
 
     asyncio.get_running_loop().add_reader(pipe.fileno(), listen)

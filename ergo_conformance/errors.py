@@ -1,6 +1,12 @@
 """What can go wrong, from the bytes up to the command line."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from enum import StrEnum
+from typing import Final
+
+FEW: Final = 12
+"""Largest number of words that a message lists."""
 
 
 class ErgoConformanceError(Exception):
@@ -9,6 +15,14 @@ class ErgoConformanceError(Exception):
 
 class UsageError(ErgoConformanceError):
     """A setting, id or file that the user has to mend: one clear sentence, exit code 2."""
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """End of a message about an unknown word: `; did you mean …?`, else ` (supported: …)` if `known` is short."""
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f" (supported: {', '.join(known)})" if len(known) <= FEW else ""
 
 
 class Reason(StrEnum):

@@ -1,4 +1,4 @@
-"""The pytest side of the toolkit: cases are pytest tests that declare requirements, this plugin gives them a target.
+"""pytest plugin: runs tests that are declared as cases against a target.
 
 It does nothing in a session without `--ergo-target`. Coroutine cases (`async def test_…(ergo_context)`) get a `Context`;
 golden cases are plain functions that request the fixture `ergo_codec`. Options have the prefix `--ergo-`;
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .errors import UsageError
-from .locate import COOKIE_VARIABLE, TOKEN_VARIABLE
+from .targets.options import options_of
+from .verdict.run.options import SessionOptions
 
 if TYPE_CHECKING:
     from .verdict.run.session import Session
@@ -25,39 +26,23 @@ SESSION = pytest.StashKey["Session"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of a run."""
+    """Adds an option `--ergo-…` for each row of SessionOptions."""
     group = parser.getgroup("ergo", "Ergo protocol conformance")
-    add = group.addoption
-    add("--ergo-target", metavar="TARGET", help="what to test: self, tcp://HOST:PORT, tls://HOST:PORT, process:CMD")
-    add("--ergo-cookie", metavar="C", help=f"the cookie of the node under test; also {COOKIE_VARIABLE}")
-    add("--ergo-node", metavar="NAME@HOST", help="the name of the node under test")
-    add("--ergo-tls", action="store_true", help="start the target with TLS")
-    add("--ergo-tls-ca", metavar="FILE", help="verify the target's certificate against this CA")
-    add("--ergo-offers", metavar="LIST", help="what the target offers: accept, agents, registrar, saturn")
-    add("--ergo-registrar", metavar="HOST:PORT", help="where the registrar of a running target listens")
-    add("--ergo-token", metavar="TOKEN", help=f"that registrar is a Saturn, and this its token; also {TOKEN_VARIABLE}")
-    add("--ergo-over", metavar="memory|tcp", help="how the embedded node is reached")
-    add("--ergo-profile", metavar="PROFILE", default="ergo-3.1", help="the release whose requirements hold")
-    add("--ergo-level", metavar="LEVEL", default="", help="only cases of this level or stricter: must, should, may")
-    add(
-        "--ergo-case",
-        metavar="ID",
-        action="append",
-        default=[],
-        help="only this case (may be repeated; * and ? allowed)",
-    )
-    add("--ergo-seed", metavar="N", type=int, default=0, help="seed of all salts, names and ids")
-    add("--ergo-jobs", metavar="N", type=int, default=16, help="live cases at the same time")
-    add("--ergo-timeout", metavar="S", type=float, default=30.0, help="seconds that one live case may take")
-    add("--ergo-report", metavar="KIND=FILE", action="append", default=[], help="write a report: junit, json")
-    add("--ergo-terminal", action="store_true", help="print verdicts in place of pytest's own lines")
-    add("--ergo-collect", metavar="FILE", help="write the collected cases as JSON and run nothing")
-    add("--ergo-rerun", metavar="COMMAND", default="", help="how to run again, for reports")
+    for row in options_of(SessionOptions):
+        name = "--ergo-" + row.name.replace("_", "-")
+        text = row.help + (f" Environment variable: {row.environment}." if row.environment else "")
+        if row.type is bool:
+            group.addoption(name, action="store_true", help=text)
+        elif row.type is list:
+            group.addoption(name, metavar=row.metavar or None, action="append", default=[], help=text)
+        else:
+            default = None if row.name == "target" else row.default  # without a target there is no session
+            group.addoption(name, metavar=row.metavar or None, type=row.type, default=default, help=text)
 
 
-@pytest.hookimpl(trylast=True)  # the terminal reporter we may replace is registered by then
+@pytest.hookimpl(trylast=True)  # after the registration of the terminal reporter, which may be replaced
 def pytest_configure(config: pytest.Config) -> None:
-    """Sets a session up if the options ask for one."""
+    """Starts a session if there is a target, or if cases are to be collected."""
     if not config.getoption("--ergo-target") and not config.getoption("--ergo-collect"):
         return
     from .verdict.run.session import Session
@@ -75,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """A case in a session without a target has nothing to do."""
+    """Skips a case in a session without a target."""
     if SESSION not in pyfuncitem.config.stash and inspect.iscoroutinefunction(pyfuncitem.obj):
         from .verdict.run.case import ATTRIBUTE
 
@@ -85,12 +70,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 
 @pytest.fixture
 def ergo_context() -> None:
-    """The Context of a coroutine case; made where the case runs."""
+    """Context of a coroutine case; the runner of the case makes it."""
 
 
 @pytest.fixture
 def ergo_codec(request: pytest.FixtureRequest) -> Any:
-    """The target's EDF codec; without one the case is skipped."""
+    """EDF codec of the target; a case is skipped if it has none."""
     session = request.config.stash.get(SESSION, None)
     if session is None:
         pytest.skip("no target: run with --ergo-target")
@@ -101,29 +86,29 @@ def ergo_codec(request: pytest.FixtureRequest) -> Any:
 
 
 class SessionPlugin:
-    """The hooks of a session that has a target (or only lists its cases)."""
+    """Hooks of a session with a target, or of one that only collects cases."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        from .verdict.run.session import Entry
+        from .verdict.run.collected import CollectedCase
 
         try:
-            entries = [entry for item in items if isinstance(item, pytest.Function) and (entry := Entry.of(item))]
-            chosen = self.session.select(entries)
+            functions = [item for item in items if isinstance(item, pytest.Function)]
+            selected = self.session.select([case for item in functions if (case := CollectedCase.of(item))])
         except UsageError as error:
-            items[:] = []  # pytest goes on to `collection_finish` all the same
+            items[:] = []  # pytest calls `collection_finish` nevertheless
             raise pytest.UsageError(str(error)) from None
         collect = config.getoption("--ergo-collect")
         if collect:
-            Path(collect).write_text(json.dumps([entry.as_json() for entry in chosen]), encoding="utf-8")
+            Path(collect).write_text(json.dumps([case.as_json() for case in selected]), encoding="utf-8")
             items[:] = []
             return
-        kept = {entry.item for entry in chosen}
+        kept = {case.item for case in selected}
         deselected = [item for item in items if item not in kept]
-        items[:] = [entry.item for entry in chosen]
+        items[:] = [case.item for case in selected]
         if deselected:
             config.hook.pytest_deselected(items=deselected)
 
@@ -136,11 +121,13 @@ class SessionPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object:
-        entry = self.session.entries.get(pyfuncitem.nodeid)
-        if entry is None:
+        from .verdict.run.execution import CaseResult
+
+        case = self.session.cases.get(pyfuncitem.nodeid)
+        if case is None:
             return None
-        if inspect.iscoroutinefunction(pyfuncitem.obj):
-            self.session.judge_coroutine(entry)
+        if case.is_coroutine:
+            self.session.judge_coroutine(case)
             return True
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}  # noqa: SLF001  as pytest does
         error: Exception | None = None
@@ -148,7 +135,7 @@ class SessionPlugin:
             pyfuncitem.obj(**arguments)
         except Exception as raised:  # noqa: BLE001  the session judges it
             error = raised
-        self.session.judge_error(entry, error)
+        self.session.judge(case, CaseResult(error))
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -156,9 +143,9 @@ class SessionPlugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        entry = self.session.entries.get(item.nodeid)
-        if entry is not None:
-            self.session.note_report(entry, call.when, report)
+        case = self.session.cases.get(item.nodeid)
+        if case is not None:
+            self.session.note_report(case, call.when, report)
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -339,17 +339,15 @@ def test_the_tables_of_the_registrar_file_are_those_of_the_model() -> None:
     limits = {
         esrd.PacketType[name.removeprefix("max_").upper()]: n for name, n in ESRD["limits"].items() if name != "note"
     }
-    assert limits == esrd.LONGEST
+    assert limits == {type_: type_.max_size for type_ in esrd.PacketType}
     rows = {row.name: row for row in (ehs.VERSION_ROW, esrd.ROUTE, *esrd.MESSAGES)}
     assert {row["name"]: row_from_json(row) for row in ESRD["types"]} == rows
     for row in rows_of(ESRD):
         assert len(row["hex"]) == 2 * row["len"], row["id"]
     for row in ESRD["vectors"]:
         type_ = esrd.PacketType(int(row["hex"][2:4], 16))
-        assert (row["group"], row["transport"]) == (esrd.CLASSES[type_].__name__, esrd.TRANSPORTS[type_].value), row[
-            "id"
-        ]
-        assert row["len"] <= esrd.LONGEST[type_], row["id"]
+        assert (row["group"], row["transport"]) == (type_.message_class.__name__, type_.transport.value), row["id"]
+        assert row["len"] <= type_.max_size, row["id"]
 
 
 def test_the_tables_of_the_saturn_file_are_those_of_the_model() -> None:

@@ -1,27 +1,33 @@
-"""`ergo-conformance list`: the cases."""
+"""`ergo-conformance list`: lists the cases."""
 
 import json
-from typing import Annotated
+from dataclasses import dataclass
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..targets.options import option
 from ..verdict.reports.terminal import make_console
+from ..verdict.run.options import SelectionOptions
 from .child import collect
+from .options import pytest_arguments, takes
 
 
-def list_cases(
-    suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this suite; may be repeated.")] = None,
-    profile: Annotated[str, typer.Option(help="Release whose requirements hold.")] = "ergo-3.1",
-    level: Annotated[
-        str, typer.Option(metavar="must|should|may|observed", help="Only cases this strict or stricter.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="An object with the key `cases`.")] = False,
-) -> None:
-    """List the cases with level, requirements, and what they need of a target."""
-    cases = collect(suite or (), ["--ergo-profile", profile, "--ergo-level", level])
-    if as_json:
+@dataclass(frozen=True, kw_only=True)
+class ListOptions(SelectionOptions):
+    """Options of `ergo-conformance list`."""
+
+    suite: tuple[str, ...] = option((), "List only this suite; may be repeated.", metavar="NAME")
+    as_json: bool = option(False, "Print an object with the key `cases`.", flags=("--json",))
+
+
+@takes(ListOptions)
+def list_cases(_context: typer.Context, options: ListOptions) -> None:
+    """List the cases with their level, their requirements, and what they need of a target."""
+    arguments, _ = pytest_arguments(options, SelectionOptions)
+    cases = collect(options.suite, arguments)
+    if options.as_json:
         print(json.dumps({"cases": cases}, indent=1))
         return
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -1,95 +1,55 @@
-"""`ergo-conformance run`: the suites against a target."""
+"""`ergo-conformance run`: runs the suites against a target."""
 
+import dataclasses
 import shlex
 import sys
-from typing import Annotated
+from dataclasses import dataclass
 
 import typer
 
 from ..errors import UsageError
-from ..locate import COOKIE_VARIABLE, TOKEN_VARIABLE
+from ..targets.kinds import forms
+from ..targets.options import option
+from ..verdict.run.options import RunOptions
 from .child import pytest_child
+from .options import pytest_arguments, takes
 
 
-def run(  # noqa: PLR0913, PLR0917  one argument per option
-    context: typer.Context,
-    target: Annotated[
-        str, typer.Argument(help="self | tcp://HOST:PORT | tls://HOST:PORT | process:CMD, or a command behind `--`")
-    ] = "self",
-    cookie: Annotated[
-        str | None, typer.Option(envvar=COOKIE_VARIABLE, help="Cookie of the node under test.", show_envvar=True)
-    ] = None,
-    node: Annotated[str | None, typer.Option(metavar="NAME@HOST", help="Name of the node under test.")] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Start the target with TLS.")] = False,
-    tls_ca: Annotated[str | None, typer.Option(metavar="FILE", help="Verify its certificate against this CA.")] = None,
-    offers: Annotated[
-        str | None, typer.Option(metavar="LIST", help="What it offers: accept, agents, registrar, saturn.")
-    ] = None,
-    registrar: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the registrar of a running target listens.")
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar=TOKEN_VARIABLE, help="That registrar is a Saturn with this token.", show_envvar=True),
-    ] = None,
-    over: Annotated[str | None, typer.Option(metavar="memory|tcp", help="How the embedded node is reached.")] = None,
-    profile: Annotated[str, typer.Option(help="Release whose requirements hold.")] = "ergo-3.1",
-    suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this suite; may be repeated.")] = None,
-    case: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only this case; may be repeated; * and ? stand for more.")
-    ] = None,
-    level: Annotated[
-        str, typer.Option(metavar="must|should|may|observed", help="Only cases this strict or stricter.")
-    ] = "",
-    seed: Annotated[int, typer.Option(help="Seed of all salts, names and ids.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Live cases at the same time.")] = 16,
-    timeout: Annotated[float, typer.Option(help="Seconds that one live case may take.")] = 30.0,
-    report: Annotated[
-        list[str] | None, typer.Option(metavar="KIND=FILE", help="Write a report, junit or json; may be repeated.")
-    ] = None,
-    keyword: Annotated[
-        str | None, typer.Option("-k", metavar="EXPR", help="Only cases that match, as in pytest.")
-    ] = None,
-    exit_first: Annotated[bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One line per case.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CommandOptions(RunOptions):
+    """Options of `ergo-conformance run`: those of a run, and those that pytest itself has."""
+
+    target: str = option("self", f"Target to test: {forms()}, or a command after `--`.")
+    suite: tuple[str, ...] = option((), "Run only this suite; may be repeated.", metavar="NAME")
+    keyword: str | None = option(None, "Select only cases that match, as in pytest.", metavar="EXPR", flags=("-k",))
+    exit_first: bool = option(False, "Stop at the first failure.", flags=("--exitfirst", "-x"))
+    verbose: bool = option(False, "Print one line per case.", flags=("--verbose", "-v"))
+
+
+@takes(CommandOptions, arguments=("target",))
+def run(context: typer.Context, options: CommandOptions) -> None:
     """Run the suites against a target. Without one: the embedded reference node.
 
-    Exit code 0: all as it should be; 1: it does not conform; 2: a wrong setting, or no target; 5: nothing was tested.
+    Exit code 0: the target conforms; 1: it does not; 2: an invalid option, or no target; 5: nothing was tested.
     """
     command: list[str] = context.obj or []
     if command:
-        if target != "self":
-            raise UsageError(f"two targets: {target} and the command behind --")
-        target = "process:" + shlex.join(command)
-    options = [
-        "--ergo-terminal", "--ergo-target", target, "--ergo-profile", profile, "--ergo-level", level,
-        "--ergo-seed", str(seed), "--ergo-jobs", str(jobs), "--ergo-timeout", str(timeout),
-        "--ergo-rerun", rerun(sys.argv[1:]),
-    ]  # fmt: skip
-    for name, value in (
-        ("node", node),
-        ("tls-ca", tls_ca),
-        ("offers", offers),
-        ("over", over),
-        ("registrar", registrar),
-    ):
-        if value is not None:
-            options += [f"--ergo-{name}", value]
-    for id_ in case or ():
-        options += ["--ergo-case", id_]
-    for spec in report or ():
-        options += ["--ergo-report", spec]
-    if keyword is not None:
-        options += ["-k", keyword]
-    options += ["-x"] * exit_first + ["-v"] * verbose + ["--ergo-tls"] * tls
-    secrets = {COOKIE_VARIABLE: cookie, TOKEN_VARIABLE: token}
-    given = {variable: secret for variable, secret in secrets.items() if secret is not None}
-    raise typer.Exit(pytest_child(suite or (), options, given))
+        if options.target != "self":
+            raise UsageError(f"two targets: {options.target} and the command after --")
+        options = dataclasses.replace(options, target="process:" + shlex.join(command))
+    arguments, environment = pytest_arguments(options, RunOptions)
+    arguments += ["--ergo-terminal", "--ergo-rerun", rerun(sys.argv[1:])]
+    if options.keyword is not None:
+        arguments += ["-k", options.keyword]
+    arguments += ["-x"] * options.exit_first + ["-v"] * options.verbose
+    raise typer.Exit(pytest_child(options.suite, arguments, environment))
 
 
 def rerun(arguments: list[str]) -> str:
-    """The command line again, for one case: without what chose cases or wrote reports, the secrets hidden."""
+    """Command line that runs one case again: without options that select cases or write reports, with secrets hidden.
+
+    `{case}` stands for the `--case` option.
+    """
     kept: list[str] = []
     skip = 0
     for i, argument in enumerate(arguments):

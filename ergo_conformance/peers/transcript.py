@@ -54,7 +54,7 @@ class Transcript:
     entries: list[Entry] = field(default_factory=list)
     kept: int = 0
     """Bytes in the entries."""
-    dropped: int = 0
+    lost: int = 0
     """Bytes beyond MAX_KEPT or MAX_ENTRIES."""
     contexts: dict[Direction, EdfContext] = field(default_factory=dict)
     """What the frames after the handshake are decoded with, once it is known."""
@@ -63,7 +63,7 @@ class Transcript:
         """Appends an entry; counts bytes beyond the bounds instead of keeping them."""
         room = MAX_KEPT - self.kept if len(self.entries) < MAX_ENTRIES else 0
         if len(entry.data) > room:
-            self.dropped += len(entry.data) - max(room, 0)
+            self.lost += len(entry.data) - max(room, 0)
             entry = replace(entry, data=entry.data[: max(room, 0)])
         self.kept += len(entry.data)
         if entry.data or (entry.event and len(self.entries) < MAX_ENTRIES + MAX_EVENTS):
@@ -79,8 +79,8 @@ class Transcript:
         if len(parts) > last:
             yield f"… {len(parts) - last} earlier lines"
         yield from (stamp + text() for stamp, text in parts[-last:])
-        if self.dropped:
-            yield f"and {self.dropped:,} bytes more"
+        if self.lost:
+            yield f"and {self.lost:,} bytes more"
 
     def _parts(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Time and text of each packet and event; only texts that are shown are made."""

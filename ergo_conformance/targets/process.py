@@ -1,4 +1,4 @@
-"""A node that we start: a command that reads ERGO_TARGET and prints a READY line."""
+"""`process:CMD`: a node that the toolkit starts with a command, which reads ERGO_TARGET and prints a READY line."""
 
 import asyncio
 import contextlib
@@ -9,38 +9,60 @@ import signal
 import tempfile
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UsageError
 from ..peers.ergo.handshake import TargetInfo
 from ..reference_node.connection.tls import self_signed
-from .base import NotGivenError, Running, Target, TargetError, base_config
-from .tcp import TcpRunning, client_context, reach
+from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config, offers_of
+from .options import TargetOptions
+from .tcp import MAX_PORT, TcpRunningTarget, client_context
 
-START_TIMEOUT: Final = 30.0  # seconds until READY
-STOP_TIMEOUT: Final = 5.0  # seconds after SIGTERM
+START_TIMEOUT: Final = 30.0
+"""Seconds until the READY line."""
+STOP_TIMEOUT: Final = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds to read the rest of stdout and stderr after the process has ended."""
 READY: Final = b"READY "
-DRAIN_TIMEOUT: Final = 1.0  # seconds for its last words
-MAX_PORT: Final = 65_535
-HIDDEN: Final = "hidden"  # a value of `mode`
+HIDDEN: Final = "hidden"
+"""Value of the setting `mode` for a node without an acceptor."""
 MAX_LINE: Final = 1 << 20
-TAIL: Final = 8  # lines of stderr that an error shows
+"""Longest line that is read from stdout, in bytes."""
+TAIL: Final = 8
+"""Number of lines of stderr that an error shows."""
+READY_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "name": (str,),
+    "port": (int, type(None)),
+    "registrar_port": (int, type(None)),
+    "host": (str, type(None)),
+    "cookie": (str, type(None)),
+    "offers": (list, type(None)),
+    "config": (dict, type(None)),
+    "pids": (dict, type(None)),
+    "token": (str, type(None)),
+}
+"""Keys of READY that are read, and the JSON types that they may have."""
 
 
-class ProcessRunning(TcpRunning):
+@dataclass
+class ProcessRunningTarget(TcpRunningTarget):
     """A started process and its address."""
 
-    ours = True
+    stoppable = True
+    _: KW_ONLY
     process: asyncio.subprocess.Process
     drains: list[asyncio.Task[None]]
+    """Tasks that read its stdout and stderr."""
 
     async def stop(self) -> None:
-        await to_its_end(end(self.process, self.drains))
+        await run_uncancelled(end(self.process, self.drains))
 
 
 async def end(process: asyncio.subprocess.Process, drains: Sequence[asyncio.Task[None]]) -> None:
-    """SIGTERM, and SIGKILL for what does not end; then its pipes."""
+    """Sends SIGTERM, after STOP_TIMEOUT SIGKILL; closes the pipes."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
         try:
@@ -53,17 +75,17 @@ async def end(process: asyncio.subprocess.Process, drains: Sequence[asyncio.Task
         _, unfinished = await asyncio.wait(drains, timeout=DRAIN_TIMEOUT)
         for task in unfinished:
             task.cancel()
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  its children may hold the pipes open
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  child processes may hold the pipes open
 
 
-async def _unwanted(launching: "asyncio.Future[asyncio.subprocess.Process]") -> None:
-    """Ends what has begun to start."""
+async def _end_launched(launching: "asyncio.Future[asyncio.subprocess.Process]") -> None:
+    """Ends a process whose start was cancelled."""
     with contextlib.suppress(OSError):
         await end(await launching, [])
 
 
-async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Does what has to be done, also for somebody who is cancelled, once or again, meanwhile."""
+async def run_uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` to its end even if the caller is cancelled; raises CancelledError afterwards."""
     task = asyncio.ensure_future(work)
     cancelled = False
     while not task.done():
@@ -76,7 +98,7 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 class ProcessTarget(Target):
-    """`process:CMD` or `-- CMD…`."""
+    """A command; `-- CMD…` on the command line is the same."""
 
     kind = "process"
 
@@ -91,7 +113,7 @@ class ProcessTarget(Target):
     ) -> None:
         super().__init__("process:" + shlex.join(command))
         if not command:
-            raise UsageError("process: a command is needed")
+            raise UsageError("process: a command is required (expected process:CMD)")
         self.command = command
         self.offers = offers
         self.base = base_config(cookie, node, tls=tls)
@@ -105,7 +127,7 @@ class ProcessTarget(Target):
             (Path(self._files.name) / "key.pem").write_bytes(key)
         return {name: str(Path(self._files.name) / f"{name}.pem") for name in ("cert", "key")}
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         wanted = {**self.base, **config}
         wanted["tls"] = self._certificate() if wanted.get("tls") else None
         process = await self._launch(wanted)
@@ -113,13 +135,12 @@ class ProcessTarget(Target):
         drains = [asyncio.create_task(_drain(process.stderr, errors))]
         try:
             ready = await self._ready(process, errors, hidden=wanted["mode"] == HIDDEN)
-            running = self._running(ready, wanted)
+            running = self._running(ready, wanted, process, drains)
             self._check_honoured(config, ready, tls=bool(self.base["tls"]))
         except BaseException:
-            await to_its_end(end(process, drains))
+            await run_uncancelled(end(process, drains))
             raise
         drains.append(asyncio.create_task(_drain(process.stdout, deque(maxlen=TAIL))))
-        running.process, running.drains = process, drains
         return running
 
     async def _launch(self, wanted: Mapping[str, Any]) -> asyncio.subprocess.Process:
@@ -136,7 +157,7 @@ class ProcessTarget(Target):
         except OSError as error:
             raise TargetError(f"{self.command[0]}: {error.strerror or error}") from None
         except asyncio.CancelledError:
-            await to_its_end(_unwanted(launching))
+            await run_uncancelled(_end_launched(launching))
             raise
 
     async def _ready(self, process: asyncio.subprocess.Process, errors: deque[str], *, hidden: bool) -> dict[str, Any]:
@@ -148,80 +169,74 @@ class ProcessTarget(Target):
                         return self._checked(json.loads(line[len(READY) :]), hidden=hidden)
                 code = await process.wait()
         except TimeoutError:
-            raise TargetError(f"{self.spelled}: no READY line within {START_TIMEOUT:g} s{_tail(errors)}") from None
+            raise TargetError(f"{self.text}: no READY line within {START_TIMEOUT:g} s{_tail(errors)}") from None
         except ValueError as error:
-            raise TargetError(f"{self.spelled}: READY is not one line of JSON: {error}") from None
-        await asyncio.sleep(0.05)  # its last words may still be in the pipe
-        raise TargetError(f"{self.spelled}: ended with code {code} before its READY line{_tail(errors)}")
+            raise TargetError(f"{self.text}: READY is not one line of JSON: {error}") from None
+        await asyncio.sleep(0.05)  # its last lines may still be in the pipe
+        raise TargetError(f"{self.text}: ended with code {code} before its READY line{_tail(errors)}")
 
     def _checked(self, ready: Any, *, hidden: bool) -> dict[str, Any]:
-        """READY, if its keys are of the right kind; of what is missing the setting we asked for holds.
+        """Returns READY if its keys have valid values. Raises TargetError.
 
-        `hidden`: the target was asked not to listen, so it may have no port.
+        `hidden`: the target was told not to listen, so it may leave out the port.
         """
-        kinds: Mapping[str, tuple[type, ...]] = {
-            "name": (str,),
-            "port": (int, type(None)),
-            "registrar_port": (int, type(None)),
-            "host": (str, type(None)),
-            "cookie": (str, type(None)),
-            "offers": (list, type(None)),
-            "config": (dict, type(None)),
-            "pids": (dict, type(None)),
-            "token": (str, type(None)),
-        }
         if not isinstance(ready, dict) or not (
             "name" in ready and ("port" in ready or ready.get("registrar_port") or hidden)
         ):
-            raise TargetError(f"{self.spelled}: READY needs at least name and port")
-        for key, kind in kinds.items():
-            if not isinstance(ready.get(key), kind):
-                raise TargetError(f"{self.spelled}: READY has no good {key}: {ready.get(key)!r}")
+            raise TargetError(f"{self.text}: READY needs at least name and port")
+        for key, types in READY_TYPES.items():
+            if not isinstance(ready.get(key), types):
+                raise TargetError(f"{self.text}: READY has no valid {key}: {ready.get(key)!r}")
         for key in ("port", "registrar_port"):
             if ready.get(key) is not None and not 0 < ready[key] <= MAX_PORT:
-                raise TargetError(f"{self.spelled}: READY has no good {key}: {ready[key]}")
+                raise TargetError(f"{self.text}: READY has no valid {key}: {ready[key]} (expected 1 to {MAX_PORT})")
         if ready.get("port") is None and not ready.get("registrar_port") and not hidden:
-            raise TargetError(f"{self.spelled}: READY has no good port: None")
+            raise TargetError(f"{self.text}: READY has no valid port: None")
         return ready
 
-    def _running(self, ready: Mapping[str, Any], wanted: Mapping[str, Any]) -> ProcessRunning:
-        target_info = TargetInfo(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"]))
+    def _running(
+        self,
+        ready: Mapping[str, Any],
+        wanted: Mapping[str, Any],
+        process: asyncio.subprocess.Process,
+        drains: list[asyncio.Task[None]],
+    ) -> ProcessRunningTarget:
+        """The target that READY describes; a missing key has the value that ERGO_TARGET asked for."""
         offers = frozenset(ready.get("offers") or ("accept",)) if self.offers is None else self.offers
         offers -= set() if ready.get("port") else {"accept", "agents"}
-        context = client_context(None) if ready.get("tls") else None
-        config = dict(ready.get("config") or {})
-        config["tls"] = bool(ready.get("tls"))
-        address = reach(
-            str(ready.get("host") or wanted["host"]),
-            int(ready.get("port") or 0),
-            target_info,
-            context=context,
-            offers=offers,
-            config=config,
+        host, tls = str(ready.get("host") or wanted["host"]), bool(ready.get("tls"))
+        pids = dict(ready.get("pids") or {})
+        return ProcessRunningTarget(
+            TargetInfo(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"])),
+            tls,
+            offers,
+            {**(ready.get("config") or {}), "tls": tls},
+            pids=pids,
+            agents=frozenset(pids),
+            types=bool(ready.get("types")),
+            token=str(ready.get("token") or ""),
+            host=host,
+            port=int(ready.get("port") or 0),
+            context=client_context(None) if tls else None,
+            registrar=(host, int(ready["registrar_port"])) if ready.get("registrar_port") else None,
+            process=process,
+            drains=drains,
         )
-        running = ProcessRunning(target_info, address.tls, offers, config)
-        running.host, running.port, running.context = address.host, address.port, address.context
-        if ready.get("registrar_port"):
-            running.registrar = address.host, int(ready["registrar_port"])
-        running.token = str(ready.get("token") or "")
-        running.pids, running.types = dict(ready.get("pids") or {}), bool(ready.get("types"))
-        running.agents = frozenset(running.pids)
-        return running
 
     @staticmethod
     def _check_honoured(config: Mapping[str, Any], ready: Mapping[str, Any], *, tls: bool) -> None:
-        """What a case asked for has to be among the settings that READY says are in force."""
+        """Checks that READY reports what a case asked for. Raises ConfigNotSupportedError, TargetError for `--tls`."""
         honoured = ready.get("config") or {}
         if tls and not ready.get("tls") and "tls" not in config:
             raise TargetError("the target does not honour tls: --tls has no effect on it")
         for key, value in config.items():
             if key == "tls":
                 if bool(ready.get("tls")) != bool(value):
-                    raise NotGivenError("needs a TLS connection" if value else "needs a plain connection")
+                    raise ConfigNotSupportedError("needs a TLS connection" if value else "needs a plain connection")
             elif key not in honoured:
-                raise NotGivenError(f"needs a target that honours {key}")
+                raise ConfigNotSupportedError(f"needs a target that honours {key}")
             elif not in_force(value, honoured[key]):
-                raise NotGivenError(f"needs {key} = {value!r}, the target has {honoured[key]!r}")
+                raise ConfigNotSupportedError(f"needs {key} = {value!r}, the target has {honoured[key]!r}")
 
     async def close(self) -> None:
         if self._files is not None:
@@ -230,14 +245,14 @@ class ProcessTarget(Target):
 
 
 def in_force(wanted: Any, found: Any) -> bool:
-    """Whether a setting is what was asked for; of an object only the keys that were asked for count."""
+    """Whether a setting has the value that was asked for; of an object only the keys that were asked for count."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         return all(key in found and in_force(value, found[key]) for key, value in wanted.items())
     return bool(wanted == found)
 
 
 async def _drain(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:
-    """Reads what the target prints, so that it never waits for us; keeps the last lines."""
+    """Reads what the target prints, so that it never blocks on a full pipe; keeps the last lines in `tail`."""
     rest = b""
     while stream is not None and (chunk := await stream.read(65536)):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -249,3 +264,14 @@ async def _drain(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:
 
 def _tail(errors: deque[str]) -> str:
     return "".join(f"\n  | {line}" for line in errors)
+
+
+def create(options: TargetOptions) -> Target:
+    """The target that the options name. UsageError if they are not valid."""
+    text = options.target.removeprefix("process:")
+    try:
+        command = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"process:{text}: {error}") from None
+    offers = offers_of(options.offers)
+    return ProcessTarget(command, cookie=options.cookie, node=options.node, tls=options.tls, offers=offers)

@@ -1,8 +1,9 @@
-"""The embedded reference node: in memory under a virtual clock, or over real sockets of this process."""
+"""`self`: the embedded reference node, in memory under a virtual clock or over sockets of this process."""
 
 import hashlib
 import random
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -22,18 +23,19 @@ from ..reference_node.registrars.esrd import EsrdRegistrar, ServerLink
 from ..reference_node.registrars.saturn import SaturnServer
 from ..reference_node.registrars.saturn import ServerLink as SaturnLink
 from ..reference_node.target import config as settings
-from .base import NotGivenError, Running, Target, TargetError, base_config
-from .tcp import TcpRunning, client_context
+from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config
+from .options import TargetOptions
+from .tcp import TcpRunningTarget, client_context
 
 OFFERS: Final = frozenset({"accept", "agents", "codec", "registrar", "saturn"})
-TOKEN: Final = "ergo-conformance-token"  # noqa: S105  of a Saturn that lives as long as the run
+TOKEN: Final = "ergo-conformance-token"  # noqa: S105  the Saturn lives as long as the run
 STAND_IN_FINGERPRINT: Final = hashlib.sha1(b"in memory there is no certificate").digest()  # noqa: S324  as laid down
 START: Final = 1_700_000_000.0
-"""Unix time at which a node in memory starts."""
+"""Start time of a node in memory, Unix seconds."""
 
 
 class NodeCodec:
-    """The node's own EDF codec."""
+    """EDF codec of the reference node."""
 
     def decode(self, data: bytes, registry: Registry, caches: Caches) -> tuple[Any, int]:
         return Decoder(registry, caches).decode_prefix(data)
@@ -42,10 +44,12 @@ class NodeCodec:
         return Encoder(registry, caches).encode(value)
 
 
-class MemoryRunning(Running):
-    """A node in this process, reached without sockets."""
+@dataclass
+class MemoryRunningTarget(RunningTarget):
+    """A node in this process that is reached without sockets."""
 
-    ours = True
+    stoppable = True
+    _: KW_ONLY
     node: Node
 
     async def socket(self, label: str = "") -> Socket:
@@ -54,7 +58,7 @@ class MemoryRunning(Running):
 
     @cached_property
     def table(self) -> Table:
-        """The registrar's, with the node itself in it."""
+        """Table of the registrar; the node itself is registered."""
         table = Table()
         table.register(self.node.name, [route()])
         return table
@@ -69,7 +73,7 @@ class MemoryRunning(Running):
 
     @cached_property
     def hub(self) -> Hub:
-        """What the Saturn beside the node knows."""
+        """State of the Saturn beside the node."""
         return Hub(self.token)
 
     async def saturn_socket(self, label: str = "") -> Socket:
@@ -79,10 +83,12 @@ class MemoryRunning(Running):
         await self.node.stop()
 
 
-class SocketRunning(TcpRunning):
-    """A node in this process, reached over loopback."""
+@dataclass
+class LoopbackRunningTarget(TcpRunningTarget):
+    """A node in this process that is reached over the loopback interface."""
 
-    ours = True
+    stoppable = True
+    _: KW_ONLY
     node: Node
     saturn: SaturnServer
 
@@ -95,7 +101,7 @@ class SocketRunning(TcpRunning):
 
 
 class SelfTarget(Target):
-    """`self`."""
+    """The embedded reference node."""
 
     kind = "self"
     codec = NodeCodec()
@@ -103,68 +109,82 @@ class SelfTarget(Target):
 
     def __init__(
         self,
-        spelled: str = "self",
+        text: str = "self",
         *,
         over: str = "memory",
         cookie: str | None = None,
         node: str | None = None,
         tls: bool = False,
     ) -> None:
-        super().__init__(spelled)
+        super().__init__(text)
         if over not in ("memory", "tcp"):
-            raise UsageError(f"--over {over}: memory or tcp")
+            raise UsageError(f"--over {over}: not a valid transport (supported: memory, tcp)")
         self.live = over == "tcp"
         self.base = base_config(cookie, node, tls=tls)
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         wanted = {**self.base, **config}
-        target_info = TargetInfo(wanted["name"], wanted["cookie"])
         if self.live:
-            return await self._listen(wanted, target_info)
+            return await self._start_on_loopback(wanted)
         if config.get("registrar"):
-            raise NotGivenError("needs a target that is reached over loopback: in memory there are no addresses")
-        options = settings.options_of({**wanted, "tls": None})
+            raise ConfigNotSupportedError(
+                "needs a target that is reached over loopback: in memory there are no addresses"
+            )
         tls = bool(wanted["tls"])
-        running = MemoryRunning(target_info, tls, OFFERS, {**wanted, "tls": tls})
-        running.node, running.token = make_node(options, str(wanted)), TOKEN
-        running.pids, running.types = settings.host_agents(running.node, wanted).pids, True
-        running.agents = frozenset(running.pids)
-        return running
+        node = make_node(settings.options_of({**wanted, "tls": None}), str(wanted))
+        pids = settings.host_agents(node, wanted).pids
+        return MemoryRunningTarget(
+            TargetInfo(wanted["name"], wanted["cookie"]),
+            tls,
+            OFFERS,
+            {**wanted, "tls": tls},
+            pids=pids,
+            agents=frozenset(pids),
+            types=True,
+            token=TOKEN,
+            node=node,
+        )
 
-    async def _listen(self, wanted: Mapping[str, Any], target_info: TargetInfo) -> Running:
+    async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
         try:
             node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
         except UsageError as error:
             raise TargetError(str(error)) from None
-        running = _reached(node, wanted, target_info)
-        running.saturn, running.token = SaturnServer(TOKEN, host="127.0.0.1", port=0), TOKEN
-        await running.saturn.start()
-        running.pids, running.types = settings.host_agents(node, wanted).pids, True
-        running.agents = frozenset(running.pids)
-        return running
+        saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)
+        await saturn.start()
+        pids = settings.host_agents(node, wanted).pids
+        acceptor = node.network.acceptors[0] if node.network.acceptors else None  # a hidden node has none
+        tls = acceptor is not None and acceptor.fingerprint is not None
+        registrar = node.network.registrar()
+        serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
+        return LoopbackRunningTarget(
+            TargetInfo(wanted["name"], wanted["cookie"]),
+            tls,
+            OFFERS if serves else OFFERS - {"registrar"},
+            {**wanted, "tls": tls},
+            pids=pids,
+            agents=frozenset(pids),
+            types=True,
+            token=TOKEN,
+            host=acceptor.host if acceptor else "127.0.0.1",
+            port=acceptor.port if acceptor else 0,
+            context=client_context(None) if tls else None,
+            registrar=("127.0.0.1", registrar.port) if isinstance(registrar, EsrdRegistrar) and serves else None,
+            node=node,
+            saturn=saturn,
+        )
 
     def describe(self) -> str:
-        return f"{self.spelled}, the embedded reference node, {'over TCP' if self.live else 'in memory'}"
+        return f"{self.text}, the embedded reference node, {'over TCP' if self.live else 'in memory'}"
 
 
-def _reached(node: Node, wanted: Mapping[str, Any], target_info: TargetInfo) -> SocketRunning:
-    """Where a node listens; a hidden one does not. Only what serves is offered as a registrar."""
-    acceptor = node.network.acceptors[0] if node.network.acceptors else None
-    context = client_context(None) if acceptor is not None and acceptor.fingerprint is not None else None
-    registrar = node.network.registrar()
-    serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
-    offers = OFFERS if serves else OFFERS - {"registrar"}
-    running = SocketRunning(target_info, context is not None, offers, {**wanted, "tls": context is not None})
-    running.node, running.context = node, context
-    if acceptor is not None:
-        running.host, running.port = acceptor.host, acceptor.port
-    if isinstance(registrar, EsrdRegistrar) and serves:
-        running.registrar = "127.0.0.1", registrar.port
-    return running
+def create(options: TargetOptions) -> Target:
+    """The embedded node, as the options describe it."""
+    return SelfTarget(over=options.over or "memory", cookie=options.cookie, node=options.node, tls=options.tls)
 
 
 def make_node(wanted: settings.Settings, seed: str) -> Node:
-    """A node whose salts and ids come from a seed, so that a case takes the same path each time."""
+    """A node whose salts and ids are drawn from a seed, so that a case takes the same path in every run."""
     rng = random.Random(seed)
     return wanted.make(clock=lambda: START, token=partial(_token, rng))
 

@@ -1,8 +1,9 @@
-"""A node that runs already: `tcp://HOST:PORT`, `tls://HOST:PORT`."""
+"""A node that is already running: `tcp://HOST:PORT`, `tls://HOST:PORT`."""
 
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
@@ -10,11 +11,14 @@ from ..peers.ergo.esrd_client import ScriptedResolver, open_resolver
 from ..peers.ergo.handshake import TargetInfo
 from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
-from .base import NotGivenError, Running, Target, TargetError
+from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, offers_of
+from .options import TargetOptions
+
+MAX_PORT: Final = 65_535
 
 
 def client_context(ca_file: str | None) -> ssl.SSLContext:
-    """TLS as a dialer speaks it: the fingerprint proves the peer; the PKI counts only if a CA is given."""
+    """TLS settings of a dialer. Only with a CA file is the certificate verified; the fingerprint always is (EHS)."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -25,14 +29,31 @@ def client_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-class TcpRunning(Running):
-    """Where to connect to."""
+def address_of(text: str | None) -> tuple[str, int] | None:
+    """Host and port of `--registrar`; None without the option. UsageError for another form than HOST:PORT."""
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        raise UsageError(f"--registrar {text}: expected HOST:PORT")
+    return host.strip("[]"), int(port)
 
+
+@dataclass
+class TcpRunningTarget(RunningTarget):
+    """A running node behind an address."""
+
+    _: KW_ONLY
     host: str
     port: int
+    """Port of the acceptor; 0 if there is none."""
     context: ssl.SSLContext | None = None
+    """TLS settings for the acceptor; None for plain TCP."""
     registrar: tuple[str, int] | None = None
-    """Where its registrar listens."""
+    """Address of its registrar."""
+
+    async def socket(self, label: str = "") -> Socket:
+        return await connect(self.host, self.port, self.context, label)
 
     async def registrar_socket(self, label: str = "") -> Socket:
         if self.registrar is None:
@@ -49,76 +70,79 @@ class TcpRunning(Running):
             return await super().saturn_socket(label)
         return await connect(*self.registrar, client_context(None), label)
 
-    async def socket(self, label: str = "") -> Socket:
-        return await connect(self.host, self.port, self.context, label)
-
-
-def reach(
-    host: str,
-    port: int,
-    target_info: TargetInfo,
-    *,
-    context: ssl.SSLContext | None,
-    offers: frozenset[str],
-    config: Mapping[str, Any],
-) -> TcpRunning:
-    """A target behind an address."""
-    running = TcpRunning(target_info, context is not None, offers, config)
-    running.host, running.port, running.context = host, port, context
-    return running
-
 
 class TcpTarget(Target):
-    """Attaches to what is there; can't be configured."""
+    """Attaches to a running node, which can't be configured or restarted."""
 
     restarts = False
 
     def __init__(
         self,
-        spelled: str,
+        text: str,
         *,
         cookie: str | None,
-        node: str | None,
-        tls_ca: str | None,
-        offers: frozenset[str] | None,
+        node: str | None = None,
+        tls_ca: str | None = None,
+        offers: frozenset[str] | None = None,
         registrar: tuple[str, int] | None = None,
         token: str | None = None,
     ) -> None:
-        super().__init__(spelled)
-        self.kind = spelled.partition(":")[0]
+        super().__init__(text)
+        self.kind = text.partition(":")[0]
         try:
-            parts = urlsplit(spelled)
+            parts = urlsplit(text)
             host, port = parts.hostname, parts.port
         except ValueError:
             parts, host, port = urlsplit(""), None, None
         if not host or not port or parts.path or parts.query:
-            raise UsageError(f"{spelled}: a target of this kind is written {self.kind}://HOST:PORT")
+            raise UsageError(f"{text!r} is not a valid target (expected {self.kind}://HOST:PORT)")
         if cookie is None:
-            raise UsageError(f"{spelled}: --cookie is needed, the cookie of the node under test")
+            raise UsageError(f"{text}: --cookie is required, the cookie of the node under test")
         self.host, self.port = host, port
         self.context = client_context(tls_ca) if self.kind == "tls" else None
         self.target_info = TargetInfo(node or "", cookie)
         self.offers = offers
         self.registrar, self.token = registrar, token
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         known = {"tls": self.context is not None, "cookie": self.target_info.cookie}
         for key, value in config.items():
             if key not in known:
-                raise NotGivenError(f"needs a target whose {key} can be set")
+                raise ConfigNotSupportedError(f"needs a target whose {key} can be set")
             if known[key] != value:
-                raise NotGivenError(
+                raise ConfigNotSupportedError(
                     f"needs a {'TLS' if value else 'plain'} connection" if key == "tls" else f"needs another {key}"
                 )
         offers = frozenset({"accept"}) if self.offers is None else self.offers
-        running = reach(self.host, self.port, self.target_info, context=self.context, offers=offers, config=known)
-        running.asks_for_agents = self.offers is None
-        running.registrar = self.registrar
         if self.registrar:
-            running.offers |= {"registrar"} if self.token is None else {"saturn"}
-        running.token = self.token or ""
+            offers |= {"registrar"} if self.token is None else {"saturn"}
+        running = TcpRunningTarget(
+            self.target_info,
+            self.context is not None,
+            offers,
+            known,
+            token=self.token or "",
+            agents_unknown=self.offers is None,
+            host=self.host,
+            port=self.port,
+            context=self.context,
+            registrar=self.registrar,
+        )
         try:
             (await running.socket("first contact")).close()
         except UnreachableError as error:
-            raise TargetError(f"{self.spelled}: {error}") from None
+            raise TargetError(f"{self.text}: {error}") from None
         return running
+
+
+def create(options: TargetOptions) -> Target:
+    """The target that the options name. UsageError if they are not valid."""
+    return TcpTarget(
+        options.target,
+        cookie=options.cookie,
+        node=options.node,
+        tls_ca=options.tls_ca,
+        offers=offers_of(options.offers),
+        registrar=address_of(options.registrar),
+        token=options.token,
+    )

@@ -1,4 +1,4 @@
-"""Digests: what proves the cookie, what proves the certificate."""
+"""Digests of the handshake: proof of the cookie and proof of the TLS certificate."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from ergo_conformance.testing import Context, case
 
 
 def wrong_hello(dialer: Dialer, how: str) -> Hello:
-    """A Hello whose digest does not prove the cookie."""
+    """Returns a Hello whose digest does not prove the cookie."""
     good = dialer.hello()
     salt, cookie = good.Salt, dialer.cookie
     wrong = {
@@ -30,7 +30,7 @@ def wrong_hello(dialer: Dialer, how: str) -> Hello:
 )
 @case("EHS-DIG-1", "EHS-DIG-10", "EHS-AST-2", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
 async def test_hello_refused(ergo_context: Context, how: str) -> None:
-    """An acceptor that can't verify the first digest ({how}) closes and tells nothing of itself."""
+    """An acceptor closes the socket without a reply when the digest of Hello is wrong ({how})."""
     dialer = await ergo_context.dial()
     dialer.send(wrong_hello(dialer, how))
     await dialer.expect_close()
@@ -38,7 +38,7 @@ async def test_hello_refused(ergo_context: Context, how: str) -> None:
 
 @case("EHS-DIG-2", "EHS-DIG-1", "EHS-AST-2", "EHS-MSG-1")
 async def test_hello_answered(ergo_context: Context) -> None:
-    """The acceptor's Hello proves the cookie over both salts."""
+    """An acceptor answers a valid Hello with a Hello whose digest proves the cookie over both salts."""
     dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
     dialer.check_hello(await dialer.expect(Hello))
@@ -46,7 +46,7 @@ async def test_hello_answered(ergo_context: Context) -> None:
 
 @case("EHS-DIG-2", "ROB-EHS-11")
 async def test_salts_are_fresh(ergo_context: Context) -> None:
-    """Two Hellos of the acceptor never have the same salt, even in answer to the same bytes."""
+    """An acceptor uses a new salt in every Hello, even when it answers the same bytes."""
     dialer = await ergo_context.dial()
     hello = dialer.hello()
     salts = []
@@ -58,13 +58,13 @@ async def test_salts_are_fresh(ergo_context: Context) -> None:
         salts.append(answer.Salt)
         dialer.socket.abort()
         dialer = await ergo_context.dial()
-    dialer.check(salts[0] != salts[1], f"the salt {salts[0]!r} twice", "a new salt in every Hello")
-    dialer.check(len(salts[0]) >= 16, f"a salt of {len(salts[0])} characters", "a salt that can't be guessed")
+    dialer.check(salts[0] != salts[1], f"the salt {salts[0]!r} used twice", "a new salt in every Hello")
+    dialer.check(len(salts[0]) >= 16, f"a salt of {len(salts[0])} characters", "a salt of at least 16 characters")
 
 
 @case("EHS-DIG-4", "ROB-EHS-11", hostile=True)
 async def test_replayed_introduce(ergo_context: Context) -> None:
-    """An Introduce recorded in one handshake proves nothing in the next: its digest needs the new salt."""
+    """An acceptor closes the socket when an Introduce of an earlier handshake is replayed: its digest has an old salt."""
     first = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     recorded = first.introduce()
     first.socket.abort()
@@ -76,7 +76,7 @@ async def test_replayed_introduce(ergo_context: Context) -> None:
 @pytest.mark.parametrize("length", [0, 1, 33, 255, 4000], ids=lambda n: f"{n}_characters")
 @case("EHS-DIG-11")
 async def test_salt_of_any_length(ergo_context: Context, length: int) -> None:
-    """A dialer's salt may have any length, none included."""
+    """An acceptor accepts a dialer's salt of any length, including an empty one."""
     dialer = await ergo_context.dial()
     dialer.send(dialer.hello(Salt=dialer.token(length)))
     dialer.check_hello(await dialer.expect(Hello))
@@ -84,7 +84,7 @@ async def test_salt_of_any_length(ergo_context: Context, length: int) -> None:
 
 @case("EHS-DIG-1", "EHS-DIG-2")
 async def test_salt_of_any_bytes(ergo_context: Context) -> None:
-    """A salt is text of any kind: digests are taken over its bytes."""
+    """An acceptor accepts a salt with any bytes and computes the digest over these bytes."""
     dialer = await ergo_context.dial()
     dialer.send(dialer.hello(Salt="сіль:\x00:\udcff" + dialer.token(16)))
     dialer.check_hello(await dialer.expect(Hello))
@@ -92,14 +92,14 @@ async def test_salt_of_any_bytes(ergo_context: Context) -> None:
 
 @case("EHS-DIG-12")
 async def test_certificate_digest_of_a_dialer(ergo_context: Context) -> None:
-    """What a dialer puts into DigestCert is ignored."""
+    """An acceptor ignores the DigestCert of a dialer's Hello."""
     dialer = await ergo_context.dial()
-    dialer.send(dialer.hello(DigestCert="not looked at"))
+    dialer.send(dialer.hello(DigestCert="ignored by the acceptor"))
     dialer.check_hello(await dialer.expect(Hello))
 
 
 def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
-    """An Introduce whose digest does not prove the cookie again."""
+    """Returns an Introduce whose digest does not prove the cookie."""
     assert dialer.target_hello is not None
     salt2, cookie = dialer.target_hello.Salt, dialer.cookie
     wrong = {
@@ -128,7 +128,7 @@ def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
 )
 @case("EHS-DIG-4", "EHS-DIG-10", "EHS-AST-3", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
 async def test_introduce_refused(ergo_context: Context, how: str) -> None:
-    """An Introduce with a wrong digest ({how}) is answered by nothing: no Accept, no name, no caches."""
+    """An acceptor closes the socket and sends no Accept, name or caches when the digest of Introduce is wrong ({how})."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(wrong_introduce(dialer, how))
     await dialer.expect_close()
@@ -136,17 +136,17 @@ async def test_introduce_refused(ergo_context: Context, how: str) -> None:
 
 @case("EHS-DIG-5", "EHS-DIG-9")
 async def test_acceptors_other_digests_are_empty(ergo_context: Context) -> None:
-    """The acceptor's Accept and Introduce carry no digests."""
+    """The digests in the acceptor's Accept and Introduce are empty."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_accept is not None
     assert dialer.target_introduce is not None
     found = (dialer.target_accept.Digest, dialer.target_accept.DigestCert, dialer.target_introduce.Digest)
-    dialer.check(found == ("", "", ""), f"{found}", "three empty texts")
+    dialer.check(found == ("", "", ""), f"{found}", "three empty strings")
 
 
 @case("EHS-TLS-1", config={"tls": False})
 async def test_no_certificate_over_plain_tcp(ergo_context: Context) -> None:
-    """Over plain TCP the DigestCert of the acceptor's Hello is empty."""
+    """The DigestCert of the acceptor's Hello is empty over plain TCP."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     assert dialer.target_hello is not None
     cert = dialer.target_hello.DigestCert
@@ -155,7 +155,7 @@ async def test_no_certificate_over_plain_tcp(ergo_context: Context) -> None:
 
 @case("EHS-TLS-1", "EHS-DIG-3", config={"tls": True})
 async def test_certificate_is_bound(ergo_context: Context) -> None:
-    """Over TLS the DigestCert of the acceptor's Hello proves that the certificate we saw is its own."""
+    """Over TLS, the DigestCert of the acceptor's Hello proves that the presented certificate is the acceptor's own."""
     dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
     hello = await dialer.expect(Hello)
@@ -165,7 +165,7 @@ async def test_certificate_is_bound(ergo_context: Context) -> None:
 
 @case("EHS-DIG-8", "EHS-DIG-7", config={"tls": True})
 async def test_certificate_is_bound_on_a_joined_link(ergo_context: Context) -> None:
-    """Over TLS the Accept that answers a Join proves the certificate, too."""
+    """Over TLS, the DigestCert of the Accept that answers a Join proves the certificate."""
     first, accept = await ergo_context.connected()
     dialer = await ergo_context.join(first, accept.ID)
     answer = await dialer.expect(Accept)
@@ -175,19 +175,19 @@ async def test_certificate_is_bound_on_a_joined_link(ergo_context: Context) -> N
 
 @case("EHS-TLS-4", config={"tls": True})
 async def test_no_client_certificate_needed(ergo_context: Context) -> None:
-    """The acceptor asks for no client certificate: a dialer without one completes the handshake."""
+    """An acceptor requests no client certificate: a dialer without one completes the handshake."""
     await ergo_context.connected()
 
 
 @case("EHS-AST-2", "EHS-AST-4", "EHS-AST-5", "EHS-DIG-2", "EHS-MSG-1", config={"tls": False})
 async def test_whole_handshake(ergo_context: Context) -> None:
-    """A good dialer completes the handshake over plain TCP, all digests checked, and the link stays."""
+    """A dialer completes the handshake over plain TCP, all digests are correct, and the socket stays open."""
     dialer, _ = await ergo_context.connected()
     await dialer.expect_open(0.3)
 
 
 @case("EHS-AST-2", "EHS-AST-4", "EHS-AST-5", "EHS-DIG-2", "EHS-DIG-3", "EHS-MSG-1", config={"tls": True})
 async def test_whole_handshake_over_tls(ergo_context: Context) -> None:
-    """A good dialer completes the handshake over TLS, all digests checked, and the link stays."""
+    """A dialer completes the handshake over TLS, all digests are correct, and the socket stays open."""
     dialer, _ = await ergo_context.connected()
     await dialer.expect_open(0.3)

@@ -1,4 +1,4 @@
-"""Frames of the handshake: header, length, body, in every state in which an acceptor waits for one."""
+"""Frames of the handshake: header, length and payload, in every state in which an acceptor waits for a message."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name
 
 
 def good_message(dialer: Dialer, state: HandshakeState) -> ehs.Message:
-    """What a good dialer sends in this state."""
+    """Returns the message that a conforming dialer sends in this state."""
     if state is HandshakeState.AWAIT_HELLO:
         return dialer.hello()
     return dialer.introduce() if state is HandshakeState.HELLO_ANSWERED else Accept()
@@ -35,10 +35,10 @@ class Header:
 @pytest.mark.parametrize("wrong", [Header("78", magic=78), Header("0", magic=0)], ids=lambda h: h.label)
 @case("EHS-FRAME-3", "EHS-AST-1", hostile=True)
 async def test_magic(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
-    """A first byte of {wrong} instead of 87 ends the handshake without an answer."""
+    """An acceptor closes the socket without a reply when the first byte is {wrong} instead of 87."""
     dialer = await ergo_context.dial(state=state)
     payload = payload_of(good_message(dialer, state))
-    dialer.send_bytes(frame(payload, magic=wrong.magic), f"a good message behind magic {wrong.magic}")
+    dialer.send_bytes(frame(payload, magic=wrong.magic), f"a valid message with magic {wrong.magic}")
     await dialer.expect_close()
 
 
@@ -46,10 +46,10 @@ async def test_magic(ergo_context: Context, state: HandshakeState, wrong: Header
 @pytest.mark.parametrize("wrong", [Header("0", version=0), Header("2", version=2)], ids=lambda h: h.label)
 @case("EHS-FRAME-4", hostile=True)
 async def test_version(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
-    """A version of {wrong} instead of 1 ends the handshake without an answer."""
+    """An acceptor closes the socket without a reply when the version byte is {wrong} instead of 1."""
     dialer = await ergo_context.dial(state=state)
     payload = payload_of(good_message(dialer, state))
-    dialer.send_bytes(frame(payload, version=wrong.version), f"a good message behind version {wrong.version}")
+    dialer.send_bytes(frame(payload, version=wrong.version), f"a valid message with version {wrong.version}")
     await dialer.expect_close()
 
 
@@ -59,7 +59,7 @@ async def test_version(ergo_context: Context, state: HandshakeState, wrong: Head
 )
 @case("EHS-FRAME-5", "ROB-EHS-2", hostile=True)
 async def test_length_above_the_limit(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
-    """A length of {wrong} is refused at once: nobody waits for the bytes, nothing is reserved for them."""
+    """An acceptor closes the socket at once, without waiting or allocating, when a header announces {wrong} bytes."""
     dialer = await ergo_context.dial(state=state)
     dialer.send_bytes(frame(b"", length=wrong.length), f"a header with length {wrong.length}")
     await dialer.expect_close(within=0.7)
@@ -67,7 +67,7 @@ async def test_length_above_the_limit(ergo_context: Context, state: HandshakeSta
 
 @case("EHS-FRAME-5", "EHS-TIME-1", hostile=True)
 async def test_length_at_the_limit(ergo_context: Context) -> None:
-    """A length of 65535 is waited for, until the second of silence is over."""
+    """An acceptor waits for a payload of 65535 bytes until one second of silence has passed."""
     dialer = await ergo_context.dial()
     dialer.send_bytes(frame(b"", length=ehs.MAX_PAYLOAD), "a header with length 65535")
     await dialer.expect_close(at_least=0.6)
@@ -75,7 +75,7 @@ async def test_length_at_the_limit(ergo_context: Context) -> None:
 
 @case("EHS-FRAME-5", "EHS-DIG-1")
 async def test_message_of_full_length(ergo_context: Context) -> None:
-    """A Hello whose payload has all of 65535 bytes is served."""
+    """An acceptor answers a Hello whose payload has the maximum length of 65535 bytes."""
     dialer = await ergo_context.dial()
     room = ehs.MAX_PAYLOAD - len(payload_of(dialer.hello(Salt="")))
     hello = dialer.hello(Salt="s" * room)
@@ -103,14 +103,14 @@ BOMBS = {
     "folded_depth_60000": bytes.fromhex("82ea60") + b"\x9d" * 60_000,
     "array_of_4g_empty": bytes.fromhex("82000b9effffffff9e000000009400"),
 }
-"""Small inputs that ask for much: gigabytes, endless loops, deep recursion."""
+"""Small inputs that request huge resources: gigabytes, endless loops, deep recursion."""
 
 
 @waiting
 @pytest.mark.parametrize("body", list(BODIES))
 @case("EHS-FRAME-8", "EHS-FRAME-2", "ROB-EHS-1", hostile=True)
 async def test_body(ergo_context: Context, state: HandshakeState, body: str) -> None:
-    """A payload that is no message ({body}) ends the handshake without an answer."""
+    """An acceptor closes the socket without a reply when the payload is not a valid message ({body})."""
     dialer = await ergo_context.dial(state=state)
     dialer.send_bytes(frame(BODIES[body]), f"a frame whose payload is: {body.replace('_', ' ')}")
     await dialer.expect_close()
@@ -119,7 +119,7 @@ async def test_body(ergo_context: Context, state: HandshakeState, body: str) -> 
 @pytest.mark.parametrize("bomb", list(BOMBS))
 @case("ROB-EHS-9", "ROB-EHS-1", "ROB-EHS-2", hostile=True, dangerous=True)
 async def test_bomb(ergo_context: Context, bomb: str) -> None:
-    """A payload that asks for much with few bytes ({bomb}) ends the handshake in time; the node lives on."""
+    """An acceptor closes the socket in time and keeps running when a small payload requests huge resources ({bomb})."""
     dialer = await ergo_context.dial()
     dialer.send_bytes(frame(BOMBS[bomb]), f"a frame whose payload is: {bomb.replace('_', ' ')}")
     await dialer.expect_close()
@@ -128,20 +128,20 @@ async def test_bomb(ergo_context: Context, bomb: str) -> None:
 @waiting
 @case("EHS-FRAME-7", "EHS-FRAME-1")
 async def test_answers_are_exact(ergo_context: Context, state: HandshakeState) -> None:
-    """Every frame of the acceptor states its exact length: nothing is left over in it or behind it."""
-    dialer = await ergo_context.dial(state=state)  # reads each frame with the schema, to the last byte
+    """Every frame of the acceptor states its exact length: no bytes are left over inside the frame or after it."""
+    dialer = await ergo_context.dial(state=state)  # reads each frame with the schema, up to its last byte
     if state is not HandshakeState.AWAIT_HELLO:
         chunk = await dialer.socket.read(0.3)
-        dialer.check(not chunk, f"{chunk!r} behind the last message", "nothing behind the last message")
+        dialer.check(not chunk, f"{chunk!r} after the last message", "no bytes after the last message")
 
 
 @pytest.mark.parametrize("off", [-1, 1], ids=["short_by_one", "long_by_one"])
 @case("EHS-FRAME-6")
 async def test_length_off_by_one(ergo_context: Context, off: int) -> None:
-    """A Hello whose length is off by one: upstream takes the shorter one, an exact reader closes."""
+    """Upstream accepts a Hello whose stated length is one byte too small and closes the socket if it is one too large."""
     dialer = await ergo_context.dial()
     payload = payload_of(dialer.hello())
-    dialer.send_bytes(frame(payload, length=len(payload) + off), f"a good Hello with length {off:+d}")
+    dialer.send_bytes(frame(payload, length=len(payload) + off), f"a valid Hello, its length changed by {off:+d}")
     if off < 0:
         await dialer.expect(Hello)
     else:
@@ -150,16 +150,16 @@ async def test_length_off_by_one(ergo_context: Context, off: int) -> None:
 
 @case("EHS-FRAME-6")
 async def test_byte_behind_the_value(ergo_context: Context) -> None:
-    """A Hello with a byte behind its value inside the frame: upstream takes it, an exact reader closes."""
+    """Upstream accepts a Hello with one byte after its value inside the frame; an exact reader closes the socket."""
     dialer = await ergo_context.dial()
-    dialer.send_bytes(frame(payload_of(dialer.hello()) + b"\x00"), "a good Hello with a byte behind it in the frame")
+    dialer.send_bytes(frame(payload_of(dialer.hello()) + b"\x00"), "a valid Hello with one more byte in the frame")
     await dialer.expect(Hello)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100], ids=lambda n: f"by_{n}")
 @case("ROB-EHS-8", "EHS-FRAME-1")
 async def test_split(ergo_context: Context, size: int) -> None:
-    """A Hello and an Introduce sent in pieces of {size} bytes are read as if they came whole."""
+    """An acceptor reads a Hello and an Introduce sent in pieces of {size} bytes as if they had arrived whole."""
     dialer = await ergo_context.dial()
     for message in (dialer.hello(), None):
         data = frame(payload_of(message or dialer.introduce()))
@@ -173,9 +173,11 @@ async def test_split(ergo_context: Context, size: int) -> None:
 
 @case("EHS-FRAME-9")
 async def test_bytes_behind_hello(ergo_context: Context) -> None:
-    """Bytes pipelined behind Hello: upstream drops them, a reader that keeps them finds no magic and closes."""
+    """Upstream drops bytes sent after Hello in one segment; a reader that keeps them finds no magic and closes the socket."""
     dialer = await ergo_context.dial()
-    dialer.send_bytes(frame(payload_of(dialer.hello())) + b"\x00" * 6, "a good Hello and six zero bytes in one segment")
+    dialer.send_bytes(
+        frame(payload_of(dialer.hello())) + b"\x00" * 6, "a valid Hello and six zero bytes in one segment"
+    )
     await dialer.expect(Hello)
     dialer.send(dialer.introduce())
     await dialer.expect(Accept)
@@ -183,7 +185,7 @@ async def test_bytes_behind_hello(ergo_context: Context) -> None:
 
 @case("EHS-FRAME-9", "EHS-AST-5", "EHS-TIME-5")
 async def test_protocol_behind_accept(ergo_context: Context) -> None:
-    """The next protocol's bytes may stand in the segment of the final Accept: the link stays."""
+    """An acceptor keeps the socket open when bytes of the next protocol arrive in the segment of the final Accept."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
-    dialer.send_bytes(frame(payload_of(Accept())) + b"\x4e\x01", "the final Accept and the beginning of an ENP frame")
+    dialer.send_bytes(frame(payload_of(Accept())) + b"\x4e\x01", "the final Accept and the first bytes of an ENP frame")
     await dialer.expect_open(0.5)

@@ -1,4 +1,4 @@
-"""Names, creations, flags, limits, caches: what the two sides tell of themselves."""
+"""Names, creations, flags, limits and cache tables that both sides introduce."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ergo_conformance.testing import Context, case
 
 
 async def introduced(ergo_context: Context, **overrides: Any) -> Dialer:
-    """A dialer that introduces itself as told and completes the handshake."""
+    """Completes a handshake with these fields in Introduce; returns the dialer."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(**overrides))
     await dialer.expect(Accept)
@@ -23,25 +23,25 @@ async def introduced(ergo_context: Context, **overrides: Any) -> Dialer:
 
 
 async def taken(ergo_context: Context, **overrides: Any) -> None:
-    """The handshake completes and the link stays."""
+    """Checks that the handshake completes and the socket stays open."""
     dialer = await introduced(ergo_context, **overrides)
     await dialer.expect_open(0.3)
 
 
 async def refused(ergo_context: Context, name: str | None = None, **overrides: Any) -> None:
-    """The link is closed, at the latest behind a complete handshake."""
+    """Checks that the socket is closed, at the latest after a complete handshake."""
     dialer = await ergo_context.dial(name, HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(**overrides))
     dialer.send(Accept())
     await dialer.expect_close(bytes_allowed=True)
 
 
-# --- the acceptor's side of it ----------------------------------------------------------------------------------------
+# --- fields of the acceptor's Introduce -------------------------------------------------------------------------------
 
 
 @case("EHS-AST-4", "EHS-MSG-1")
 async def test_name(ergo_context: Context) -> None:
-    """The acceptor introduces itself under the name it was given."""
+    """An acceptor introduces itself under its configured name."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     node = dialer.target_introduce.Node
@@ -54,18 +54,18 @@ async def test_name(ergo_context: Context) -> None:
 
 @case("EHS-MSG-3")
 async def test_creation(ergo_context: Context) -> None:
-    """The acceptor's creation is its start time: positive, and the same in every handshake."""
+    """An acceptor introduces its start time as creation: positive and equal in every handshake."""
     found: list[int] = []
     for _ in range(2):
         dialer = await introduced(ergo_context)
         assert dialer.target_introduce is not None
         found.append(dialer.target_introduce.Creation)
-        dialer.check(found[0] == found[-1] > 0, f"{found}", "one creation above 0")
+        dialer.check(found[0] == found[-1] > 0, f"{found}", "the same creation above 0 in both handshakes")
 
 
 @case("EHS-AST-6", "EHS-MSG-3")
 async def test_creation_is_not_zero(ergo_context: Context) -> None:
-    """The acceptor does not introduce itself with creation 0, which peers refuse."""
+    """An acceptor does not introduce itself with creation 0, which peers refuse."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     dialer.check(dialer.target_introduce.Creation != 0, "creation 0", "a creation other than 0")
@@ -73,15 +73,15 @@ async def test_creation_is_not_zero(ergo_context: Context) -> None:
 
 @case("EHS-MSG-2")
 async def test_version(ergo_context: Context) -> None:
-    """The acceptor introduces a version: that of its application."""
+    """An acceptor introduces the version of its application."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
-    dialer.check(bool(dialer.target_introduce.Version.Name), "a version without name", "a version with a name")
+    dialer.check(bool(dialer.target_introduce.Version.Name), "a version without a name", "a version with a name")
 
 
 @case("EHS-CACHE-2")
 async def test_announced_ids(ergo_context: Context) -> None:
-    """Every cache id that the acceptor announces is one that EDF reads as an id."""
+    """An acceptor announces only cache ids that EDF reads as ids."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     message = dialer.target_introduce
     assert message is not None
@@ -97,27 +97,29 @@ async def test_announced_ids(ergo_context: Context) -> None:
 
 @case("EHS-CACHE-3")
 async def test_own_name_is_cached(ergo_context: Context) -> None:
-    """The acceptor's own name is among the atoms it announces."""
+    """An acceptor announces its own name among the atoms."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     atoms = list((dialer.target_introduce.AtomCache or {}).values())
-    dialer.check(dialer.target_introduce.Node in atoms, f"the atoms {atoms}", "a table with its own name")
+    dialer.check(
+        dialer.target_introduce.Node in atoms, f"the atoms {atoms}", "an atom table with the acceptor's own name"
+    )
 
 
 @case("EHS-FLAG-3", "EHS-FLAG-2")
 async def test_flags_are_not_negotiated(ergo_context: Context) -> None:
-    """The acceptor introduces the same flags whatever the dialer's are."""
+    """An acceptor introduces the same flags whatever flags the dialer introduces."""
     found: list[str] = []
     for flags in (0, int(ehs.DEFAULT_FLAGS)):
         dialer = await introduced(ergo_context, Flags=flags.to_bytes(8, "big"))
         assert dialer.target_introduce is not None
         found.append(dialer.target_introduce.Flags.hex())
-        dialer.check(found[0] == found[-1], f"{found}", "the same flags twice")
+        dialer.check(found[0] == found[-1], f"{found}", "the same flags in both handshakes")
 
 
 @case("EHS-FLAG-1", config={"flags": {"important": False, "spawn": False, "application_start": False}})
 async def test_configured_flags(ergo_context: Context) -> None:
-    """Features that are switched off are not announced."""
+    """An acceptor does not announce features that its configuration disables."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     flags = int.from_bytes(dialer.target_introduce.Flags[:8], "big")
@@ -127,7 +129,7 @@ async def test_configured_flags(ergo_context: Context) -> None:
 
 @case("EHS-MSG-1", config={"max_message_size": 30_000})
 async def test_configured_limit(ergo_context: Context) -> None:
-    """The message limit that the acceptor introduces is the one it was given."""
+    """An acceptor introduces its configured message size limit."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     size = dialer.target_introduce.MaxMessageSize
@@ -136,7 +138,7 @@ async def test_configured_limit(ergo_context: Context) -> None:
 
 @case("EHS-DIG-1", "EHS-DIG-2", config={"cookie": "another cookie: ключ"})
 async def test_configured_cookie(ergo_context: Context) -> None:
-    """A cookie of any text counts; the wrong one does not."""
+    """An acceptor accepts a configured cookie of any text and refuses a different one."""
     await ergo_context.connected()
     dialer = await ergo_context.dial()
     dialer.cookie = "ergo-conformance-cookie"
@@ -144,12 +146,12 @@ async def test_configured_cookie(ergo_context: Context) -> None:
     await dialer.expect_close()
 
 
-# --- who is refused ---------------------------------------------------------------------------------------------------
+# --- refused dialers --------------------------------------------------------------------------------------------------
 
 
 @case("EHS-AST-3", hostile=True)
 async def test_own_name(ergo_context: Context) -> None:
-    """A dialer that has the acceptor's own name is closed without Accept."""
+    """An acceptor closes the socket without Accept when the dialer introduces the acceptor's own name."""
     name = await ergo_context.target_name()
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce(Node=name))
@@ -158,19 +160,19 @@ async def test_own_name(ergo_context: Context) -> None:
 
 @case("EHS-AST-6", hostile=True)
 async def test_empty_name(ergo_context: Context) -> None:
-    """A dialer without a name is closed, at the latest behind the handshake."""
+    """An acceptor closes the socket, at the latest after the handshake, when the dialer's name is empty."""
     await refused(ergo_context, Node=Atom(""))
 
 
 @case("EHS-AST-6", hostile=True)
 async def test_creation_zero(ergo_context: Context) -> None:
-    """A dialer with creation 0 is closed, at the latest behind the handshake."""
+    """An acceptor closes the socket, at the latest after the handshake, when the dialer's creation is 0."""
     await refused(ergo_context, Creation=0)
 
 
 @case("EHS-DUP-1", "EHS-AST-6", hostile=True)
 async def test_duplicate_name(ergo_context: Context) -> None:
-    """A second handshake under a connected name is closed; the first link stays."""
+    """An acceptor closes the socket of a second handshake under a connected name; the first socket stays open."""
     first, _ = await ergo_context.connected()
     await refused(ergo_context, first.name)
     await first.expect_open(0.3)
@@ -178,7 +180,7 @@ async def test_duplicate_name(ergo_context: Context) -> None:
 
 @case("EHS-ACC-2")
 async def test_late_refusal_looks_like_success(ergo_context: Context) -> None:
-    """A connected name is refused only behind a complete handshake."""
+    """Upstream refuses an already connected name only after a complete handshake."""
     first, _ = await ergo_context.connected()
     dialer = await ergo_context.dial(first.name)
     await dialer.handshake()
@@ -187,7 +189,7 @@ async def test_late_refusal_looks_like_success(ergo_context: Context) -> None:
 
 @case("ROB-EHS-10", "EHS-DUP-1")
 async def test_name_is_free_again(ergo_context: Context) -> None:
-    """When a connection has ended its name can connect again."""
+    """An acceptor accepts a name again after the connection with that name has ended."""
     first, _ = await ergo_context.connected()
     first.socket.close()
     await first.socket.read(1.0)
@@ -195,7 +197,7 @@ async def test_name_is_free_again(ergo_context: Context) -> None:
     await again.expect_open(0.3)
 
 
-# --- what is taken ----------------------------------------------------------------------------------------------------
+# --- accepted dialers -------------------------------------------------------------------------------------------------
 
 NAMES = {"without_at": "nobody", "two_ats": "a@b@c", "unicode": "вузол@хост", "255_bytes": "n" * 246 + "@localhos"}
 
@@ -203,13 +205,13 @@ NAMES = {"without_at": "nobody", "two_ats": "a@b@c", "unicode": "вузол@хо
 @pytest.mark.parametrize("name", list(NAMES))
 @case("EHS-ACC-1")
 async def test_odd_name(ergo_context: Context, name: str) -> None:
-    """A name of an unusual form ({name}) is accepted."""
+    """An acceptor accepts a name of an unusual form ({name})."""
     await taken(ergo_context, Node=Atom(NAMES[name]))
 
 
 @case("EHS-ACC-1")
 async def test_negative_creation(ergo_context: Context) -> None:
-    """A negative creation is accepted."""
+    """An acceptor accepts a negative creation."""
     await taken(ergo_context, Creation=-1)
 
 
@@ -225,20 +227,20 @@ FLAGS = {
 @pytest.mark.parametrize("flags", list(FLAGS))
 @case("EHS-FLAG-1", "EHS-FLAG-2")
 async def test_flags(ergo_context: Context, flags: str) -> None:
-    """Flags of any value ({flags}) are accepted; unknown ones mean nothing."""
+    """An acceptor accepts any flags ({flags}) and ignores unknown ones."""
     await taken(ergo_context, Flags=FLAGS[flags])
 
 
 @case("EHS-FRAME-8", hostile=True)
 async def test_flags_too_short(ergo_context: Context) -> None:
-    """Flags of fewer than eight bytes can't be read: the handshake ends."""
+    """An acceptor closes the socket when the flags have fewer than eight bytes."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send_bytes(short_flags(dialer), "an Introduce whose flags have seven bytes")
     await dialer.expect_close()
 
 
 def short_flags(dialer: Dialer) -> bytes:
-    """An Introduce whose flags are a byte too short: the tester's writer would refuse to make one."""
+    """Returns an Introduce whose flags are one byte too short; the tester's writer would refuse to write it."""
     flags = int(ehs.DEFAULT_FLAGS).to_bytes(8, "big")
     payload = payload_of(dialer.introduce())
     return frame(payload.replace(b"\x00\x00\x00\x08" + flags, b"\x00\x00\x00\x07" + flags[:7], 1))
@@ -263,13 +265,13 @@ TABLES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("tables", list(TABLES))
 @case("EHS-CACHE-4", "EHS-MSG-1")
 async def test_caches(ergo_context: Context, tables: str) -> None:
-    """Cache tables of any size ({tables}) are accepted."""
+    """An acceptor accepts cache tables of any size ({tables})."""
     await taken(ergo_context, **TABLES[tables])
 
 
 @case("EHS-CACHE-2", "ROB-EHS-1", hostile=True)
 async def test_caches_out_of_range(ergo_context: Context) -> None:
-    """Ids that EDF would not read as ids are refused or ignored; the node lives on."""
+    """An acceptor refuses or ignores cache ids that EDF does not read as ids, and keeps running."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(
         dialer.introduce(
@@ -283,7 +285,7 @@ async def test_caches_out_of_range(ergo_context: Context) -> None:
 
 @case("EHS-FRAME-5", "EHS-CACHE-4")
 async def test_introduce_of_full_length(ergo_context: Context) -> None:
-    """An Introduce that fills its frame to the last of 65535 bytes is accepted."""
+    """An acceptor accepts an Introduce whose payload has the maximum length of 65535 bytes."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     room = ehs.MAX_PAYLOAD - len(payload_of(dialer.introduce(Version=Version())))
     dialer.send(dialer.introduce(Version=Version(Name="v" * room)))
@@ -294,5 +296,5 @@ async def test_introduce_of_full_length(ergo_context: Context) -> None:
 @pytest.mark.parametrize("size", [0, 1, 2**62, -1], ids=["none", "one_byte", "huge", "negative"])
 @case("EHS-MSG-1", "ROB-EHS-1")
 async def test_message_limit(ergo_context: Context, size: int) -> None:
-    """A message limit of any value ({size}) is no reason to refuse a peer."""
+    """An acceptor accepts a peer with any message size limit ({size})."""
     await taken(ergo_context, MaxMessageSize=size)

@@ -1,4 +1,4 @@
-"""Pool links: Join, its digests, and what becomes of the connection."""
+"""Further sockets of a connection: Join, its digests, and its effect on the connection."""
 
 import asyncio
 
@@ -11,25 +11,25 @@ from ergo_conformance.testing import Context, case
 
 
 async def pooled(ergo_context: Context) -> tuple[Dialer, Accept]:
-    """A connection whose acceptor wants at least two links."""
+    """Opens a connection whose acceptor announces a pool of at least two sockets."""
     first, accept = await ergo_context.connected()
     if accept.PoolSize < 2:
-        ergo_context.skip("the target announces a pool of one link")
+        ergo_context.skip("the target announces a pool of one socket")
     return first, accept
 
 
 @case("EHS-AST-4", "ROB-EHS-11")
 async def test_connection_id(ergo_context: Context) -> None:
-    """Each connection has an id of its own that nobody can guess."""
+    """An acceptor assigns a new, unguessable id to every connection."""
     (_, one), (_, two) = await ergo_context.connected(), await ergo_context.connected()
     dialer = await ergo_context.dial()
-    dialer.check(one.ID != two.ID, f"the id {one.ID!r} twice", "a new id for every connection")
-    dialer.check(len(one.ID) >= 16, f"the id {one.ID!r}", "an id that can't be guessed")
+    dialer.check(one.ID != two.ID, f"the id {one.ID!r} used twice", "a new id for every connection")
+    dialer.check(len(one.ID) >= 16, f"the id {one.ID!r}", "an id of at least 16 characters")
 
 
 @case("EHS-AST-4", config={"pool": 1})
 async def test_pool_of_one(ergo_context: Context) -> None:
-    """An acceptor that wants one link announces a pool of 1."""
+    """An acceptor configured for one socket announces a pool of 1."""
     _, accept = await ergo_context.connected()
     dialer = await ergo_context.dial()
     dialer.check(accept.PoolSize == 1, f"PoolSize {accept.PoolSize}", "PoolSize 1")
@@ -37,7 +37,7 @@ async def test_pool_of_one(ergo_context: Context) -> None:
 
 @case("EHS-AST-4", config={"pool": 5})
 async def test_pool_of_five(ergo_context: Context) -> None:
-    """An acceptor that wants five links announces a pool of 5 and takes four Joins."""
+    """An acceptor configured for five sockets announces a pool of 5 and accepts four Joins."""
     first, accept = await ergo_context.connected()
     first.check(accept.PoolSize == 5, f"PoolSize {accept.PoolSize}", "PoolSize 5")
     sockets = [await ergo_context.join(first, accept.ID) for _ in range(4)]
@@ -49,7 +49,7 @@ async def test_pool_of_five(ergo_context: Context) -> None:
 
 @case("EHS-AST-4", "EHS-JOIN-10")
 async def test_pool_addresses(ergo_context: Context) -> None:
-    """The addresses for further links are written HOST:PORT."""
+    """An acceptor announces the addresses for further sockets in the form HOST:PORT."""
     _, accept = await ergo_context.connected()
     dialer = await ergo_context.dial()
     addresses = accept.PoolDSN or []
@@ -59,7 +59,7 @@ async def test_pool_addresses(ergo_context: Context) -> None:
 
 @case("EHS-JOIN-2", "EHS-DIG-6", "EHS-DIG-7", "EHS-JOIN-8", "EHS-AST-1")
 async def test_join(ergo_context: Context) -> None:
-    """A good Join is answered by an Accept with the right digest and nothing else in it, and the link stays."""
+    """An acceptor answers a valid Join with an Accept that contains only the right digest, and keeps the socket open."""
     first, accept = await pooled(ergo_context)
     dialer = await ergo_context.join(first, accept.ID)
     answer = await dialer.expect(Accept)
@@ -71,7 +71,7 @@ async def test_join(ergo_context: Context) -> None:
 
 @case("EHS-JOIN-2", "EHS-DIG-6")
 async def test_join_with_an_empty_salt(ergo_context: Context) -> None:
-    """A Join's salt may be empty: the digest counts."""
+    """An acceptor accepts a Join with an empty salt if the digest is right."""
     first, accept = await pooled(ergo_context)
     dialer = await ergo_context.dial(first.name)
     dialer.send(dialer.join(accept.ID, Salt=""))
@@ -93,7 +93,7 @@ def wrong_digest(dialer: Dialer, connection_id: str, how: str) -> str:
 @pytest.mark.parametrize("how", ["wrong_cookie", "swapped_inputs", "digest_of_hello", "empty", "upper_case"])
 @case("EHS-JOIN-3", "EHS-DIG-6", "EHS-DIG-10", "ROB-EHS-5", hostile=True)
 async def test_join_refused(ergo_context: Context, how: str) -> None:
-    """A Join with a wrong digest ({how}) is closed without an answer; the connection stays."""
+    """An acceptor closes the socket without a reply when the digest of Join is wrong ({how}); the connection stays open."""
     first, accept = await ergo_context.connected()
     dialer = await ergo_context.dial(first.name)
     dialer.send(dialer.join(accept.ID, Digest=wrong_digest(dialer, accept.ID, how)))
@@ -102,17 +102,17 @@ async def test_join_refused(ergo_context: Context, how: str) -> None:
 
 
 async def closed_after_accept(dialer: Dialer) -> None:
-    """Closed, after at most one Accept."""
+    """Checks that the socket is closed after at most one Accept."""
     await dialer.expect_close(bytes_allowed=True)
     received = dialer.socket.transcript.bytes_of("received")
     if received:
         message = getattr(read_frame(received), "value", None)
-        dialer.check(isinstance(message, Accept), f"{received!r:.200}", "nothing or an Accept before the close")
+        dialer.check(isinstance(message, Accept), f"{received!r:.200}", "no message or an Accept before the close")
 
 
 @case("EHS-JOIN-4", hostile=True)
 async def test_join_to_an_unknown_id(ergo_context: Context) -> None:
-    """A Join to a connection that does not exist is closed, after at most an Accept."""
+    """An acceptor closes the socket, after at most an Accept, when Join names an unknown connection id."""
     dialer = await ergo_context.dial()
     dialer.send(dialer.join(dialer.token(32)))
     await closed_after_accept(dialer)
@@ -120,9 +120,9 @@ async def test_join_to_an_unknown_id(ergo_context: Context) -> None:
 
 @case("EHS-JOIN-4", hostile=True)
 async def test_join_under_another_name(ergo_context: Context) -> None:
-    """A Join to somebody else's connection is closed, after at most an Accept; that connection stays."""
+    """An acceptor closes the socket, after at most an Accept, when Join names another node's connection, which stays open."""
     first, accept = await ergo_context.connected()
-    dialer = await ergo_context.dial()  # a name of its own
+    dialer = await ergo_context.dial()  # with another name
     dialer.send(dialer.join(accept.ID))
     await closed_after_accept(dialer)
     await first.expect_open(0.1)
@@ -130,18 +130,18 @@ async def test_join_under_another_name(ergo_context: Context) -> None:
 
 @case("EHS-JOIN-4", hostile=True)
 async def test_join_after_the_end(ergo_context: Context) -> None:
-    """A Join to a connection that has ended is closed, after at most an Accept."""
+    """An acceptor closes the socket, after at most an Accept, when Join names a connection that has ended."""
     first, accept = await ergo_context.connected()
     first.socket.close()
     await first.socket.read(1.0)
-    await asyncio.sleep(0.5)  # the end may take the target a moment
+    await asyncio.sleep(0.5)  # the target may need a moment to end the connection
     dialer = await ergo_context.join(first, accept.ID)
     await closed_after_accept(dialer)
 
 
 @case("EHS-JOIN-9")
 async def test_connection_outlives_its_first_link(ergo_context: Context) -> None:
-    """A connection lives as long as one of its links: the first may go, another may still join."""
+    """A connection stays alive, and accepts further Joins, after its first socket was closed."""
     first, accept = await pooled(ergo_context)
     second = await ergo_context.join(first, accept.ID)
     second.check_joined(await second.expect(Accept))
@@ -156,7 +156,7 @@ async def test_connection_outlives_its_first_link(ergo_context: Context) -> None
 
 @case("EHS-JOIN-5")
 async def test_more_links_than_the_pool(ergo_context: Context) -> None:
-    """Two links more than the pool size are taken, the next is closed behind its Accept."""
+    """Upstream accepts two sockets more than its pool size and closes the next one after its Accept."""
     first, accept = await pooled(ergo_context)
     for _ in range(accept.PoolSize + 1):
         dialer = await ergo_context.join(first, accept.ID)
@@ -169,18 +169,18 @@ async def test_more_links_than_the_pool(ergo_context: Context) -> None:
 
 @case("EHS-AST-1", "EHS-FRAME-8", hostile=True)
 async def test_hello_behind_join(ergo_context: Context) -> None:
-    """A joined link is no place for a handshake: a Hello behind the Accept does not get an answer."""
+    """An acceptor does not answer a Hello on a joined socket."""
     first, accept = await pooled(ergo_context)
     dialer = await ergo_context.join(first, accept.ID)
     await dialer.expect(Accept)
     dialer.send(dialer.hello())
     chunk = await dialer.socket.read(0.5)
-    dialer.check(not chunk, f"{chunk!r}", "no answer, or the link closed")
+    dialer.check(not chunk, f"{chunk!r}", "no answer, or a closed socket")
 
 
 @case("EHS-DUP-1", "EHS-JOIN-4", hostile=True)
 async def test_pool_survives_a_duplicate(ergo_context: Context) -> None:
-    """A refused second handshake under the same name does not disturb the pool: Join still works."""
+    """A refused second handshake under the same name does not affect the pool: Join still succeeds."""
     first, accept = await pooled(ergo_context)
     duplicate = await ergo_context.dial(first.name, HandshakeState.HELLO_ANSWERED)
     duplicate.send(duplicate.introduce())

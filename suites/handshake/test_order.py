@@ -1,4 +1,4 @@
-"""Illegal orders: for each state of the acceptor every message that its row in the state table does not have."""
+"""Messages out of order: for each state of the acceptor, every message that the state table does not allow."""
 
 import pytest
 
@@ -20,7 +20,7 @@ ILLEGAL = [
 )
 @case("EHS-FRAME-8", "EHS-AST-1", "EHS-AST-3", "EHS-AST-5", "ROB-EHS-4", hostile=True)
 async def test_illegal(ergo_context: Context, state: HandshakeState, message: type[Message]) -> None:
-    """A good message that the state does not expect ends the handshake without an answer."""
+    """An acceptor closes the socket without a reply when a valid message arrives in a state that does not expect it."""
     dialer = await ergo_context.dial(state=state)
     good: dict[type[Message], Message] = {
         Hello: dialer.hello(),
@@ -34,7 +34,7 @@ async def test_illegal(ergo_context: Context, state: HandshakeState, message: ty
 
 @case("EHS-AST-4", "EHS-FRAME-9")
 async def test_accept_comes_before_introduce(ergo_context: Context) -> None:
-    """The acceptor answers a good Introduce with Accept first and its own Introduce second."""
+    """An acceptor answers a valid Introduce first with Accept and then with its own Introduce."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     dialer.send(dialer.introduce())
     await dialer.expect(Accept)
@@ -43,23 +43,23 @@ async def test_accept_comes_before_introduce(ergo_context: Context) -> None:
 
 @case("EHS-AST-2", "ROB-EHS-4")
 async def test_acceptor_waits_for_the_dialer(ergo_context: Context) -> None:
-    """The acceptor says nothing before the dialer's first message."""
+    """An acceptor sends nothing before the dialer's first message."""
     dialer = await ergo_context.dial()
     chunk = await dialer.socket.read(0.4)
-    dialer.check(not chunk, f"{chunk!r}", "nothing before Hello or Join")
+    dialer.check(not chunk, f"{chunk!r}", "no bytes before Hello or Join")
 
 
 @case("EHS-AST-3", "ROB-EHS-4")
 async def test_acceptor_waits_for_introduce(ergo_context: Context) -> None:
-    """After its Hello the acceptor says nothing before the dialer's Introduce."""
+    """After its Hello, an acceptor sends nothing before the dialer's Introduce."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     chunk = await dialer.socket.read(0.4)
-    dialer.check(not chunk, f"{chunk!r}", "nothing between Hello and Introduce")
+    dialer.check(not chunk, f"{chunk!r}", "no bytes between Hello and Introduce")
 
 
 @case("EHS-AST-5", "ROB-EHS-10")
 async def test_final_accept_may_hold_anything(ergo_context: Context) -> None:
-    """The content of the dialer's final Accept means nothing: a filled one completes the handshake."""
+    """An acceptor ignores the contents of the dialer's final Accept: an Accept with filled fields completes the handshake."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     dialer.send(Accept("an id", 99, ["127.0.0.1:1"], "a digest", "another"))
     await dialer.expect_open(1.6)

@@ -1,4 +1,4 @@
-"""Silence, drip, half-open links: what an acceptor does about peers that take their time."""
+"""Timing of the handshake: silent clients, slow clients, half-closed sockets, and concurrent handshakes."""
 
 import asyncio
 
@@ -12,13 +12,13 @@ from ergo_conformance.testing import Context, case
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
 EARLIEST, LATEST = 0.6, 5.0
-"""Seconds: a deadline of one second, measured from outside on a machine that may be busy."""
+"""Seconds: bounds for a one-second limit, measured by the tester on a machine that may be busy."""
 
 
 @waiting
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
 async def test_silence(ergo_context: Context, state: HandshakeState) -> None:
-    """A peer that falls silent is closed after a second, without a word."""
+    """An acceptor closes the socket without a message after one second of silence."""
     dialer = await ergo_context.dial(state=state)
     await dialer.expect_close(LATEST, at_least=EARLIEST)
 
@@ -26,17 +26,17 @@ async def test_silence(ergo_context: Context, state: HandshakeState) -> None:
 @pytest.mark.parametrize("sent", [1, 5, 6, 20], ids=lambda n: f"after_{n}_bytes")
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
 async def test_silence_within_a_frame(ergo_context: Context, sent: int) -> None:
-    """A peer that falls silent within a frame is closed like any other."""
+    """An acceptor closes the socket after one second of silence within a frame."""
     dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
-    dialer.send_bytes(data[:sent], f"the first {sent} bytes of a good Hello")
+    dialer.send_bytes(data[:sent], f"the first {sent} bytes of a valid Hello")
     await dialer.expect_close(LATEST, at_least=EARLIEST)
 
 
 @waiting
 @case("ROB-EHS-6", "ROB-EHS-10", hostile=True)
 async def test_half_close(ergo_context: Context, state: HandshakeState) -> None:
-    """A peer that shuts down its sending side in the middle of a handshake is closed."""
+    """An acceptor closes the socket of a peer that shuts down its sending side during the handshake."""
     dialer = await ergo_context.dial(state=state)
     dialer.socket.end_writing()
     await dialer.expect_close(LATEST)
@@ -45,7 +45,7 @@ async def test_half_close(ergo_context: Context, state: HandshakeState) -> None:
 @waiting
 @case("ROB-EHS-10", "ROB-EHS-3", hostile=True)
 async def test_disconnect(ergo_context: Context, state: HandshakeState) -> None:
-    """A peer that disconnects in the middle of a handshake may come again under the same name at once."""
+    """An acceptor serves a peer that disconnected during a handshake and reconnects at once under the same name."""
     dialer = await ergo_context.dial(state=state)
     dialer.socket.abort()
     again, _ = await ergo_context.connected(dialer.name)
@@ -54,7 +54,7 @@ async def test_disconnect(ergo_context: Context, state: HandshakeState) -> None:
 
 @case("EHS-TIME-2")
 async def test_drip(ergo_context: Context) -> None:
-    """A message in pieces with pauses of 0.6 s is served: the deadline is one of silence."""
+    """An acceptor serves a message sent in pieces with pauses of 0.6 s, because every read restarts the time limit."""
     dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
     await dialer.socket.drip(data, size=len(data) // 4, gap=0.6)
@@ -63,7 +63,7 @@ async def test_drip(ergo_context: Context) -> None:
 
 @case("ROB-EHS-6", "ROB-EHS-7", hostile=True)
 async def test_endless_drip_ends(ergo_context: Context) -> None:
-    """A frame that never ends does not keep a good peer from being served meanwhile."""
+    """An acceptor serves a conforming peer while another client sends a frame slowly and never completes it."""
     dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
     drip = asyncio.create_task(dialer.socket.drip(data[:12], size=1, gap=0.3))
@@ -74,17 +74,17 @@ async def test_endless_drip_ends(ergo_context: Context) -> None:
 
 @case("EHS-TIME-5")
 async def test_deadline_is_lifted(ergo_context: Context) -> None:
-    """Once the handshake is over a silent link stays open."""
+    """A silent socket stays open after the handshake is complete."""
     dialer, _ = await ergo_context.connected()
     await dialer.expect_open(2.5)
 
 
 @case("EHS-TIME-5", "EHS-JOIN-8")
 async def test_deadline_is_lifted_on_joined_links(ergo_context: Context) -> None:
-    """A silent joined link stays open, too."""
+    """A silent joined socket stays open."""
     first, accept = await ergo_context.connected()
     if accept.PoolSize < 2:
-        ergo_context.skip("the target announces a pool of one link")
+        ergo_context.skip("the target announces a pool of one socket")
     dialer = await ergo_context.join(first, accept.ID)
     await dialer.expect(Accept)
     await dialer.expect_open(2.5)
@@ -92,7 +92,7 @@ async def test_deadline_is_lifted_on_joined_links(ergo_context: Context) -> None
 
 @case("EHS-TIME-3")
 async def test_silent_client_delays_others(ergo_context: Context) -> None:
-    """Upstream serves a good peer only when a silent one before it has run out of time."""
+    """Upstream serves a peer only after an earlier silent client has timed out."""
     await ergo_context.socket("silent")
     dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
@@ -104,7 +104,7 @@ async def test_silent_client_delays_others(ergo_context: Context) -> None:
 
 @case("ROB-EHS-7", "ROB-EHS-2", hostile=True)
 async def test_many_silent_clients(ergo_context: Context) -> None:
-    """With twenty silent links open a good peer is still served, in the time that a serial acceptor would need."""
+    """An acceptor serves a peer while twenty silent sockets are open, within the time that a serial acceptor needs."""
     for i in range(20):
         await ergo_context.socket(f"silent {i + 1}")
     dialer = await ergo_context.dial()
@@ -114,7 +114,7 @@ async def test_many_silent_clients(ergo_context: Context) -> None:
 
 @case("ROB-EHS-2", "ROB-EHS-3")
 async def test_many_failed_handshakes(ergo_context: Context) -> None:
-    """After a hundred refused handshakes the next good one is served."""
+    """An acceptor serves the next peer after a hundred refused handshakes."""
     for _ in range(100):
         dialer = await ergo_context.dial()
         dialer.send(dialer.hello(Digest="wrong"))
@@ -124,7 +124,7 @@ async def test_many_failed_handshakes(ergo_context: Context) -> None:
 
 @case("ROB-EHS-8", "EHS-AST-4", "EHS-AST-5")
 async def test_handshakes_side_by_side(ergo_context: Context) -> None:
-    """Ten handshakes at once, step by step in turn, all complete."""
+    """An acceptor completes ten concurrent handshakes whose steps alternate."""
     if ergo_context.target.serial:
         for _ in range(10):
             await ergo_context.connected()

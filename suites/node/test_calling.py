@@ -1,4 +1,4 @@
-"""The agent calls us and sends important messages: the frames it writes, and what it makes of our answers."""
+"""The agent calls the tester and sends it important messages: the frames it writes and its reaction to the answers."""
 
 import pytest
 
@@ -27,7 +27,7 @@ words = pytest.mark.parametrize("word", list(OWN_ADDRESSES), ids=lambda w: w.low
 @words
 @case("ENP-T-121", "ENP-T-122", "ENP-T-124", "ENP-REQ-7", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_call(ergo_context: Context, word: str) -> None:
-    """A call by {word} comes in one frame, with a reference of its own; the caller gets our answer."""
+    """The agent sends a call by {word} in one frame with a new reference and returns the tester's answer."""
     agent = AgentDriver(await ergo_context.peer())
     peer, me = agent.peer, await agent.pid()
     refs = set()
@@ -41,7 +41,7 @@ async def test_call(ergo_context: Context, word: str) -> None:
         )
         respond(peer, frame, value)
         answer = await agent.result(ref)
-        peer.check(answer == value, repr(answer), f"our answer {value!r}")
+        peer.check(answer == value, repr(answer), f"the tester's answer {value!r}")
         refs.add(frame.ref)
     peer.check(len(refs) == 3, refs, "three references")
 
@@ -52,12 +52,12 @@ CALLS = {"call_high": Priority.HIGH, "call_max": Priority.MAX}
 @pytest.mark.parametrize("op", list(CALLS))
 @case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_priority_of_a_call(ergo_context: Context, op: str) -> None:
-    """A call of {op} has its priority in the low two bits, and no other bit."""
+    """A call of {op} has its priority in the low two bits and no other bit set."""
     agent = AgentDriver(await ergo_context.peer())
     ref, frame = await have_agent_send(agent, op, "PID", "hello")
     respond(agent.peer, frame, 42)
     answer = await agent.result(ref)
-    agent.peer.check(answer == 42, repr(answer), "our answer 42")
+    agent.peer.check(answer == 42, repr(answer), "the tester's answer 42")
     agent.peer.check(frame.priority == CALLS[op], frame, f"priority byte {CALLS[op]:d}")
 
 
@@ -73,7 +73,7 @@ errors = pytest.mark.parametrize("what", list(ERRORS))
 @errors
 @case("ENP-ERR-1", "ENP-IMP-5", "ENP-T-130", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_call_fails(ergo_context: Context, what: str) -> None:
-    """A ResponseError ({what}) is what comes of a call."""
+    """A call returns the error of the ResponseError ({what}) that answers it."""
     agent = AgentDriver(await ergo_context.peer())
     code, said, error = ERRORS[what]
     ref, frame = await have_agent_send(agent, "call", "PID", "hello")
@@ -83,7 +83,7 @@ async def test_call_fails(ergo_context: Context, what: str) -> None:
 
 @case("ENP-REQ-7", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_call_times_out(ergo_context: Context) -> None:
-    """A call that is not answered ends with "timed out" when its time is over; a late answer does no harm."""
+    """A call without an answer ends with "timed out" at its timeout; a late answer has no effect."""
     agent = AgentDriver(await ergo_context.peer())
     ref, frame = await have_agent_send(agent, "call", "PID", "hello")
     await agent.expect_timeout(ref, CALL_TIMEOUT)
@@ -97,7 +97,7 @@ async def test_call_times_out(ergo_context: Context) -> None:
 
 @case("ENP-REQ-7", "ENP-REQ-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_wrong_reference(ergo_context: Context) -> None:
-    """An answer with another reference, in any of its words, or for another number is not taken."""
+    """A caller ignores an answer with another reference (in any word) or for another number."""
     agent = AgentDriver(await ergo_context.peer())
     peer = agent.peer
     ref, frame = await have_agent_send(agent, "call", "PID", "hello")
@@ -106,7 +106,9 @@ async def test_wrong_reference(ergo_context: Context) -> None:
         respond(peer, frame, "wrong", ref=words)
         respond_error(peer, frame, words, Code.PROCESS_UNKNOWN)
     respond(peer, frame, "wrong", to_id=frame.from_id + 1)
-    await peer.expect_none(lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before ours")
+    await peer.expect_none(
+        lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before the tester's answer"
+    )
     respond(peer, frame, "right")
     answer = await agent.result(ref)
     peer.check(answer == "right", repr(answer), "the answer with the reference of the call")
@@ -114,7 +116,7 @@ async def test_wrong_reference(ergo_context: Context) -> None:
 
 @case("ENP-REQ-7", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_second_answer(ergo_context: Context) -> None:
-    """A second answer to a call is not taken for that to the next."""
+    """A caller does not take a second answer to a call for the answer to the next call."""
     agent = AgentDriver(await ergo_context.peer())
     ref, frame = await have_agent_send(agent, "call", "PID", "hello")
     for text in ("first", "second"):
@@ -128,7 +130,7 @@ async def test_second_answer(ergo_context: Context) -> None:
 
 @case("ENP-REQ-7", "ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_down_while_waiting(ergo_context: Context) -> None:
-    """Who waits for our answer when our connection ends is free for others, at the end of its time at the latest."""
+    """A caller that waits when the connection ends serves others again at its timeout at the latest."""
     agent, other = AgentDriver(await ergo_context.peer()), AgentDriver(await ergo_context.peer())
     await have_agent_send(agent, "call", "PID", "hello")
     agent.peer.sockets[0].close()
@@ -141,12 +143,14 @@ async def test_down_while_waiting(ergo_context: Context) -> None:
 @words
 @case("ENP-IMP-2", "ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_important(ergo_context: Context, word: str) -> None:
-    """An important message by {word} has the bit and an id; the sender goes on when we have acknowledged it."""
+    """An important message by {word} has the important bit and an id; the sender continues after the acknowledgement."""
     agent = AgentDriver(await ergo_context.peer())
     peer = agent.peer
     ref, frame = await have_agent_send(agent, "send_important", word, "hello")
     peer.check(frame.priority == IMPORTANT, frame, "priority byte 128")
-    await peer.expect_none(lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before our code")
+    await peer.expect_none(
+        lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before the tester's acknowledgement"
+    )
     respond_error(peer, frame, (frame.mid, 0, 0), Code.DELIVERED)
     await agent.expect_true(ref)
 
@@ -154,7 +158,7 @@ async def test_important(ergo_context: Context, word: str) -> None:
 @errors
 @case("ENP-IMP-5", "ENP-ERR-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_important_fails(ergo_context: Context, what: str) -> None:
-    """An acknowledgement with an error ({what}) is what comes of an important message."""
+    """An important send returns the error of its acknowledgement ({what})."""
     agent = AgentDriver(await ergo_context.peer())
     code, said, error = ERRORS[what]
     ref, frame = await have_agent_send(agent, "send_important", "PID", "hello")
@@ -164,7 +168,7 @@ async def test_important_fails(ergo_context: Context, what: str) -> None:
 
 @case("ENP-IMP-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_important_times_out(ergo_context: Context) -> None:
-    """Upstream's sender of an important message that nobody acknowledges waits five seconds: "timed out"."""
+    """Upstream waits five seconds for the acknowledgement of an important message and returns "timed out"."""
     agent = AgentDriver(await ergo_context.peer())
     ref, _ = await have_agent_send(agent, "send_important", "PID", "hello")
     await agent.expect_timeout(ref, enp.REQUEST_TIMEOUT)
@@ -172,20 +176,22 @@ async def test_important_times_out(ergo_context: Context) -> None:
 
 @case("ENP-IMP-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_wrong_acknowledgement(ergo_context: Context) -> None:
-    """An acknowledgement of another id, or for another number, is not taken."""
+    """A sender ignores an acknowledgement of another id or for another number."""
     agent = AgentDriver(await ergo_context.peer())
     peer = agent.peer
     ref, frame = await have_agent_send(agent, "send_important", "PID", "hello")
     respond_error(peer, frame, (frame.mid + 1, 0, 0), Code.PROCESS_UNKNOWN)
     respond_error(peer, frame, (frame.mid, 0, 0), Code.PROCESS_UNKNOWN, to_id=frame.from_id + 1)
-    await peer.expect_none(lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before our code")
+    await peer.expect_none(
+        lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before the tester's acknowledgement"
+    )
     respond_error(peer, frame, (frame.mid, 0, 0), Code.DELIVERED)
     await agent.expect_true(ref)
 
 
 @case("ENP-IMP-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_ids_differ(ergo_context: Context) -> None:
-    """Each important message has an id of its own, other than 0."""
+    """A target gives each important message a different id other than 0."""
     agent = AgentDriver(await ergo_context.peer())
     mids = []
     for _ in range(5):
@@ -198,14 +204,14 @@ async def test_ids_differ(ergo_context: Context) -> None:
 
 @case("ENP-IMP-4", "ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_important_call(ergo_context: Context) -> None:
-    """An important call has the bit; our answer alone is what the caller waits for."""
+    """An important call has the important bit and needs only the answer, no acknowledgement."""
     agent = AgentDriver(await ergo_context.peer())
     ref, frame = await have_agent_send(agent, "call_important", "PID", "hello")
     good = isinstance(frame, REQUESTS) and frame.priority == IMPORTANT | Priority.NORMAL
     agent.peer.check(good and not frame.priority & PRIORITY_MASK, frame, "a call with priority byte 128")
     respond(agent.peer, frame, "answer")
     answer = await agent.result(ref)
-    agent.peer.check(answer == "answer", repr(answer), "our answer")
+    agent.peer.check(answer == "answer", repr(answer), "the tester's answer")
     ref, frame = await have_agent_send(agent, "call_important", "ProcessID", "hello")
     respond_error(agent.peer, frame, frame.ref, Code.PROCESS_UNKNOWN)
     await agent.expect_error(ref, error_values.PROCESS_UNKNOWN)
@@ -214,7 +220,7 @@ async def test_important_call(ergo_context: Context) -> None:
 @pytest.mark.parametrize("op", ["send_important", "call_important"])
 @case("ENP-IMP-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_not_announced(ergo_context: Context, op: str) -> None:
-    """To a peer that did not announce important delivery {op} sends nothing: "not supported"."""
+    """A target refuses {op} with "not supported" and sends nothing if the peer did not announce important delivery."""
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
     agent = AgentDriver(await ergo_context.peer(Flags=flags))
     await agent.expect_error(agent.start(op, agent.peer.pid(OWN_PROCESS), "hello"), error_values.UNSUPPORTED)

@@ -1,4 +1,4 @@
-"""What the target compresses: frames of a process that was told to, longer than its threshold; never control messages."""
+"""Compression by the target: frames of a process with compression enabled that exceed its threshold; no control messages."""
 
 from typing import Any
 
@@ -24,15 +24,15 @@ algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
 LONG = "The quick brown fox jumps over the lazy dog. " * 100
 SHORT = "The quick brown fox"
 DEFAULT = 0
-"""Threshold and level: the default ones."""
+"""Default threshold and default level."""
 
 
 async def compressing(ergo_context: Context, *how: Any, sockets: int = 1) -> AgentDriver:
-    """The agent, told to compress. A target whose agent can't is not asked any further."""
+    """Returns the agent with compression enabled. Skips the case if the agent refuses."""
     agent = AgentDriver(await ergo_context.peer(sockets=sockets))
     answer = await agent.run("compression", *how)
     if isinstance(answer, Error):
-        ergo_context.skip(f"its agent does not compress: {answer.text}")
+        ergo_context.skip(f"the agent of the target refuses compression: {answer.text}")
     agent.peer.check(answer is True, repr(answer), "true")
     return agent
 
@@ -42,16 +42,18 @@ async def plain_again(agent: AgentDriver) -> None:
 
 
 async def message(agent: AgentDriver, payload: object, word: str = "PID") -> Received:
-    """A message of the agent, as it came."""
+    """Returns a message of the agent as it was received."""
     ref = agent.start("send", own_address(agent.peer, word), payload)
     received = await receive_from_agent(agent.peer)
     await agent.expect_true(ref)
-    agent.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload that was to be sent")
+    agent.peer.check(
+        received.value.payload == payload, f"{received.value!r:.80}", "the payload that the agent was told to send"
+    )
     return received
 
 
 def check_packed(agent: AgentDriver, received: Received, *, packed: bool) -> None:
-    """Whether a frame came compressed, as it should have."""
+    """Checks whether a frame was received compressed, as required."""
     what = f"a frame of {len(agent.peer.data_of(received.value))} bytes"
     came = f"{what}, {'not ' if received.outer is None else ''}compressed"
     agent.peer.check((received.outer is not None) is packed, came, f"{what}, {'' if packed else 'not '}compressed")
@@ -60,7 +62,7 @@ def check_packed(agent: AgentDriver, received: Received, *, packed: bool) -> Non
 @algorithms
 @case("ENP-Z-1", "ENP-Z-2", "ENP-T-200", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_algorithm(ergo_context: Context, name: str) -> None:
-    """A long message of a process that compresses with {name} comes so, and unpacks to the whole frame."""
+    """A process with {name} compression sends a long message in that algorithm, and it decompresses to the whole frame."""
     agent = await compressing(ergo_context, name)
     try:
         for word in ("PID", "ProcessID", "Alias"):
@@ -74,7 +76,7 @@ async def test_algorithm(ergo_context: Context, name: str) -> None:
 @pytest.mark.parametrize("level", list(CompressionLevel), ids=lambda level: level.name.lower())
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_level(ergo_context: Context, level: CompressionLevel) -> None:
-    """What gzip of level {level} makes is unpacked like that of any other."""
+    """A process with gzip compression of level {level} sends a message that decompresses like any other."""
     agent = await compressing(ergo_context, "gzip", DEFAULT, int(level))
     try:
         received = await message(agent, LONG)
@@ -86,7 +88,7 @@ async def test_level(ergo_context: Context, level: CompressionLevel) -> None:
 @algorithms
 @case("ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_contents(ergo_context: Context, name: str) -> None:
-    """Whatever is packed with {name} comes out the same: zeros, random bytes, texts with many different letters."""
+    """A {name} message decompresses to its payload: zeros, random bytes, or texts with many different letters."""
     agent = await compressing(ergo_context, name)
     try:
         for payload in (
@@ -105,7 +107,7 @@ THRESHOLDS = {"default": (DEFAULT, enp.MIN_THRESHOLD), "given": (3_000, 3_000)}
 @pytest.mark.parametrize("which", list(THRESHOLDS))
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_threshold(ergo_context: Context, which: str) -> None:
-    """A frame as long as the threshold ({which}) comes plain, one that is a byte longer compressed."""
+    """A frame as long as the threshold ({which}) is sent uncompressed, a frame one byte longer compressed."""
     given, threshold = THRESHOLDS[which]
     agent = await compressing(ergo_context, "zlib", given)
     try:
@@ -119,7 +121,7 @@ async def test_threshold(ergo_context: Context, which: str) -> None:
 
 @case("ENP-Z-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_off(ergo_context: Context) -> None:
-    """Nothing is compressed that no process was told to; nor any more when it was told not to."""
+    """A process sends uncompressed frames before its compression is enabled and after it is disabled again."""
     agent = AgentDriver(await ergo_context.peer())
     check_packed(agent, await message(agent, LONG), packed=False)
     agent = await compressing(ergo_context, "gzip")
@@ -133,7 +135,7 @@ async def test_off(ergo_context: Context) -> None:
 @pytest.mark.parametrize("word", ["PID", "ProcessID", "Alias"], ids=lambda w: w.lower())
 @case("ENP-ORD-6", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_order_byte(ergo_context: Context, word: str) -> None:
-    """A compressed message by {word} has the order byte of the frame inside."""
+    """A compressed message by {word} has the order byte of its inner frame."""
     agent = await compressing(ergo_context, "zlib")
     try:
         received = await message(agent, LONG, word)
@@ -146,7 +148,7 @@ async def test_order_byte(ergo_context: Context, word: str) -> None:
 
 @case("ENP-Z-1", "ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_order(ergo_context: Context) -> None:
-    """Long and short messages of one process come over one link of a pool, in order."""
+    """Long and short messages of one process arrive over one socket of a pool, in order."""
     agent = await compressing(ergo_context, "lzw", sockets=0)
     try:
         for i in range(20):
@@ -155,7 +157,7 @@ async def test_order(ergo_context: Context) -> None:
         found = [each.value.payload[0] for each in received]
         agent.peer.check(found == list(range(20)), found, "0 to 19, in order")
         sockets = {each.socket for each in received}
-        agent.peer.check(len(sockets) == 1, f"links {sorted(sockets)}", "one link")
+        agent.peer.check(len(sockets) == 1, f"sockets {sorted(sockets)}", "one socket")
     finally:
         await plain_again(agent)
 
@@ -172,7 +174,7 @@ async def test_calls(ergo_context: Context) -> None:
         respond(peer, received.value, LONG)
         answer = await peer.answer(ref)
         check_packed(agent, answer, packed=True)
-        peer.check(answer.value.payload == LONG, "another text", "our answer as the answer of agent")
+        peer.check(answer.value.payload == LONG, "another text", "the tester's answer as the answer of agent")
         ref = agent.start("send_important", own_address(peer, "PID"), LONG)
         received = await receive_from_agent(peer)
         check_packed(agent, received, packed=True)
@@ -191,7 +193,9 @@ async def test_exits(ergo_context: Context) -> None:
         received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
         await agent.expect_true(ref)
         check_packed(agent, received, packed=False)
-        agent.peer.check(received.value.reason.text == LONG, "another reason", "the reason that was to be sent")
+        agent.peer.check(
+            received.value.reason.text == LONG, "another reason", "the reason that the agent was told to send"
+        )
     finally:
         await plain_again(agent)
 
@@ -213,12 +217,12 @@ async def test_control_messages(ergo_context: Context) -> None:
 
 @case("ENP-SIZE-1", "ENP-Z-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_limit(ergo_context: Context) -> None:
-    """A compressed frame is not longer than our limit either."""
+    """A target sends no compressed frame above the tester's message size limit."""
     agent = AgentDriver(await ergo_context.peer(MaxMessageSize=3_000))
     if isinstance(await agent.run("compression", "gzip"), Error):
-        ergo_context.skip("its agent does not compress")
+        ergo_context.skip("the agent of the target refuses compression")
     try:
         await agent.result(agent.start("send", agent.peer.pid(OWN_PROCESS), ergo_context.rng.randbytes(6_000)))
-        await agent.peer.expect_none(lambda f: isinstance(f, enp.MessagePID), "message above our limit")
+        await agent.peer.expect_none(lambda f: isinstance(f, enp.MessagePID), "message above the tester's limit")
     finally:
         await plain_again(agent)

@@ -1,4 +1,4 @@
-"""Events: what a new subscriber gets, what is published to whom, and how an event ends."""
+"""Events: the buffer that a new subscriber gets, publication to subscribers, and the end of an event."""
 
 from typing import Any
 
@@ -26,9 +26,9 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.testing import AGENTS, Context, case
 
 BUFFER = 3
-"""Messages that an event of pub keeps which was registered on request."""
+"""Buffer size of an event that pub registers on request."""
 CACHED = {"atoms": ["crasher", "ev_cached"]}
-"""Names that are to be in the announced atom cache."""
+"""Names that the announced atom cache must contain."""
 OTHER = 2002
 NANOSECONDS = 10**9
 TEN_YEARS = 10 * 366 * 24 * 3600
@@ -36,7 +36,7 @@ verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lowe
 
 
 def kept(peer: Peer, value: Any) -> list[MessageEvent]:
-    """The messages in the Result of linking or monitoring an event."""
+    """Returns the messages in the Result of a link or monitor request for an event."""
     good = isinstance(value, Typed) and value.type == gen.EVENTS
     peer.check(good, repr(value), "a slice of gen.MessageEvent")
     events: list[MessageEvent] = value.value or []
@@ -44,7 +44,7 @@ def kept(peer: Peer, value: Any) -> list[MessageEvent]:
 
 
 async def published(peer: Peer, event: Event, payload: Any) -> enp.EventFrame:
-    """The next frame of an event, with this payload."""
+    """Returns the next frame of an event, which must have this payload."""
     frame: enp.EventFrame = (await peer.wait_for(is_message_of(event), f"a frame of {event.name}")).value
     peer.check(frame.payload == payload, frame, f"a frame of {event.name} with {payload!r}")
     return frame
@@ -54,14 +54,14 @@ async def nothing_published(peer: Peer, event: Event, what: str) -> None:
     await peer.expect_none(is_message_of(event), what)
 
 
-# --- what a new subscriber gets ---------------------------------------------------------------------------------------
+# --- the buffer for a new subscriber ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 5], ids=lambda n: f"{n}_published")
 @verbs
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",))
 async def test_buffer(ergo_context: Context, verb: Verb, count: int) -> None:
-    """The Result of a {verb.value} of an event with room for 3, after {count} messages, has the last ones, oldest first."""
+    """The Result of a {verb.value} of an event with a buffer of 3 lists the last of {count} messages, oldest first."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     texts = [f"text {i}" for i in range(count)]
@@ -75,7 +75,7 @@ async def test_buffer(ergo_context: Context, verb: Verb, count: int) -> None:
 
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_without_a_buffer(ergo_context: Context) -> None:
-    """An event without a buffer keeps nothing for a new subscriber, and publishes to it nevertheless."""
+    """An event without a buffer gives a new subscriber no earlier messages and publishes to it later ones."""
     peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_nobuf"))
     await publish(peer, event, "before")
@@ -87,7 +87,7 @@ async def test_without_a_buffer(ergo_context: Context) -> None:
 
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_buffer_of_one(ergo_context: Context) -> None:
-    """An event with room for one message gives a new subscriber the last one."""
+    """An event with a buffer of one message gives a new subscriber the last one."""
     peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_cached"))
     for text in ("first", "last"):
@@ -98,7 +98,7 @@ async def test_buffer_of_one(ergo_context: Context) -> None:
 
 @case("ENP-EVT-1", "ENP-EVT-2", offers=AGENTS, agents=("pub",))
 async def test_same_timestamps(ergo_context: Context) -> None:
-    """Timestamps are Unix nanoseconds, never run back, and are the same in a frame and in what the event keeps."""
+    """Timestamps are Unix nanoseconds, never decrease, and are equal in a frame and in the event's buffer."""
     peer, late = await ergo_context.peer(), await ergo_context.peer()
     event = await register_event(peer)
     await add_relation(peer, Verb.MONITOR, event)
@@ -107,14 +107,14 @@ async def test_same_timestamps(ergo_context: Context) -> None:
     stamps = [(await published(peer, event, f"text {i}")).timestamp for i in range(BUFFER)]
     since = peer.introduce.Creation
     good = since * NANOSECONDS <= stamps[0] < (since + TEN_YEARS) * NANOSECONDS and stamps == sorted(stamps)
-    peer.check(good, stamps, f"nanoseconds behind the target's creation {since}, in order")
+    peer.check(good, stamps, f"nanoseconds after the target's creation {since}, in order")
     found = [each.Timestamp for each in kept(late, await add_relation(late, Verb.MONITOR, event))]
     late.check(found == stamps, found, f"the timestamps {stamps}")
 
 
 @case("ENP-EVT-1", "ENP-EVT-2", offers=AGENTS, agents=("pub",))
 async def test_counter(ergo_context: Context) -> None:
-    """Numbers are kept and published like texts."""
+    """A target buffers and publishes numbers like texts."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     await add_relation(peer, Verb.LINK, event)
@@ -125,13 +125,13 @@ async def test_counter(ergo_context: Context) -> None:
     late.check(found == [counter], found, f"the message {counter}")
 
 
-# --- what is published ------------------------------------------------------------------------------------------------
+# --- published messages -----------------------------------------------------------------------------------------------
 
 
 @verbs
 @case("ENP-EVT-2", "ENP-T-105", offers=AGENTS, agents=("pub",))
 async def test_published(ergo_context: Context, verb: Verb) -> None:
-    """A {verb.value} of an event brings each further message in one frame, with the number of its owner."""
+    """A target sends each message to a subscriber with a {verb.value} in one frame with the number of the event's owner."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     await add_relation(peer, verb, event)
@@ -144,7 +144,7 @@ async def test_published(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-ORD-2", offers=AGENTS, agents=("pub",))
 async def test_order_byte(ergo_context: Context) -> None:
-    """The order byte of a published message is the publisher's number mod 255."""
+    """Upstream writes the publisher's number mod 255 as the order byte of a published message."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     await add_relation(peer, Verb.MONITOR, event)
@@ -156,7 +156,7 @@ async def test_order_byte(ergo_context: Context) -> None:
 
 @case("ENP-EVT-2", offers=AGENTS, agents=("pub",))
 async def test_one_frame_per_node(ergo_context: Context) -> None:
-    """However many processes of a node watch an event, a message goes there once."""
+    """A target sends a message to a node once, however many of its processes subscribe to the event."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     for source in (PROCESS, OTHER, OTHER + 1):
@@ -169,7 +169,7 @@ async def test_one_frame_per_node(ergo_context: Context) -> None:
 
 @case("ENP-EVT-2", offers=AGENTS, agents=("pub",))
 async def test_each_node(ergo_context: Context) -> None:
-    """Three nodes that watch an event each get each message."""
+    """A target sends each message to all three subscribed nodes."""
     peers = [await ergo_context.peer() for _ in range(3)]
     event = await register_event(peers[0])
     for peer in peers:
@@ -181,7 +181,7 @@ async def test_each_node(ergo_context: Context) -> None:
 
 @case("ENP-EVT-2", "ENP-ORD-4", offers=AGENTS, agents=("pub",))
 async def test_order(ergo_context: Context) -> None:
-    """Fifty messages of an event come in the order in which they were published."""
+    """A target sends fifty messages of an event in the order in which they were published."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     await add_relation(peer, Verb.MONITOR, event)
@@ -194,10 +194,10 @@ async def test_order(ergo_context: Context) -> None:
 
 @case("ENP-T-106", offers=AGENTS, agents=("pub",), exclusive=True, config=CACHED)
 async def test_cached_name(ergo_context: Context) -> None:
-    """A message of an event whose name is in the announced atom cache names it by its id or its text; so does its end."""
+    """A target names an event whose name is in its announced atom cache by id or by text in its messages."""
     peer = await ergo_context.peer()
     atoms = (peer.introduce.AtomCache or {}).values()
-    peer.check("ev_cached" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with ev_cached, as it was configured")
+    peer.check("ev_cached" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with ev_cached, as configured")
     event = Event(peer.target, Atom("ev_cached"))
     await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, event, "hello")
@@ -206,7 +206,7 @@ async def test_cached_name(ergo_context: Context) -> None:
 
 @case("ENP-T-186", "ENP-EVT-3", offers=AGENTS, agents=("pub",), exclusive=True, config=CACHED)
 async def test_end_of_a_cached_name(ergo_context: Context) -> None:
-    """The end of an event whose name is in the announced atom cache is told by its id or its text."""
+    """A target reports the end of an event whose name is in its announced atom cache by id or by text."""
     peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_cached"))
     await add_relation(peer, Verb.MONITOR, event)
@@ -215,39 +215,39 @@ async def test_end_of_a_cached_name(ergo_context: Context) -> None:
     await peer.call("pub", "register_event:ev_cached")
 
 
-# --- who gets it ------------------------------------------------------------------------------------------------------
+# --- subscribers ------------------------------------------------------------------------------------------------------
 
 
 @verbs
 @case("ENP-EVT-5", "ENP-LINK-2", offers=AGENTS, agents=("pub",))
 async def test_given_back(ergo_context: Context, verb: Verb) -> None:
-    """Once the {verb.value} of an event is taken back nothing more comes of it, neither messages nor its end."""
+    """A target sends neither messages nor the end of an event after its {verb.value} was removed."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     for step in (verb, REMOVING_VERBS[verb]):
         await add_relation(peer, step, event)
     await publish(peer, event, "hello")
-    await nothing_published(peer, event, "frame of an event that is not watched any more")
+    await nothing_published(peer, event, "frame of an event that is no longer monitored")
     await peer.call("pub", f"unregister_event:{event.name}")
-    await expect_no_end(peer, event, "notice of an event that is not watched any more")
+    await expect_no_end(peer, event, "notice of an event that is no longer monitored")
 
 
 @case("ENP-EVT-5", offers=AGENTS, agents=("pub",))
 async def test_not_watched(ergo_context: Context) -> None:
-    """A peer that watches one event gets nothing of another one; a peer that watches none gets nothing."""
+    """A target sends messages of an event only to peers that subscribed to that event."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     event, another = await register_event(peer), await register_event(peer)
     await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, another, "hello")
     await publish(peer, event, "hello")
     await published(peer, event, "hello")
-    await nothing_published(peer, another, "frame of an event that is not watched")
-    await nothing_published(other, event, "frame of an event that is not watched")
+    await nothing_published(peer, another, "frame of an event that is not monitored")
+    await nothing_published(other, event, "frame of an event that is not monitored")
 
 
 @case("ENP-EVT-2", offers=AGENTS, agents=("pub",))
 async def test_other_process_still_watches(ergo_context: Context) -> None:
-    """Messages come as long as one process of the node watches the event, linked or monitoring."""
+    """A target sends messages while one process of the node still links or monitors the event."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     for verb, source in ((Verb.LINK, PROCESS), (Verb.MONITOR, PROCESS), (Verb.LINK, OTHER)):
@@ -260,7 +260,7 @@ async def test_other_process_still_watches(ergo_context: Context) -> None:
 
 @case("ENP-EVT-5", offers=AGENTS, agents=("pub",))
 async def test_connection_lost(ergo_context: Context) -> None:
-    """What a node watched is forgotten with its connection: back under the same name it gets nothing."""
+    """A target drops a node's subscriptions with its connection: after a reconnect under the same name it sends nothing."""
     first = await ergo_context.peer()
     event = await register_event(first)
     await add_relation(first, Verb.MONITOR, event)
@@ -268,7 +268,7 @@ async def test_connection_lost(ergo_context: Context) -> None:
     await first.expect_close()
     back = await ergo_context.peer(first.name)
     await publish(back, event, "hello")
-    await nothing_published(back, event, "frame of an event that an earlier connection watched")
+    await nothing_published(back, event, "frame of an event that an earlier connection monitored")
 
 
 # --- ends -------------------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ async def test_connection_lost(ergo_context: Context) -> None:
 @verbs
 @case("ENP-EVT-3", "ENP-T-185", "ENP-TERM-3", offers=AGENTS, agents=("pub",))
 async def test_unregistered(ergo_context: Context, verb: Verb) -> None:
-    """After a {verb.value} of an event that its owner unregisters its end is told once, with "unregistered"."""
+    """A target reports the end of an unregistered event after a {verb.value} once, with "unregistered"."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     await add_relation(peer, verb, event)
@@ -288,7 +288,7 @@ async def test_unregistered(ergo_context: Context, verb: Verb) -> None:
 @pytest.mark.parametrize("text", ["shutdown", "a reason of its own"], ids=lambda text: text.split(" ")[0])
 @case("ENP-EVT-3", "ENP-T-185", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_owner_ends(ergo_context: Context, text: str) -> None:
-    """An event whose owner ends with the reason {text} ends with that reason."""
+    """A target reports the end of an event whose owner terminates with the reason {text} with that reason."""
     peer = await ergo_context.peer()
     pid = await crasher_pid(peer)
     event = await crasher_target(peer, "Event", pid)
@@ -300,7 +300,7 @@ async def test_owner_ends(ergo_context: Context, text: str) -> None:
 
 @case("ENP-EVT-3", "ENP-LINK-1", offers=AGENTS, agents=("pub",))
 async def test_gone(ergo_context: Context) -> None:
-    """An event that was unregistered is unknown to those who want to watch it then."""
+    """A target answers a monitor request for an unregistered event with "unknown event"."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     await peer.call("pub", f"unregister_event:{event.name}")
@@ -311,7 +311,7 @@ async def test_gone(ergo_context: Context) -> None:
 
 @case("ENP-EVT-5", "ENP-EVT-1", offers=AGENTS, agents=("pub",))
 async def test_second_life(ergo_context: Context) -> None:
-    """An event that is registered anew begins without messages, and without the subscribers of the one before."""
+    """An event that is registered again starts with an empty buffer and without its earlier subscribers."""
     peer, late = await ergo_context.peer(), await ergo_context.peer()
     event = await register_event(peer)
     await publish(peer, event, "of the first")
@@ -323,4 +323,4 @@ async def test_second_life(ergo_context: Context) -> None:
     late.check(events == [], events, "no message")
     await publish(late, event, "of the second")
     await published(late, event, "of the second")
-    await nothing_published(peer, event, "frame of an event that was watched in its first life")
+    await nothing_published(peer, event, "frame of an event that was monitored before it was unregistered")

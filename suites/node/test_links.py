@@ -1,4 +1,4 @@
-"""Links and monitors that a peer asks for: it is told of the end of what it watches, once, with the reason."""
+"""Links and monitors that a peer requests: the target reports the end of each target once, with the reason."""
 
 import pytest
 
@@ -31,11 +31,11 @@ TEXTS: dict[str, Error] = {
     "custom": subject.CUSTOM_ERROR,
     "a reason of its own, ünknown to all": Error("a reason of its own, ünknown to all"),
 }
-"""What crasher is sent, and the reason that it ends with (docs/agents.md)."""
+"""Texts that are sent to crasher, and the reasons with which it terminates (docs/agents.md)."""
 CACHED = {"atoms": ["crasher", "ev_cached"]}
-"""Names that are to be in the announced atom cache."""
+"""Names that the announced atom cache must contain."""
 OTHER = 2002
-"""Number of a second process of ours."""
+"""Number of a second process of the tester."""
 verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lower())
 words = pytest.mark.parametrize("word", WORDS, ids=lambda w: w.lower())
 
@@ -44,7 +44,7 @@ words = pytest.mark.parametrize("word", WORDS, ids=lambda w: w.lower())
 @verbs
 @case("ENP-TERM-2", "ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_end_is_told(ergo_context: Context, verb: Verb, word: str) -> None:
-    """After a {verb.value} of crasher by {word} its end is told, once, with its reason."""
+    """A target reports the end of `crasher` after a {verb.value} by {word} once, with the reason."""
     peer = await ergo_context.peer()
     pid = await crasher_pid(peer)
     target = await crasher_target(peer, word, pid)
@@ -56,7 +56,7 @@ async def test_end_is_told(ergo_context: Context, verb: Verb, word: str) -> None
 @pytest.mark.parametrize("text", list(TEXTS), ids=lambda text: text.split(" ")[0])
 @case("ENP-TERM-2", "ENP-T-181", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_reason(ergo_context: Context, text: str) -> None:
-    """A process that ends with the reason {text} is told of with that reason."""
+    """A target reports the end of a process that terminated with the reason {text} with that reason."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     await add_relation(peer, Verb.MONITOR, pid)
@@ -66,7 +66,7 @@ async def test_reason(ergo_context: Context, text: str) -> None:
 
 @case("ENP-TERM-2", "ENP-T-181", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_error_as_a_reason(ergo_context: Context) -> None:
-    """A process that ends with an error value that it was sent is told of with that error."""
+    """A target reports the end of a process that terminated with an error value that was sent to it with that error."""
     peer = await ergo_context.peer_with_target_creation()
     for error in (Error("sent as an error"), error_values.PROCESS_UNKNOWN):
         pid = await crasher_pid(peer)
@@ -78,7 +78,7 @@ async def test_error_as_a_reason(ergo_context: Context) -> None:
 @words
 @case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_once_for_all(ergo_context: Context, word: str) -> None:
-    """A target that three processes of ours link and monitor (by {word}) is told of in one frame."""
+    """A target reports the end to a peer in one frame when three processes of the peer link and monitor it (by {word})."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     target = await crasher_target(peer, word, pid)
@@ -91,7 +91,7 @@ async def test_once_for_all(ergo_context: Context, word: str) -> None:
 
 @case("ENP-TERM-3", "ENP-T-181", "ENP-T-182", "ENP-T-184", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_each_address(ergo_context: Context) -> None:
-    """A process that is watched by PID, name and alias at once is told of by each of them, once."""
+    """A target reports the end of a process once for each of its monitored addresses: PID, name and alias."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     targets = [await crasher_target(peer, word, pid) for word in WORDS]
@@ -106,7 +106,7 @@ async def test_each_address(ergo_context: Context) -> None:
 
 @case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_each_node(ergo_context: Context) -> None:
-    """Two nodes that watch one process are both told of its end."""
+    """A target reports the end of a process to both nodes that link or monitor it."""
     one, two = await ergo_context.peer_with_target_creation(), await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(one)
     await add_relation(one, Verb.LINK, pid)
@@ -118,7 +118,7 @@ async def test_each_node(ergo_context: Context) -> None:
 
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_not_watched(ergo_context: Context) -> None:
-    """The end of a process is not told to a peer that does not watch it, whoever else does."""
+    """A target does not report the end of a process to a peer that neither links nor monitors it."""
     one, two = await ergo_context.peer_with_target_creation(), await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(one)
     await add_relation(one, Verb.MONITOR, pid)
@@ -126,14 +126,14 @@ async def test_not_watched(ergo_context: Context) -> None:
     await expect_end(one, pid)
     name = ProcessID(one.target, Atom("crasher"))
     for peer, target in ((two, pid), (two, name), (one, name)):
-        await expect_no_end(peer, target, "notice of what is not watched")
+        await expect_no_end(peer, target, "notice of a target that is not monitored")
 
 
 @words
 @verbs
 @case("ENP-TERM-4", "ENP-LINK-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_given_back(ergo_context: Context, verb: Verb, word: str) -> None:
-    """Once a {verb.value} of crasher by {word} is taken back its end is not told."""
+    """A target does not report the end of `crasher` after the {verb.value} by {word} was removed."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     target = await crasher_target(peer, word, pid)
@@ -147,7 +147,7 @@ async def test_given_back(ergo_context: Context, verb: Verb, word: str) -> None:
 @verbs
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_one_of_two_given_back(ergo_context: Context, verb: Verb) -> None:
-    """Who links and monitors a process and takes the {verb.value} back is still told of its end."""
+    """A target reports the end to a process that linked and monitored the target and removed only the {verb.value}."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     for step in (*ADDING_VERBS, REMOVING_VERBS[verb]):
@@ -158,7 +158,7 @@ async def test_one_of_two_given_back(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_other_process_still_watches(ergo_context: Context) -> None:
-    """That one process of ours takes its monitor back does not end that of another one."""
+    """A target keeps the monitor of one process when another process of the same node removes its own."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     for source in (PROCESS, OTHER):
@@ -171,7 +171,7 @@ async def test_other_process_still_watches(ergo_context: Context) -> None:
 @pytest.mark.parametrize("first", [True, False], ids=["the_first", "the_second"])
 @case("ENP-TERM-4", "ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_one_of_two_nodes_gives_back(ergo_context: Context, first: bool) -> None:
-    """Of two nodes that monitor a process one takes it back (the first to ask: {first}): the other one alone is told."""
+    """A target reports the end only to the node that kept its monitor (the first to ask removed its own: {first})."""
     stays, leaves = await ergo_context.peer_with_target_creation(), await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(stays)
     for peer in (leaves, stays) if first else (stays, leaves):
@@ -185,7 +185,7 @@ async def test_one_of_two_nodes_gives_back(ergo_context: Context, first: bool) -
 @verbs
 @case("ENP-TERM-3", "ENP-ANY-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_asked_twice(ergo_context: Context, verb: Verb) -> None:
-    """A {verb.value} that is asked for twice gets two Results, with whatever in the second, and one notice."""
+    """A target answers a repeated {verb.value} with a second Result, with or without an error, and reports the end once."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     await add_relation(peer, verb, pid)
@@ -196,7 +196,7 @@ async def test_asked_twice(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-TERM-4", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_second_life(ergo_context: Context) -> None:
-    """A monitor of a name ends with the process: the next one under that name is not watched."""
+    """A monitor of a name ends with the process; a new process under that name is not monitored."""
     peer = await ergo_context.peer_with_target_creation()
     first = await crasher_pid(peer)
     name = ProcessID(peer.target, Atom("crasher"))
@@ -207,12 +207,12 @@ async def test_second_life(ergo_context: Context) -> None:
     peer.check(second != first, second, "another PID")
     peer.send(second.id, "kill")
     await crasher_pid(peer)
-    await expect_no_end(peer, name, "notice of the end of the second")
+    await expect_no_end(peer, name, "notice of the end of the second process")
 
 
 @case("ENP-TERM-2", "ENP-T-182", offers=AGENTS, exclusive=True)
 async def test_regular_end(ergo_context: Context) -> None:
-    """The end of a process that ends by itself is told with the reason "normal"."""
+    """A target reports the end of a process that terminates by itself with the reason "normal"."""
     peer = await ergo_context.peer_with_target_creation()
     name = ProcessID(peer.target, Atom("echo_cached"))
     await add_relation(peer, Verb.MONITOR, name)
@@ -222,10 +222,10 @@ async def test_regular_end(ergo_context: Context) -> None:
 
 @case("ENP-TERM-2", "ENP-T-183", offers=AGENTS, agents=("crasher",), exclusive=True, config=CACHED)
 async def test_cached_name(ergo_context: Context) -> None:
-    """A target whose name is in the announced atom cache is told of by its id or its name."""
+    """A target reports the end of a name in its announced atom cache by id or by name."""
     peer = await ergo_context.peer_with_target_creation()
     atoms = (peer.introduce.AtomCache or {}).values()
-    peer.check("crasher" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with crasher, as it was configured")
+    peer.check("crasher" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with crasher, as configured")
     pid = await crasher_pid(peer)
     name = ProcessID(peer.target, Atom("crasher"))
     await add_relation(peer, Verb.LINK, name)
@@ -236,7 +236,7 @@ async def test_cached_name(ergo_context: Context) -> None:
 @words
 @case("ENP-ORD-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_shape(ergo_context: Context, word: str) -> None:
-    """Upstream's notice of an end (by {word}) has order byte 0 and priority high."""
+    """Upstream writes the report of an end (by {word}) with order byte 0 and priority high."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     target = await crasher_target(peer, word, pid)
@@ -252,7 +252,7 @@ async def test_shape(ergo_context: Context, word: str) -> None:
 
 @case("ENP-TERM-7", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_told_to_contemporaries_only(ergo_context: Context) -> None:
-    """Upstream tells the end of a PID to no peer that was not started in the same second as itself."""
+    """Upstream does not report the end of a PID to a peer whose creation differs from its own."""
     peer = await ergo_context.peer()
     pid = await crasher_pid(peer)
     await add_relation(peer, Verb.MONITOR, pid)
@@ -262,7 +262,7 @@ async def test_told_to_contemporaries_only(ergo_context: Context) -> None:
 
 @case("ENP-TERM-4", "ENP-DOWN-1", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_relations_end_with_the_connection(ergo_context: Context) -> None:
-    """What a node watched is forgotten with its connection: back under the same name it is told nothing."""
+    """A target drops a node's relations with its connection: after a reconnect under the same name nothing is reported."""
     first = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(first)
     await add_relation(first, Verb.MONITOR, pid)
@@ -271,12 +271,12 @@ async def test_relations_end_with_the_connection(ergo_context: Context) -> None:
     back = await ergo_context.peer_with_target_creation(first.name)
     back.send(pid.id, "kill")
     await crasher_pid(back)
-    await expect_no_end(back, pid, "notice of what an earlier connection watched")
+    await expect_no_end(back, pid, "notice of a target that an earlier connection monitored")
 
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_over_a_pool(ergo_context: Context) -> None:
-    """Over a pool of links the end is told as well, on one of them and once."""
+    """A target reports the end over one socket of a pool, once."""
     peer = await ergo_context.peer_with_target_creation(sockets=0)
     pid = await crasher_pid(peer)
     await add_relation(peer, Verb.MONITOR, pid)
@@ -286,7 +286,7 @@ async def test_over_a_pool(ergo_context: Context) -> None:
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_link_lost_meanwhile(ergo_context: Context) -> None:
-    """A relation survives the loss of the link that it was asked for over, as long as another one is there."""
+    """A relation survives the loss of the socket that carried its request while another socket is open."""
     peer = await ergo_context.peer_with_target_creation(sockets=2)
     pid = await crasher_pid(peer)
     await add_relation(peer, Verb.MONITOR, pid)
@@ -302,7 +302,7 @@ async def test_link_lost_meanwhile(ergo_context: Context) -> None:
 @verbs
 @case("ENP-TERM-5", "ENP-T-184", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_alias_given_up(ergo_context: Context, verb: Verb) -> None:
-    """After a {verb.value} of an alias that its owner gives up its end is told once, with "unregistered"."""
+    """A target reports the end of an alias after a {verb.value} once, with "unregistered", when its owner deletes it."""
     peer = await ergo_context.peer_with_target_creation()
     alias = await peer.call("pub", "alias")
     await add_relation(peer, verb, alias)
@@ -312,7 +312,7 @@ async def test_alias_given_up(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-T-104", "ENP-T-124", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_reached_by_alias(ergo_context: Context) -> None:
-    """A process is called, and made to end, by its alias."""
+    """A process can be called and terminated by its alias."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     alias = await peer.call(pid.id, "alias")
@@ -325,7 +325,7 @@ async def test_reached_by_alias(ergo_context: Context) -> None:
 
 @case("ENP-DLV-1", "ENP-ANY-1", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_alias_is_gone(ergo_context: Context) -> None:
-    """Nothing is reached any more by an alias that was given up: a call is not answered, a monitor gets an error."""
+    """A deleted alias does not exist any more: a call is not answered, a monitor request gets an error."""
     peer = await ergo_context.peer_with_target_creation()
     alias = await peer.call("pub", "alias")
     await peer.call("pub", "delete_alias")
@@ -336,7 +336,7 @@ async def test_alias_is_gone(ergo_context: Context) -> None:
 
 @case("ENP-IMP-2", "ENP-T-104", offers=AGENTS, agents=("pub",))
 async def test_important_by_alias(ergo_context: Context) -> None:
-    """An important message by alias is acknowledged with code 0."""
+    """A target acknowledges an important message by alias with code 0."""
     peer = await ergo_context.peer_with_target_creation()
     alias = await peer.call("pub", "create_alias")
     ack = await peer.acknowledgement(peer.send_important(alias.id, "starts"))

@@ -1,4 +1,4 @@
-"""Events with notification: their owner hears of the first subscriber and of the last one."""
+"""Events with notification: their owner is notified of the first and of the last subscriber."""
 
 import pytest
 
@@ -9,19 +9,19 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.testing import AGENTS, Context, case
 
 OTHER = 2002
-"""Number of a second process of ours."""
+"""Number of a second process of the tester."""
 verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lower())
 NOTIFIED = Atom("ev_notify")
 
 
 async def counts(peer: Peer) -> tuple[int, int]:
-    """How often pub was told of a first and of the loss of a last subscriber."""
+    """Returns how often `pub` was notified of a first subscriber and of the loss of the last one."""
     starts, stops = await peer.call("pub", "starts"), await peer.call("pub", "stops")
     return starts, stops
 
 
 async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) -> None:
-    """So many more since then, now or in a moment, and no more than these."""
+    """Checks that the counts rise by exactly these numbers, now or soon."""
     wanted = before[0] + starts, before[1] + stops
     legal = f"starts and stops of pub {wanted}"
     await poll_until(peer, lambda: counts(peer), lambda found: found == wanted, legal)
@@ -33,7 +33,7 @@ async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) 
 @verbs
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_first_and_last(ergo_context: Context, verb: Verb) -> None:
-    """The owner is told of the first {verb.value}, not of the second; of the end of the last one, not of that before."""
+    """A target notifies the owner of the first {verb.value} and of the end of the last one, and of no other."""
     peer = await ergo_context.peer()
     event = Event(peer.target, NOTIFIED)
     before = await counts(peer)
@@ -51,7 +51,7 @@ async def test_first_and_last(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_two_nodes(ergo_context: Context) -> None:
-    """Subscribers of two nodes count together: the owner is told when both are gone."""
+    """A target counts the subscribers of two nodes together and notifies the owner when both are gone."""
     one, two = await ergo_context.peer(), await ergo_context.peer()
     event = Event(one.target, NOTIFIED)
     before = await counts(one)
@@ -67,7 +67,7 @@ async def test_two_nodes(ergo_context: Context) -> None:
 
 @case("ENP-EVT-7", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_last_one_is_lost(ergo_context: Context) -> None:
-    """Upstream does not tell the owner that the last subscriber has gone with its connection."""
+    """Upstream does not notify the owner when the last subscriber is lost with its connection."""
     one, two = await ergo_context.peer(), await ergo_context.peer()
     event = Event(one.target, NOTIFIED)
     before = await counts(one)
@@ -79,7 +79,7 @@ async def test_last_one_is_lost(ergo_context: Context) -> None:
 
 @case("ENP-EVT-4", offers=AGENTS, agents=("pub",), exclusive=True)
 async def test_no_notification(ergo_context: Context) -> None:
-    """The owner is not told of subscribers of an event without notification."""
+    """A target does not notify the owner of an event without notification."""
     peer = await ergo_context.peer()
     event = await register_event(peer)
     before = await counts(peer)

@@ -1,4 +1,4 @@
-"""The agent sends and exits towards us, connects and disconnects: the frames it writes, and what it makes of ours."""
+"""The agent sends messages and exit signals to the tester, connects and disconnects: the frames of both directions."""
 
 import pytest
 
@@ -27,7 +27,7 @@ words = pytest.mark.parametrize("word", list(OWN_ADDRESSES), ids=lambda w: w.low
 @words
 @case("ENP-T-101", "ENP-T-102", "ENP-T-104", "ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_send(ergo_context: Context, word: str) -> None:
-    """A message by {word} comes in one frame, from the agent's number, for our process, with priority 0."""
+    """The agent sends a message by {word} in one frame with its own number, the receiver's address and priority 0."""
     agent = AgentDriver(await ergo_context.peer())
     peer, me = agent.peer, await agent.pid()
     ref, frame = await have_agent_send(agent, "send", word, "hello")
@@ -44,7 +44,7 @@ async def test_send(ergo_context: Context, word: str) -> None:
 @words
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_order_byte(ergo_context: Context, word: str) -> None:
-    """The order byte of a message by {word} is that of its target's PID, of its alias's second word, or of its sender."""
+    """Upstream takes the order byte of a message by {word} from its PID, its alias's second word, or its sender."""
     agent = AgentDriver(await ergo_context.peer())
     ref, frame = await have_agent_send(agent, "send", word, "hello")
     await agent.expect_true(ref)
@@ -55,7 +55,7 @@ async def test_order_byte(ergo_context: Context, word: str) -> None:
 @words
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_without_order(ergo_context: Context, word: str) -> None:
-    """Without network order the order byte of a message by {word} is 0; with it again it is not."""
+    """Upstream writes order byte 0 for a message by {word} while the process has network order disabled."""
     agent = AgentDriver(await ergo_context.peer())
     async with agent.changed_setting("keep_order", False, back=(True,)):
         ref, frame = await have_agent_send(agent, "send", word, "hello")
@@ -68,7 +68,7 @@ async def test_without_order(ergo_context: Context, word: str) -> None:
 
 @case("ENP-ORD-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_one_link(ergo_context: Context) -> None:
-    """Over a pool all messages of the agent come over one link, in order."""
+    """The agent sends all its messages over one socket of a pool, in order."""
     agent = AgentDriver(await ergo_context.peer(sockets=0))
     peer = agent.peer
     for i in range(30):
@@ -77,7 +77,7 @@ async def test_one_link(ergo_context: Context) -> None:
     found = [each.value.payload for each in received]
     peer.check(found == list(range(30)), found, "0 to 29, in order")
     sockets = {each.socket for each in received}
-    peer.check(len(sockets) == 1, f"links {sorted(sockets)}", "one link")
+    peer.check(len(sockets) == 1, f"sockets {sorted(sockets)}", "one socket")
 
 
 PRIORITIES = {"send": Priority.NORMAL, "send_high": Priority.HIGH, "send_max": Priority.MAX}
@@ -86,7 +86,7 @@ PRIORITIES = {"send": Priority.NORMAL, "send_high": Priority.HIGH, "send_max": P
 @pytest.mark.parametrize("op", list(PRIORITIES)[1:])
 @case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_priority_of_a_message(ergo_context: Context, op: str) -> None:
-    """A message of {op} has its priority in the low two bits, and no other bit."""
+    """A message of {op} has its priority in the low two bits and no other bit set."""
     agent = AgentDriver(await ergo_context.peer())
     ref, frame = await have_agent_send(agent, op, "PID", "hello")
     await agent.expect_true(ref)
@@ -96,7 +96,7 @@ async def test_priority_of_a_message(ergo_context: Context, op: str) -> None:
 @pytest.mark.parametrize("priority", list(Priority), ids=lambda p: p.name.lower())
 @case("ENP-PRIO-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_priority_of_a_process(ergo_context: Context, priority: Priority) -> None:
-    """The priority that a process was given ({priority}) is that of its messages and its calls."""
+    """A process sends its messages and calls with its configured priority ({priority})."""
     agent = AgentDriver(await ergo_context.peer())
     async with agent.changed_setting("priority", int(priority), back=(0,)):
         ref, frame = await have_agent_send(agent, "send", "ProcessID", "hello")
@@ -110,7 +110,7 @@ async def test_priority_of_a_process(ergo_context: Context, priority: Priority) 
 
 @case("ENP-T-107", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_exit(ergo_context: Context) -> None:
-    """Exit signals come as frames 107, from the agent's number, for our process, with the reason it was told."""
+    """The agent sends exit signals as frames 107 with its own number, the receiver's number and the given reason."""
     agent = AgentDriver(await ergo_context.peer())
     peer, me = agent.peer, await agent.pid()
     for given, reason in (
@@ -129,7 +129,7 @@ async def test_exit(ergo_context: Context) -> None:
 
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_trapped_exit(ergo_context: Context) -> None:
-    """A process that traps exits is told of our exit signal, with its reason, and lives on."""
+    """A process that traps exits receives the tester's exit signal with its reason and keeps running."""
     agent = AgentDriver(await ergo_context.peer())
     peer, me = agent.peer, await agent.pid()
     reason = Error(f"exit {peer.new_ref()[0]}")
@@ -140,15 +140,15 @@ async def test_trapped_exit(ergo_context: Context) -> None:
 
 @case("ENP-SIZE-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_too_large(ergo_context: Context) -> None:
-    """A message, a call and an important message that are longer than our limit are refused where they are sent."""
+    """A target refuses a message, a call and an important message above the tester's limit at the sender."""
     agent = AgentDriver(await ergo_context.peer(MaxMessageSize=2_000))
     for op in ("send", "call", "send_important"):
         ref = agent.start(op, agent.peer.pid(OWN_PROCESS), bytes(2_000))
         await agent.expect_error(ref, error_values.TOO_LARGE)
-    await agent.peer.expect_none(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message above our limit")
+    await agent.peer.expect_none(lambda f: isinstance(f, (*MESSAGES, *REQUESTS)), "message above the tester's limit")
     ref, frame = await have_agent_send(agent, "send", "PID", bytes(1_900))
     await agent.expect_true(ref)
-    agent.peer.check(len(frame.payload) == 1_900, frame, "a message below our limit")
+    agent.peer.check(len(frame.payload) == 1_900, frame, "a message below the tester's limit")
 
 
 # --- the connection ---------------------------------------------------------------------------------------------------
@@ -156,20 +156,20 @@ async def test_too_large(ergo_context: Context) -> None:
 
 @case("ENP-DOWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_disconnect(ergo_context: Context) -> None:
-    """A target that disconnects closes all our links, without a frame that says so; we may connect again at once."""
+    """A target that disconnects closes all sockets without a frame; the tester may connect again at once."""
     agent, other = AgentDriver(await ergo_context.peer(sockets=2)), AgentDriver(await ergo_context.peer())
     name = agent.peer.name
     await other.run_true("disconnect", name)
     for socket in range(2):
         await agent.peer.expect_close(socket)
-    agent.peer.check(await agent.peer.receive(0) is None, "a frame", "no frame before the end")
+    agent.peer.check(await agent.peer.receive(0) is None, "a frame", "no frame before the sockets close")
     back = await ergo_context.peer(name)
     await back.check_alive()
 
 
 @case("ENP-DOWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_nodes(ergo_context: Context) -> None:
-    """A node that is connected is among those that the target tells; soon after its last link was closed it is not."""
+    """A target lists a connected node, and no longer lists it soon after its last socket has closed."""
     agent, other = AgentDriver(await ergo_context.peer()), AgentDriver(await ergo_context.peer())
     name = agent.peer.name
 
@@ -177,7 +177,7 @@ async def test_nodes(ergo_context: Context) -> None:
         nodes = await other.run("nodes")
         return name in getattr(nodes, "value", nodes)
 
-    other.peer.check(await is_connected(), "not among the nodes", f"{name} among the nodes")
+    other.peer.check(await is_connected(), "not in the list of nodes", f"{name} in the list of nodes")
     await other.run_true("connect", name)
     agent.peer.sockets[0].close()
-    await poll_until(other.peer, is_connected, lambda found: not found, f"{name} not among the nodes")
+    await poll_until(other.peer, is_connected, lambda found: not found, f"{name} not in the list of nodes")

@@ -1,4 +1,4 @@
-"""Remote spawn: who may start what at the target, what becomes of it, and what the target asks of us."""
+"""Remote spawn: permissions, options and lifetime of spawned processes, and the target's requests to the tester."""
 
 from typing import Any
 
@@ -27,26 +27,26 @@ OFF = {"flags": {"spawn": False, "application_start": False}}
 
 
 async def spawner(ergo_context: Context, name: str | None = None) -> Peer:
-    """A peer of a target that announces remote spawn."""
+    """Returns a peer of a target that announces remote spawn."""
     peer = await ergo_context.peer_with_target_creation(name)
     ergo_context.needs_flag(peer, Flags.REMOTE_SPAWN)
     return peer
 
 
 def request(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, **extra: Any) -> enp.Spawn:
-    """A good request of our process; `extra` replace fields of what the parent's node adds."""
+    """Returns a valid request of the tester's process; `extra` replaces fields that the parent's node adds."""
     good = ProcessOptionsExtra(options, peer.pid(), peer.pid())
     return enp.Spawn(factory, good._replace(**extra), peer.control_ref())
 
 
 async def asked(peer: Peer, message: enp.Spawn) -> enp.Result:
-    """The Result of a request."""
+    """Returns the Result of a request."""
     peer.send_frame(enp.Control(0, message))
     return await peer.result(message.Ref)
 
 
 async def spawned(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, **extra: Any) -> PID:
-    """The PID of a process that was started for us."""
+    """Returns the PID of a process that the target spawned at the tester's request."""
     result = await asked(peer, request(peer, factory, options, **extra))
     peer.check(result.Error is None, result, "a Result without an error")
     pid = result.Result
@@ -57,29 +57,29 @@ async def spawned(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, 
 
 
 async def refused(peer: Peer, message: enp.Spawn, error: Error) -> None:
-    """The Result of a request is the zero PID with this error."""
+    """Checks that the Result of a request is the zero PID with this error."""
     result = await asked(peer, message)
     good = result.Error is not None and result.Error.text == error.text and result.Result in (None, gen.NO_PID)
     peer.check(good, result, f"a Result with {error.text!r} and no PID")
 
 
 async def environment(peer: Peer, pid: PID) -> set[str]:
-    """The environment of an echo, `KEY=value` each."""
+    """Returns the environment of an `echo` process as strings `KEY=value`."""
     value = await peer.call(pid.id, "!env")
     texts = getattr(value, "value", value)
     peer.check(isinstance(texts, list), repr(value), "a list of strings")
     return set(texts)
 
 
-# --- what is started --------------------------------------------------------------------------------------------------
+# --- granted requests -------------------------------------------------------------------------------------------------
 
 
 @case("ENP-SPAWN-1", "ENP-C-Spawn", offers=AGENTS, agents=("agent",))
 async def test_spawned(ergo_context: Context) -> None:
-    """A process that was started for us is called, and sent to, by the PID of the Result."""
+    """A spawned process can be called, and gets messages, by the PID of the Result."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO)
-    peer.check(await peer.call(pid.id, "!self") == pid, "another PID", f"{pid!r} of itself")
+    peer.check(await peer.call(pid.id, "!self") == pid, "another PID", f"{pid!r}, its own PID")
     peer.send(pid.id, "hello")
     message = (await peer.receive_message()).value
     peer.check((message.from_id, message.payload) == (pid.id, "hello"), message, f"'hello' from {pid.id}")
@@ -87,7 +87,7 @@ async def test_spawned(ergo_context: Context) -> None:
 
 @case("ENP-SPAWN-1", "ENP-ANY-1", offers=AGENTS, agents=("agent",))
 async def test_many(ergo_context: Context) -> None:
-    """Fifty requests at once get fifty Results with PIDs that differ, and all of these live."""
+    """A target answers fifty concurrent spawn requests with fifty different PIDs of running processes."""
     peer = await spawner(ergo_context)
     messages = [request(peer, ECHO) for _ in range(50)]
     for message in messages:
@@ -101,7 +101,7 @@ async def test_many(ergo_context: Context) -> None:
 
 @case("ENP-SPAWN-1", "ENP-TERM-2", offers=AGENTS, agents=("agent",))
 async def test_watched(ergo_context: Context) -> None:
-    """The end of a process that was started for us is told like that of any other."""
+    """A target reports the end of a spawned process like that of any other process."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, CRASHER)
     await add_relation(peer, Verb.MONITOR, pid)
@@ -112,7 +112,7 @@ async def test_watched(ergo_context: Context) -> None:
 @pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a reason of our own"], ids=lambda t: t.split(" ")[0])
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",))
 async def test_exit_signal(ergo_context: Context, text: str) -> None:
-    """Our exit signal ({text}) ends a process that was started for us, with that reason."""
+    """An exit signal ({text}) terminates a spawned process with that reason."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO)
     await add_relation(peer, Verb.MONITOR, pid)
@@ -122,7 +122,7 @@ async def test_exit_signal(ergo_context: Context, text: str) -> None:
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
 async def test_arguments(ergo_context: Context) -> None:
-    """Arguments of any kind, an empty list of them and none do not keep a process from being started."""
+    """A target spawns a process with arguments of any kind, with an empty list and with nil."""
     peer = await spawner(ergo_context)
     for arguments in (None, [], [1, "two", None, Atom("three"), ["four"], peer.pid()]):
         pid = await spawned(peer, ECHO, Args=arguments)
@@ -131,7 +131,7 @@ async def test_arguments(ergo_context: Context) -> None:
 
 @case("ENP-SPAWN-1", "ENP-C-Spawn", offers=AGENTS, agents=("agent",))
 async def test_registered(ergo_context: Context) -> None:
-    """A process that is started under a name is reached by it; the name is taken then, and free when it has ended."""
+    """A process that is spawned with a name is reached by it; the name is taken until the process terminates."""
     peer = await spawner(ergo_context)
     name = Atom(f"spawned_{peer.new_ref()[0]}")
     pid = await spawned(peer, ECHO, Register=name)
@@ -144,19 +144,19 @@ async def test_registered(ergo_context: Context) -> None:
     await spawned(peer, ECHO, Register=name)
 
 
-# --- what is not ------------------------------------------------------------------------------------------------------
+# --- refused requests -------------------------------------------------------------------------------------------------
 
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
 async def test_unknown_factory(ergo_context: Context) -> None:
-    """A factory that does not exist is refused: "unknown name"."""
+    """A target refuses an unknown factory with "unknown name"."""
     peer = await spawner(ergo_context)
     await refused(peer, request(peer, Atom("no_such_factory")), error_values.NAME_UNKNOWN)
 
 
 @case("ENP-SPAWN-2", "ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
 async def test_restricted(ergo_context: Context) -> None:
-    """A factory that is open to another node is refused, "not allowed", and nothing is started."""
+    """A target refuses a factory that is enabled for another node with "not allowed" and spawns nothing."""
     peer = await spawner(ergo_context)
     name = Atom(f"restricted_{peer.new_ref()[0]}")
     await refused(peer, request(peer, RESTRICTED, Register=name), error_values.NOT_ALLOWED)
@@ -165,7 +165,7 @@ async def test_restricted(ergo_context: Context) -> None:
 
 @case("ENP-SPAWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_allowed(ergo_context: Context) -> None:
-    """A factory that is open to one node is used by that node; by no other one even then."""
+    """A target lets only the node for which a factory is enabled use that factory."""
     allowed = await spawner(ergo_context, ergo_context.config.get("allowed", "allowed@localhost"))
     pid = await spawned(allowed, RESTRICTED)
     await allowed.call(pid.id, "hello")
@@ -176,7 +176,7 @@ async def test_allowed(ergo_context: Context) -> None:
 @pytest.mark.parametrize("field", ["ParentPID", "ParentLeader"])
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
 async def test_no_parent(ergo_context: Context, field: str) -> None:
-    """A request whose {field} is the zero PID is refused: "parent/leader is not set"."""
+    """A target refuses a request whose {field} is the zero PID with "parent/leader is not set"."""
     peer = await spawner(ergo_context)
     extra: dict[str, Any] = {field: gen.NO_PID}
     await refused(peer, request(peer, ECHO, **extra), error_values.PARENT_UNKNOWN)
@@ -184,14 +184,14 @@ async def test_no_parent(ergo_context: Context, field: str) -> None:
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), config=OFF)
 async def test_target_without_the_flag(ergo_context: Context) -> None:
-    """A target that does not announce remote spawn starts nothing: it answers with an error, or not at all."""
+    """A target that does not announce remote spawn spawns nothing: it answers with an error, or not at all."""
     peer = await ergo_context.peer()
     name = Atom(f"forbidden_{peer.new_ref()[0]}")
     message = request(peer, ECHO, Register=name)
     peer.send_frame(enp.Control(0, message))
     received = await peer.find(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
     if received is not None:
-        peer.check(received.value.message.Error is not None, received.value, "a Result with an error, or none")
+        peer.check(received.value.message.Error is not None, received.value, "a Result with an error, or no Result")
     await peer.expect_no_answer(peer.ask(name, "hello"))
 
 
@@ -200,7 +200,7 @@ async def test_target_without_the_flag(ergo_context: Context) -> None:
 
 @case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
 async def test_environment(ergo_context: Context) -> None:
-    """A process has the environment of its parent's node under that of its options."""
+    """A spawned process has the environment of its parent's node overridden by that of its options."""
     peer = await spawner(ergo_context)
     pid = await spawned(
         peer, ECHO, ProcessOptions(Env={"BOTH": "own", "OWN": "1"}), ParentEnv={"BOTH": "parent", "PARENT": "2"}
@@ -213,7 +213,7 @@ async def test_environment(ergo_context: Context) -> None:
 @pytest.mark.parametrize("whose", ["own", "parent"])
 @case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
 async def test_one_environment(ergo_context: Context, whose: str) -> None:
-    """A process has its environment if only one is sent (the {whose} one)."""
+    """A spawned process has the environment that was sent if only one was sent (the {whose} one)."""
     peer = await spawner(ergo_context)
     env = {"KEY": whose}
     options = ProcessOptions(Env=env if whose == "own" else None)
@@ -224,19 +224,19 @@ async def test_one_environment(ergo_context: Context, whose: str) -> None:
 
 @case("ENP-SPAWN-4", offers=AGENTS, agents=("agent",))
 async def test_environments_of_two(ergo_context: Context) -> None:
-    """The environment of one process is not that of the next."""
+    """The environment of one spawned process does not affect the next one."""
     peer = await spawner(ergo_context)
     first = await spawned(peer, ECHO, ProcessOptions(Env={"KEY": "first"}))
     second = await spawned(peer, ECHO)
     found = await environment(peer, second)
-    peer.check("KEY=first" not in found, sorted(found), "nothing of the first process")
-    peer.check("KEY=first" in await environment(peer, first), "nothing", "KEY=first in the first process")
+    peer.check("KEY=first" not in found, sorted(found), "no variable of the first process")
+    peer.check("KEY=first" in await environment(peer, first), "no such variable", "KEY=first in the first process")
 
 
 @pytest.mark.parametrize("priority", [Priority.HIGH, Priority.MAX], ids=lambda p: p.name.lower())
 @case("ENP-SPAWN-6", offers=AGENTS, agents=("agent",))
 async def test_priority(ergo_context: Context, priority: Priority) -> None:
-    """What a process sends has the priority of its options ({priority})."""
+    """A spawned process sends with the priority of its options ({priority})."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, ProcessOptions(SendPriority=priority))
     peer.send(pid.id, "hello")
@@ -246,20 +246,20 @@ async def test_priority(ergo_context: Context, priority: Priority) -> None:
 
 @case("ENP-SPAWN-6", offers=AGENTS, agents=("agent",))
 async def test_importance(ergo_context: Context) -> None:
-    """What a process sends is important if its options say so."""
+    """A spawned process sends important messages if its options say so."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, ProcessOptions(ImportantDelivery=True))
     peer.send(pid.id, "hello")
     message = (await peer.receive_message()).value
     peer.send_frame(enp.ResponseError(0, PROCESS, 0, pid.id, (message.mid, 0, 0), Code.DELIVERED, None))
     peer.check(message.priority == IMPORTANT, message, "priority byte 128")
-    peer.check(await peer.call(pid.id, "hello") == "hello", "another answer", "an answer behind the acknowledgement")
+    peer.check(await peer.call(pid.id, "hello") == "hello", "another answer", "an answer after the acknowledgement")
 
 
 @pytest.mark.parametrize("algorithm", list(enp.Algorithm), ids=lambda a: a.name.lower())
 @case("ENP-SPAWN-6", "ENP-Z-3", offers=AGENTS, agents=("agent",))
 async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> None:
-    """What a process sends is compressed as its options say (by algorithm {algorithm})."""
+    """A spawned process compresses its messages as its options say (by algorithm {algorithm})."""
     peer = await spawner(ergo_context)
     compression = gen.Compression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
     pid = await spawned(peer, ECHO, ProcessOptions(Compression=compression))
@@ -276,7 +276,7 @@ async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> N
 @pytest.mark.parametrize("linked", [True, False], ids=["linked", "not_linked"])
 @case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
 async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
-    """When our connection ends a process of ours ends with "no connection" if it is linked to its parent (here {linked})."""
+    """A process ends with "no connection" with its parent's connection if and only if LinkParent is set (here {linked})."""
     parent, other = await spawner(ergo_context), await ergo_context.peer_with_target_creation()
     pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=linked))
     await add_relation(other, Verb.MONITOR, pid)
@@ -291,7 +291,7 @@ async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
 
 @case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
 async def test_other_connection_is_lost(ergo_context: Context) -> None:
-    """A process that is linked to its parent lives on when the connection of another node ends."""
+    """A process that is linked to its parent keeps running when the connection of another node ends."""
     parent, other = await spawner(ergo_context), await ergo_context.peer()
     pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=True))
     other.sockets[0].close()
@@ -299,11 +299,11 @@ async def test_other_connection_is_lost(ergo_context: Context) -> None:
     await parent.call(pid.id, "hello")
 
 
-# --- what the target asks of us ---------------------------------------------------------------------------------------
+# --- requests of the target to the tester -----------------------------------------------------------------------------
 
 
 async def asked_of_us(agent: AgentDriver, op: str, *arguments: Any) -> tuple[enp.Words, enp.Spawn]:
-    """Tells the agent to spawn at our node: the reference of the op, and the request that comes."""
+    """Tells the agent to spawn at the tester's node; returns the reference of the op and the request."""
     ref = agent.start(op, agent.peer.name, *arguments)
     received = await agent.peer.wait_for(
         lambda f: isinstance(f, enp.Control) and isinstance(f.message, enp.Spawn), "a MessageSpawn of agent"
@@ -318,7 +318,7 @@ def result(peer: Peer, message: enp.Spawn, pid: PID = gen.NO_PID, error: Error |
 @pytest.mark.parametrize("register", ["", "a_name"], ids=["plain", "registered"])
 @case("ENP-C-Spawn", "ENP-SPAWN-4", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_request(ergo_context: Context, register: str) -> None:
-    """The agent's request has the factory, itself as parent, the arguments and the name {register!r}; our PID is the answer."""
+    """The agent's request has the factory, itself as parent, the arguments and the name {register!r}; it returns the PID."""
     agent = AgentDriver(await ergo_context.peer())
     peer, me = agent.peer, await agent.pid()
     arguments = [1, "two"]
@@ -329,15 +329,17 @@ async def test_request(ergo_context: Context, register: str) -> None:
     wanted = ("a_factory", me, register, arguments)
     peer.check(found == wanted, found, f"factory, parent, name and arguments {wanted}")
     peer.check(extra.ParentLeader != gen.NO_PID, extra.ParentLeader, "a leader")
-    peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment: it is not exposed")
+    peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment, because it is not exposed")
     result(peer, message, peer.pid(OWN_PROCESS))
     answer = await agent.result(ref)
-    peer.check(answer == peer.pid(OWN_PROCESS), repr(answer), f"{peer.pid(OWN_PROCESS)!r}, as we said")
+    peer.check(
+        answer == peer.pid(OWN_PROCESS), repr(answer), f"{peer.pid(OWN_PROCESS)!r}, the PID in the tester's Result"
+    )
 
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_our_refusal(ergo_context: Context) -> None:
-    """The error in our Result is what comes of the agent's request."""
+    """The agent returns the error of the tester's Result."""
     agent = AgentDriver(await ergo_context.peer())
     for error in (error_values.NOT_ALLOWED, Error("an error of our own")):
         ref, message = await asked_of_us(agent, "spawn", "a_factory")
@@ -347,7 +349,7 @@ async def test_our_refusal(ergo_context: Context) -> None:
 
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_no_result(ergo_context: Context) -> None:
-    """Without a Result the agent's request ends with "timed out" after five seconds."""
+    """A spawn request of the agent without a Result ends with "timed out" after five seconds."""
     agent = AgentDriver(await ergo_context.peer())
     ref, _ = await asked_of_us(agent, "spawn", "a_factory")
     await agent.expect_timeout(ref, enp.REQUEST_TIMEOUT)
@@ -355,7 +357,7 @@ async def test_no_result(ergo_context: Context) -> None:
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_we_do_not_announce_it(ergo_context: Context) -> None:
-    """A peer that does not announce remote spawn is not asked: "not allowed", and nothing is sent."""
+    """A target refuses with "not allowed" and sends nothing if the peer did not announce remote spawn."""
     flags = (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN).to_bytes(FLAGS_WIDTH, "big")
     agent = AgentDriver(await ergo_context.peer(Flags=flags))
     await agent.expect_error(agent.start("spawn", agent.peer.name, "a_factory"), error_values.NOT_ALLOWED)

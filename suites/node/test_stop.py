@@ -1,4 +1,4 @@
-"""The target is stopped while we are connected: it tells what it will, and closes."""
+"""The target is stopped while peers are connected: it may report terminated processes and closes its sockets."""
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Verb
@@ -12,9 +12,9 @@ NOTICES = (enp.TerminatePID, enp.TerminateName, enp.TerminateAlias)
 
 
 async def stopped(ergo_context: Context) -> Peer:
-    """A peer that monitors echo by PID and name, over two links, of a target that is being stopped."""
-    if not ergo_context.target.ours:
-        ergo_context.skip("needs a target that we start")
+    """Returns a peer that monitors `echo` by PID and name, over two sockets, of a target that is being stopped."""
+    if not ergo_context.target.stoppable:
+        ergo_context.skip("the case must start and stop the target itself")
     peer = await ergo_context.peer_with_target_creation(sockets=2)
     for target in (peer.target_pid(await peer.echo_id()), ProcessID(peer.target, Atom("echo"))):
         await add_relation(peer, Verb.MONITOR, target)
@@ -24,16 +24,16 @@ async def stopped(ergo_context: Context) -> Peer:
 
 @case("ENP-DOWN-1", offers=AGENTS, dangerous=True)
 async def test_links_are_closed(ergo_context: Context) -> None:
-    """A target that ends closes all our links; before that it tells the ends of what we watch, or nothing."""
+    """A target that stops closes all sockets and sends before that only reports of monitored targets, or nothing."""
     peer = await stopped(ergo_context)
     for socket in range(2):
         await peer.expect_close(socket)
     while received := await peer.receive(0):
-        peer.check(isinstance(received.value, NOTICES), received.value, "notices of what has ended, or nothing")
+        peer.check(isinstance(received.value, NOTICES), received.value, "reports of terminated targets, or no frame")
 
 
 @case("ENP-DOWN-4", offers=AGENTS, dangerous=True)
 async def test_notices_before(ergo_context: Context) -> None:
-    """Upstream may still tell the end of its processes before it closes."""
+    """Upstream may report the end of its processes before it closes its sockets."""
     peer = await stopped(ergo_context)
-    await peer.wait_for(lambda f: isinstance(f, NOTICES), "a notice of the end of echo")
+    await peer.wait_for(lambda f: isinstance(f, NOTICES), "a report of the end of echo")

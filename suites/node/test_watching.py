@@ -1,4 +1,4 @@
-"""The agent links and monitors things of ours: what it asks for on the wire, and what it is told then."""
+"""The agent links and monitors targets of the tester: the requests it sends and the notifications it receives."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,14 +24,14 @@ from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, Peer
 from ergo_conformance.testing import AGENTS, Context, case
 
 TOLD = {Verb.LINK: "gen.MessageExit", Verb.MONITOR: "gen.MessageDown"}
-"""What an entry of the agent begins with, before the word for the target."""
+"""Beginning of an entry in the agent's list, before the kind of target."""
 STAMP = 1_700_000_000_000_000_000
 verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lower())
 words = pytest.mark.parametrize("word", list(enp.TARGETS), ids=lambda w: w.lower())
 
 
 def end_of(target: RelationTarget, reason: Error) -> enp.Frame:
-    """The frame with which we tell of its end."""
+    """Returns the frame that reports the end of the target."""
     match target:
         case PID():
             return enp.TerminatePID(0, Priority.HIGH, target.id, reason)
@@ -43,14 +43,14 @@ def end_of(target: RelationTarget, reason: Error) -> enp.Frame:
 
 
 class Asked(NamedTuple):
-    """An op of the agent that waits for our Result: the reference of the call, the frame that asks."""
+    """An op of the agent that waits for the tester's Result: the reference of the call and the request frame."""
 
     ref: enp.Words
     frame: enp.Control
 
 
 async def asked(agent: AgentDriver, verb: Verb, target: RelationTarget) -> Asked:
-    """Tells the agent to link, …; the request that it sends."""
+    """Tells the agent to link, unlink, monitor or demonitor; returns its request."""
     cls = enp.RELATIONS[verb, word_of(target)].value_class
     ref = agent.start(verb.value.lower(), target)
     received = await agent.peer.wait_for(
@@ -65,7 +65,7 @@ def result(peer: Peer, request: enp.Control, value: Any = None, error: Error | N
 
 
 async def relate(agent: AgentDriver, verb: Verb, target: RelationTarget) -> enp.Control:
-    """The agent links, …, and we agree; its request."""
+    """Tells the agent to link, unlink, monitor or demonitor, and accepts; returns its request."""
     ref, request = await asked(agent, verb, target)
     event = isinstance(target, Event) and verb in ADDING_VERBS
     result(agent.peer, request, Typed(gen.EVENTS, None) if event else None)
@@ -77,7 +77,7 @@ async def relate(agent: AgentDriver, verb: Verb, target: RelationTarget) -> enp.
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is taken and given back, of a target of which kind."""
+    """A relation that is created and removed again, for one kind of target."""
 
     verb: Verb
     word: str
@@ -97,7 +97,7 @@ PAIRS = [Pair(verb, word) for verb in ADDING_VERBS for word in enp.TARGETS]
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda p: f"{p.verb.value}_{p.word}".lower())
 @case("ENP-T-199", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_requests(ergo_context: Context, pair: Pair) -> None:
-    """For {pair} the agent sends one request each, with its own PID, the target, and a new reference of its node."""
+    """The agent sends one request for each step of {pair}, with its PID, the target, and a new reference of its node."""
     agent = AgentDriver(await ergo_context.peer())
     peer, target, me = agent.peer, own_address(agent.peer, pair.word), await agent.pid()
     refs = set()
@@ -113,7 +113,7 @@ async def test_requests(ergo_context: Context, pair: Pair) -> None:
 
 @case("ENP-ORD-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_order_byte_of_a_request(ergo_context: Context) -> None:
-    """Upstream's order byte of a request is the number of a linked PID mod 255, an alias's second word, or else 0."""
+    """Upstream's order byte of a request is a linked PID's number mod 255, an alias's second word mod 255, or else 0."""
     agent = AgentDriver(await ergo_context.peer())
     for verb in ADDING_VERBS:
         for word, number in {
@@ -132,7 +132,7 @@ async def test_order_byte_of_a_request(ergo_context: Context) -> None:
 @verbs
 @case("ENP-TERM-6", "ENP-T-199", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_told_of_the_end(ergo_context: Context, verb: Verb, word: str) -> None:
-    """Who has a {verb.value} of a target of ours (by {word}) is told of its end, once, with our reason."""
+    """A process with a {verb.value} of a target of the tester (by {word}) is notified of its end once, with the reason."""
     agent = AgentDriver(await ergo_context.peer())
     target = own_address(agent.peer, word)
     await relate(agent, verb, target)
@@ -145,7 +145,7 @@ async def test_told_of_the_end(ergo_context: Context, verb: Verb, word: str) -> 
 @verbs
 @case("ENP-TERM-6", "ENP-T-183", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_told_by_a_cached_name(ergo_context: Context, verb: Verb) -> None:
-    """A {verb.value} of a name ends as well when the end of the name is told by an id that we announced."""
+    """A {verb.value} of a name ends when its end is reported by an id that the tester announced."""
     agent = AgentDriver(await ergo_context.peer(caches=ANNOUNCED))
     target = ProcessID(agent.peer.name, Atom("sink"))
     await relate(agent, verb, target)
@@ -156,7 +156,7 @@ async def test_told_by_a_cached_name(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-TERM-6", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_both_are_told(ergo_context: Context) -> None:
-    """Who monitors and links one target is told of its end as a down and as an exit message."""
+    """A process that monitors and links one target receives a down and an exit message at its end."""
     agent = AgentDriver(await ergo_context.peer())
     peer, target = agent.peer, agent.peer.pid(OWN_PROCESS)
     await relate(agent, Verb.MONITOR, target)
@@ -165,7 +165,7 @@ async def test_both_are_told(ergo_context: Context) -> None:
         lambda f: isinstance(f, enp.Control | enp.Response) and getattr(f, "ref", ref) == ref, "a request of agent"
     )
     if isinstance(received.value, enp.Response):
-        ergo_context.skip("its processes can't link and monitor one target")
+        ergo_context.skip("a process of the target cannot both link and monitor one target")
     result(peer, received.value)
     await agent.expect_true(ref)
     reason = Error(f"gone {peer.new_ref()[0]}")
@@ -178,7 +178,7 @@ async def test_both_are_told(ergo_context: Context) -> None:
 @verbs
 @case("ENP-TERM-6", "ENP-TERM-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_not_told_any_more(ergo_context: Context, verb: Verb, word: str) -> None:
-    """Who has taken its {verb.value} of a target of ours (by {word}) back is not told of its end."""
+    """A process that removed its {verb.value} of a target (by {word}) is not notified of its end."""
     agent = AgentDriver(await ergo_context.peer())
     target = own_address(agent.peer, word)
     for step in (verb, REMOVING_VERBS[verb]):
@@ -191,20 +191,20 @@ async def test_not_told_any_more(ergo_context: Context, verb: Verb, word: str) -
 @verbs
 @case("ENP-LINK-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_refused(ergo_context: Context, verb: Verb) -> None:
-    """An error in our Result is what comes of the {verb.value}; nothing is watched then."""
+    """A {verb.value} returns the error of the tester's Result and creates no relation."""
     agent = AgentDriver(await ergo_context.peer())
     target = agent.peer.pid(OWN_PROCESS)
     for error in (error_values.PROCESS_UNKNOWN, Error("an error of our own")):
         ref, request = await asked(agent, verb, target)
         result(agent.peer, request, error=error)
         await agent.expect_error(ref, error)
-    agent.peer.send_frame(end_of(target, Error("not watched")))
-    await agent.expect_not_received(f"{TOLD[verb]}PID", "not watched")
+    agent.peer.send_frame(end_of(target, Error("not monitored")))
+    await agent.expect_not_received(f"{TOLD[verb]}PID", "not monitored")
 
 
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_no_result(ergo_context: Context) -> None:
-    """Without a Result a request gives up with "timed out" after five seconds."""
+    """A request without a Result ends with "timed out" after five seconds."""
     agent = AgentDriver(await ergo_context.peer())
     ref, _ = await asked(agent, Verb.MONITOR, agent.peer.pid(OWN_PROCESS))
     await agent.expect_timeout(ref, enp.REQUEST_TIMEOUT)
@@ -212,7 +212,7 @@ async def test_no_result(ergo_context: Context) -> None:
 
 @case("ENP-ANY-3", "ENP-ANY-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_wrong_reference(ergo_context: Context) -> None:
-    """A Result with another reference (words, node or creation) is not taken for the one that is waited for."""
+    """A requester ignores a Result with another reference (in its words, node or creation)."""
     agent = AgentDriver(await ergo_context.peer())
     peer, target = agent.peer, agent.peer.pid(OWN_PROCESS)
     ref, request = await asked(agent, Verb.MONITOR, target)
@@ -226,7 +226,9 @@ async def test_wrong_reference(ergo_context: Context) -> None:
     )
     for each in wrong:
         peer.send_frame(enp.Control(ORDER, enp.Result(Error("of another request"), None, each)))
-    await peer.expect_none(lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before our Result")
+    await peer.expect_none(
+        lambda f: isinstance(f, enp.Response) and f.ref == ref, "answer of agent before the tester's Result"
+    )
     result(peer, request)
     await agent.expect_true(ref)
     await relate(agent, Verb.DEMONITOR, target)
@@ -234,7 +236,7 @@ async def test_wrong_reference(ergo_context: Context) -> None:
 
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_second_result(ergo_context: Context) -> None:
-    """A second Result with the same reference changes nothing."""
+    """A second Result with the same reference has no effect."""
     agent = AgentDriver(await ergo_context.peer())
     target = agent.peer.pid(OWN_PROCESS)
     request = await relate(agent, Verb.MONITOR, target)
@@ -250,7 +252,7 @@ async def test_second_result(ergo_context: Context) -> None:
 @verbs
 @case("ENP-EVT-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_last_messages(ergo_context: Context, verb: Verb) -> None:
-    """Of the messages in our Result of a {verb.value} of an event the subscriber gets all, in order."""
+    """A subscriber gets all messages in the Result of its {verb.value} of an event, in order."""
     agent = AgentDriver(await ergo_context.peer())
     event = Event(agent.peer.name, OWN_NAME)
     ref, request = await asked(agent, verb, event)
@@ -265,7 +267,7 @@ async def test_last_messages(ergo_context: Context, verb: Verb) -> None:
 @pytest.mark.parametrize("how", ["nil", "empty"])
 @case("ENP-EVT-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_no_last_messages(ergo_context: Context, how: str) -> None:
-    """A Result for an event without messages ({how}) is understood."""
+    """A target accepts a Result for an event without messages ({how})."""
     agent = AgentDriver(await ergo_context.peer())
     event = Event(agent.peer.name, OWN_NAME)
     ref, request = await asked(agent, Verb.MONITOR, event)
@@ -279,7 +281,7 @@ async def test_no_last_messages(ergo_context: Context, how: str) -> None:
 @verbs
 @case("ENP-EVT-6", "ENP-T-105", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_gets_what_we_publish(ergo_context: Context, verb: Verb) -> None:
-    """A message that we publish reaches a subscriber with a {verb.value}, once; one of another event does not."""
+    """A subscriber with a {verb.value} gets a message of its event once, and no message of another event."""
     agent = AgentDriver(await ergo_context.peer())
     event = Event(agent.peer.name, OWN_NAME)
     await relate(agent, verb, event)
@@ -299,7 +301,7 @@ async def test_gets_what_we_publish(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-EVT-6", "ENP-T-106", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_gets_it_by_a_cached_name(ergo_context: Context) -> None:
-    """A message of an event whose name is written as an id that we announced reaches the subscriber."""
+    """A subscriber gets a message of an event whose name is written as an id that the tester announced."""
     agent = AgentDriver(await ergo_context.peer(caches=ANNOUNCED))
     event = Event(agent.peer.name, Atom("sink"))
     await relate(agent, Verb.MONITOR, event)
@@ -311,14 +313,14 @@ async def test_gets_it_by_a_cached_name(ergo_context: Context) -> None:
     await agent.expect_received("gen.MessageDownEvent", reason.text)
 
 
-# --- the end of the connection ----------------------------------------------------------------------------------------
+# --- end of the connection --------------------------------------------------------------------------------------------
 
 
 @words
 @verbs
 @case("ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_node_down(ergo_context: Context, verb: Verb, word: str) -> None:
-    """Who has a {verb.value} of a target of ours (by {word}) is told "no connection" when our last link has ended."""
+    """A process with a {verb.value} of a target (by {word}) is notified of "no connection" when the last socket closes."""
     agent, other = AgentDriver(await ergo_context.peer()), AgentDriver(await ergo_context.peer())
     await relate(agent, verb, own_address(agent.peer, word))
     agent.peer.sockets[0].close()
@@ -328,7 +330,7 @@ async def test_node_down(ergo_context: Context, verb: Verb, word: str) -> None:
 @verbs
 @case("ENP-DOWN-5", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_node_itself(ergo_context: Context, verb: Verb) -> None:
-    """To {verb.value} our node the agent sends nothing; it is told when our connection has ended."""
+    """A {verb.value} of the tester's node sends nothing; the agent is notified when the connection has ended."""
     agent, other = AgentDriver(await ergo_context.peer()), AgentDriver(await ergo_context.peer())
     await agent.run_true(f"{verb.value.lower()}_node", agent.peer.name)
     await agent.peer.expect_none(lambda f: isinstance(f, enp.Control), "control message about a node")
@@ -338,7 +340,7 @@ async def test_node_itself(ergo_context: Context, verb: Verb) -> None:
 
 @case("ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_not_before_the_last_link(ergo_context: Context) -> None:
-    """As long as one link of the pool is there nothing is down."""
+    """A process is not notified of "no connection" while one socket of the pool is open."""
     agent, other = AgentDriver(await ergo_context.peer(sockets=2)), AgentDriver(await ergo_context.peer())
     await relate(agent, Verb.MONITOR, agent.peer.pid(OWN_PROCESS))
     agent.peer.sockets[1].close()
@@ -350,19 +352,21 @@ async def test_not_before_the_last_link(ergo_context: Context) -> None:
 
 @case("ENP-DOWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_trapped(ergo_context: Context) -> None:
-    """Upstream ends even a process that traps exits when a linked node is lost, if the node itself started it."""
+    """Upstream terminates even a process that traps exits when a linked node is lost, if the node itself started it."""
     agent, other = AgentDriver(await ergo_context.peer()), AgentDriver(await ergo_context.peer())
     before = await agent.pid()
     await relate(agent, Verb.LINK, agent.peer.pid(OWN_PROCESS))
     agent.peer.sockets[0].close()
     await agent.peer.expect_close()
     after = await other.pid()
-    other.peer.check(after != before, f"{after!r}, as before", "another PID of agent: it has ended")
+    other.peer.check(
+        after != before, f"the same PID {after!r}", "another PID of agent, because the old process has terminated"
+    )
 
 
 @case("ENP-ANY-3", "ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_down_while_waiting(ergo_context: Context) -> None:
-    """Who waits for our Result when our connection ends does not wait any longer."""
+    """A process that waits for a Result stops waiting when the connection ends."""
     agent, other = AgentDriver(await ergo_context.peer()), AgentDriver(await ergo_context.peer())
     await asked(agent, Verb.MONITOR, agent.peer.pid(OWN_PROCESS))
     agent.peer.sockets[0].close()
@@ -371,7 +375,7 @@ async def test_down_while_waiting(ergo_context: Context) -> None:
 
 @case("ENP-DLV-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_old_creation(ergo_context: Context) -> None:
-    """A PID of an earlier creation of ours is refused where it is used, whatever for; nothing is sent."""
+    """A target refuses every use of a PID of an earlier creation of the peer and sends nothing."""
     agent = AgentDriver(await ergo_context.peer())
     old = agent.peer.pid(OWN_PROCESS)._replace(creation=agent.peer.creation - 1)
     for op, *more in (("send", "hello"), ("call", "hello"), ("link",), ("monitor",), ("exit", "kill")):

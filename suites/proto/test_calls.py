@@ -1,4 +1,4 @@
-"""Calls: the answer repeats the reference and reaches its caller; errors; calls that nobody answers."""
+"""Calls: answers carry the reference of the call and reach the caller; errors; calls without an answer."""
 
 import pytest
 
@@ -22,7 +22,7 @@ unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 
 
 async def response(peer: Peer, ref: Words, sender: int = PROCESS) -> enp.Response:
-    """The answer to a call, which has to be a Response."""
+    """Returns the answer to a call, which must be a Response."""
     frame = (await peer.answer(ref, sender=sender)).value
     peer.check(isinstance(frame, enp.Response), frame, "a Response")
     answer: enp.Response = frame
@@ -32,7 +32,7 @@ async def response(peer: Peer, ref: Words, sender: int = PROCESS) -> enp.Respons
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-T-121", "ENP-T-122", "ENP-T-123", "ENP-T-129", "ENP-REQ-1", offers=AGENTS)
 async def test_call(ergo_context: Context, by: str) -> None:
-    """A call of echo by {by} is answered with the value that was sent, by echo's PID, with the reference of the call."""
+    """A target answers a call to `echo` by {by} with the same value, from the PID of `echo`, with the call's reference."""
     peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     pid = await peer.echo_id()
     ref = peer.ask(pid if by == "pid" else "echo", ["question", 1])
@@ -43,7 +43,7 @@ async def test_call(ergo_context: Context, by: str) -> None:
 
 @case("ENP-T-122", "ENP-T-123", offers=AGENTS)
 async def test_announced_name_as_text(ergo_context: Context) -> None:
-    """Who announced an id for a name may call by the name all the same."""
+    """A target accepts a call by name as text even if the caller announced an id for the name."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     ref = peer.new_ref()
     peer.send_frame(enp.RequestName(ORDER, PROCESS, 0, ref, Atom("echo"), "question"))
@@ -56,7 +56,7 @@ REFERENCES: tuple[Words, ...] = ((0, 0, 0), (1, 2, 3), (LAST, LAST, LAST), (0, 0
 
 @case("ENP-REQ-1", "ENP-T-129", offers=AGENTS)
 async def test_reference(ergo_context: Context) -> None:
-    """All three words of a reference come back as they were sent, whatever is in them."""
+    """A target returns all three words of a reference unchanged, whatever their values."""
     peer = await ergo_context.peer()
     for words in REFERENCES:
         peer.send_frame(enp.RequestName(ORDER, PROCESS, 0, words, Atom("echo"), "question"))
@@ -67,7 +67,7 @@ async def test_reference(ergo_context: Context) -> None:
 @pytest.mark.parametrize("caller", [0, LAST], ids=lambda n: f"from_{n}")
 @case("ENP-REQ-1", "ENP-T-129", offers=AGENTS)
 async def test_caller_of_any_number(ergo_context: Context, caller: int) -> None:
-    """The answer to a process with the number {caller} is addressed to that number."""
+    """A target addresses the answer to a caller with the number {caller} to that number."""
     peer = await ergo_context.peer()
     answer = await response(peer, peer.ask("echo", "question", sender=caller), caller)
     peer.check(answer.payload == "question", answer.payload, "the value that was sent")
@@ -75,7 +75,7 @@ async def test_caller_of_any_number(ergo_context: Context, caller: int) -> None:
 
 @case("ENP-ORD-2", offers=AGENTS)
 async def test_order_byte_of_an_answer(ergo_context: Context) -> None:
-    """The order byte of an answer is the caller's number modulo 255."""
+    """Upstream writes the caller's number modulo 255 as the order byte of an answer."""
     peer = await ergo_context.peer()
     for caller in (1, 254, 255, 256, 1007, LAST):
         answer = await response(peer, peer.ask("echo", "question", sender=caller), caller)
@@ -85,19 +85,19 @@ async def test_order_byte_of_an_answer(ergo_context: Context) -> None:
 
 @case("ENP-T-129", "ENP-REQ-1", offers=AGENTS)
 async def test_own_pid(ergo_context: Context) -> None:
-    """Asked for its PID echo answers one of its node, in the creation that the node introduced, and it can be called."""
+    """A target answers `!self` to `echo` with a callable PID of its node and of its introduced creation."""
     peer = await ergo_context.peer()
     pid = await peer.echo_id()
     answer = await response(peer, peer.ask(pid, "!self"))
     peer.check(answer.payload == peer.target_pid(pid), answer.payload, "the same PID")
 
 
-# --- many -------------------------------------------------------------------------------------------------------------
+# --- many calls -------------------------------------------------------------------------------------------------------
 
 
 @case("ENP-REQ-1", "ENP-T-129", offers=AGENTS)
 async def test_many_callers(ergo_context: Context) -> None:
-    """Two hundred calls at once, each of another process: every one gets its own answer, once."""
+    """A target answers two hundred concurrent calls of different processes exactly once each, with the right value."""
     peer = await ergo_context.peer()
     asked = {peer.ask("echo", f"question of {caller}", sender=caller): caller for caller in range(2000, 2200)}
     for answer in await peer.answers(len(asked)):
@@ -109,7 +109,7 @@ async def test_many_callers(ergo_context: Context) -> None:
 
 @case("ENP-REQ-1", "ENP-T-129", offers=AGENTS)
 async def test_many_calls_of_one(ergo_context: Context) -> None:
-    """Two hundred calls of one process before the first answer is read: every one is answered, once."""
+    """A target answers two hundred calls of one process exactly once each when no answer is read in between."""
     peer = await ergo_context.peer()
     asked = {peer.ask("echo", i): i for i in range(200)}
     for answer in await peer.answers(len(asked)):
@@ -120,7 +120,7 @@ async def test_many_calls_of_one(ergo_context: Context) -> None:
 
 @case("ENP-REQ-1", "ENP-T-129", offers=AGENTS)
 async def test_same_reference_of_two_callers(ergo_context: Context) -> None:
-    """Two processes that use the same reference at once are told apart by their numbers."""
+    """A target distinguishes two callers that use the same reference by their numbers."""
     peer = await ergo_context.peer()
     for caller in (3001, 3002):
         peer.send_frame(enp.RequestName(ORDER, caller, 0, (7, 8, 9), Atom("echo"), caller))
@@ -131,7 +131,7 @@ async def test_same_reference_of_two_callers(ergo_context: Context) -> None:
 
 @case("ENP-REQ-1", "ENP-T-129", offers=AGENTS)
 async def test_same_reference_of_two_nodes(ergo_context: Context) -> None:
-    """Two nodes whose processes use the same number and the same reference get each its own answer."""
+    """A target answers two nodes whose processes use the same number and the same reference separately."""
     peers = [await ergo_context.peer(), await ergo_context.peer()]
     for i, peer in enumerate(peers):
         peer.send_frame(enp.RequestName(ORDER, PROCESS, 0, (7, 8, 9), Atom("echo"), i))
@@ -142,12 +142,12 @@ async def test_same_reference_of_two_nodes(ergo_context: Context) -> None:
 
 @case("ENP-T-129", "ENP-REQ-3", offers=AGENTS, exclusive=True)
 async def test_late_answer(ergo_context: Context) -> None:
-    """An answer may take its time, and others overtake it: slow answers after 300 ms, echo before it."""
+    """A target sends the answer of `echo` before the answer of `slow`, which takes 300 ms."""
     peer = await ergo_context.peer()
     late = peer.ask("slow", Typed(t.INT64, 300))
     soon = peer.ask("echo", "question")
     first, second = await peer.answers(2)
-    peer.check((first.ref, second.ref) == (soon, late), [first, second], "the answer of echo, then that of slow")
+    peer.check((first.ref, second.ref) == (soon, late), [first, second], "the answer of echo, then the answer of slow")
     peer.check(second.payload == Typed(t.INT64, 300), second, "the value that was sent")
 
 
@@ -167,7 +167,7 @@ ERRORS = {
 @pytest.mark.parametrize("text", list(ERRORS), ids=lambda text: text.replace(" ", "_"))
 @case("ENP-T-130", "ENP-ERR-1", "ENP-REQ-1", offers=AGENTS)
 async def test_error(ergo_context: Context, text: str) -> None:
-    """A call that fails with an error of echo's ({text}) is answered by a ResponseError with its code or its text."""
+    """A target answers a call that fails with an error of `echo` ({text}) with a ResponseError with its code or text."""
     peer = await ergo_context.peer()
     code, error = ERRORS[text]
     frame = (await peer.answer(peer.ask("echo", f"!error:{text}"))).value
@@ -177,7 +177,7 @@ async def test_error(ergo_context: Context, text: str) -> None:
 
 @case("ENP-T-130", offers=AGENTS)
 async def test_registered_error(ergo_context: Context) -> None:
-    """An error that the target registered comes as its text, or as an id that the target announced for it."""
+    """A target writes a registered error as its text, or as an id that it announced for it."""
     peer = await ergo_context.peer()
     frame = (await peer.answer(peer.ask("echo", "!error:custom"))).value
     found = frame.error.text if isinstance(frame, enp.ResponseError) and frame.error else frame
@@ -186,7 +186,7 @@ async def test_registered_error(ergo_context: Context) -> None:
 
 @case("ENP-T-129", offers=AGENTS)
 async def test_error_as_a_value(ergo_context: Context) -> None:
-    """An error may also be the value of a good answer."""
+    """A target answers with a Response whose value is an error."""
     peer = await ergo_context.peer()
     for error in (Error("an error of ours"), error_values.TIMEOUT):
         answer = await response(peer, peer.ask("echo", error))
@@ -199,7 +199,7 @@ async def test_error_as_a_value(ergo_context: Context) -> None:
 @unknown
 @case("ENP-IMP-4", offers=AGENTS)
 async def test_nobody_there(ergo_context: Context, whom: str) -> None:
-    """A plain call of nobody (by {whom}) is not answered at all, and the connection lives on."""
+    """A target does not answer a plain call to a process that does not exist (by {whom}); the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
     ref = peer.new_ref()
     peer.send_frame(peer.request(UNKNOWN[whom], "question", ref, order=ORDER))
@@ -208,7 +208,7 @@ async def test_nobody_there(ergo_context: Context, whom: str) -> None:
 
 @case("ENP-REQ-4", offers=AGENTS)
 async def test_deadline_in_the_past(ergo_context: Context) -> None:
-    """A request whose third reference word is a deadline long past, as newer releases write it, is answered."""
+    """A target answers a request whose third reference word is a past deadline, as newer releases write it."""
     peer = await ergo_context.peer()
     ref = (*peer.new_ref()[:2], 1_700_000_000)
     peer.send_frame(enp.RequestName(ORDER, PROCESS, 0, ref, Atom("echo"), "question"))
@@ -217,14 +217,14 @@ async def test_deadline_in_the_past(ergo_context: Context) -> None:
 
 @case("ENP-T-122", offers=AGENTS)
 async def test_no_reply(ergo_context: Context) -> None:
-    """A call that the process does not answer stays without an answer, and the next one is answered."""
+    """A target sends no answer when the process does not answer, and answers the next call."""
     peer = await ergo_context.peer()
     await peer.expect_no_answer(peer.ask("echo", "!noreply"), within=0.5)
 
 
 @case("ENP-REQ-5", offers=AGENTS)
 async def test_nil(ergo_context: Context) -> None:
-    """nil as a message or a request gets no answer, since there is no way to say nil, and the connection lives on."""
+    """A target does not answer nil as a message or a request, because nil cannot be sent back; the connection stays open."""
     peer = await ergo_context.peer()
     peer.send_frame(enp.MessageName(ORDER, PROCESS, 0, 0, Atom("echo"), None))
     ref = peer.new_ref()
@@ -232,7 +232,7 @@ async def test_nil(ergo_context: Context) -> None:
     await peer.expect_none(lambda frame: True, "answer to nil")
 
 
-# --- answers that nobody waits for ------------------------------------------------------------------------------------
+# --- answers that no caller waits for ---------------------------------------------------------------------------------
 
 UNASKED: dict[str, list[enp.Frame]] = {
     "response": [enp.Response(ORDER, PROCESS, 0, number, (1, 2, 3), "an answer") for number in (0, 1, UNKNOWN_PROCESS)],
@@ -248,19 +248,19 @@ UNASKED: dict[str, list[enp.Frame]] = {
 @pytest.mark.parametrize("kind", list(UNASKED))
 @case("ENP-REQ-3", "ENP-T-129", "ENP-T-130", offers=AGENTS, hostile=True)
 async def test_unasked(ergo_context: Context, kind: str) -> None:
-    """An answer to a call that nobody made (of kind {kind}) is ignored without a word."""
+    """A target ignores an answer to a call that was not made (of kind {kind}) and sends nothing."""
     peer = await ergo_context.peer()
     for frame in UNASKED[kind]:
         peer.send_frame(frame)
-        await peer.expect_none(lambda frame: True, "frame about an answer that nobody waits for")
+        await peer.expect_none(lambda frame: True, "frame about an answer that no caller waits for")
 
 
 @case("ENP-REQ-3", "ENP-T-129", offers=AGENTS, hostile=True)
 async def test_unasked_to_an_agent(ergo_context: Context) -> None:
-    """An answer to a process that did not ask (echo) is ignored, and the process works on."""
+    """A target ignores an answer to a process that made no call (`echo`), and the process keeps running."""
     peer = await ergo_context.peer()
     pid = await peer.echo_id()
     peer.send_frame(enp.Response(ORDER, PROCESS, 0, pid, (1, 2, 3), "an answer"))
     peer.send_frame(enp.ResponseError(ORDER, PROCESS, 0, pid, (1, 2, 3), Code.PROCESS_UNKNOWN, None))
-    await peer.expect_none(lambda frame: True, "frame about an answer that nobody waits for")
-    peer.check(await peer.echo_id() == pid, "another echo", f"echo as before, {pid}")
+    await peer.expect_none(lambda frame: True, "frame about an answer that no caller waits for")
+    peer.check(await peer.echo_id() == pid, "echo with another PID", f"echo with its earlier PID {pid}")

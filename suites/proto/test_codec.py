@@ -1,4 +1,4 @@
-"""The whole codec over the wire: what echo is asked comes back the same, whatever kind of value it is."""
+"""The codec over the wire: `echo` returns every kind of value unchanged."""
 
 import json
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from ergo_conformance.model.types import Array, Map, Reg, Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, REGISTRY, Peer
 from ergo_conformance.testing import AGENTS, Context, case
-from ergo_conformance.verdict.vectors.edf import golden
+from ergo_conformance.verdict.vectors.golden import golden_file
 
 LARGE = 60_000
-"""Bytes of a value whose frame comes near the 64 KB where releases before 3.1.1 give up (ENP-SIZE-3)."""
+"""Bytes of a value whose frame is close to 64 KB, the size at which releases before 3.1.1 fail (ENP-SIZE-3)."""
 KINDS = (
     "bool", "integer", "float", "string", "binary", "atom", "pid", "process_id", "event", "ref", "alias", "time", "error",
     "slice", "any", "array", "map",
 )  # fmt: skip
-"""Groups of golden vectors that need no types but the built-in ones."""
+"""Groups of golden vectors that need only built-in types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Values:
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """The ids that the rows show."""
+        """Requirement ids that the rows show."""
         return tuple(dict.fromkeys(id_ for row in self.rows for id_ in row.get("requirements", ())))
 
     def __iter__(self) -> Any:
@@ -45,7 +45,7 @@ class Values:
 
 
 def can_travel(row: Any) -> bool:
-    """Whether a message may hold the value: not nil, no types of the vectors' own, no ids or mappings."""
+    """Returns whether a message can contain the value: not nil, no types that only the vectors have, no ids or mappings."""
     if row["value"] is None or row["expect"] != "both" or row.get("options"):
         return False
     try:
@@ -55,11 +55,11 @@ def can_travel(row: Any) -> bool:
     return "edfgold" not in json.dumps(row["value"])
 
 
-ROWS = [row for row in golden("edf_vectors.json").rows if row["group"] in KINDS and can_travel(row)]
+ROWS = [row for row in golden_file("edf_vectors.json").rows if row["group"] in KINDS and can_travel(row)]
 
 
 def is_unusual(row: Any) -> bool:
-    """Whether the reader of some release fails, or reads something else."""
+    """Returns whether the reader of some release fails on the row or reads another value."""
     return row["decode"] != "ok" or any(";decode:" in result for result in row["versions"].values())
 
 
@@ -70,7 +70,7 @@ UNUSUAL = [Values(row["id"].removeprefix("edf-"), (row,)) for row in ROWS if is_
 
 
 async def round_trip(peer: Peer, values: Sequence[Any]) -> None:
-    """Asks echo for all of them at once; each has to come back the same."""
+    """Calls `echo` with all values at once; each answer must equal its value."""
     asked = {peer.ask("echo", value): value for value in values}
     while asked:
         answer = (await peer.answers(1))[0]
@@ -94,26 +94,26 @@ def labelled(found: list[Values]) -> pytest.MarkDecorator:
 @labelled(USUAL)
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_built_in(ergo_context: Context, values: Values) -> None:
-    """The golden values of kind {values} come back the same."""
+    """A target returns the golden values of kind {values} unchanged."""
     await round_trip(await ergo_context.peer(), list(values))
 
 
 @case("ENP-SIZE-3", offers=AGENTS)
 async def test_large(ergo_context: Context) -> None:
-    """The golden values of more than 60,000 bytes come back the same."""
+    """A target returns the golden values of more than 60,000 bytes unchanged."""
     await round_trip(await ergo_context.peer(), list(Values("large", tuple(LARGE_ONES))))
 
 
 @labelled(UNUSUAL)
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_unusual(ergo_context: Context, values: Values) -> None:
-    """A value that some release of upstream writes but does not read back ({values}) comes back the same."""
+    """A target returns a value unchanged that some upstream release writes but cannot read back ({values})."""
     await round_trip(await ergo_context.peer(), list(values))
 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_nested(ergo_context: Context) -> None:
-    """Containers in containers, a hundred levels deep in types and in values, come back the same."""
+    """A target returns containers unchanged that are nested a hundred levels deep, in types and in values."""
     folded: t.Type = t.INT8
     for _ in range(100):
         folded = Slice(folded)
@@ -139,23 +139,23 @@ PLAIN = {
     "Map": {"k": 1}, "MapAny": {"k": True}, "NamedInt": 7, "NamedString": "ns", "NamedBool": True, "NamedFloat": 0.5,
     "NamedSlice": ["x"], "NamedMap": {"m": 9}, "NamedArray": (7, 8, 9),
 }  # fmt: skip
-"""Fields of Everything: the sample of the protocol notes. Nested and SliceNested are made of it below."""
+"""Fields of Everything: the sample of the protocol notes. `everything` adds Nested and SliceNested."""
 
 
 def make(row: Struct) -> Any:
-    """What makes values of a struct."""
+    """Returns the class of the struct's values."""
     return row.value_class
 
 
 def everything(**other: Any) -> Any:
-    """A filled Everything, some fields replaced."""
+    """Returns a filled Everything with some fields replaced."""
     nested = make(subject.NESTED)
     values = {**PLAIN, "SliceNested": [nested(1, "one")], "Nested": nested(2, "two"), **other}
     return make(subject.EVERYTHING)(*(values[name] for name, _ in subject.EVERYTHING.fields))
 
 
 def empty() -> Any:
-    """An Everything whose containers, errors and any slots are nil."""
+    """Returns an Everything whose containers, errors and `any` slots are nil."""
     nothing = {
         name: None
         for name, type_ in subject.EVERYTHING.fields
@@ -165,7 +165,7 @@ def empty() -> Any:
 
 
 def named(name: str, value: Any) -> Typed:
-    """A value of a registered type that is no struct."""
+    """Returns a value of a registered type that is not a struct."""
     return Typed(Reg(subject.PREFIX + name), value)
 
 
@@ -201,12 +201,12 @@ def needs_types(ergo_context: Context) -> None:
         ergo_context.skip(
             "the target does not know the types of the agents"
             if ergo_context.target.types is False
-            else "types unknown"
+            else "the target does not state whether it knows the types of the agents"
         )
 
 
 async def by_name_and_id(ergo_context: Context, values: Sequence[Any]) -> None:
-    """The same values, from a peer that announced no ids and from one that did."""
+    """Sends the values from a peer that announced no ids and from a peer that announced ids."""
     for caches in (NO_CACHES, ANNOUNCED):
         await round_trip(await ergo_context.peer(caches=caches), values)
 
@@ -214,14 +214,14 @@ async def by_name_and_id(ergo_context: Context, values: Sequence[Any]) -> None:
 @pytest.mark.parametrize("kind", list(SAMPLES))
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_registered(ergo_context: Context, kind: str) -> None:
-    """Values of the registered type {kind} come back the same, whether we announced an id for it or not."""
+    """A target returns values of the registered type {kind} unchanged, whether or not the tester announced an id for it."""
     needs_types(ergo_context)
     await by_name_and_id(ergo_context, SAMPLES[kind])
 
 
 @case("EDF-SLICE-2", "ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_registered_nil(ergo_context: Context) -> None:
-    """The nil values of registered slices and maps come back as nil, not as empty ones."""
+    """A target returns nil values of registered slices and maps as nil, not as empty values."""
     needs_types(ergo_context)
     await by_name_and_id(ergo_context, [named("NamedSlice", None), named("NamedMap", None)])
 
@@ -229,7 +229,7 @@ async def test_registered_nil(ergo_context: Context) -> None:
 @pytest.mark.parametrize("where", list(INSIDE))
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_registered_inside(ergo_context: Context, where: str) -> None:
-    """Values of registered types inside others ({where}) come back the same, whether we announced ids or not."""
+    """A target returns registered types inside other values ({where}) unchanged, with and without announced ids."""
     needs_types(ergo_context)
     await by_name_and_id(ergo_context, [INSIDE[where]])
 
@@ -242,29 +242,29 @@ ERRORS: list[Any] = [subject.CUSTOM_ERROR, *error_values.REGISTERED, Error("not 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_errors(ergo_context: Context) -> None:
-    """Registered and other errors come back the same, whether we announced ids for them or not."""
+    """A target returns registered and other errors unchanged, whether or not the tester announced ids for them."""
     needs_types(ergo_context)
     await by_name_and_id(ergo_context, [*ERRORS, ERRORS])
 
 
-@case("ENP-T-121", "ENP-T-129", offers=AGENTS)
+@case("EHS-CACHE-1", "ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_atoms_by_id(ergo_context: Context) -> None:
-    """Atoms that we announced ids for, and others beside them, come back the same."""
+    """A target returns atoms unchanged, those with ids announced by the tester and others."""
     await round_trip(await ergo_context.peer(caches=ANNOUNCED), [*ATOMS, ATOMS])
 
 
-@case("ENP-T-121", "ENP-T-129", offers=AGENTS)
+@case("EHS-CACHE-1", "ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_each_peer_has_its_own_ids(ergo_context: Context) -> None:
-    """Two peers that announced one id for different names are each understood by their own table."""
+    """A target reads the same id from two peers according to each peer's own announced table."""
     one = await ergo_context.peer(caches=Caches(atoms={256: Atom("one"), 257: Atom("two")}))
     two = await ergo_context.peer(caches=Caches(atoms={256: Atom("two"), 257: Atom("one")}))
     for peer in (one, two):
         await round_trip(peer, [Atom("one"), Atom("two"), Atom("three")])
 
 
-@case("ENP-T-129", offers=AGENTS)
+@case("EHS-CACHE-1", "EHS-CACHE-7", "ENP-T-129", offers=AGENTS)
 async def test_target_writes_only_ids_it_announced(ergo_context: Context) -> None:
-    """Whatever ids a target uses for atoms, types and errors, it announced them: its answers can be read."""
+    """A target writes ids for atoms, types and errors only if it announced them, so its answers can be read."""
     needs_types(ergo_context)
     peer = await ergo_context.peer()
     atoms = [*peer.target_caches.atoms.values(), peer.target, Atom("echo")]

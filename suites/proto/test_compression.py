@@ -1,4 +1,4 @@
-"""Compressed frames: what is inside is handled like any other frame; what can't be unpacked is dropped, within bounds."""
+"""Compressed frames: the inner frame is handled like any other frame; malformed ones are dropped in bounded memory."""
 
 import gzip
 import zlib
@@ -28,32 +28,32 @@ LARGEST = 2**32 - 1
 
 
 def message(peer: Peer, payload: object = TEXT) -> bytes:
-    """A message to echo, not compressed."""
+    """Returns a message to `echo`, uncompressed."""
     return peer.data_of(peer.message("echo", payload))
 
 
 async def echoed(peer: Peer, payload: object = TEXT) -> None:
-    """The payload comes back from echo."""
+    """Checks that the payload comes back from `echo`."""
     received = (await peer.receive_message()).value
     peer.check(received.payload == payload, f"{received.payload!r:.60}", "the payload that was sent")
 
 
 async def dropped(peer: Peer, data: bytes, description: str) -> None:
-    """Bytes of a compressed frame deliver nothing, and the connection lives on."""
+    """Checks that the bytes of a compressed frame deliver nothing and the connection stays open."""
     peer.send_bytes(data, description)
     await peer.expect_none(
-        lambda frame: isinstance(frame, enp.MessagePID), "message out of a frame that can't be unpacked", within=0.05
+        lambda frame: isinstance(frame, enp.MessagePID), "message from a frame that cannot be decompressed", within=0.05
     )
 
 
-# --- good ones --------------------------------------------------------------------------------------------------------
+# --- valid compressed frames ------------------------------------------------------------------------------------------
 
 
 @algorithms
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-Z-1", "ENP-Z-2", "ENP-T-200", offers=AGENTS)
 async def test_unpacked(ergo_context: Context, by: str, name: str) -> None:
-    """A compressed message and a compressed call by {by}, packed with {name}, reach echo."""
+    """A target delivers a message and a call by {by} that are compressed with {name} to `echo`."""
     algorithm = ALGORITHMS[name]
     peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     echo = await peer.echo_id() if by == "pid" else "echo"
@@ -68,7 +68,7 @@ async def test_unpacked(ergo_context: Context, by: str, name: str) -> None:
 @algorithms
 @case("ENP-Z-1", "ENP-Z-2", offers=AGENTS)
 async def test_sizes(ergo_context: Context, name: str) -> None:
-    """Frames of any size, small ones and what no algorithm makes shorter among them, are unpacked from {name}."""
+    """A target decompresses frames of any size with {name}, including small and incompressible ones."""
     peer = await ergo_context.peer()
     for size in (0, 1, 5_000, 30_000):
         payload = ergo_context.rng.randbytes(size)
@@ -79,7 +79,7 @@ async def test_sizes(ergo_context: Context, name: str) -> None:
 @pytest.mark.parametrize("name", ["zlib", "gzip"])
 @case("ENP-Z-1", offers=AGENTS)
 async def test_levels(ergo_context: Context, name: str) -> None:
-    """A stream of {name} may be of any level, and have an empty stored block before its end, as upstream's do."""
+    """A target decompresses a {name} stream of any level and with an empty stored block before its end, as upstream writes."""
     algorithm = ALGORITHMS[name]
     peer = await ergo_context.peer()
     data = message(peer)
@@ -93,7 +93,7 @@ async def test_levels(ergo_context: Context, name: str) -> None:
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-IMP-2", "ENP-IMP-7", "ENP-Z-1", offers=AGENTS)
 async def test_important_message(ergo_context: Context, by: str) -> None:
-    """A compressed important message by {by} is acknowledged with its own id."""
+    """A target acknowledges a compressed important message by {by} with the message's id."""
     peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     echo = await peer.echo_id() if by == "pid" else "echo"
     mid = peer.new_ref()[0]
@@ -105,7 +105,7 @@ async def test_important_message(ergo_context: Context, by: str) -> None:
 
 @case("ENP-Z-1", "ENP-IMP-4", offers=AGENTS)
 async def test_important_request(ergo_context: Context) -> None:
-    """A compressed important request of nobody is answered with its own reference."""
+    """A target answers a compressed important request to an unknown process with the request's reference."""
     peer = await ergo_context.peer()
     ref = (1, 2, 3)
     peer.send_frame(enp.RequestPID(ORDER, PROCESS, IMPORTANT, ref, UNKNOWN_PROCESS, TEXT), algorithm=Algorithm.LZW)
@@ -115,7 +115,7 @@ async def test_important_request(ergo_context: Context) -> None:
 
 @case("ENP-Z-1", "ENP-ORD-4", offers=AGENTS)
 async def test_order_of_plain_and_compressed(ergo_context: Context) -> None:
-    """Compressed and plain messages of one sender keep their order."""
+    """A target delivers compressed and plain messages of one sender in order."""
     peer = await ergo_context.peer()
     for i in range(100):
         if i % 3:
@@ -128,18 +128,18 @@ async def test_order_of_plain_and_compressed(ergo_context: Context) -> None:
 
 @case("ENP-ORD-7", "ENP-Z-1", offers=AGENTS)
 async def test_inner_order_byte(ergo_context: Context) -> None:
-    """A compressed message whose inner order byte is another one than the outer is delivered."""
+    """A target delivers a compressed message whose inner order byte differs from the outer one."""
     peer = await ergo_context.peer()
     data = bytearray(message(peer))
     data[ORDER_OFFSET] = 99
-    peer.send_bytes(peer.compress(bytes(data), order=ORDER), "a compressed message with another order byte inside")
+    peer.send_bytes(peer.compress(bytes(data), order=ORDER), "a compressed message with another inner order byte")
     await echoed(peer)
 
 
 @pytest.mark.parametrize("field", ["magic", "version", "length"])
 @case("ENP-Z-5", offers=AGENTS)
 async def test_inner_header(ergo_context: Context, field: str) -> None:
-    """Upstream looks at nothing but the type in an inner header: a wrong {field} there does not matter to it."""
+    """Upstream checks only the type in an inner header and ignores a wrong {field}."""
     peer = await ergo_context.peer()
     data = message(peer)
     wrong = {
@@ -149,16 +149,16 @@ async def test_inner_header(ergo_context: Context, field: str) -> None:
     }
     peer.send_bytes(peer.compress(wrong[field], order=ORDER), f"a compressed message with a wrong inner {field}")
     received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
-    peer.check(received is not None, "nothing delivered", "the message delivered")
+    peer.check(received is not None, "no message", "the delivered message")
 
 
-# --- what can't be unpacked -------------------------------------------------------------------------------------------
+# --- malformed compressed frames --------------------------------------------------------------------------------------
 
 
 @algorithms
 @case("ENP-Z-4", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_wrong_length(ergo_context: Context, name: str) -> None:
-    """A frame packed with {name} whose announced length is wrong, by much or by one, is dropped; the link stays."""
+    """A target drops a frame compressed with {name} whose announced length is wrong, even by one; the socket stays open."""
     peer = await ergo_context.peer()
     data = message(peer)
     for off in (-1, 1, -1_000, 1_000, 1_000_000):
@@ -181,37 +181,37 @@ UNTIDY: dict[str, Spoil] = {
     "last_byte_missing": lambda stream, _: stream[:-1],
     "bytes_behind": lambda stream, _: stream + b"behind",
 }
-"""All that was announced can be unpacked from these."""
+"""Streams from which all announced bytes can be decompressed."""
 
 
 @pytest.mark.parametrize("how", list(STREAMS))
 @case("ENP-Z-4", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_bad_stream(ergo_context: Context, how: str) -> None:
-    """A compressed frame whose stream is bad ({how}) is dropped, whatever the algorithm; the link stays."""
+    """A target drops a compressed frame with an invalid stream ({how}) of any algorithm; the socket stays open."""
     peer = await ergo_context.peer()
     data = message(peer)
     for algorithm in Algorithm:
         stream = STREAMS[how](pack(data, algorithm, ORDER).stream, algorithm)
-        description = f"a message packed with {algorithm.name}, its stream {how.replace('_', ' ')}"
+        description = f"a message compressed with {algorithm.name}, its stream: {how.replace('_', ' ')}"
         await dropped(peer, peer.compress(data, algorithm, stream=stream), description)
 
 
 @pytest.mark.parametrize("how", list(UNTIDY))
 @case("ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_untidy_stream(ergo_context: Context, how: str) -> None:
-    """A compressed frame whose stream does not end with it ({how}) is delivered or dropped; the link stays."""
+    """A target delivers or drops a compressed frame whose stream ends in another place ({how}); the socket stays open."""
     peer = await ergo_context.peer()
     data = message(peer)
     for algorithm in Algorithm:
         stream = UNTIDY[how](pack(data, algorithm, ORDER).stream, algorithm)
-        description = f"a message packed with {algorithm.name}, its stream {how.replace('_', ' ')}"
+        description = f"a message compressed with {algorithm.name}, its stream: {how.replace('_', ' ')}"
         peer.send_bytes(peer.compress(data, algorithm, stream=stream), description)
         await peer.check_alive()
 
 
 @case("ENP-Z-4", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_unknown_algorithm(ergo_context: Context) -> None:
-    """A compressed frame with an algorithm that nobody knows is dropped; the link stays."""
+    """A target drops a compressed frame with an unknown algorithm; the socket stays open."""
     peer = await ergo_context.peer()
     packed = pack(message(peer), Algorithm.ZLIB, ORDER)
     for id_ in (0, 99, 103, 255):
@@ -220,7 +220,7 @@ async def test_unknown_algorithm(ergo_context: Context) -> None:
 
 @case("ENP-HDR-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_unknown_type_inside(ergo_context: Context) -> None:
-    """A compressed frame of a type that nobody knows is dropped; the link stays."""
+    """A target drops a compressed frame whose inner type is unknown; the socket stays open."""
     peer = await ergo_context.peer()
     data = bytearray(message(peer))
     for type_ in (0, 1, 108, 201, 255):
@@ -230,7 +230,7 @@ async def test_unknown_type_inside(ergo_context: Context) -> None:
 
 @case("ROB-ENP-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_compressed_in_compressed(ergo_context: Context) -> None:
-    """A frame that is compressed twice, or a hundred times, is delivered or dropped; the link stays."""
+    """A target delivers or drops a frame that is compressed twice or a hundred times; the socket stays open."""
     peer = await ergo_context.peer()
     data = message(peer)
     for times in range(1, 101):
@@ -242,7 +242,7 @@ async def test_compressed_in_compressed(ergo_context: Context) -> None:
 
 @case("ENP-T-200", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_what_is_never_compressed(ergo_context: Context) -> None:
-    """Compressed frames of types that nobody compresses are handled or dropped; the link stays."""
+    """A target handles or drops a compressed frame of a type that is never compressed; the socket stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for type_ in sorted(set(FrameType) - enp.COMPRESSIBLE):
         peer.send_frame(valid_frame(type_, peer), algorithm=Algorithm.ZLIB)
@@ -250,23 +250,23 @@ async def test_what_is_never_compressed(ergo_context: Context) -> None:
 
 
 BOMB = {Algorithm.LZW: 300_000, Algorithm.ZLIB: 30_000_000, Algorithm.GZIP: 30_000_000}
-"""Zeros in a bomb; what makes LZW is slow at the tester's side."""
+"""Number of zeros in a bomb; fewer for LZW, whose compressor in the tester is slow."""
 
 
 @algorithms
 @case("ROB-ENP-6", "ENP-Z-4", offers=AGENTS, hostile=True)
 async def test_bomb(ergo_context: Context, name: str) -> None:
-    """A stream of {name} that unpacks to far more than the 1,000 bytes announced is dropped; the link stays."""
+    """A target drops a {name} stream that decompresses to far more than the announced 1,000 bytes; the socket stays open."""
     algorithm = ALGORITHMS[name]
     peer = await ergo_context.peer()
     stream = pack(header(FrameType.MESSAGE_PID) + bytes(BOMB[algorithm]), algorithm, ORDER).stream
     bomb = peer.compress(message(peer), algorithm, stream=stream, length=1_000)
-    await dropped(peer, bomb, f"a bomb packed with {name}")
+    await dropped(peer, bomb, f"a decompression bomb of {name}")
 
 
 @case("ROB-ENP-6", offers=AGENTS, hostile=True, config={"max_message_size": 5_000})
 async def test_above_the_limit(ergo_context: Context) -> None:
-    """A short frame that unpacks to more than the target's limit is delivered or dropped; the link stays."""
+    """A target delivers or drops a short frame that decompresses to more than its limit; the socket stays open."""
     peer = await ergo_context.peer()
     peer.send_frame(peer.message("echo", bytes(20_000)), algorithm=Algorithm.ZLIB)
     await peer.check_alive()
@@ -274,17 +274,17 @@ async def test_above_the_limit(ergo_context: Context) -> None:
 
 @case("ENP-Z-6", offers=AGENTS, config={"max_message_size": 5_000})
 async def test_limit_does_not_count(ergo_context: Context) -> None:
-    """Upstream does not compare the unpacked length with its limit: a frame above it is delivered."""
+    """Upstream delivers a frame whose decompressed length exceeds its limit."""
     peer = await ergo_context.peer()
     peer.send_frame(peer.message("echo", bytes(20_000)), algorithm=Algorithm.ZLIB)
     received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
-    peer.check(received is not None, "nothing delivered", "the message delivered")
+    peer.check(received is not None, "no message", "the delivered message")
 
 
 @algorithms
 @case("ROB-ENP-6", "ROB-ENP-2", offers=AGENTS, hostile=True, dangerous=True)
 async def test_announced_4_gib(ergo_context: Context, name: str) -> None:
-    """A short frame packed with {name} that announces 4 GiB is dropped at once; nothing is reserved for it."""
+    """A target drops a short {name} frame that announces 4 GiB at once, without allocating memory for it."""
     peer = await ergo_context.peer()
     await dropped(
         peer, peer.compress(message(peer), ALGORITHMS[name], length=LARGEST), "a compressed message, length 4 GiB"
@@ -294,7 +294,7 @@ async def test_announced_4_gib(ergo_context: Context, name: str) -> None:
 @pytest.mark.parametrize("length", [0, 7], ids=lambda n: f"length_{n}")
 @case("ENP-Z-4", "ROB-ENP-1", "ROB-ENP-8", offers=AGENTS, hostile=True, dangerous=True)
 async def test_no_room_for_a_header(ergo_context: Context, length: int) -> None:
-    """A compressed frame of {length} bytes, too few for a header, is dropped; the link stays."""
+    """A target drops a compressed frame of {length} bytes, too few for a header; the socket stays open."""
     peer = await ergo_context.peer()
     data = header(FrameType.MESSAGE_PID)[:length]
     await dropped(peer, peer.compress(data, Algorithm.ZLIB), f"{length} bytes, compressed")

@@ -1,4 +1,4 @@
-"""Control messages: each request gets its one Result; everything else in a frame 199 is ignored."""
+"""Control messages: each request gets exactly one Result; every other value in a frame 199 is ignored."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ TYPES = {6000 + i: row.name for i, row in enumerate(enp.CONTROL)}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked about a target of which kind."""
+    """One kind of request and one kind of target."""
 
     verb: Verb
     word: str
@@ -43,14 +43,14 @@ def requests(found: list[Request]) -> pytest.MarkDecorator:
 
 
 def ask(peer: Peer, message: Any) -> Ref:
-    """Sends a control request; its reference."""
+    """Sends a control request; returns its reference."""
     peer.send_frame(enp.Control(ORDER, message))
     ref: Ref = message.Ref
     return ref
 
 
 async def only_result(peer: Peer, message: Any) -> enp.Result:
-    """Sends a control request: the one Result that it gets."""
+    """Sends a control request; returns the one Result that it gets."""
     ref = ask(peer, message)
     result = await peer.result(ref)
     await peer.expect_none(lambda frame: isinstance(frame, enp.Control), "second Result")
@@ -60,7 +60,7 @@ async def only_result(peer: Peer, message: Any) -> enp.Result:
 @requests(REQUESTS)
 @case("ENP-ANY-1", "ENP-T-199", "ENP-C-Result", offers=AGENTS)
 async def test_one_result(ergo_context: Context, request_: Request) -> None:
-    """A request for a target that does not exist ({request_}) gets one Result, with its reference, whatever it says."""
+    """A target answers a request for a missing target ({request_}) with one Result that has the request's reference."""
     peer = await ergo_context.peer()
     await only_result(peer, relation_request(peer, request_.verb, request_.word))
 
@@ -68,7 +68,7 @@ async def test_one_result(ergo_context: Context, request_: Request) -> None:
 @requests([r for r in REQUESTS if r.verb in TAKEN_BACK and r.word != "Alias"])
 @case("ENP-LINK-1", offers=AGENTS)
 async def test_unknown_target(ergo_context: Context, request_: Request) -> None:
-    """The Result of a request for a target that does not exist ({request_}) says that it is unknown."""
+    """The Result of a request for a target that does not exist ({request_}) contains the error for an unknown target."""
     peer = await ergo_context.peer()
     result = await only_result(peer, relation_request(peer, request_.verb, request_.word))
     wanted = error_values.EVENT_UNKNOWN if request_.word == "Event" else error_values.PROCESS_UNKNOWN
@@ -78,7 +78,7 @@ async def test_unknown_target(ergo_context: Context, request_: Request) -> None:
 @pytest.mark.parametrize("verb", [Verb.LINK, Verb.MONITOR], ids=lambda v: v.value.lower())
 @case("ENP-LINK-1", offers=AGENTS)
 async def test_old_creation(ergo_context: Context, verb: Verb) -> None:
-    """A request for a PID of an earlier creation of the target is answered with "unknown process"."""
+    """A target answers a request for a PID of an earlier creation with "unknown process"."""
     peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())._replace(creation=peer.introduce.Creation - 1)
     result = await only_result(peer, relation_request(peer, verb, "PID", pid))
@@ -90,7 +90,7 @@ async def test_old_creation(ergo_context: Context, verb: Verb) -> None:
 @pytest.mark.parametrize("word", ["PID", "ProcessID"], ids=lambda w: w.lower())
 @case("ENP-LINK-1", "ENP-LINK-2", "ENP-ANY-1", offers=AGENTS)
 async def test_taken_and_given_back(ergo_context: Context, word: str, verb: Verb) -> None:
-    """A relation with echo (by {word}) is taken and given back without an error."""
+    """A target creates and removes a relation with `echo` (by {word}) without an error."""
     peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())
     target = pid if word == "PID" else ProcessID(peer.target, Atom("echo"))
@@ -101,7 +101,7 @@ async def test_taken_and_given_back(ergo_context: Context, word: str, verb: Verb
 
 @case("ENP-LINK-3", offers=AGENTS)
 async def test_source_of_a_third_node(ergo_context: Context) -> None:
-    """Upstream takes a relation for a process of a third node: it does not look whose the source is."""
+    """Upstream accepts a relation whose source is a process of a third node."""
     peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())
     stranger = PID(Atom("stranger@localhost"), PROCESS, 1_700_000_000)
@@ -111,7 +111,7 @@ async def test_source_of_a_third_node(ergo_context: Context) -> None:
 
 @case("ENP-ANY-1", "ENP-C-Result", offers=AGENTS)
 async def test_reference(ergo_context: Context) -> None:
-    """The reference of a request comes back in all its parts, whatever is in its words."""
+    """A target returns the reference of a request unchanged, whatever the values of its words."""
     peer = await ergo_context.peer()
     message = relation_request(peer, Verb.MONITOR, "PID")
     for words in ((0, 0, 0), (2**64 - 1, 2**64 - 1, 2**64 - 1), (1, 2, 3)):
@@ -120,7 +120,7 @@ async def test_reference(ergo_context: Context) -> None:
 
 @case("ENP-ANY-1", offers=AGENTS)
 async def test_many_at_once(ergo_context: Context) -> None:
-    """A hundred requests at once get a hundred Results, each its own."""
+    """A target answers a hundred concurrent requests with one Result each."""
     peer = await ergo_context.peer()
     asked = {ask(peer, relation_request(peer, Verb.MONITOR, "ProcessID")) for _ in range(100)}
     for frame in await peer.collect(100, lambda f: isinstance(f, enp.Control), "Results"):
@@ -131,17 +131,17 @@ async def test_many_at_once(ergo_context: Context) -> None:
 
 @case("ENP-T-199", "ENP-C-MonitorPID", "ENP-ANY-1", offers=AGENTS)
 async def test_type_as_an_id(ergo_context: Context) -> None:
-    """A request whose type is written as an id that we announced is understood like one with its full name."""
+    """A target accepts a request whose type is written as an id that the tester announced."""
     peer = await ergo_context.peer(caches=Caches(types=TYPES))
     await only_result(peer, relation_request(peer, Verb.MONITOR, "PID"))
 
 
-# --- spawn and applications: only that they are answered --------------------------------------------------------------
+# --- spawn and applications: requests are answered --------------------------------------------------------------------
 
 
 @case("ENP-C-Spawn", "ENP-ANY-1", offers=AGENTS)
 async def test_spawn_of_nothing(ergo_context: Context) -> None:
-    """A request to spawn by a factory that does not exist gets one Result with an error."""
+    """A target answers a spawn request for an unknown factory with one Result with an error."""
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_SPAWN)
     options = gen.ProcessOptionsExtra(gen.ProcessOptions(), peer.pid(), peer.pid())
@@ -151,7 +151,7 @@ async def test_spawn_of_nothing(ergo_context: Context) -> None:
 
 @case("ENP-C-ApplicationStart", "ENP-ANY-1", offers=AGENTS)
 async def test_start_of_no_application(ergo_context: Context) -> None:
-    """A request to start an application that does not exist gets one Result with an error."""
+    """A target answers a start request for an unknown application with one Result with an error."""
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
     options = gen.ApplicationOptionsExtra(gen.ApplicationOptions(), peer.pid(1))
@@ -159,23 +159,23 @@ async def test_start_of_no_application(ergo_context: Context) -> None:
     peer.check(result.Error is not None, result, "a Result with an error")
 
 
-# --- what is no request -----------------------------------------------------------------------------------------------
+# --- values that are not requests -------------------------------------------------------------------------------------
 
 NO_REQUESTS = (42, "hello", [1, 2, 3], Error("an error"), gen.MessageEventStart(Atom("ev")))
 
 
 @case("ENP-ANY-2", "ENP-T-199", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_no_request(ergo_context: Context) -> None:
-    """A frame 199 that holds a number, a text, a list, an error or another struct is ignored; the connection lives on."""
+    """A target ignores a frame 199 with a number, text, list, error or other struct; the connection stays open."""
     peer = await ergo_context.peer()
     for value in NO_REQUESTS:
         peer.send_frame(enp.Control(ORDER, value))
-        await peer.expect_none(lambda frame: True, "answer to what is no request")
+        await peer.expect_none(lambda frame: True, "answer to a value that is not a request")
 
 
 @case("ENP-ANY-2", "ENP-C-Result", offers=AGENTS, hostile=True)
 async def test_result_nobody_waits_for(ergo_context: Context) -> None:
-    """A Result that nobody waits for is ignored, with an error or without; the connection lives on."""
+    """A target ignores a Result, with or without an error, that answers no request; the connection stays open."""
     peer = await ergo_context.peer()
     ref = Ref(peer.target, peer.introduce.Creation, (1, 2, 3))
     for error in (None, Error("an error")):
@@ -187,7 +187,7 @@ async def test_result_nobody_waits_for(ergo_context: Context) -> None:
 
 
 async def update(peer: Peer, **tables: Any) -> None:
-    """Sends an UpdateCache; its Result has to be without an error. The peer writes with the new ids from now on."""
+    """Sends an UpdateCache and checks that its Result has no error. The peer writes with the new ids from then on."""
     empty = dict.fromkeys(("AtomCache", "AtomMapping", "RegCache", "ErrCache"))
     result = await only_result(peer, enp.UpdateCache(**{**empty, **tables}, Ref=peer.control_ref()))
     peer.check(result.Error is None, result, "a Result without an error")
@@ -195,7 +195,7 @@ async def update(peer: Peer, **tables: Any) -> None:
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
 async def test_further_atoms(ergo_context: Context) -> None:
-    """Atoms that an UpdateCache adds may stand as ids in values and in frames from the next frame on."""
+    """A target reads atom ids that an UpdateCache adds, in values and in frames, from the next frame on."""
     peer = await ergo_context.peer(caches=Caches(atoms={300: Atom("first")}))
     await update(peer, AtomCache={301: Atom("echo"), 302: Atom("another")})
     caches = replace(peer.caches, atoms={**peer.caches.atoms, 301: Atom("echo"), 302: Atom("another")})
@@ -208,7 +208,7 @@ async def test_further_atoms(ergo_context: Context) -> None:
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
 async def test_known_ids_stay(ergo_context: Context) -> None:
-    """An id that is known keeps its meaning, whatever an UpdateCache says of it."""
+    """A target keeps the meaning of a known id when an UpdateCache redefines it."""
     peer = await ergo_context.peer(caches=Caches(atoms={300: Atom("first"), 301: Atom("echo")}))
     await update(peer, AtomCache={300: Atom("second"), 301: Atom("nobody")})
     ref = peer.ask("echo", [Atom("first"), Atom("echo")])
@@ -219,7 +219,7 @@ async def test_known_ids_stay(ergo_context: Context) -> None:
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
 async def test_further_types_and_errors(ergo_context: Context) -> None:
-    """Types and errors that an UpdateCache adds may be written as ids from the next frame on."""
+    """A target reads type and error ids that an UpdateCache adds from the next frame on."""
     peer = await ergo_context.peer(caches=Caches(types={5000: enp.RESULT.name}, errors={33000: error_values.KILL.text}))
     await update(peer, RegCache={5001: gen.MESSAGE_EVENT_START.name}, ErrCache={33001: error_values.TIMEOUT})
     caches = replace(
@@ -238,7 +238,7 @@ async def test_further_types_and_errors(ergo_context: Context) -> None:
 
 @case("ENP-CACHE-1", "ENP-C-UpdateCache", offers=AGENTS)
 async def test_nothing_further(ergo_context: Context) -> None:
-    """An UpdateCache whose tables are all nil changes nothing and gets its Result."""
+    """A target answers an UpdateCache whose tables are all nil with a Result and changes nothing."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     await update(peer)
     await peer.check_alive()
@@ -247,7 +247,7 @@ async def test_nothing_further(ergo_context: Context) -> None:
 @pytest.mark.parametrize("table", ["AtomCache", "RegCache", "ErrCache"])
 @case("ENP-CACHE-1", "ROB-ENP-1", offers=AGENTS, hostile=True)
 async def test_first_ids(ergo_context: Context, table: str) -> None:
-    """An UpdateCache may bring a table ({table}) of which our Introduce had none: it gets its Result."""
+    """A target answers an UpdateCache with a table ({table}) that was nil in the tester's Introduce with a Result."""
     peer = await ergo_context.peer()
     entries = {
         "AtomCache": {300: Atom("a")},

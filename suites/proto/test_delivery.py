@@ -1,4 +1,4 @@
-"""Messages to processes by PID, name, cached name and alias: they arrive, whole and once, or vanish quietly."""
+"""Messages by PID, name, cached name and alias: they are delivered completely and once, or dropped silently."""
 
 import pytest
 
@@ -21,7 +21,7 @@ unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 
 
 async def echoed(peer: Peer, payload: object, sender: int = PROCESS) -> enp.MessagePID:
-    """The message that echo sends back, with the payload it was sent."""
+    """Returns the message from `echo`, which must have the payload that was sent."""
     message: enp.MessagePID = (await peer.receive_message(to=sender)).value
     peer.check(message.payload == payload, repr(message.payload)[:80], f"the payload that was sent, {payload!r:.60}")
     return message
@@ -29,7 +29,7 @@ async def echoed(peer: Peer, payload: object, sender: int = PROCESS) -> enp.Mess
 
 @case("ENP-T-102", "ENP-T-101", offers=AGENTS)
 async def test_by_name(ergo_context: Context) -> None:
-    """A message by name reaches echo, which sends the value back to the sender's PID."""
+    """A target delivers a message by name to `echo`, which sends the value back to the sender's PID."""
     peer = await ergo_context.peer()
     peer.send("echo", "hello")
     message = await echoed(peer, "hello")
@@ -38,16 +38,16 @@ async def test_by_name(ergo_context: Context) -> None:
 
 @case("ENP-T-101", offers=AGENTS)
 async def test_by_pid(ergo_context: Context) -> None:
-    """A message by PID reaches echo, which sends the value back to the sender's PID."""
+    """A target delivers a message by PID to `echo`, which sends the value back to the sender's PID."""
     peer = await ergo_context.peer()
     peer.send(await peer.echo_id(), "hello")
     await echoed(peer, "hello")
 
 
 @pytest.mark.parametrize("id_", [1, 256, 65_535], ids=lambda n: f"id_{n}")
-@case("ENP-T-103", "ENP-NAME-2", offers=AGENTS)
+@case("ENP-T-103", "ENP-NAME-2", "EHS-CACHE-5", offers=AGENTS)
 async def test_by_cached_name(ergo_context: Context, id_: int) -> None:
-    """A message by the id {id_}, announced for echo's name in our Introduce, reaches echo."""
+    """A target delivers a message by the id {id_} that the tester announced for the name of `echo`."""
     peer = await ergo_context.peer(caches=Caches(atoms={id_: Atom("echo")}))
     peer.send_frame(enp.MessageNameCache(ORDER, PROCESS, 0, 0, Atom("echo"), "hello"))
     await echoed(peer, "hello")
@@ -55,7 +55,7 @@ async def test_by_cached_name(ergo_context: Context, id_: int) -> None:
 
 @case("ENP-T-103", "ENP-T-102", offers=AGENTS)
 async def test_announced_name_as_text(ergo_context: Context) -> None:
-    """Who announced an id for a name may write the name all the same."""
+    """A target accepts a message by name as text even if the sender announced an id for the name."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     peer.send_frame(enp.MessageName(ORDER, PROCESS, 0, 0, Atom("echo"), "hello"))
     await echoed(peer, "hello")
@@ -64,28 +64,28 @@ async def test_announced_name_as_text(ergo_context: Context) -> None:
 @unknown
 @case("ENP-DLV-1", "ENP-T-101", "ENP-T-102", "ENP-T-104", offers=AGENTS)
 async def test_nobody_there(ergo_context: Context, whom: str) -> None:
-    """A message for nobody (by {whom}) is dropped without a word, and the connection lives on."""
+    """A target drops a message to a process that does not exist (by {whom}) without a reply; the connection stays open."""
     peer = await ergo_context.peer()
     for to in UNKNOWN[whom]:
         peer.send_frame(peer.message(to, "hello", order=ORDER))
-        await peer.expect_none(lambda frame: True, "frame about a message that nobody gets")
+        await peer.expect_none(lambda frame: True, "frame about a message without a receiver")
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["not_in_the_cache", "no_cache"])
 @case("ENP-NAME-2", offers=AGENTS, hostile=True)
 async def test_unknown_cached_name(ergo_context: Context, announced: bool) -> None:
-    """A message by an id that we did not announce is dropped without a word, and the connection lives on."""
+    """A target drops a message by an id that was not announced, without a reply; the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED if announced else Caches())
     frame = enp.MessageNameCache(ORDER, PROCESS, 0, 0, Atom("echo"), "hello")
     data = peer.data_of(frame, Caches(atoms={4000: Atom("echo")}))
-    peer.send_bytes(data, "a message to the cached name 4000, which is not announced")
+    peer.send_bytes(data, "a message to the name id 4000, which was not announced")
     await peer.expect_none(lambda frame: isinstance(frame, enp.MessagePID), "message back")
 
 
 @pytest.mark.parametrize("sender", [0, LAST_ID], ids=lambda n: f"from_{n}")
 @case("ENP-T-101", "ENP-T-102", offers=AGENTS)
 async def test_sender_of_any_number(ergo_context: Context, sender: int) -> None:
-    """What a process with the number {sender} sent to echo comes back to that number."""
+    """A target addresses the message from `echo` to the number {sender} of the sender."""
     peer = await ergo_context.peer()
     peer.send("echo", "hello", sender=sender)
     await echoed(peer, "hello", sender)
@@ -93,7 +93,7 @@ async def test_sender_of_any_number(ergo_context: Context, sender: int) -> None:
 
 @case("ENP-T-101", offers=AGENTS)
 async def test_back_to_the_right_node(ergo_context: Context) -> None:
-    """What two nodes send to echo from processes of the same number comes back to each of them."""
+    """A target sends the messages of `echo` to the right one of two nodes whose processes have the same number."""
     one, two = await ergo_context.peer(), await ergo_context.peer()
     for i in range(20):
         one.send("echo", f"one {i}")
@@ -106,7 +106,7 @@ async def test_back_to_the_right_node(ergo_context: Context) -> None:
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-PID-1", offers=AGENTS)
 async def test_mid_without_the_important_bit(ergo_context: Context, by: str) -> None:
-    """Whatever stands in bytes 17 to 24 of a plain message (by {by}), it is delivered and not acknowledged."""
+    """A target ignores the message id of a plain message (by {by}): it delivers and does not acknowledge it."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     good: dict[str, enp.Frame] = {
         "pid": enp.MessagePID(ORDER, PROCESS, 0, LAST_ID, await peer.echo_id(), "hello"),
@@ -120,7 +120,7 @@ async def test_mid_without_the_important_bit(ergo_context: Context, by: str) -> 
 
 @case("ENP-T-101", "ENP-HDR-1", offers=AGENTS)
 async def test_sizes(ergo_context: Context) -> None:
-    """Binaries of no, a thousand, and sixty thousand bytes go to echo and come back the same."""
+    """A target delivers binaries of 0, 1,000 and 60,000 bytes to `echo` and returns them unchanged."""
     peer = await ergo_context.peer()
     for size in (0, 1_000, 60_000):
         payload = ergo_context.rng.randbytes(size)
@@ -131,7 +131,7 @@ async def test_sizes(ergo_context: Context) -> None:
 @pytest.mark.parametrize("size", [65_536, 70_000, 1_048_576], ids=lambda n: f"{n}_bytes")
 @case("ENP-SIZE-3", offers=AGENTS)
 async def test_large(ergo_context: Context, size: int) -> None:
-    """A binary of {size} bytes, around and above the 64 KB where releases before 3.1.1 give up, comes back the same."""
+    """A target returns a binary of {size} bytes unchanged, a size at which releases before 3.1.1 fail."""
     peer = await ergo_context.peer()
     payload = ergo_context.rng.randbytes(size)
     peer.send("echo", payload)
@@ -142,12 +142,12 @@ async def test_large(ergo_context: Context, size: int) -> None:
 
 
 def twenty(peer: Peer) -> bytes:
-    """Twenty messages to echo, the bytes of one behind those of the other."""
+    """Returns the bytes of twenty messages to `echo`, one after another."""
     return b"".join(peer.data_of(peer.message("echo", f"message {i}")) for i in range(20))
 
 
 async def all_twenty(peer: Peer) -> None:
-    """They come back, in order."""
+    """Checks that the twenty messages come back in order."""
     for i in range(20):
         await echoed(peer, f"message {i}")
 
@@ -155,7 +155,7 @@ async def all_twenty(peer: Peer) -> None:
 @pytest.mark.parametrize("piece", [1, 7, 8, 1_000], ids=lambda n: f"by_{n}")
 @case("ENP-HDR-1", offers=AGENTS)
 async def test_split(ergo_context: Context, piece: int) -> None:
-    """Twenty messages sent in pieces of {piece} bytes all arrive."""
+    """A target delivers twenty messages that are sent in pieces of {piece} bytes."""
     peer = await ergo_context.peer()
     data = twenty(peer)
     for at in range(0, len(data), piece):
@@ -165,7 +165,7 @@ async def test_split(ergo_context: Context, piece: int) -> None:
 
 @case("ENP-HDR-1", offers=AGENTS)
 async def test_joined(ergo_context: Context) -> None:
-    """Twenty messages in one segment all arrive."""
+    """A target delivers twenty messages that are sent in one segment."""
     peer = await ergo_context.peer()
     peer.send_bytes(twenty(peer), "twenty messages in one segment")
     await all_twenty(peer)
@@ -173,7 +173,7 @@ async def test_joined(ergo_context: Context) -> None:
 
 @case("ENP-HDR-1", offers=AGENTS)
 async def test_slowly(ergo_context: Context) -> None:
-    """A message whose bytes come one at a time, with pauses between them, arrives."""
+    """A target delivers a message whose bytes arrive one at a time with pauses."""
     peer = await ergo_context.peer()
     await peer.sockets[0].drip(peer.data_of(peer.message("echo", "hello")), 1, 0.01)
     await echoed(peer, "hello")
@@ -181,7 +181,7 @@ async def test_slowly(ergo_context: Context) -> None:
 
 @case("ENP-HDR-1", offers=AGENTS)
 async def test_behind_the_handshake(ergo_context: Context) -> None:
-    """A message in the segment of the last handshake message arrives."""
+    """A target delivers a message that is sent in the segment of the final handshake message."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     peer = Peer([dialer], dialer.target_introduce)

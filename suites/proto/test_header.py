@@ -1,4 +1,4 @@
-"""The header: where a frame ends, what is no frame at all, and types that nobody knows."""
+"""The frame header: frame boundaries, invalid headers and unknown types."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from ergo_conformance.peers.ergo.connection import Peer
 from ergo_conformance.testing import AGENTS, Context, case
 
 UNKNOWN_TYPES = (0, 100, 108, 120, 125, 128, 132, 180, 187, 198, 210, 255)
-"""Types that no release has given a meaning, next to those that have one."""
+"""Types that no release uses, adjacent to types that are used."""
 
 
 def good(peer: Peer) -> bytes:
-    """A message to echo."""
+    """Returns a valid message to `echo`."""
     return peer.data_of(peer.message("echo", "hello"))
 
 
@@ -28,7 +28,7 @@ WRONG = {
 @pytest.mark.parametrize("wrong", list(WRONG))
 @case("ENP-HDR-2", "ROB-ENP-7", offers=AGENTS, hostile=True)
 async def test_start(ergo_context: Context, wrong: str) -> None:
-    """A frame with a wrong start ({wrong}), the first or a later one, ends its link without a word."""
+    """A target closes the socket without a message when a frame, the first or a later one, has a wrong start ({wrong})."""
     other = await ergo_context.peer()
     for later in (False, True):
         peer = await ergo_context.peer()
@@ -36,7 +36,7 @@ async def test_start(ergo_context: Context, wrong: str) -> None:
             await peer.check_alive()
         peer.send_bytes(WRONG[wrong](good(peer)), f"a message with a wrong start, {wrong.replace('_', ' ')}")
         received = await peer.find(lambda frame: True, 5.0)
-        peer.check(received is None, received, "nothing before the close")
+        peer.check(received is None, received, "no frame before the close")
         await peer.expect_close()
         await other.check_alive()
 
@@ -52,7 +52,7 @@ STRANGERS = {
 @pytest.mark.parametrize("kind", list(STRANGERS))
 @case("ROB-ENP-7", "ROB-ENP-3", offers=AGENTS, hostile=True)
 async def test_stranger(ergo_context: Context, kind: str) -> None:
-    """Bytes of another protocol ({kind}) get no answer; their link may be closed, no other one is."""
+    """A target does not answer bytes of another protocol ({kind}) and closes no other socket."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     peer.send_bytes(STRANGERS[kind], f"bytes of another protocol: {kind}")
     received = await peer.find(lambda frame: True, 0.5)
@@ -63,7 +63,7 @@ async def test_stranger(ergo_context: Context, kind: str) -> None:
 @pytest.mark.parametrize("length", [0, 1, 6, 7], ids=lambda n: f"length_{n}")
 @case("ENP-HDR-3", "ROB-ENP-1", offers=AGENTS, hostile=True, dangerous=True)
 async def test_length_below_a_header(ergo_context: Context, length: int) -> None:
-    """A frame that announces {length} bytes, fewer than its header has, ends its link; the node lives on."""
+    """A target closes the socket and keeps running when a frame announces {length} bytes, fewer than its header has."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     peer.send_bytes(header(FrameType.MESSAGE_PID, length), f"a header with length {length}")
     await peer.expect_close()
@@ -72,7 +72,7 @@ async def test_length_below_a_header(ergo_context: Context, length: int) -> None
 
 @case("ENP-HDR-4", offers=AGENTS)
 async def test_header_alone(ergo_context: Context) -> None:
-    """A frame of eight bytes, its type without a body, is dropped, whatever its type; the link stays."""
+    """A target drops a frame of eight bytes, a header without a body, of any type; the socket stays open."""
     peer = await ergo_context.peer()
     for type_ in FrameType:
         peer.send_bytes(header(type_), f"a header of type {type_} without a body")
@@ -82,7 +82,7 @@ async def test_header_alone(ergo_context: Context) -> None:
 @pytest.mark.parametrize("type_", UNKNOWN_TYPES, ids=lambda n: f"type_{n}")
 @case("ENP-HDR-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_unknown_type(ergo_context: Context, type_: int) -> None:
-    """A frame of type {type_}, which nobody knows, is ignored, with a body or without; the link stays."""
+    """A target ignores a frame of the unknown type {type_}, with or without a body; the socket stays open."""
     peer = await ergo_context.peer()
     data = bytearray(good(peer))
     data[TYPE_OFFSET] = type_
@@ -93,7 +93,7 @@ async def test_unknown_type(ergo_context: Context, type_: int) -> None:
 
 @case("ENP-HDR-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_types_of_other_releases(ergo_context: Context) -> None:
-    """A frame of a reserved type, or of one that only newer releases use, is ignored; the link stays."""
+    """A target ignores a frame of a reserved type or of a type of newer releases; the socket stays open."""
     peer = await ergo_context.peer()
     for type_ in (*enp.RESERVED, *enp.NEWEST_TYPES):
         peer.send_bytes(header(type_), f"a header of type {type_}")
@@ -102,7 +102,7 @@ async def test_types_of_other_releases(ergo_context: Context) -> None:
 
 @case("ROB-ENP-2", "ROB-ENP-1", offers=AGENTS, hostile=True)
 async def test_announced_4_gib(ergo_context: Context) -> None:
-    """Headers that announce 4 GiB on ten links cost nothing: others are served meanwhile."""
+    """A target allocates nothing for ten sockets that announce 4 GiB each, and serves others meanwhile."""
     for _ in range(10):
         peer = await ergo_context.peer()
         peer.send_bytes(header(FrameType.MESSAGE_PID, 2**32 - 1) + bytes(100), "a header with length 4 GiB, 100 bytes")
@@ -110,16 +110,18 @@ async def test_announced_4_gib(ergo_context: Context) -> None:
 
 
 NO_FRAME = b"\x00" + (16).to_bytes(4, "big") + bytes(10)
-"""Behind one byte that is left over: sixteen bytes which announce that they are sixteen, and begin with no magic."""
+"""Bytes that follow one leftover byte: sixteen bytes that announce a length of sixteen and do not begin with the magic."""
 
 
 @pytest.mark.parametrize("off", [-1, 1], ids=["one_too_small", "one_too_large"])
 @case("ENP-HDR-1", "ENP-HDR-2", "ROB-ENP-7", offers=AGENTS, hostile=True)
 async def test_length_off_by_one(ergo_context: Context, off: int) -> None:
-    """Behind a message whose length is wrong by {off} no frame begins where one should: the link ends."""
+    """A target closes the socket when a length that is wrong by {off} makes the next frame begin without the magic."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     data = good(peer)
     rest = NO_FRAME if off < 0 else b"\x00\x00" + NO_FRAME
-    peer.send_bytes(with_length(data, len(data) + off) + rest, f"a message, its length wrong by {off:+d}, and more")
+    peer.send_bytes(
+        with_length(data, len(data) + off) + rest, f"a message, its length wrong by {off:+d}, and further bytes"
+    )
     await peer.expect_close()
     await other.check_alive()

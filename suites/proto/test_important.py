@@ -1,4 +1,4 @@
-"""Important delivery: the receiver says of each message what became of it, to its sender and once."""
+"""Important delivery: the receiver reports the outcome of each message once, to its sender."""
 
 import pytest
 
@@ -22,11 +22,11 @@ UNKNOWN: dict[str, Address] = {
 unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 AT_ONCE = Typed(t.INT64, 0)
-"""What makes slow and small_mailbox sleep for no time."""
+"""Payload with which slow and small_mailbox do not sleep."""
 
 
 async def peer_and_address(ergo_context: Context, by: str) -> tuple[Peer, Address]:
-    """A peer, and how it reaches echo."""
+    """Returns a peer and the address with which it reaches `echo`."""
     peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     return peer, await peer.echo_id() if by == "pid" else "echo"
 
@@ -38,7 +38,7 @@ def is_ack(frame: object) -> bool:
 @by
 @case("ENP-IMP-2", "ENP-T-130", offers=AGENTS)
 async def test_delivered(ergo_context: Context, by: str) -> None:
-    """An important message by {by} is delivered and acknowledged, once, to its sender, with its id and code 0."""
+    """A target delivers an important message by {by} and acknowledges it once, to its sender, with its id and code 0."""
     peer, echo = await peer_and_address(ergo_context, by)
     mid = peer.send_important(echo, "hello")
     ack = await peer.acknowledgement(mid)
@@ -52,7 +52,7 @@ async def test_delivered(ergo_context: Context, by: str) -> None:
 @by
 @case("ENP-IMP-8", offers=AGENTS)
 async def test_shape_of_an_acknowledgement(ergo_context: Context, by: str) -> None:
-    """An acknowledgement comes from the target PID, or from 0 for a name, with order byte 0."""
+    """Upstream writes an acknowledgement with order byte 0, from the target PID, or from 0 for a name."""
     peer, echo = await peer_and_address(ergo_context, by)
     ack = await peer.acknowledgement(peer.send_important(echo, "hello"))
     wanted = (0, echo if by == "pid" else 0)
@@ -62,7 +62,7 @@ async def test_shape_of_an_acknowledgement(ergo_context: Context, by: str) -> No
 @pytest.mark.parametrize("priority", list(Priority), ids=lambda p: p.name.lower())
 @case("ENP-IMP-2", offers=AGENTS)
 async def test_priority_of_an_acknowledgement(ergo_context: Context, priority: Priority) -> None:
-    """An acknowledgement has the priority of its message, without the important bit."""
+    """A target acknowledges with the priority of the message, without the important bit."""
     peer = await ergo_context.peer()
     ack = await peer.acknowledgement(peer.send_important("echo", "hello", priority=priority))
     peer.check(ack.priority == priority, f"priority byte {ack.priority}", f"priority byte {priority}")
@@ -71,7 +71,7 @@ async def test_priority_of_an_acknowledgement(ergo_context: Context, priority: P
 @unknown
 @case("ENP-IMP-2", "ENP-IMP-5", "ENP-T-101", "ENP-T-102", "ENP-T-103", "ENP-T-104", offers=AGENTS)
 async def test_nobody_there(ergo_context: Context, whom: str) -> None:
-    """Of an important message for nobody (by {whom}) the sender is told code 1, unknown process."""
+    """A target answers an important message to an unknown process (by {whom}) with code 1, unknown process."""
     peer = await ergo_context.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
     mid = peer.send_important(UNKNOWN[whom], "hello")
     ack = await peer.acknowledgement(mid)
@@ -84,7 +84,7 @@ async def test_nobody_there(ergo_context: Context, whom: str) -> None:
 
 @case("ENP-IMP-2", offers=AGENTS)
 async def test_any_id(ergo_context: Context) -> None:
-    """Message ids and numbers of senders are the sender's own business: 0 and 2^64-1 are acknowledged as they are."""
+    """A target acknowledges any message id and sender number unchanged, including 0 and 2^64-1."""
     peer = await ergo_context.peer()
     for sender, mid in ((PROCESS, 0), (PROCESS, LAST), (0, 5), (LAST, 6)):
         peer.send_frame(enp.MessageName(ORDER, sender, IMPORTANT, mid, Atom("echo"), "hello"))
@@ -95,7 +95,7 @@ async def test_any_id(ergo_context: Context) -> None:
 
 @case("ENP-IMP-2", offers=AGENTS)
 async def test_same_id_of_two_senders(ergo_context: Context) -> None:
-    """Two processes that use one message id at once are each acknowledged."""
+    """A target acknowledges both messages when two processes use the same message id at once."""
     peer = await ergo_context.peer()
     for sender in (3001, 3002):
         peer.send("echo", "hello", sender=sender, mid=77)
@@ -107,7 +107,7 @@ async def test_same_id_of_two_senders(ergo_context: Context) -> None:
 
 @case("ENP-IMP-2", "ENP-PID-1", offers=AGENTS)
 async def test_plain_messages_are_not_acknowledged(ergo_context: Context) -> None:
-    """Plain messages, for somebody or nobody, with whatever in place of an id, are never acknowledged."""
+    """A target does not acknowledge plain messages, whatever their receiver and message id."""
     peer = await ergo_context.peer()
     for i in range(50):
         name = Atom("echo" if i % 2 else UNKNOWN_NAME)
@@ -117,11 +117,11 @@ async def test_plain_messages_are_not_acknowledged(ergo_context: Context) -> Non
 
 @case("ENP-HDR-7", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_undecodable(ergo_context: Context) -> None:
-    """An important message whose value can't be read is neither delivered nor acknowledged."""
+    """A target neither delivers nor acknowledges an important message whose value cannot be decoded."""
     peer = await ergo_context.peer()
     data = peer.data_of(enp.MessageName(ORDER, PROCESS, IMPORTANT, 5, Atom("echo"), True))
     peer.send_bytes(data[:-2] + b"\x00\x01", "an important message whose value has an unassigned tag")
-    await peer.expect_none(lambda frame: True, "frame about a message that can't be read")
+    await peer.expect_none(lambda frame: True, "frame about a message that cannot be decoded")
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ async def test_target_without_the_flag(ergo_context: Context) -> None:
     """A target that does not announce important delivery delivers an important message and does not acknowledge it."""
     peer = await ergo_context.peer()
     flags = int.from_bytes(peer.introduce.Flags, "big")
-    peer.check(not flags & Flags.IMPORTANT_DELIVERY, f"flags {flags:#x}", "flags without 64, as it was configured")
+    peer.check(not flags & Flags.IMPORTANT_DELIVERY, f"flags {flags:#x}", "flags without 64, as configured")
     peer.send_important("echo", "hello")
     message = (await peer.receive_message()).value
     peer.check(message.payload == "hello", message, "the message back from echo")
@@ -141,7 +141,7 @@ async def test_target_without_the_flag(ergo_context: Context) -> None:
 
 @case("ENP-IMP-6", offers=AGENTS)
 async def test_sender_without_the_flag(ergo_context: Context) -> None:
-    """Whether a receiver acknowledges does not depend on the flags of the sender."""
+    """A target acknowledges an important message even if the sender did not announce the flag."""
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
     peer = await ergo_context.peer(Flags=flags)
     ack = await peer.acknowledgement(peer.send_important("echo", "hello"))
@@ -154,7 +154,7 @@ async def test_sender_without_the_flag(ergo_context: Context) -> None:
 @by
 @case("ENP-IMP-4", offers=AGENTS)
 async def test_request(ergo_context: Context, by: str) -> None:
-    """An important request by {by} is answered by its Response alone: that is the acknowledgement."""
+    """A target answers an important request by {by} only with its Response, without an acknowledgement."""
     peer, echo = await peer_and_address(ergo_context, by)
     ref = peer.ask(echo, "question", priority=IMPORTANT)
     answer = (await peer.answer(ref)).value
@@ -165,7 +165,7 @@ async def test_request(ergo_context: Context, by: str) -> None:
 @unknown
 @case("ENP-IMP-4", "ENP-IMP-5", offers=AGENTS)
 async def test_request_of_nobody(ergo_context: Context, whom: str) -> None:
-    """An important request of nobody (by {whom}) is answered with code 1 and all three words of its reference."""
+    """A target answers an important request to an unknown process (by {whom}) with code 1 and its whole reference."""
     peer = await ergo_context.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
     words: Words = (11, 22, LAST)
     peer.send_frame(peer.request(UNKNOWN[whom], "question", words, priority=IMPORTANT))
@@ -179,7 +179,7 @@ async def test_request_of_nobody(ergo_context: Context, whom: str) -> None:
 
 @case("ENP-IMP-5", "ENP-IMP-2", offers=AGENTS, exclusive=True)
 async def test_full_mailbox(ergo_context: Context) -> None:
-    """While small_mailbox sleeps one message fits into its mailbox; of the next the sender is told code 2."""
+    """A target reports code 2 for an important message that arrives when the mailbox of `small_mailbox` is full."""
     peer = await ergo_context.peer()
     codes: list[int] = []
     async for _ in peer.while_busy("small_mailbox"):
@@ -191,7 +191,7 @@ async def test_full_mailbox(ergo_context: Context) -> None:
 
 @case("ENP-IMP-4", "ENP-IMP-5", offers=AGENTS, exclusive=True)
 async def test_request_to_a_full_mailbox(ergo_context: Context) -> None:
-    """Of an important request that finds the mailbox full the caller is told code 2, with its whole reference."""
+    """A target answers an important request that finds the mailbox full with code 2 and its whole reference."""
     peer = await ergo_context.peer()
     words: Words = (33, 44, 55)
     frame = None
@@ -205,7 +205,7 @@ async def test_request_to_a_full_mailbox(ergo_context: Context) -> None:
 
 @case("ENP-IMP-4", offers=AGENTS, exclusive=True)
 async def test_plain_to_a_full_mailbox(ergo_context: Context) -> None:
-    """A plain message and a plain request that find the mailbox full are dropped without a word."""
+    """A target drops a plain message and a plain request that find the mailbox full, without a reply."""
     peer = await ergo_context.peer()
     ref = None
     async for _ in peer.while_busy("small_mailbox"):
@@ -216,16 +216,16 @@ async def test_plain_to_a_full_mailbox(ergo_context: Context) -> None:
     await peer.expect_no_answer(ref)
 
 
-# --- many -------------------------------------------------------------------------------------------------------------
+# --- many messages ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 @case("ENP-IMP-7", "ENP-IMP-2", offers=AGENTS)
 async def test_thousand_at_once(ergo_context: Context, by: str) -> None:
-    """Of a thousand important messages (by {by}) of ten senders each is acknowledged to its own sender, once."""
+    """A target acknowledges a thousand important messages (by {by}) of ten senders once each, to the right sender."""
     peer, echo = await peer_and_address(ergo_context, by)
     mids = {peer.send_important(echo, i, sender=4000 + i % 10): 4000 + i % 10 for i in range(1_000)}
     for ack in await peer.collect(len(mids), is_ack, "acknowledgements", within=10.0):
         sender = mids.pop(ack.ref[0], None)
-        peer.check(sender is not None, ack, "an acknowledgement of each message, once")
+        peer.check(sender is not None, ack, "one acknowledgement of each message")
         peer.check((ack.to_id, ack.code) == (sender, Code.DELIVERED), ack, f"code 0 to {sender}")

@@ -1,4 +1,4 @@
-"""Bodies that can't be read, computed from the schema of each frame: they are dropped, and the connection lives on."""
+"""Malformed frame bodies, generated from the schema of each frame: they are dropped and the connection stays open."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from ergo_conformance.testing import AGENTS, Context, case
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A frame type and the requirement that lays it out."""
+    """A frame type and the requirement that defines its layout."""
 
     type: FrameType
 
@@ -39,14 +39,14 @@ def kinds(found: list[Kind]) -> pytest.MarkDecorator:
 
 
 async def dropped(peer: Peer) -> None:
-    """The connection lives on and nothing came of what was sent."""
-    await peer.expect_none(lambda frame: True, "frame about one that can't be read", within=0.05)
+    """Checks that the connection stays open and no frame answers the sent bytes."""
+    await peer.expect_none(lambda frame: True, "frame about one that cannot be decoded", within=0.05)
 
 
 @kinds(KINDS)
 @case("ROB-ENP-8", "ROB-ENP-1", offers=AGENTS, hostile=True)
 async def test_cut(ergo_context: Context, kind: Kind) -> None:
-    """A frame of kind {kind} that ends before or in any of its fields is dropped; the connection lives on."""
+    """A target drops a frame of kind {kind} that ends before or within any of its fields; the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for what, data in truncated_frames(valid_frame(kind.type, peer), peer):
         peer.send_bytes(data, what)
@@ -64,16 +64,16 @@ VALUES = {
     "unknown_error_id": bytes.fromhex("9cff00"),
     "bad_time": bytes.fromhex("af0f03") + bytes(14),
 }
-"""EDF that can't be read."""
+"""EDF that cannot be decoded."""
 
 
 @pytest.mark.parametrize("bad", list(VALUES))
 @case("ENP-HDR-7", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_value(ergo_context: Context, bad: str) -> None:
-    """A frame of any type whose EDF value can't be read ({bad}) is dropped without an answer; the connection lives on."""
+    """A target drops a frame of any type with an invalid EDF value ({bad}) without a reply; the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_VALUE:
-        description = f"a frame of kind {kind.label}, its value bad: {bad.replace('_', ' ')}"
+        description = f"a frame of kind {kind.label} with an invalid value: {bad.replace('_', ' ')}"
         peer.send_bytes(with_payload(valid_frame(kind.type, peer), peer, VALUES[bad]), description)
         await dropped(peer)
 
@@ -85,50 +85,50 @@ NO_REASONS = {
     "nil": b"\xff",
     "nil_error": b"\x9c\xff\xff",
 }
-"""Good values that are no error."""
+"""Valid values that are not errors."""
 
 
 @pytest.mark.parametrize("what", list(NO_REASONS))
 @case("ENP-EXIT-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_no_reason(ergo_context: Context, what: str) -> None:
-    """A frame whose reason is no error ({what}) is dropped; the connection lives on."""
+    """A target drops a frame whose reason is not an error ({what}); the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_REASON:
-        description = f"a frame of kind {kind.label}, its reason no error: {what.replace('_', ' ')}"
+        description = f"a frame of kind {kind.label} whose reason is not an error: {what.replace('_', ' ')}"
         peer.send_bytes(with_payload(valid_frame(kind.type, peer), peer, NO_REASONS[what]), description)
         await dropped(peer)
 
 
 @case("ENP-EXIT-1", "ENP-T-107", offers=AGENTS, hostile=True)
 async def test_exit_without_a_reason(ergo_context: Context) -> None:
-    """An exit signal for echo whose reason is no error does not end it."""
+    """A target does not terminate `echo` on an exit signal whose reason is not an error."""
     peer = await ergo_context.peer()
     pid = await peer.echo_id()
     frame = enp.Exit(pid % enp.ORDER_MODULUS, 1, enp.Priority.MAX, pid, error_values.KILL)
     for what, value in NO_REASONS.items():
         if not what.startswith("nil"):
-            peer.send_bytes(with_payload(frame, peer, value), f"an exit signal whose reason is no error: {what}")
-    peer.check(await peer.echo_id() == pid, "another echo", f"echo as before, {pid}")
+            peer.send_bytes(with_payload(frame, peer, value), f"an exit signal whose reason is not an error: {what}")
+    peer.check(await peer.echo_id() == pid, "echo with another PID", f"echo with its earlier PID {pid}")
 
 
 @case("ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_byte_behind(ergo_context: Context) -> None:
-    """A frame of any type with a byte behind its value is handled or dropped; the connection lives on."""
+    """A target handles or drops a frame of any type with one byte after its value; the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_VALUE:
         data = peer.data_of(valid_frame(kind.type, peer))
-        peer.send_bytes(with_length(data + b"\x00"), f"a frame of kind {kind.label} and a byte behind its value")
+        peer.send_bytes(with_length(data + b"\x00"), f"a frame of kind {kind.label} with one byte after its value")
         await peer.check_alive()
 
 
 @case("ENP-HDR-8", offers=AGENTS)
 async def test_byte_behind_a_message(ergo_context: Context) -> None:
-    """A message with a byte behind its value is delivered."""
+    """Upstream delivers a message with one byte after its value."""
     peer = await ergo_context.peer()
     data = peer.data_of(peer.message("echo", "hello"))
-    peer.send_bytes(with_length(data + b"\x00"), "a message and a byte behind its value")
+    peer.send_bytes(with_length(data + b"\x00"), "a message with one byte after its value")
     received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
-    peer.check(received is not None, "nothing delivered", "the message delivered")
+    peer.check(received is not None, "no message", "the delivered message")
 
 
 CACHED = [kind for kind in KINDS if kind.label.endswith("_cache")]
@@ -136,11 +136,11 @@ CACHED = [kind for kind in KINDS if kind.label.endswith("_cache")]
 
 @case("ENP-NAME-2", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_unknown_name_id(ergo_context: Context) -> None:
-    """A frame of any type with a name id that we did not announce is dropped; the connection lives on."""
+    """A target drops a frame of any type with a name id that was not announced; the connection stays open."""
     peer = await ergo_context.peer()
     for kind in CACHED:
         data = peer.data_of(valid_frame(kind.type, peer), Caches(atoms={4000: Atom("nobody")}))
-        peer.send_bytes(data, f"a frame of kind {kind.label} with the id 4000, which is not announced")
+        peer.send_bytes(data, f"a frame of kind {kind.label} with the name id 4000, which was not announced")
         await dropped(peer)
 
 
@@ -150,7 +150,7 @@ UNWATCHED = [kind for kind in KINDS if kind.label.startswith(("terminate", "even
 @kinds(UNWATCHED)
 @case("ENP-TERM-1", "ENP-DLV-1", offers=AGENTS, hostile=True)
 async def test_about_nothing(ergo_context: Context, kind: Kind) -> None:
-    """A good frame of kind {kind} about something that nobody watches, or for nobody, is ignored."""
+    """A target ignores a valid frame of kind {kind} about a target that it does not monitor or a process it does not have."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     peer.send_frame(valid_frame(kind.type, peer))
     await dropped(peer)
@@ -158,7 +158,7 @@ async def test_about_nothing(ergo_context: Context, kind: Kind) -> None:
 
 @case("ENP-ERR-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_unknown_code(ergo_context: Context) -> None:
-    """A ResponseError with a code that nobody knows is dropped; the connection lives on."""
+    """A target drops a ResponseError with an unknown code; the connection stays open."""
     peer = await ergo_context.peer()
     frame = valid_frame(FrameType.RESPONSE_ERROR, peer)
     for code in (4, 5, 128, 254):
@@ -168,11 +168,11 @@ async def test_unknown_code(ergo_context: Context) -> None:
 
 @case("ENP-ERR-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
 async def test_code_255_without_an_error(ergo_context: Context) -> None:
-    """A ResponseError with code 255 and no error, or no good one, behind it is dropped; the connection lives on."""
+    """A target drops a ResponseError with code 255 that is not followed by a valid error; the connection stays open."""
     peer = await ergo_context.peer()
     frame = valid_frame(FrameType.RESPONSE_ERROR, peer)
     for what, value in {"nothing": b"", **VALUES, **NO_REASONS}.items():
-        peer.send_bytes(with_payload(frame, peer, b"\xff" + value), f"a ResponseError with code 255 and {what}")
+        peer.send_bytes(with_payload(frame, peer, b"\xff" + value), f"a ResponseError with code 255 followed by {what}")
         await dropped(peer)
 
 
@@ -184,13 +184,13 @@ BOMBS = {
     "array_of_4g_empty": bytes.fromhex("82000b9effffffff9e000000009400"),
     "slices_6000_deep": bytes.fromhex("8200029d84") + bytes.fromhex("9d00000001" + "8200029d84") * 6_000,
 }
-"""Few bytes that ask for much: gigabytes, endless loops, deep recursion."""
+"""Small inputs that request huge resources: gigabytes, endless loops, deep recursion."""
 
 
 @pytest.mark.parametrize("bomb", list(BOMBS))
 @case("ROB-ENP-2", "ROB-ENP-1", "ROB-ENP-8", offers=AGENTS, hostile=True, dangerous=True)
 async def test_bomb(ergo_context: Context, bomb: str) -> None:
-    """A message whose value asks for much with few bytes ({bomb}) is dropped; the connection lives on."""
+    """A target drops a message whose small value requests huge resources ({bomb}); the connection stays open."""
     peer = await ergo_context.peer()
     frame = peer.message("echo", True)
     peer.send_bytes(with_payload(frame, peer, BOMBS[bomb]), f"a message whose value is: {bomb.replace('_', ' ')}")

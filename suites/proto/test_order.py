@@ -1,4 +1,4 @@
-"""Order: what one sender says arrives in its order; priorities overtake; the order byte binds nobody."""
+"""Order and priority: messages of one sender keep their order, higher priorities overtake, any order byte is accepted."""
 
 import pytest
 
@@ -15,34 +15,34 @@ by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 
 
 async def mails(peer: Peer, count: int, to: int = PROCESS) -> list[object]:
-    """What so many messages to one of our processes hold, in order of arrival."""
+    """Returns the payloads of this many messages to one process of the tester, in order of arrival."""
     found = await peer.collect(count, lambda f: isinstance(f, enp.MessagePID) and f.to_id == to, f"messages to {to}")
     return [message.payload for message in found]
 
 
 def check_order(peer: Peer, found: list[object], wanted: list[object], of: str = "one sender") -> None:
-    """Names the first message that is out of order."""
+    """Fails with the first message that is out of order."""
     at = next((i for i, (x, y) in enumerate(zip(found, wanted, strict=True)) if x != y), None)
     if at is not None:
-        peer.fail(f"{found[at]} as message {at} of {of}", f"{wanted[at]} there")
+        peer.fail(f"{found[at]} as message {at} of {of}", f"{wanted[at]} at this position")
 
 
 @by
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
 async def test_one_sender(ergo_context: Context, by: str) -> None:
-    """Five hundred messages of one sender to echo (by {by}) come back in their order, none lost, none twice."""
+    """A target delivers five hundred messages of one sender to `echo` (by {by}) in order, each exactly once."""
     peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES)
     echo = await peer.echo_id() if by == "pid" else "echo"
     for i in range(MANY):
         peer.send(echo, i)
     check_order(peer, await mails(peer, MANY), list(range(MANY)))
-    await peer.expect_none(lambda frame: isinstance(frame, enp.MessagePID), "message more")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.MessagePID), "further message")
 
 
 @by
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
 async def test_senders_over_a_pool(ergo_context: Context, by: str) -> None:
-    """Five senders take turns (by {by}), each on its own link of the pool: what each of them sent comes back in order."""
+    """A target delivers the messages of five senders (by {by}), each on its own socket of the pool, in order."""
     peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES, sockets=0)
     echo = await peer.echo_id() if by == "pid" else "echo"
     senders = range(5001, 5006)
@@ -55,7 +55,7 @@ async def test_senders_over_a_pool(ergo_context: Context, by: str) -> None:
 
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
 async def test_messages_and_calls(ergo_context: Context) -> None:
-    """Messages and calls of one sender to one process are handled in the order in which they were sent."""
+    """A target handles messages and calls from one sender to one process in the order in which they were sent."""
     peer = await ergo_context.peer()
     for i in range(100):
         if i % 2:
@@ -67,7 +67,7 @@ async def test_messages_and_calls(ergo_context: Context) -> None:
 
 
 async def both_delivered(peer: Peer, to: Address, **how: int) -> None:
-    """A message and a call reach echo."""
+    """Checks that a message and a call reach `echo`."""
     peer.send(to, "hello", **how)
     ref = peer.ask(to, "question", **how)
     message, answer = (await peer.receive_message()).value, (await peer.answer(ref)).value
@@ -78,7 +78,7 @@ async def both_delivered(peer: Peer, to: Address, **how: int) -> None:
 @pytest.mark.parametrize("to", ["pid", "name"])
 @case("ENP-ORD-7", offers=AGENTS)
 async def test_any_order_byte(ergo_context: Context, to: str) -> None:
-    """Messages and calls to a {to} are delivered with any order byte, 0 and 255 too, whatever a good sender writes."""
+    """A target delivers messages and calls to a {to} with any order byte, including 0 and 255."""
     peer = await ergo_context.peer()
     echo = await peer.echo_id() if to == "pid" else "echo"
     for order in (0, 1, 127, 254, 255):
@@ -87,7 +87,7 @@ async def test_any_order_byte(ergo_context: Context, to: str) -> None:
 
 @case("ENP-ORD-7", offers=AGENTS)
 async def test_order_bytes_at_random(ergo_context: Context) -> None:
-    """Two hundred messages of one sender, each with another order byte, all arrive, in whatever order."""
+    """A target delivers two hundred messages of one sender with random order bytes, in any order."""
     peer = await ergo_context.peer()
     for i in range(200):
         peer.send("echo", i, order=ergo_context.rng.randrange(256))
@@ -100,14 +100,14 @@ async def test_order_bytes_at_random(ergo_context: Context) -> None:
 
 @case("ENP-PRIO-1", "ENP-PRIO-2", offers=AGENTS)
 async def test_any_priority(ergo_context: Context) -> None:
-    """Messages and calls with any priority byte are delivered: only its low two bits and 0x80 mean anything."""
+    """A target delivers messages and calls with any priority byte; only its low two bits and 0x80 have a meaning."""
     peer = await ergo_context.peer()
     for byte in (0, 1, 2, 3, 4, 0x40, 0x7C, 0x7F):
         await both_delivered(peer, "echo", priority=byte)
 
 
 async def check_served(ergo_context: Context, bytes_: list[int], wanted: list[int]) -> None:
-    """Calls with these priority bytes that come while slow sleeps are served in this order."""
+    """Checks that calls with these priority bytes, sent while `slow` sleeps, are served in this order."""
     peer = await ergo_context.peer()
     refs: list[enp.Words] = []
     async for _ in peer.while_busy("slow"):
@@ -119,12 +119,12 @@ async def check_served(ergo_context: Context, bytes_: list[int], wanted: list[in
 
 @case("ENP-PRIO-3", "ENP-PRIO-1", offers=AGENTS, exclusive=True)
 async def test_priorities_overtake(ergo_context: Context) -> None:
-    """Of calls that wait for a busy process those of priority max are served first, then high, then normal ones."""
+    """A busy process serves waiting calls of priority max first, then high, then normal."""
     bytes_: list[int] = [Priority.NORMAL, Priority.HIGH, Priority.MAX, Priority.NORMAL, Priority.HIGH, Priority.MAX]
     await check_served(ergo_context, bytes_, [2, 5, 1, 4, 0, 3])
 
 
 @case("ENP-PRIO-2", offers=AGENTS, exclusive=True)
 async def test_other_bits_are_normal(ergo_context: Context) -> None:
-    """Value 3 and bits above the low two count as normal: such calls keep their place among normal ones."""
+    """A target treats priority 3 and bits above the low two as normal: such calls keep their place among normal calls."""
     await check_served(ergo_context, [0, 3, 4, 0x7C, 0], [0, 1, 2, 3, 4])

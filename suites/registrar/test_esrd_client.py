@@ -1,4 +1,4 @@
-"""A target that registers with an embedded registrar of ours: what it asks for, what answers do, how it comes back."""
+"""A target that registers with an embedded registrar of the tester: its requests, its reaction to replies, its return."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,15 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.sockets import connect
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.targets.tcp import TcpRunning
+from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.testing import RegistrationContext, case
 
 CLIENT = {"registrar": {"kind": "esrd"}}
 MAY_SERVE = {"registrar": {"kind": "esrd", "serve": True}}
 AT_ONCE = 0.9
-"""Seconds: sooner than a second try."""
+"""Seconds: shorter than the pause before a second attempt."""
 SOON = 4.0
-"""Seconds in which a client that tries every second has come back."""
+"""Seconds within which a client that retries every second has registered again."""
 GRANTED = write_packet(RegisterReply(None))
 NO_REPLIES: dict[str, bytes] = {
     "another_version": b"\2" + GRANTED[1:],
@@ -33,13 +33,13 @@ NO_REPLIES: dict[str, bytes] = {
     "resolve_reply": write_packet(ResolveReply([route()], None)),
 }
 JUNK = (b"\0", b"junk", GRANTED, write_packet(RegisterReply(Error("resource is taken"))), b"\1\x32\0\3\x83\0\0")
-"""The last one is what a newer registrar tells of other nodes."""
+"""The last entry is a notification about other nodes that newer registrars send."""
 
 
 async def again(
     ergo_context: RegistrationContext, registration: EsrdRegistration, first: RegisterRoutes, within: float
 ) -> EsrdRegistration:
-    """The node registers anew: its link, on which it has asked for the same."""
+    """Accepts the next registration of the node and checks that its request is the same; returns the lease."""
     registration = await ergo_context.esrd.registration(within)
     request = await registration.request()
     registration.check(request == first, request, f"the same request as before: {first!r}")
@@ -52,15 +52,15 @@ async def again(
 @pytest.mark.parametrize("serve", [False, True], ids=["client", "may_serve"])
 @case("ESRD-CL-1", "ESRD-FR-1", "ESRD-FR-2", "ESRD-FR-3", "ESRD-TR-3", "ESRD-PL-4", config=CLIENT)
 async def test_request(ergo_context: RegistrationContext, serve: bool) -> None:
-    """A node asks for its name with one packet in one segment, in it a route for each acceptor."""
+    """A node registers its name with one packet in one segment that contains a route for each acceptor."""
     registration = await ergo_context.esrd_registration(serve=serve)
     request = await registration.request()
     chunk = await registration.socket.read(0.2)
-    registration.check(chunk is None, f"{chunk!r:.80}", "one packet, and nothing before the reply")
+    registration.check(chunk is None, f"{chunk!r:.80}", "one packet, and no bytes before the reply")
     registration.grant()
     running = await ergo_context.started()
     registration.check(request.Node == running.target_info.name, request, f"the name {running.target_info.name}")
-    assert isinstance(running, TcpRunning)
+    assert isinstance(running, TcpRunningTarget)
     wanted = route(running.port, TLS=running.tls)
     found = next((each for each in request.Routes or () if each.Port == running.port), None)
     if found is None or found[1:3] != wanted[1:3]:
@@ -71,10 +71,12 @@ async def test_request(ergo_context: RegistrationContext, serve: bool) -> None:
 
 @case("ESRD-TR-3", config=CLIENT)
 async def test_lease(ergo_context: RegistrationContext) -> None:
-    """A registered node keeps its link open and says nothing more on it."""
+    """A registered node keeps its socket open and sends nothing more on it."""
     registration, _ = await ergo_context.registered_at_esrd()
     chunk = await registration.socket.read(1.5)
-    registration.check(chunk is None, "closed" if chunk == b"" else f"{chunk!r:.80}", "an open link, silent for 1.5 s")
+    registration.check(
+        chunk is None, "closed" if chunk == b"" else f"{chunk!r:.80}", "an open socket that is silent for 1.5 s"
+    )
     await ergo_context.still_serves()
 
 
@@ -84,7 +86,7 @@ REFUSALS = {"taken": "resource is taken", "empty": "", "long": "no " * 290}
 @pytest.mark.parametrize("text", REFUSALS.values(), ids=REFUSALS)
 @case("ESRD-CL-2", config=CLIENT)
 async def test_refused(ergo_context: RegistrationContext, text: str) -> None:
-    """A node that is refused does not start, and does not try again: {text!r:.20}."""
+    """A node whose registration is refused does not start and does not retry: {text!r:.20}."""
     registration = await ergo_context.esrd_registration()
     await registration.request()
     registration.refuse(text)
@@ -95,17 +97,17 @@ async def test_refused(ergo_context: RegistrationContext, text: str) -> None:
 @pytest.mark.parametrize("reply", NO_REPLIES.values(), ids=NO_REPLIES)
 @case("ESRD-CL-2", "ESRD-FR-4", config=CLIENT)
 async def test_no_reply(ergo_context: RegistrationContext, reply: bytes) -> None:
-    """A node that is answered with bytes that are no RegisterReply does not start."""
+    """A node does not start when the reply is not a RegisterReply."""
     registration = await ergo_context.esrd_registration()
     await registration.request()
-    registration.send_bytes(reply, "bytes that are no RegisterReply, and the end")
+    registration.send_bytes(reply, "bytes that are not a RegisterReply, then the socket is closed")
     registration.socket.close()
     await ergo_context.not_started()
 
 
 @case("ESRD-CL-2", config=CLIENT)
 async def test_silence(ergo_context: RegistrationContext) -> None:
-    """A node that gets no reply does not start; it waits for about a second."""
+    """A node that gets no reply waits about one second and does not start."""
     registration = await ergo_context.esrd_registration()
     await registration.request()
     await registration.expect_close(at_least=0.5)
@@ -114,7 +116,7 @@ async def test_silence(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-2", config=CLIENT)
 async def test_closed(ergo_context: RegistrationContext) -> None:
-    """A node whose link is closed in place of a reply does not start."""
+    """A node does not start when its socket is closed instead of a reply."""
     registration = await ergo_context.esrd_registration()
     await registration.request()
     registration.socket.close()
@@ -123,7 +125,7 @@ async def test_closed(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-5", "ESRD-BUG-3", config=CLIENT)
 async def test_another_value(ergo_context: RegistrationContext) -> None:
-    """Upstream takes a reply that holds another value for a good one, and starts."""
+    """Upstream treats a reply with another value as success and starts."""
     registration = await ergo_context.esrd_registration()
     await registration.request()
     registration.send_bytes(
@@ -134,7 +136,7 @@ async def test_another_value(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-2", config=CLIENT)
 async def test_reply_in_pieces(ergo_context: RegistrationContext) -> None:
-    """A node whose reply comes in pieces is registered, or does not start."""
+    """A node whose reply arrives in pieces is registered, or does not start."""
     registration = await ergo_context.esrd_registration()
     await registration.request()
     await registration.socket.drip(GRANTED, 20, 0.05)
@@ -147,10 +149,10 @@ async def test_reply_in_pieces(ergo_context: RegistrationContext) -> None:
 
 @case("ROB-ESRD-7", config=CLIENT)
 async def test_junk_on_a_lease(ergo_context: RegistrationContext) -> None:
-    """What comes on a registered link means nothing: the node goes on, or registers again."""
+    """A node ignores invalid bytes on its registered socket, or registers again."""
     registration, first = await ergo_context.registered_at_esrd()
     for junk in JUNK:
-        registration.send_bytes(junk, f"junk behind the reply: {junk!r:.40}")
+        registration.send_bytes(junk, f"invalid bytes after the reply: {junk!r:.40}")
         if await registration.socket.read(0.2) == b"":
             registration = await again(ergo_context, registration, first, SOON)
             registration.grant()
@@ -166,11 +168,11 @@ async def test_hidden(ergo_context: RegistrationContext) -> None:
     ergo_context.esrd.expect_no_resolve_request()
 
 
-# --- the end of a lease -----------------------------------------------------------------------------------------------
+# --- end of a lease ---------------------------------------------------------------------------------------------------
 
 
 async def lost(ergo_context: RegistrationContext, how: str) -> None:
-    """A registered node loses its link, and is back at once."""
+    """Ends the socket of a registered node in this way and checks that the node registers again at once."""
     registration, first = await ergo_context.registered_at_esrd()
     getattr(registration.socket, how)()
     registration = await again(ergo_context, registration, first, AT_ONCE)
@@ -182,19 +184,19 @@ async def lost(ergo_context: RegistrationContext, how: str) -> None:
 @pytest.mark.parametrize("how", ["close", "end_writing"])
 @case("ESRD-FO-1", config=CLIENT)
 async def test_link_ends(ergo_context: RegistrationContext, how: str) -> None:
-    """A node whose link ends ({how}) asks for its name again, at once, and keeps what it gets."""
+    """A node whose socket ends ({how}) registers its name again at once and stays registered."""
     await lost(ergo_context, how)
 
 
 @case("ESRD-FO-2", config=CLIENT)
 async def test_link_is_reset(ergo_context: RegistrationContext) -> None:
-    """A node whose link is reset asks for its name again, at once."""
+    """Upstream registers its name again at once when its socket is reset."""
     await lost(ergo_context, "send_reset")
 
 
 @case("ESRD-FO-1", config=CLIENT)
 async def test_every_second(ergo_context: RegistrationContext) -> None:
-    """A registered node that is refused when it comes back tries again every second, and serves meanwhile."""
+    """A node that is refused when it registers again retries every second and keeps serving."""
     registration, first = await ergo_context.registered_at_esrd()
     registration.socket.close()
     registration = await again(ergo_context, registration, first, AT_ONCE)
@@ -203,7 +205,7 @@ async def test_every_second(ergo_context: RegistrationContext) -> None:
         at = registration.socket.now()
         registration = await again(ergo_context, registration, first, SOON)
         waited = registration.socket.now() - at
-        registration.check(waited > 0.5, f"the next try after {waited:.2f} s", "a second between two tries")
+        registration.check(waited > 0.5, f"the next attempt after {waited:.2f} s", "one second between two attempts")
     registration.grant()
     await ergo_context.still_serves()
     await registration.expect_open(1.2)
@@ -211,7 +213,7 @@ async def test_every_second(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-FO-1", "ROB-ESRD-7", config=CLIENT)
 async def test_registrar_is_away(ergo_context: RegistrationContext) -> None:
-    """A node whose registrar is gone for two seconds goes on, and registers when it is back."""
+    """A node whose registrar is gone for two seconds keeps running and registers when it is back."""
     registration, first = await ergo_context.registered_at_esrd()
     await ergo_context.esrd.stop()
     await ergo_context.still_serves()
@@ -223,12 +225,12 @@ async def test_registrar_is_away(ergo_context: RegistrationContext) -> None:
 
 @case("ROB-ESRD-7", config=CLIENT)
 async def test_no_reply_when_it_comes_back(ergo_context: RegistrationContext) -> None:
-    """A node that comes back and is answered with bytes that are no RegisterReply goes on, and tries again."""
+    """A node that registers again and gets an invalid reply keeps running and retries."""
     registration, first = await ergo_context.registered_at_esrd()
     registration.socket.close()
     registration = await again(ergo_context, registration, first, AT_ONCE)
     for reply in NO_REPLIES.values():
-        registration.send_bytes(reply, "bytes that are no RegisterReply, and the end")
+        registration.send_bytes(reply, "bytes that are not a RegisterReply, then the socket is closed")
         registration.socket.close()
         registration = await again(ergo_context, registration, first, SOON)
     registration.grant()
@@ -239,7 +241,7 @@ async def test_no_reply_when_it_comes_back(ergo_context: RegistrationContext) ->
 
 
 async def somebody_else(ergo_context: RegistrationContext, within: float = SOON) -> ScriptedEsrdClient:
-    """A link to what serves in our place."""
+    """Returns a client of the registrar that took over the port."""
     until = asyncio.get_running_loop().time() + within
     while True:
         try:
@@ -253,7 +255,7 @@ async def somebody_else(ergo_context: RegistrationContext, within: float = SOON)
 
 @case("ESRD-FO-1", "ESRD-FO-3", "ESRD-FO-4", config=MAY_SERVE)
 async def test_takes_over(ergo_context: RegistrationContext) -> None:
-    """A node that may serve takes over when the registrar is gone, and knows itself alone."""
+    """A node that may serve takes over when the registrar is gone and knows only itself."""
     _, first = await ergo_context.registered_at_esrd()
     await ergo_context.esrd.stop()
     client = await somebody_else(ergo_context)
@@ -267,7 +269,7 @@ async def test_takes_over(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-FO-6", config=MAY_SERVE)
 async def test_end_of_the_new_registrar(ergo_context: RegistrationContext) -> None:
-    """A node that has taken over closes the links of those who are registered when it ends."""
+    """Upstream closes the sockets of its registered clients when it stops serving."""
     await ergo_context.registered_at_esrd()
     await ergo_context.esrd.stop()
     client = await somebody_else(ergo_context)
@@ -278,7 +280,7 @@ async def test_end_of_the_new_registrar(ergo_context: RegistrationContext) -> No
 
 @case("ESRD-CL-3", config=MAY_SERVE)
 async def test_foreign_program(ergo_context: RegistrationContext) -> None:
-    """A node does not start while the port for datagrams alone is taken: it can neither serve nor register."""
+    """Upstream does not start while only the UDP port is in use, because it can neither serve nor register."""
     await ergo_context.start()
     await ergo_context.esrd.stop_listening()
     await ergo_context.not_started()
@@ -286,14 +288,14 @@ async def test_foreign_program(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-FO-5", config=MAY_SERVE)
 async def test_both_ports(ergo_context: RegistrationContext) -> None:
-    """A node takes over when both ports are free, not while the one for datagrams is taken."""
+    """A node takes over when both ports are free, not while the UDP port is in use."""
     await ergo_context.registered_at_esrd()
     await ergo_context.esrd.stop_listening()
     await asyncio.sleep(1.5)
     with contextlib.suppress(UnreachableError):
         socket = await connect(HOST, ergo_context.esrd.port, None, "too early")
         ergo_context.sockets.append(socket)
-        if await socket.read(0.5) is None:  # what binds and gives up again would have closed
-            raise ViolationError("a registrar", ("none while the port for datagrams is taken",))
+        if await socket.read(0.5) is None:  # a node that binds TCP and then releases it would have closed the socket
+            raise ViolationError("a registrar", ("no registrar while the UDP port is in use",))
     await ergo_context.esrd.stop()
     await (await somebody_else(ergo_context)).register()

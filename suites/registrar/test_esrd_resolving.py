@@ -1,4 +1,4 @@
-"""A target that is told to connect to a node it does not know: what it asks our embedded registrar, and where it goes then."""
+"""A target that is told to connect to an unknown node: its request to the embedded registrar and the routes it dials."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from ergo_conformance.testing import AGENTS, RegistrationContext, case
 CLIENT = {"registrar": {"kind": "esrd"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}
 QUIET = 0.7
-"""Seconds in which a node that should not dial would have dialed."""
+"""Seconds within which a node would dial if it dialed wrongly."""
 GOOD = write_packet(ResolveReply(None, Error("unknown")))
 NO_REPLIES = (
     b"",
@@ -39,19 +39,19 @@ UNUSABLE = (
 
 
 async def connecting(ergo_context: RegistrationContext) -> tuple[AgentDriver, Words, ResolveRequest]:
-    """The target is told to connect to somebody: who was told, the op, and what our registrar is asked."""
+    """Tells a registered target to connect to an unknown node; returns the agent, the op and the request."""
     agent = await idle(ergo_context)
     return agent, *await ask(ergo_context, agent, ergo_context.unknown_node())
 
 
 async def idle(ergo_context: RegistrationContext) -> AgentDriver:
-    """The agent of a target that is registered."""
+    """Returns the agent of a registered target."""
     await ergo_context.registered_at_esrd()
     return AgentDriver(await ergo_context.peer())
 
 
 async def ask(ergo_context: RegistrationContext, agent: AgentDriver, name: Atom) -> tuple[Words, ResolveRequest]:
-    """The op, and the request for this name that comes of it."""
+    """Tells the agent to connect to this name; returns the op and the request for the name."""
     ref = agent.start("connect", name)
     question = await ergo_context.esrd.resolve_request()
     agent.peer.check(question.name == name, question.name, f"a request for {name}")
@@ -63,7 +63,7 @@ async def ask(ergo_context: RegistrationContext, agent: AgentDriver, name: Atom)
 
 @case("ESRD-CL-8", "ESRD-TR-4", "ESRD-FR-2", **NEEDS)
 async def test_one_request(ergo_context: RegistrationContext) -> None:
-    """A node asks for a name with one datagram, not with a second one, and gives up when there is no reply for 3 s."""
+    """A node resolves a name with one datagram, without a second one, and fails after 3 s without a reply."""
     agent, ref, _ = await connecting(ergo_context)
     await agent.expect_error_after(ref, error_values.NO_ROUTE, 3.0)
     ergo_context.esrd.expect_no_resolve_request()
@@ -72,7 +72,7 @@ async def test_one_request(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-12", **NEEDS)
 async def test_no_memory(ergo_context: RegistrationContext) -> None:
-    """A node that is told to connect once more asks once more, from another socket."""
+    """Upstream resolves a name again, from another socket, each time it is told to connect."""
     agent = await idle(ergo_context)
     wanted, askers = ergo_context.unknown_node(), set()
     for _ in range(3):
@@ -80,12 +80,12 @@ async def test_no_memory(ergo_context: RegistrationContext) -> None:
         question.answer(None, "unknown")
         await agent.expect_error(ref, error_values.NO_ROUTE)
         askers.add(question.sender)
-    agent.peer.check(len(askers) > 1, f"all from {askers}", "a socket of its own for each request")
+    agent.peer.check(len(askers) > 1, f"all from {askers}", "a new socket for each request")
 
 
 @case("ESRD-CL-11", **NEEDS)
 async def test_no_name(ergo_context: RegistrationContext) -> None:
-    """A node is not asked for that has no host in its name, or two."""
+    """A node sends no request for a name without a host or with two hosts."""
     agent = await idle(ergo_context)
     for name in ("nobody", "a@b@127.0.0.1", ""):
         answer = await agent.run("connect", Atom(name))
@@ -98,7 +98,7 @@ async def test_no_name(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-PL-1", **NEEDS)
 async def test_route(ergo_context: RegistrationContext) -> None:
-    """A node dials the host of the route, or that of the name if it is empty, and begins a handshake."""
+    """A node dials the host of the route, or the host of the name if the route has none, and starts a handshake."""
     listener = await ergo_context.listener()
     agent = await idle(ergo_context)
     for host in ("", HOST):
@@ -110,7 +110,7 @@ async def test_route(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-PL-1", **NEEDS)
 async def test_tls_route(ergo_context: RegistrationContext) -> None:
-    """A node speaks TLS with a route that says so."""
+    """A node uses TLS for a route with the TLS flag."""
     listener = await ergo_context.listener(tls=True)
     _, _, question = await connecting(ergo_context)
     question.answer([route(listener.port, TLS=True)])
@@ -119,7 +119,7 @@ async def test_tls_route(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-PL-3", **NEEDS)
 async def test_licence(ergo_context: RegistrationContext) -> None:
-    """A node takes a route whose versions have another commit and licence."""
+    """A node uses a route whose versions have another commit and licence."""
     listener = await ergo_context.listener()
     _, _, question = await connecting(ergo_context)
     other = {"Commit": "1" * 40, "License": "Proprietary"}
@@ -130,7 +130,7 @@ async def test_licence(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-PL-3", **NEEDS)
 async def test_unusable_routes(ergo_context: RegistrationContext) -> None:
-    """A node passes over routes with a handshake or protocol that it does not speak, and takes the next one."""
+    """A node skips routes with an unsupported handshake or protocol and uses the next route."""
     wrong, good = await ergo_context.listener(), await ergo_context.listener()
     _, _, question = await connecting(ergo_context)
     question.answer([*(each._replace(Port=wrong.port) for each in UNUSABLE), route(good.port)])
@@ -140,7 +140,7 @@ async def test_unusable_routes(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-PL-3", **NEEDS)
 async def test_no_usable_route(ergo_context: RegistrationContext) -> None:
-    """A node dials nobody if it can use no route: "no route"."""
+    """A node that supports none of the routes dials none and returns "no route"."""
     listener = await ergo_context.listener()
     agent, ref, question = await connecting(ergo_context)
     question.answer([each._replace(Port=listener.port) for each in UNUSABLE])
@@ -150,7 +150,7 @@ async def test_no_usable_route(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-PL-5", **NEEDS)
 async def test_order_of_routes(ergo_context: RegistrationContext) -> None:
-    """A node tries the routes in their order: one where nobody listens, one that is closed, one that answers."""
+    """A node tries routes in order: one without a listener, one that closes, one that answers."""
     gone, closing, good = await ergo_context.listener(), await ergo_context.listener(), await ergo_context.listener()
     await gone.stop()
     _, _, question = await connecting(ergo_context)
@@ -163,7 +163,7 @@ async def test_order_of_routes(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-10", **NEEDS)
 async def test_error(ergo_context: RegistrationContext) -> None:
-    """A node that is answered with an error dials nobody, even if the reply has routes: "no route"."""
+    """A node that gets an error in the reply dials nothing, even if the reply has routes, and returns "no route"."""
     listener = await ergo_context.listener()
     agent = await idle(ergo_context)
     for text in ("unknown", "not today", ""):
@@ -175,7 +175,7 @@ async def test_error(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-10", **NEEDS)
 async def test_no_routes(ergo_context: RegistrationContext) -> None:
-    """A node that is answered without routes and without an error has no route."""
+    """A node returns "no route" when the reply has neither routes nor an error."""
     agent = await idle(ergo_context)
     nothing: tuple[list[Route] | None, ...] = (None, [])
     for routes in nothing:
@@ -186,7 +186,7 @@ async def test_no_routes(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-9", "ROB-ESRD-7", **NEEDS)
 async def test_first_datagram(ergo_context: RegistrationContext) -> None:
-    """The first datagram is the reply, even if it is none: what comes behind it is not used, and the next request is."""
+    """A node takes the first datagram as the reply, even an invalid one, ignores later ones, and asks again next time."""
     listener = await ergo_context.listener()
     agent = await idle(ergo_context)
     for reply in NO_REPLIES:
@@ -202,7 +202,7 @@ async def test_first_datagram(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-CL-9", "ROB-ESRD-7", **NEEDS)
 async def test_late_reply(ergo_context: RegistrationContext) -> None:
-    """A reply that comes after the node has given up changes nothing, and does not answer the next request."""
+    """A node ignores a reply that arrives after its timeout and does not use it for the next request."""
     listener = await ergo_context.listener()
     agent, ref, late = await connecting(ergo_context)
     await agent.expect_error(ref, error_values.NO_ROUTE)

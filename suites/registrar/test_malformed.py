@@ -1,4 +1,4 @@
-"""Packets that are none, computed from the schema: over TCP the link is closed without a reply, over UDP there is silence."""
+"""Malformed packets, generated from the schema: over TCP the socket is closed without a reply, over UDP there is no reply."""
 
 import asyncio
 
@@ -30,9 +30,9 @@ OTHERS: dict[str, Message] = {
 
 
 def damages(good: Message) -> dict[str, list[CorruptPacket]]:
-    """What can be wrong with a packet, by kind.
+    """Returns the corrupt variants of a packet by kind.
 
-    Bytes behind the value are not wrong: whether they are ignored is the reader's business.
+    Bytes after the value are excluded: a reader may ignore or refuse them.
     """
     kinds: dict[str, list[CorruptPacket]] = {}
     for damage in corrupt_packets(good):
@@ -46,18 +46,18 @@ REQUESTS, RESOLVES = damages(REQUEST), damages(RESOLVE)
 
 
 async def still_serves(ergo_context: Context, *before: ScriptedEsrdClient) -> None:
-    """A good client registers and resolves; who was registered before still is."""
+    """Checks that a conforming client registers and resolves, and that earlier registrations still resolve."""
     client = await ergo_context.esrd_client()
     await client.register()
     for known in (*before, client):
         reply = await (await ergo_context.resolver()).resolve(known.name)
-        client.check(reply.Error is None, reply, f"the routes of {known.name}, for a good client afterwards")
+        client.check(reply.Error is None, reply, f"the routes of {known.name}, for a conforming client afterwards")
 
 
 @pytest.mark.parametrize("damage", REQUESTS)
 @case("ESRD-REG-11", "ESRD-FR-4", "ESRD-PL-4", "ROB-ESRD-1", "ROB-ESRD-2", "ROB-ESRD-3", "ROB-ESRD-6", offers=REGISTRAR)
 async def test_request(ergo_context: Context, damage: str) -> None:
-    """A register request with a fault ({damage}) gets no reply and the link closed; another client's lease goes on."""
+    """A registrar closes the socket of a malformed register request ({damage}) without a reply; other leases continue."""
     registration = await ergo_context.esrd_client()
     await registration.register()
     for spoiled_ in REQUESTS[damage]:
@@ -71,11 +71,11 @@ async def test_request(ergo_context: Context, damage: str) -> None:
 @pytest.mark.parametrize("damage", RESOLVES)
 @case("ESRD-RES-2", "ESRD-FR-4", "ESRD-PL-4", "ROB-ESRD-1", "ROB-ESRD-3", offers=REGISTRAR)
 async def test_resolve(ergo_context: Context, damage: str) -> None:
-    """A resolve request with a fault ({damage}) is not answered."""
+    """A registrar does not answer a malformed resolve request ({damage})."""
     resolvers = [await ergo_context.resolver() for _ in RESOLVES[damage]]
     asker = await ergo_context.resolver()
     for resolver, spoiled_ in zip(resolvers, RESOLVES[damage], strict=True):
-        await asker.resolve(RESOLVE.Node)  # upstream reads on in what came before (ESRD-BUG-1)
+        await asker.resolve(RESOLVE.Node)  # upstream continues in the bytes of the earlier request (ESRD-BUG-1)
         resolver.send(spoiled_.data, f"a resolve request: {spoiled_.description}")
     await asyncio.sleep(0.4)
     for resolver in resolvers:
@@ -86,7 +86,7 @@ async def test_resolve(ergo_context: Context, damage: str) -> None:
 @pytest.mark.parametrize("what", [*OTHERS, "resolve"])
 @case("ESRD-FR-2", "ROB-ESRD-1", offers=REGISTRAR)
 async def test_wrong_packet_over_tcp(ergo_context: Context, what: str) -> None:
-    """Another packet than a register request ({what}) over TCP gets no reply and the link closed."""
+    """A registrar closes the socket without a reply when another packet ({what}) than a register request arrives."""
     client = await ergo_context.esrd_client()
     client.send(OTHERS.get(what, RESOLVE))
     await client.expect_close()
@@ -96,10 +96,10 @@ async def test_wrong_packet_over_tcp(ergo_context: Context, what: str) -> None:
 @pytest.mark.parametrize("what", [*OTHERS, "register"])
 @case("ESRD-FR-2", "ESRD-RES-2", offers=REGISTRAR)
 async def test_wrong_packet_over_udp(ergo_context: Context, what: str) -> None:
-    """Another packet than a resolve request ({what}) over UDP is not answered and registers nobody."""
+    """A registrar ignores another packet ({what}) than a resolve request over UDP and registers nothing."""
     client, resolver = await ergo_context.esrd_client(), await ergo_context.resolver()
     data = write_packet(OTHERS.get(what, client.request()))
-    resolver.send(data, f"a packet that has no place over UDP: {what}")
+    resolver.send(data, f"a packet that is not used over UDP: {what}")
     await resolver.expect_silence(0.4)
     reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check(reply.Error is not None, reply, f"{client.name} unknown")
@@ -108,7 +108,7 @@ async def test_wrong_packet_over_udp(ergo_context: Context, what: str) -> None:
 @pytest.mark.parametrize("other", list(PacketType), ids=lambda type_: type_.name.lower())
 @case("ESRD-FR-4", "ROB-ESRD-1", offers=REGISTRAR)
 async def test_value_of_another_type(ergo_context: Context, other: PacketType) -> None:
-    """A good request behind the type of another packet ({other}) is no request."""
+    """A registrar closes the socket when a request has the type of another packet ({other})."""
     client = await ergo_context.esrd_client()
     data = write_packet(RESOLVE if other is PacketType.REGISTER else REQUEST)
     client.send_bytes(data[:1] + bytes([other]) + data[2:], f"a value that does not belong to type {other}")
@@ -121,6 +121,8 @@ async def test_request_without_its_end(ergo_context: Context) -> None:
     """Upstream registers a node whose request lacks its last bytes, as if they were zeros."""
     client = await ergo_context.esrd_client()
     data = write_packet(client.request())
-    client.send_bytes(with_length(data[:-20], len(data) - 24), "a request without its last 20 bytes, length to match")
+    client.send_bytes(
+        with_length(data[:-20], len(data) - 24), "a request without its last 20 bytes, with a matching length"
+    )
     reply = await client.reply()
     client.check(reply.Error is None, reply, "a RegisterReply without an error")

@@ -1,4 +1,4 @@
-"""RegistrationContext over TCP: the lease of a name, what is refused, and when it ends."""
+"""Registration over TCP: the lease of a name, refusals, and the end of a lease."""
 
 import asyncio
 
@@ -13,18 +13,18 @@ from ergo_conformance.testing import Context, case
 REGISTRAR = ("registrar",)
 TAKEN, INCORRECT, UNKNOWN = "resource is taken", "incorrect value or argument", "unknown"
 GONE_WITHIN = 3.0
-"""Seconds until a lease that has ended is seen to have ended: upstream takes milliseconds, a busy machine longer."""
+"""Seconds within which the end of a lease must be visible: upstream needs milliseconds, a busy machine longer."""
 
 
 async def expect_known(ergo_context: Context, name: str) -> None:
-    """The name resolves."""
+    """Checks that the name resolves to its routes."""
     reply = await (await ergo_context.resolver()).resolve(name)
     if reply.Error is not None or not reply.Routes:
         (await ergo_context.esrd_client()).fail(repr(reply), f"the routes of {name}")
 
 
 async def expect_gone(ergo_context: Context, client: ScriptedEsrdClient) -> ScriptedEsrdClient:
-    """The name resolves to "unknown" and can be taken again: by whom is returned."""
+    """Checks that the name resolves to "unknown" and can be registered again; returns the new registrant."""
     resolver = await ergo_context.resolver()
     deadline = client.socket.now() + GONE_WITHIN
     while (reply := await resolver.resolve(client.name)).Error is None:
@@ -39,7 +39,7 @@ async def expect_gone(ergo_context: Context, client: ScriptedEsrdClient) -> Scri
 
 @case("ESRD-REG-2", "ESRD-TR-3", "ESRD-FR-1", "ESRD-TR-1", offers=REGISTRAR)
 async def test_register(ergo_context: Context) -> None:
-    """A free name is registered, and resolves as long as the link is open."""
+    """A registrar registers a free name and resolves it while the socket is open."""
     client = await ergo_context.esrd_client()
     await client.register()
     await expect_known(ergo_context, client.name)
@@ -49,17 +49,17 @@ async def test_register(ergo_context: Context) -> None:
 
 @case("ESRD-REG-9", "ESRD-REG-2", offers=REGISTRAR)
 async def test_nothing_more_is_said(ergo_context: Context) -> None:
-    """After its reply the registrar says nothing on the link."""
+    """A registrar sends nothing on the socket after its reply."""
     client = await ergo_context.esrd_client()
     await client.register()
     chunk = await client.socket.read(1.5)
-    client.check(chunk is None, repr(chunk), "silence, and the link open")
+    client.check(chunk is None, repr(chunk), "no bytes, and an open socket")
 
 
 @pytest.mark.parametrize("routes", ["one", "nil", "empty"])
 @case("ESRD-REG-3", offers=REGISTRAR)
 async def test_taken(ergo_context: Context, routes: str) -> None:
-    """A name that is taken is refused, with {routes} routes in the request; the first one keeps it."""
+    """A registrar refuses a name that is taken, with {routes} routes in the request; the first client keeps the name."""
     first = await ergo_context.esrd_client()
     await first.register()
     given = {"one": [route(2)], "nil": None, "empty": []}[routes]
@@ -70,7 +70,7 @@ async def test_taken(ergo_context: Context, routes: str) -> None:
 
 @case("ESRD-REG-3", offers=("registrar", "accept"))
 async def test_the_servers_own_name(ergo_context: Context) -> None:
-    """The name of the node that serves is taken, too."""
+    """A registrar refuses the name of the node that serves."""
     name = await ergo_context.target_name()
     await (await ergo_context.esrd_client(name)).refused(TAKEN)
     await expect_known(ergo_context, name)
@@ -79,7 +79,7 @@ async def test_the_servers_own_name(ergo_context: Context) -> None:
 @pytest.mark.parametrize("routes", [None, []], ids=["nil", "empty"])
 @case("ESRD-REG-4", offers=REGISTRAR)
 async def test_no_routes(ergo_context: Context, routes: list[None] | None) -> None:
-    """A request without routes is refused, and the name stays free."""
+    """A registrar refuses a request without routes, and the name stays free."""
     client = await ergo_context.esrd_client()
     await client.refused(INCORRECT, Routes=routes)
     await (await ergo_context.esrd_client(client.name)).register()
@@ -88,7 +88,7 @@ async def test_no_routes(ergo_context: Context, routes: list[None] | None) -> No
 @pytest.mark.parametrize("how", ["closed", "half_closed", "reset"])
 @case("ESRD-REG-6", "ROB-ESRD-5", offers=REGISTRAR)
 async def test_end_of_a_lease(ergo_context: Context, how: str) -> None:
-    """The lease ends with its link ({how}): the name is unknown and free."""
+    """A lease ends when its socket ends ({how}): the name is unknown and free."""
     client = await ergo_context.esrd_client()
     await client.register()
     await expect_known(ergo_context, client.name)
@@ -98,13 +98,13 @@ async def test_end_of_a_lease(ergo_context: Context, how: str) -> None:
 
 @case("ESRD-REG-7", "ROB-ESRD-5", offers=REGISTRAR)
 async def test_second_request(ergo_context: Context) -> None:
-    """A second request on a registered link is ignored: the routes stay as they were."""
+    """A registrar ignores a second request on a registered socket: the routes stay unchanged."""
     client = await ergo_context.esrd_client()
     await client.register(Routes=[route(1111)])
     client.send(client.request(Routes=[route(2222)]))
     client.send(client.request(Node=Atom(f"other-{client.name}")))
     chunk = await client.socket.read(0.5)
-    client.check(chunk is None, repr(chunk), "no reply, and the link open")
+    client.check(chunk is None, repr(chunk), "no reply, and an open socket")
     reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check([r.Port for r in reply.Routes or ()] == [1111], reply, "the routes of the first request")
     other = await (await ergo_context.resolver()).resolve(f"other-{client.name}")
@@ -114,18 +114,18 @@ async def test_second_request(ergo_context: Context) -> None:
 @pytest.mark.parametrize("junk", [b"\x00", b"junk" * 100, b"\x01\x2c\xff\xff"], ids=["zero", "text", "header"])
 @case("ESRD-REG-7", "ROB-ESRD-5", offers=REGISTRAR)
 async def test_junk_on_a_registered_link(ergo_context: Context, junk: bytes) -> None:
-    """Bytes on a registered link mean nothing: the lease goes on."""
+    """A registrar ignores invalid bytes on a registered socket, and the lease continues."""
     client = await ergo_context.esrd_client()
     await client.register()
-    client.send_bytes(junk, "bytes that are no packet, on a registered link")
+    client.send_bytes(junk, "bytes that are not a packet, on a registered socket")
     chunk = await client.socket.read(0.5)
-    client.check(chunk is None, repr(chunk), "no reply, and the link open")
+    client.check(chunk is None, repr(chunk), "no reply, and an open socket")
     await expect_known(ergo_context, client.name)
 
 
 @case("ESRD-REG-8", offers=REGISTRAR)
 async def test_two_requests_in_one_segment(ergo_context: Context) -> None:
-    """Of two requests in one segment only the first one counts: one reply."""
+    """Upstream ignores the second of two requests in one segment and sends one reply."""
     client = await ergo_context.esrd_client()
     second = client.request(Node=Atom(f"other-{client.name}"))
     client.send_bytes(write_packet(client.request()) + write_packet(second), "two requests in one segment")
@@ -138,16 +138,16 @@ async def test_two_requests_in_one_segment(ergo_context: Context) -> None:
 
 @case("ESRD-REG-1", offers=REGISTRAR)
 async def test_silence(ergo_context: Context) -> None:
-    """A client that says nothing is closed after a second."""
+    """A registrar closes the socket of a silent client after one second."""
     client = await ergo_context.esrd_client()
     await client.expect_close(5.0, at_least=0.6)
 
 
 @case("ESRD-REG-1", "ROB-ESRD-2", offers=REGISTRAR)
 async def test_half_a_request(ergo_context: Context) -> None:
-    """A client that falls silent within its request is closed, and has no lease."""
+    """A registrar closes the socket of a client that falls silent within its request, and registers nothing."""
     client = await ergo_context.esrd_client()
-    client.send_bytes(write_packet(client.request())[:60], "the first 60 bytes of a good request")
+    client.send_bytes(write_packet(client.request())[:60], "the first 60 bytes of a valid request")
     await client.expect_close(5.0)
     reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check(reply.Error is not None, reply, f"{client.name} unknown")
@@ -163,9 +163,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", list(NAMES))
-@case("ESRD-REG-5", offers=REGISTRAR, exclusive=True)  # others expect that nobody has the empty name
+@case("ESRD-REG-5", offers=REGISTRAR, exclusive=True)  # other cases expect that the empty name is free
 async def test_any_name(ergo_context: Context, name: str) -> None:
-    """A name of any form ({name}) is registered."""
+    """Upstream registers a name of any form ({name})."""
     client = await ergo_context.esrd_client()
     client.name = Atom(NAMES[name])
     await client.register()
@@ -174,7 +174,7 @@ async def test_any_name(ergo_context: Context, name: str) -> None:
 
 @case("ESRD-REG-5", offers=REGISTRAR)
 async def test_names_are_case_sensitive(ergo_context: Context) -> None:
-    """The same name in capitals is another name."""
+    """Upstream treats the same name in capitals as a different name."""
     first = await ergo_context.esrd_client()
     await first.register()
     await (await ergo_context.esrd_client(first.name.upper())).register()
@@ -183,7 +183,7 @@ async def test_names_are_case_sensitive(ergo_context: Context) -> None:
 @pytest.mark.parametrize("routes", [1, 3, 40], ids=lambda n: f"{n}_routes")
 @case("ESRD-PL-2", "ESRD-RES-1", offers=REGISTRAR)
 async def test_routes_come_back(ergo_context: Context, routes: int) -> None:
-    """Routes resolve as they were registered, in their order, with all their fields."""
+    """A registrar resolves routes as they were registered: in order and with all fields."""
     client = await ergo_context.esrd_client()
     given = [route(1000 + i, TLS=i % 2 == 1, Host="127.0.0.1" if i % 3 == 2 else "") for i in range(routes)]
     await client.register(Routes=given)
@@ -194,7 +194,7 @@ async def test_routes_come_back(ergo_context: Context, routes: int) -> None:
 @pytest.mark.parametrize("surplus", [0, 1], ids=["at_the_limit", "above"])
 @case("ESRD-REG-10", offers=REGISTRAR)
 async def test_longest_request(ergo_context: Context, surplus: int) -> None:
-    """A request of 4096 bytes is served, a longer one gets the link closed."""
+    """Upstream serves a request of 4096 bytes and closes the socket of a longer one."""
     client = await ergo_context.esrd_client()
     bare = len(write_packet(client.request(Routes=[route(1, Host="")])))
     request = client.request(Routes=[route(1, Host="h" * (MAX_REGISTER - bare + surplus))])
@@ -207,7 +207,7 @@ async def test_longest_request(ergo_context: Context, surplus: int) -> None:
 
 @case("ROB-ESRD-4", "ROB-ESRD-3", offers=REGISTRAR)
 async def test_mute_clients(ergo_context: Context) -> None:
-    """Twenty mute clients don't delay a good one."""
+    """Twenty silent clients do not delay another client."""
     for _ in range(20):
         await ergo_context.esrd_client()
     client = await ergo_context.esrd_client()
@@ -217,7 +217,7 @@ async def test_mute_clients(ergo_context: Context) -> None:
 
 @case("ROB-ESRD-4", "ROB-ESRD-5", offers=REGISTRAR)
 async def test_many_leases(ergo_context: Context) -> None:
-    """Fifty nodes are registered side by side, and each of them resolves."""
+    """A registrar keeps fifty concurrent leases, and each name resolves."""
     clients = [await ergo_context.esrd_client() for _ in range(50)]
     for client in clients:
         client.send(client.request())
@@ -229,7 +229,7 @@ async def test_many_leases(ergo_context: Context) -> None:
 
 @case("ROB-ESRD-3", "ESRD-REG-6", offers=REGISTRAR)
 async def test_again_and_again(ergo_context: Context) -> None:
-    """A name is taken and given back twenty times."""
+    """A registrar registers the same name twenty times, each time after its lease has ended."""
     client = await ergo_context.esrd_client()
     await client.register()
     for _ in range(20):
@@ -240,9 +240,9 @@ async def test_again_and_again(ergo_context: Context) -> None:
 @pytest.mark.parametrize("size", [1, 40], ids=["byte_by_byte", "in_pieces"])
 @case("ESRD-BUG-5", offers=REGISTRAR)
 async def test_request_in_pieces(ergo_context: Context, size: int) -> None:
-    """Upstream closes the link of a request that comes in pieces."""
+    """Upstream closes the socket of a request that arrives in pieces."""
     client = await ergo_context.esrd_client()
     data = write_packet(client.request())
     await client.socket.drip(data[: 3 * size], size, 0.05)
-    client.send_bytes(data[3 * size :], "a good request in pieces")
+    client.send_bytes(data[3 * size :], "a valid request in pieces")
     await client.expect_close()

@@ -15,7 +15,7 @@ REGISTRAR = ("registrar",)
 @pytest.mark.parametrize("name", ["nobody@localhost", "", "no-at", "nobody@elsewhere.example", "n" * 255])
 @case("ESRD-RES-1", "ESRD-TR-4", offers=REGISTRAR)
 async def test_unknown(ergo_context: Context, name: str) -> None:
-    """A name that nobody has is answered with nil routes and the text "unknown"."""
+    """A registrar answers an unknown name with nil routes and the text "unknown"."""
     reply = await (await ergo_context.resolver()).resolve(name)
     if reply.Routes is not None or reply.Error is None or reply.Error.text != "unknown":
         raise ViolationError(repr(reply), ('nil routes and the error "unknown"',), f"a resolve request for {name!r}")
@@ -23,7 +23,7 @@ async def test_unknown(ergo_context: Context, name: str) -> None:
 
 @case("ESRD-RES-1", "ESRD-TR-4", "ESRD-PL-4", offers=REGISTRAR)
 async def test_known(ergo_context: Context) -> None:
-    """A registered name is answered with its routes and no error, as often as it is asked for."""
+    """A registrar answers each request for a registered name with its routes and no error."""
     client = await ergo_context.esrd_client()
     await client.register(Routes=[route(4711)])
     resolver = await ergo_context.resolver()
@@ -34,7 +34,7 @@ async def test_known(ergo_context: Context) -> None:
 
 @case("ESRD-RES-1", "ESRD-RES-4", offers=("registrar", "accept"))
 async def test_the_server_itself(ergo_context: Context) -> None:
-    """The node that serves resolves its own name."""
+    """A node that serves resolves its own name."""
     name = await ergo_context.target_name()
     reply = await (await ergo_context.resolver()).resolve(name)
     if reply.Error is not None or not reply.Routes:
@@ -43,34 +43,34 @@ async def test_the_server_itself(ergo_context: Context) -> None:
 
 @case("ESRD-RES-1", "ROB-ESRD-4", offers=REGISTRAR)
 async def test_many_at_once(ergo_context: Context) -> None:
-    """A hundred requests from ten sockets are all answered, each at the socket it came from."""
+    """A registrar answers a hundred requests from ten sockets, each at the socket it came from."""
     client = await ergo_context.esrd_client()
     await client.register()
     resolvers = [await ergo_context.resolver() for _ in range(10)]
     for i, resolver in enumerate(resolvers):
         wanted = client.name if i % 2 else Atom("nobody@localhost")
         for _ in range(10):
-            resolver.send(write_packet(ResolveRoutes(wanted)), f"ten good requests for {wanted}")
+            resolver.send(write_packet(ResolveRoutes(wanted)), f"ten valid requests for {wanted}")
     for i, resolver in enumerate(resolvers):
         for _ in range(10):
             reply = await resolver.reply()
-            client.check((reply.Error is None) == bool(i % 2), reply, "the answer to what this socket asked")
+            client.check((reply.Error is None) == bool(i % 2), reply, "the answer to the request of this socket")
 
 
 @pytest.mark.parametrize("size", [1, 100, 3000], ids=lambda n: f"{n}_bytes")
 @case("ESRD-RES-3", offers=REGISTRAR)
 async def test_bytes_behind_the_request(ergo_context: Context, size: int) -> None:
-    """A good request with bytes behind it is answered."""
+    """Upstream answers a valid request that is followed by further bytes."""
     resolver = await ergo_context.resolver()
     data = write_packet(ResolveRoutes(Atom("nobody@localhost")))
-    resolver.send(data + bytes(size), f"a good request and {size} bytes behind it")
+    resolver.send(data + bytes(size), f"a valid request followed by {size} bytes")
     await resolver.reply(1.0)
 
 
 @pytest.mark.parametrize("size", [4, 60], ids=["header", "without_the_name"])
 @case("ESRD-BUG-1", offers=REGISTRAR)
 async def test_stale_buffer(ergo_context: Context, size: int) -> None:
-    """Upstream answers a request that is cut with the routes of the name that was asked for before."""
+    """Upstream answers a truncated request with the routes of the previously requested name."""
     resolver = await ergo_context.resolver()
     data = write_packet(ResolveRoutes(Atom("nobody@localhost")))
     await resolver.resolve("nobody@localhost")
@@ -83,32 +83,32 @@ async def test_stale_buffer(ergo_context: Context, size: int) -> None:
 )
 @case("ESRD-RES-2", "ROB-ESRD-1", "ROB-ESRD-2", offers=REGISTRAR)
 async def test_junk(ergo_context: Context, data: bytes) -> None:
-    """A datagram of no, few or many bytes that are no packet is not answered, and the next request is."""
+    """A registrar does not answer a datagram that is not a packet, of any length, and answers the next request."""
     resolver = await ergo_context.resolver()
-    resolver.send(data, f"{len(data)} bytes that are no packet")
+    resolver.send(data, f"{len(data)} bytes that are not a packet")
     await resolver.expect_silence(0.3)
     await resolver.resolve("nobody@localhost")
 
 
 async def other_address(ergo_context: Context) -> ScriptedResolver:
-    """A socket to a secondary address of the target's machine; skips if there is none."""
+    """Returns a socket to a secondary address of the target's machine; skips the case if there is none."""
     try:
         return await ergo_context.resolver("127.0.0.2")
     except UnreachableError as error:
-        ergo_context.skip(f"needs a target that is reached over loopback: {error}")
+        ergo_context.skip(f"the case needs a target that is reachable over loopback: {error}")
         raise
 
 
 @case("ESRD-TR-5", offers=REGISTRAR)
 async def test_from_the_address_that_was_asked(ergo_context: Context) -> None:
-    """A request to a secondary address of the server's machine is answered from that address."""
+    """A registrar answers a request to a secondary address of its machine from that address."""
     resolver = await other_address(ergo_context)
     await resolver.resolve("nobody@localhost")
 
 
 @case("ESRD-TR-6", "ESRD-BUG-4", offers=REGISTRAR)
 async def test_from_the_primary_address(ergo_context: Context) -> None:
-    """Upstream answers a request to a secondary address from the primary one, where nobody waits."""
+    """Upstream answers a request to a secondary address from the primary address, so the reply is lost."""
     resolver = await other_address(ergo_context)
-    resolver.send(write_packet(ResolveRoutes(Atom("nobody@localhost"))), "a good request to 127.0.0.2")
+    resolver.send(write_packet(ResolveRoutes(Atom("nobody@localhost"))), "a valid request to 127.0.0.2")
     await resolver.expect_silence(0.5)

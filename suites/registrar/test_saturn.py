@@ -1,4 +1,4 @@
-"""The central registrar, as its clients see it: proof of the token, registration, who joins and leaves, routes."""
+"""The central registrar from a client's view: proof of the token, registration, joining and leaving nodes, routes."""
 
 import asyncio
 
@@ -26,13 +26,13 @@ SALTS = {"64_characters": "0123456789abcdef" * 4, "empty": "", "one": "x", "4000
 @pytest.mark.parametrize("salt", SALTS)
 @case("SAT-HS-1", "SAT-HS-2", "SAT-FR-1", offers=SATURN)
 async def test_proof(ergo_context: Context, salt: str) -> None:
-    """With a salt ({salt}) the server proves the token over the client's digest."""
+    """A server proves the token over the client's digest for a salt ({salt})."""
     client = await ergo_context.saturn_client()
     await client.handshake(Salt=SALTS[salt])
 
 
 def wrong_proofs(client: ScriptedSaturnClient) -> dict[str, str]:
-    """Digests that prove nothing."""
+    """Returns digests that do not prove the token."""
     good = client.hello().Digest
     return {
         "of_another_token": proof(client.salt, client.token + "x"),
@@ -47,7 +47,7 @@ def wrong_proofs(client: ScriptedSaturnClient) -> dict[str, str]:
 @pytest.mark.parametrize("wrong", ["of_another_token", "of_another_salt", "upper_case", "cut", "longer", "empty"])
 @case("SAT-HS-3", "SAT-HS-1", offers=SATURN)
 async def test_wrong_proof(ergo_context: Context, wrong: str) -> None:
-    """A digest that is wrong ({wrong}) closes the connection without a message."""
+    """A server closes the connection without a message when the digest is wrong ({wrong})."""
     client = await ergo_context.saturn_client()
     client.send(client.hello(Digest=wrong_proofs(client)[wrong]))
     await client.expect_close()
@@ -56,7 +56,7 @@ async def test_wrong_proof(ergo_context: Context, wrong: str) -> None:
 
 @case("SAT-HS-4", offers=SATURN)
 async def test_replayed(ergo_context: Context) -> None:
-    """Upstream takes a recorded handshake again on another connection."""
+    """Upstream accepts a recorded handshake again on another connection."""
     first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     second.salt = first.salt
     await first.register()
@@ -68,7 +68,7 @@ async def test_replayed(ergo_context: Context) -> None:
 
 @case("SAT-TR-1", "SAT-RG-2", "SAT-FR-1", offers=SATURN)
 async def test_register(ergo_context: Context) -> None:
-    """The first node of a cluster is registered, is told of nobody, and stays."""
+    """A server registers the first node of a cluster, lists no other nodes, and keeps the connection open."""
     client = await ergo_context.saturn_client()
     result = await client.register()
     client.check(not result.Nodes, result, "no nodes")
@@ -78,7 +78,7 @@ async def test_register(ergo_context: Context) -> None:
 
 @case("SAT-RG-2", "SAT-EV-1", offers=SATURN)
 async def test_second(ergo_context: Context) -> None:
-    """The second node of a cluster is told of the first, the first of the second."""
+    """A server lists the first node to the second node of a cluster and notifies the first node of the second."""
     first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     result = await second.register()
@@ -90,7 +90,7 @@ async def test_second(ergo_context: Context) -> None:
 
 @case("SAT-RG-1", "ROB-SAT-4", offers=SATURN)
 async def test_clusters(ergo_context: Context) -> None:
-    """The same name is free in another cluster, and neither hears of the other."""
+    """A server registers the same name in another cluster and notifies neither node of the other."""
     here = await ergo_context.saturn_client()
     there = await ergo_context.saturn_client(here.name, cluster=ergo_context.cluster + "-other")
     await here.register()
@@ -102,19 +102,19 @@ async def test_clusters(ergo_context: Context) -> None:
 
 @case("SAT-RG-1", offers=SATURN)
 async def test_general_cluster(ergo_context: Context) -> None:
-    """The cluster without a name is one like the others."""
+    """A server treats the empty cluster name like any other cluster."""
     first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     first.cluster = second.cluster = ""
     await first.register()
     result = await second.register()
-    second.check(first.name in (result.Nodes or ()), f"{result!r:.300}", f"{first.name} among the nodes")
+    second.check(first.name in (result.Nodes or ()), f"{result!r:.300}", f"{first.name} in the list of nodes")
     while (await first.expect(NodeJoined, also=NOTIFICATIONS)).Node != second.name:
-        pass  # others may use this cluster, too
+        pass  # other nodes may use this cluster, too
 
 
 @case("SAT-RG-3", offers=SATURN)
 async def test_taken(ergo_context: Context) -> None:
-    """A name that is taken is refused; who has it keeps it and hears nothing."""
+    """A server refuses a name that is taken; the first node keeps it and gets no message."""
     first = await ergo_context.saturn_client()
     await first.register()
     await (await ergo_context.saturn_client(first.name)).refused(TAKEN)
@@ -123,17 +123,17 @@ async def test_taken(ergo_context: Context) -> None:
 
 @case("SAT-RG-4", offers=SATURN)
 async def test_refused_is_announced(ergo_context: Context) -> None:
-    """Upstream announces to the others of the cluster a node that it has refused."""
+    """Upstream announces a node that it has refused to the other nodes of the cluster."""
     first, second = await ergo_context.saturn_clients()
     await (await ergo_context.saturn_client(first.name)).refused(TAKEN)
     joined = await second.expect(NodeJoined)
-    second.check(joined.Node == first.name, joined, f"{first.name} joined, once more")
+    second.check(joined.Node == first.name, joined, f"{first.name} joined, a second time")
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])
 @case("SAT-RG-7", "SAT-EV-1", "SAT-TR-1", offers=SATURN)
 async def test_left(ergo_context: Context, how: str) -> None:
-    """A connection that is {how} ends the registration: the others hear of it, and the name is free."""
+    """A server ends a registration with its {how} connection: it notifies the others, and the name is free."""
     first, second = await ergo_context.saturn_clients()
     if how == "closed":
         second.socket.close()
@@ -146,7 +146,7 @@ async def test_left(ergo_context: Context, how: str) -> None:
 
 @case("SAT-RG-6", offers=SATURN)
 async def test_hidden(ergo_context: Context) -> None:
-    """Upstream announces a hidden node like any other."""
+    """Upstream announces a hidden node like any other node."""
     first, hidden = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     await hidden.register(Hidden=True, RegisterRoutes=AnnouncedRoutes())
@@ -156,7 +156,7 @@ async def test_hidden(ergo_context: Context) -> None:
 
 @case("SAT-FR-1", "SAT-RG-2", offers=SATURN)
 async def test_many_routes(ergo_context: Context) -> None:
-    """A registration of 1,000 routes, some 58,000 bytes, is granted."""
+    """A server grants a registration with 1,000 routes, about 58,000 bytes."""
     client = await ergo_context.saturn_client()
     await client.register(RegisterRoutes=AnnouncedRoutes([route(port) for port in range(1, 1001)], [], None))
 
@@ -167,7 +167,7 @@ async def test_many_routes(ergo_context: Context) -> None:
 @pytest.mark.parametrize("after", ["nothing", "handshake", "half_a_message"])
 @case("SAT-HS-5", offers=SATURN)
 async def test_deadline(ergo_context: Context, after: str) -> None:
-    """Who is not registered in 3 s, having said {after}, is closed without a message."""
+    """A server closes a connection without a message when the client has not registered in 3 s after {after}."""
     client = await ergo_context.saturn_client()
     started = client.socket.now()
     if after == "handshake":
@@ -188,7 +188,7 @@ WRONG_STATES = [
 
 
 def spoken(client: ScriptedSaturnClient, what: str) -> saturn.Message:
-    """A good message, said at whatever time."""
+    """Returns a valid message of this kind."""
     messages: dict[str, saturn.Message] = {
         "handshake": client.hello(),
         "register": client.request(),
@@ -203,7 +203,7 @@ def spoken(client: ScriptedSaturnClient, what: str) -> saturn.Message:
 @pytest.mark.parametrize(("state", "what"), WRONG_STATES)
 @case("SAT-HS-6", "ROB-SAT-1", offers=SATURN)
 async def test_wrong_state(ergo_context: Context, state: str, what: str) -> None:
-    """A good message ({what}) in state {state} closes the connection without a message."""
+    """A server closes the connection without a message when a valid message ({what}) arrives in state {state}."""
     client = await ergo_context.saturn_client()
     if state == "await_register":
         await client.handshake()
@@ -219,7 +219,7 @@ async def test_wrong_state(ergo_context: Context, state: str, what: str) -> None
 
 @case("SAT-RS-6", offers=SATURN)
 async def test_resolve(ergo_context: Context) -> None:
-    """A node of the cluster is resolved to the routes that it has registered."""
+    """A server resolves a node of the cluster to its registered routes."""
     first, second = await ergo_context.saturn_clients()
     second.send(saturn.Resolve(7, first.name))
     answer = await second.expect(ResolveResult)
@@ -230,7 +230,7 @@ async def test_resolve(ergo_context: Context) -> None:
 @pytest.mark.parametrize("number", [1, 0, 2**32 - 1])
 @case("SAT-RS-1", offers=SATURN)
 async def test_resolve_unknown(ergo_context: Context, number: int) -> None:
-    """A node that is not there has no route; the answer carries the request's number, {number}."""
+    """A server answers a request for an unknown node with the request's number {number} and no route."""
     client = await ergo_context.saturn_client()
     await client.register()
     client.send(saturn.Resolve(number, Atom("nobody@nowhere")))
@@ -241,7 +241,7 @@ async def test_resolve_unknown(ergo_context: Context, number: int) -> None:
 
 @case("SAT-RS-1", "ROB-SAT-4", offers=SATURN)
 async def test_resolve_in_another_cluster(ergo_context: Context) -> None:
-    """A node of another cluster has no route."""
+    """A server answers a request for a node of another cluster with no route."""
     here = await ergo_context.saturn_client()
     there = await ergo_context.saturn_client(cluster=ergo_context.cluster + "-other")
     await here.register()
@@ -253,7 +253,7 @@ async def test_resolve_in_another_cluster(ergo_context: Context) -> None:
 
 @case("SAT-RS-2", offers=SATURN)
 async def test_resolve_proxy(ergo_context: Context) -> None:
-    """Upstream never answers who asks for a proxy."""
+    """Upstream never answers a resolve request for a proxy."""
     client = await ergo_context.saturn_client()
     await client.register()
     client.send(saturn.ResolveProxy(1, Atom("nobody@nowhere")))
@@ -262,7 +262,7 @@ async def test_resolve_proxy(ergo_context: Context) -> None:
 
 @case("SAT-RS-1", "ROB-SAT-2", offers=SATURN)
 async def test_many_requests(ergo_context: Context) -> None:
-    """A hundred requests, one after the other, are all answered, each with its number."""
+    """A server answers each of a hundred successive requests with its number."""
     client = await ergo_context.saturn_client()
     await client.register()
     for number in range(1, 101):
@@ -274,8 +274,8 @@ async def test_many_requests(ergo_context: Context) -> None:
 
 @case("SAT-RG-2", offers=SATURN)
 async def test_one_result(ergo_context: Context) -> None:
-    """A registration gets one result."""
+    """A server answers a registration with exactly one result."""
     client = await ergo_context.saturn_client()
     await client.register()
     message = await client.receive(0.5)
-    client.check(not isinstance(message, RegisterResult), message, "nothing more")
+    client.check(not isinstance(message, RegisterResult), message, "no second result")

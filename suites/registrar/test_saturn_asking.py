@@ -1,4 +1,4 @@
-"""A target that is registered with a Saturn of ours: what it asks when it is told to connect, what its applications tell."""
+"""A target that is registered with a Saturn server of the tester: its requests when told to connect, its reports."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ from ergo_conformance.testing import AGENTS, RegistrationContext, case
 CLIENT = {"registrar": {"kind": "saturn"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}
 QUIET = 0.7
-"""Seconds in which a node that should not dial would have dialed."""
+"""Seconds within which a node would dial if it dialed wrongly."""
 SOON = 5.0
 OF_APPLICATIONS = (RegisterApplicationRoute, UnregisterApplicationRoute)
 APP = Atom("test_app")
@@ -42,13 +42,13 @@ UNUSABLE = (
 
 
 async def idle(ergo_context: RegistrationContext) -> tuple[SaturnRegistration, AgentDriver]:
-    """A registered target and its agent."""
+    """Returns the connection of a registered target, and its agent."""
     member, _ = await ergo_context.registered_at_saturn()
     return member, AgentDriver(await ergo_context.peer())
 
 
 async def ask(member: SaturnRegistration, agent: AgentDriver, name: Atom) -> tuple[Words, Resolve]:
-    """The agent is told to connect: the op, and the request for this name that comes of it."""
+    """Tells the agent to connect to this name; returns the op and the request for the name."""
     ref = agent.start("connect", name)
     question = await member.expect(Resolve, also=(ResolveProxy, *OF_APPLICATIONS))
     member.check(question.Name == name, question, f"a Resolve of {name}")
@@ -56,17 +56,17 @@ async def ask(member: SaturnRegistration, agent: AgentDriver, name: Atom) -> tup
 
 
 async def connecting(ergo_context: RegistrationContext) -> tuple[SaturnRegistration, AgentDriver, Words, Resolve]:
-    """Both at once."""
+    """Tells a registered target to connect to an unknown node; returns its connection, the agent, the op and the request."""
     member, agent = await idle(ergo_context)
     return member, agent, *await ask(member, agent, ergo_context.unknown_node())
 
 
-# --- where the node goes ----------------------------------------------------------------------------------------------
+# --- routes that are dialed -------------------------------------------------------------------------------------------
 
 
 @case("SAT-RS-7", "ESRD-PL-1", **NEEDS)
 async def test_route(ergo_context: RegistrationContext) -> None:
-    """A node asks for a name with a number of its own, and dials the host that is answered, or that of the name."""
+    """A node resolves a name with a new request number and dials the host of the route, or the host of the name."""
     listener = await ergo_context.listener()
     member, agent = await idle(ergo_context)
     numbers = set()
@@ -76,12 +76,12 @@ async def test_route(ergo_context: RegistrationContext) -> None:
         (await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)).socket.close()
         await agent.expect_error(ref, error_values.NO_ROUTE)
         numbers.add(question.ID)
-    member.check(len(numbers) > 1, f"the number {numbers} twice", "another number for each request")
+    member.check(len(numbers) > 1, f"the number {numbers} used twice", "a new number for each request")
 
 
 @case("SAT-RS-7", **NEEDS)
 async def test_tls_route(ergo_context: RegistrationContext) -> None:
-    """A node speaks TLS with a route that says so."""
+    """A node uses TLS for a route with the TLS flag."""
     listener = await ergo_context.listener(tls=True)
     member, _, _, question = await connecting(ergo_context)
     member.answer(question, [route(listener.port, TLS=True)])
@@ -90,7 +90,7 @@ async def test_tls_route(ergo_context: RegistrationContext) -> None:
 
 @case("ESRD-PL-3", "ESRD-PL-5", **NEEDS)
 async def test_routes(ergo_context: RegistrationContext) -> None:
-    """A node tries the routes that it can use in their order, whatever their commit and licence are."""
+    """A node tries the routes that it supports in order, whatever their commit and licence."""
     wrong, gone, closing, good = [await ergo_context.listener() for _ in range(4)]
     await gone.stop()
     member, _, _, question = await connecting(ergo_context)
@@ -106,7 +106,7 @@ async def test_routes(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RS-7", "SAT-FR-2", "ROB-SAT-2", **NEEDS)
 async def test_answer_in_pieces_and_joined(ergo_context: RegistrationContext) -> None:
-    """An answer counts that comes in pieces, or in one chunk behind news, and so does the next one."""
+    """A node accepts an answer in pieces, an answer in one chunk after notifications, and the next answer."""
     listener = await ergo_context.listener()
     member, agent = await idle(ergo_context)
     for joined in (False, True, True, False):
@@ -120,12 +120,12 @@ async def test_answer_in_pieces_and_joined(ergo_context: RegistrationContext) ->
         await agent.expect_error(ref, error_values.NO_ROUTE)
 
 
-# --- where it does not go ---------------------------------------------------------------------------------------------
+# --- routes that are not dialed ---------------------------------------------------------------------------------------
 
 
 @case("SAT-RS-7", **NEEDS)
 async def test_no_route(ergo_context: RegistrationContext) -> None:
-    """A node that is answered with an error, or without routes, dials nobody: "no route"."""
+    """A node that is answered with an error or without routes dials nothing and returns "no route"."""
     listener = await ergo_context.listener()
     member, agent, ref, question = await connecting(ergo_context)
     member.answer(question, [route(listener.port)], "no route")
@@ -138,7 +138,7 @@ async def test_no_route(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RS-3", **NEEDS)
 async def test_no_answer(ergo_context: RegistrationContext) -> None:
-    """A node that is not answered gives up after 3 s; an answer that comes later is dropped, the next one counts."""
+    """A node without an answer gives up after 3 s, drops a later answer, and uses the answer to its next request."""
     listener = await ergo_context.listener()
     member, agent, ref, late = await connecting(ergo_context)
     await agent.expect_error_after(ref, error_values.NO_ROUTE, 3.0)
@@ -151,7 +151,7 @@ async def test_no_answer(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RS-3", **NEEDS)
 async def test_other_numbers(ergo_context: RegistrationContext) -> None:
-    """An answer with a number that was not asked for is dropped; the one with the right number counts."""
+    """A node drops an answer with a number that it did not request and uses the answer with the right number."""
     wrong, good = await ergo_context.listener(), await ergo_context.listener()
     member, _, _, question = await connecting(ergo_context)
     for number in (0, question.ID + 1, question.ID ^ 0xFFFF_FFFF):
@@ -164,7 +164,7 @@ async def test_other_numbers(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RS-4", **NEEDS)
 async def test_proxy(ergo_context: RegistrationContext) -> None:
-    """Upstream asks for a proxy where there is no route."""
+    """Upstream asks for a proxy if there is no route."""
     member, _, _, question = await connecting(ergo_context)
     member.answer(question, None, "no route")
     await member.expect(ResolveProxy, within=2.0, also=OF_APPLICATIONS)
@@ -172,7 +172,7 @@ async def test_proxy(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RS-5", **NEEDS)
 async def test_own_name(ergo_context: RegistrationContext) -> None:
-    """A node does not ask for itself."""
+    """Upstream sends no request for its own name."""
     member, agent = await idle(ergo_context)
     answer = await agent.run("connect", agent.peer.target)
     agent.peer.check(isinstance(answer, Error), repr(answer), "an error value")
@@ -185,7 +185,7 @@ async def test_own_name(ergo_context: RegistrationContext) -> None:
 
 @case("ROB-SAT-6", **NEEDS)
 async def test_asked_while_it_is_down(ergo_context: RegistrationContext) -> None:
-    """A node that has to ask while the connection is down answers "no route", goes on, and asks when it is back."""
+    """A node that must resolve while disconnected returns "no route", keeps running, and asks after its return."""
     listener = await ergo_context.listener()
     _, agent = await idle(ergo_context)
     await ergo_context.saturn.stop()
@@ -202,7 +202,7 @@ async def test_asked_while_it_is_down(ergo_context: RegistrationContext) -> None
 
 @case("ROB-SAT-6", "SAT-RS-3", **NEEDS)
 async def test_lost_while_it_waits(ergo_context: RegistrationContext) -> None:
-    """A node whose connection is lost while it waits for an answer gives up, and asks again when it is told to."""
+    """A node whose connection is lost while it waits for an answer gives up and asks again when told to connect."""
     listener = await ergo_context.listener()
     member, agent, ref, _ = await connecting(ergo_context)
     member.socket.close()
@@ -217,7 +217,7 @@ async def test_lost_while_it_waits(ergo_context: RegistrationContext) -> None:
 
 
 async def started(ergo_context: RegistrationContext, agent: AgentDriver) -> None:
-    """Has `test_app` started, as a remote node may. SKIP if it may not."""
+    """Starts `test_app` as a remote node may. Skips the case if the target does not allow it."""
     peer = agent.peer
     ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
     options = ApplicationOptionsExtra(ApplicationOptions(), peer.pid(1))
@@ -228,7 +228,7 @@ async def started(ergo_context: RegistrationContext, agent: AgentDriver) -> None
 
 
 async def told(member: SaturnRegistration, state: int) -> ApplicationRoute:
-    """The next state that is told of `test_app`; others may be told of other applications."""
+    """Returns the next reported state of `test_app`; reports about other applications are skipped."""
     while True:
         route_ = (await member.expect(RegisterApplicationRoute)).Route
         if route_.Name == APP:
@@ -238,14 +238,16 @@ async def told(member: SaturnRegistration, state: int) -> ApplicationRoute:
 
 @case("SAT-EV-7", **NEEDS)
 async def test_applications(ergo_context: RegistrationContext) -> None:
-    """A node tells what becomes of an application: loaded, running, stopping, loaded again, under its own name."""
+    """A node reports the states of an application under its own name: loaded, running, stopping, loaded again."""
     member, request = await ergo_context.registered_at_saturn()
     agent = AgentDriver(await ergo_context.peer())
     if not any(each.Name == APP for each in request.RegisterRoutes.ApplicationRoutes or ()):
         await told(member, LOADED)
     await started(ergo_context, agent)
     running = await told(member, RUNNING)
-    member.check((running.Node, running.Mode) == (agent.peer.target, 1), running, "of its node, mode 1: temporary")
+    member.check(
+        (running.Node, running.Mode) == (agent.peer.target, 1), running, "the target's node, and mode 1 (temporary)"
+    )
     await agent.run_true("app_stop", APP)
     await told(member, STOPPING)
     await told(member, LOADED)
@@ -253,7 +255,7 @@ async def test_applications(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RC-2", **NEEDS)
 async def test_applications_of_the_start(ergo_context: RegistrationContext) -> None:
-    """Upstream announces the applications of its start when it registers again, not those of now."""
+    """Upstream announces the applications of its start when it registers again, not the current ones."""
     member, _ = await ergo_context.registered_at_saturn()
     agent = AgentDriver(await ergo_context.peer())
     await started(ergo_context, agent)

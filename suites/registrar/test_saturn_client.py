@@ -1,4 +1,4 @@
-"""A target that registers with a Saturn of ours: what it says, what it does with answers and news, how it comes back."""
+"""A target that registers with a Saturn server of the tester: its messages, its reaction to notifications, its return."""
 
 import asyncio
 
@@ -21,14 +21,14 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
 from ergo_conformance.peers.ergo.saturn_server import SaturnRegistration
 from ergo_conformance.spec.ergo.saturn import proof
-from ergo_conformance.targets.tcp import TcpRunning
+from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.testing import START_TIMEOUT, RegistrationContext, case
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 AT_ONCE = 0.9
-"""Seconds: sooner than a second try."""
+"""Seconds: shorter than the pause before a second attempt."""
 SOON = 5.0
-"""Seconds in which a client that has failed once or twice has come back."""
+"""Seconds within which a client that failed once or twice has registered again."""
 OTHER = Atom("other@localhost")
 OF_OTHER = ApplicationRoute(OTHER, Atom("an_app"), 10, 3, 2)
 ALL_NEWS: tuple[saturn.Message, ...] = (
@@ -48,7 +48,7 @@ ALL_NEWS: tuple[saturn.Message, ...] = (
 
 
 async def again(ergo_context: RegistrationContext, within: float) -> tuple[SaturnRegistration, Register]:
-    """The node is back and registered: its connection, and what it asked for."""
+    """Accepts the next registration of the node; returns its connection and its request."""
     member = await ergo_context.saturn.registration(within)
     request = await member.request()
     member.grant()
@@ -60,7 +60,7 @@ async def again(ergo_context: RegistrationContext, within: float) -> tuple[Satur
 
 @case("SAT-HS-1", "SAT-FR-1", config=CLIENT)
 async def test_proof(ergo_context: RegistrationContext) -> None:
-    """A node proves the token first, by a digest over a salt of its own, and says nothing more before the answer."""
+    """A node first proves the token with a digest over a new salt and sends nothing more before the answer."""
     member = await ergo_context.saturn_registration()
     await member.expect_handshake()
     await member.expect_silence(0.3)
@@ -85,7 +85,7 @@ async def test_wrong_proof(ergo_context: RegistrationContext, wrong: str) -> Non
 @pytest.mark.parametrize("first", ["a_result", "news"])
 @case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
 async def test_no_proof(ergo_context: RegistrationContext, first: str) -> None:
-    """A node does not take a registration from a server that has proved nothing ({first})."""
+    """A node refuses a registration from a server that has proved nothing ({first})."""
     member = await ergo_context.saturn_registration()
     await member.expect_handshake()
     granted = RegisterResult(None, {}, None, None)
@@ -102,7 +102,7 @@ async def test_no_proof(ergo_context: RegistrationContext, first: str) -> None:
 @pytest.mark.parametrize("cluster", [None, ""], ids=["cluster", "general_cluster"])
 @case("SAT-RG-9", "SAT-FR-1", config=CLIENT)
 async def test_register(ergo_context: RegistrationContext, cluster: str | None) -> None:
-    """A node asks for its name in its cluster with one message, in it a route for each acceptor."""
+    """A node registers its name in its cluster with one message that contains a route for each acceptor."""
     wanted = ergo_context.cluster if cluster is None else cluster
     member = await ergo_context.saturn_registration(cluster=wanted)
     request = await member.request()
@@ -111,7 +111,7 @@ async def test_register(ergo_context: RegistrationContext, cluster: str | None) 
     running = await ergo_context.started()
     good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.target_info.name, False)
     member.check(good, f"{request!r:.300}", f"{running.target_info.name} in cluster {wanted!r}, not hidden")
-    assert isinstance(running, TcpRunning)
+    assert isinstance(running, TcpRunningTarget)
     wanted_route = route(running.port, TLS=running.tls)
     found = next((each for each in request.RegisterRoutes.Routes or () if each.Port == running.port), None)
     if found is None or found[1:3] != wanted_route[1:3]:
@@ -119,24 +119,24 @@ async def test_register(ergo_context: RegistrationContext, cluster: str | None) 
     versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
     member.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
     own = [each.Node == running.target_info.name for each in request.RegisterRoutes.ApplicationRoutes or ()]
-    member.check(all(own), request.RegisterRoutes.ApplicationRoutes, "applications of its own")
+    member.check(all(own), request.RegisterRoutes.ApplicationRoutes, "only applications of the node itself")
 
 
 @case("SAT-TR-1", config=CLIENT)
 async def test_stays(ergo_context: RegistrationContext) -> None:
-    """A registered node keeps its connection open; it says nothing but what its applications do."""
+    """A registered node keeps its connection open and sends only the states of its applications."""
     member, _ = await ergo_context.registered_at_saturn()
     until = member.socket.now() + 3.5
     while (message := await member.receive(until - member.socket.now())) is not None:
         own = isinstance(message, RegisterApplicationRoute)
-        member.check(own, f"{message!r:.200}", "states of its applications, or nothing")
+        member.check(own, f"{message!r:.200}", "states of its applications, or no message")
     await ergo_context.still_serves()
 
 
 @pytest.mark.parametrize("text", ["resource is taken", "", "x" * 900], ids=["taken", "empty", "long"])
 @case("SAT-RG-8", config=CLIENT)
 async def test_refused(ergo_context: RegistrationContext, text: str) -> None:
-    """A node that is refused does not start, and does not try again: {text:.20}."""
+    """A node whose registration is refused does not start and does not retry: {text:.20}."""
     member = await ergo_context.saturn_registration()
     await member.request()
     member.refuse(text)
@@ -147,7 +147,7 @@ async def test_refused(ergo_context: RegistrationContext, text: str) -> None:
 @pytest.mark.parametrize("proved", [False, True], ids=["at_once", "behind_the_proof"])
 @case("SAT-RG-8", "SAT-RG-3", config=CLIENT)
 async def test_closed(ergo_context: RegistrationContext, proved: bool) -> None:
-    """A node whose connection ends in place of an answer does not start (its name may be taken)."""
+    """A node does not start when its connection ends instead of an answer (its name may be taken)."""
     member = await ergo_context.saturn_registration()
     await (member.request() if proved else member.expect_handshake())
     member.socket.close()
@@ -157,7 +157,7 @@ async def test_closed(ergo_context: RegistrationContext, proved: bool) -> None:
 @pytest.mark.parametrize("proved", [False, True], ids=["no_proof", "no_result"])
 @case("SAT-RG-8", config=CLIENT)
 async def test_silence(ergo_context: RegistrationContext, proved: bool) -> None:
-    """A node that gets no answer does not start; it waits for about a second."""
+    """A node that gets no answer waits about one second and does not start."""
     member = await ergo_context.saturn_registration()
     await (member.request() if proved else member.expect_handshake())
     await member.expect_close(at_least=0.5)
@@ -166,7 +166,7 @@ async def test_silence(ergo_context: RegistrationContext, proved: bool) -> None:
 
 @case("SAT-FR-2", config=CLIENT)
 async def test_in_pieces(ergo_context: RegistrationContext) -> None:
-    """A node puts answers together that come in pieces."""
+    """A node reassembles answers that arrive in pieces."""
     member = await ergo_context.saturn_registration()
     await member.expect_handshake()
     await member.send_in_pieces(member.proof(), 25, 0.02)
@@ -178,7 +178,7 @@ async def test_in_pieces(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-EV-1", "ROB-SAT-2", config=CLIENT)
 async def test_news_around_the_result(ergo_context: RegistrationContext) -> None:
-    """News may come before the result of a registration, with it in one chunk, and behind it."""
+    """A node accepts notifications before the result of its registration, in one chunk with it, and after it."""
     member = await ergo_context.saturn_registration()
     await member.request()
     member.send(NodeJoined(OTHER), RegisterResult(None, {}, [OTHER], None), *ALL_NEWS)
@@ -190,7 +190,7 @@ async def test_news_around_the_result(ergo_context: RegistrationContext) -> None
 @pytest.mark.parametrize("known", [False, True], ids=["unknown_signer", "known_signer"])
 @case("SAT-TR-3", config=CLIENT)
 async def test_certificate(ergo_context: RegistrationContext, known: bool) -> None:
-    """A node that is told to verify takes a certificate that is signed by whom it trusts, and no other one."""
+    """A node that verifies certificates accepts one of a trusted signer and refuses any other."""
     if known:
         member = await ergo_context.saturn_registration(skip_verify=False, ca=str(ergo_context.certificate_file()))
         await member.request()
@@ -198,7 +198,9 @@ async def test_certificate(ergo_context: RegistrationContext, known: bool) -> No
         await ergo_context.started()
         return
     await ergo_context.start(skip_verify=False)
-    serving = asyncio.create_task(ergo_context.saturn.grant_next(START_TIMEOUT))  # whoever does not look is let in
+    serving = asyncio.create_task(
+        ergo_context.saturn.grant_next(START_TIMEOUT)
+    )  # a node that does not verify is registered
     try:
         await ergo_context.not_started()
     finally:
@@ -208,18 +210,18 @@ async def test_certificate(ergo_context: RegistrationContext, known: bool) -> No
 
 @case("SAT-RG-6", config={**CLIENT, "mode": "hidden"})
 async def test_hidden(ergo_context: RegistrationContext) -> None:
-    """Upstream registers a hidden node like any other, but without routes."""
+    """Upstream registers a hidden node like any other node, but without routes."""
     member, request = await ergo_context.registered_at_saturn()
     said = (request.Hidden, *(bool(each) for each in request.RegisterRoutes))
     member.check(said == (False, False, False, False), f"{request!r:.200}", "not hidden, and three empty lists")
 
 
-# --- news -------------------------------------------------------------------------------------------------------------
+# --- notifications ----------------------------------------------------------------------------------------------------
 
 
 @case("SAT-EV-1", "SAT-EV-2", "ROB-SAT-5", config=CLIENT)
 async def test_news(ergo_context: RegistrationContext) -> None:
-    """A registered node hears of nodes, applications and configuration, one by one and in one chunk, and goes on."""
+    """A registered node accepts notifications about nodes, applications and configuration, one by one and in one chunk."""
     member, _ = await ergo_context.registered_at_saturn(
         Nodes=[OTHER], Applications=[OF_OTHER], Config={"*:Text": "text"}
     )
@@ -232,7 +234,7 @@ async def test_news(ergo_context: RegistrationContext) -> None:
 
 @case("ROB-SAT-5", config=CLIENT)
 async def test_answers_to_nothing(ergo_context: RegistrationContext) -> None:
-    """Answers that a registered node has not asked for do not end it: it goes on, or registers again."""
+    """A registered node keeps running, or registers again, when it gets answers that it did not request."""
     member, _ = await ergo_context.registered_at_saturn()
     for message in (ResolveResult(4_000_000_000, None, [route()]), RegisterResult(), HandshakeResult("")):
         member.send(message)
@@ -250,15 +252,15 @@ GARBAGE = (
     b"\x63\x01\x00\x40\x83\x00",
     b"HTTP/1.1 400 Bad Request\r\n\r\n",
 )
-"""Another first byte, another version, no EDF, an unknown type, a text as its value, half a message, another protocol."""
+"""Another first byte, another version, invalid EDF, an unknown type, a text, half a message, another protocol."""
 
 
 @case("ROB-SAT-5", config=CLIENT)
 async def test_garbage(ergo_context: RegistrationContext) -> None:
-    """A registered node that gets bytes which are no message registers anew, at the latest on the next connection."""
+    """A registered node that gets invalid bytes registers again, at the latest on the next connection."""
     member, _ = await ergo_context.registered_at_saturn()
     for data in GARBAGE:
-        member.send_bytes(data, f"bytes that are no message: {data.hex(' ')}")
+        member.send_bytes(data, f"bytes that are not a message: {data.hex(' ')}")
         if not await member.closes_within(0.4):
             member.socket.close()
         member, _ = await again(ergo_context, SOON)
@@ -268,7 +270,7 @@ async def test_garbage(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RC-4", config=CLIENT)
 async def test_bytes_of_the_old_connection(ergo_context: RegistrationContext) -> None:
-    """Upstream keeps bytes of a connection that has ended, and so never registers again."""
+    """Upstream keeps leftover bytes of a connection that has ended and therefore never registers again."""
     member, _ = await ergo_context.registered_at_saturn()
     member.send_bytes(b"\x62", "one byte")
     if not await member.closes_within(0.5):
@@ -279,13 +281,13 @@ async def test_bytes_of_the_old_connection(ergo_context: RegistrationContext) ->
     await member.expect_close()
 
 
-# --- the end of a connection ------------------------------------------------------------------------------------------
+# --- end of a connection ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["close", "send_reset"], ids=["closed", "reset"])
 @case("SAT-RC-1", config=CLIENT)
 async def test_lost(ergo_context: RegistrationContext, how: str) -> None:
-    """A node whose connection is lost registers again, at once, as before."""
+    """A node whose connection is lost registers again at once with the same name, cluster and routes."""
     member, first = await ergo_context.registered_at_saturn()
     getattr(member.socket, how)()
     member, request = await again(ergo_context, AT_ONCE)
@@ -298,7 +300,7 @@ async def test_lost(ergo_context: RegistrationContext, how: str) -> None:
 
 @case("SAT-RC-1", config=CLIENT)
 async def test_pauses(ergo_context: RegistrationContext) -> None:
-    """A node that is refused when it comes back tries again, with pauses of 1 and 2 s, and serves meanwhile."""
+    """A node that is refused when it registers again retries after pauses of 1 and 2 s and keeps serving."""
     member, _ = await ergo_context.registered_at_saturn()
     member.socket.close()
     member = await ergo_context.saturn.registration(AT_ONCE)
@@ -308,7 +310,7 @@ async def test_pauses(ergo_context: RegistrationContext) -> None:
         at = member.socket.now()
         member = await ergo_context.saturn.registration(pause + SOON)
         waited = member.socket.now() - at
-        member.check(waited > pause * 0.5, f"the next try after {waited:.2f} s", f"a pause of {pause:g} s")
+        member.check(waited > pause * 0.5, f"the next attempt after {waited:.2f} s", f"a pause of {pause:g} s")
     await member.request()
     member.grant()
     await member.expect_open_with_messages(0.5)
@@ -317,7 +319,7 @@ async def test_pauses(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RC-1", "ROB-SAT-5", config=CLIENT)
 async def test_server_is_away(ergo_context: RegistrationContext) -> None:
-    """A node whose server is gone for two seconds goes on, and registers when it is back."""
+    """A node whose server is gone for two seconds keeps running and registers when it is back."""
     await ergo_context.registered_at_saturn()
     await ergo_context.saturn.stop()
     await ergo_context.still_serves()
@@ -329,7 +331,7 @@ async def test_server_is_away(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-HS-2", "SAT-RC-1", config=CLIENT)
 async def test_another_server(ergo_context: RegistrationContext) -> None:
-    """A node that comes back to a server which does not prove the token does not register there, and tries again."""
+    """A node that registers again does not register with a server that does not prove the token, and retries."""
     member, _ = await ergo_context.registered_at_saturn()
     member.socket.close()
     member = await ergo_context.saturn.registration(AT_ONCE)

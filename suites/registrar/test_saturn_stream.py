@@ -1,4 +1,4 @@
-"""The central registrar: applications, and bytes that are split, joined, or no messages at all."""
+"""The central registrar: applications, and byte streams that are split, joined, or not valid messages."""
 
 import pytest
 
@@ -25,7 +25,7 @@ CLOSED_WITHIN = saturn.REGISTER_WITHIN + 2.0
 
 @case("SAT-EV-2", offers=SATURN)
 async def test_application(ergo_context: Context) -> None:
-    """Each state of an application is told to the others, in order and unchanged, and not to its own node."""
+    """A server forwards each state of an application to the other nodes, in order and unchanged, not to its own node."""
     first, second = await ergo_context.saturn_clients()
     for state in (LOADED, RUNNING, STOPPING, LOADED):
         said = second.application("app", state)
@@ -37,7 +37,7 @@ async def test_application(ergo_context: Context) -> None:
 
 @case("SAT-RG-5", "SAT-RG-2", offers=SATURN)
 async def test_applications_of_a_registration(ergo_context: Context) -> None:
-    """Of the applications that a registration names who comes later is told the node's own, and no other."""
+    """A server lists only a registering node's own applications to a node that registers later."""
     first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     own, foreign = first.application("own").Route, first.application("foreign", Node=Atom("else@where")).Route
     routes = first.request().RegisterRoutes
@@ -48,7 +48,7 @@ async def test_applications_of_a_registration(ergo_context: Context) -> None:
 
 @case("SAT-EV-4", offers=SATURN)
 async def test_rows_for_a_late_node(ergo_context: Context) -> None:
-    """Upstream tells who comes late a row for each state that an application has had."""
+    """Upstream sends a node that registers later one row for each state that an application has had."""
     first, late = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     for state in (LOADED, RUNNING):
@@ -60,7 +60,7 @@ async def test_rows_for_a_late_node(ergo_context: Context) -> None:
 
 @case("SAT-EV-2", "SAT-RG-2", offers=SATURN)
 async def test_last_state_for_a_late_node(ergo_context: Context) -> None:
-    """Who comes late is told the state that an application has now."""
+    """A server tells a node that registers later the current state of an application."""
     first, late = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     for state in (LOADED, RUNNING):
@@ -68,12 +68,12 @@ async def test_last_state_for_a_late_node(ergo_context: Context) -> None:
     await first.expect_silence(0.2)
     result = await late.register()
     now = first.application("app", RUNNING).Route
-    late.check(now in (result.Applications or ()), f"{result!r:.400}", f"{now!r} among the applications")
+    late.check(now in (result.Applications or ()), f"{result!r:.400}", f"{now!r} in the list of applications")
 
 
 @case("SAT-EV-2", offers=SATURN)
 async def test_unloaded(ergo_context: Context) -> None:
-    """That an application is unloaded is told to the others."""
+    """A server notifies the other nodes when an application is unloaded."""
     first, second = await ergo_context.saturn_clients()
     second.send(second.application("app", LOADED))
     await first.expect(RegisterApplicationRoute)
@@ -84,7 +84,7 @@ async def test_unloaded(ergo_context: Context) -> None:
 
 @case("SAT-EV-3", offers=SATURN)
 async def test_unloaded_without_a_node(ergo_context: Context) -> None:
-    """Upstream's clients leave the node out, and its server passes that on as it is."""
+    """Upstream forwards the report of an unloaded application with an empty node, as its clients send it."""
     first, second = await ergo_context.saturn_clients()
     second.send(second.application("app", LOADED))
     await first.expect(RegisterApplicationRoute)
@@ -95,7 +95,7 @@ async def test_unloaded_without_a_node(ergo_context: Context) -> None:
 
 @case("SAT-EV-5", offers=SATURN)
 async def test_foreign_application(ergo_context: Context) -> None:
-    """An application of another node is ignored, and the connection stays."""
+    """A server ignores an application of another node and keeps the connection open."""
     first, second = await ergo_context.saturn_clients()
     second.send(second.application("app", Node=first.name))
     await first.expect_silence(0.3)
@@ -113,19 +113,19 @@ OF_THE_SERVER: dict[str, saturn.Message] = {
 @pytest.mark.parametrize("what", OF_THE_SERVER)
 @case("SAT-EV-5", "ROB-SAT-1", offers=SATURN)
 async def test_message_of_a_server(ergo_context: Context, what: str) -> None:
-    """A message that only servers send ({what}) is ignored: nobody hears of it, and the connection stays."""
+    """A server ignores a message that only servers send ({what}), forwards nothing, and keeps the connection open."""
     first, second = await ergo_context.saturn_clients()
     second.send(OF_THE_SERVER[what])
     await first.expect_silence(0.3)
     await second.expect_silence(0.1)
 
 
-# --- the stream -------------------------------------------------------------------------------------------------------
+# --- the byte stream --------------------------------------------------------------------------------------------------
 
 
 @case("SAT-FR-2", "ROB-SAT-2", offers=SATURN)
 async def test_in_pieces(ergo_context: Context) -> None:
-    """Handshake and registration, sent in many pieces, are put together."""
+    """A server reassembles a handshake and a registration that arrive in many pieces."""
     client = await ergo_context.saturn_client()
     data = write_packet(client.hello())
     await client.socket.drip(data, 40, 0.01)
@@ -137,7 +137,7 @@ async def test_in_pieces(ergo_context: Context) -> None:
 
 @case("ROB-SAT-2", offers=SATURN)
 async def test_joined(ergo_context: Context) -> None:
-    """Handshake and registration in one chunk are both answered."""
+    """A server answers a handshake and a registration that arrive in one chunk."""
     client = await ergo_context.saturn_client()
     client.send_bytes(write_packet(client.hello()) + write_packet(client.request()), "two messages in one chunk")
     await client.expect(saturn.HandshakeResult)
@@ -147,7 +147,7 @@ async def test_joined(ergo_context: Context) -> None:
 
 @case("SAT-FR-3", offers=SATURN)
 async def test_second_of_a_chunk(ergo_context: Context) -> None:
-    """Upstream handles the second message of a chunk only with the next bytes."""
+    """Upstream handles the second message of a chunk only when further bytes arrive."""
     client = await ergo_context.saturn_client()
     client.send_bytes(write_packet(client.hello()) + write_packet(client.request()), "two messages in one chunk")
     await client.expect(saturn.HandshakeResult)
@@ -171,7 +171,7 @@ NO_MESSAGES: dict[str, bytes] = {
 @pytest.mark.parametrize("state", ["unknown", "registered"])
 @case("SAT-ML-1", "SAT-FR-5", "ROB-SAT-1", offers=SATURN)
 async def test_no_message(ergo_context: Context, what: str, state: str) -> None:
-    """Bytes that are no message ({what}) of a client that is {state} close its connection, and no other."""
+    """A server closes only the connection of the client ({state}) that sent bytes which are not a message ({what})."""
     registration = await ergo_context.saturn_client()
     await registration.register()
     client = await ergo_context.saturn_client()
@@ -186,7 +186,7 @@ async def test_no_message(ergo_context: Context, what: str, state: str) -> None:
 @pytest.mark.parametrize("length", ["longer", "longest"])
 @case("SAT-FR-1", "SAT-HS-5", "ROB-SAT-1", offers=SATURN)
 async def test_length(ergo_context: Context, length: str) -> None:
-    """A handshake whose length is {length} than what comes is waited for, and closed after 3 s."""
+    """A server waits for the rest of a handshake whose length is {length} than its bytes, and closes after 3 s."""
     client = await ergo_context.saturn_client()
     data = write_packet(client.hello())
     size = len(data) - 4 + 1 if length == "longer" else 0xFFFF
@@ -196,7 +196,7 @@ async def test_length(ergo_context: Context, length: str) -> None:
 
 @case("ROB-SAT-3", offers=SATURN)
 async def test_silent_clients(ergo_context: Context) -> None:
-    """Fifty clients that say nothing do not keep another one from registering."""
+    """Fifty silent clients do not prevent another client from registering."""
     for _ in range(50):
         await ergo_context.saturn_client()
     client = await ergo_context.saturn_client()
@@ -205,7 +205,7 @@ async def test_silent_clients(ergo_context: Context) -> None:
 
 @case("ROB-SAT-4", offers=SATURN)
 async def test_strangers_hear_nothing(ergo_context: Context) -> None:
-    """Who has not registered hears nothing of those who do."""
+    """A server sends nothing about registered nodes to a client that is not registered."""
     stranger, proven = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await proven.handshake()
     first, second = await ergo_context.saturn_clients()
@@ -213,4 +213,4 @@ async def test_strangers_hear_nothing(ergo_context: Context) -> None:
     await first.expect(RegisterApplicationRoute)
     for client in (stranger, proven):
         message = await client.receive(0.2)
-        client.check(message is None, message, "nothing")
+        client.check(message is None, message, "no message")

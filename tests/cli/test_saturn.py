@@ -1,4 +1,4 @@
-"""`ergo-conformance registrar saturn` as a process, and central registrars with one fault each: the run finds it."""
+"""`ergo-conformance registrar saturn` as a process, and central registrars with one fault each, which a run finds."""
 
 import json
 import signal
@@ -45,7 +45,7 @@ SHOULD = frozenset({"never_resolves"})
 """What breaks a SHOULD is a warning."""
 
 
-def test_every_fault_is_looked_for() -> None:
+def test_every_fault_has_a_case() -> None:
     assert {*FOUND_BY, "none"} == set(FAULTS)
 
 
@@ -60,7 +60,7 @@ def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
     assert fault in SHOULD or failed(report) == set(FOUND_BY[fault])
 
 
-def test_without_a_fault_the_suite_is_green(tmp_path: Path) -> None:
+def test_saturn_without_a_fault_passes(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     ended = judged(report, "--suite", "registrar", target=(*BROKEN, "none"))
     assert ended.code == 0, ended.text
@@ -69,7 +69,7 @@ def test_without_a_fault_the_suite_is_green(tmp_path: Path) -> None:
     assert set(verdicts.values()) == {"PASS", "INFO"}
 
 
-def test_it_serves_until_it_is_told_to_stop_and_reads_its_configuration_again(tmp_path: Path) -> None:
+def test_saturn_serves_until_sigterm_and_reloads_its_configuration(tmp_path: Path) -> None:
     config = tmp_path / "items.toml"
     config.write_text('"*:A" = 1\n[mycluster."a@b"]\nItem = "x"\n')
     command = [*COMMAND, "registrar", "saturn", "--port", "0", "--token", "secret", "--config", str(config)]
@@ -98,12 +98,12 @@ def test_it_serves_until_it_is_told_to_stop_and_reads_its_configuration_again(tm
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("--tls-cert", "x.pem"), "--tls-cert and --tls-key belong together"),
+        (("--tls-cert", "x.pem"), "--tls-cert and --tls-key must be given together"),
         (("--config", "/no/such/file.toml"), "No such file"),
         (("--host", "no.such.host.invalid"), "cannot serve on"),
     ],
 )
-def test_wrong_settings(options: tuple[str, ...], complaint: str) -> None:
+def test_invalid_options_give_one_sentence(options: tuple[str, ...], complaint: str) -> None:
     ended = cli("registrar", "saturn", "--port", "0", *options)
     assert ended.code == 2
     assert complaint in " ".join(ended.err.split())
@@ -111,10 +111,10 @@ def test_wrong_settings(options: tuple[str, ...], complaint: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "complaint"),
-    [("[1, 2]", "is a list"), (str(2**63), "can't be told"), (f'"{"x" * 65_536}"', "can't be told")],
+    [("[1, 2]", "is a list"), (str(2**63), "can't be encoded"), (f'"{"x" * 65_536}"', "can't be encoded")],
     ids=["list", "65 bits", "64 KiB"],
 )
-def test_items_that_can_not_be_told(value: str, complaint: str, tmp_path: Path) -> None:
+def test_items_that_can_not_be_encoded_give_one_sentence(value: str, complaint: str, tmp_path: Path) -> None:
     config = tmp_path / "items.toml"
     config.write_text(f'"*:A" = {value}\n')
     ended = cli("registrar", "saturn", "--port", "0", "--config", config)

@@ -9,7 +9,7 @@ from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.inferred import INTEGERS
 from ergo_conformance.model.json.values import value_from_json
 from ergo_conformance.model.types import SCALARS
-from ergo_conformance.verdict.vectors.edf import caches_of, registry_of
+from ergo_conformance.verdict.vectors.files import file_registry, row_caches
 
 Json = Any
 Write = Callable[..., bytes]
@@ -171,7 +171,7 @@ class Maker:
     def file(self, write: Write) -> Json:
         """A whole vector file whose bytes this writer made."""
         content: Json = {"format": "ergo-vectors/1", "types": self.types, "vectors": [], "cases": []}
-        registry = registry_of(content)
+        registry = file_registry(content)
         for i, (group, value) in enumerate(self.values()):
             plain = value_from_json(value, registry)
             if plain is None:
@@ -179,7 +179,7 @@ class Maker:
             row: Json = {"id": f"fresh-{self.seed}-{i}", "group": group, "value": value, "expect": "both"}
             if i % 3 == 0:
                 row["options"] = self.options()
-            caches = caches_of(row)
+            caches = row_caches(row)
             data = write(plain, registry, caches)
             row |= {"len": len(data), "hex": data.hex()}
             if len(data) > 2048:

@@ -14,7 +14,7 @@ from ergo_conformance.model.json.values import slot_from_json, value_from_json, 
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.model.types import Type
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
-from ergo_conformance.reference_node.ergo.edf.codec import functions_of
+from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
 
 from .codecs import agreed, node_reads, node_writes, spec_reads, spec_writes
 from .strategies import REGISTRY, ROWS, TABLES, fixed, tops, types, values
@@ -44,7 +44,7 @@ def test_writers_and_readers_agree(caches: Caches, value: Any) -> None:
 @given(value=tops)
 def test_they_agree_where_the_node_may_generate_no_functions(value: Any) -> None:
     registry = Registry(ROWS)
-    functions_of(registry).__dict__["may_generate"] = lambda _: False
+    generated_functions(registry).__dict__["may_generate"] = lambda _: False
     check_agreement(value, registry, TABLES["caches and mapping"])
 
 

@@ -13,7 +13,7 @@ from ergo_conformance.model.ergo.records import ROWS
 from ergo_conformance.model.inferred import INFERRED_TYPES
 from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
-from ergo_conformance.reference_node.ergo.edf.codec import functions_of
+from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
 
 from .strategies import REGISTRY as MANY
 
@@ -28,7 +28,7 @@ KINDS = ("reader", "writer", "dynamic_reader", "dynamic_writer")
 
 
 def source_of(registry: Registry, kind: str, type_: Type) -> str:
-    source: str = getattr(functions_of(registry), kind)(type_).edf_source
+    source: str = getattr(generated_functions(registry), kind)(type_).edf_source
     return source
 
 
@@ -85,11 +85,11 @@ def test_no_text_of_a_type_gets_into_the_source() -> None:
 
 
 DUMP = """
-from ergo_conformance.model.records import ROWS
+from ergo_conformance.model.ergo.records import ROWS
 from ergo_conformance.model import types as t
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.reference_node.ergo.edf.codec import functions_of
-functions = functions_of(Registry(ROWS))
+from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
+functions = generated_functions(Registry(ROWS))
 for row in ROWS:
     for kind in ("reader", "writer", "dynamic_reader", "dynamic_writer"):
         print(getattr(functions, kind)(t.Reg(row.name)).edf_source)
@@ -116,7 +116,7 @@ def test_the_source_is_the_same_in_every_process() -> None:
 
 def test_functions_are_made_once_per_registry() -> None:
     registry: Any = Registry(MANY)
-    functions = functions_of(registry)
-    assert functions_of(registry) is functions
+    functions = generated_functions(registry)
+    assert generated_functions(registry) is functions
     assert functions.reader(Reg("#any/Point")) is functions.reader(Reg("#any/Point"))
-    assert functions_of(Registry(MANY)) is not functions
+    assert generated_functions(Registry(MANY)) is not functions

@@ -13,7 +13,7 @@ from ergo_conformance.model import types as t
 from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.types import Array, Slice, Type
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
-from ergo_conformance.reference_node.ergo.edf.codec import functions_of
+from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
 
 from .codecs import READERS, folded, u32
 
@@ -50,7 +50,7 @@ def test_a_flood_leaves_bounded_tables(flood: str) -> None:
             decoder.decode(make(i))
     sizes = tables_of(decoder)
     assert {name: size for name, size in sizes.items() if size > BOUND} == {}
-    functions = functions_of(registry)
+    functions = generated_functions(registry)
     assert len(functions.readers) + len(functions.dynamic_readers) < 600
 
 

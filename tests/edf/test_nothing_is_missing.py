@@ -17,7 +17,8 @@ from ergo_conformance.model.registry import Marshaler, Registry
 from ergo_conformance.model.types import Array, Map, Reg, Scalar, Slice, Type
 from ergo_conformance.spec.ergo.edf.scalars import SCALARS as SPEC_SCALARS
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.verdict.vectors.edf import golden, input_of
+from ergo_conformance.verdict.vectors.files import row_bytes
+from ergo_conformance.verdict.vectors.golden import golden_file
 from ergo_conformance.verdict.vectors.handshake import READERS as FRAME_READERS
 
 from .codecs import READERS, WRITERS, judged
@@ -25,7 +26,7 @@ from .strategies import SCALAR_VALUES, values
 from .tables import REGISTRY
 from .tables import ROWS as TABLE
 
-VECTORS = golden("edf_vectors.json")
+VECTORS = golden_file("edf_vectors.json")
 Names = set[str]
 
 
@@ -92,7 +93,7 @@ def test_every_constructor_has_a_strategy(type_: Type) -> None:
 def golden_tags() -> set[int]:
     found: set[int] = set()
     for row in VECTORS.rows:
-        data = input_of(row)
+        data = row_bytes(row)
         if data is None or row["expect"] not in ("both", "read"):
             continue
         found.add(data[0])

@@ -9,7 +9,7 @@ from ergo_conformance.locate import suites
 from ergo_conformance.model.ergo.enp import Compressed
 from ergo_conformance.model.json.frames import frame_from_json
 from ergo_conformance.spec.ergo.enp import unpack
-from ergo_conformance.verdict.vectors.frames import model_registry
+from ergo_conformance.verdict.vectors.frames import frame_registry
 
 Json = Any
 
@@ -17,7 +17,7 @@ CONTENT: Json = json.loads((suites() / "golden" / "enp_vectors.json").read_text(
 ROWS: list[Json] = CONTENT["vectors"]
 CASES: list[Json] = CONTENT["cases"]
 COMPRESSED = [row for row in ROWS if row["group"] == "COMPRESSED"]
-REGISTRY = model_registry(CONTENT)
+REGISTRY = frame_registry(CONTENT)
 
 
 @cache

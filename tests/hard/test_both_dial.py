@@ -4,11 +4,15 @@ import asyncio
 import random
 from collections import Counter
 
+import pytest
+
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.reference_node.core.process import Actor, Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, all_done, apart, cluster, connection, full, until
+
+pytestmark = pytest.mark.real_loop
 
 ROUNDS = 1000
 LATEST = 0.003
@@ -69,15 +73,12 @@ async def one_round(net: Cluster, a: Node, b: Node, rng: random.Random) -> None:
     await until(lambda: not a.network._links.live and not b.network._links.live)
 
 
-def test_a_thousand_times_at_once() -> None:
-    async def scenario() -> None:
-        rng = random.Random(1)
-        async with cluster("a", "b") as (net, [a, b]):
-            for node in (a, b):
-                Supervisor(node.core, LEVEL_1)
-            for _ in range(ROUNDS):
-                await one_round(net, a, b, rng)
-            assert not a.core.waiters(b.name)
-            assert not b.core.waiters(a.name)
-
-    asyncio.run(scenario())
+async def test_a_thousand_times_at_once() -> None:
+    rng = random.Random(1)
+    async with cluster("a", "b") as (net, [a, b]):
+        for node in (a, b):
+            Supervisor(node.core, LEVEL_1)
+        for _ in range(ROUNDS):
+            await one_round(net, a, b, rng)
+        assert not a.core.waiters(b.name)
+        assert not b.core.waiters(a.name)

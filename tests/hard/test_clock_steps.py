@@ -17,6 +17,8 @@ from tests.support.cluster import Cluster, cluster, full, port_of, until
 from tests.support.nodes import within
 from tests.support.sockets import HOST
 
+pytestmark = pytest.mark.real_loop
+
 HOUR = 3600.0
 STEPS = [HOUR, -2 * HOUR, 26 * HOUR, -48 * HOUR, 0.5, -0.5, 100 * 24 * HOUR, -100 * 24 * HOUR]
 START = 1_700_000_000.0
@@ -57,65 +59,55 @@ async def talk(one: Node, other: Node, rounds: int = 20) -> None:
     await within(one, work)
 
 
-def test_steps_while_nodes_talk() -> None:
-    async def scenario() -> None:
-        clocks = [Clock(), Clock()]
-        async with cluster() as (net, _):
-            a, b = [await net.node(name, clock=clock) for name, clock in zip("ab", clocks, strict=True)]
-            for node in (a, b):
-                Supervisor(node.core, LEVEL_1)
-            await a.network.get_node(b.name)
-            await until(lambda: full(a, b))
-            kept = a.network.connections[b.name]
-            subscriber = Subscriber()
-            process = a.spawn(subscriber)
-            owner = b.core.names[Atom("echo")]
-            owner.register_event("tick")
-            await process.monitor(Event(b.name, Atom("tick")))
-            for number, (step, clock) in enumerate((step, clock) for step in STEPS for clock in clocks):
-                talking = [asyncio.ensure_future(talk(one, other)) for one, other in ((a, b), (b, a)) * 3]
-                await asyncio.sleep(0.002)
-                clock.off += step
-                owner.publish("tick", number)
-                begun = asyncio.get_running_loop().time()
-                await asyncio.gather(*talking)
-                assert asyncio.get_running_loop().time() - begun < 10
-                for node, other, its in zip((a, b), (b, a), clocks, strict=True):
-                    info = node.network.node(other.name).info()
-                    assert info.uptime == int(its()) - other.creation  # NAPI-RN-1: it may be negative
-                    assert abs(info.connection_uptime - (int(its()) - int(START))) <= 2
-            assert a.network.connections[b.name] is kept
-            assert full(a, b)
-            await until(lambda: subscriber.count == 2 * len(STEPS))
-
-    asyncio.run(scenario())
+async def test_steps_while_nodes_talk() -> None:
+    clocks = [Clock(), Clock()]
+    async with cluster() as (net, _):
+        a, b = [await net.node(name, clock=clock) for name, clock in zip("ab", clocks, strict=True)]
+        for node in (a, b):
+            Supervisor(node.core, LEVEL_1)
+        await a.network.get_node(b.name)
+        await until(lambda: full(a, b))
+        kept = a.network.connections[b.name]
+        subscriber = Subscriber()
+        process = a.spawn(subscriber)
+        owner = b.core.names[Atom("echo")]
+        owner.register_event("tick")
+        await process.monitor(Event(b.name, Atom("tick")))
+        for number, (step, clock) in enumerate((step, clock) for step in STEPS for clock in clocks):
+            talking = [asyncio.ensure_future(talk(one, other)) for one, other in ((a, b), (b, a)) * 3]
+            await asyncio.sleep(0.002)
+            clock.off += step
+            owner.publish("tick", number)
+            begun = asyncio.get_running_loop().time()
+            await asyncio.gather(*talking)
+            assert asyncio.get_running_loop().time() - begun < 10
+            for node, other, its in zip((a, b), (b, a), clocks, strict=True):
+                info = node.network.node(other.name).info()
+                assert info.uptime == int(its()) - other.creation  # NAPI-RN-1: it may be negative
+                assert abs(info.connection_uptime - (int(its()) - int(START))) <= 2
+        assert a.network.connections[b.name] is kept
+        assert full(a, b)
+        await until(lambda: subscriber.count == 2 * len(STEPS))
 
 
-def test_references_and_aliases_are_unique_whatever_the_clock_says() -> None:
-    async def scenario() -> None:
-        rng, clock = random.Random(1), Clock()
-        async with cluster("a", clock=clock) as (_, [a]):
-            process = a.spawn(lambda it: asyncio.sleep(100))
-            seen = set()
-            for number in range(2000):
-                seen |= {a.core.make_ref().id, a.core.create_alias(process).id}
-                clock.off = START + rng.choice([-1, 1]) * rng.random() * 48 * HOUR
-                assert len(seen) == 2 * (number + 1)
-
-    asyncio.run(scenario())
+async def test_references_and_aliases_are_unique_whatever_the_clock_says() -> None:
+    rng, clock = random.Random(1), Clock()
+    async with cluster("a", clock=clock) as (_, [a]):
+        process = a.spawn(lambda it: asyncio.sleep(100))
+        seen = set()
+        for number in range(2000):
+            seen |= {a.core.make_ref().id, a.core.create_alias(process).id}
+            clock.off = START + rng.choice([-1, 1]) * rng.random() * 48 * HOUR
+            assert len(seen) == 2 * (number + 1)
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR, -24 * HOUR])
-def test_a_node_that_starts_again_after_a_step_is_another_one(step: float) -> None:
+async def test_a_node_that_starts_again_after_a_step_is_another_one(step: float) -> None:
     """Its creation is another number, greater or not: old addresses are refused, new ones work."""
-
-    async def scenario() -> None:
-        async with cluster("a") as (net, [a]):
-            old: list[PID | Alias] = []
-            for life in range(4):
-                old = await one_life(net, a, START + life * step, old)
-
-    asyncio.run(scenario())
+    async with cluster("a") as (net, [a]):
+        old: list[PID | Alias] = []
+        for life in range(4):
+            old = await one_life(net, a, START + life * step, old)
 
 
 async def one_life(net: Cluster, a: Node, now: float, old: list[PID | Alias]) -> list[PID | Alias]:

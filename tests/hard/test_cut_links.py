@@ -15,6 +15,8 @@ from ergo_conformance.reference_node.node import Node
 from tests.support.cluster import Cluster, End, Relay, cluster, connection, full, until
 from tests.support.nodes import transport_of
 
+pytestmark = pytest.mark.real_loop
+
 CUTS = 80
 SENDERS = 6
 PATIENCE = 0.4
@@ -85,28 +87,24 @@ async def cuts(net: Cluster, relay: Relay, a: Node, b: Node, rng: random.Random)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_nothing_that_was_acknowledged_is_lost(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_that_was_acknowledged_is_lost(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enp, "REQUEST_TIMEOUT", PATIENCE)
     monkeypatch.setattr(pauses, "LAST_PAUSE", pauses.FIRST_PAUSE)  # the pauses grow while links don't last: not here
-
-    async def scenario() -> None:
-        async with cluster("a", "b") as (net, [a, b]):
-            relay = await net.relay(b)
-            inboxes = [Inbox(), Inbox()]
-            for node, inbox in zip((a, b), inboxes, strict=True):
-                node.spawn(inbox, name="inbox")
-            await a.network.get_node(b.name)
-            await until(lambda: full(a, b))
-            flows = [Traffic(a, b), Traffic(b, a)]
-            await cuts(net, relay, a, b, random.Random(seed))
-            await asyncio.gather(*(flow.end() for flow in flows))
-            for flow, inbox in zip(flows, reversed(inboxes), strict=True):
-                assert sorted(flow.sure) == sorted(inbox.seen)
-                for sender, sure in flow.sure.items():
-                    seen = inbox.seen[sender]
-                    assert seen == sorted(set(seen))
-                    assert set(sure) <= set(seen)
-                    assert len(sure) > CUTS // 4
-            assert relay.accepted <= 3 + CUTS + 20
-
-    asyncio.run(scenario())
+    async with cluster("a", "b") as (net, [a, b]):
+        relay = await net.relay(b)
+        inboxes = [Inbox(), Inbox()]
+        for node, inbox in zip((a, b), inboxes, strict=True):
+            node.spawn(inbox, name="inbox")
+        await a.network.get_node(b.name)
+        await until(lambda: full(a, b))
+        flows = [Traffic(a, b), Traffic(b, a)]
+        await cuts(net, relay, a, b, random.Random(seed))
+        await asyncio.gather(*(flow.end() for flow in flows))
+        for flow, inbox in zip(flows, reversed(inboxes), strict=True):
+            assert sorted(flow.sure) == sorted(inbox.seen)
+            for sender, sure in flow.sure.items():
+                seen = inbox.seen[sender]
+                assert seen == sorted(set(seen))
+                assert set(sure) <= set(seen)
+                assert len(sure) > CUTS // 4
+        assert relay.accepted <= 3 + CUTS + 20

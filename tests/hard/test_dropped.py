@@ -21,20 +21,19 @@ from tests.support.cluster import Cluster, Watcher, all_done, apart, cluster, fu
 from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw
 
+pytestmark = pytest.mark.real_loop
+
 POOL = ehs.POOL_SIZE
 TIMES = 40
 
 
 @pytest.mark.parametrize("by", ["the acceptor", "the dialer"])
-def test_the_end_is_noticed_once_and_the_next_use_begins_anew(by: str) -> None:
-    async def scenario() -> None:
-        async with cluster("a", "b") as (net, [a, b]):
-            for node in (a, b):
-                Supervisor(node.core, LEVEL_1)
-            ids = {await one_end(net, a, b, by) for _ in range(TIMES)}
-            assert len(ids) == TIMES
-
-    asyncio.run(scenario())
+async def test_the_end_is_noticed_once_and_the_next_use_begins_anew(by: str) -> None:
+    async with cluster("a", "b") as (net, [a, b]):
+        for node in (a, b):
+            Supervisor(node.core, LEVEL_1)
+        ids = {await one_end(net, a, b, by) for _ in range(TIMES)}
+        assert len(ids) == TIMES
 
 
 async def one_end(net: Cluster, a: Node, b: Node, by: str) -> str:
@@ -102,64 +101,54 @@ class Refusing:
 
 @pytest.mark.parametrize("keeps", LASTED.values(), ids=list(LASTED))
 @pytest.mark.parametrize("also_first", [False, True], ids=["joins only", "everything"])
-def test_who_refuses_again_and_again_is_not_stormed(keeps: float, also_first: bool) -> None:
+async def test_who_refuses_again_and_again_is_not_stormed(keeps: float, also_first: bool) -> None:
     """For three seconds, with nobody who sends anything after the first message."""
-
-    async def scenario() -> None:
-        refusing = Refusing(keeps, also_first=also_first)
-        async with cluster("a") as (net, [a]), refusing.serving():
-            a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
-            with contextlib.suppress(ErgoError):
-                await a.network.get_node("me@localhost")
-            await asyncio.sleep(3)
-            assert refusing.full == 1
-            assert len(net.dials) <= 1 + 2 + 2 * 8  # 0.05 s, 0.1 s, … between two tries to replace a link
-            assert refusing.full + refusing.joins <= len(net.dials)
-
-    asyncio.run(scenario())
+    refusing = Refusing(keeps, also_first=also_first)
+    async with cluster("a") as (net, [a]), refusing.serving():
+        a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
+        with contextlib.suppress(ErgoError):
+            await a.network.get_node("me@localhost")
+        await asyncio.sleep(3)
+        assert refusing.full == 1
+        assert len(net.dials) <= 1 + 2 + 2 * 8  # 0.05 s, 0.1 s, … between two tries to replace a link
+        assert refusing.full + refusing.joins <= len(net.dials)
 
 
-def test_what_is_watched_on_a_node_that_goes_again_is_told_or_refused() -> None:
-    async def scenario() -> None:
-        refusing = Refusing(0.0, also_first=True)
-        async with cluster("a") as (_, [a]), refusing.serving():
-            a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
-            watcher, taken = Watcher(), 0
-            process = a.spawn(watcher)
-            for _ in range(3):
-                for take in (process.link, process.monitor):
-                    with contextlib.suppress(ErgoError):
-                        await take(ME.name)
-                        taken += 1
-                    await until(lambda: not a.network.connections)
-            assert not len(a.core.watching.relations)
-            await until(lambda: len(watcher.told) == taken)
-            assert refusing.full == 6
-
-    asyncio.run(scenario())
+async def test_what_is_watched_on_a_node_that_goes_again_is_told_or_refused() -> None:
+    refusing = Refusing(0.0, also_first=True)
+    async with cluster("a") as (_, [a]), refusing.serving():
+        a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
+        watcher, taken = Watcher(), 0
+        process = a.spawn(watcher)
+        for _ in range(3):
+            for take in (process.link, process.monitor):
+                with contextlib.suppress(ErgoError):
+                    await take(ME.name)
+                    taken += 1
+                await until(lambda: not a.network.connections)
+        assert not len(a.core.watching.relations)
+        await until(lambda: len(watcher.told) == taken)
+        assert refusing.full == 6
 
 
-def test_who_uses_it_again_and_again_begins_anew_and_waits_longer_each_time() -> None:
-    async def scenario() -> None:
-        refusing = Refusing(0.0, also_first=True)
-        async with cluster("a") as (net, [a]), refusing.serving():
-            a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
-            uses = [0]
+async def test_who_uses_it_again_and_again_begins_anew_and_waits_longer_each_time() -> None:
+    refusing = Refusing(0.0, also_first=True)
+    async with cluster("a") as (net, [a]), refusing.serving():
+        a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
+        uses = [0]
 
-            async def sends(process: Process) -> None:
-                loop = asyncio.get_running_loop()
-                end = loop.time() + 2
-                while loop.time() < end:
-                    with contextlib.suppress(ErgoError):
-                        await process.send(ProcessID(ME.name, Atom("x")), 1)
-                    uses[0] += 1
+        async def sends(process: Process) -> None:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + 2
+            while loop.time() < end:
+                with contextlib.suppress(ErgoError):
+                    await process.send(ProcessID(ME.name, Atom("x")), 1)
+                uses[0] += 1
 
-            await all_done(a, *[sends] * 4)
-            assert uses[0] >= 4
-            assert 4 <= refusing.full <= 7  # 0.05 s, 0.1 s, … between two of them
-            assert refusing.joins <= 2 * refusing.full
-            dials = len(net.dials)
-            await asyncio.sleep(1)
-            assert len(net.dials) == dials == refusing.full + refusing.joins
-
-    asyncio.run(scenario())
+        await all_done(a, *[sends] * 4)
+        assert uses[0] >= 4
+        assert 4 <= refusing.full <= 7  # 0.05 s, 0.1 s, … between two of them
+        assert refusing.joins <= 2 * refusing.full
+        dials = len(net.dials)
+        await asyncio.sleep(1)
+        assert len(net.dials) == dials == refusing.full + refusing.joins

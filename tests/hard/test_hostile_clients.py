@@ -21,6 +21,8 @@ from tests.support.members import Member, members
 from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw, dialer
 
+pytestmark = pytest.mark.real_loop
+
 MEGABYTE = 1 << 20
 CROWD, FEW = 500, 40
 TRIES = 9
@@ -117,37 +119,30 @@ async def one_crowd(b: Member, port: int) -> tuple[float, float]:
     return before, loaded
 
 
-def test_five_hundred_half_open_clients_keep_nobody_waiting() -> None:
+async def test_five_hundred_half_open_clients_keep_nobody_waiting() -> None:
     """The medians of several crowds are compared, as the machine may have other work in one of them."""
-
-    async def scenario() -> None:
-        async with members("b@localhost") as [b]:
-            port = await b.good("port")
-            await one_crowd(b, port)  # everything has been used once
-            pairs: list[tuple[float, float]] = []
-            for _ in range(MOST_ROUNDS):
-                pairs += [await one_crowd(b, port) for _ in range(ROUNDS)]
-                if median(loaded / before for before, loaded in pairs) <= FACTOR:
-                    return
-            raise AssertionError(pairs)
-
-    asyncio.run(scenario())
+    async with members("b@localhost") as [b]:
+        port = await b.good("port")
+        await one_crowd(b, port)  # everything has been used once
+        pairs: list[tuple[float, float]] = []
+        for _ in range(MOST_ROUNDS):
+            pairs += [await one_crowd(b, port) for _ in range(ROUNDS)]
+            if median(loaded / before for before, loaded in pairs) <= FACTOR:
+                return
+        raise AssertionError(pairs)
 
 
-def test_a_client_that_drips_is_closed_at_the_deadline_of_the_handshake() -> None:
-    async def scenario() -> None:
-        async with members("b@localhost") as [b]:
-            crowd = Crowd(await b.good("port"), FEW)
-            while len(crowd.lasted["dripping"]) < FEW // 2:
-                await asyncio.sleep(0.05)
-            await crowd.end()
-            assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
-            assert median(crowd.lasted["silent"]) < 2 * ehs.READ_TIMEOUT
-            # a hello would take longer than a handshake may, at four bytes a second
-            assert min(crowd.lasted["dripping"]) >= ehs.HANDSHAKE_TIMEOUT
-            assert max(crowd.lasted["dripping"]) < ehs.HANDSHAKE_TIMEOUT + 2 * ehs.READ_TIMEOUT
-
-    asyncio.run(scenario())
+async def test_a_client_that_drips_is_closed_at_the_deadline_of_the_handshake() -> None:
+    async with members("b@localhost") as [b]:
+        crowd = Crowd(await b.good("port"), FEW)
+        while len(crowd.lasted["dripping"]) < FEW // 2:
+            await asyncio.sleep(0.05)
+        await crowd.end()
+        assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
+        assert median(crowd.lasted["silent"]) < 2 * ehs.READ_TIMEOUT
+        # a hello would take longer than a handshake may, at four bytes a second
+        assert min(crowd.lasted["dripping"]) >= ehs.HANDSHAKE_TIMEOUT
+        assert max(crowd.lasted["dripping"]) < ehs.HANDSHAKE_TIMEOUT + 2 * ehs.READ_TIMEOUT
 
 
 # --- peers that never read --------------------------------------------------------------------------------------------
@@ -179,31 +174,28 @@ async def flood(port: int, name: str) -> float:
     return time.monotonic() - began
 
 
-def test_a_peer_that_never_reads_costs_no_more_than_the_bound_and_disturbs_nobody() -> None:
-    async def scenario() -> None:
-        async with members("a@localhost", "b@localhost") as [a, b]:
-            port = await b.good("port")
-            await a.good("route", "b@localhost", HOST, port)
-            await a.good("call", "b@localhost", "hello")
-            quiet = [await timed(a) for _ in range(50)]
-            before, _ = await b.good("memory")
-            floods = asyncio.ensure_future(flood(port, "me@localhost"))
-            busy = []
-            while not floods.done():
-                busy.append(await timed(a))
-            assert await floods < 30
+async def test_a_peer_that_never_reads_costs_no_more_than_the_bound_and_disturbs_nobody() -> None:
+    async with members("a@localhost", "b@localhost") as [a, b]:
+        port = await b.good("port")
+        await a.good("route", "b@localhost", HOST, port)
+        await a.good("call", "b@localhost", "hello")
+        quiet = [await timed(a) for _ in range(50)]
+        before, _ = await b.good("memory")
+        floods = asyncio.ensure_future(flood(port, "me@localhost"))
+        busy = []
+        while not floods.done():
+            busy.append(await timed(a))
+        assert await floods < 30
+        connections = await b.good("connections")
+        while list(connections) != ["a@localhost"]:
             connections = await b.good("connections")
-            while list(connections) != ["a@localhost"]:
-                connections = await b.good("connections")
-            _, peak = await b.good("memory")
-            assert peak - before < 1.5 * enp.MAX_QUEUED
-            assert len(busy) > 5
-            assert median(busy) < 20 * median(quiet) + 0.1
-            after = [await timed(a) for _ in range(50)]
-            assert median(after) < 3 * median(quiet) + 0.005
-            assert (await b.good("connections"))["a@localhost"][1] == 3
-
-    asyncio.run(scenario())
+        _, peak = await b.good("memory")
+        assert peak - before < 1.5 * enp.MAX_QUEUED
+        assert len(busy) > 5
+        assert median(busy) < 20 * median(quiet) + 0.1
+        after = [await timed(a) for _ in range(50)]
+        assert median(after) < 3 * median(quiet) + 0.005
+        assert (await b.good("connections"))["a@localhost"][1] == 3
 
 
 async def timed(a: Member) -> float:
@@ -213,32 +205,28 @@ async def timed(a: Member) -> float:
     return time.perf_counter() - began
 
 
-def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enp, "STALL_TIMEOUT", 0.5)
+    async with cluster("a", "b") as (_, [a, b]):
+        Supervisor(b.core, LEVEL_1)
+        reader, writer = await asyncio.open_connection(HOST, port_of(b))
+        assert isinstance(await Raw(reader, writer).shake(dialer()), Handshaken)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await until(lambda: ME.name in b.network.connections)
+        sent = [0]
 
-    async def scenario() -> None:
-        async with cluster("a", "b") as (_, [a, b]):
-            Supervisor(b.core, LEVEL_1)
-            reader, writer = await asyncio.open_connection(HOST, port_of(b))
-            assert isinstance(await Raw(reader, writer).shake(dialer()), Handshaken)
-            writer.transport.pause_reading()  # type: ignore[attr-defined]
-            await until(lambda: ME.name in b.network.connections)
-            sent = [0]
+        async def pours(process: Process) -> None:
+            while True:
+                await process.send(PID(ME.name, 1001, ME.creation), bytes(QUESTION))
+                sent[0] += QUESTION
 
-            async def pours(process: Process) -> None:
-                while True:
-                    await process.send(PID(ME.name, 1001, ME.creation), bytes(QUESTION))
-                    sent[0] += QUESTION
-
-            processes = [b.spawn(pours) for _ in range(20)]
-            echo = ProcessID(b.name, Atom("echo"))
-            while ME.name in b.network.connections:
-                assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
-                await asyncio.sleep(0.01)
-            await asyncio.gather(*(process.task for process in processes if process.task))
-            assert {process.reason.text for process in processes if process.reason} <= {"no connection", "no route"}
-            assert sent[0] < 20 * MEGABYTE  # what the kernel takes, and what is queued before they wait
-            assert b.network.nodes() == [a.name]
-            writer.transport.abort()
-
-    asyncio.run(scenario())
+        processes = [b.spawn(pours) for _ in range(20)]
+        echo = ProcessID(b.name, Atom("echo"))
+        while ME.name in b.network.connections:
+            assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*(process.task for process in processes if process.task))
+        assert {process.reason.text for process in processes if process.reason} <= {"no connection", "no route"}
+        assert sent[0] < 20 * MEGABYTE  # what the kernel takes, and what is queued before they wait
+        assert b.network.nodes() == [a.name]
+        writer.transport.abort()

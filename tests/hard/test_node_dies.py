@@ -13,6 +13,8 @@ from tests.support.cluster import Told, Watcher, cluster, port_of, told, until
 from tests.support.members import Member
 from tests.support.sockets import HOST
 
+pytestmark = pytest.mark.real_loop
+
 B = Atom("b@localhost")
 CONSUMERS, TARGETS = 50, 50
 """Each target is a PID, a name, an alias and an event; and there is the node."""
@@ -54,25 +56,22 @@ async def watch(a: Node, b: Member) -> tuple[list[Watcher], Counter[Told]]:
 
 @pytest.mark.parametrize("dialer", ["a", "b"])
 @pytest.mark.parametrize("how", ["kill", "reset"])
-def test_ten_thousand_relations_are_told_once_each(dialer: str, how: str) -> None:
-    async def scenario() -> None:
-        b = await Member.start(B)
-        try:
-            async with cluster("a") as (_, [a]):
-                await connect(a, b, dialer)
-                watchers, wanted = await watch(a, b)
-                await (b.kill() if how == "kill" else b.good("reset"))
-                await until(lambda: sum(len(watcher.told) for watcher in watchers) >= wanted.total(), LIMIT)
-                await asyncio.sleep(0.5)  # nothing comes behind
-                assert Counter(row for watcher in watchers for row in watcher.told) == wanted
-                assert all(len(set(watcher.told)) == len(watcher.told) for watcher in watchers)
-                assert not len(a.core.watching.relations)
-                if how == "reset":  # it forgets them silently, its consumers are out of reach
-                    assert not await b.good("relations")
-        finally:
-            await b.kill()
-
-    asyncio.run(scenario())
+async def test_ten_thousand_relations_are_told_once_each(dialer: str, how: str) -> None:
+    b = await Member.start(B)
+    try:
+        async with cluster("a") as (_, [a]):
+            await connect(a, b, dialer)
+            watchers, wanted = await watch(a, b)
+            await (b.kill() if how == "kill" else b.good("reset"))
+            await until(lambda: sum(len(watcher.told) for watcher in watchers) >= wanted.total(), LIMIT)
+            await asyncio.sleep(0.5)  # nothing comes behind
+            assert Counter(row for watcher in watchers for row in watcher.told) == wanted
+            assert all(len(set(watcher.told)) == len(watcher.told) for watcher in watchers)
+            assert not len(a.core.watching.relations)
+            if how == "reset":  # it forgets them silently, its consumers are out of reach
+                assert not await b.good("relations")
+    finally:
+        await b.kill()
 
 
 async def connect(a: Node, b: Member, dialer: str) -> None:

@@ -25,6 +25,8 @@ from tests.support.members import Member
 from tests.support.settings import start_node
 from tests.support.sockets import HOST
 
+pytestmark = pytest.mark.real_loop
+
 STALE = 0.3
 """Seconds after which nobody may still be sent to where a node was."""
 TAKEOVER = 10.0
@@ -127,53 +129,50 @@ class Town:
                 found.disconnect()
 
 
-def test_another_takes_over_and_all_register_again() -> None:
-    async def scenario() -> None:
-        town = Town(await free_port())
-        member = await Member.start(MEMBER, registrar=town.port)
+async def test_another_takes_over_and_all_register_again() -> None:
+    town = Town(await free_port())
+    member = await Member.start(MEMBER, registrar=town.port)
+    town.note(MEMBER, await member.good("port"))
+    work = []
+    try:
+        assert await member.good("registrar") == [True, True]
+        for name in NAMES:
+            await town.start(name)
+        a, b = (town.nodes[name] for name in KEPT)
+        await a.network.get_node(b.name)
+        await until(lambda: full(a, b))
+        kept = a.network.connections[b.name]
+        rng = random.Random(1)
+        work = [asyncio.ensure_future(town.ask(rng)) for _ in range(3)]
+        work += [asyncio.ensure_future(town.dial(rng)) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        await member.kill()
+        town.note(MEMBER, None)
+        await town.settled()
+        member = await Member.start(MEMBER, registrar=town.port, serve=False)
         town.note(MEMBER, await member.good("port"))
-        work = []
-        try:
-            assert await member.good("registrar") == [True, True]
-            for name in NAMES:
-                await town.start(name)
-            a, b = (town.nodes[name] for name in KEPT)
-            await a.network.get_node(b.name)
-            await until(lambda: full(a, b))
-            kept = a.network.connections[b.name]
-            rng = random.Random(1)
-            work = [asyncio.ensure_future(town.ask(rng)) for _ in range(3)]
-            work += [asyncio.ensure_future(town.dial(rng)) for _ in range(3)]
-            await asyncio.sleep(0.3)
-            await member.kill()
-            town.note(MEMBER, None)
+        assert await member.good("registrar") == [False, True]
+        for _ in range(6):
+            server = town.server
+            await town.end(server)
             await town.settled()
-            member = await Member.start(MEMBER, registrar=town.port, serve=False)
-            town.note(MEMBER, await member.good("port"))
-            assert await member.good("registrar") == [False, True]
-            for _ in range(6):
-                server = town.server
-                await town.end(server)
-                await town.settled()
-                await town.start(server)
-                await town.settled()
-                await asyncio.sleep(0.1)
-            assert a.network.connections[b.name] is kept
-            assert full(a, b)
-            for task in work:
-                assert not task.done(), task.exception()
-            assert len(town.found) > 100
-            assert town.wrong() == []
-            assert town.dialed > 10
-        finally:
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
-            await member.kill()
-            for node in town.nodes.values():
-                await node.stop()
-
-    asyncio.run(scenario())
+            await town.start(server)
+            await town.settled()
+            await asyncio.sleep(0.1)
+        assert a.network.connections[b.name] is kept
+        assert full(a, b)
+        for task in work:
+            assert not task.done(), task.exception()
+        assert len(town.found) > 100
+        assert town.wrong() == []
+        assert town.dialed > 10
+    finally:
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await member.kill()
+        for node in town.nodes.values():
+            await node.stop()
 
 
 # --- hosts ------------------------------------------------------------------------------------------------------------
@@ -218,34 +217,31 @@ async def on_host(hosts: dict[str, str], name: str) -> Member:
     return await Member.start(name, IP, "netns", "exec", hosts[address], host=address, registrar=esrd.PORT)
 
 
-def test_nodes_of_two_hosts_find_each_other_through_their_registrars(hosts: dict[str, str]) -> None:
-    async def scenario() -> None:
-        here, there = hosts
-        started: list[Member] = []
-        try:
-            started += [await on_host(hosts, name) for name in (f"a@{here}", f"a2@{here}", f"b@{there}")]
-            a, a2, b = started
-            assert [await each.good("registrar") for each in started] == [[True, True], [False, True], [True, True]]
-            for one in started:
-                for other in started:
-                    if one is not other:
-                        assert await one.good("resolve", other.name) == [["", await other.good("port")]]
-                        assert await one.good("call", other.name, one.name) == one.name
-            ids = (await b.good("connections"))[a2.name]
-            await a.kill()
-            while await a2.good("registrar") != [True, True]:
-                await asyncio.sleep(0.01)
-            assert await b.ask("resolve", a.name) == {"error": "unknown"}
-            assert await b.good("resolve", a2.name) == [["", await a2.good("port")]]
-            assert (await b.good("connections"))[a2.name] == ids
-            started.append(await on_host(hosts, a.name))
-            assert await started[-1].good("registrar") == [False, True]
-            for one, other in ((b, started[-1]), (started[-1], b), (a2, started[-1])):
-                assert await one.good("call", other.name, 1) == 1
-            await b.kill()
-            assert "error" in await a2.ask("resolve", b.name)
-        finally:
-            for each in started:
-                await each.kill()
-
-    asyncio.run(scenario())
+async def test_nodes_of_two_hosts_find_each_other_through_their_registrars(hosts: dict[str, str]) -> None:
+    here, there = hosts
+    started: list[Member] = []
+    try:
+        started += [await on_host(hosts, name) for name in (f"a@{here}", f"a2@{here}", f"b@{there}")]
+        a, a2, b = started
+        assert [await each.good("registrar") for each in started] == [[True, True], [False, True], [True, True]]
+        for one in started:
+            for other in started:
+                if one is not other:
+                    assert await one.good("resolve", other.name) == [["", await other.good("port")]]
+                    assert await one.good("call", other.name, one.name) == one.name
+        ids = (await b.good("connections"))[a2.name]
+        await a.kill()
+        while await a2.good("registrar") != [True, True]:
+            await asyncio.sleep(0.01)
+        assert await b.ask("resolve", a.name) == {"error": "unknown"}
+        assert await b.good("resolve", a2.name) == [["", await a2.good("port")]]
+        assert (await b.good("connections"))[a2.name] == ids
+        started.append(await on_host(hosts, a.name))
+        assert await started[-1].good("registrar") == [False, True]
+        for one, other in ((b, started[-1]), (started[-1], b), (a2, started[-1])):
+            assert await one.good("call", other.name, 1) == 1
+        await b.kill()
+        assert "error" in await a2.ask("resolve", b.name)
+    finally:
+        for each in started:
+            await each.kill()

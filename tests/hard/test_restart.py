@@ -18,6 +18,8 @@ from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, 
 from tests.support.nodes import within
 from tests.support.sockets import HOST
 
+pytestmark = pytest.mark.real_loop
+
 LIVES = 6
 OLD = "process ID belongs to the previous incarnation"
 
@@ -51,19 +53,16 @@ async def die(b: Node, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "crash"])
 @pytest.mark.parametrize("dialer", ["the other", "it"])
-def test_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None:
-    async def scenario() -> None:
-        async with cluster("a") as (net, [a]):
-            b = await start(net, 0)
-            creations = {b.creation}
-            for life in range(1, LIVES):
-                if dialer == "it":
-                    await b.network.get_node(a.name)
-                b = await one_life(net, a, b, life, how)
-                creations.add(b.creation)
-            assert len(creations) == LIVES
-
-    asyncio.run(scenario())
+async def test_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None:
+    async with cluster("a") as (net, [a]):
+        b = await start(net, 0)
+        creations = {b.creation}
+        for life in range(1, LIVES):
+            if dialer == "it":
+                await b.network.get_node(a.name)
+            b = await one_life(net, a, b, life, how)
+            creations.add(b.creation)
+        assert len(creations) == LIVES
 
 
 async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
@@ -124,84 +123,74 @@ async def refused_exit(it: Process, target: PID | Alias) -> None:
 # --- what comes too late ----------------------------------------------------------------------------------------------
 
 
-def test_an_answer_to_the_former_life_reaches_nobody() -> None:
+async def test_an_answer_to_the_former_life_reaches_nobody() -> None:
     """A process with the same number waits in the new life, with a call and an important message under way."""
+    async with cluster("a") as (net, [a]):
+        late = Late()
+        a.spawn(late, name="late")
+        a_late = ProcessID(a.name, Atom("late"))
+        b = await start(net, 0)
+        unique = b.core._unique
+        asks = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
+        await until(lambda: len(late.calls) == 5)
+        first = list(late.calls)
+        port = port_of(b)
+        await die(b, "crash")
+        await until(lambda: apart(a, b))
+        net.nodes.remove(b)
+        b = await start(net, 1, port)
+        b.core._unique = unique  # as if the clock had gone back: the references are the same ones
+        results: list[object] = []
 
-    async def scenario() -> None:
-        async with cluster("a") as (net, [a]):
-            late = Late()
-            a.spawn(late, name="late")
-            a_late = ProcessID(a.name, Atom("late"))
-            b = await start(net, 0)
-            unique = b.core._unique
-            asks = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
-            await until(lambda: len(late.calls) == 5)
-            first = list(late.calls)
-            port = port_of(b)
-            await die(b, "crash")
-            await until(lambda: apart(a, b))
-            net.nodes.remove(b)
-            b = await start(net, 1, port)
-            b.core._unique = unique  # as if the clock had gone back: the references are the same ones
-            results: list[object] = []
+        async def asks_again(it: Process) -> None:
+            results.append(await it.call(a_late, "second", timeout=5))
 
-            async def asks_again(it: Process) -> None:
-                results.append(await it.call(a_late, "second", timeout=5))
-
-            again = [b.core.spawn(asks_again, number=old.pid.id) for old in asks]
-            await until(lambda: len(late.calls) == 10)
-            for call in first:
-                late.process.reply(call, "too late")
-                late.process.reply_error(call, error_values.PROCESS_UNKNOWN)
-            assert [call.ref.id for call in late.calls[5:]] == [call.ref.id for call in first]
-            for call in late.calls[5:]:
-                assert call.sender.creation == b.creation
-                late.process.reply(call, "in time")
-            await asyncio.gather(*(process.task for process in again if process.task))
-            assert results == ["in time"] * 5
-            assert not b.core.waiters(a.name)
-
-    asyncio.run(scenario())
+        again = [b.core.spawn(asks_again, number=old.pid.id) for old in asks]
+        await until(lambda: len(late.calls) == 10)
+        for call in first:
+            late.process.reply(call, "too late")
+            late.process.reply_error(call, error_values.PROCESS_UNKNOWN)
+        assert [call.ref.id for call in late.calls[5:]] == [call.ref.id for call in first]
+        for call in late.calls[5:]:
+            assert call.sender.creation == b.creation
+            late.process.reply(call, "in time")
+        await asyncio.gather(*(process.task for process in again if process.task))
+        assert results == ["in time"] * 5
+        assert not b.core.waiters(a.name)
 
 
-def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
+async def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
     """Answers and acks with the references of the former life come over the new connection: nobody waits for them."""
+    async with cluster("a") as (net, [a]):
+        b = await start(net, 0)
+        slow = Late()
+        b.spawn(slow, name="late")
+        lost: list[str] = []
 
-    async def scenario() -> None:
-        async with cluster("a") as (net, [a]):
-            b = await start(net, 0)
-            slow = Late()
-            b.spawn(slow, name="late")
-            lost: list[str] = []
+        async def asks(it: Process) -> None:
+            try:
+                await it.call(ProcessID(b.name, Atom("late")), "first")
+            except ErgoError as error:
+                lost.append(str(error))
 
-            async def asks(it: Process) -> None:
-                try:
-                    await it.call(ProcessID(b.name, Atom("late")), "first")
-                except ErgoError as error:
-                    lost.append(str(error))
-
-            asker = a.spawn(asks)
-            await until(lambda: slow.calls)
-            words, port = slow.calls[0].ref.id, port_of(b)
-            await die(b, "crash")
-            await until(lambda: lost)
-            assert lost == ["no connection"]
-            net.nodes.remove(b)
-            b = await start(net, 1, port)
-            b.spawn(Late(), name="late")
-            again = a.core.spawn(asks, number=asker.pid.id + 100)
-            await until(lambda: len(a.core.waiters(b.name)) == 1)
-            before = a.network.connections[b.name].node().info().messages_in
-            stale = Ref(a.name, a.creation, words)
-            for to in (asker.pid, again.pid):
-                connection = b.network.connections[a.name]
-                connection.send_response(b.core.pid, to, stale, again.answer_options, "too late")
-                connection.send_response_error(
-                    b.core.pid, to, stale, again.answer_options, error_values.PROCESS_UNKNOWN
-                )
-            await until(lambda: a.network.connections[b.name].node().info().messages_in >= before + 4)
-            assert len(a.core.waiters(b.name)) == 1
-            assert lost == ["no connection"]
-            again.stop()
-
-    asyncio.run(scenario())
+        asker = a.spawn(asks)
+        await until(lambda: slow.calls)
+        words, port = slow.calls[0].ref.id, port_of(b)
+        await die(b, "crash")
+        await until(lambda: lost)
+        assert lost == ["no connection"]
+        net.nodes.remove(b)
+        b = await start(net, 1, port)
+        b.spawn(Late(), name="late")
+        again = a.core.spawn(asks, number=asker.pid.id + 100)
+        await until(lambda: len(a.core.waiters(b.name)) == 1)
+        before = a.network.connections[b.name].node().info().messages_in
+        stale = Ref(a.name, a.creation, words)
+        for to in (asker.pid, again.pid):
+            connection = b.network.connections[a.name]
+            connection.send_response(b.core.pid, to, stale, again.answer_options, "too late")
+            connection.send_response_error(b.core.pid, to, stale, again.answer_options, error_values.PROCESS_UNKNOWN)
+        await until(lambda: a.network.connections[b.name].node().info().messages_in >= before + 4)
+        assert len(a.core.waiters(b.name)) == 1
+        assert lost == ["no connection"]
+        again.stop()

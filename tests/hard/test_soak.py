@@ -41,7 +41,7 @@ def test_a_minute_of_it_holds() -> None:
         what.strip(): int(n.replace(",", ""))
         for what, n in re.findall(r"^([a-z ]+?)  +([\d,]+)$", done.stdout, re.MULTILINE)
     }
-    for what in ("acknowledged", "calls", "cut links", "events", "received", "relations", "spawned", "told"):
+    for what in ("acknowledged", "calls", "cut sockets", "events", "received", "relations", "reported", "spawned"):
         assert counts[what] > 20, what
 
 
@@ -77,7 +77,7 @@ def test_order_counts_where_no_link_was_lost(agents: Any, monkeypatch: pytest.Mo
     cut = inbox_told(agents, [1, 0], [3, 1], [2, 0])
     cut.link_lost(SENDER.node)
     assert later(cut, monkeypatch) == []
-    assert cut.counts["late at a cut"] == 1
+    assert cut.counts["reordered at a cut"] == 1
 
 
 def test_a_message_that_comes_twice_is_found(agents: Any) -> None:
@@ -97,7 +97,7 @@ def test_an_acknowledged_message_that_has_not_come_is_found(soak: Any, agents: A
     asyncio.run(compare(holder, Asker(), "inbox", 4, {2, 4, 6}))  # another life: nobody knows
     assert notes.broken == []
     asyncio.run(compare(holder, Asker(), "inbox", 5, {2, 4, 6}))
-    assert "acknowledged, but not come to inbox: [4]" in notes.broken[0]
+    assert "acknowledged, but not received by inbox: [4]" in notes.broken[0]
 
 
 def test_a_relation_that_is_told_twice_is_found(agents: Any) -> None:
@@ -108,7 +108,7 @@ def test_a_relation_that_is_told_twice_is_found(agents: Any) -> None:
     assert notes.broken == []
     assert not relater.open
     asyncio.run(relater.handle_down(SENDER, error_values.NO_CONNECTION))
-    assert "told a second time" in notes.broken[0]
+    assert "reported a second time" in notes.broken[0]
 
 
 def test_an_event_out_of_order_is_found(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:

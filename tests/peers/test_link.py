@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
@@ -12,11 +11,6 @@ from ergo_conformance.peers.sockets import MAX_BUFFERED, Socket, connect
 from ergo_conformance.peers.violation import UnreachableError
 
 T = TypeVar("T")
-
-
-def virtually(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
 
 
 class Peer(asyncio.Protocol):
@@ -55,39 +49,30 @@ async def settle() -> None:
 # --- the virtual clock ------------------------------------------------------------------------------------------------
 
 
-def test_time_jumps_to_the_next_timer() -> None:
-    async def wait() -> float:
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
-        await asyncio.gather(asyncio.sleep(3600), asyncio.sleep(7200))
-        return loop.time() - begin
-
+async def test_time_jumps_to_the_next_timer() -> None:
     started = time.monotonic()
-    assert virtually(wait()) == pytest.approx(7200)
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    await asyncio.gather(asyncio.sleep(3600), asyncio.sleep(7200))
+    assert loop.time() - begin == pytest.approx(7200)
     assert time.monotonic() - started < 2.0
 
 
-def test_timers_fire_in_their_order() -> None:
+async def test_timers_fire_in_their_order() -> None:
     order: list[int] = []
 
     async def note(after: int) -> None:
         await asyncio.sleep(after)
         order.append(after)
 
-    async def all_of_them() -> None:
-        await asyncio.gather(*(note(n) for n in (30, 10, 20)))
-
-    virtually(all_of_them())
+    await asyncio.gather(*(note(n) for n in (30, 10, 20)))
     assert order == [10, 20, 30]
 
 
-def test_no_time_passes_without_a_timer() -> None:
-    async def work() -> float:
-        for _ in range(1000):
-            await asyncio.sleep(0)
-        return asyncio.get_running_loop().time()
-
-    assert virtually(work()) == 0.0
+async def test_no_time_passes_without_a_timer() -> None:
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert asyncio.get_running_loop().time() == 0.0
 
 
 def test_a_wait_for_nothing_is_an_error_and_no_hang() -> None:
@@ -108,180 +93,146 @@ def test_a_wait_for_nothing_is_an_error_and_no_hang() -> None:
 # --- links in memory --------------------------------------------------------------------------------------------------
 
 
-def test_bytes_arrive_in_order_and_not_at_once() -> None:
-    async def talk() -> list[Any]:
-        link, peer = pair()
-        link.write(b"one")
-        link.write(b"two")
-        assert peer.seen == []
+async def test_bytes_arrive_in_order_and_not_at_once() -> None:
+    link, peer = pair()
+    link.write(b"one")
+    link.write(b"two")
+    assert peer.seen == []
+    await settle()
+    peer.transport.write(b"answer")
+    assert await link.read(1.0) == b"answer"
+    assert peer.seen == [b"one", b"two"]
+
+
+async def test_reading_waits_its_time() -> None:
+    link, _ = pair()
+    assert (await link.read(5.0), link.now()) == (None, pytest.approx(5.0))
+
+
+async def test_a_half_closed_link_still_reads() -> None:
+    link, peer = pair(stays=True)
+    link.write(b"last words")
+    link.end_writing()
+    await settle()
+    peer.transport.write(b"answer")
+    assert await link.read(1.0) == b"answer"
+    assert not link.eof
+    peer.transport.close()
+    assert await link.read(1.0) == b""
+    assert (link.eof, link.reset) == (True, False)
+    assert peer.seen == [b"last words", "eof", "lost"]
+
+
+async def test_a_close_comes_behind_the_bytes() -> None:
+    link, peer = pair()
+    peer.transport.write(b"bye")
+    peer.transport.close()
+    assert [await link.read(1.0), await link.read(1.0)] == [b"bye", b""]
+    link.write(b"too late")
+    await settle()
+    assert peer.seen == ["lost"]
+
+
+async def test_an_abort_is_seen_as_a_reset() -> None:
+    link, peer = pair()
+    link.abort()
+    await settle()
+    other_link, other = pair()
+    other.transport.abort()
+    assert await other_link.read(1.0) == b""
+    assert other_link.reset
+    assert peer.seen == ["reset"]
+
+
+async def test_nothing_is_delivered_while_reading_is_paused() -> None:
+    link, peer = pair()
+    peer.transport.pause_reading()
+    link.write(b"later")
+    link.close()
+    await settle()
+    assert peer.seen == []
+    peer.transport.resume_reading()
+    await settle()
+    assert peer.seen == [b"later", "eof", "lost"]
+
+
+async def test_a_flood_is_held_back_at_its_source() -> None:
+    link, peer = pair()
+    for _ in range(5):
+        peer.transport.write(bytes(MAX_BUFFERED // 2))
+    await settle()
+    assert isinstance(link.transport, MemoryTransport)
+    assert link.transport.paused
+    total = 0
+    while chunk := await link.read(0.1):
+        total += len(chunk)
         await settle()
-        peer.transport.write(b"answer")
-        assert await link.read(1.0) == b"answer"
-        return peer.seen
-
-    assert virtually(talk()) == [b"one", b"two"]
+    assert total == 5 * (MAX_BUFFERED // 2)
+    assert link.transport.paused is False
 
 
-def test_reading_waits_its_time() -> None:
-    async def read() -> tuple[bytes | None, float]:
-        link, _ = pair()
-        return await link.read(5.0), link.now()
-
-    assert virtually(read()) == (None, pytest.approx(5.0))
-
-
-def test_a_half_closed_link_still_reads() -> None:
-    async def talk() -> list[Any]:
-        link, peer = pair(stays=True)
-        link.write(b"last words")
-        link.end_writing()
-        await settle()
-        peer.transport.write(b"answer")
-        assert await link.read(1.0) == b"answer"
-        assert not link.eof
-        peer.transport.close()
-        assert await link.read(1.0) == b""
-        assert (link.eof, link.reset) == (True, False)
-        return peer.seen
-
-    assert virtually(talk()) == [b"last words", "eof", "lost"]
+async def test_a_drip_stops_when_the_other_end_closes() -> None:
+    link, peer = pair()
+    asyncio.get_running_loop().call_later(0.35, peer.transport.close)
+    await link.drip(bytes(100), size=1, gap=0.1)
+    assert sum(map(len, filter(lambda seen: isinstance(seen, bytes), peer.seen))) == 4
 
 
-def test_a_close_comes_behind_the_bytes() -> None:
-    async def talk() -> list[Any]:
-        link, peer = pair()
-        peer.transport.write(b"bye")
-        peer.transport.close()
-        assert [await link.read(1.0), await link.read(1.0)] == [b"bye", b""]
-        link.write(b"too late")
-        await settle()
-        return peer.seen
-
-    assert virtually(talk()) == ["lost"]
-
-
-def test_an_abort_is_seen_as_a_reset() -> None:
-    async def talk() -> list[Any]:
-        link, peer = pair()
-        link.abort()
-        await settle()
-        other_link, other = pair()
-        other.transport.abort()
-        assert await other_link.read(1.0) == b""
-        assert other_link.reset
-        return peer.seen
-
-    assert virtually(talk()) == ["reset"]
-
-
-def test_nothing_is_delivered_while_reading_is_paused() -> None:
-    async def talk() -> list[Any]:
-        link, peer = pair()
-        peer.transport.pause_reading()
-        link.write(b"later")
-        link.close()
-        await settle()
-        assert peer.seen == []
-        peer.transport.resume_reading()
-        await settle()
-        return peer.seen
-
-    assert virtually(talk()) == [b"later", "eof", "lost"]
-
-
-def test_a_flood_is_held_back_at_its_source() -> None:
-    async def flood() -> bool:
-        link, peer = pair()
-        for _ in range(5):
-            peer.transport.write(bytes(MAX_BUFFERED // 2))
-        await settle()
-        assert isinstance(link.transport, MemoryTransport)
-        assert link.transport.paused
-        total = 0
-        while chunk := await link.read(0.1):
-            total += len(chunk)
-            await settle()
-        assert total == 5 * (MAX_BUFFERED // 2)
-        return link.transport.paused
-
-    assert virtually(flood()) is False
-
-
-def test_a_drip_stops_when_the_other_end_closes() -> None:
-    async def drip() -> int:
-        link, peer = pair()
-        asyncio.get_running_loop().call_later(0.35, peer.transport.close)
-        await link.drip(bytes(100), size=1, gap=0.1)
-        return sum(map(len, filter(lambda seen: isinstance(seen, bytes), peer.seen)))
-
-    assert virtually(drip()) == 4
-
-
-def test_a_fingerprint_stands_in_for_tls() -> None:
-    async def make() -> bytes | None:
-        return connect_memory(Peer(), b"f" * 20).fingerprint
-
-    assert virtually(make()) == b"f" * 20
+async def test_a_fingerprint_stands_in_for_tls() -> None:
+    assert connect_memory(Peer(), b"f" * 20).fingerprint == b"f" * 20
 
 
 # --- over TCP the same ------------------------------------------------------------------------------------------------
 
 
-def test_a_tcp_link_reads_half_closes_and_ends() -> None:
+@pytest.mark.real_loop
+async def test_a_tcp_link_reads_half_closes_and_ends() -> None:
     peers: list[Peer] = []
 
     def accept() -> Peer:
         peers.append(Peer(stays=True))
         return peers[-1]
 
-    async def talk() -> list[Any]:
-        server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
-        link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
-        link.write(b"question")
-        link.end_writing()
-        while "eof" not in peers[0].seen:
-            await asyncio.sleep(0.005)
-        peers[0].transport.write(b"answer")
-        assert await link.read(5.0) == b"answer"
-        peers[0].transport.close()
-        assert await link.read(5.0) == b""
-        link.close()
-        await settle()
-        server.close()
-        return peers[0].seen[:2]
-
-    assert asyncio.run(talk()) == [b"question", "eof"]
+    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+    link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
+    link.write(b"question")
+    link.end_writing()
+    while "eof" not in peers[0].seen:
+        await asyncio.sleep(0.005)
+    peers[0].transport.write(b"answer")
+    assert await link.read(5.0) == b"answer"
+    peers[0].transport.close()
+    assert await link.read(5.0) == b""
+    link.close()
+    await settle()
+    server.close()
+    assert peers[0].seen[:2] == [b"question", "eof"]
 
 
 @pytest.mark.parametrize(("how", "seen"), [("close", "lost"), ("abort", "lost"), ("send_reset", "reset")])
-def test_only_a_reset_is_one_over_tcp(how: str, seen: str) -> None:
+@pytest.mark.real_loop
+async def test_only_a_reset_is_one_over_tcp(how: str, seen: str) -> None:
     """A kernel makes a FIN of an abort that leaves nothing unread."""
+    ends: asyncio.Queue[str] = asyncio.Queue()
 
-    async def talk() -> None:
-        ends: asyncio.Queue[str] = asyncio.Queue()
+    class Server(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            ends.put_nowait("lost" if exc is None else "reset")
 
-        class Server(asyncio.Protocol):
-            def connection_lost(self, exc: Exception | None) -> None:
-                ends.put_nowait("lost" if exc is None else "reset")
-
-        server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
-        link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
-        getattr(link, how)()
-        async with asyncio.timeout(5):
-            assert await ends.get() == seen
-        link.send_reset()  # again: nothing happens
-        server.close()
-
-    asyncio.run(talk())
+    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
+    link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
+    getattr(link, how)()
+    async with asyncio.timeout(5):
+        assert await ends.get() == seen
+    link.send_reset()  # again: nothing happens
+    server.close()
 
 
-def test_nobody_to_connect_to() -> None:
-    async def dial() -> None:
-        server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        server.close()
-        await server.wait_closed()
-        with pytest.raises(UnreachableError, match=f"no connection to 127.0.0.1:{port}: "):
-            await connect("127.0.0.1", port)
-
-    asyncio.run(dial())
+@pytest.mark.real_loop
+async def test_nobody_to_connect_to() -> None:
+    server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(UnreachableError, match=f"no connection to 127.0.0.1:{port}: "):
+        await connect("127.0.0.1", port)

@@ -16,7 +16,8 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.sockets import connect
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
-from tests.support.sockets import run
+
+pytestmark = pytest.mark.real_loop
 
 REQUEST = write_packet(RegisterRoutes(Atom("b@localhost"), [route(1)]))
 
@@ -34,36 +35,30 @@ async def sides() -> AsyncIterator[tuple[ScriptedEsrdServer, ScriptedEsrdClient,
         await server.stop()
 
 
-def test_both_sides_understand_each_other() -> None:
-    async def scenario() -> None:
-        async with sides() as (server, client, resolver):
-            registering = asyncio.create_task(client.register())
-            lease, request = await server.grant_next()
-            await registering
-            assert request == RegisterRoutes(Atom("b@localhost"), [route()])
-            resolving = asyncio.create_task(resolver.resolve("b@localhost"))
-            question = await server.resolve_request()
-            assert question.name == "b@localhost"
-            question.answer([route(1)])
-            assert await resolving == ResolveReply([route(1)], None)
-            assert lease.socket.transcript.bytes_of("received") == write_packet(request)
-            assert server.resolving
-            assert server.resolving.transcript.bytes_of("received") == question.data
-            assert resolver.transcript.bytes_of("sent") == question.data
-
-    run(scenario())
+async def test_both_sides_understand_each_other() -> None:
+    async with sides() as (server, client, resolver):
+        registering = asyncio.create_task(client.register())
+        lease, request = await server.grant_next()
+        await registering
+        assert request == RegisterRoutes(Atom("b@localhost"), [route()])
+        resolving = asyncio.create_task(resolver.resolve("b@localhost"))
+        question = await server.resolve_request()
+        assert question.name == "b@localhost"
+        question.answer([route(1)])
+        assert await resolving == ResolveReply([route(1)], None)
+        assert lease.socket.transcript.bytes_of("received") == write_packet(request)
+        assert server.resolving
+        assert server.resolving.transcript.bytes_of("received") == question.data
+        assert resolver.transcript.bytes_of("sent") == question.data
 
 
-def test_a_refusal_ends_the_link() -> None:
-    async def scenario() -> None:
-        async with sides() as (server, client, _):
-            refused = asyncio.create_task(client.refused("resource is taken"))
-            lease = await server.registration()
-            await lease.request()
-            lease.refuse("resource is taken")
-            await refused
-
-    run(scenario())
+async def test_a_refusal_ends_the_link() -> None:
+    async with sides() as (server, client, _):
+        refused = asyncio.create_task(client.refused("resource is taken"))
+        lease = await server.registration()
+        await lease.request()
+        lease.refuse("resource is taken")
+        await refused
 
 
 @pytest.mark.parametrize(
@@ -77,92 +72,71 @@ def test_a_refusal_ends_the_link() -> None:
     ],
     ids=["refused", "another", "malformed", "cut", "nothing"],
 )
-def test_a_client_whose_registration_fails_says_so(reply: bytes) -> None:
-    async def scenario() -> None:
-        async with sides() as (server, client, _):
-            registering = asyncio.create_task(client.register())
-            lease = await server.registration()
-            lease.socket.write(reply)
-            lease.socket.close()
-            with pytest.raises(ViolationError):
-                await registering
-
-    run(scenario())
+async def test_a_client_whose_registration_fails_says_so(reply: bytes) -> None:
+    async with sides() as (server, client, _):
+        registering = asyncio.create_task(client.register())
+        lease = await server.registration()
+        lease.socket.write(reply)
+        lease.socket.close()
+        with pytest.raises(ViolationError):
+            await registering
 
 
-def test_waiting_has_an_end() -> None:
-    async def scenario() -> None:
-        async with sides() as (server, client, resolver):
-            lease = await server.registration()
-            for work in (
-                server.registration(0.01), server.resolve_request(0.01), lease.request(0.01),
+async def test_waiting_has_an_end() -> None:
+    async with sides() as (server, client, resolver):
+        lease = await server.registration()
+        for work in (
+            server.registration(0.01), server.resolve_request(0.01), lease.request(0.01),
                 client.reply(0.01), resolver.reply(0.01),
-            ):  # fmt: skip
-                with pytest.raises(ViolationError, match="nothing within"):
-                    await work
-            await resolver.expect_silence(0.01)
-
-    run(scenario())
+        ):  # fmt: skip
+            with pytest.raises(ViolationError, match="nothing within"):
+                await work
+        await resolver.expect_silence(0.01)
 
 
 @pytest.mark.parametrize("sent", [REQUEST[:50], REQUEST + b"\0", write_packet(RegisterReply(None)), b"junk"])
-def test_a_request_has_to_come_whole_in_one_segment(sent: bytes) -> None:
-    async def scenario() -> None:
-        async with sides() as (server, client, _):
-            client.send_bytes(sent, "a test")
-            with pytest.raises(ViolationError, match="RegisterRoutes in one segment"):
-                await (await server.registration()).request()
-
-    run(scenario())
+async def test_a_request_has_to_come_whole_in_one_segment(sent: bytes) -> None:
+    async with sides() as (server, client, _):
+        client.send_bytes(sent, "a test")
+        with pytest.raises(ViolationError, match="RegisterRoutes in one segment"):
+            await (await server.registration()).request()
 
 
-def test_a_client_that_goes_before_it_asks() -> None:
-    async def scenario() -> None:
-        async with sides() as (server, client, _):
-            client.socket.close()
-            with pytest.raises(ViolationError, match="closed"):
-                await (await server.registration()).request()
-
-    run(scenario())
+async def test_a_client_that_goes_before_it_asks() -> None:
+    async with sides() as (server, client, _):
+        client.socket.close()
+        with pytest.raises(ViolationError, match="closed"):
+            await (await server.registration()).request()
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", REQUEST], ids=["empty", "junk", "request"])
-def test_a_datagram_that_is_no_question(data: bytes) -> None:
-    async def scenario() -> None:
-        async with sides() as (server, _, resolver):
-            resolver.send(data)
-            question = await server.resolve_request()
-            assert question.data == data
-            with pytest.raises(ViolationError, match="ResolveRoutes"):
-                _ = question.name
-            question.answer_bytes(data)
-            assert await resolver.receive() == data
-            question.answer_bytes(b"")
-            with pytest.raises(ViolationError):
-                await resolver.reply()
-
-    run(scenario())
+async def test_a_datagram_that_is_no_question(data: bytes) -> None:
+    async with sides() as (server, _, resolver):
+        resolver.send(data)
+        question = await server.resolve_request()
+        assert question.data == data
+        with pytest.raises(ViolationError, match="ResolveRoutes"):
+            _ = question.name
+        question.answer_bytes(data)
+        assert await resolver.receive() == data
+        question.answer_bytes(b"")
+        with pytest.raises(ViolationError):
+            await resolver.reply()
 
 
-def test_a_port_that_is_taken_for_either() -> None:
-    async def scenario() -> None:
-        async with sides() as (server, _, _):
-            with pytest.raises(UnreachableError, match="no registrar at"):
-                await ScriptedEsrdServer().start(server.port)
-            assert server._server
-            server._server.close()
-            with pytest.raises(UnreachableError, match="no registrar at"):
-                await ScriptedEsrdServer().start(server.port)
-
-    run(scenario())
+async def test_a_port_that_is_taken_for_either() -> None:
+    async with sides() as (server, _, _):
+        with pytest.raises(UnreachableError, match="no registrar at"):
+            await ScriptedEsrdServer().start(server.port)
+        assert server._server
+        server._server.close()
+        with pytest.raises(UnreachableError, match="no registrar at"):
+            await ScriptedEsrdServer().start(server.port)
 
 
-def test_a_name_that_is_none_can_t_be_reached() -> None:
-    async def scenario() -> None:
-        with pytest.raises(UnreachableError, match="no datagrams to"):
-            await open_resolver("no such host", 1)
-
-    run(scenario())
+async def test_a_name_that_is_none_can_t_be_reached() -> None:
+    with pytest.raises(UnreachableError, match="no datagrams to"):
+        await open_resolver("no such host", 1)
 
 
 def test_faults_are_computed_from_the_schema() -> None:

@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.core.applications import Mode
 from ergo_conformance.reference_node.core.process import Actor
 from ergo_conformance.reference_node.target.agent_operations import open_up
 from ergo_conformance.reference_node.target.agents import Echo
-from tests.support.acting import Scene, acting, places
+from tests.support.acting import acting, places
 from tests.support.nodes import settle
 from tests.support.watchers import Told
 
@@ -46,8 +46,8 @@ class Keeps(Actor):
 
 @pytest.mark.parametrize("args", [[], [1, "a", None]], ids=repr)
 @pytest.mark.parametrize("as_", [Atom, str])
-def test_it_spawns(args: list[Any], as_: type) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_spawns(args: list[Any], as_: type) -> None:
+    async with acting() as s:
         s.a.core.remote.enable_spawn("keeps", Keeps)
         node = as_(s.a.name)
         plain = await s.do("spawn", node, as_("keeps"), *args)
@@ -59,12 +59,10 @@ def test_it_spawns(args: list[Any], as_: type) -> None:
         assert s.a.core.processes[plain.id].parent == s.pid("agent")
         assert await s.do("spawn_register", node, "keeps", "it") == "<resource is taken>"
 
-    acting(work)
-
 
 @pytest.mark.parametrize("op", ["spawn", "spawn_register"])
-def test_what_it_can_not_spawn(op: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_what_it_can_not_spawn(op: str) -> None:
+    async with acting() as s:
         s.a.core.remote.enable_spawn("closed", Keeps, "allowed@localhost")
         name = ["it"][: op == "spawn_register"]
         assert await s.do(op, s.a.name, "unknown", *name) == "<unknown name>"
@@ -75,33 +73,28 @@ def test_what_it_can_not_spawn(op: str) -> None:
             assert await s.do(op, empty, "closed", *name) == "<no route>"
             assert await s.do(op, s.a.name, empty, *name) == "<unknown name>"
 
-    acting(work)
-
 
 @pytest.mark.parametrize(
     "request_",
     [["spawn"], ["spawn", "a@localhost"], ["spawn_register"], ["spawn_register", "a@localhost", "echo_factory"]],
     ids=repr,
 )
-def test_it_ends_if_too_little_is_said(request_: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_ends_if_too_little_is_said(request_: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    async with acting() as s:
         pid = s.pid("agent")
         await s.it.monitor(pid)
         await s.send("agent", request_)
         assert s.it.told == [Told("down", pid, "panic")]
         assert await s.do("pid") != pid
 
-    acting(work)
-
 
 @pytest.mark.parametrize(
     ("given", "mode"), [*NUMBERS, (3, 3), (9, 0), (-1, 0), (Typed(t.UINT8, 3), 3)], ids=repr
 )  # fmt: skip
 @pytest.mark.parametrize("as_", [Atom, str])
-def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
+async def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
     """1 temporary, 2 transient, 3 permanent, everything else the default."""
-
-    async def work(s: Scene) -> None:
+    async with acting() as s:
         open_up(s.a.core, "allowed@localhost")
         assert await s.do("app_start", as_(s.a.name), as_("test_app"), given) is True
         assert s.a.core.applications.get("test_app").mode == (mode or Mode.TRANSIENT)
@@ -111,13 +104,11 @@ def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
         assert await s.do("app_start", s.a.name, "unknown") == await s.do("app_start", s.a.name) == "<unknown name>"
         assert await s.do("app_start", "nowhere@localhost", "test_app2") == await s.do("app_start") == "<no route>"
 
-    acting(work)
-
 
 @pytest.mark.parametrize("mode", [1, 2, 3])
 @pytest.mark.parametrize("as_", [Atom, str])
-def test_what_it_says_of_its_nodes_applications(mode: int, as_: type) -> None:
-    async def work(s: Scene) -> None:
+async def test_what_it_says_of_its_nodes_applications(mode: int, as_: type) -> None:
+    async with acting() as s:
         name, word = as_("test_app"), Mode(mode).name.lower()
         assert await s.do("app_info", name) == "loaded transient"
         await s.a.core.remote.start_application(s.b.name, Atom("test_app"), mode)
@@ -131,15 +122,13 @@ def test_what_it_says_of_its_nodes_applications(mode: int, as_: type) -> None:
             for empty in EMPTY:
                 assert await s.do(op, empty) == "<unknown application>"
 
-    acting(work)
-
 
 # --- its own settings -------------------------------------------------------------------------------------------------
 
 
 @numbers
-def test_its_priority(given: Any, number: int) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_priority(given: Any, number: int) -> None:
+    async with acting() as s:
         assert await s.do("priority", 2) is True
         assert await s.do("priority", given) is True
         assert s.b.core.names[Atom("agent")].options.priority is Priority(number)
@@ -147,25 +136,20 @@ def test_its_priority(given: Any, number: int) -> None:
             assert await s.do("priority", wrong) == "<incorrect value or argument>"
         assert s.b.core.names[Atom("agent")].options.priority is Priority(number)
 
-    acting(work)
-
 
 @bools
-def test_its_order(given: Any, on: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_order(given: Any, on: bool) -> None:
+    async with acting() as s:
         assert s.b.core.names[Atom("agent")].options.keep_order
         for first in (True, False):
             assert [await s.do("keep_order", x) for x in (first, given)] == [True, True]
             assert s.b.core.names[Atom("agent")].options.keep_order is on
 
-    acting(work)
-
 
 @bools
-def test_its_trap(given: Any, on: bool) -> None:
+async def test_its_trap(given: Any, on: bool) -> None:
     """It traps exits from the beginning."""
-
-    async def work(s: Scene) -> None:
+    async with acting() as s:
         pid = s.pid("agent")
         await s.it.process.exit(pid, Error("first"))
         assert [entry.split(" ")[::2] for entry in await s.received()] == [["gen.MessageExitPID", "first}"]]
@@ -173,8 +157,6 @@ def test_its_trap(given: Any, on: bool) -> None:
         await s.it.process.exit(pid, Error("second"))
         await settle()
         assert (s.pid("agent") == pid) is on
-
-    acting(work)
 
 
 GZIP, ZLIB, LZW = Algorithm.GZIP, Algorithm.ZLIB, Algorithm.LZW
@@ -200,8 +182,8 @@ COMPRESSION: list[tuple[list[list[Any]], Any]] = [
 
 
 @pytest.mark.parametrize(("steps", "wanted"), COMPRESSION, ids=repr)
-def test_its_compression(steps: list[list[Any]], wanted: Any) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_compression(steps: list[list[Any]], wanted: Any) -> None:
+    async with acting() as s:
         for step in steps:
             assert await s.do("compression", *step) is True
         for wrong in (["gz"], ["GZIP", 2000], ["gzip", 1024, 3], ["lzw", 0, -1]):
@@ -209,15 +191,14 @@ def test_its_compression(steps: list[list[Any]], wanted: Any) -> None:
         how = s.b.core.names[Atom("agent")].options.compression
         assert (how and (how.algorithm, how.level, how.threshold)) == wanted
 
-    acting(work)
-
 
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_", [Atom, str])
-def test_its_connections(as_: type) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_connections(as_: type) -> None:
+    async with acting() as s:
+
         async def nodes() -> list[str]:
             answer = await s.do("nodes")
             assert answer.type is Slice(t.STRING)
@@ -234,22 +215,16 @@ def test_its_connections(as_: type) -> None:
             assert await s.do("disconnect", given) == "<no connection>"
         assert await s.do("connect", as_(c.name)) == "<no route>"
 
-    acting(work)
-
 
 @places
-def test_its_sample(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_sample(remote: bool) -> None:
+    async with acting(remote=remote) as s:
         assert await s.do("sample") == subject.sample(s.pid("agent"))
         assert await s.do("sample") != subject.sample(NO_PID)
 
-    acting(work, remote=remote)
 
-
-def test_the_workers_of_its_node_are_echoes() -> None:
-    async def work(s: Scene) -> None:
+async def test_the_workers_of_its_node_are_echoes() -> None:
+    async with acting(env={"K": "v"}) as s:
         s.a.core.remote.enable_spawn("echo", Echo)
         pid = await s.do("spawn", s.a.name, "echo")
         assert await s.do("call", pid, "!env") == Typed(Slice(t.STRING), [])
-
-    acting(work, env={"K": "v"})

@@ -43,11 +43,9 @@ def spied(s: Scene) -> list[tuple[Any, Priority]]:
 
 
 @places
-def test_a_call_may_be_a_list_or_a_text(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_call_may_be_a_list_or_a_text(remote: bool) -> None:
+    async with acting(remote=remote) as s:
         assert await s.do("pid") == await s.ask("agent", "pid") == await s.do("pid", 1, 2) == s.pid("agent")
-
-    acting(work, remote=remote)
 
 
 @places
@@ -60,42 +58,34 @@ def test_a_call_may_be_a_list_or_a_text(remote: bool) -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_call_of_anything_else_is_incorrect(request_: Any, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_call_of_anything_else_is_incorrect(request_: Any, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         assert await s.ask("agent", request_) == INCORRECT
         assert await s.received() == []
 
-    acting(work, remote=remote)
-
 
 @pytest.mark.parametrize("op", ["", "Pid", "unknown", "__init__", "do", "pid "])
-def test_an_op_that_is_not_in_the_table(op: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_an_op_that_is_not_in_the_table(op: str) -> None:
+    async with acting() as s:
         assert await s.do(op) == await s.ask("agent", op) == f'<unknown op "{op}">'
-
-    acting(work)
 
 
 @places
-def test_an_op_that_is_sent_is_done_and_not_recorded(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_an_op_that_is_sent_is_done_and_not_recorded(remote: bool) -> None:
+    async with acting(remote=remote) as s:
         await s.send("agent", ["send", s.it.process.pid, "hello"])
         await s.send("agent", ["unknown"])
         assert s.it.told == ["hello"]
         assert await s.received() == []
 
-    acting(work, remote=remote)
 
-
-def test_an_empty_list_that_is_sent_ends_it(caplog: pytest.LogCaptureFixture) -> None:
-    async def work(s: Scene) -> None:
+async def test_an_empty_list_that_is_sent_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    async with acting() as s:
         pid = s.pid("agent")
         await s.it.monitor(pid)
         await s.send("agent", [])
         assert s.it.told == [Told("down", pid, "panic")]
         assert await s.do("pid") == s.pid("agent") != pid
-
-    acting(work)
 
 
 @places
@@ -107,13 +97,11 @@ def test_an_empty_list_that_is_sent_ends_it(caplog: pytest.LogCaptureFixture) ->
     ],
     ids=repr,
 )  # fmt: skip
-def test_it_collects_what_is_no_op(message: Any, entry: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_collects_what_is_no_op(message: Any, entry: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         await s.send("agent", message)
         assert await s.received() == [entry]
         assert await s.received() == []
-
-    acting(work, remote=remote)
 
 
 # --- send and call ----------------------------------------------------------------------------------------------------
@@ -122,22 +110,20 @@ def test_it_collects_what_is_no_op(message: Any, entry: str, remote: bool) -> No
 @places
 @addresses
 @pytest.mark.parametrize("op", SENDS)
-def test_it_sends(op: str, kind: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_sends(op: str, kind: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         seen = spied(s)
         to = address(s.a.spawn(idle, name="me"), kind)
         assert await s.do(op, to, ["hi", 1]) is True
         await settle()
         assert seen == [(Message(s.pid("agent"), ["hi", 1]), SENDS[op])]
 
-    acting(work, remote=remote)
-
 
 @places
 @addresses
 @pytest.mark.parametrize("op", CALLS)
-def test_it_calls(op: str, kind: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_calls(op: str, kind: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         seen = spied(s)
         to = address(s.a.spawn(Echo(), name="me"), kind)
         assert await s.do(op, to, ["hi", 1]) == ["hi", 1]
@@ -147,12 +133,10 @@ def test_it_calls(op: str, kind: str, remote: bool) -> None:
             (value, op == "call_important", CALLS[op]) for value in (["hi", 1], Error("as a value"), "!error:custom")
         ]
 
-    acting(work, remote=remote)
-
 
 @pytest.mark.parametrize(("op", "seconds"), [("call", 3), ("call_high", 5), ("call_max", 5), ("call_important", 5)])
-def test_so_long_it_waits_for_an_answer(op: str, seconds: int) -> None:
-    async def work(s: Scene) -> None:
+async def test_so_long_it_waits_for_an_answer(op: str, seconds: int) -> None:
+    async with acting() as s:
         pid = s.a.spawn(idle).pid
         await s.it.process.send(s.agent, [op, pid, "anybody?"])
         loop = asyncio.get_running_loop()
@@ -160,15 +144,12 @@ def test_so_long_it_waits_for_an_answer(op: str, seconds: int) -> None:
         assert await s.it.process.call(s.agent, "pid", timeout=60) == s.pid("agent")
         assert loop.time() - begun == pytest.approx(seconds)
 
-    acting(work)
-
 
 @places
 @pytest.mark.parametrize("op", [*SENDS, *CALLS])
-def test_a_target_that_is_not_there(op: str, remote: bool) -> None:
+async def test_a_target_that_is_not_there(op: str, remote: bool) -> None:
     """Only what is important is heard of from another node (ENP-IMP-4)."""
-
-    async def work(s: Scene) -> None:
+    async with acting(remote=remote) as s:
         answer = await s.do(op, ProcessID(s.a.name, Atom("nobody")), "hi") if op[:4] == "send" else None
         if op[:4] == "call":
             task = s.it.process.call(s.agent, [op, ProcessID(s.a.name, Atom("nobody")), "hi"], timeout=60)
@@ -177,26 +158,22 @@ def test_a_target_that_is_not_there(op: str, remote: bool) -> None:
         quiet = True if op in SENDS else "<timed out>"
         assert answer == (quiet if silent else "<unknown process>")
 
-    acting(work, remote=remote)
-
 
 @places
 @pytest.mark.parametrize("name", ["sink", Atom("sink")], ids=repr)
-def test_a_text_and_an_atom_are_names_of_its_own_node(name: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_text_and_an_atom_are_names_of_its_own_node(name: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         for count, op in enumerate(SENDS, start=1):
             assert await s.do(op, name, op) is True
             assert [await s.do(call, name, "last") for call in CALLS] == [op] * 4
             assert await s.do("call", name, "count") == count
         assert await s.do("call", name, "from") == s.pid("agent")
 
-    acting(work, remote=remote)
-
 
 @places
 @pytest.mark.parametrize("op", [*SENDS, *CALLS, *WATCHING])
-def test_other_targets_are_not_supported(op: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_other_targets_are_not_supported(op: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         pid = s.pid("agent")
         assert [await s.do(op, to, "hi") for to in NO_TARGETS] == [UNSUPPORTED] * len(NO_TARGETS)
         assert await s.do(op) == UNSUPPORTED
@@ -204,14 +181,11 @@ def test_other_targets_are_not_supported(op: str, remote: bool) -> None:
             assert await s.do(op, Event(s.a.name, Atom("ev"))) == UNSUPPORTED
         assert await s.do("pid") == pid
 
-    acting(work, remote=remote)
-
 
 @pytest.mark.parametrize("op", [*SENDS, *CALLS])
-def test_nil_can_not_be_sent(op: str) -> None:
+async def test_nil_can_not_be_sent(op: str) -> None:
     """It is the value if none is given (ENP-REQ-5)."""
-
-    async def work(s: Scene) -> None:
+    async with acting() as s:
         frames = s.b.network.node(s.a.name).info().messages_out if s.b.network.connections else 0
         pid = s.it.process.pid
         for request in ([op, pid], [op, pid, None]):
@@ -219,8 +193,6 @@ def test_nil_can_not_be_sent(op: str) -> None:
             assert isinstance(answer, Error)
         assert s.it.told == []
         assert s.b.network.node(s.a.name).info().messages_out == frames + 2
-
-    acting(work)
 
 
 @places
@@ -233,8 +205,8 @@ def test_nil_can_not_be_sent(op: str) -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_it_sends_exit_signals(reason: Any, text: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_sends_exit_signals(reason: Any, text: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         process = s.a.spawn(idle)
         assert await s.do("exit", process.pid, reason) is True
         assert await s.do("exit", s.it.process.pid, reason) is True
@@ -243,23 +215,21 @@ def test_it_sends_exit_signals(reason: Any, text: str, remote: bool) -> None:
         assert process.reason.text == text
         assert s.it.told == [Told("exit", s.pid("agent"), text)]
 
-    acting(work, remote=remote)
 
-
-def test_without_a_reason_it_is_shutdown() -> None:
-    async def work(s: Scene) -> None:
+async def test_without_a_reason_it_is_shutdown() -> None:
+    async with acting() as s:
         process = s.a.spawn(idle)
         assert await s.do("exit", process.pid) is True
         await settle()
         assert process.reason == error_values.SHUTDOWN
 
-    acting(work)
-
 
 @places
 @pytest.mark.parametrize("what", ["nothing", "text", "atom", "int", "name", "alias"])
-def test_it_ends_if_it_is_to_exit_what_is_no_pid(what: str, remote: bool, caplog: pytest.LogCaptureFixture) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_ends_if_it_is_to_exit_what_is_no_pid(
+    what: str, remote: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with acting(remote=remote) as s:
         pid, process = s.pid("agent"), s.a.spawn(idle, name="me")
         simple: dict[str, Any] = {"text": "me", "atom": Atom("me"), "int": process.pid.id}
         given = [] if what == "nothing" else [simple.get(what) or address(process, what)]
@@ -267,5 +237,3 @@ def test_it_ends_if_it_is_to_exit_what_is_no_pid(what: str, remote: bool, caplog
         await s.send("agent", ["exit", *given])
         assert s.it.told == [Told("down", pid, "panic")]
         assert process.reason is None
-
-    acting(work, remote=remote)

@@ -22,8 +22,8 @@ WORDS = {"pid": "PID", "name": "ProcessID", "alias": "Alias", "event": "Event"}
 @places
 @pytest.mark.parametrize("kind", WORDS)
 @pytest.mark.parametrize("op", TAKES)
-def test_it_watches_and_collects_the_end(op: str, kind: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_watches_and_collects_the_end(op: str, kind: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         process = s.a.spawn(idle, name="me")
         target = address(process, kind)
         assert await s.do(op, target) == ("[]" if kind == "event" else True)
@@ -37,14 +37,12 @@ def test_it_watches_and_collects_the_end(op: str, kind: str, remote: bool) -> No
         unknown = {"alias": "alias", "event": "event"}.get(kind, "process")
         assert await s.do(op, target) == f"<unknown {unknown}>"
 
-    acting(work, remote=remote)
-
 
 @places
 @pytest.mark.parametrize("kind", WORDS)
 @pytest.mark.parametrize("op", GIVES)
-def test_it_watches_no_more(op: str, kind: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_watches_no_more(op: str, kind: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         process = s.a.spawn(idle, name="me")
         target = address(process, kind)
         assert await s.do(op, target) == "<unknown target>"
@@ -54,14 +52,12 @@ def test_it_watches_no_more(op: str, kind: str, remote: bool) -> None:
         process.stop(Error("bye"))
         assert await s.received() == []
 
-    acting(work, remote=remote)
-
 
 @places
 @pytest.mark.parametrize("op", TAKES)
 @pytest.mark.parametrize("name", ["crasher", Atom("crasher")], ids=repr)
-def test_it_watches_a_name_of_its_own_node(op: str, name: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_it_watches_a_name_of_its_own_node(op: str, name: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         give_back = next(back for back, take in GIVES.items() if take == op)
         assert [await s.do(each, name) for each in (op, give_back, op)] == [True] * 3
         await s.send("crasher", "custom")
@@ -69,15 +65,12 @@ def test_it_watches_a_name_of_its_own_node(op: str, name: str, remote: bool) -> 
         assert entry.startswith(f"gen.Message{TAKES[op]}ProcessID {{<")
         assert entry.endswith(".'crasher'> custom registered error}")
 
-    acting(work, remote=remote)
-
 
 @places
 @pytest.mark.parametrize("op", TAKES)
-def test_it_hears_events(op: str, remote: bool) -> None:
+async def test_it_hears_events(op: str, remote: bool) -> None:
     """The answer is the list of the last ones, as a text."""
-
-    async def work(s: Scene) -> None:
+    async with acting(remote=remote) as s:
         event = Event(s.a.name, Atom("mine"))
         s.it.process.register_event("mine", buffer=2)
         s.it.process.publish("mine", "first")
@@ -90,11 +83,9 @@ def test_it_hears_events(op: str, remote: bool) -> None:
         assert entry.startswith("gen.MessageEvent {Event#<")
         assert entry.endswith(" [third]}")
 
-    acting(work, remote=remote)
 
-
-def ended(how: Callable[[Scene], Any], told: list[str]) -> None:
-    async def work(s: Scene) -> None:
+async def ended(how: Callable[[Scene], Any], told: list[str]) -> None:
+    async with acting() as s:
         assert await s.do("link_node", s.a.name) is True
         assert await s.do("monitor_node", str(s.a.name)) is True
         assert await s.do("monitor_node", s.a.name) == "<target is already exist>"
@@ -102,11 +93,9 @@ def ended(how: Callable[[Scene], Any], told: list[str]) -> None:
         await settle()
         assert sorted(await s.received()) == told
 
-    acting(work)
 
-
-def test_it_watches_a_node() -> None:
-    ended(
+async def test_it_watches_a_node() -> None:
+    await ended(
         lambda s: s.a.core.disconnect(s.b.name),
         ["gen.MessageDownNode {'a@localhost'}", "gen.MessageExitNode {'a@localhost'}"],
     )
@@ -117,26 +106,20 @@ def test_it_watches_a_node() -> None:
 @pytest.mark.parametrize(
     "node", ["nowhere@localhost", Atom("nowhere@localhost"), "", 5, None, ["a@localhost"]], ids=repr
 )
-def test_a_node_that_is_not_there(op: str, node: Any, remote: bool) -> None:
+async def test_a_node_that_is_not_there(op: str, node: Any, remote: bool) -> None:
     """What is neither an atom nor a text counts as empty."""
-
-    async def work(s: Scene) -> None:
+    async with acting(remote=remote) as s:
         assert await s.do(op, node) == await s.do(op, *[] if node is None else [node]) == "<no route>"
 
-    acting(work, remote=remote)
 
-
-def test_an_entry_as_a_real_node_printed_it() -> None:
+async def test_an_entry_as_a_real_node_printed_it() -> None:
     """Of the recorded handshake_reverse: b's agent monitors a's crasher."""
-
-    async def work(s: Scene) -> None:
+    async with acting() as s:
         assert s.a.name == "a@localhost"
         process = s.a.spawn(idle, name="crasher")
         await s.do("monitor", ProcessID(s.a.name, Atom("crasher")))
         process.stop(SHUTDOWN)
         assert await s.received() == ["gen.MessageDownProcessID {<2887105A.'crasher'> shutdown}"]
-
-    acting(work)
 
 
 @pytest.mark.parametrize(
@@ -163,9 +146,7 @@ def test_how_values_are_printed(value: Any, text: str) -> None:
     [(Typed(t.INT64, 5), "int64 5"), (Typed(Slice(t.STRING), ["a", "b"]), "[]string [a b]")],
     ids=repr,
 )
-def test_values_that_bring_their_type(message: Any, entry: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_values_that_bring_their_type(message: Any, entry: str) -> None:
+    async with acting() as s:
         await s.send("agent", message)
         assert await s.received() == [entry]
-
-    acting(work)

@@ -1,7 +1,8 @@
 """Applications: how they start and stop, what the end of one process means, and how others start them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from ergo_conformance.reference_node.api.errors import ErgoError, Stop
 from ergo_conformance.reference_node.core.applications import Application, Member, Mode, Specification, State
 from ergo_conformance.reference_node.core.process import Actor, Call, Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, node, settle, virtually
+from tests.support.nodes import Net, node, settle
 from tests.support.watchers import Told, refused, watcher
 
 BYE = Error("bye")
@@ -60,14 +61,14 @@ def app(*members: Member, mode: Mode = Mode.TEMPORARY, name: str = NAME, **more:
     return Specification(name, members or (Member(Worker, "first"), Member(Worker)), mode, **more)
 
 
-def scenario(work: Callable[[Node, Application], Awaitable[None]], specification: Specification | None = None) -> None:
-    async def run() -> None:
-        b = node()
-        b.core.applications.load(specification or app())
-        await work(b, b.core.applications.get(NAME))
+@asynccontextmanager
+async def scenario(specification: Specification | None = None) -> AsyncIterator[tuple[Node, Application]]:
+    b = node()
+    b.core.applications.load(specification or app())
+    try:
+        yield b, b.core.applications.get(NAME)
+    finally:
         await b.stop()
-
-    virtually(run())
 
 
 def start(b: Node, mode: int = 0, name: str = NAME) -> Awaitable[None]:
@@ -89,18 +90,16 @@ def of(application: Application) -> tuple[State, Mode, int]:
         (app(), "resource is taken"),
     ],
 )
-def test_what_can_not_be_loaded(specification: Specification, text: str) -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_what_can_not_be_loaded(specification: Specification, text: str) -> None:
+    async with scenario() as (b, _):
         with pytest.raises(ErgoError) as raised:
             b.core.applications.load(specification)
         assert raised.value.error.text == text
         assert list(b.core.applications.loaded) == [NAME]
 
-    scenario(work)
 
-
-def test_what_is_not_loaded_is_unknown() -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_what_is_not_loaded_is_unknown() -> None:
+    async with scenario() as (b, _):
         applications = b.core.applications
         assert await refused(start(b, name="other")) == "unknown application"
         assert await refused(applications.stop("other")) == "unknown application"
@@ -112,31 +111,26 @@ def test_what_is_not_loaded_is_unknown() -> None:
         with pytest.raises(ErgoError, match="unknown application"):
             applications.unload(NAME)
 
-    scenario(work)
-
 
 # --- start and stop ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", [*MODES, Mode.OWN, 9, -1])
 @pytest.mark.parametrize("own", MODES, ids=lambda mode: mode.name)
-def test_it_runs_in_the_mode_asked_for_or_in_its_own(mode: int, own: Mode) -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_it_runs_in_the_mode_asked_for_or_in_its_own(mode: int, own: Mode) -> None:
+    async with scenario(app(mode=own)) as (b, application):
         assert of(application) == (State.LOADED, own, 0)
         await start(b, mode)
         assert of(application) == (State.RUNNING, mode if mode in MODES else own, 2)
         assert await refused(start(b, mode)) == "application is still running"
         assert b.core.names[Atom("first")].application == NAME
 
-    scenario(work, app(mode=own))
-
 
 @modes
 @pytest.mark.parametrize("force", [False, True])
-def test_it_stops(mode: Mode, force: bool) -> None:
+async def test_it_stops(mode: Mode, force: bool) -> None:
     """No process is left, though they trap exits; it can be started again."""
-
-    async def work(b: Node, application: Application) -> None:
+    async with scenario() as (b, application):
         for _ in range(2):
             await start(b, mode)
             members = list(application.processes)
@@ -146,11 +140,9 @@ def test_it_stops(mode: Mode, force: bool) -> None:
             assert not b.core.processes
         await b.core.applications.stop(NAME, force=force)
 
-    scenario(work)
 
-
-def test_a_stop_that_takes_too_long_can_be_forced() -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_a_stop_that_takes_too_long_can_be_forced() -> None:
+    async with scenario() as (b, application):
         applications = b.core.applications
         await start(b)
         busy, idle = sorted(application.processes, key=lambda process: process.pid.id)
@@ -169,8 +161,6 @@ def test_a_stop_that_takes_too_long_can_be_forced() -> None:
         assert of(application)[::2] == (State.LOADED, 0)
         assert busy.reason == error_values.KILL
 
-    scenario(work)
-
 
 # --- the end of a process ---------------------------------------------------------------------------------------------
 
@@ -179,10 +169,9 @@ ENDS = [error_values.NORMAL, error_values.SHUTDOWN, error_values.KILL, error_val
 
 @modes
 @pytest.mark.parametrize("reason", ENDS, ids=lambda reason: reason.text)
-def test_the_end_of_one_process(mode: Mode, reason: Error) -> None:
+async def test_the_end_of_one_process(mode: Mode, reason: Error) -> None:
     """The others go with it in permanent mode always, in transient mode if it was no good end."""
-
-    async def work(b: Node, application: Application) -> None:
+    async with scenario() as (b, application):
         await start(b, mode)
         one, other = sorted(application.processes, key=lambda process: process.pid.id)
         it = watcher(b)
@@ -199,19 +188,15 @@ def test_the_end_of_one_process(mode: Mode, reason: Error) -> None:
             assert of(application)[::2] == (State.LOADED, 0)
         await start(b)
 
-    scenario(work)
 
-
-def test_what_is_no_member_does_not_count() -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_what_is_no_member_does_not_count() -> None:
+    async with scenario() as (b, application):
         await start(b, Mode.PERMANENT)
         stranger = watcher(b)
         stranger.process.application = Atom(NAME)
         stranger.process.stop(BYE)
         await settle()
         assert of(application)[::2] == (State.RUNNING, 2)
-
-    scenario(work)
 
 
 # --- starts that fail -------------------------------------------------------------------------------------------------
@@ -220,22 +205,19 @@ def test_what_is_no_member_does_not_count() -> None:
 @modes
 @pytest.mark.parametrize(("how", "text"), [("fails", "bye"), ("stops", "bye"), ("panics", "panic")])
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_member_that_does_not_begin(mode: Mode, how: str, text: str, position: int) -> None:
+async def test_a_member_that_does_not_begin(mode: Mode, how: str, text: str, position: int) -> None:
     members = [Member(Worker, f"worker{i}") for i in range(3)]
     members[position] = Member(Worker, f"worker{position}", (how,))
-
-    async def work(b: Node, application: Application) -> None:
+    async with scenario(app(*members)) as (b, application):
         for _ in range(2):
             assert await refused(start(b, mode)) == text
             assert of(application)[::2] == (State.LOADED, 0)
             assert not b.core.processes
             assert not b.core.names
 
-    scenario(work, app(*members))
 
-
-def test_a_member_whose_name_is_taken() -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_a_member_whose_name_is_taken() -> None:
+    async with scenario(app(Member(Worker, "first"), Member(Worker, "second"))) as (b, application):
         other = b.spawn(Worker(), name="second")
         assert await refused(start(b)) == "resource is taken"
         assert list(b.core.processes.values()) == [other]
@@ -244,15 +226,12 @@ def test_a_member_whose_name_is_taken() -> None:
         await start(b)
         assert of(application)[::2] == (State.RUNNING, 2)
 
-    scenario(work, app(Member(Worker, "first"), Member(Worker, "second")))
-
 
 @modes
 @pytest.mark.parametrize("reason", [None, BYE], ids=["normal", "bye"])
-def test_a_member_that_ends_before_the_next_is_started(mode: Mode, reason: Error | None) -> None:
+async def test_a_member_that_ends_before_the_next_is_started(mode: Mode, reason: Error | None) -> None:
     """It counts like any other end."""
-
-    async def work(b: Node, application: Application) -> None:
+    async with scenario(app(Member(Brief, "", (reason,) if reason else ()), Member(Worker))) as (b, application):
         if mode is Mode.PERMANENT or (mode is Mode.TRANSIENT and reason):
             assert await refused(start(b, mode)) == (reason or error_values.NORMAL).text
             assert of(application)[::2] == (State.LOADED, 0)
@@ -264,20 +243,16 @@ def test_a_member_that_ends_before_the_next_is_started(mode: Mode, reason: Error
             await b.core.applications.stop(NAME)
         assert of(application)[::2] == (State.LOADED, 0)
 
-    scenario(work, app(Member(Brief, "", (reason,) if reason else ()), Member(Worker)))
 
-
-def test_all_members_have_ended_before_the_start_is_through() -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_all_members_have_ended_before_the_start_is_through() -> None:
+    async with scenario(app(Member(Brief), Member(Brief))) as (b, application):
         await start(b, Mode.TEMPORARY)
         assert of(application)[::2] == (State.LOADED, 0)
 
-    scenario(work, app(Member(Brief), Member(Brief)))
-
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_stop_in_the_middle_of_a_start(force: bool) -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_a_stop_in_the_middle_of_a_start(force: bool) -> None:
+    async with scenario(app(Member(Worker), Member(Worker, "slow", ("is slow",)), Member(Worker))) as (b, application):
         task = asyncio.ensure_future(refused(start(b)))
         await settle()
         assert of(application)[::2] == (State.RUNNING, 2)
@@ -287,18 +262,14 @@ def test_a_stop_in_the_middle_of_a_start(force: bool) -> None:
         assert of(application)[::2] == (State.LOADED, 0)
         assert not b.core.processes
 
-    scenario(work, app(Member(Worker), Member(Worker, "slow", ("is slow",)), Member(Worker)))
 
-
-def test_members_are_started_one_after_the_other() -> None:
-    async def work(b: Node, application: Application) -> None:
+async def test_members_are_started_one_after_the_other() -> None:
+    async with scenario(app(Member(Worker, "slow", ("is slow",)), Member(Worker, "last"))) as (b, _):
         task = asyncio.ensure_future(start(b))
         await settle()
         assert "last" not in b.core.names
         await task
         assert "last" in b.core.names
-
-    scenario(work, app(Member(Worker, "slow", ("is slow",)), Member(Worker, "last")))
 
 
 # --- what its processes have ------------------------------------------------------------------------------------------
@@ -311,12 +282,11 @@ class Tells(Actor):
         return dict(self.process.options.env)
 
 
-def test_options_and_environment_of_members() -> None:
+async def test_options_and_environment_of_members() -> None:
     """What starts it, what it says itself, what who starts it wants, what the member says: the later the stronger."""
     rows = {"CORE": "core", "APP": "core", "ASKED": "core", "MEMBER": "core"}
     member = Member(Tells, "it", (), ProcessOptions(mailbox_size=7, env={"MEMBER": "member"}))
-
-    async def work(b: Node, application: Application) -> None:
+    async with scenario() as (b, _):
         own = {"APP": "app", "ASKED": "app", "MEMBER": "app"}
         b.core.applications.load(app(member, Member(Worker, "worker"), name="other", env=own))
         parent = PID(Atom("a@localhost"), 1, 9)
@@ -328,50 +298,42 @@ def test_options_and_environment_of_members() -> None:
         assert (it.options.mailbox_size, it.parent, it.application) == (7, parent, "other")
         assert worker.options == ProcessOptions(trap_exit=True, env={**wanted, "MEMBER": "asked", "WORKER": "own"})
 
-    scenario(work)
-
 
 # --- from another node ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.name)
 @pytest.mark.parametrize("expose", [False, True])
-def test_it_is_started_by_another_node(mode: Mode, expose: bool) -> None:
-    async def run() -> None:
-        net = Net()
-        a, b, _ = await net.pair(env={"NODE": "a"}, expose_env=expose)
-        b.core.env = {"HERE": "b"}
-        b.core.applications.load(app(Member(Worker, "first"), mode=Mode.TRANSIENT))
-        b.core.remote.enable_application_start(NAME)
-        await a.core.remote.start_application(b.name, Atom(NAME), mode, ApplicationOptions(Env={"ASKED": 1}))
-        application, first = b.core.applications.get(NAME), b.core.names[Atom("first")]
-        assert of(application) == (State.RUNNING, mode or Mode.TRANSIENT, 1)
-        assert first.parent == a.core.pid
-        asked = {"NODE": "a"} if expose else {}
-        assert first.options.env == {"HERE": "b", "WORKER": "own", "ASKED": 1, **asked}
-        text = await refused(a.core.remote.start_application(b.name, Atom(NAME), mode))
-        assert text == "application is still running"
-        it = watcher(a)
-        await it.monitor(first.pid)
-        a.core.disconnect(b.name)
-        await settle()
-        assert of(application)[::2] == (State.RUNNING, 1)
-        await b.core.applications.stop(NAME)
-        assert it.told == [Told("down", first.pid, "no connection")]
-        await net.stop()
-
-    virtually(run())
+async def test_it_is_started_by_another_node(mode: Mode, expose: bool) -> None:
+    net = Net()
+    a, b, _ = await net.pair(env={"NODE": "a"}, expose_env=expose)
+    b.core.env = {"HERE": "b"}
+    b.core.applications.load(app(Member(Worker, "first"), mode=Mode.TRANSIENT))
+    b.core.remote.enable_application_start(NAME)
+    await a.core.remote.start_application(b.name, Atom(NAME), mode, ApplicationOptions(Env={"ASKED": 1}))
+    application, first = b.core.applications.get(NAME), b.core.names[Atom("first")]
+    assert of(application) == (State.RUNNING, mode or Mode.TRANSIENT, 1)
+    assert first.parent == a.core.pid
+    asked = {"NODE": "a"} if expose else {}
+    assert first.options.env == {"HERE": "b", "WORKER": "own", "ASKED": 1, **asked}
+    text = await refused(a.core.remote.start_application(b.name, Atom(NAME), mode))
+    assert text == "application is still running"
+    it = watcher(a)
+    await it.monitor(first.pid)
+    a.core.disconnect(b.name)
+    await settle()
+    assert of(application)[::2] == (State.RUNNING, 1)
+    await b.core.applications.stop(NAME)
+    assert it.told == [Told("down", first.pid, "no connection")]
+    await net.stop()
 
 
-def test_a_failing_member_is_told_to_who_starts_it_from_elsewhere() -> None:
-    async def run() -> None:
-        net = Net()
-        a, b, _ = await net.pair(errors=(subject.CUSTOM_ERROR,))
-        b.core.applications.load(app(Member(Worker, "", ("fails",))))
-        b.core.remote.enable_application_start(NAME)
-        for _ in range(2):
-            assert await refused(a.core.remote.start_application(b.name, Atom(NAME), 0)) == "bye"
-        assert await refused(a.core.remote.start_application(Atom("x@y"), Atom(NAME), 0)) == "no route"
-        await net.stop()
-
-    virtually(run())
+async def test_a_failing_member_is_told_to_who_starts_it_from_elsewhere() -> None:
+    net = Net()
+    a, b, _ = await net.pair(errors=(subject.CUSTOM_ERROR,))
+    b.core.applications.load(app(Member(Worker, "", ("fails",))))
+    b.core.remote.enable_application_start(NAME)
+    for _ in range(2):
+        assert await refused(a.core.remote.start_application(b.name, Atom(NAME), 0)) == "bye"
+    assert await refused(a.core.remote.start_application(Atom("x@y"), Atom(NAME), 0)) == "no route"
+    await net.stop()

@@ -1,6 +1,7 @@
 """Ids that each side announces: the node writes with its own, reads with the peer's, and learns further ones."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
 from ergo_conformance.spec.ergo import enp as frames
 from ergo_conformance.spec.ergo.edf import EdfContext
-from tests.support.nodes import context, node, settle, virtually
+from tests.support.nodes import context, node, settle
 from tests.support.watchers import Told, Watcher, watcher
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")
@@ -33,21 +34,18 @@ IDS = Caches(
 SMALL, CUSTOM = subject.Small(1, "s"), subject.CUSTOM_ERROR
 
 
-def at_peer(
-    work: Callable[[Node, Watcher, Peer], Awaitable[None]], caches: Caches = IDS, links: int = 1, **options: Any
-) -> None:
+@asynccontextmanager
+async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
     """With a node that hosts echo and announces `cached`, and a peer that announces these ids."""
-
-    async def run() -> None:
-        b = node(**{"atoms": (CACHED,), **options})
-        b.spawn(Echo(), name="echo")
-        it = watcher(b)
-        peer = await context(b).peer(caches=caches, sockets=links)
-        await settle()
-        await work(b, it, peer)
+    b = node(**{"atoms": (CACHED,), **options})
+    b.spawn(Echo(), name="echo")
+    it = watcher(b)
+    peer = await context(b).peer(caches=caches, sockets=links)
+    await settle()
+    try:
+        yield b, it, peer
+    finally:
         await b.stop()
-
-    virtually(run())
 
 
 async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
@@ -84,10 +82,9 @@ VALUES: list[tuple[Any, bool]] = [
 
 @pytest.mark.parametrize(("value", "as_id"), VALUES, ids=repr)
 @pytest.mark.parametrize("name", [CACHED, PLAIN])
-def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name: Atom) -> None:
+async def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name: Atom) -> None:
     """And text where it announced none, or where the value is only text. The peer's ids don't matter."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer() as (b, it, peer):
         data = await raw(b, peer, lambda: it.process.send(ProcessID(peer.name, name), value))
         id_ = it.process.pid.id
         cls = enp.MessageNameCache if name == CACHED else enp.MessageName
@@ -96,17 +93,15 @@ def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name
         plain = with_ids(enp.MessageName(*frame), replace(b.network.caches, types={}, errors={}, atoms={}))
         assert (len(data) < len(plain)) is (as_id or name == CACHED)
 
-    at_peer(work)
-
 
 async def ends(it: Watcher, target: Any) -> None:
     it.process.stop(CUSTOM)
 
 
-def test_ids_in_other_frames() -> None:
+async def test_ids_in_other_frames() -> None:
     """Reasons, names of events, types of control messages."""
+    async with at_peer() as (b, it, peer):
 
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
         async def is_written(write: Callable[[], Any], *wanted: enp.Frame) -> None:
             data = await raw(b, peer, write)
             assert data == b"".join(with_ids(frame, b.network.caches) for frame in wanted)
@@ -120,8 +115,6 @@ def test_ids_in_other_frames() -> None:
         await is_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
         await is_written(lambda: ends(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
 
-    at_peer(work)
-
 
 # --- what the node reads ----------------------------------------------------------------------------------------------
 
@@ -133,8 +126,8 @@ READ: list[Any] = [
 
 @pytest.mark.parametrize("value", READ, ids=repr)
 @pytest.mark.parametrize("caches", [IDS, ANNOUNCED, NO_CACHES], ids=["some", "all", "none"])
-def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Caches) -> None:
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+async def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Caches) -> None:
+    async with at_peer(caches) as (_, it, peer):
         frame = peer.message(it.process.pid.id, value)
         assert (with_ids(frame, caches) != with_ids(frame, NO_CACHES)) is (
             caches is not NO_CACHES and (caches is IDS or value != [CACHED, PLAIN])
@@ -144,18 +137,15 @@ def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Cach
         assert texts(it.told) == texts([value])
         assert texts(await peer.call("echo", value)) == texts(value)
 
-    at_peer(work, caches)
-
 
 def texts(value: Any) -> str:
     """A value without what only a writer looks at: whether an error is registered."""
     return repr(value).replace("registered=True", "registered=False")
 
 
-def test_the_same_id_means_two_things_in_two_directions() -> None:
+async def test_the_same_id_means_two_things_in_two_directions() -> None:
     """Also to two peers: each has its own table."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer() as (b, it, _):
         first = min(b.network.caches.atoms)
         other = await context(b, 2).peer("other@localhost", caches=Caches(atoms={first: Atom("hers")}))
         mine = await context(b, 3).peer("mine@localhost", caches=Caches(atoms={first: Atom("mine")}))
@@ -165,24 +155,19 @@ def test_the_same_id_means_two_things_in_two_directions() -> None:
             assert it.take() == [Atom(text)]
             assert await each.call("echo", [Atom(text), b.network.caches.atoms[first]]) == [text, b.name]
 
-    at_peer(work)
-
 
 UNKNOWN = Caches({900: PLAIN}, {9000: subject.SMALL.name}, {39000: "an error"})
 
 
 @pytest.mark.parametrize("value", [PLAIN, SMALL, Error("an error", registered=True)], ids=repr)
-def test_an_id_that_was_not_announced(value: Any) -> None:
+async def test_an_id_that_was_not_announced(value: Any) -> None:
     """The frame is dropped, the connection lives on (ENP-HDR-7); the node's own ids are no help."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer() as (b, it, peer):
         for caches in (UNKNOWN, b.network.caches if value is SMALL else UNKNOWN):
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
         await peer.check_alive()
         assert it.told == []
-
-    at_peer(work)
 
 
 # --- further ids ------------------------------------------------------------------------------------------------------
@@ -208,10 +193,9 @@ FURTHER: list[tuple[str, Any, Any]] = [
 @pytest.mark.parametrize(("table", "entries", "value"), FURTHER)
 @pytest.mark.parametrize("caches", [Caches(), Caches(atoms={300: CACHED})], ids=["first", "further"])
 @pytest.mark.parametrize("line", [0, 1])
-def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, caches: Caches, line: int) -> None:
+async def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, caches: Caches, line: int) -> None:
     """They hold for all links from the Result on (ENP-CACHE-1); the peer's old ids hold as well."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer(caches, links=2) as (_, it, peer):
         data = peer.data_of(peer.message(it.process.pid.id, value), UNKNOWN)
         peer.send_bytes(data, "ids that are not known yet")
         await settle()
@@ -222,11 +206,9 @@ def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, cach
         await settle()
         assert it.told == [value, CACHED]
 
-    at_peer(work, caches, links=2)
 
-
-def test_ids_that_are_known_keep_their_meaning() -> None:
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+async def test_ids_that_are_known_keep_their_meaning() -> None:
+    async with at_peer() as (_, it, peer):
         row: dict[str, Any] = {
             "AtomCache": {301: PLAIN},
             "RegCache": {5000: subject.NESTED.name},
@@ -238,18 +220,15 @@ def test_ids_that_are_known_keep_their_meaning() -> None:
         await settle()
         assert it.told == [[CACHED, SMALL, CUSTOM]] * 2
 
-    at_peer(work)
 
-
-def test_further_ids_in_all_that_a_peer_may_say() -> None:
+async def test_further_ids_in_all_that_a_peer_may_say() -> None:
     """Names of processes and events, types of control messages, reasons."""
     types = {
         9001: enp.RESULT.name,
         9002: gen.MESSAGE_EVENT.name,
         9003: "#ergo.services/ergo/net/proto/MessageMonitorPID",
     }
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer(NO_CACHES) as (b, it, peer):
         await update(peer, AtomCache={900: Atom("echo"), 901: Atom("ev")}, RegCache=types, ErrCache={39000: CUSTOM})
         later = Caches({900: Atom("echo"), 901: Atom("ev")}, types, {39000: CUSTOM.text})
 
@@ -273,8 +252,6 @@ def test_further_ids_in_all_that_a_peer_may_say() -> None:
         await settle()
         assert it.told == [Told("exit", source, CUSTOM.text) for source in (event, alias, peer.pid())]
 
-    at_peer(work, NO_CACHES)
-
 
 # --- mapped atoms -----------------------------------------------------------------------------------------------------
 
@@ -283,18 +260,15 @@ MAPPING = {OURS: THEIRS}
 MAPPED: list[Any] = [OURS, [OURS, {"k": OURS}], ProcessID(OURS, OURS), Typed(t.ATOM, OURS).value]
 
 
-def test_a_mapping_that_a_peer_announces() -> None:
+async def test_a_mapping_that_a_peer_announces() -> None:
     """What it calls `theirs` we read as `ours`: in values and in names. Texts are no atoms."""
-
-    async def work(b: Node, it: Watcher, peer: Peer) -> None:
+    async with at_peer(NO_CACHES) as (b, it, peer):
         b.spawn(Echo(), name=OURS)
         await update(peer, AtomMapping={THEIRS: OURS})
         peer.send(it.process.pid.id, [THEIRS, "theirs", ProcessID(THEIRS, CACHED)])
         await settle()
         assert it.take() == [[OURS, "theirs", ProcessID(OURS, CACHED)]]
         assert await peer.call(str(THEIRS), "hi") == "hi"
-
-    at_peer(work, NO_CACHES)
 
 
 @pytest.mark.parametrize("value", MAPPED, ids=repr)

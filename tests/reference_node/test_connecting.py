@@ -22,7 +22,9 @@ from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
 from tests.support.nodes import within
-from tests.support.sockets import HOST, eventually, links, port, run
+from tests.support.sockets import HOST, eventually, links, port
+
+pytestmark = pytest.mark.real_loop
 
 NOWHERE = NetworkRoute(host=HOST, port=1)
 """Nobody listens there."""
@@ -46,35 +48,27 @@ class Finder(EsrdRegistrar):
         return self.routes
 
 
-def test_node_never_dials() -> None:
+async def test_node_never_dials() -> None:
     """NAPI-CON-1: an open connection, or "no connection"."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            a.network.add_route("b@", to(b))
-            assert refusal(lambda: a.network.node(b.name)) == "no connection"
-            assert a.network.nodes() == []
-            await a.network.get_node(b.name)
-            assert a.network.node(b.name).name() == b.name
-            assert a.network.nodes() == [b.name]
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        a.network.add_route("b@", to(b))
+        assert refusal(lambda: a.network.node(b.name)) == "no connection"
+        assert a.network.nodes() == []
+        await a.network.get_node(b.name)
+        assert a.network.node(b.name).name() == b.name
+        assert a.network.nodes() == [b.name]
 
 
-def test_get_node_connects_first() -> None:
+async def test_get_node_connects_first() -> None:
     """NAPI-CON-2: and takes the open connection if there is one, whoever opened it."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            a.network.add_route("b@", to(b))
-            remote = await a.network.get_node(b.name)
-            assert await a.network.get_node(b.name) is remote
-            await eventually(lambda: a.name in b.network.connections)
-            assert (await b.network.get_node(a.name)).name() == a.name
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        a.network.add_route("b@", to(b))
+        remote = await a.network.get_node(b.name)
+        assert await a.network.get_node(b.name) is remote
+        await eventually(lambda: a.name in b.network.connections)
+        assert (await b.network.get_node(a.name)).name() == a.name
 
 
 async def send(it: Process, target: ProcessID) -> Any:
@@ -106,85 +100,69 @@ async def spawn(it: Process, target: ProcessID) -> Any:
 
 
 @pytest.mark.parametrize("verb", [send, call, link, monitor, link_node, monitor_node, spawn])
-def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> None:
+async def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> None:
     """NAPI-CON-2."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            echo(b)
-            b.network.enable_spawn("factory", Echo)
-            a.network.add_route("b@", to(b))
-            await within(a, lambda it: verb(it, at(b)))
-            assert a.network.nodes() == [b.name]
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        echo(b)
+        b.network.enable_spawn("factory", Echo)
+        a.network.add_route("b@", to(b))
+        await within(a, lambda it: verb(it, at(b)))
+        assert a.network.nodes() == [b.name]
 
 
-def test_static_routes_then_proxies_then_the_registrar() -> None:
+async def test_static_routes_then_proxies_then_the_registrar() -> None:
     """NAPI-CON-3: what matches first counts alone, even if it leads nowhere."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            b = await start("b")
-            found = Finder(Route("", port(b), False, EHS, ENP))
-            a = await start("a", registrar=found)
-            a.network.add_route("^b@", NOWHERE)
-            assert await failure(a.network.get_node(b.name)) == "no route"
-            a.network.remove_route("^b@")
-            a.network.add_proxy_route("^b@", ProxyRoute(b.name, Atom("c@localhost")))
-            assert await failure(a.network.get_node(b.name)) == "no route"
-            assert found.asked == []
-            a.network.remove_proxy_route("^b@")
-            assert (await a.network.get_node(b.name)).name() == b.name
-            assert found.asked == [b.name]
-
-    run(scenario())
+    async with lan() as start:
+        b = await start("b")
+        found = Finder(Route("", port(b), False, EHS, ENP))
+        a = await start("a", registrar=found)
+        a.network.add_route("^b@", NOWHERE)
+        assert await failure(a.network.get_node(b.name)) == "no route"
+        a.network.remove_route("^b@")
+        a.network.add_proxy_route("^b@", ProxyRoute(b.name, Atom("c@localhost")))
+        assert await failure(a.network.get_node(b.name)) == "no route"
+        assert found.asked == []
+        a.network.remove_proxy_route("^b@")
+        assert (await a.network.get_node(b.name)).name() == b.name
+        assert found.asked == [b.name]
 
 
 @pytest.mark.parametrize("name", ["DIST", ""], ids=["another", "none"])
 @pytest.mark.parametrize("field", ["HandshakeVersion", "ProtoVersion"])
-def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> None:
+async def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> None:
     """NAPI-CON-3, ESRD-PL-3: one after the other; what we don't speak is left out, and what does not say what it speaks."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            b = await start("b")
-            good = Route("", port(b), False, EHS, ENP)
-            strange = good._replace(**{field: getattr(good, field)._replace(Name=name)})
-            a = await start("a", registrar=Finder(strange, good._replace(Port=1), good))
-            assert (await a.network.get_node(b.name)).name() == b.name
-            c = await start("c", registrar=Finder(strange))
-            assert await failure(c.network.get_node(b.name)) == "no route"
-            d = await start("d", registrar=Finder())
-            assert await failure(d.network.get_node(b.name)) == "no route"
-
-    run(scenario())
+    async with lan() as start:
+        b = await start("b")
+        good = Route("", port(b), False, EHS, ENP)
+        strange = good._replace(**{field: getattr(good, field)._replace(Name=name)})
+        a = await start("a", registrar=Finder(strange, good._replace(Port=1), good))
+        assert (await a.network.get_node(b.name)).name() == b.name
+        c = await start("c", registrar=Finder(strange))
+        assert await failure(c.network.get_node(b.name)) == "no route"
+        d = await start("d", registrar=Finder())
+        assert await failure(d.network.get_node(b.name)) == "no route"
 
 
-def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> None:
+async def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> None:
     """NAPI-CON-4."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a = await start("a", insecure_skip_verify=False)
-            secret = await start("secret", cookie="other")
-            tls = await start("tls", acceptors=(AcceptorOptions(host=HOST, port=0, tls=self_signed([HOST])),))
-            causes = {
-                "EOF": (secret, to(secret)),
-                "x509: self-signed certificate": (tls, to(tls)),
-                "connection refused": (tls, NOWHERE),
-                "no such host": (tls, NetworkRoute(host="no such host", port=1)),
-                "no route": (tls, NetworkRoute(host=HOST)),
-            }
-            assert await failure(a.network.get_node_with_route("no_host", NetworkRoute(port=1))) == "no route"
-            for text, (node, route) in causes.items():
-                assert await failure(a.network.get_node_with_route(node.name, route)) == text
-                a.network.add_route(f"^{node.name}$", route)
-                assert await failure(a.network.get_node(node.name)) == "no route"
-                a.network.remove_route(f"^{node.name}$")
-
-    run(scenario())
+    async with lan() as start:
+        a = await start("a", insecure_skip_verify=False)
+        secret = await start("secret", cookie="other")
+        tls = await start("tls", acceptors=(AcceptorOptions(host=HOST, port=0, tls=self_signed([HOST])),))
+        causes = {
+            "EOF": (secret, to(secret)),
+            "x509: self-signed certificate": (tls, to(tls)),
+            "connection refused": (tls, NOWHERE),
+            "no such host": (tls, NetworkRoute(host="no such host", port=1)),
+            "no route": (tls, NetworkRoute(host=HOST)),
+        }
+        assert await failure(a.network.get_node_with_route("no_host", NetworkRoute(port=1))) == "no route"
+        for text, (node, route) in causes.items():
+            assert await failure(a.network.get_node_with_route(node.name, route)) == text
+            a.network.add_route(f"^{node.name}$", route)
+            assert await failure(a.network.get_node(node.name)) == "no route"
+            a.network.remove_route(f"^{node.name}$")
 
 
 def test_causes_that_asyncio_says_in_other_words() -> None:
@@ -196,70 +174,54 @@ def test_causes_that_asyncio_says_in_other_words() -> None:
     assert dialing.cause_of(ConnectionResetError(104, "x")) == "connection reset by peer"
 
 
-def test_the_peer_has_to_have_the_wanted_name() -> None:
+async def test_the_peer_has_to_have_the_wanted_name() -> None:
     """NAPI-CON-5."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            text = await failure(a.network.get_node_with_route("c@localhost", to(b)))
-            assert text == "remote node 'c@localhost' introduced itself as 'b@localhost'"
-            await eventually(lambda: not b.network.connections)
-            assert not a.network.connections
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        text = await failure(a.network.get_node_with_route("c@localhost", to(b)))
+        assert text == "remote node 'c@localhost' introduced itself as 'b@localhost'"
+        await eventually(lambda: not b.network.connections)
+        assert not a.network.connections
 
 
-def test_nobody_is_connected_with_itself_or_its_namesake() -> None:
+async def test_nobody_is_connected_with_itself_or_its_namesake() -> None:
     """NAPI-CON-6."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, namesake = await start("a"), await start("a")
-            assert await failure(a.network.get_node(a.name)) == "no route"
-            a.network.add_route("a@", to(a))
-            assert await failure(a.network.get_node(a.name)) == "no route"
-            assert await failure(dial(a, a)) == "EOF"
-            assert await failure(dial(a, namesake)) == "EOF"
-            assert not a.network.connections
-            assert not namesake.network.connections
-
-    run(scenario())
+    async with lan() as start:
+        a, namesake = await start("a"), await start("a")
+        assert await failure(a.network.get_node(a.name)) == "no route"
+        a.network.add_route("a@", to(a))
+        assert await failure(a.network.get_node(a.name)) == "no route"
+        assert await failure(dial(a, a)) == "EOF"
+        assert await failure(dial(a, namesake)) == "EOF"
+        assert not a.network.connections
+        assert not namesake.network.connections
 
 
-def test_there_is_one_connection_per_pair() -> None:
+async def test_there_is_one_connection_per_pair() -> None:
     """NAPI-CON-7: a second dial gives the first connection; here it does not even dial."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            first = await dial(a, b)
-            await eventually(lambda: links(a, b) == links(b, a) == 3)
-            assert await dial(a, b) is first
-            assert await a.network.get_node_with_route(b.name, NOWHERE) is first
-            assert len(a.network._links.live) == len(b.network._links.live) == 3
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        first = await dial(a, b)
+        await eventually(lambda: links(a, b) == links(b, a) == 3)
+        assert await dial(a, b) is first
+        assert await a.network.get_node_with_route(b.name, NOWHERE) is first
+        assert len(a.network._links.live) == len(b.network._links.live) == 3
 
 
 @pytest.mark.parametrize("static", [True, False])
-def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) -> None:
+async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) -> None:
     """NAPI-CON-8."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start(f"b@{HOST}")
-            route = NetworkRoute(port=port(b))
-            if static:
-                a.network.add_route("b@", route)
-                assert (await a.network.get_node(b.name)).name() == b.name
-            else:
-                assert (await a.network.get_node_with_route(b.name, route)).name() == b.name
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start(f"b@{HOST}")
+        route = NetworkRoute(port=port(b))
+        if static:
+            a.network.add_route("b@", route)
+            assert (await a.network.get_node(b.name)).name() == b.name
+        else:
+            assert (await a.network.get_node_with_route(b.name, route)).name() == b.name
 
 
-def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """NAPI-CON-9: "i/o timeout", of a host that says nothing."""
     assert ehs.CONNECT_TIMEOUT == 3.0
     monkeypatch.setattr(ehs, "CONNECT_TIMEOUT", 0.2)
@@ -267,93 +229,74 @@ def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.MonkeyPatch)
     async def silence(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    async def scenario() -> None:
-        async with lan() as start:
-            a = await start("a")
-            monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", silence)
-            text = await failure(a.network.get_node_with_route("b@localhost", NOWHERE))
-            assert text == "i/o timeout"
-
-    run(scenario())
+    async with lan() as start:
+        a = await start("a")
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", silence)
+        text = await failure(a.network.get_node_with_route("b@localhost", NOWHERE))
+        assert text == "i/o timeout"
 
 
-def test_a_peer_that_is_silent_in_the_handshake_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_that_is_silent_in_the_handshake_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """NAPI-CON-9: each read 1 s."""
     assert ehs.READ_TIMEOUT == 1.0
     monkeypatch.setattr(ehs, "READ_TIMEOUT", 0.2)
-
-    async def scenario() -> None:
-        with socket.create_server((HOST, 0)) as silent:
-            async with lan() as start:
-                a = await start("a")
-                route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
-                text = await failure(a.network.get_node_with_route("b@localhost", route))
-                assert text == "i/o timeout"
-
-    run(scenario())
-
-
-def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
-    """NAPI-CON-10: what was watched there ends with "no connection"; the peer sees the end of the links and no frame."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            heard: dict[str, list[Any]] = {"a": [], "b": []}
-            ready = []
-
-            async def watches(it: Process, key: str, target: ProcessID) -> None:
-                await it.monitor(target)
-                ready.append(key)
-                while True:
-                    heard[key].append(await it.receive())
-
-            echo(a)
-            echo(b)
-            remote = await dial(a, b)
-            a.spawn(watches, "a", at(b))
-            b.spawn(watches, "b", at(a))
-            await eventually(lambda: len(ready) == 2)
-            await eventually(lambda: links(b, a) == 3)
-            connection = b.network.connections[a.name]
-            frames = b.network.node(a.name).info().messages_in
-            assert frames > 0
-            remote.disconnect()
-            assert a.network.nodes() == []
-            assert refusal(remote.disconnect) == "no connection"
-            await eventually(lambda: not b.network.connections and not b.network._links.live)
-            assert connection.node().info().messages_in == frames
-            await eventually(lambda: heard["a"] and heard["b"])
-            for key, node in (("a", b), ("b", a)):
-                [down] = heard[key]
-                assert isinstance(down, Down)
-                assert (down.source, down.reason.text) == (at(node), "no connection")
-
-    run(scenario())
-
-
-def test_what_a_process_does_when_there_is_no_way() -> None:
-    """NAPI-CON-2, -4: it gets the error and lives on."""
-
-    async def scenario() -> None:
+    with socket.create_server((HOST, 0)) as silent:
         async with lan() as start:
             a = await start("a")
-            for verb in (send, call, link, monitor, link_node, monitor_node, spawn):
-                target = ProcessID(Atom("x@localhost"), Atom("echo"))
-                assert await failure(within(a, lambda it, verb=verb, target=target: verb(it, target))) == "no route"  # type: ignore[misc]
-
-    run(scenario())
+            route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
+            text = await failure(a.network.get_node_with_route("b@localhost", route))
+            assert text == "i/o timeout"
 
 
-def test_the_dialer_is_who_dialed() -> None:
+async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
+    """NAPI-CON-10: what was watched there ends with "no connection"; the peer sees the end of the links and no frame."""
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        heard: dict[str, list[Any]] = {"a": [], "b": []}
+        ready = []
+
+        async def watches(it: Process, key: str, target: ProcessID) -> None:
+            await it.monitor(target)
+            ready.append(key)
+            while True:
+                heard[key].append(await it.receive())
+
+        echo(a)
+        echo(b)
+        remote = await dial(a, b)
+        a.spawn(watches, "a", at(b))
+        b.spawn(watches, "b", at(a))
+        await eventually(lambda: len(ready) == 2)
+        await eventually(lambda: links(b, a) == 3)
+        connection = b.network.connections[a.name]
+        frames = b.network.node(a.name).info().messages_in
+        assert frames > 0
+        remote.disconnect()
+        assert a.network.nodes() == []
+        assert refusal(remote.disconnect) == "no connection"
+        await eventually(lambda: not b.network.connections and not b.network._links.live)
+        assert connection.node().info().messages_in == frames
+        await eventually(lambda: heard["a"] and heard["b"])
+        for key, node in (("a", b), ("b", a)):
+            [down] = heard[key]
+            assert isinstance(down, Down)
+            assert (down.source, down.reason.text) == (at(node), "no connection")
+
+
+async def test_what_a_process_does_when_there_is_no_way() -> None:
+    """NAPI-CON-2, -4: it gets the error and lives on."""
+    async with lan() as start:
+        a = await start("a")
+        for verb in (send, call, link, monitor, link_node, monitor_node, spawn):
+            target = ProcessID(Atom("x@localhost"), Atom("echo"))
+            assert await failure(within(a, lambda it, verb=verb, target=target: verb(it, target))) == "no route"  # type: ignore[misc]
+
+
+async def test_the_dialer_is_who_dialed() -> None:
     """NAPI-CON-2: the roles."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            await dial(a, b)
-            await eventually(lambda: a.name in b.network.connections)
-            assert a.network.connections[b.name].peer.role is Role.DIALER
-            assert b.network.connections[a.name].peer.role is Role.ACCEPTOR
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        await dial(a, b)
+        await eventually(lambda: a.name in b.network.connections)
+        assert a.network.connections[b.name].peer.role is Role.DIALER
+        assert b.network.connections[a.name].peer.role is Role.ACCEPTOR

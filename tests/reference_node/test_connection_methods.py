@@ -5,7 +5,8 @@ The proto of the nodes is a subclass of ENP that notes the calls: a proto of one
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -30,7 +31,9 @@ from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, dial, lan
 from tests.support.nodes import within
-from tests.support.sockets import eventually, run
+from tests.support.sockets import eventually
+
+pytestmark = pytest.mark.real_loop
 
 METHODS = (
     "Node", "SendPID", "SendProcessID", "SendAlias", "SendEvent", "SendExit", "SendResponse", "SendTerminatePID",
@@ -117,18 +120,16 @@ class Scene:
         return self.owner.got[-1]
 
 
-def scenario(work: Callable[[Scene], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        async with lan() as start:
-            near, far = Noting(), Noting()
-            a, b = await start("a", proto=near), await start("b", proto=far)
-            await dial(a, b)
-            await eventually(lambda: a.name in b.network.connections)
-            scene = Scene(a, b, near, far)
-            await eventually(lambda: scene.owner.alias is not None)
-            await work(scene)
-
-    run(whole())
+@asynccontextmanager
+async def scenario() -> AsyncIterator[Scene]:
+    async with lan() as start:
+        near, far = Noting(), Noting()
+        a, b = await start("a", proto=near), await start("b", proto=far)
+        await dial(a, b)
+        await eventually(lambda: a.name in b.network.connections)
+        scene = Scene(a, b, near, far)
+        await eventually(lambda: scene.owner.alias is not None)
+        yield scene
 
 
 def test_all_33_are_there() -> None:
@@ -138,10 +139,9 @@ def test_all_33_are_there() -> None:
 
 
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias"])
-def test_messages_and_requests(target: str) -> None:
+async def test_messages_and_requests(target: str) -> None:
     """SendPID, SendProcessID, SendAlias; CallPID, CallProcessID, CallAlias; SendResponse."""
-
-    async def work(scene: Scene) -> None:
+    async with scenario() as scene:
         to: Any = scene.owner.targets()[target]
         await scene.does(lambda it: it.send(to, "hello"))
         await eventually(lambda: scene.owner.got)
@@ -152,13 +152,10 @@ def test_messages_and_requests(target: str) -> None:
         assert {f"send_{target}", f"call_{target}"} <= set(scene.near.called)
         assert "send_response" in scene.far.called
 
-    scenario(work)
 
-
-def test_exits() -> None:
+async def test_exits() -> None:
     """SendExit: reaches who traps it as a signal of its sender."""
-
-    async def work(scene: Scene) -> None:
+    async with scenario() as scene:
         await scene.does(lambda it: it.exit(scene.owner.process.pid, error_values.SHUTDOWN))
         await eventually(lambda: scene.owner.got)
         signal = scene.last()
@@ -166,15 +163,12 @@ def test_exits() -> None:
         assert (signal.reason, signal.source.node) == (error_values.SHUTDOWN, scene.a.name)  # type: ignore[union-attr]
         assert "send_exit" in scene.near.called
 
-    scenario(work)
-
 
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias", "event"])
 @pytest.mark.parametrize(("take", "give_back"), [("link", "unlink"), ("monitor", "demonitor")])
-def test_relations_are_taken_and_given_back(take: str, give_back: str, target: str) -> None:
+async def test_relations_are_taken_and_given_back(take: str, give_back: str, target: str) -> None:
     """Link… and Unlink…, Monitor… and Demonitor… of the four kinds; an event's last messages come with the answer."""
-
-    async def work(scene: Scene) -> None:
+    async with scenario() as scene:
         to = scene.owner.targets()[target]
         relations = scene.b.core.watching.relations
 
@@ -188,14 +182,11 @@ def test_relations_are_taken_and_given_back(take: str, give_back: str, target: s
         assert await scene.does(both) == (expected, 1, 0)
         assert [f"{take}_{target}", f"{give_back}_{target}"] == scene.near.called[-2:]
 
-    scenario(work)
-
 
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias", "event"])
-def test_the_end_of_a_target_is_told(target: str) -> None:
+async def test_the_end_of_a_target_is_told(target: str) -> None:
     """SendTerminatePID, …ProcessID, …Alias, …Event: once per node, with the reason."""
-
-    async def work(scene: Scene) -> None:
+    async with scenario() as scene:
         to = scene.owner.targets()[target]
 
         async def hears(it: Process) -> Any:
@@ -209,13 +200,10 @@ def test_the_end_of_a_target_is_told(target: str) -> None:
         assert {(one.source, one.reason) for one in heard} == {(to, Error("enough"))}
         assert scene.far.called.count(f"send_terminate_{target}") == 1
 
-    scenario(work)
 
-
-def test_events_are_sent_once_per_node() -> None:
+async def test_events_are_sent_once_per_node() -> None:
     """SendEvent."""
-
-    async def work(scene: Scene) -> None:
+    async with scenario() as scene:
         event = scene.owner.targets()["event"]
 
         async def subscribes(it: Process) -> Any:
@@ -228,25 +216,19 @@ def test_events_are_sent_once_per_node() -> None:
         assert (published.event, published.payload) == (event, "next")
         assert scene.far.called.count("send_event") == 1
 
-    scenario(work)
 
-
-def test_a_remote_spawn() -> None:
+async def test_a_remote_spawn() -> None:
     """RemoteSpawn."""
-
-    async def work(scene: Scene) -> None:
+    async with scenario() as scene:
         scene.b.network.enable_spawn("factory", Echo)
         pid = await scene.a.network.node(scene.b.name).spawn("factory", gen.ProcessOptions(), 1)
         assert scene.b.core.processes[pid.id].pid == pid
         assert "remote_spawn" in scene.near.called
 
-    scenario(work)
 
-
-def test_the_life_of_a_connection() -> None:
+async def test_the_life_of_a_connection() -> None:
     """Node, Join (once per link), Terminate (once, in the end)."""
-
-    async def work(scene: Scene) -> None:
+    async with scenario() as scene:
         assert scene.near.called.count("join") == 3
         assert scene.a.network.node(scene.b.name).name() == scene.b.name
         assert "node" in scene.near.called
@@ -254,5 +236,3 @@ def test_the_life_of_a_connection() -> None:
         await eventually(lambda: "terminate" in scene.far.called)
         await asyncio.sleep(0)
         assert [proto.called.count("terminate") for proto in (scene.near, scene.far)] == [1, 1]
-
-    scenario(work)

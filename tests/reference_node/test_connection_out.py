@@ -15,7 +15,7 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import context, node, settle, virtually, within
+from tests.support.nodes import context, node, settle, within
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")
 WORDS = (7, 300, 9)
@@ -60,17 +60,13 @@ kinds = pytest.mark.parametrize("kind", list(MESSAGES))
 @kinds
 @pytest.mark.parametrize("priority", list(Priority))
 @pytest.mark.parametrize("keep_order", [True, False])
-def test_a_message(kind: str, priority: Priority, keep_order: bool) -> None:
+async def test_a_message(kind: str, priority: Priority, keep_order: bool) -> None:
     """Type, order byte (ENP-ORD-2), priority, zeros in place of a message id (ENP-PID-1)."""
-
-    async def scenario() -> None:
-        b, peer, to = await connected()
-        await within(b, lambda it: it.send(to[kind], "hi", priority=priority), keep_order=keep_order)
-        good = MESSAGES[kind]._replace(priority=int(priority))
-        assert await next_frame(peer) == (good if keep_order else good._replace(order=0))
-        await b.stop()
-
-    virtually(scenario())
+    b, peer, to = await connected()
+    await within(b, lambda it: it.send(to[kind], "hi", priority=priority), keep_order=keep_order)
+    good = MESSAGES[kind]._replace(priority=int(priority))
+    assert await next_frame(peer) == (good if keep_order else good._replace(order=0))
+    await b.stop()
 
 
 REQUESTS: dict[str, Callable[[enp.Words], Any]] = {
@@ -84,23 +80,20 @@ REQUESTS: dict[str, Callable[[enp.Words], Any]] = {
 @kinds
 @pytest.mark.parametrize("important", [False, True])
 @pytest.mark.parametrize("keep_order", [True, False])
-def test_a_request(kind: str, important: bool, keep_order: bool) -> None:
-    async def scenario() -> None:
-        b, peer, to = await connected()
+async def test_a_request(kind: str, important: bool, keep_order: bool) -> None:
+    b, peer, to = await connected()
 
-        async def work(it: Process) -> Any:
-            return await it.call(to[kind], "hi", priority=Priority.HIGH, important=important, timeout=60)
+    async def work(it: Process) -> Any:
+        return await it.call(to[kind], "hi", priority=Priority.HIGH, important=important, timeout=60)
 
-        task = asyncio.ensure_future(within(b, work, keep_order=keep_order))
-        frame = await next_frame(peer)
-        good = REQUESTS[kind](frame.ref)
-        good = good._replace(priority=Priority.HIGH | (enp.IMPORTANT if important else 0))
-        assert frame == (good if keep_order else good._replace(order=0))
-        peer.send_frame(enp.Response(0, PROCESS, 0, FIRST, frame.ref, "answer"))
-        assert await task == "answer"
-        await b.stop()
-
-    virtually(scenario())
+    task = asyncio.ensure_future(within(b, work, keep_order=keep_order))
+    frame = await next_frame(peer)
+    good = REQUESTS[kind](frame.ref)
+    good = good._replace(priority=Priority.HIGH | (enp.IMPORTANT if important else 0))
+    assert frame == (good if keep_order else good._replace(order=0))
+    peer.send_frame(enp.Response(0, PROCESS, 0, FIRST, frame.ref, "answer"))
+    assert await task == "answer"
+    await b.stop()
 
 
 async def answering(process: Process, how: str) -> None:
@@ -123,44 +116,35 @@ async def answering(process: Process, how: str) -> None:
         ("my own", 255, "my own"),
     ],
 )
-def test_an_answer(how: str, code: int | None, error: str | None, keep_order: bool) -> None:
-    async def scenario() -> None:
-        b, peer, _ = await connected()
-        process = b.spawn(answering, how)
-        process.options = ProcessOptions(keep_order=keep_order)
-        words = peer.ask(process.pid.id, "?")
-        order = PROCESS % 255 if keep_order else 0
-        frame = await next_frame(peer)
-        if code is None:
-            assert frame == enp.Response(order, FIRST, 0, PROCESS, words, "it")
-        else:
-            assert frame[:6] == (order, FIRST, 0, PROCESS, words, code)
-            assert (frame.error.text if frame.error else None) == error
-        await b.stop()
-
-    virtually(scenario())
+async def test_an_answer(how: str, code: int | None, error: str | None, keep_order: bool) -> None:
+    b, peer, _ = await connected()
+    process = b.spawn(answering, how)
+    process.options = ProcessOptions(keep_order=keep_order)
+    words = peer.ask(process.pid.id, "?")
+    order = PROCESS % 255 if keep_order else 0
+    frame = await next_frame(peer)
+    if code is None:
+        assert frame == enp.Response(order, FIRST, 0, PROCESS, words, "it")
+    else:
+        assert frame[:6] == (order, FIRST, 0, PROCESS, words, code)
+        assert (frame.error.text if frame.error else None) == error
+    await b.stop()
 
 
-def test_an_exit_signal() -> None:
-    async def scenario() -> None:
-        b, peer, _ = await connected()
-        await within(b, lambda it: it.exit(peer.pid(), error_values.KILL), keep_order=False)
-        frame = await next_frame(peer)
-        assert (*frame[:4], frame.reason.text) == (PROCESS % 255, FIRST, Priority.MAX, PROCESS, "kill")
-        await b.stop()
-
-    virtually(scenario())
+async def test_an_exit_signal() -> None:
+    b, peer, _ = await connected()
+    await within(b, lambda it: it.exit(peer.pid(), error_values.KILL), keep_order=False)
+    frame = await next_frame(peer)
+    assert (*frame[:4], frame.reason.text) == (PROCESS % 255, FIRST, Priority.MAX, PROCESS, "kill")
+    await b.stop()
 
 
 @pytest.mark.parametrize("id_", [255, 510, 2**64 - 1 - (2**64 - 1) % 255])
-def test_a_multiple_of_255_has_no_order(id_: int) -> None:
-    async def scenario() -> None:
-        b, peer, _ = await connected()
-        await within(b, lambda it: it.send(peer.pid(id_), 1))
-        assert (await next_frame(peer)).order == 0
-        await b.stop()
-
-    virtually(scenario())
+async def test_a_multiple_of_255_has_no_order(id_: int) -> None:
+    b, peer, _ = await connected()
+    await within(b, lambda it: it.send(peer.pid(id_), 1))
+    assert (await next_frame(peer)).order == 0
+    await b.stop()
 
 
 # --- what is not sent -------------------------------------------------------------------------------------------------
@@ -185,91 +169,70 @@ VERBS = {
 
 @pytest.mark.parametrize("verb", list(VERBS))
 @pytest.mark.parametrize("kind", ["pid", "alias"])
-def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> None:
+async def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> None:
     """The wire has no creation: who asks for an old one is refused here (ENP-DLV)."""
-
-    async def scenario() -> None:
-        b, peer, to = await connected()
-        old = to[kind]._replace(creation=peer.creation - 1)
-        await refused(within(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
-        assert not b.core.waiters(peer.name)
-        await b.stop()
-
-    virtually(scenario())
+    b, peer, to = await connected()
+    old = to[kind]._replace(creation=peer.creation - 1)
+    await refused(within(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
+    assert not b.core.waiters(peer.name)
+    await b.stop()
 
 
-def test_an_exit_signal_for_an_earlier_incarnation() -> None:
-    async def scenario() -> None:
-        b, peer, _ = await connected()
-        old = peer.pid()._replace(creation=1)
-        await refused(within(b, lambda it: it.exit(old, error_values.KILL)), "previous incarnation", peer)
-        await b.stop()
-
-    virtually(scenario())
+async def test_an_exit_signal_for_an_earlier_incarnation() -> None:
+    b, peer, _ = await connected()
+    old = peer.pid()._replace(creation=1)
+    await refused(within(b, lambda it: it.exit(old, error_values.KILL)), "previous incarnation", peer)
+    await b.stop()
 
 
 @kinds
 @pytest.mark.parametrize("verb", ["send_important", "call_important"])
-def test_important_needs_the_peers_flag(verb: str, kind: str) -> None:
+async def test_important_needs_the_peers_flag(verb: str, kind: str) -> None:
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
-
-    async def scenario() -> None:
-        b, peer, to = await connected(Flags=flags)
-        await refused(within(b, lambda it: VERBS[verb](it, to[kind])), "not supported", peer)
-        await within(b, lambda it: it.send(to[kind], "hi"))
-        assert await peer.receive(1) is not None
-        await b.stop()
-
-    virtually(scenario())
+    b, peer, to = await connected(Flags=flags)
+    await refused(within(b, lambda it: VERBS[verb](it, to[kind])), "not supported", peer)
+    await within(b, lambda it: it.send(to[kind], "hi"))
+    assert await peer.receive(1) is not None
+    await b.stop()
 
 
-def test_a_name_longer_than_255_bytes() -> None:
-    async def scenario() -> None:
-        b, peer, _ = await connected()
-        longest = ProcessID(peer.name, Atom("n" * 255))
-        await within(b, lambda it: it.send(longest, 1))
-        assert (await next_frame(peer)).to_name == longest.name
-        with pytest.raises(CannotEncode, match="256 bytes"):
-            await within(b, lambda it: it.send(ProcessID(peer.name, Atom("n" * 256)), 1))
-        await b.stop()
-
-    virtually(scenario())
+async def test_a_name_longer_than_255_bytes() -> None:
+    b, peer, _ = await connected()
+    longest = ProcessID(peer.name, Atom("n" * 255))
+    await within(b, lambda it: it.send(longest, 1))
+    assert (await next_frame(peer)).to_name == longest.name
+    with pytest.raises(CannotEncode, match="256 bytes"):
+        await within(b, lambda it: it.send(ProcessID(peer.name, Atom("n" * 256)), 1))
+    await b.stop()
 
 
-def test_answers_to_somebody_who_has_gone() -> None:
+async def test_answers_to_somebody_who_has_gone() -> None:
     """Neither a later node of that name nor anybody else gets them."""
+    b, peer, _ = await connected()
+    calls: list[Any] = []
 
-    async def scenario() -> None:
-        b, peer, _ = await connected()
-        calls: list[Any] = []
+    async def keeps(process: Process) -> None:
+        calls.append(await process.receive())
+        await process.receive()
 
-        async def keeps(process: Process) -> None:
-            calls.append(await process.receive())
-            await process.receive()
-
-        process = b.spawn(keeps)
-        peer.ask(process.pid.id, "?")
-        await settle()
-        peer.sockets[0].abort()
-        await settle()
-        process.reply(calls[0], "nobody is there")
-        again = await context(b, 2).peer(str(peer.name), Creation=peer.creation + 1)
-        assert again.name == peer.name
-        process.reply(calls[0], "an earlier incarnation")
-        process.reply_error(calls[0], Error("an earlier incarnation"))
-        assert await again.receive(0.1) is None
-        await b.stop()
-
-    virtually(scenario())
+    process = b.spawn(keeps)
+    peer.ask(process.pid.id, "?")
+    await settle()
+    peer.sockets[0].abort()
+    await settle()
+    process.reply(calls[0], "nobody is there")
+    again = await context(b, 2).peer(str(peer.name), Creation=peer.creation + 1)
+    assert again.name == peer.name
+    process.reply(calls[0], "an earlier incarnation")
+    process.reply_error(calls[0], Error("an earlier incarnation"))
+    assert await again.receive(0.1) is None
+    await b.stop()
 
 
-def test_no_connection_and_no_route() -> None:
-    async def scenario() -> None:
-        b = node()
-        nowhere = PID(Atom("x@nowhere"), 1, 1)
-        for work in (*VERBS.values(), lambda it, to: it.exit(to, error_values.KILL)):
-            with pytest.raises(ErgoError, match="no route"):
-                await within(b, lambda it, work=work: work(it, nowhere))  # type: ignore[misc]
-        await b.stop()
-
-    virtually(scenario())
+async def test_no_connection_and_no_route() -> None:
+    b = node()
+    nowhere = PID(Atom("x@nowhere"), 1, 1)
+    for work in (*VERBS.values(), lambda it, to: it.exit(to, error_values.KILL)):
+        with pytest.raises(ErgoError, match="no route"):
+            await within(b, lambda it, work=work: work(it, nowhere))  # type: ignore[misc]
+    await b.stop()

@@ -12,7 +12,8 @@ from ergo_conformance.reference_node.core.process import Actor, Call, Process
 from tests.support.error_values import IDS, TEXTS, constant
 from tests.support.network import at, dial, echo, failure, lan
 from tests.support.nodes import within
-from tests.support.sockets import run
+
+pytestmark = pytest.mark.real_loop
 
 
 def test_the_texts_are_these() -> None:
@@ -37,75 +38,59 @@ class Failing(Actor):
         raise Stop(message)
 
 
-def test_a_node_announces_ids_for_15_of_them() -> None:
+async def test_a_node_announces_ids_for_15_of_them() -> None:
     """NAPI-ERR-1, with those registered by a node behind them."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b, c = await start("a"), await start("b"), await start("c", errors=(Error("own", registered=True),))
-            await dial(a, b)
-            await dial(a, c)
-            assert a.network.connections[b.name].peer.caches.errors == IDS
-            assert a.network.connections[c.name].peer.caches.errors == {**IDS, 0x800F: "own"}
-            assert [error.text for error in error_values.REGISTERED] == list(IDS.values())
-
-    run(scenario())
+    async with lan() as start:
+        a, b, c = await start("a"), await start("b"), await start("c", errors=(Error("own", registered=True),))
+        await dial(a, b)
+        await dial(a, c)
+        assert a.network.connections[b.name].peer.caches.errors == IDS
+        assert a.network.connections[c.name].peer.caches.errors == {**IDS, 0x800F: "own"}
+        assert [error.text for error in error_values.REGISTERED] == list(IDS.values())
 
 
-def test_all_of_them_travel_and_are_the_same_on_the_other_side() -> None:
+async def test_all_of_them_travel_and_are_the_same_on_the_other_side() -> None:
     """NAPI-ERR-1, -2: as an error, as a value and as a reason. Upstream's own constants differ from those that came as text."""
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        await dial(a, b)
+        b.spawn(Failing(), name="failing")
 
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            await dial(a, b)
-            b.spawn(Failing(), name="failing")
+        async def asks(process: Process, error: Error) -> tuple[Error, Any]:
+            value = await process.call(at(b, "failing"), [False, error])
+            try:
+                await process.call(at(b, "failing"), [True, error])
+            except ErgoError as failed:
+                return failed.error, value
+            raise AssertionError("it did not fail")
 
-            async def asks(process: Process, error: Error) -> tuple[Error, Any]:
-                value = await process.call(at(b, "failing"), [False, error])
-                try:
-                    await process.call(at(b, "failing"), [True, error])
-                except ErgoError as failed:
-                    return failed.error, value
-                raise AssertionError("it did not fail")
-
-            for name, text in TEXTS.items():
-                error, value = await within(a, lambda it, name=name: asks(it, constant(name)))  # type: ignore[misc]
-                assert (error.text, value.text) == (text, text)
-                assert error == value == constant(name)
-
-    run(scenario())
+        for name, text in TEXTS.items():
+            error, value = await within(a, lambda it, name=name: asks(it, constant(name)))  # type: ignore[misc]
+            assert (error.text, value.text) == (text, text)
+            assert error == value == constant(name)
 
 
 @pytest.mark.parametrize("text", ["100%", "%s %d %!v(MISSING)", "ä €", "x" * 32_767])
-def test_a_text_is_not_a_format(text: str) -> None:
+async def test_a_text_is_not_a_format(text: str) -> None:
     """NAPI-ERR-3: upstream runs it through printf. The longest has 32,767 bytes."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            await dial(a, b)
-            b.spawn(Failing(), name="failing")
-            assert await failure(within(a, lambda it: it.call(at(b, "failing"), [True, Error(text)]))) == text
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        await dial(a, b)
+        b.spawn(Failing(), name="failing")
+        assert await failure(within(a, lambda it: it.call(at(b, "failing"), [True, Error(text)]))) == text
 
 
 @pytest.mark.parametrize("value", ["x" * 65_536, Atom("x" * 256), Error("x" * 32_768)])
-def test_what_is_too_long_for_edf_is_not_sent(value: Any) -> None:
+async def test_what_is_too_long_for_edf_is_not_sent(value: Any) -> None:
     """§9: upstream's limits, with texts of their own; here it is CannotEncode, and the process lives on."""
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        await dial(a, b)
+        echo(b)
 
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            await dial(a, b)
-            echo(b)
+        async def tries(it: Process) -> Any:
+            with pytest.raises(CannotEncode):
+                await it.send(at(b), value)
+            return await it.call(at(b), 1)
 
-            async def tries(it: Process) -> Any:
-                with pytest.raises(CannotEncode):
-                    await it.send(at(b), value)
-                return await it.call(at(b), 1)
-
-            assert await within(a, tries) == 1
-
-    run(scenario())
+        assert await within(a, tries) == 1

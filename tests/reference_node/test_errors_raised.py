@@ -20,7 +20,9 @@ from tests.support.error_values import TEXTS, spelled
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
 from tests.support.nodes import within
 from tests.support.settings import start_node
-from tests.support.sockets import HOST, eventually, run
+from tests.support.sockets import HOST, eventually
+
+pytestmark = pytest.mark.real_loop
 
 NEVER_RAISED = {
     "ErrMetaUnknown",  # there are no meta processes
@@ -305,14 +307,10 @@ def test_36_of_43_are_raised() -> None:
 
 
 @pytest.mark.parametrize("name", list(RAISED))
-def test_where_our_node_raises_it(name: str) -> None:
+async def test_where_our_node_raises_it(name: str) -> None:
     """§9: by a call on the API, most of them to another node."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            await dial(a, b)
-            await eventually(lambda: b.network.connections)
-            assert await RAISED[name](Scene(a, b)) == TEXTS[name]
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        await dial(a, b)
+        await eventually(lambda: b.network.connections)
+        assert await RAISED[name](Scene(a, b)) == TEXTS[name]

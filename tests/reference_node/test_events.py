@@ -1,7 +1,8 @@
 """Events: who publishes, who hears of it and in which order, what latecomers get, and how an event ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from ergo_conformance.model.values import Atom, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle, virtually
+from tests.support.nodes import Net, settle
 from tests.support.watchers import Heard, Told, Watcher, refused, watcher
 
 BYE = Error("bye")
@@ -48,14 +49,14 @@ class Scene:
         return [Heard(self.event, message) for message in messages]
 
 
-def scenario(work: Callable[[Scene], Awaitable[None]], *, remote: bool = True, **options: Any) -> None:
-    async def run() -> None:
-        net = Net()
-        a, b, _ = await net.pair(**options)
-        await work(Scene(net, a, b if remote else a))
+@asynccontextmanager
+async def scenario(*, remote: bool = True, **options: Any) -> AsyncIterator[Scene]:
+    net = Net()
+    a, b, _ = await net.pair(**options)
+    try:
+        yield Scene(net, a, b if remote else a)
+    finally:
         await net.stop()
-
-    virtually(run())
 
 
 def fails(work: Callable[[], Any]) -> str:
@@ -71,8 +72,8 @@ async def leave(it: Watcher, kind: Kind, event: Event) -> None:
 # --- owners -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_name_is_registered_once_and_used_by_its_owner_alone() -> None:
-    async def work(s: Scene) -> None:
+async def test_a_name_is_registered_once_and_used_by_its_owner_alone() -> None:
+    async with scenario() as s:
         other = watcher(s.there).process
         mine = s.owner.process
         assert fails(lambda: mine.publish(EV, 1)) == fails(lambda: mine.unregister_event(EV)) == "unknown event"
@@ -87,13 +88,11 @@ def test_a_name_is_registered_once_and_used_by_its_owner_alone() -> None:
         other.register_event(EV)
         assert fails(lambda: mine.publish(EV, 1)) == "not an owner"
 
-    scenario(work)
-
 
 @places
 @kinds
-def test_an_event_that_is_unregistered(kind: Kind, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_an_event_that_is_unregistered(kind: Kind, remote: bool) -> None:
+    async with scenario(remote=remote) as s:
         s.register(buffer=2)
         it, _ = await s.subscribed(kind)
         s.publish("last words")
@@ -108,14 +107,12 @@ def test_an_event_that_is_unregistered(kind: Kind, remote: bool) -> None:
         assert it.told == []
         assert await it.monitor(s.event) == [MessageEvent(s.event, s.there.core.now(), "a new life")]
 
-    scenario(work, remote=remote)
-
 
 @places
 @kinds
 @pytest.mark.parametrize("reason", [BYE, error_values.SHUTDOWN, error_values.PANIC], ids=lambda reason: reason.text)
-def test_an_event_ends_with_its_owner(kind: Kind, remote: bool, reason: Error) -> None:
-    async def work(s: Scene) -> None:
+async def test_an_event_ends_with_its_owner(kind: Kind, remote: bool, reason: Error) -> None:
+    async with scenario(remote=remote) as s:
         s.register()
         it, _ = await s.subscribed(kind)
         s.owner.process.stop(reason)
@@ -123,8 +120,6 @@ def test_an_event_ends_with_its_owner(kind: Kind, remote: bool, reason: Error) -
         assert it.told == [Told(HOW[kind], s.event, reason.text)]
         assert EV not in s.there.core.watching.events
         assert await refused(it.link(s.event)) == "unknown event"
-
-    scenario(work, remote=remote)
 
 
 # --- subscribers ------------------------------------------------------------------------------------------------------
@@ -136,12 +131,11 @@ def test_an_event_ends_with_its_owner(kind: Kind, remote: bool, reason: Error) -
     ("buffer", "published", "last"),
     [(0, 0, []), (0, 3, []), (1, 0, []), (1, 3, [2]), (3, 2, [0, 1]), (3, 3, [0, 1, 2]), (3, 10, [7, 8, 9])],
 )
-def test_a_latecomer_gets_the_last_messages(
+async def test_a_latecomer_gets_the_last_messages(
     kind: Kind, remote: bool, buffer: int, published: int, last: list[int]
 ) -> None:
     """Oldest first, and none of them a second time."""
-
-    async def work(s: Scene) -> None:
+    async with scenario(remote=remote) as s:
         s.register(buffer=buffer)
         s.publish(*range(published))
         it, got = await s.subscribed(kind)
@@ -152,12 +146,10 @@ def test_a_latecomer_gets_the_last_messages(
         await settle()
         assert it.told == s.heard("next")
 
-    scenario(work, remote=remote)
-
 
 @places
-def test_the_last_messages_have_their_times(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_last_messages_have_their_times(remote: bool) -> None:
+    async with scenario(remote=remote) as s:
         s.register(buffer=2)
         times = []
         for i in range(2):
@@ -167,24 +159,20 @@ def test_the_last_messages_have_their_times(remote: bool) -> None:
         last = await watcher(s.here).monitor(s.event)
         assert [(event.Timestamp, event.Message) for event in last] == [(times[0], 0), (times[1], 1)]
 
-    scenario(work, remote=remote)
-
 
 @places
-def test_messages_come_in_the_order_in_which_they_are_published(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_messages_come_in_the_order_in_which_they_are_published(remote: bool) -> None:
+    async with scenario(remote=remote) as s:
         s.register()
         them = [(await s.subscribed(kind))[0] for kind in (*Kind, *Kind)]
         s.publish(*range(500))
         await settle()
         assert all(it.told == s.heard(*range(500)) for it in them)
 
-    scenario(work, remote=remote)
-
 
 @places
-def test_who_is_linked_and_monitors_hears_it_once_and_of_the_end_twice(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_who_is_linked_and_monitors_hears_it_once_and_of_the_end_twice(remote: bool) -> None:
+    async with scenario(remote=remote) as s:
         s.register()
         it, _ = await s.subscribed()
         await it.monitor(s.event)
@@ -195,12 +183,10 @@ def test_who_is_linked_and_monitors_hears_it_once_and_of_the_end_twice(remote: b
         assert it.told[:1] == s.heard("once")
         assert sorted(told.how for told in it.told[1:]) == ["down", "exit"]
 
-    scenario(work, remote=remote)
-
 
 @kinds
-def test_each_node_gets_one_frame_for_all_its_subscribers(kind: Kind) -> None:
-    async def work(s: Scene) -> None:
+async def test_each_node_gets_one_frame_for_all_its_subscribers(kind: Kind) -> None:
+    async with scenario() as s:
         s.register()
         c = s.net.node("c@localhost")
         them = [(await s.subscribed(kind, node))[0] for node in (s.here, c, s.there) for _ in range(3)]
@@ -215,13 +201,11 @@ def test_each_node_gets_one_frame_for_all_its_subscribers(kind: Kind) -> None:
         assert [connection.node().info().messages_out for connection in connections] == [count + 2 for count in before]
         assert all(it.told[1:] == [Told(HOW[kind], s.event, "unregistered")] for it in them)
 
-    scenario(work)
-
 
 @places
 @kinds
-def test_who_has_left_hears_nothing_more(kind: Kind, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_who_has_left_hears_nothing_more(kind: Kind, remote: bool) -> None:
+    async with scenario(remote=remote) as s:
         s.register()
         (it, _), (other, _) = await s.subscribed(kind), await s.subscribed(kind)
         await leave(it, kind, s.event)
@@ -235,14 +219,11 @@ def test_who_has_left_hears_nothing_more(kind: Kind, remote: bool) -> None:
         await settle()
         assert frames == [connection.node().info().messages_out for connection in s.there.network.connections.values()]
 
-    scenario(work, remote=remote)
-
 
 @places
-def test_nothing_is_missed_and_nothing_comes_twice_while_one_subscribes(remote: bool) -> None:
+async def test_nothing_is_missed_and_nothing_comes_twice_while_one_subscribes(remote: bool) -> None:
     """What came for a start and what came later is one unbroken row."""
-
-    async def work(s: Scene) -> None:
+    async with scenario(remote=remote) as s:
         s.register(buffer=10)
 
         async def publishes() -> None:
@@ -262,35 +243,28 @@ def test_nothing_is_missed_and_nothing_comes_twice_while_one_subscribes(remote: 
             assert len(last) == min(numbers[len(last)], 10)
             assert numbers == list(range(numbers[0], 300))
 
-    scenario(work, remote=remote)
-
 
 @places
-def test_the_owner_may_be_among_its_subscribers(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_owner_may_be_among_its_subscribers(remote: bool) -> None:
+    async with scenario(remote=remote) as s:
         s.register(notify=True)
         await s.owner.link(s.event)
         s.publish("to myself")
         await settle()
         assert s.owner.told == [gen.MessageEventStart(EV), *s.heard("to myself")]
 
-    scenario(work, remote=remote)
-
 
 @places
 @kinds
-def test_the_end_overtakes_what_was_published(kind: Kind, remote: bool) -> None:
+async def test_the_end_overtakes_what_was_published(kind: Kind, remote: bool) -> None:
     """It goes with a higher priority; nothing is lost."""
-
-    async def work(s: Scene) -> None:
+    async with scenario(remote=remote) as s:
         s.register()
         it, _ = await s.subscribed(kind)
         s.publish("last words")
         s.owner.process.unregister_event(EV)
         await settle()
         assert it.told == [Told(HOW[kind], s.event, "unregistered"), *s.heard("last words")]
-
-    scenario(work, remote=remote)
 
 
 # --- the first and the last -------------------------------------------------------------------------------------------
@@ -300,8 +274,8 @@ START, STOP = gen.MessageEventStart(EV), gen.MessageEventStop(EV)
 
 @places
 @kinds
-def test_the_owner_hears_of_the_first_and_of_the_last_subscriber(kind: Kind, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_owner_hears_of_the_first_and_of_the_last_subscriber(kind: Kind, remote: bool) -> None:
+    async with scenario(remote=remote) as s:
         s.register(notify=True)
         for _ in range(2):
             first, _ = await s.subscribed(kind)
@@ -317,23 +291,19 @@ def test_the_owner_hears_of_the_first_and_of_the_last_subscriber(kind: Kind, rem
             await settle()
             assert s.owner.take() == [STOP]
 
-    scenario(work, remote=remote)
 
-
-def test_an_owner_that_did_not_ask_hears_of_nobody() -> None:
-    async def work(s: Scene) -> None:
+async def test_an_owner_that_did_not_ask_hears_of_nobody() -> None:
+    async with scenario() as s:
         s.register()
         it, _ = await s.subscribed()
         await leave(it, Kind.LINK, s.event)
         await settle()
         assert s.owner.told == []
 
-    scenario(work)
-
 
 @pytest.mark.parametrize("both", [False, True])
-def test_the_last_subscriber_may_leave_by_its_end(both: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_last_subscriber_may_leave_by_its_end(both: bool) -> None:
+    async with scenario(remote=False) as s:
         s.register(notify=True)
         it, _ = await s.subscribed()
         if both:
@@ -342,12 +312,10 @@ def test_the_last_subscriber_may_leave_by_its_end(both: bool) -> None:
         await settle()
         assert s.owner.told == [START, STOP]
 
-    scenario(work, remote=False)
-
 
 @kinds
-def test_the_last_subscribers_may_leave_with_their_node(kind: Kind) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_last_subscribers_may_leave_with_their_node(kind: Kind) -> None:
+    async with scenario() as s:
         s.register(notify=True)
         for _ in range(3):
             await s.subscribed(kind)
@@ -355,11 +323,9 @@ def test_the_last_subscribers_may_leave_with_their_node(kind: Kind) -> None:
         await settle()
         assert s.owner.told == [START, STOP]
 
-    scenario(work)
 
-
-def test_a_refused_subscriber_is_none() -> None:
-    async def work(s: Scene) -> None:
+async def test_a_refused_subscriber_is_none() -> None:
+    async with scenario() as s:
         s.register(notify=True)
         it, _ = await s.subscribed()
         assert await refused(it.link(s.event)) == "target is already exist"
@@ -367,23 +333,19 @@ def test_a_refused_subscriber_is_none() -> None:
         await settle()
         assert s.owner.told == [START, STOP]
 
-    scenario(work)
 
-
-def test_the_end_of_an_event_is_no_last_subscriber() -> None:
-    async def work(s: Scene) -> None:
+async def test_the_end_of_an_event_is_no_last_subscriber() -> None:
+    async with scenario() as s:
         s.register(notify=True)
         await s.subscribed()
         s.owner.process.unregister_event(EV)
         await settle()
         assert s.owner.told == [START]
 
-    scenario(work)
-
 
 @kinds
-def test_a_full_mailbox_loses_messages_but_not_the_end(kind: Kind) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_full_mailbox_loses_messages_but_not_the_end(kind: Kind) -> None:
+    async with scenario(remote=False) as s:
         s.register()
         it = watcher(s.here, mailbox_size=2, trap_exit=True)
         await (it.link(s.event) if kind is Kind.LINK else it.monitor(s.event))
@@ -391,5 +353,3 @@ def test_a_full_mailbox_loses_messages_but_not_the_end(kind: Kind) -> None:
         s.owner.process.stop(BYE)
         await settle()
         assert it.told == [*s.heard(1, 2), Told(HOW[kind], s.event, "bye")]
-
-    scenario(work, remote=False)

@@ -1,7 +1,8 @@
 """Events as a peer sees them that the schemas judge: frames out, Results with the last messages, frames in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.ergo.enp.compression import Compression
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import context, node, settle, virtually
+from tests.support.nodes import context, node, settle
 from tests.support.watchers import Heard, Watcher, refused, watcher
 
 EV = Atom("ev")
@@ -29,16 +30,16 @@ VALUES: list[Any] = [
 takes = pytest.mark.parametrize("verb", [Verb.LINK, Verb.MONITOR], ids=lambda verb: verb.value.lower())
 
 
-def at_peer(work: Callable[[Node, Watcher, Peer], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        b = node(**options)
-        owner = watcher(b)
-        peer = await context(b).peer()
-        await settle()
-        await work(b, owner, peer)
+@asynccontextmanager
+async def at_peer(**options: Any) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
+    b = node(**options)
+    owner = watcher(b)
+    peer = await context(b).peer()
+    await settle()
+    try:
+        yield b, owner, peer
+    finally:
         await b.stop()
-
-    virtually(run())
 
 
 async def subscribe(peer: Peer, verb: Verb = Verb.LINK, name: Atom = EV, sender: int = PROCESS) -> enp.Result:
@@ -60,10 +61,9 @@ async def frame(peer: Peer) -> Any:
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("priority", list(Priority))
 @pytest.mark.parametrize("keep_order", [True, False])
-def test_a_published_message(verb: Verb, cached: bool, priority: Priority, keep_order: bool) -> None:
+async def test_a_published_message(verb: Verb, cached: bool, priority: Priority, keep_order: bool) -> None:
     """One frame for all subscribers of the peer, with the publisher's number (ENP-EVT-2)."""
-
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+    async with at_peer(atoms=(EV,) if cached else ()) as (b, owner, peer):
         owner.process.register_event(EV)
         for sender in range(PROCESS, PROCESS + 3):
             assert (await subscribe(peer, verb, sender=sender)).Error is None
@@ -76,12 +76,10 @@ def test_a_published_message(verb: Verb, cached: bool, priority: Priority, keep_
         assert value == (id_ % 255 if keep_order else 0, id_, priority, now, EV, "hi")
         assert await peer.receive(5) is None
 
-    at_peer(work, atoms=(EV,) if cached else ())
-
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_a_long_message_is_compressed_as_its_publisher_wants(algorithm: Algorithm) -> None:
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+async def test_a_long_message_is_compressed_as_its_publisher_wants(algorithm: Algorithm) -> None:
+    async with at_peer() as (b, owner, peer):
         owner.process.register_event(EV)
         await subscribe(peer)
         for text, packed in (("short", False), ("x" * 5000, True)):
@@ -92,15 +90,12 @@ def test_a_long_message_is_compressed_as_its_publisher_wants(algorithm: Algorith
             assert (received.outer is not None) == packed
             assert not packed or received.outer.algorithm == algorithm
 
-    at_peer(work)
-
 
 @takes
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_the_result_has_the_last_messages(verb: Verb, count: int) -> None:
+async def test_the_result_has_the_last_messages(verb: Verb, count: int) -> None:
     """Oldest first; the nil form if there are none (ENP-EVT-1)."""
-
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+    async with at_peer() as (b, owner, peer):
         owner.process.register_event(EV, buffer=3)
         for i in range(count):
             owner.process.publish(EV, i)
@@ -114,24 +109,19 @@ def test_the_result_has_the_last_messages(verb: Verb, count: int) -> None:
         assert unknown.Error is not None
         assert (unknown.Error.text, unknown.Result) == ("unknown event", Typed(gen.EVENTS, None))
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_any_value_is_kept_for_latecomers(value: Any) -> None:
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+async def test_any_value_is_kept_for_latecomers(value: Any) -> None:
+    async with at_peer() as (_, owner, peer):
         owner.process.register_event(EV, buffer=1)
         owner.process.publish(EV, value)
         result = await subscribe(peer)
         assert [event.Message for event in result.Result.value] == [value]
 
-    at_peer(work)
 
-
-def test_a_message_without_a_form_on_the_wire_reaches_nobody_elsewhere() -> None:
+async def test_a_message_without_a_form_on_the_wire_reaches_nobody_elsewhere() -> None:
     """Who subscribes while it is kept is refused, and is no subscriber then (ENP-ANY-1: it gets its one Result)."""
-
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+    async with at_peer() as (b, owner, peer):
         owner.process.register_event(EV, buffer=1)
         local = watcher(b)
         await local.link(Event(b.name, EV))
@@ -147,13 +137,10 @@ def test_a_message_without_a_form_on_the_wire_reaches_nobody_elsewhere() -> None
         owner.process.publish(EV, "again")
         assert (await frame(peer)).value.payload == "again"
 
-    at_peer(work)
 
-
-def test_a_message_does_not_overtake_the_result() -> None:
+async def test_a_message_does_not_overtake_the_result() -> None:
     """Both go over the publisher's link: a subscriber misses nothing that is published from then on."""
-
-    async def work(b: Node, owner: Watcher, first: Peer) -> None:
+    async with at_peer() as (b, _, _):
         peer = await context(b, 3).peer("wide@localhost", links=3)
         for i in range(6):
             it = watcher(b)
@@ -165,8 +152,6 @@ def test_a_message_does_not_overtake_the_result() -> None:
             came = [await frame(peer) for _ in range(2)]
             assert {type(received.value) for received in came} == {enp.Control, enp.EventFrame}
             assert len({received.socket for received in came}) == 1
-
-    at_peer(work)
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
@@ -185,63 +170,53 @@ async def subscribed(b: Node, peer: Peer, result: Any = None) -> tuple[Watcher, 
 @pytest.mark.parametrize(
     "result", [None, Typed(gen.EVENTS, None), Typed(gen.EVENTS, [])], ids=["nil", "typed nil", "empty"]
 )
-def test_no_last_messages(result: Any) -> None:
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+async def test_no_last_messages(result: Any) -> None:
+    async with at_peer() as (b, _, peer):
         _, task = await subscribed(b, peer, result)
         assert await task == []
         assert len(b.core.watching.relations) == 1
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_last_messages(value: Any) -> None:
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+async def test_last_messages(value: Any) -> None:
+    async with at_peer() as (b, _, peer):
         events = [MessageEvent(Event(peer.name, EV), 17, value), MessageEvent(Event(peer.name, EV), 18, "last")]
         _, task = await subscribed(b, peer, Typed(gen.EVENTS, events))
         assert await task == events
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("result", [1, "text", [], ["a"], Typed(Slice(t.STRING), ["x"]), Atom("ev")], ids=repr)
-def test_a_result_of_another_type_is_malformed(result: Any) -> None:
+async def test_a_result_of_another_type_is_malformed(result: Any) -> None:
     """Who asked is no subscriber."""
-
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+    async with at_peer() as (b, _, peer):
         _, task = await subscribed(b, peer, result)
         assert await refused(task) == "malformed value"
         assert len(b.core.watching.relations) == 0
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("priority", [0, 1, 2, 3, 0x80, 0xFF])
-def test_a_frame_reaches_each_subscriber_once(cached: bool, priority: int) -> None:
-    async def run() -> None:
-        b = node()
-        peer = await context(b).peer(caches=Caches(atoms={400: EV}) if cached else NO_CACHES)
-        it, task = await subscribed(b, peer)
-        await task
-        event = Event(peer.name, EV)
-        other = watcher(b)
-        for kind in Kind:
-            b.core.watching.relations.add(kind, event, other.process.pid)
-        cls = enp.EventCacheFrame if cached else enp.EventFrame
-        for i, value in enumerate(VALUES):
-            peer.send_frame(cls(0, 9, priority, i, EV, value))
-        peer.send_frame(enp.EventFrame(0, 9, priority, 1, Atom("another"), "not for us"))
-        await settle()
-        assert [heard.message for heard in it.told] == [heard.message for heard in other.told] == VALUES
-        assert {heard.event for heard in it.told} == {event}
-        await b.stop()
-
-    virtually(run())
+async def test_a_frame_reaches_each_subscriber_once(cached: bool, priority: int) -> None:
+    b = node()
+    peer = await context(b).peer(caches=Caches(atoms={400: EV}) if cached else NO_CACHES)
+    it, task = await subscribed(b, peer)
+    await task
+    event = Event(peer.name, EV)
+    other = watcher(b)
+    for kind in Kind:
+        b.core.watching.relations.add(kind, event, other.process.pid)
+    cls = enp.EventCacheFrame if cached else enp.EventFrame
+    for i, value in enumerate(VALUES):
+        peer.send_frame(cls(0, 9, priority, i, EV, value))
+    peer.send_frame(enp.EventFrame(0, 9, priority, 1, Atom("another"), "not for us"))
+    await settle()
+    assert [heard.message for heard in it.told] == [heard.message for heard in other.told] == VALUES
+    assert {heard.event for heard in it.told} == {event}
+    await b.stop()
 
 
-def test_a_frame_that_nobody_here_waits_for() -> None:
-    async def work(b: Node, owner: Watcher, peer: Peer) -> None:
+async def test_a_frame_that_nobody_here_waits_for() -> None:
+    async with at_peer() as (b, owner, peer):
         owner.process.register_event(EV)
         it = watcher(b)
         await it.link(Event(b.name, EV))
@@ -251,5 +226,3 @@ def test_a_frame_that_nobody_here_waits_for() -> None:
         owner.process.publish(EV, "ours")
         await settle()
         assert it.told == [Heard(Event(b.name, EV), "ours")]
-
-    at_peer(work)

@@ -11,7 +11,7 @@ from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, Proces
 from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import settle
-from tests.support.scenes import BYE, HOW, Scene, give_back, scenario, take
+from tests.support.scenes import BYE, HOW, give_back, scene, take
 from tests.support.watchers import Told, refused, watcher
 
 WORDS = ("pid", "name", "alias", "event")
@@ -26,8 +26,8 @@ places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"
 @pytest.mark.parametrize(
     "reason", [BYE, error_values.KILL, error_values.NORMAL, subject.CUSTOM_ERROR], ids=lambda r: r.text
 )
-def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason: Error) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason: Error) -> None:
+    async with scene(remote=remote) as s:
         it = watcher(s.here)
         await take(it, kind, s.by[word])
         assert s.relations == (1, 1)
@@ -38,14 +38,12 @@ def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason: Error
         assert s.relations == (0, 0)
         assert it.process.reason is None
 
-    scenario(work, remote=remote)
-
 
 @places
 @words
 @kinds
-def test_what_was_taken_back_is_not_told(kind: Kind, word: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_what_was_taken_back_is_not_told(kind: Kind, word: str, remote: bool) -> None:
+    async with scene(remote=remote) as s:
         it = watcher(s.here)
         await take(it, kind, s.by[word])
         await give_back(it, kind, s.by[word])
@@ -53,14 +51,12 @@ def test_what_was_taken_back_is_not_told(kind: Kind, word: str, remote: bool) ->
         await s.end()
         assert it.told == []
 
-    scenario(work, remote=remote)
-
 
 @places
 @words
 @kinds
-def test_a_relation_is_taken_once_and_given_back_once(kind: Kind, word: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_relation_is_taken_once_and_given_back_once(kind: Kind, word: str, remote: bool) -> None:
+    async with scene(remote=remote) as s:
         it, target = watcher(s.here), s.by[word]
         assert await refused(give_back(it, kind, target)) == "unknown target"
         await take(it, kind, target)
@@ -72,12 +68,10 @@ def test_a_relation_is_taken_once_and_given_back_once(kind: Kind, word: str, rem
         assert it.take() == [Told(HOW[kind], target, "bye")]
         assert await refused(give_back(it, kind, target)) == "unknown target"
 
-    scenario(work, remote=remote)
-
 
 @places
-def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
+    async with scene(remote=remote) as s:
         both = [watcher(s.here), watcher(s.here)]
         for it in both:
             for target in s.by.values():
@@ -91,24 +85,19 @@ def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
             assert {(told.how, repr(told.source), told.reason) for told in it.told} == wanted
         assert s.relations == (0, 0)
 
-    scenario(work, remote=remote)
-
 
 @places
 @kinds
-def test_only_the_other_kind_is_left(kind: Kind, remote: bool) -> None:
+async def test_only_the_other_kind_is_left(kind: Kind, remote: bool) -> None:
     """To take back a link leaves the monitor, and the reverse."""
     other = next(other for other in Kind if other is not kind)
-
-    async def work(s: Scene) -> None:
+    async with scene(remote=remote) as s:
         it = watcher(s.here)
         for each in Kind:
             await take(it, each, s.by["pid"])
         await give_back(it, kind, s.by["pid"])
         await s.end()
         assert it.told == [Told(HOW[other], s.by["pid"], "bye")]
-
-    scenario(work, remote=remote)
 
 
 # --- targets that are not there ---------------------------------------------------------------------------------------
@@ -126,63 +115,54 @@ UNKNOWN: list[tuple[Callable[[Node], Watched], str]] = [
 @places
 @kinds
 @pytest.mark.parametrize(("target", "text"), UNKNOWN)
-def test_an_unknown_target_is_refused(target: Callable[[Node], Watched], text: str, kind: Kind, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_an_unknown_target_is_refused(
+    target: Callable[[Node], Watched], text: str, kind: Kind, remote: bool
+) -> None:
+    async with scene(remote=remote) as s:
         it = watcher(s.here)
         assert await refused(take(it, kind, target(s.there))) == text
         assert s.relations == (0, 0)
-
-    scenario(work, remote=remote)
 
 
 @places
 @kinds
 @words
-def test_a_target_that_has_ended_is_unknown(word: str, kind: Kind, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_target_that_has_ended_is_unknown(word: str, kind: Kind, remote: bool) -> None:
+    async with scene(remote=remote) as s:
         await s.end()
         it = watcher(s.here)
         text = {"alias": "unknown alias", "event": "unknown event"}.get(word, "unknown process")
         assert await refused(take(it, kind, s.by[word])) == text
         assert it.told == []
 
-    scenario(work, remote=remote)
-
 
 @kinds
 @pytest.mark.parametrize("word", ["pid", "alias"])
-def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: Kind) -> None:
-    async def work(s: Scene) -> None:
+async def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: Kind) -> None:
+    async with scene() as s:
         it = watcher(s.here)
         old: Any = s.by[word]
         text = "process ID belongs to the previous incarnation"
         assert await refused(take(it, kind, old._replace(creation=old.creation - 1))) == text
         assert s.relations == (0, 0)
 
-    scenario(work)
-
 
 @kinds
-def test_a_node_that_is_not_there_is_no_target(kind: Kind) -> None:
+async def test_a_node_that_is_not_there_is_no_target(kind: Kind) -> None:
     nowhere = Atom("nowhere@localhost")
-
-    async def work(s: Scene) -> None:
+    async with scene() as s:
         it = watcher(s.here)
         for target in (nowhere, PID(nowhere, 1, 1), ProcessID(nowhere, Atom("it")), Event(nowhere, Atom("ev"))):
             assert await refused(take(it, kind, target)) == "no route"
         assert await refused(take(it, kind, s.here.name)) == "unknown target"
         assert s.relations == (0, 0)
 
-    scenario(work)
-
 
 @kinds
-def test_a_process_does_not_watch_itself(kind: Kind) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_process_does_not_watch_itself(kind: Kind) -> None:
+    async with scene() as s:
         it = watcher(s.here)
         assert await refused(take(it, kind, it.process.pid)) == "not allowed"
-
-    scenario(work)
 
 
 # --- what becomes of the consumer -------------------------------------------------------------------------------------
@@ -191,8 +171,8 @@ def test_a_process_does_not_watch_itself(kind: Kind) -> None:
 @places
 @words
 @pytest.mark.parametrize("reason", [BYE, error_values.NORMAL, error_values.SHUTDOWN], ids=lambda r: r.text)
-def test_a_link_ends_who_does_not_trap_exits(word: str, remote: bool, reason: Error) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_link_ends_who_does_not_trap_exits(word: str, remote: bool, reason: Error) -> None:
+    async with scene(remote=remote) as s:
         it = watcher(s.here, trap_exit=False)
         second = watcher(s.here)
         await it.link(s.by[word])
@@ -202,27 +182,22 @@ def test_a_link_ends_who_does_not_trap_exits(word: str, remote: bool, reason: Er
         assert second.told == [Told("down", it.process.pid, reason.text)]
         assert it.told == []
 
-    scenario(work, remote=remote)
-
 
 @places
 @words
-def test_a_monitor_ends_nobody(word: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_monitor_ends_nobody(word: str, remote: bool) -> None:
+    async with scene(remote=remote) as s:
         it = watcher(s.here, trap_exit=False)
         await it.monitor(s.by[word])
         await s.end(error_values.KILL)
         assert it.process.reason is None
         assert it.told == [Told("down", s.by[word], "kill")]
 
-    scenario(work, remote=remote)
-
 
 @places
-def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -> None:
+async def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -> None:
     """A link has a direction. Nothing is left of a consumer that has ended on its own node."""
-
-    async def work(s: Scene) -> None:
+    async with scene(remote=remote) as s:
         it = watcher(s.here)
         await it.link(s.by["pid"])
         it.process.stop(BYE)
@@ -232,13 +207,11 @@ def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -> None
         await s.end()
         assert s.relations == (0, 0)
 
-    scenario(work, remote=remote)
-
 
 @places
 @kinds
-def test_a_deleted_alias_is_unregistered(kind: Kind, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_deleted_alias_is_unregistered(kind: Kind, remote: bool) -> None:
+    async with scene(remote=remote) as s:
         it, alias = watcher(s.here), s.target.create_alias()
         await take(it, kind, alias)
         s.there.core.delete_alias(s.target, alias)
@@ -247,17 +220,12 @@ def test_a_deleted_alias_is_unregistered(kind: Kind, remote: bool) -> None:
         await s.end()
         assert it.told == []
 
-    scenario(work, remote=remote)
 
-
-def test_many_relations_at_once() -> None:
+async def test_many_relations_at_once() -> None:
     """Taken side by side, all told."""
-
-    async def work(s: Scene) -> None:
+    async with scene() as s:
         them = [watcher(s.here) for _ in range(100)]
         await asyncio.gather(*(take(it, kind, s.by["pid"]) for it in them for kind in Kind))
         assert s.relations == (200, 200)
         await s.end()
         assert all(sorted(told.how for told in it.told) == ["down", "exit"] for it in them)
-
-    scenario(work)

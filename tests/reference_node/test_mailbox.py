@@ -9,7 +9,7 @@ import pytest
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import PID, Atom
 from ergo_conformance.reference_node.core.process import TURNS, Actor, Mailbox, Message, Process
-from tests.support.nodes import node, settle, virtually
+from tests.support.nodes import node, settle
 
 SENDER = PID(Atom("x@y"), 1, 1)
 NORMAL, HIGH, MAX = Priority.NORMAL, Priority.HIGH, Priority.MAX
@@ -58,29 +58,23 @@ def test_no_limit_is_no_limit() -> None:
 
 
 @pytest.mark.parametrize("priority", list(Priority))
-def test_a_message_wakes_who_waits(priority: Priority) -> None:
-    async def scenario() -> None:
-        mailbox = Mailbox(1)
-        waiting = asyncio.create_task(mailbox.get())
-        await settle()
-        assert not waiting.done()
-        assert mailbox.put(message("now"), priority)
-        assert (await waiting) == message("now")
-
-    virtually(scenario())
+async def test_a_message_wakes_who_waits(priority: Priority) -> None:
+    mailbox = Mailbox(1)
+    waiting = asyncio.create_task(mailbox.get())
+    await settle()
+    assert not waiting.done()
+    assert mailbox.put(message("now"), priority)
+    assert (await waiting) == message("now")
 
 
-def test_who_waits_may_give_up() -> None:
-    async def scenario() -> None:
-        mailbox = Mailbox(0)
-        waiting = asyncio.create_task(mailbox.get())
-        await settle()
-        waiting.cancel()
-        await settle()
-        assert mailbox.put(message("kept"), NORMAL)
-        assert await mailbox.get() == message("kept")
-
-    virtually(scenario())
+async def test_who_waits_may_give_up() -> None:
+    mailbox = Mailbox(0)
+    waiting = asyncio.create_task(mailbox.get())
+    await settle()
+    waiting.cancel()
+    await settle()
+    assert mailbox.put(message("kept"), NORMAL)
+    assert await mailbox.get() == message("kept")
 
 
 # --- fairness ---------------------------------------------------------------------------------------------------------
@@ -104,44 +98,37 @@ async def counting(process: Process, counts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["actor", "coroutine"])
-def test_a_busy_process_lets_others_run(kind: str) -> None:
-    async def scenario() -> None:
-        b = node()
-        actor, counts = Counting(), [0]
-        process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
-        await settle()
-        many = 10 * TURNS
-        for i in range(many):
-            b.core.deliver(process, message(i), NORMAL)
-        seen = [0]
-        while seen[-1] < many:
-            await asyncio.sleep(0)
-            seen.append(actor.count + counts[0])
-        steps = [later - earlier for earlier, later in pairwise(seen)]
-        assert max(steps) <= many // 2
-        assert len([step for step in steps if step]) > 5
-        await b.stop()
-
-    virtually(scenario())
+async def test_a_busy_process_lets_others_run(kind: str) -> None:
+    b = node()
+    actor, counts = Counting(), [0]
+    process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
+    await settle()
+    many = 10 * TURNS
+    for i in range(many):
+        b.core.deliver(process, message(i), NORMAL)
+    seen = [0]
+    while seen[-1] < many:
+        await asyncio.sleep(0)
+        seen.append(actor.count + counts[0])
+    steps = [later - earlier for earlier, later in pairwise(seen)]
+    assert max(steps) <= many // 2
+    assert len([step for step in steps if step]) > 5
+    await b.stop()
 
 
 @pytest.mark.parametrize("kind", ["actor", "coroutine"])
-def test_a_flood_does_not_pile_up(kind: str) -> None:
+async def test_a_flood_does_not_pile_up(kind: str) -> None:
     """More messages in each turn of the loop than TURNS: the mailbox stays short all the same."""
-
-    async def scenario() -> None:
-        b = node()
-        actor, counts = Counting(), [0]
-        process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
-        longest, each = 0, 5 * TURNS
-        for _ in range(100):
-            for i in range(each):
-                b.core.deliver(process, message(i), NORMAL)
-            longest = max(longest, len(process.mailbox))
-            await asyncio.sleep(0)
-        assert longest <= 3 * each
-        await settle()
-        assert actor.count + counts[0] == 100 * each
-        await b.stop()
-
-    virtually(scenario())
+    b = node()
+    actor, counts = Counting(), [0]
+    process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
+    longest, each = 0, 5 * TURNS
+    for _ in range(100):
+        for i in range(each):
+            b.core.deliver(process, message(i), NORMAL)
+        longest = max(longest, len(process.mailbox))
+        await asyncio.sleep(0)
+    assert longest <= 3 * each
+    await settle()
+    assert actor.count + counts[0] == 100 * each
+    await b.stop()

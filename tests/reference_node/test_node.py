@@ -21,79 +21,66 @@ from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, Mode
 from tests.support.settings import start_node
-from tests.support.sockets import ACCEPTORS, HOST, ME, Raw, dialer, eventually, links, port, run, started
+from tests.support.sockets import ACCEPTORS, HOST, ME, Raw, dialer, eventually, links, port, started
+
+pytestmark = pytest.mark.real_loop
 
 PAIR = certificates.self_signed(["localhost", HOST])
 TLS = (AcceptorOptions(host=HOST, port=0, tls=PAIR),)
 
 
-def test_two_nodes_meet() -> None:
-    async def scenario() -> None:
-        version = Version("app", "2")
-        async with started("a", "b", max_message_size=9000, version=version) as (a, b):
-            connection = await a.network.connect(HOST, port(b), name="b@localhost")
-            await eventually(lambda: links(b, a) == 3)
-            assert connection is a.network.connections[b.name]
-            peer = connection.peer
-            assert (peer.role, peer.node, peer.creation) == (Role.DIALER, b.name, b.creation)
-            assert (peer.version, peer.max_message_size, peer.flags) == (version, 9000, ehs.DEFAULT_FLAGS)
-            assert (peer.pool_size, peer.pool_dsns) == (3, (f"{HOST}:{port(b)}",))
-            assert peer.caches.atoms == {256: b.name}
-            assert b.network.connections[a.name].peer.role is Role.ACCEPTOR
-
-    run(scenario())
+async def test_two_nodes_meet() -> None:
+    version = Version("app", "2")
+    async with started("a", "b", max_message_size=9000, version=version) as (a, b):
+        connection = await a.network.connect(HOST, port(b), name="b@localhost")
+        await eventually(lambda: links(b, a) == 3)
+        assert connection is a.network.connections[b.name]
+        peer = connection.peer
+        assert (peer.role, peer.node, peer.creation) == (Role.DIALER, b.name, b.creation)
+        assert (peer.version, peer.max_message_size, peer.flags) == (version, 9000, ehs.DEFAULT_FLAGS)
+        assert (peer.pool_size, peer.pool_dsns) == (3, (f"{HOST}:{port(b)}",))
+        assert peer.caches.atoms == {256: b.name}
+        assert b.network.connections[a.name].peer.role is Role.ACCEPTOR
 
 
 @pytest.mark.parametrize("acceptors", [ACCEPTORS, TLS])
 @pytest.mark.parametrize("pool", [1, 3])
-def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
-    async def scenario() -> None:
-        options = {"acceptors": acceptors, "handshake": EhsHandshake(pool_size=pool)}
-        async with started("a", "b", **options) as (a, b):
-            for one, other in ((a, b), (b, a)):
-                connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
-                assert len(connection.links) == pool
-                await eventually(lambda: links(a, b) == links(b, a) == pool)
-                one.network.table.drop(connection)
-                await eventually(lambda: not a.network.connections and not b.network.connections)
-
-    run(scenario())
+async def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
+    options = {"acceptors": acceptors, "handshake": EhsHandshake(pool_size=pool)}
+    async with started("a", "b", **options) as (a, b):
+        for one, other in ((a, b), (b, a)):
+            connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
+            assert len(connection.links) == pool
+            await eventually(lambda: links(a, b) == links(b, a) == pool)
+            one.network.table.drop(connection)
+            await eventually(lambda: not a.network.connections and not b.network.connections)
 
 
-def test_another_cookie_gets_not_a_byte() -> None:
-    async def scenario() -> None:
-        async with started("a", cookie="other") as (a,), started("b") as (b,):
-            with pytest.raises(HandshakeError, match="closed"):
-                await a.network.connect(HOST, port(b))
-            async with Raw.dial(b) as raw:
-                raw.writer.write(dialer(replace(ME, cookie="other")).start())
-                assert await raw.rest() == b""
-            assert not b.network.connections
-
-    run(scenario())
+async def test_another_cookie_gets_not_a_byte() -> None:
+    async with started("a", cookie="other") as (a,), started("b") as (b,):
+        with pytest.raises(HandshakeError, match="closed"):
+            await a.network.connect(HOST, port(b))
+        async with Raw.dial(b) as raw:
+            raw.writer.write(dialer(replace(ME, cookie="other")).start())
+            assert await raw.rest() == b""
+        assert not b.network.connections
 
 
-def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
-    async def scenario() -> None:
-        async with started("a", "b", cookie="") as (a, b):
-            assert len(a.network.cookie) == 16
-            with pytest.raises(HandshakeError):
-                await a.network.connect(HOST, port(b))
-
-    run(scenario())
+async def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
+    async with started("a", "b", cookie="") as (a, b):
+        assert len(a.network.cookie) == 16
+        with pytest.raises(HandshakeError):
+            await a.network.connect(HOST, port(b))
 
 
-def test_an_acceptor_has_its_own_settings() -> None:
-    async def scenario() -> None:
-        acceptor = AcceptorOptions(
-            host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=EhsHandshake(pool_size=1)
-        )
-        async with started("a", cookie="own") as (a,), started("b", acceptors=(acceptor,)) as (b,):
-            connection = await a.network.connect(HOST, port(b))
-            peer = connection.peer
-            assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
-
-    run(scenario())
+async def test_an_acceptor_has_its_own_settings() -> None:
+    acceptor = AcceptorOptions(
+        host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=EhsHandshake(pool_size=1)
+    )
+    async with started("a", cookie="own") as (a,), started("b", acceptors=(acceptor,)) as (b,):
+        connection = await a.network.connect(HOST, port(b))
+        peer = connection.peer
+        assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
 
 
 class Lies(Ehs):
@@ -105,46 +92,36 @@ class Lies(Ehs):
         return super().digest(kind)
 
 
-def test_the_certificate_is_bound() -> None:
-    async def scenario() -> None:
-        lying = {"acceptors": TLS, "handshake": EhsHandshake(machine=Lies)}
-        async with started("a") as (a,), started("b", **lying) as (b,):
-            with pytest.raises(HandshakeError, match="HELLO_CERT"):
-                await a.network.connect(HOST, port(b), tls=True)
-        trusting = EhsHandshake(disable_tls_fingerprint=True)
-        async with started("a", handshake=trusting) as (a,), started("b", **lying) as (b,):
-            assert len((await a.network.connect(HOST, port(b), tls=True)).links) == 3
-
-    run(scenario())
+async def test_the_certificate_is_bound() -> None:
+    lying = {"acceptors": TLS, "handshake": EhsHandshake(machine=Lies)}
+    async with started("a") as (a,), started("b", **lying) as (b,):
+        with pytest.raises(HandshakeError, match="HELLO_CERT"):
+            await a.network.connect(HOST, port(b), tls=True)
+    trusting = EhsHandshake(disable_tls_fingerprint=True)
+    async with started("a", handshake=trusting) as (a,), started("b", **lying) as (b,):
+        assert len((await a.network.connect(HOST, port(b), tls=True)).links) == 3
 
 
-def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
+async def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_bytes(PAIR.certificate)
     other = certificates.self_signed([HOST])
-
-    async def scenario() -> None:
-        async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
+    async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
+        await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
+    async with started("a") as (a,), started("b", acceptors=(replace(TLS[0], tls=other),)) as (b,):
+        with pytest.raises(ssl.SSLCertVerificationError):
             await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
-        async with started("a") as (a,), started("b", acceptors=(replace(TLS[0], tls=other),)) as (b,):
-            with pytest.raises(ssl.SSLCertVerificationError):
-                await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
-
-    run(scenario())
 
 
-def test_plain_and_tls_do_not_meet() -> None:
-    async def scenario() -> None:
-        async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
-            with pytest.raises(HandshakeError):
-                await a.network.connect(HOST, port(b))
-            with pytest.raises(OSError, match=r".*"):
-                await b.network.connect(HOST, port(a), tls=True)
-
-    run(scenario())
+async def test_plain_and_tls_do_not_meet() -> None:
+    async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
+        with pytest.raises(HandshakeError):
+            await a.network.connect(HOST, port(b))
+        with pytest.raises(OSError, match=r".*"):
+            await b.network.connect(HOST, port(a), tls=True)
 
 
-def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ehs, "READ_TIMEOUT", 0.5)
     monkeypatch.setattr(ehs, "HANDSHAKE_TIMEOUT", 0.8)
 
@@ -162,134 +139,102 @@ def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
             await raw.rest()
         return asyncio.get_running_loop().time() - begin
 
-    async def scenario() -> None:
-        async with started("a", "b") as (a, b), Raw.dial(b) as dripping:
-            begin = asyncio.get_running_loop().time()
-            dropper = asyncio.create_task(drip(dripping))
-            idle = [asyncio.create_task(silent(b)) for _ in range(20)]
-            half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
-            await eventually(lambda: b.network._links.accepting == 26)
-            await a.network.connect(HOST, port(b))
-            assert asyncio.get_running_loop().time() - begin < 0.5
-            for took in await asyncio.gather(*idle, *half):
-                assert 0.4 < took < 5
-            assert await dripping.rest() == b""
-            assert 0.7 < asyncio.get_running_loop().time() - begin < 5
-            await dropper
-            assert len(b.network.connections) == 1
-
-    run(scenario())
+    async with started("a", "b") as (a, b), Raw.dial(b) as dripping:
+        begin = asyncio.get_running_loop().time()
+        dropper = asyncio.create_task(drip(dripping))
+        idle = [asyncio.create_task(silent(b)) for _ in range(20)]
+        half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
+        await eventually(lambda: b.network._links.accepting == 26)
+        await a.network.connect(HOST, port(b))
+        assert asyncio.get_running_loop().time() - begin < 0.5
+        for took in await asyncio.gather(*idle, *half):
+            assert 0.4 < took < 5
+        assert await dripping.rest() == b""
+        assert 0.7 < asyncio.get_running_loop().time() - begin < 5
+        await dropper
+        assert len(b.network.connections) == 1
 
 
-def test_half_open_peers_are_closed() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,):
-            for data in (b"", dialer().start()[:9], dialer().start()):
-                async with Raw.dial(b) as raw:
-                    raw.writer.write(data)
-                    raw.writer.write_eof()
-                    await raw.rest()
-            assert b.network._links.accepting == 0
-
-    run(scenario())
+async def test_half_open_peers_are_closed() -> None:
+    async with started("b") as (b,):
+        for data in (b"", dialer().start()[:9], dialer().start()):
+            async with Raw.dial(b) as raw:
+                raw.writer.write(data)
+                raw.writer.write_eof()
+                await raw.rest()
+        assert b.network._links.accepting == 0
 
 
 @pytest.mark.parametrize("local", [replace(ME, name=Atom("")), replace(ME, creation=0)])
-def test_peers_that_cannot_be_registered(local: Local) -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as raw:
-            assert isinstance(await raw.shake(dialer(local)), Handshaken)
-            assert await raw.rest() == b""
-            assert not b.network.connections
-
-    run(scenario())
+async def test_peers_that_cannot_be_registered(local: Local) -> None:
+    async with started("b") as (b,), Raw.dial(b) as raw:
+        assert isinstance(await raw.shake(dialer(local)), Handshaken)
+        assert await raw.rest() == b""
+        assert not b.network.connections
 
 
-def test_a_name_without_a_host_and_a_creation_before_1970_are_fine() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as raw:
-            await raw.shake(dialer(replace(ME, name=Atom("x"), creation=-1)))
-            await eventually(lambda: "x" in b.network.connections)
-
-    run(scenario())
+async def test_a_name_without_a_host_and_a_creation_before_1970_are_fine() -> None:
+    async with started("b") as (b,), Raw.dial(b) as raw:
+        await raw.shake(dialer(replace(ME, name=Atom("x"), creation=-1)))
+        await eventually(lambda: "x" in b.network.connections)
 
 
-def test_a_dialer_wants_the_name_it_dialed() -> None:
-    async def scenario() -> None:
-        async with started("a", "b") as (a, b):
-            with pytest.raises(RefusedError, match="introduced itself"):
-                await a.network.connect(HOST, port(b), name="c@localhost")
-            await eventually(lambda: not b.network.connections)
-            with pytest.raises(HandshakeError):
-                await a.network.connect(HOST, port(a))
-            assert not a.network.connections
-
-    run(scenario())
+async def test_a_dialer_wants_the_name_it_dialed() -> None:
+    async with started("a", "b") as (a, b):
+        with pytest.raises(RefusedError, match="introduced itself"):
+            await a.network.connect(HOST, port(b), name="c@localhost")
+        await eventually(lambda: not b.network.connections)
+        with pytest.raises(HandshakeError):
+            await a.network.connect(HOST, port(a))
+        assert not a.network.connections
 
 
-def test_stop_closes_everything() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as idle, Raw.dial(b) as met:
-            await met.shake(dialer())
-            await eventually(lambda: b.network.connections and b.network._links.accepting)
-            where = port(b)
-            await b.stop()
-            assert await idle.rest() == await met.rest() == b""
-            assert not b.network.connections
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection(HOST, where)
-
-    run(scenario())
+async def test_stop_closes_everything() -> None:
+    async with started("b") as (b,), Raw.dial(b) as idle, Raw.dial(b) as met:
+        await met.shake(dialer())
+        await eventually(lambda: b.network.connections and b.network._links.accepting)
+        where = port(b)
+        await b.stop()
+        assert await idle.rest() == await met.rest() == b""
+        assert not b.network.connections
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, where)
 
 
-def test_stop_ends_a_dial() -> None:
+async def test_stop_ends_a_dial() -> None:
     async def listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
-    async def scenario() -> None:
-        async with started("a") as (a,):
-            server = await asyncio.start_server(listen_only, HOST, 0)
-            async with server:
-                dial = asyncio.create_task(
-                    a.network.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost")
-                )
-                await eventually(lambda: a.network._links.live)
-                await a.stop()
-                with pytest.raises(HandshakeError, match="has stopped"):
-                    await dial
-                assert not a.network._links.live
-
-    run(scenario())
+    async with started("a") as (a,):
+        server = await asyncio.start_server(listen_only, HOST, 0)
+        async with server:
+            dial = asyncio.create_task(a.network.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost"))
+            await eventually(lambda: a.network._links.live)
+            await a.stop()
+            with pytest.raises(HandshakeError, match="has stopped"):
+                await dial
+            assert not a.network._links.live
 
 
-def test_no_way() -> None:
-    async def scenario() -> None:
-        async with started("a", "b") as (a, b):
-            where = port(b)
-            await b.stop()
-            with pytest.raises(ConnectionRefusedError):
-                await a.network.connect(HOST, where, name="b@localhost")
-            with pytest.raises(ErgoError, match="network stack is stopped"):
-                await b.network.connect(HOST, port(a))
-
-    run(scenario())
+async def test_no_way() -> None:
+    async with started("a", "b") as (a, b):
+        where = port(b)
+        await b.stop()
+        with pytest.raises(ConnectionRefusedError):
+            await a.network.connect(HOST, where, name="b@localhost")
+        with pytest.raises(ErgoError, match="network stack is stopped"):
+            await b.network.connect(HOST, port(a))
 
 
-def test_a_hidden_node_dials_only() -> None:
-    async def scenario() -> None:
-        async with started("a", mode=Mode.HIDDEN) as (a,), started("b") as (b,):
-            assert a.network.acceptors == []
-            await a.network.connect(HOST, port(b))
-
-    run(scenario())
+async def test_a_hidden_node_dials_only() -> None:
+    async with started("a", mode=Mode.HIDDEN) as (a,), started("b") as (b,):
+        assert a.network.acceptors == []
+        await a.network.connect(HOST, port(b))
 
 
-def test_what_cannot_be_opened_is_said_in_one_sentence() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,):
-            taken = AcceptorOptions(host=HOST, port=port(b), last_port=port(b))
-            with pytest.raises(UsageError, match=rf"no available ports in range {port(b)}\.\.{port(b)}$"):
-                await start_node("c@localhost", acceptors=(*ACCEPTORS, taken))
-
-    run(scenario())
+async def test_what_cannot_be_opened_is_said_in_one_sentence() -> None:
+    async with started("b") as (b,):
+        taken = AcceptorOptions(host=HOST, port=port(b), last_port=port(b))
+        with pytest.raises(UsageError, match=rf"no available ports in range {port(b)}\.\.{port(b)}$"):
+            await start_node("c@localhost", acceptors=(*ACCEPTORS, taken))

@@ -7,8 +7,8 @@ import pytest
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import Connection
 from ergo_conformance.reference_node.core.relations import Kind
-from tests.support.nodes import Net, settle, virtually
-from tests.support.scenes import BYE, HOW, Scene, give_back, scenario, take
+from tests.support.nodes import Net, settle
+from tests.support.scenes import BYE, HOW, give_back, scene, take
 from tests.support.watchers import Told, ended, idle, refused, watcher
 
 kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
@@ -16,8 +16,8 @@ kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
 
 @kinds
 @pytest.mark.parametrize("who", ["here", "there"])
-def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Kind, who: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Kind, who: str) -> None:
+    async with scene() as s:
         both = [watcher(s.here), watcher(s.here)]
         watched = [*s.by.values(), s.there.name]
         for it in both:
@@ -33,48 +33,40 @@ def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Kind, who:
         await s.end()
         assert [len(it.told) for it in both] == [5, 5]
 
-    scenario(work)
+
+@kinds
+async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: Kind) -> None:
+    net = Net()
+    b, a = net.node("b@localhost"), net.node("a@localhost")
+    it = watcher(a)
+    await take(it, kind, b.name)
+    assert net.dialed
+    assert await refused(take(it, kind, b.name)) == "target is already exist"
+    await settle()
+    assert a.network.node(b.name).info().messages_out == b.network.node(a.name).info().messages_out == 0
+    await b.stop()
+    await settle()
+    assert it.told == [Told(HOW[kind], b.name, "no connection")]
+    await net.stop()
 
 
 @kinds
-def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: Kind) -> None:
-    async def run() -> None:
-        net = Net()
-        b, a = net.node("b@localhost"), net.node("a@localhost")
-        it = watcher(a)
-        await take(it, kind, b.name)
-        assert net.dialed
-        assert await refused(take(it, kind, b.name)) == "target is already exist"
-        await settle()
-        assert a.network.node(b.name).info().messages_out == b.network.node(a.name).info().messages_out == 0
-        await b.stop()
-        await settle()
-        assert it.told == [Told(HOW[kind], b.name, "no connection")]
-        await net.stop()
-
-    virtually(run())
+async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: Kind) -> None:
+    net = Net()
+    b, a = net.node("b@localhost"), net.node("a@localhost")
+    it = watcher(a)
+    first, second = asyncio.ensure_future(take(it, kind, b.name)), asyncio.ensure_future(take(it, kind, b.name))
+    await first
+    assert await refused(second) == "target is already exist"
+    a.core.disconnect(b.name)
+    await settle()
+    assert it.told == [Told(HOW[kind], b.name, "no connection")]
+    await net.stop()
 
 
 @kinds
-def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: Kind) -> None:
-    async def run() -> None:
-        net = Net()
-        b, a = net.node("b@localhost"), net.node("a@localhost")
-        it = watcher(a)
-        first, second = asyncio.ensure_future(take(it, kind, b.name)), asyncio.ensure_future(take(it, kind, b.name))
-        await first
-        assert await refused(second) == "target is already exist"
-        a.core.disconnect(b.name)
-        await settle()
-        assert it.told == [Told(HOW[kind], b.name, "no connection")]
-        await net.stop()
-
-    virtually(run())
-
-
-@kinds
-def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: Kind) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: Kind) -> None:
+    async with scene() as s:
         it, connect = watcher(s.here), s.here.core._connect
         s.here.core.disconnect(s.there.name)
 
@@ -88,12 +80,10 @@ def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: Kind) -> None:
             assert await refused(take(it, kind, target)) == "no connection"
         assert len(s.here.core.watching.relations) == 0
 
-    scenario(work)
-
 
 @kinds
-def test_a_node_is_no_longer_watched(kind: Kind) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_node_is_no_longer_watched(kind: Kind) -> None:
+    async with scene() as s:
         it = watcher(s.here)
         await take(it, kind, s.there.name)
         await give_back(it, kind, s.there.name)
@@ -103,22 +93,18 @@ def test_a_node_is_no_longer_watched(kind: Kind) -> None:
         await settle()
         assert it.told == []
 
-    scenario(work)
 
-
-def test_a_lost_node_ends_who_is_linked_to_it() -> None:
-    async def work(s: Scene) -> None:
+async def test_a_lost_node_ends_who_is_linked_to_it() -> None:
+    async with scene() as s:
         by_node, by_name = watcher(s.here, trap_exit=False), watcher(s.here, trap_exit=False)
         await by_node.link(s.there.name)
         await by_name.link(s.by["name"])
         s.there.core.disconnect(s.here.name)
         assert [await ended(it.process) for it in (by_node, by_name)] == ["no connection"] * 2
 
-    scenario(work)
 
-
-def test_other_nodes_are_not_concerned() -> None:
-    async def work(s: Scene) -> None:
+async def test_other_nodes_are_not_concerned() -> None:
+    async with scene() as s:
         c = s.net.node("c@localhost")
         third, it = c.spawn(idle), watcher(s.there)
         await c.network.connection(s.there.name)
@@ -132,11 +118,9 @@ def test_other_nodes_are_not_concerned() -> None:
         await settle()
         assert it.told == [Told("down", third.pid, "bye")]
 
-    scenario(work)
 
-
-def test_a_new_connection_brings_nothing_back() -> None:
-    async def work(s: Scene) -> None:
+async def test_a_new_connection_brings_nothing_back() -> None:
+    async with scene() as s:
         it = watcher(s.here)
         await it.monitor(s.by["pid"])
         s.here.core.disconnect(s.there.name)
@@ -146,5 +130,3 @@ def test_a_new_connection_brings_nothing_back() -> None:
         await it.link(s.by["pid"])
         await s.end()
         assert it.told == [Told("exit", s.by["pid"], "bye")]
-
-    scenario(work)

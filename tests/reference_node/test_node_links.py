@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
+import pytest
+
 from ergo_conformance.model.ergo.ehs import Accept, Introduce, Role
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api.handshake import Handshaken, Membership
@@ -12,61 +14,54 @@ from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import random_hex
 from tests.support.nodes import FRAME
-from tests.support.sockets import HOST, ME, Raw, dialer, eventually, links, port, run, started
+from tests.support.sockets import HOST, ME, Raw, dialer, eventually, links, port, started
+
+pytestmark = pytest.mark.real_loop
 
 
-def test_a_second_connection_of_one_peer_is_closed() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
-            met = await first.shake(dialer())
-            await eventually(lambda: b.network.connections)
-            again = await second.shake(dialer())
-            assert isinstance(again, Handshaken)  # the handshake is fine, the close comes behind it
-            assert await second.rest() == b""
-            first.writer.write(FRAME)
-            await eventually(lambda: b.network.node(ME.name).info().bytes_in == len(FRAME))
-            assert b.network.connections[ME.name].peer.connection_id == met.connection_id
-
-    run(scenario())
+async def test_a_second_connection_of_one_peer_is_closed() -> None:
+    async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
+        met = await first.shake(dialer())
+        await eventually(lambda: b.network.connections)
+        again = await second.shake(dialer())
+        assert isinstance(again, Handshaken)  # the handshake is fine, the close comes behind it
+        assert await second.rest() == b""
+        first.writer.write(FRAME)
+        await eventually(lambda: b.network.node(ME.name).info().bytes_in == len(FRAME))
+        assert b.network.connections[ME.name].peer.connection_id == met.connection_id
 
 
-def test_a_join_to_nothing_is_closed_without_an_accept() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as first:
-            met = await first.shake(dialer())
-            await eventually(lambda: b.network.connections)
-            other = replace(ME, name=Atom("other@localhost"))
-            for local, id_ in ((ME, "unknown"), (other, met.connection_id)):
-                async with Raw.dial(b) as raw:
-                    raw.writer.write(dialer(local, Membership(b.name, id_)).start())
-                    assert await raw.rest() == b""
+async def test_a_join_to_nothing_is_closed_without_an_accept() -> None:
+    async with started("b") as (b,), Raw.dial(b) as first:
+        met = await first.shake(dialer())
+        await eventually(lambda: b.network.connections)
+        other = replace(ME, name=Atom("other@localhost"))
+        for local, id_ in ((ME, "unknown"), (other, met.connection_id)):
             async with Raw.dial(b) as raw:
-                raw.writer.write(dialer(replace(ME, cookie="x"), Membership(b.name, met.connection_id)).start())
+                raw.writer.write(dialer(local, Membership(b.name, id_)).start())
                 assert await raw.rest() == b""
-            assert len(b.network.connections[ME.name].links) == 1
-
-    run(scenario())
-
-
-def test_a_connection_lives_as_long_as_one_link() -> None:
-    async def scenario() -> None:
-        async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
-            met = await first.shake(dialer())
-            await eventually(lambda: b.network.connections)
-            side = dialer(joining=Membership(b.name, met.connection_id))
-            second.writer.write(side.start() + FRAME)
-            await eventually(lambda: b.network.node(ME.name).info().bytes_in == len(FRAME))
-            first.writer.close()
-            await eventually(lambda: len(b.network.connections[ME.name].links) == 1)
-            second.writer.write(FRAME)
-            await eventually(lambda: b.network.node(ME.name).info().bytes_in == 2 * len(FRAME))
-            second.writer.close()
-            await eventually(lambda: not b.network.connections)
-
-    run(scenario())
+        async with Raw.dial(b) as raw:
+            raw.writer.write(dialer(replace(ME, cookie="x"), Membership(b.name, met.connection_id)).start())
+            assert await raw.rest() == b""
+        assert len(b.network.connections[ME.name].links) == 1
 
 
-def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
+async def test_a_connection_lives_as_long_as_one_link() -> None:
+    async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
+        met = await first.shake(dialer())
+        await eventually(lambda: b.network.connections)
+        side = dialer(joining=Membership(b.name, met.connection_id))
+        second.writer.write(side.start() + FRAME)
+        await eventually(lambda: b.network.node(ME.name).info().bytes_in == len(FRAME))
+        first.writer.close()
+        await eventually(lambda: len(b.network.connections[ME.name].links) == 1)
+        second.writer.write(FRAME)
+        await eventually(lambda: b.network.node(ME.name).info().bytes_in == 2 * len(FRAME))
+        second.writer.close()
+        await eventually(lambda: not b.network.connections)
+
+
+async def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
     served: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,15 +72,12 @@ def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
             await reader.read()
         writer.close()
 
-    async def scenario() -> None:
-        server = await asyncio.start_server(serve, HOST, 0)
-        async with started("a") as (a,), server:
-            with contextlib.suppress(RefusedError):  # it may be over already
-                await a.network.connect(HOST, server.sockets[0].getsockname()[1])
-            await eventually(lambda: not a.network.connections)
-            assert sorted(served) == ["Handshaken", "Joined", "Joined"]
-
-    run(scenario())
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with started("a") as (a,), server:
+        with contextlib.suppress(RefusedError):  # it may be over already
+            await a.network.connect(HOST, server.sockets[0].getsockname()[1])
+        await eventually(lambda: not a.network.connections)
+        assert sorted(served) == ["Handshaken", "Joined", "Joined"]
 
 
 class FarAway(Ehs):
@@ -98,31 +90,23 @@ class FarAway(Ehs):
         ]
 
 
-def test_links_go_where_the_first_one_went_if_the_announced_address_is_out_of_reach() -> None:
-    async def scenario() -> None:
-        async with started("a") as (a,), started("b", handshake=EhsHandshake(machine=FarAway)) as (b,):
-            assert len((await a.network.connect(HOST, port(b))).links) == 3
-
-    run(scenario())
+async def test_links_go_where_the_first_one_went_if_the_announced_address_is_out_of_reach() -> None:
+    async with started("a") as (a,), started("b", handshake=EhsHandshake(machine=FarAway)) as (b,):
+        assert len((await a.network.connect(HOST, port(b))).links) == 3
 
 
-def test_connecting_at_once_gives_one_connection() -> None:
-    async def scenario() -> None:
-        async with started("a", "b") as (a, b):
-            for _ in range(50):
-                there, again, back = await asyncio.gather(
-                    a.network.connect(HOST, port(b), name="b@localhost"),
-                    a.network.connect(HOST, port(b), name="b@localhost"),
-                    b.network.connect(HOST, port(a), name="a@localhost"),
-                )
-                assert there is again is a.network.connections[b.name]
-                assert back is b.network.connections[a.name]
-                assert there.peer.connection_id == back.peer.connection_id
-                await eventually(lambda: links(a, b) == links(b, a) == 3)
-                assert (
-                    await b.network.connect(HOST, port(a)) is back
-                )  # without a name: dialed, and found to be a duplicate
-                a.network.table.drop(there)
-                await eventually(lambda: not a.network._links.live and not b.network._links.live)
-
-    run(scenario())
+async def test_connecting_at_once_gives_one_connection() -> None:
+    async with started("a", "b") as (a, b):
+        for _ in range(50):
+            there, again, back = await asyncio.gather(
+                a.network.connect(HOST, port(b), name="b@localhost"),
+                a.network.connect(HOST, port(b), name="b@localhost"),
+                b.network.connect(HOST, port(a), name="a@localhost"),
+            )
+            assert there is again is a.network.connections[b.name]
+            assert back is b.network.connections[a.name]
+            assert there.peer.connection_id == back.peer.connection_id
+            await eventually(lambda: links(a, b) == links(b, a) == 3)
+            assert await b.network.connect(HOST, port(a)) is back  # without a name: dialed, and found to be a duplicate
+            a.network.table.drop(there)
+            await eventually(lambda: not a.network._links.live and not b.network._links.live)

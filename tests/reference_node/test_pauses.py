@@ -10,7 +10,7 @@ from ergo_conformance.reference_node.connection.backoff import AT_ONCE, FIRST_PA
 from ergo_conformance.reference_node.core.process import MessageOptions
 from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle, virtually
+from tests.support.nodes import Net, settle
 
 NAME = Atom("b@localhost")
 
@@ -47,50 +47,41 @@ async def tries(a: Node, b: Node, *, lives: float, ours: bool = False) -> float:
     ("lives", "ours", "grows"),
     [(0.0, False, True), (AT_ONCE / 2, False, True), (AT_ONCE, False, False), (0.0, True, False)],
 )
-def test_only_who_is_let_go_at_once_waits(lives: float, ours: bool, grows: bool) -> None:
-    async def scenario() -> None:
-        net = Net()
-        b, a = net.node("b@localhost"), net.node("a@localhost")
-        took = [await tries(a, b, lives=lives, ours=ours) for _ in range(5)]
-        wanted = [0.0, *(FIRST_PAUSE * 2**i for i in range(4))] if grows else [0.0] * 5
-        assert took == pytest.approx(wanted, abs=1e-3)
-        await net.stop()
-
-    virtually(scenario())
+async def test_only_who_is_let_go_at_once_waits(lives: float, ours: bool, grows: bool) -> None:
+    net = Net()
+    b, a = net.node("b@localhost"), net.node("a@localhost")
+    took = [await tries(a, b, lives=lives, ours=ours) for _ in range(5)]
+    wanted = [0.0, *(FIRST_PAUSE * 2**i for i in range(4))] if grows else [0.0] * 5
+    assert took == pytest.approx(wanted, abs=1e-3)
+    await net.stop()
 
 
-def test_a_word_is_enough() -> None:
-    async def scenario() -> None:
-        net = Net()
-        b, a = net.node("b@localhost"), net.node("a@localhost")
-        loop = asyncio.get_running_loop()
-        for _ in range(3):
-            begun = loop.time()
-            await a.network.connection(b.name)
-            assert loop.time() - begun < 1e-3
-            b.network.connections[a.name].send_pid(b.core.pid, a.core.pid, MessageOptions(), "a word")
-            await settle()
-            b.core.disconnect(a.name)
-            await settle()
-        await net.stop()
-
-    virtually(scenario())
+async def test_a_word_is_enough() -> None:
+    net = Net()
+    b, a = net.node("b@localhost"), net.node("a@localhost")
+    loop = asyncio.get_running_loop()
+    for _ in range(3):
+        begun = loop.time()
+        await a.network.connection(b.name)
+        assert loop.time() - begun < 1e-3
+        b.network.connections[a.name].send_pid(b.core.pid, a.core.pid, MessageOptions(), "a word")
+        await settle()
+        b.core.disconnect(a.name)
+        await settle()
+    await net.stop()
 
 
-def test_who_is_dialed_meanwhile_need_not_wait() -> None:
-    async def scenario() -> None:
-        net = Net()
-        b, a = net.node("b@localhost"), net.node("a@localhost")
-        b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))
-        for _ in range(8):
-            await tries(a, b, lives=0.0)
-        waiting = asyncio.ensure_future(a.network.connection(b.name))
-        await asyncio.sleep(1)
-        assert not waiting.done()
-        await b.network.connection(a.name)
-        await waiting
-        assert waiting.result() is a.network.connections[b.name]
-        assert waiting.result().peer.role is Role.ACCEPTOR
-        await net.stop()
-
-    virtually(scenario())
+async def test_who_is_dialed_meanwhile_need_not_wait() -> None:
+    net = Net()
+    b, a = net.node("b@localhost"), net.node("a@localhost")
+    b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))
+    for _ in range(8):
+        await tries(a, b, lives=0.0)
+    waiting = asyncio.ensure_future(a.network.connection(b.name))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    await b.network.connection(a.name)
+    await waiting
+    assert waiting.result() is a.network.connections[b.name]
+    assert waiting.result().peer.role is Role.ACCEPTOR
+    await net.stop()

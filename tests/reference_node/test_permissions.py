@@ -1,6 +1,7 @@
 """Who may spawn and start applications here: the lists, and what happens to those who are not on them (NAPI-PL)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from ergo_conformance.reference_node.core.applications import Member, Specificat
 from ergo_conformance.reference_node.core.permissions import Permission
 from ergo_conformance.reference_node.core.process import Actor
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, virtually
+from tests.support.nodes import Net
 
 A, B, C = Atom("a@localhost"), Atom("b@localhost"), Atom("c@localhost")
 ALL = (A, B, C)
@@ -106,32 +107,29 @@ class Thing:
 things = pytest.mark.parametrize("word", ["spawn", "application"])
 
 
-def scenario(word: str, work: Callable[[Thing, Node, Node], Awaitable[None]]) -> None:
-    async def run() -> None:
-        net = Net()
-        b = net.node("b@localhost")
-        a, c = net.node("a@localhost"), net.node("c@localhost")
-        await work(Thing(word, b), a, c)
+@asynccontextmanager
+async def scenario(word: str) -> AsyncIterator[tuple[Thing, Node, Node]]:
+    net = Net()
+    b = net.node("b@localhost")
+    a, c = net.node("a@localhost"), net.node("c@localhost")
+    try:
+        yield Thing(word, b), a, c
+    finally:
         await net.stop()
 
-    virtually(run())
-
 
 @things
-def test_what_was_never_enabled(word: str) -> None:
+async def test_what_was_never_enabled(word: str) -> None:
     """NAPI-PL-1."""
-
-    async def work(thing: Thing, a: Node, c: Node) -> None:
+    async with scenario(word) as (thing, a, _):
         assert await thing.asked_by(a) == "unknown name"
 
-    scenario(word, work)
-
 
 @things
-def test_what_is_enabled_for_all_and_for_some(word: str) -> None:
+async def test_what_is_enabled_for_all_and_for_some(word: str) -> None:
     """NAPI-PL-2, NAPI-PL-3."""
+    async with scenario(word) as (thing, a, c):
 
-    async def work(thing: Thing, a: Node, c: Node) -> None:
         async def found() -> tuple[str, str]:
             return await thing.asked_by(a), await thing.asked_by(c)
 
@@ -146,39 +144,30 @@ def test_what_is_enabled_for_all_and_for_some(word: str) -> None:
         thing.enable()
         assert await found() == ("", "")
 
-    scenario(word, work)
-
 
 @things
-def test_the_last_node_is_taken_off(word: str) -> None:
+async def test_the_last_node_is_taken_off(word: str) -> None:
     """Nobody may then (NAPI-PL-5, -6: upstream opens the one and closes the other)."""
-
-    async def work(thing: Thing, a: Node, c: Node) -> None:
+    async with scenario(word) as (thing, a, c):
         thing.enable(A)
         thing.disable(A)
         assert await thing.asked_by(a) == await thing.asked_by(c) == "not allowed"
 
-    scenario(word, work)
-
 
 @things
-def test_one_node_is_taken_off_an_open_list(word: str) -> None:
+async def test_one_node_is_taken_off_an_open_list(word: str) -> None:
     """The others still may (NAPI-PL-6: upstream shuts them out, too)."""
-
-    async def work(thing: Thing, a: Node, c: Node) -> None:
+    async with scenario(word) as (thing, a, c):
         thing.enable()
         thing.disable(A)
         assert (await thing.asked_by(a), await thing.asked_by(c)) == ("not allowed", "")
 
-    scenario(word, work)
-
 
 @things
 @pytest.mark.parametrize("nodes", [(), (A,)])
-def test_what_is_disabled_for_all_is_gone(word: str, nodes: tuple[Atom, ...]) -> None:
+async def test_what_is_disabled_for_all_is_gone(word: str, nodes: tuple[Atom, ...]) -> None:
     """NAPI-PL-4."""
-
-    async def work(thing: Thing, a: Node, c: Node) -> None:
+    async with scenario(word) as (thing, a, _):
         for _ in range(2):
             with pytest.raises(ErgoError, match=r"^unknown$"):
                 thing.disable(*nodes)
@@ -187,26 +176,21 @@ def test_what_is_disabled_for_all_is_gone(word: str, nodes: tuple[Atom, ...]) ->
             thing.disable()
             assert await thing.asked_by(a) == "unknown name"
 
-    scenario(word, work)
 
-
-def test_who_asks_is_known_by_the_name_of_its_node() -> None:
+async def test_who_asks_is_known_by_the_name_of_its_node() -> None:
     """Not by what stands in the request: the parent may be of any node."""
-
-    async def work(thing: Thing, a: Node, c: Node) -> None:
+    async with scenario("spawn") as (thing, a, c):
         thing.enable(A)
         parent: Any = a.spawn(Actor())
         assert await thing.asked_by(a) == ""
         with pytest.raises(ErgoError, match="not allowed"):
             await c.core.remote.spawn(parent, thing.there.name, Atom(NAME))
 
-    scenario("spawn", work)
 
-
-def test_a_name_stands_for_one_factory() -> None:
+async def test_a_name_stands_for_one_factory() -> None:
     """NAPI-PL-8."""
+    async with scenario("spawn") as (thing, a, c):
 
-    async def work(thing: Thing, a: Node, c: Node) -> None:
         class Other(Actor):
             pass
 
@@ -218,13 +202,10 @@ def test_a_name_stands_for_one_factory() -> None:
         thing.there.core.remote.enable_spawn(NAME, Other)
         assert await thing.asked_by(c) == ""
 
-    scenario("spawn", work)
 
-
-def test_an_application_that_runs_or_is_not_loaded() -> None:
+async def test_an_application_that_runs_or_is_not_loaded() -> None:
     """NAPI-PL-7."""
-
-    async def work(thing: Thing, a: Node, c: Node) -> None:
+    async with scenario("application") as (thing, a, _):
         thing.enable()
         applications = thing.there.core.applications
         await applications.start(NAME)
@@ -232,5 +213,3 @@ def test_an_application_that_runs_or_is_not_loaded() -> None:
         await applications.stop(NAME)
         applications.unload(NAME)
         assert await thing.asked_by(a) == "unknown application"
-
-    scenario("application", work)

@@ -12,7 +12,9 @@ from ergo_conformance.reference_node.core.applications import Member, Specificat
 from ergo_conformance.reference_node.network.network import Network
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, dial, lan, refusal
-from tests.support.sockets import eventually, run
+from tests.support.sockets import eventually
+
+pytestmark = pytest.mark.real_loop
 
 
 class Scene:
@@ -76,110 +78,82 @@ YES, NO = "yes", "not allowed"
 
 
 @kinds
-def test_a_name_that_was_not_enabled(kind: str) -> None:
+async def test_a_name_that_was_not_enabled(kind: str) -> None:
     """NAPI-PL-1."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            assert await it.both() == ("unknown name", "unknown name")
-
-    run(scenario())
+    async with scene(kind) as it:
+        assert await it.both() == ("unknown name", "unknown name")
 
 
 @kinds
-def test_enabled_for_all_or_for_some(kind: str) -> None:
+async def test_enabled_for_all_or_for_some(kind: str) -> None:
     """NAPI-PL-2."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable()
-            assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
-            it.disable()
-            it.enable(A)
-            assert (await it.both(), it.shown()) == ((YES, NO), ((A,), False))
-
-    run(scenario())
+    async with scene(kind) as it:
+        it.enable()
+        assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
+        it.disable()
+        it.enable(A)
+        assert (await it.both(), it.shown()) == ((YES, NO), ((A,), False))
 
 
 @kinds
-def test_enabled_again(kind: str) -> None:
+async def test_enabled_again(kind: str) -> None:
     """NAPI-PL-3: for nodes they are added; for all the list is cleared; from all it becomes only these."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(A)
-            it.enable(C)
-            assert (await it.both(), it.shown()) == ((YES, YES), ((A, C), False))
-            it.enable()
-            assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
-            it.enable(C)
-            assert (await it.both(), it.shown()) == ((NO, YES), ((C,), False))
-
-    run(scenario())
+    async with scene(kind) as it:
+        it.enable(A)
+        it.enable(C)
+        assert (await it.both(), it.shown()) == ((YES, YES), ((A, C), False))
+        it.enable()
+        assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
+        it.enable(C)
+        assert (await it.both(), it.shown()) == ((NO, YES), ((C,), False))
 
 
 @kinds
-def test_disabled_for_all(kind: str) -> None:
+async def test_disabled_for_all(kind: str) -> None:
     """NAPI-PL-4: the name is gone; a name that is not there is "unknown"."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(A)
-            it.disable()
-            assert await it.both() == ("unknown name", "unknown name")
-            assert refusal(it.disable) == refusal(lambda: it.disable(A)) == "unknown"
-            it.enable()
-            assert await it.both() == (YES, YES)
-
-    run(scenario())
+    async with scene(kind) as it:
+        it.enable(A)
+        it.disable()
+        assert await it.both() == ("unknown name", "unknown name")
+        assert refusal(it.disable) == refusal(lambda: it.disable(A)) == "unknown"
+        it.enable()
+        assert await it.both() == (YES, YES)
 
 
 @kinds
-def test_when_the_last_node_is_disabled_nobody_may(kind: str) -> None:
+async def test_when_the_last_node_is_disabled_nobody_may(kind: str) -> None:
     """NAPI-PL-5 (upstream: everybody may start the application), NAPI-PL-6."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(A)
-            it.disable(A)
-            assert (await it.both(), it.shown()) == ((NO, NO), ((), True))
-            it.enable(C)
-            assert await it.both() == (NO, YES)
-            it.disable(C)
-            it.enable()
-            assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
-
-    run(scenario())
+    async with scene(kind) as it:
+        it.enable(A)
+        it.disable(A)
+        assert (await it.both(), it.shown()) == ((NO, NO), ((), True))
+        it.enable(C)
+        assert await it.both() == (NO, YES)
+        it.disable(C)
+        it.enable()
+        assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
 
 
 @kinds
-def test_one_node_less_on_an_open_list_is_that_node_alone(kind: str) -> None:
+async def test_one_node_less_on_an_open_list_is_that_node_alone(kind: str) -> None:
     """NAPI-PL-6 (upstream: nobody may spawn any more)."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable()
-            it.disable(A)
-            assert await it.both() == (NO, YES)
-            it.enable(A)
-            assert await it.both() == (YES, NO)
-
-    run(scenario())
+    async with scene(kind) as it:
+        it.enable()
+        it.disable(A)
+        assert await it.both() == (NO, YES)
+        it.enable(A)
+        assert await it.both() == (YES, NO)
 
 
-def test_what_the_application_says() -> None:
+async def test_what_the_application_says() -> None:
     """NAPI-PL-7; all three texts: test_remote_node.py."""
-
-    async def scenario() -> None:
-        async with scene("application start") as it:
-            it.enable()
-            it.b.core.applications.unload("it")
-            assert await it.may("a") == "unknown application"
-            it.b.core.applications.load(Specification("it", (Member(Echo),)))
-            await it.b.core.applications.start("it")
-            assert await it.may("a") == "application is still running"
-
-    run(scenario())
+    async with scene("application start") as it:
+        it.enable()
+        it.b.core.applications.unload("it")
+        assert await it.may("a") == "unknown application"
+        it.b.core.applications.load(Specification("it", (Member(Echo),)))
+        await it.b.core.applications.start("it")
+        assert await it.may("a") == "application is still running"
 
 
 class Other(Echo):
@@ -193,32 +167,24 @@ class Maker:
         return Echo()
 
 
-def test_a_name_stands_for_one_factory() -> None:
+async def test_a_name_stands_for_one_factory() -> None:
     """NAPI-PL-8."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            network, maker = (await start("b")).network, Maker()
-            network.enable_spawn("it", Echo)
-            network.enable_spawn("it", Echo, A)
-            text = "it associated with another process factory"
-            assert refusal(lambda: network.enable_spawn("it", Other)) == text
-            [row] = network.info().enabled_spawn
-            assert (row.behavior, row.nodes) == ("Echo", (A,))
-            network.enable_spawn("made", maker.make)
-            network.enable_spawn("made", maker.make)
-
-    run(scenario())
+    async with lan() as start:
+        network, maker = (await start("b")).network, Maker()
+        network.enable_spawn("it", Echo)
+        network.enable_spawn("it", Echo, A)
+        text = "it associated with another process factory"
+        assert refusal(lambda: network.enable_spawn("it", Other)) == text
+        [row] = network.info().enabled_spawn
+        assert (row.behavior, row.nodes) == ("Echo", (A,))
+        network.enable_spawn("made", maker.make)
+        network.enable_spawn("made", maker.make)
 
 
 @kinds
-def test_what_counts_is_how_the_peer_introduced_itself(kind: str) -> None:
+async def test_what_counts_is_how_the_peer_introduced_itself(kind: str) -> None:
     """NAPI-PL-2: not what a request says."""
-
-    async def scenario() -> None:
-        async with scene(kind) as it:
-            it.enable(C)
-            assert it.network.nodes() == [A, C]
-            assert await it.both() == (NO, YES)
-
-    run(scenario())
+    async with scene(kind) as it:
+        it.enable(C)
+        assert it.network.nodes() == [A, C]
+        assert await it.both() == (NO, YES)

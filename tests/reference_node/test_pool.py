@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from tests.support.nodes import Net, settle, transport_of, virtually, within
+from tests.support.nodes import Net, settle, transport_of, within
 
 
 def pool(size: int) -> EhsHandshake:
@@ -51,268 +51,222 @@ def links(a: Node, b: Node) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("size", [None, 1, 2, 5])
-def test_as_many_links_as_the_acceptor_announces(size: int | None) -> None:
-    async def scenario() -> None:
-        options = {} if size is None else {"handshake": pool(size)}
-        net, a, b, _ = await pair(**options)
-        wanted = size or ehs.POOL_SIZE
-        assert (links(a, b), len(net.dialed)) == ((wanted, wanted), wanted)
-        await asyncio.sleep(60)
-        assert len(net.dialed) == wanted
-        await net.stop()
-
-    virtually(scenario())
+async def test_as_many_links_as_the_acceptor_announces(size: int | None) -> None:
+    options = {} if size is None else {"handshake": pool(size)}
+    net, a, b, _ = await pair(**options)
+    wanted = size or ehs.POOL_SIZE
+    assert (links(a, b), len(net.dialed)) == ((wanted, wanted), wanted)
+    await asyncio.sleep(60)
+    assert len(net.dialed) == wanted
+    await net.stop()
 
 
 @pytest.mark.parametrize("side", ["dialer", "acceptor"])
 @pytest.mark.parametrize("number", [0, 2])
-def test_the_dialer_replaces_a_lost_link(side: str, number: int) -> None:
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        cut(connection if side == "dialer" else b.network.connections[a.name], number)
-        await settle()
-        assert (links(a, b), len(net.dialed)) == ((3, 3), 4)
-        assert a.network.connections[b.name] is connection
-        assert [await echoes(a, b, i) for i in range(10)] == list(range(10))
-        assert [await echoes(b, a, i) for i in range(10)] == list(range(10))
-        await asyncio.sleep(60)
-        assert len(net.dialed) == 4
-        await net.stop()
-
-    virtually(scenario())
+async def test_the_dialer_replaces_a_lost_link(side: str, number: int) -> None:
+    net, a, b, connection = await pair()
+    cut(connection if side == "dialer" else b.network.connections[a.name], number)
+    await settle()
+    assert (links(a, b), len(net.dialed)) == ((3, 3), 4)
+    assert a.network.connections[b.name] is connection
+    assert [await echoes(a, b, i) for i in range(10)] == list(range(10))
+    assert [await echoes(b, a, i) for i in range(10)] == list(range(10))
+    await asyncio.sleep(60)
+    assert len(net.dialed) == 4
+    await net.stop()
 
 
-def test_the_pauses_grow_while_it_can_not_and_messages_go_on_meanwhile() -> None:
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        dial, tries = net.dial, list[float]()
-        loop = asyncio.get_running_loop()
-        opened = loop.time() + 40.0
+async def test_the_pauses_grow_while_it_can_not_and_messages_go_on_meanwhile() -> None:
+    net, a, b, connection = await pair()
+    dial, tries = net.dial, list[float]()
+    loop = asyncio.get_running_loop()
+    opened = loop.time() + 40.0
 
-        async def out_of_reach(protocol: Any, address: Any) -> None:
-            tries.append(loop.time())
-            if loop.time() < opened:
-                raise ConnectionRefusedError
-            await dial(protocol, address)
+    async def out_of_reach(protocol: Any, address: Any) -> None:
+        tries.append(loop.time())
+        if loop.time() < opened:
+            raise ConnectionRefusedError
+        await dial(protocol, address)
 
-        a.network._dialing.open_link = out_of_reach
-        begun = loop.time()
-        cut(connection)
-        for i in range(30):
-            assert await echoes(a, b, i) == i
-            assert await echoes(b, a, i) == i
-            await asyncio.sleep(1)
-        assert links(a, b) == (2, 2)
-        await asyncio.sleep(30)
-        assert links(a, b) == (3, 3)
-        pauses = [later - earlier for earlier, later in pairwise(tries)]
-        assert tries[0] == begun
-        assert pauses == pytest.approx([min(FIRST_PAUSE * 2**i, LAST_PAUSE) for i in range(len(pauses))])
-        assert tries[-1] - begun < 40 + LAST_PAUSE
-        await net.stop()
-
-    virtually(scenario())
+    a.network._dialing.open_link = out_of_reach
+    begun = loop.time()
+    cut(connection)
+    for i in range(30):
+        assert await echoes(a, b, i) == i
+        assert await echoes(b, a, i) == i
+        await asyncio.sleep(1)
+    assert links(a, b) == (2, 2)
+    await asyncio.sleep(30)
+    assert links(a, b) == (3, 3)
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert tries[0] == begun
+    assert pauses == pytest.approx([min(FIRST_PAUSE * 2**i, LAST_PAUSE) for i in range(len(pauses))])
+    assert tries[-1] - begun < 40 + LAST_PAUSE
+    await net.stop()
 
 
 @pytest.mark.parametrize("after", [0.04, 0.2, 1.0, 1.6, 2.5, 3.5])
-def test_a_link_that_is_lost_again_is_replaced_again(after: float) -> None:
+async def test_a_link_that_is_lost_again_is_replaced_again(after: float) -> None:
     """Whenever it is, also when the dialer was about to believe that the pool is settled."""
-
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        for _ in range(2):
-            cut(connection)
-            await asyncio.sleep(after)
-        await asyncio.sleep(20)
-        assert links(a, b) == (3, 3)
-        await net.stop()
-
-    virtually(scenario())
+    net, a, b, connection = await pair()
+    for _ in range(2):
+        cut(connection)
+        await asyncio.sleep(after)
+    await asyncio.sleep(20)
+    assert links(a, b) == (3, 3)
+    await net.stop()
 
 
-def test_two_lost_links_are_both_replaced() -> None:
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        for number in range(2):
-            cut(connection, number)
-        await asyncio.sleep(2 * SETTLED)
-        assert (links(a, b), len(net.dialed)) == ((3, 3), 5)
-        await net.stop()
-
-    virtually(scenario())
+async def test_two_lost_links_are_both_replaced() -> None:
+    net, a, b, connection = await pair()
+    for number in range(2):
+        cut(connection, number)
+    await asyncio.sleep(2 * SETTLED)
+    assert (links(a, b), len(net.dialed)) == ((3, 3), 5)
+    await net.stop()
 
 
-def test_a_pool_that_settled_begins_anew_with_short_pauses() -> None:
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        for _ in range(5):
-            cut(connection)
-            await asyncio.sleep(10)
-            assert links(a, b) == (3, 3)
-        assert len(net.dialed) == 3 + 5
-        await net.stop()
-
-    virtually(scenario())
-
-
-def test_the_acceptor_does_not_dial() -> None:
-    async def scenario() -> None:
-        net, a, b, _ = await pair()
-        dial, net.nodes = net.nodes, {}  # nobody can be reached
-        cut(b.network.connections[a.name])
+async def test_a_pool_that_settled_begins_anew_with_short_pauses() -> None:
+    net, a, b, connection = await pair()
+    for _ in range(5):
+        cut(connection)
         await asyncio.sleep(10)
-        assert links(a, b) == (2, 2)
-        assert set(net.dialed) == {1}  # b's number: a dialed
-        net.nodes = dial
-        await net.stop()
-
-    virtually(scenario())
+        assert links(a, b) == (3, 3)
+    assert len(net.dialed) == 3 + 5
+    await net.stop()
 
 
-def test_calls_both_ways_while_links_are_cut() -> None:
+async def test_the_acceptor_does_not_dial() -> None:
+    net, a, b, _ = await pair()
+    dial, net.nodes = net.nodes, {}  # nobody can be reached
+    cut(b.network.connections[a.name])
+    await asyncio.sleep(10)
+    assert links(a, b) == (2, 2)
+    assert set(net.dialed) == {1}  # b's number: a dialed
+    net.nodes = dial
+    await net.stop()
+
+
+async def test_calls_both_ways_while_links_are_cut() -> None:
     """What is under way on a link that goes may be lost; who calls again is served."""
+    net, a, b, connection = await pair()
 
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
+    async def calls(one: Node, other: Node) -> int:
+        """How many calls had to be made for a hundred answers."""
+        made, answers = 0, 0
+        while answers < 100:
+            made += 1
+            with contextlib.suppress(ErgoError):
+                assert await echoes(one, other, made) == made
+                answers += 1
+            await asyncio.sleep(0.05)
+        return made
 
-        async def calls(one: Node, other: Node) -> int:
-            """How many calls had to be made for a hundred answers."""
-            made, answers = 0, 0
-            while answers < 100:
-                made += 1
-                with contextlib.suppress(ErgoError):
-                    assert await echoes(one, other, made) == made
-                    answers += 1
-                await asyncio.sleep(0.05)
-            return made
-
-        work = [asyncio.ensure_future(calls(one, other)) for one, other in ((a, b), (b, a)) * 4]
-        for number in range(3):
-            await asyncio.sleep(0.5)
-            cut(connection, number % len(connection.links))
-        assert sum(await asyncio.gather(*work)) < 8 * 110
-        await asyncio.sleep(10)
-        assert links(a, b) == (3, 3)
-        assert a.network.connections[b.name] is connection
-        await net.stop()
-
-    virtually(scenario())
+    work = [asyncio.ensure_future(calls(one, other)) for one, other in ((a, b), (b, a)) * 4]
+    for number in range(3):
+        await asyncio.sleep(0.5)
+        cut(connection, number % len(connection.links))
+    assert sum(await asyncio.gather(*work)) < 8 * 110
+    await asyncio.sleep(10)
+    assert links(a, b) == (3, 3)
+    assert a.network.connections[b.name] is connection
+    await net.stop()
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-def test_with_the_last_link_the_connection_ends_and_the_next_use_dials_anew() -> None:
-    async def scenario() -> None:
-        net, a, b, connection = await pair(handshake=pool(1))
-        cut(connection)
-        await asyncio.sleep(60)
-        assert not a.network.connections
-        assert not b.network.connections
-        assert len(net.dialed) == 1
-        assert await echoes(a, b) == "hello"
-        assert len(net.dialed) == 2
-        assert a.network.connections[b.name] is not connection
-        await net.stop()
-
-    virtually(scenario())
+async def test_with_the_last_link_the_connection_ends_and_the_next_use_dials_anew() -> None:
+    net, a, b, connection = await pair(handshake=pool(1))
+    cut(connection)
+    await asyncio.sleep(60)
+    assert not a.network.connections
+    assert not b.network.connections
+    assert len(net.dialed) == 1
+    assert await echoes(a, b) == "hello"
+    assert len(net.dialed) == 2
+    assert a.network.connections[b.name] is not connection
+    await net.stop()
 
 
 @pytest.mark.parametrize("side", ["dialer", "acceptor"])
-def test_who_disconnects_is_left_alone(side: str) -> None:
+async def test_who_disconnects_is_left_alone(side: str) -> None:
     """Upstream's dialer joins thousands of times per second where the acceptor has dropped it (ENP-RED-3)."""
-
-    async def scenario() -> None:
-        net, a, b, _ = await pair()
-        one, other = (a, b) if side == "dialer" else (b, a)
-        one.core.disconnect(other.name)
-        await asyncio.sleep(60)
-        assert not a.network.connections
-        assert not b.network.connections
-        assert len(net.dialed) <= 3 + 1
-        before = len(net.dialed)
-        assert await echoes(a, b) == "hello"
-        assert len(net.dialed) == before + 3
-        await net.stop()
-
-    virtually(scenario())
+    net, a, b, _ = await pair()
+    one, other = (a, b) if side == "dialer" else (b, a)
+    one.core.disconnect(other.name)
+    await asyncio.sleep(60)
+    assert not a.network.connections
+    assert not b.network.connections
+    assert len(net.dialed) <= 3 + 1
+    before = len(net.dialed)
+    assert await echoes(a, b) == "hello"
+    assert len(net.dialed) == before + 3
+    await net.stop()
 
 
-def test_an_acceptor_that_refuses_joins_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_acceptor_that_refuses_joins_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers the Join and closes: it does not know the connection any more (ENP-RED-4)."""
-
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        monkeypatch.setattr(b.network.table, "join", _refuse)
-        waits = asyncio.ensure_future(within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "!noreply")))
-        cut(connection)
-        await asyncio.sleep(60)
-        assert not a.network.connections
-        assert len(net.dialed) == 3 + 1
-        with pytest.raises(ErgoError):
-            await waits
-        await net.stop()
-
-    virtually(scenario())
+    net, a, b, connection = await pair()
+    monkeypatch.setattr(b.network.table, "join", _refuse)
+    waits = asyncio.ensure_future(within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "!noreply")))
+    cut(connection)
+    await asyncio.sleep(60)
+    assert not a.network.connections
+    assert len(net.dialed) == 3 + 1
+    with pytest.raises(ErgoError):
+        await waits
+    await net.stop()
 
 
 def _refuse(*_: Any) -> None:
     raise RefusedError("never heard of it")
 
 
-def test_an_acceptor_that_ends_each_new_link_later_is_not_stormed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        join, loop = Connections.join, asyncio.get_running_loop()
+async def test_an_acceptor_that_ends_each_new_link_later_is_not_stormed(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, a, b, connection = await pair()
+    join, loop = Connections.join, asyncio.get_running_loop()
 
-        def joins_for_a_moment(self: Any, link: Any, joined: Any) -> Any:
-            if self is b.network.table:
-                loop.call_later(0.3, link.abort)
-            return join(self, link, joined)
+    def joins_for_a_moment(self: Any, link: Any, joined: Any) -> Any:
+        if self is b.network.table:
+            loop.call_later(0.3, link.abort)
+        return join(self, link, joined)
 
-        monkeypatch.setattr(Connections, "join", joins_for_a_moment)
-        cut(connection)
-        await asyncio.sleep(300)
-        assert await echoes(a, b) == "hello"
-        assert len(net.dialed) < 3 + 10 + 300 / LAST_PAUSE
-        await net.stop()
-
-    virtually(scenario())
+    monkeypatch.setattr(Connections, "join", joins_for_a_moment)
+    cut(connection)
+    await asyncio.sleep(300)
+    assert await echoes(a, b) == "hello"
+    assert len(net.dialed) < 3 + 10 + 300 / LAST_PAUSE
+    await net.stop()
 
 
-def test_a_stopped_node_does_not_rejoin() -> None:
-    async def scenario() -> None:
-        net, a, b, connection = await pair()
-        cut(connection)
-        await a.stop()
-        before = len(net.dialed)
-        await asyncio.sleep(60)
-        assert len(net.dialed) == before
-        assert not b.network.connections
-        await net.stop()
-
-    virtually(scenario())
+async def test_a_stopped_node_does_not_rejoin() -> None:
+    net, a, b, connection = await pair()
+    cut(connection)
+    await a.stop()
+    before = len(net.dialed)
+    await asyncio.sleep(60)
+    assert len(net.dialed) == before
+    assert not b.network.connections
+    await net.stop()
 
 
-def test_both_dial_at_once_fifty_times() -> None:
-    async def scenario() -> None:
-        net = Net()
-        b = net.node("b@localhost")
-        a = net.node("a@localhost")
-        b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))
-        for made in (a, b):
-            Supervisor(made.core, LEVEL_1)
-        for i in range(50):
-            work = [echoes(a, b, i), echoes(b, a, -i), echoes(a, b, [i])]
-            assert await asyncio.gather(*work) == [i, -i, [i]]
-            await settle()
-            there, back = a.network.connections[b.name], b.network.connections[a.name]
-            assert there.peer.connection_id == back.peer.connection_id
-            assert links(a, b) == (3, 3)
-            (a if i % 2 else b).core.disconnect((b if i % 2 else a).name)
-            await settle()
-            assert not a.network._links.live
-            assert not b.network._links.live
-        await net.stop()
-
-    virtually(scenario())
+async def test_both_dial_at_once_fifty_times() -> None:
+    net = Net()
+    b = net.node("b@localhost")
+    a = net.node("a@localhost")
+    b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))
+    for made in (a, b):
+        Supervisor(made.core, LEVEL_1)
+    for i in range(50):
+        work = [echoes(a, b, i), echoes(b, a, -i), echoes(a, b, [i])]
+        assert await asyncio.gather(*work) == [i, -i, [i]]
+        await settle()
+        there, back = a.network.connections[b.name], b.network.connections[a.name]
+        assert there.peer.connection_id == back.peer.connection_id
+        assert links(a, b) == (3, 3)
+        (a if i % 2 else b).core.disconnect((b if i % 2 else a).name)
+        await settle()
+        assert not a.network._links.live
+        assert not b.network._links.live
+    await net.stop()

@@ -24,10 +24,9 @@ UNSUPPORTED = "<not supported>"
 
 @places
 @pytest.mark.parametrize("name", ["ev", "ev_nobuf", "ev_notify", "ev_cached"])
-def test_what_pub_publishes(name: str, remote: bool) -> None:
+async def test_what_pub_publishes(name: str, remote: bool) -> None:
     """A counter, shared by all events, or a text with colons in it."""
-
-    async def work(s: Scene) -> None:
+    async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom(name))
         await s.it.link(event)
         assert await s.ask("pub", f"publish:{name}") == 1
@@ -36,12 +35,10 @@ def test_what_pub_publishes(name: str, remote: bool) -> None:
         await settle()
         assert s.it.told == [Heard(event, 1), Heard(event, "a text: with colons"), Heard(event, "")]
 
-    acting(work, remote=remote)
-
 
 @places
-def test_pub_publishes_on_ev_if_it_is_not_told_where(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_pub_publishes_on_ev_if_it_is_not_told_where(remote: bool) -> None:
+    async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom("ev"))
         await s.it.link(event)
         assert [await s.ask("pub", text) for text in ("publish", "publish:", "publish::x")] == [1, 2, 3]
@@ -50,37 +47,31 @@ def test_pub_publishes_on_ev_if_it_is_not_told_where(remote: bool) -> None:
         assert await s.ask("pub", "publish:nothing") == "<unknown event>"
         assert await s.ask("pub", "publish") == 6
 
-    acting(work, remote=remote)
-
 
 @places
 @pytest.mark.parametrize(("name", "buffer"), [("ev", 3), ("ev_nobuf", 0), ("ev_notify", 2), ("ev_cached", 1)])
-def test_what_pub_keeps(name: str, buffer: int, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_what_pub_keeps(name: str, buffer: int, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         for _ in range(5):
             await s.ask("pub", f"publish:{name}")
         last = await s.it.monitor(Event(s.b.name, Atom(name)))
         assert [event.Message for event in last] == [1, 2, 3, 4, 5][5 - buffer :]
 
-    acting(work, remote=remote)
-
 
 @places
 @pytest.mark.parametrize("name", ["ev", "ev_nobuf", "ev_notify", "ev_cached"])
-def test_pub_counts_first_and_last_subscribers_of_one_event(name: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_pub_counts_first_and_last_subscribers_of_one_event(name: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         for i in range(1, 3):
             await s.it.link(Event(s.b.name, Atom(name)))
             await s.it.process.unlink(Event(s.b.name, Atom(name)))
             wanted = i if name == "ev_notify" else 0
             assert [await s.ask("pub", word) for word in ("starts", "stops")] == [wanted, wanted]
 
-    acting(work, remote=remote)
-
 
 @places
-def test_the_aliases_of_pub(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_aliases_of_pub(remote: bool) -> None:
+    async with acting(remote=remote) as s:
         assert await s.ask("pub", "delete_alias") == "<unknown alias>"
         alias = await s.ask("pub", "alias")
         assert isinstance(alias, Alias)
@@ -96,12 +87,10 @@ def test_the_aliases_of_pub(remote: bool) -> None:
         assert await s.ask("pub", "delete_alias") == "<unknown alias>"
         assert await s.ask("pub", "alias") not in (alias, *others)
 
-    acting(work, remote=remote)
-
 
 @places
-def test_further_events_of_pub(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_further_events_of_pub(remote: bool) -> None:
+    async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom("more"))
         assert await s.ask("pub", "event") == Event(s.b.name, Atom("ev"))
         assert await s.ask("pub", "unregister_event:more") == "<unknown event>"
@@ -114,33 +103,26 @@ def test_further_events_of_pub(remote: bool) -> None:
         await settle()
         assert s.it.told == [Told("exit", event, "unregistered")]
 
-    acting(work, remote=remote)
-
 
 @pytest.mark.parametrize("word", ["register_event", "unregister_event"])
-def test_pub_ends_without_a_name_and_comes_back(word: str, caplog: pytest.LogCaptureFixture) -> None:
-    async def work(s: Scene) -> None:
+async def test_pub_ends_without_a_name_and_comes_back(word: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with acting() as s:
         await s.it.monitor(s.pid("pub"))
         pid = s.pid("pub")
         await s.send("pub", word)
         assert s.it.told == [Told("down", pid, "panic")]
         assert await s.ask("pub", "publish") == 1
 
-    acting(work)
-
 
 @places
 @pytest.mark.parametrize("request_", ["", "Publish", "unknown:word", ":", *NO_TEXTS], ids=repr)
-def test_pub_does_not_support_anything_else(request_: Any, remote: bool) -> None:
+async def test_pub_does_not_support_anything_else(request_: Any, remote: bool) -> None:
     """An atom is no text."""
-
-    async def work(s: Scene) -> None:
+    async with acting(remote=remote) as s:
         await s.it.link(Event(s.b.name, Atom("ev")))
         assert await s.ask("pub", request_) == UNSUPPORTED
         await s.send("pub", request_)
         assert await s.ask("pub", "publish") == 1
-
-    acting(work, remote=remote)
 
 
 # --- crasher ----------------------------------------------------------------------------------------------------------
@@ -181,12 +163,10 @@ async def crashed(s: Scene, message: Any, *, call: bool) -> list[Any]:
 
 @places
 @pytest.mark.parametrize(("message", "text"), SENT, ids=repr)
-def test_crasher_ends_as_it_is_sent(message: Any, text: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_crasher_ends_as_it_is_sent(message: Any, text: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         for _ in range(2):
             assert await crashed(s, message, call=False) == [("down", text)] * 2
-
-    acting(work, remote=remote)
 
 
 @places
@@ -195,16 +175,14 @@ def test_crasher_ends_as_it_is_sent(message: Any, text: str, remote: bool) -> No
     [row for row in SENT if row[0] not in ("gopanic", "pid")] + [("gopanic", "gopanic"), (Atom("pid"), "'pid'")],
     ids=repr,
 )
-def test_crasher_ends_as_it_is_asked_and_does_not_answer(message: Any, text: str, remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_crasher_ends_as_it_is_asked_and_does_not_answer(message: Any, text: str, remote: bool) -> None:
+    async with acting(remote=remote) as s:
         assert await crashed(s, message, call=True) == [("down", text)] * 2
-
-    acting(work, remote=remote)
 
 
 @places
-def test_what_crasher_answers(remote: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_what_crasher_answers(remote: bool) -> None:
+    async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom("crasher_ev"))
         pid = None
         for _ in range(2):
@@ -220,18 +198,14 @@ def test_what_crasher_answers(remote: bool) -> None:
             assert told == sorted((Told("exit", x, "custom registered error") for x in (alias, event)), key=repr)
         assert await s.ask("crasher", "pid") != pid
 
-    acting(work, remote=remote)
 
-
-def test_crasher_is_back_within_a_second() -> None:
-    async def work(s: Scene) -> None:
+async def test_crasher_is_back_within_a_second() -> None:
+    async with acting() as s:
         for _ in range(20):
             pid = await s.ask("crasher", "pid")
             await s.it.process.send(pid, "kill")
             await asyncio.sleep(0.02)
             assert await s.ask("crasher", "pid") != pid
-
-    acting(work)
 
 
 # --- factories and applications ---------------------------------------------------------------------------------------
@@ -239,8 +213,8 @@ def test_crasher_is_back_within_a_second() -> None:
 
 @pytest.mark.parametrize("name", ["echo_factory", "crasher_factory", "restricted_factory"])
 @pytest.mark.parametrize("node", ["a@localhost", "allowed@localhost"])
-def test_the_factories(name: str, node: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_factories(name: str, node: str) -> None:
+    async with acting() as s:
         other = s.a if node == s.a.name else s.net.node(node)
         spawn = other.core.remote.spawn(None, s.b.name, Atom(name), ["unknown", 1], ProcessOptions(Env={"K": "v"}))
         if (name, node) == ("restricted_factory", "a@localhost"):
@@ -256,8 +230,6 @@ def test_the_factories(name: str, node: str) -> None:
             assert await within(other, lambda it: it.call(pid, "!env")) == Typed(Slice(t.STRING), ["K=v"])
             assert await within(other, lambda it: it.call(pid, ["x"])) == ["x"]
 
-    acting(work)
-
 
 APPS = {"test_app": 2, "test_app1": 1, "test_app2": 1, "test_app3": 1, "restricted_app": 1}
 
@@ -265,8 +237,8 @@ APPS = {"test_app": 2, "test_app1": 1, "test_app2": 1, "test_app3": 1, "restrict
 @pytest.mark.parametrize(("name", "own"), APPS.items())
 @pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.name)
 @pytest.mark.parametrize("node", ["a@localhost", "allowed@localhost"])
-def test_the_applications(name: str, own: int, mode: Mode, node: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_applications(name: str, own: int, mode: Mode, node: str) -> None:
+    async with acting() as s:
         other = s.a if node == s.a.name else s.net.node(node)
         application = s.b.core.applications.get(name)
         assert (application.state, application.mode) == (State.LOADED, own)
@@ -280,5 +252,3 @@ def test_the_applications(name: str, own: int, mode: Mode, node: str) -> None:
         assert await s.ask(f"{name}_worker", "!terminate") == "bye"
         await settle()
         assert application.state is State.LOADED
-
-    acting(work)

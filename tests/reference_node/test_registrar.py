@@ -16,91 +16,72 @@ from ergo_conformance.reference_node.registrars import esrd as registrar
 from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, spelled
 from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
-from tests.support.sockets import run
+
+pytestmark = pytest.mark.real_loop
+
 
 # --- starting ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_one_serves_and_the_others_register() -> None:
-    async def scenario() -> None:
-        async with users() as made:
-            a = await made.start("a", 0)
-            b = await made.start("b", a.port)
-            typed: list[Registrar] = [a, b]
-            assert (a.serving, b.serving) == (True, False)
-            assert a.registered
-            assert b.registered
-            for user in (each.resolver() for each in typed):
-                assert await user.resolve(a.name) == await user.resolve(b.name) == ROUTES
-                assert await text_of(user.resolve(Atom("c@localhost"))) == "unknown"
-
-    run(scenario())
+async def test_the_first_one_serves_and_the_others_register() -> None:
+    async with users() as made:
+        a = await made.start("a", 0)
+        b = await made.start("b", a.port)
+        typed: list[Registrar] = [a, b]
+        assert (a.serving, b.serving) == (True, False)
+        assert a.registered
+        assert b.registered
+        for user in (each.resolver() for each in typed):
+            assert await user.resolve(a.name) == await user.resolve(b.name) == ROUTES
+            assert await text_of(user.resolve(Atom("c@localhost"))) == "unknown"
 
 
 @pytest.mark.parametrize("name", ["a", "b"], ids=["of_the_server", "of_a_client"])
-def test_a_name_that_is_taken(name: str) -> None:
-    async def scenario() -> None:
-        async with users() as made:
-            a = await made.start("a", 0)
-            await made.start("b", a.port)
-            assert await text_of(made.start(name, a.port)) == "resource is taken"
-            assert not made.all[-1].registered
-            assert len(a.server._links if a.server else ()) == 1
-
-    run(scenario())
+async def test_a_name_that_is_taken(name: str) -> None:
+    async with users() as made:
+        a = await made.start("a", 0)
+        await made.start("b", a.port)
+        assert await text_of(made.start(name, a.port)) == "resource is taken"
+        assert not made.all[-1].registered
+        assert len(a.server._links if a.server else ()) == 1
 
 
-def test_nobody_is_registered_without_routes() -> None:
-    async def scenario() -> None:
-        async with users() as made:
-            a = await made.start("a", 0)
-            for port in (0, a.port):
-                user = EsrdRegistrar(port=port)
-                assert await text_of(user.register(facts(), [])) == "incorrect value or argument"
-                assert not user.registered
-
-    run(scenario())
+async def test_nobody_is_registered_without_routes() -> None:
+    async with users() as made:
+        a = await made.start("a", 0)
+        for port in (0, a.port):
+            user = EsrdRegistrar(port=port)
+            assert await text_of(user.register(facts(), [])) == "incorrect value or argument"
+            assert not user.registered
 
 
-def test_a_hidden_node_only_resolves() -> None:
-    async def scenario() -> None:
-        async with users() as made, scripted() as server:
-            hidden = await made.start("h", server.port, hidden=True)
-            assert not hidden.registered
-            asking = asyncio.create_task(hidden.resolve(Atom("a@localhost")))
-            (await server.resolve_request()).answer(ROUTES)
-            assert await asking == ROUTES
-            assert not server.registrations
-
-    run(scenario())
+async def test_a_hidden_node_only_resolves() -> None:
+    async with users() as made, scripted() as server:
+        hidden = await made.start("h", server.port, hidden=True)
+        assert not hidden.registered
+        asking = asyncio.create_task(hidden.resolve(Atom("a@localhost")))
+        (await server.resolve_request()).answer(ROUTES)
+        assert await asking == ROUTES
+        assert not server.registrations
 
 
-def test_a_node_that_does_not_serve_needs_somebody_who_does() -> None:
-    async def scenario() -> None:
-        with socket.create_server((HOST, 0)) as free:
-            port = free.getsockname()[1]
-        assert await text_of(client(port).register(facts(), ROUTES)) == "connection refused"
-
-    run(scenario())
+async def test_a_node_that_does_not_serve_needs_somebody_who_does() -> None:
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    assert await text_of(client(port).register(facts(), ROUTES)) == "connection refused"
 
 
-def test_a_host_that_is_none() -> None:
-    async def scenario() -> None:
-        for host, text in (("no such host", "no such host"), ("x" * 70, "incorrect value or argument")):
-            user = EsrdRegistrar(host=host, port=0)
-            assert await text_of(user.register(facts(), ROUTES)) == text
-            assert await text_of(user.resolve(Atom(f"a@{host}"))) == text
-
-    run(scenario())
+async def test_a_host_that_is_none() -> None:
+    for host, text in (("no such host", "no such host"), ("x" * 70, "incorrect value or argument")):
+        user = EsrdRegistrar(host=host, port=0)
+        assert await text_of(user.register(facts(), ROUTES)) == text
+        assert await text_of(user.resolve(Atom(f"a@{host}"))) == text
 
 
-def test_a_name_that_no_packet_can_hold() -> None:
-    async def scenario() -> None:
-        user = client(1)
-        assert await text_of(user.register(facts("n" * 256), ROUTES)) == "incorrect value or argument"
-        assert await text_of(user.resolve(user.name)) == "incorrect value or argument"
-
-    run(scenario())
+async def test_a_name_that_no_packet_can_hold() -> None:
+    user = client(1)
+    assert await text_of(user.register(facts("n" * 256), ROUTES)) == "incorrect value or argument"
+    assert await text_of(user.resolve(user.name)) == "incorrect value or argument"
 
 
 def padded(text_length: int) -> bytes:
@@ -132,77 +113,62 @@ REPLIES: dict[str, tuple[bytes, str | None]] = {
 
 
 @pytest.mark.parametrize("reply", REPLIES)
-def test_a_reply_to_a_registration(reply: str) -> None:
-    async def scenario() -> None:
-        data, wanted = REPLIES[reply]
-        async with scripted() as server:
-            user = client(server.port)
-            starting = asyncio.create_task(text_of(user.register(facts(), ROUTES)))
+async def test_a_reply_to_a_registration(reply: str) -> None:
+    data, wanted = REPLIES[reply]
+    async with scripted() as server:
+        user = client(server.port)
+        starting = asyncio.create_task(text_of(user.register(facts(), ROUTES)))
+        lease = await server.registration()
+        assert await lease.request() == RegisterRoutes(user.name, ROUTES)
+        lease.socket.write(data)
+        if reply.endswith("the end"):
+            lease.socket.end_writing()
+        assert await starting == wanted
+        assert user.registered is (wanted is None)
+        if wanted is not None:
+            await lease.expect_close(1.0)  # nothing stays open (ESRD-BUG-6)
+        await user.terminate()
+
+
+async def test_every_fault_in_a_reply_is_one() -> None:
+    async with scripted() as server:
+        for damage in corrupt_packets(RegisterReply(Error("taken"))):
+            starting = asyncio.create_task(text_of(client(server.port).register(facts(), ROUTES)))
             lease = await server.registration()
-            assert await lease.request() == RegisterRoutes(user.name, ROUTES)
-            lease.socket.write(data)
-            if reply.endswith("the end"):
-                lease.socket.end_writing()
-            assert await starting == wanted
-            assert user.registered is (wanted is None)
-            if wanted is not None:
-                await lease.expect_close(1.0)  # nothing stays open (ESRD-BUG-6)
-            await user.terminate()
-
-    run(scenario())
-
-
-def test_every_fault_in_a_reply_is_one() -> None:
-    async def scenario() -> None:
-        async with scripted() as server:
-            for damage in corrupt_packets(RegisterReply(Error("taken"))):
-                starting = asyncio.create_task(text_of(client(server.port).register(facts(), ROUTES)))
-                lease = await server.registration()
-                lease.socket.write(damage.data)
-                lease.socket.end_writing()
-                assert await starting == WRONG, damage.label
-                await lease.request()
-                await lease.expect_close(1.0)
-
-    run(scenario())
-
-
-def test_a_reply_in_pieces_is_put_together() -> None:
-    async def scenario() -> None:
-        async with scripted() as server:
-            user = client(server.port)
-            starting = asyncio.create_task(user.register(facts(), ROUTES))
-            await (await server.registration()).socket.drip(GRANTED, 16, 0.001)
-            await starting
-            assert user.registered
-            await user.terminate()
-
-    run(scenario())
-
-
-def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        async with scripted() as server:
-            assert await text_of(client(server.port).register(facts(), ROUTES)) == "i/o timeout"
-            lease = await server.registration()
+            lease.socket.write(damage.data)
+            lease.socket.end_writing()
+            assert await starting == WRONG, damage.label
             await lease.request()
             await lease.expect_close(1.0)
 
+
+async def test_a_reply_in_pieces_is_put_together() -> None:
+    async with scripted() as server:
+        user = client(server.port)
+        starting = asyncio.create_task(user.register(facts(), ROUTES))
+        await (await server.registration()).socket.drip(GRANTED, 16, 0.001)
+        await starting
+        assert user.registered
+        await user.terminate()
+
+
+async def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(esrd, "REGISTER_TIMEOUT", 0.05)
-    run(scenario())
+    async with scripted() as server:
+        assert await text_of(client(server.port).register(facts(), ROUTES)) == "i/o timeout"
+        lease = await server.registration()
+        await lease.request()
+        await lease.expect_close(1.0)
 
 
-def test_a_registration_that_is_given_up_leaves_nothing_open() -> None:
-    async def scenario() -> None:
-        async with scripted() as server:
-            starting = asyncio.create_task(client(server.port).register(facts(), ROUTES))
-            lease = await server.registration()
-            await lease.request()
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            await lease.expect_close(1.0)
-
-    run(scenario())
+async def test_a_registration_that_is_given_up_leaves_nothing_open() -> None:
+    async with scripted() as server:
+        starting = asyncio.create_task(client(server.port).register(facts(), ROUTES))
+        lease = await server.registration()
+        await lease.request()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await lease.expect_close(1.0)
 
 
 # --- resolving --------------------------------------------------------------------------------------------------------
@@ -233,81 +199,68 @@ ANSWERS: dict[str, tuple[bytes, list[Route] | str]] = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_a_reply_to_a_question(answer: str) -> None:
-    async def scenario() -> None:
-        data, wanted = ANSWERS[answer]
-        async with scripted() as server:
-            asking = asyncio.create_task(client(server.port).resolve(Atom("a@127.0.0.1")))
+async def test_a_reply_to_a_question(answer: str) -> None:
+    data, wanted = ANSWERS[answer]
+    async with scripted() as server:
+        asking = asyncio.create_task(client(server.port).resolve(Atom("a@127.0.0.1")))
+        question = await server.resolve_request()
+        assert question.name == "a@127.0.0.1"
+        question.answer_bytes(data)
+        if isinstance(wanted, str):
+            assert await text_of(asking) == wanted
+        else:
+            assert await asking == wanted
+
+
+async def test_only_the_first_datagram_counts_and_every_question_has_its_own_socket() -> None:
+    async with scripted() as server:
+        user, askers = client(server.port), set()
+        for first in (b"junk", FOUND):
+            asking = asyncio.create_task(user.resolve(Atom("a@localhost")))
             question = await server.resolve_request()
-            assert question.name == "a@127.0.0.1"
-            question.answer_bytes(data)
-            if isinstance(wanted, str):
-                assert await text_of(asking) == wanted
+            askers.add(question.sender)
+            question.answer_bytes(first)
+            question.answer(THREE)
+            if first == FOUND:
+                assert await asking == ROUTES
             else:
-                assert await asking == wanted
-
-    run(scenario())
-
-
-def test_only_the_first_datagram_counts_and_every_question_has_its_own_socket() -> None:
-    async def scenario() -> None:
-        async with scripted() as server:
-            user, askers = client(server.port), set()
-            for first in (b"junk", FOUND):
-                asking = asyncio.create_task(user.resolve(Atom("a@localhost")))
-                question = await server.resolve_request()
-                askers.add(question.sender)
-                question.answer_bytes(first)
-                question.answer(THREE)
-                if first == FOUND:
-                    assert await asking == ROUTES
-                else:
-                    assert await text_of(asking) == WRONG
-            assert len(askers) == 2
-
-    run(scenario())
+                assert await text_of(asking) == WRONG
+        assert len(askers) == 2
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        async with scripted() as server:
-            assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "i/o timeout"
-            assert server.resolving is not None
-            assert server.resolving.requests.qsize() == 1, "one try"
-        assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "connection refused"
-
+async def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(esrd, "RESOLVE_TIMEOUT", 0.05)
-    run(scenario())
+    async with scripted() as server:
+        assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "i/o timeout"
+        assert server.resolving is not None
+        assert server.resolving.requests.qsize() == 1, "one try"
+    assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "connection refused"
 
 
 @pytest.mark.parametrize("name", ["", "a", "a@", "a@b@c", "a@@"])
-def test_a_name_without_a_host(name: str) -> None:
-    async def scenario() -> None:
-        async with users() as made:
-            a = await made.start("a", 0)
-            for user in (a, client(a.port)):
-                assert await text_of(user.resolve(Atom(name))) == "incorrect value or argument"
-
-    run(scenario())
+async def test_a_name_without_a_host(name: str) -> None:
+    async with users() as made:
+        a = await made.start("a", 0)
+        for user in (a, client(a.port)):
+            assert await text_of(user.resolve(Atom(name))) == "incorrect value or argument"
 
 
-def test_who_serves_asks_itself_about_its_own_host_and_others_about_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_serves_asks_itself_about_its_own_host_and_others_about_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked = []
 
     async def ask(host: str, port: int, name: Atom) -> ResolveReply:
         asked.append((host, name))
         return ResolveReply(THREE, None)
 
-    async def scenario() -> None:
-        async with users() as made:
-            a = await made.start("a", 0)
-            assert await a.resolve(a.name) == ROUTES
-            assert asked == []
-            assert await a.resolve(Atom("a@127.0.0.1")) == THREE
-            assert asked == [("127.0.0.1", "a@127.0.0.1")]
-
     monkeypatch.setattr(registrar, "ask", ask)
-    run(scenario())
+    async with users() as made:
+        a = await made.start("a", 0)
+        assert await a.resolve(a.name) == ROUTES
+        assert asked == []
+        assert await a.resolve(Atom("a@127.0.0.1")) == THREE
+        assert asked == [("127.0.0.1", "a@127.0.0.1")]
 
 
 def test_what_goes_wrong_below_is_put_in_the_framework_s_words() -> None:

@@ -16,7 +16,9 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.reference_node.registrars import esrd as registrar
 from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
-from tests.support.sockets import eventually, run
+from tests.support.sockets import eventually
+
+pytestmark = pytest.mark.real_loop
 
 
 @pytest.fixture
@@ -25,74 +27,62 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(esrd, "RETRY", 0.05)
 
 
-def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick: None) -> None:
-    async def scenario() -> None:
-        async with users() as made:
-            a = await made.start("a", 0)
-            others = [await made.start(name, a.port) for name in "bcd"]
-            await a.terminate()
-            await eventually(lambda: any(user.serving for user in others))
-            (winner,) = (user for user in others if user.serving)
-            await eventually(lambda: winner.server and all(user.name in winner.server.table for user in others))
-            for user in others:
-                for name in "bcd":
-                    assert await user.resolve(Atom(f"{name}@localhost")) == ROUTES
-                assert await text_of(user.resolve(a.name)) == "unknown"
-            back = await made.start("a", a.port)
-            assert not back.serving
-
-    run(scenario())
+async def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick: None) -> None:
+    async with users() as made:
+        a = await made.start("a", 0)
+        others = [await made.start(name, a.port) for name in "bcd"]
+        await a.terminate()
+        await eventually(lambda: any(user.serving for user in others))
+        (winner,) = (user for user in others if user.serving)
+        await eventually(lambda: winner.server and all(user.name in winner.server.table for user in others))
+        for user in others:
+            for name in "bcd":
+                assert await user.resolve(Atom(f"{name}@localhost")) == ROUTES
+            assert await text_of(user.resolve(a.name)) == "unknown"
+        back = await made.start("a", a.port)
+        assert not back.serving
 
 
 @pytest.mark.parametrize("how", ["closed", "half_closed", "reset"])
-def test_however_the_link_ends_it_is_registered_again_at_once(how: str) -> None:
-    async def scenario() -> None:
-        async with users() as made, scripted() as server:
-            starting = asyncio.create_task(made.start("c", server.port, serve=False))
-            lease, _ = await server.grant_next()
-            await starting
-            link = lease.socket
-            {"closed": link.close, "half_closed": link.end_writing, "reset": link.send_reset}[how]()
-            _, request = await server.grant_next(0.9)  # within the second that a second try would take
-            assert request == RegisterRoutes(Atom("c@localhost"), ROUTES)
-
-    run(scenario())
+async def test_however_the_link_ends_it_is_registered_again_at_once(how: str) -> None:
+    async with users() as made, scripted() as server:
+        starting = asyncio.create_task(made.start("c", server.port, serve=False))
+        lease, _ = await server.grant_next()
+        await starting
+        link = lease.socket
+        {"closed": link.close, "half_closed": link.end_writing, "reset": link.send_reset}[how]()
+        _, request = await server.grant_next(0.9)  # within the second that a second try would take
+        assert request == RegisterRoutes(Atom("c@localhost"), ROUTES)
 
 
-def test_it_tries_again_every_second_for_ever(quick: None) -> None:
-    async def scenario() -> None:
-        async with users() as made, scripted() as server:
-            starting = asyncio.create_task(made.start("c", server.port))
-            lease, _ = await server.grant_next()
-            c = await starting
-            lease.socket.close()
-            times = []
-            for n in range(5):
-                again = await server.registration()
-                await again.request()
-                times.append(again.socket.now())
-                assert not c.registered
-                again.refuse("resource is taken") if n % 2 else again.socket.close()
-            assert all(later - sooner >= 0.049 for sooner, later in itertools.pairwise(times))
-            await server.grant_next()
-            await eventually(lambda: c.registered)
-
-    run(scenario())
+async def test_it_tries_again_every_second_for_ever(quick: None) -> None:
+    async with users() as made, scripted() as server:
+        starting = asyncio.create_task(made.start("c", server.port))
+        lease, _ = await server.grant_next()
+        c = await starting
+        lease.socket.close()
+        times = []
+        for n in range(5):
+            again = await server.registration()
+            await again.request()
+            times.append(again.socket.now())
+            assert not c.registered
+            again.refuse("resource is taken") if n % 2 else again.socket.close()
+        assert all(later - sooner >= 0.049 for sooner, later in itertools.pairwise(times))
+        await server.grant_next()
+        await eventually(lambda: c.registered)
 
 
-def test_what_comes_on_a_lease_means_nothing() -> None:
-    async def scenario() -> None:
-        async with users() as made, scripted() as server:
-            starting = asyncio.create_task(made.start("c", server.port))
-            lease, _ = await server.grant_next()
-            c = await starting
-            for data in (b"junk", GRANTED, write_packet(RegisterReply(Error("go away"))), bytes(100_000)):
-                lease.socket.write(data)
-            await lease.expect_open(0.05)
-            assert c.registered
-            assert len(server.registrations) == 1
-
-    run(scenario())
+async def test_what_comes_on_a_lease_means_nothing() -> None:
+    async with users() as made, scripted() as server:
+        starting = asyncio.create_task(made.start("c", server.port))
+        lease, _ = await server.grant_next()
+        c = await starting
+        for data in (b"junk", GRANTED, write_packet(RegisterReply(Error("go away"))), bytes(100_000)):
+            lease.socket.write(data)
+        await lease.expect_open(0.05)
+        assert c.registered
+        assert len(server.registrations) == 1
 
 
 def lose_tcp(server: ScriptedEsrdServer) -> None:
@@ -102,57 +92,48 @@ def lose_tcp(server: ScriptedEsrdServer) -> None:
     server.registrations[0].socket.abort()
 
 
-def test_taking_over_needs_both_ports(quick: None) -> None:
-    async def scenario() -> None:
-        async with users() as made, scripted() as server:
-            starting = asyncio.create_task(made.start("c", server.port))
-            await server.grant_next()
-            c = await starting
-            lose_tcp(server)
-            await asyncio.sleep(0.12)
-            assert not c.registered, "UDP is still taken"
-            assert server.resolving is not None
-            assert server.resolving.transport is not None
-            server.resolving.transport.close()
-            await eventually(lambda: c.serving)
-            assert await registrar.ask(HOST, server.port, c.name) == ResolveReply(ROUTES, None)
-
-    run(scenario())
+async def test_taking_over_needs_both_ports(quick: None) -> None:
+    async with users() as made, scripted() as server:
+        starting = asyncio.create_task(made.start("c", server.port))
+        await server.grant_next()
+        c = await starting
+        lose_tcp(server)
+        await asyncio.sleep(0.12)
+        assert not c.registered, "UDP is still taken"
+        assert server.resolving is not None
+        assert server.resolving.transport is not None
+        server.resolving.transport.close()
+        await eventually(lambda: c.serving)
+        assert await registrar.ask(HOST, server.port, c.name) == ResolveReply(ROUTES, None)
 
 
-def test_stopping_ends_the_lease() -> None:
-    async def scenario() -> None:
-        async with scripted() as server:
-            user = client(server.port)
-            starting = asyncio.create_task(user.register(facts(), ROUTES))
-            lease, _ = await server.grant_next()
-            await starting
-            await user.terminate()
-            await lease.expect_close(1.0)
-            await user.terminate()
-            assert len(server.registrations) == 1
-
-    run(scenario())
+async def test_stopping_ends_the_lease() -> None:
+    async with scripted() as server:
+        user = client(server.port)
+        starting = asyncio.create_task(user.register(facts(), ROUTES))
+        lease, _ = await server.grant_next()
+        await starting
+        await user.terminate()
+        await lease.expect_close(1.0)
+        await user.terminate()
+        assert len(server.registrations) == 1
 
 
 @pytest.mark.parametrize("lost_for", [0.0, 0.01, 0.12], ids=["at_once", "while_it_tries", "while_it_waits"])
-def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -> None:
-    async def scenario() -> None:
-        async with users() as made:
-            async with scripted() as server:
-                starting = asyncio.create_task(made.start("b", server.port))
-                await server.grant_next()
-                b = await starting
-                lose_tcp(server)
-                await asyncio.sleep(lost_for)
-                await b.terminate()
-                assert not b.registered
-            assert (await made.start("c", server.port)).serving, "nothing was left open"
-
-    run(scenario())
+async def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -> None:
+    async with users() as made:
+        async with scripted() as server:
+            starting = asyncio.create_task(made.start("b", server.port))
+            await server.grant_next()
+            b = await starting
+            lose_tcp(server)
+            await asyncio.sleep(lost_for)
+            await b.terminate()
+            assert not b.registered
+        assert (await made.start("c", server.port)).serving, "nothing was left open"
 
 
-def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
     keep_alive: Callable[[Any, int], None] = registrar.keep_alive
 
@@ -160,12 +141,9 @@ def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: pytest
         keep_alive(sock, seconds)
         seen.append((sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), seconds))
 
-    async def scenario() -> None:
-        async with scripted() as server, users() as made:
-            starting = asyncio.create_task(made.start("c", server.port))
-            await server.grant_next()
-            await starting
-
     monkeypatch.setattr(registrar, "keep_alive", noted)
-    run(scenario())
+    async with scripted() as server, users() as made:
+        starting = asyncio.create_task(made.start("c", server.port))
+        await server.grant_next()
+        await starting
     assert seen == [(esrd.CLIENT_KEEP_ALIVE, esrd.CLIENT_KEEP_ALIVE)]

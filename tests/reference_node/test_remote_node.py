@@ -19,7 +19,9 @@ from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
 from tests.support.nodes import within
-from tests.support.sockets import HOST, eventually, links, port, run
+from tests.support.sockets import HOST, eventually, links, port
+
+pytestmark = pytest.mark.real_loop
 
 
 class Clock:
@@ -52,123 +54,99 @@ class Fails(Actor):
         raise ErgoError(args[0])
 
 
-def test_what_is_known_of_a_node() -> None:
+async def test_what_is_known_of_a_node() -> None:
     """NAPI-RN-1: Name, Version, Creation, Uptime, ConnectionUptime (seconds)."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            version = Version("app", "2.1", "commit", "MIT")
-            b = await start("b", version=version, clock=Clock(1_000_000.9))
-            clock = Clock(1_000_100.2)
-            a = await start("a", clock=clock)
-            remote = await dial(a, b)
-            assert (remote.name(), remote.version(), remote.creation()) == (b.name, version, 1_000_000)
-            assert (remote.uptime(), remote.connection_uptime()) == (100, 0)
-            clock.now += 50
-            assert (remote.uptime(), remote.connection_uptime()) == (150, 50)
-            await eventually(lambda: a.name in b.network.connections)
-            back = b.network.node(a.name)
-            assert (back.name(), back.creation()) == (a.name, 1_000_100)
-
-    run(scenario())
+    async with lan() as start:
+        version = Version("app", "2.1", "commit", "MIT")
+        b = await start("b", version=version, clock=Clock(1_000_000.9))
+        clock = Clock(1_000_100.2)
+        a = await start("a", clock=clock)
+        remote = await dial(a, b)
+        assert (remote.name(), remote.version(), remote.creation()) == (b.name, version, 1_000_000)
+        assert (remote.uptime(), remote.connection_uptime()) == (100, 0)
+        clock.now += 50
+        assert (remote.uptime(), remote.connection_uptime()) == (150, 50)
+        await eventually(lambda: a.name in b.network.connections)
+        back = b.network.node(a.name)
+        assert (back.name(), back.creation()) == (a.name, 1_000_100)
 
 
-def test_the_info_of_a_node() -> None:
+async def test_the_info_of_a_node() -> None:
     """NAPI-RN-2: all fields, at the dialer and at the acceptor."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            flags = Flags.ENABLE | Flags.REMOTE_SPAWN
-            b = await start("b", max_message_size=9999, flags=flags, handshake=EhsHandshake(pool_size=2))
-            a = await start("a")
-            remote = await dial(a, b)
-            await eventually(lambda: links(b, a) == 2)
-            info = remote.info()
-            assert (info.node, info.version, info.uptime) == (b.name, b.options.version, remote.uptime())
-            assert (info.handshake_version, info.proto_version) == (EHS, ENP)
-            assert (info.flags, info.max_message_size) == (flags, 9999)
-            assert (info.pool_size, info.pool_dsn) == (2, (f"{HOST}:{port(b)}",))
-            back = b.network.node(a.name).info()
-            assert (back.node, back.flags, back.max_message_size) == (a.name, ehs.DEFAULT_FLAGS, 0)
-            assert (back.pool_size, back.pool_dsn) == (2, ())
-
-    run(scenario())
+    async with lan() as start:
+        flags = Flags.ENABLE | Flags.REMOTE_SPAWN
+        b = await start("b", max_message_size=9999, flags=flags, handshake=EhsHandshake(pool_size=2))
+        a = await start("a")
+        remote = await dial(a, b)
+        await eventually(lambda: links(b, a) == 2)
+        info = remote.info()
+        assert (info.node, info.version, info.uptime) == (b.name, b.options.version, remote.uptime())
+        assert (info.handshake_version, info.proto_version) == (EHS, ENP)
+        assert (info.flags, info.max_message_size) == (flags, 9999)
+        assert (info.pool_size, info.pool_dsn) == (2, (f"{HOST}:{port(b)}",))
+        back = b.network.node(a.name).info()
+        assert (back.node, back.flags, back.max_message_size) == (a.name, ehs.DEFAULT_FLAGS, 0)
+        assert (back.pool_size, back.pool_dsn) == (2, ())
 
 
-def test_messages_and_bytes_are_counted() -> None:
+async def test_messages_and_bytes_are_counted() -> None:
     """NAPI-RN-2: MessagesIn/Out and BytesIn/Out after the handshake; nothing passes through: Transit… are 0."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            echo(b)
-            remote = await dial(a, b)
-            await eventually(lambda: links(b, a) == 3)
-            await within(a, lambda it: it.call(at(b), "x" * 100))
-            await within(a, lambda it: it.send(at(b), "last"))
-            await eventually(lambda: b.network.node(a.name).info().messages_in == 2)
-            info, back = remote.info(), b.network.node(a.name).info()
-            assert (info.messages_in, info.messages_out) == (back.messages_out, back.messages_in) == (1, 2)
-            assert (info.bytes_in, info.bytes_out) == (back.bytes_out, back.bytes_in)
-            assert info.bytes_out > info.bytes_in > 100
-            assert (info.transit_bytes_in, info.transit_bytes_out) == (0, 0)
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        echo(b)
+        remote = await dial(a, b)
+        await eventually(lambda: links(b, a) == 3)
+        await within(a, lambda it: it.call(at(b), "x" * 100))
+        await within(a, lambda it: it.send(at(b), "last"))
+        await eventually(lambda: b.network.node(a.name).info().messages_in == 2)
+        info, back = remote.info(), b.network.node(a.name).info()
+        assert (info.messages_in, info.messages_out) == (back.messages_out, back.messages_in) == (1, 2)
+        assert (info.bytes_in, info.bytes_out) == (back.bytes_out, back.bytes_in)
+        assert info.bytes_out > info.bytes_in > 100
+        assert (info.transit_bytes_in, info.transit_bytes_out) == (0, 0)
 
 
 # --- spawn ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_process_is_started_there() -> None:
+async def test_a_process_is_started_there() -> None:
     """NAPI-RN-3: with its arguments and environment; its parent and leader are our node."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a", env={"A": "a"}, expose_env=True), await start("b")
-            b.network.enable_spawn("told", Told)
-            remote = await dial(a, b)
-            pid = await remote.spawn("told", gen.ProcessOptions(Env={"B": "b"}), 1, "two")
-            assert pid.node == b.name
-            told = await within(a, lambda it: it.call(pid, 0))
-            assert told == [[1, "two"], ["A=a", "B=b"], a.core.pid, a.core.pid, ""]
-            assert await within(a, lambda it: it.call(pid, 0)) == told
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a", env={"A": "a"}, expose_env=True), await start("b")
+        b.network.enable_spawn("told", Told)
+        remote = await dial(a, b)
+        pid = await remote.spawn("told", gen.ProcessOptions(Env={"B": "b"}), 1, "two")
+        assert pid.node == b.name
+        told = await within(a, lambda it: it.call(pid, 0))
+        assert told == [[1, "two"], ["A=a", "B=b"], a.core.pid, a.core.pid, ""]
+        assert await within(a, lambda it: it.call(pid, 0)) == told
 
 
-def test_a_process_is_started_there_under_a_name() -> None:
+async def test_a_process_is_started_there_under_a_name() -> None:
     """NAPI-RN-5: a name in use is "resource is taken"."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            b.network.enable_spawn("told", Told)
-            remote = await dial(a, b)
-            pid = await remote.spawn_register("worker", "told", None, 5)
-            assert b.core.names[Atom("worker")].pid == pid
-            told = await within(a, lambda it: it.call(at(b, "worker"), 0))
-            assert (told[0], told[4]) == ([5], "worker")
-            assert await failure(remote.spawn_register("worker", "told")) == "resource is taken"
-            assert len(b.core.processes) == 1
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        b.network.enable_spawn("told", Told)
+        remote = await dial(a, b)
+        pid = await remote.spawn_register("worker", "told", None, 5)
+        assert b.core.names[Atom("worker")].pid == pid
+        told = await within(a, lambda it: it.call(at(b, "worker"), 0))
+        assert (told[0], told[4]) == ([5], "worker")
+        assert await failure(remote.spawn_register("worker", "told")) == "resource is taken"
+        assert len(b.core.processes) == 1
 
 
-def test_why_a_process_is_not_started() -> None:
+async def test_why_a_process_is_not_started() -> None:
     """NAPI-RN-3: the errors of the other side; no process is left."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            b.network.enable_spawn("fails", Fails)
-            b.network.enable_spawn("closed", Echo, "c@localhost")
-            remote = await dial(a, b)
-            assert await failure(remote.spawn("fails", None, error_values.UNSUPPORTED)) == "not supported"
-            assert await failure(remote.spawn("nothing")) == "unknown name"
-            assert await failure(remote.spawn("closed")) == "not allowed"
-            assert not b.core.processes
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        b.network.enable_spawn("fails", Fails)
+        b.network.enable_spawn("closed", Echo, "c@localhost")
+        remote = await dial(a, b)
+        assert await failure(remote.spawn("fails", None, error_values.UNSUPPORTED)) == "not supported"
+        assert await failure(remote.spawn("nothing")) == "unknown name"
+        assert await failure(remote.spawn("closed")) == "not allowed"
+        assert not b.core.processes
 
 
 async def spawns(remote: RemoteNode) -> Any:
@@ -180,38 +158,30 @@ async def starts(remote: RemoteNode) -> Any:
 
 
 @pytest.mark.parametrize(("ask", "flag"), [(spawns, Flags.REMOTE_SPAWN), (starts, Flags.REMOTE_APPLICATION_START)])
-def test_without_the_peers_flag_nothing_is_asked(ask: Callable[[RemoteNode], Any], flag: Flags) -> None:
+async def test_without_the_peers_flag_nothing_is_asked(ask: Callable[[RemoteNode], Any], flag: Flags) -> None:
     """NAPI-RN-3: "not allowed", here already; NAPI-RN-6: our own flags do not limit what we ask."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b", flags=ehs.DEFAULT_FLAGS & ~flag)
-            for node in (a, b):
-                open_up(node)
-            remote = await dial(a, b)
-            assert await failure(ask(remote)) == "not allowed"
-            assert remote.info().messages_out == 0
-            await ask(b.network.node(a.name))
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b", flags=ehs.DEFAULT_FLAGS & ~flag)
+        for node in (a, b):
+            open_up(node)
+        remote = await dial(a, b)
+        assert await failure(ask(remote)) == "not allowed"
+        assert remote.info().messages_out == 0
+        await ask(b.network.node(a.name))
 
 
 @pytest.mark.parametrize(("ask", "flag"), [(spawns, Flags.REMOTE_SPAWN), (starts, Flags.REMOTE_APPLICATION_START)])
-def test_who_asks_although_the_flag_is_off_is_answered(ask: Callable[[RemoteNode], Any], flag: Flags) -> None:
+async def test_who_asks_although_the_flag_is_off_is_answered(ask: Callable[[RemoteNode], Any], flag: Flags) -> None:
     """NAPI-RN-4: with "not allowed", where upstream is silent for 5 s; the link stays."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b", flags=ehs.DEFAULT_FLAGS & ~flag)
-            open_up(b)
-            echo(b, "living")
-            remote = await dial(a, b)
-            object.__setattr__(a.network.connections[b.name].peer, "flags", ehs.DEFAULT_FLAGS)
-            assert await failure(ask(remote)) == "not allowed"
-            assert remote.info().messages_in == 1
-            assert await within(a, lambda it: it.call(at(b, "living"), 1)) == 1
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b", flags=ehs.DEFAULT_FLAGS & ~flag)
+        open_up(b)
+        echo(b, "living")
+        remote = await dial(a, b)
+        object.__setattr__(a.network.connections[b.name].peer, "flags", ehs.DEFAULT_FLAGS)
+        assert await failure(ask(remote)) == "not allowed"
+        assert remote.info().messages_in == 1
+        assert await within(a, lambda it: it.call(at(b, "living"), 1)) == 1
 
 
 class Sleeps(Actor):
@@ -221,33 +191,25 @@ class Sleeps(Actor):
         await asyncio.Event().wait()
 
 
-def test_an_answer_is_waited_for_for_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_is_waited_for_for_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """NAPI-RN-3: "timed out"."""
     assert enp.REQUEST_TIMEOUT == 5.0
     monkeypatch.setattr(enp, "REQUEST_TIMEOUT", 0.2)
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            b.network.enable_spawn("sleeps", Sleeps)
-            remote = await dial(a, b)
-            assert await failure(remote.spawn("sleeps")) == "timed out"
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        b.network.enable_spawn("sleeps", Sleeps)
+        remote = await dial(a, b)
+        assert await failure(remote.spawn("sleeps")) == "timed out"
 
 
-def test_answers_within_microseconds_are_not_lost() -> None:
+async def test_answers_within_microseconds_are_not_lost() -> None:
     """NAPI-RN-9: upstream may drop one that comes before the caller waits."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            b.network.enable_spawn("echo", Echo)
-            remote = await dial(a, b)
-            pids = await asyncio.gather(*(remote.spawn("echo") for _ in range(500)))
-            assert len(set(pids)) == 500
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        b.network.enable_spawn("echo", Echo)
+        remote = await dial(a, b)
+        pids = await asyncio.gather(*(remote.spawn("echo") for _ in range(500)))
+        assert len(set(pids)) == 500
 
 
 # --- applications -----------------------------------------------------------------------------------------------------
@@ -269,93 +231,77 @@ MODES = {
 
 
 @pytest.mark.parametrize("method", list(MODES))
-def test_an_application_is_started_there_in_a_mode(method: str) -> None:
+async def test_an_application_is_started_there_in_a_mode(method: str) -> None:
     """NAPI-RN-7: 0, 1, 2, 3 on the wire; NAPI-RN-8: 0 is the application's own (upstream makes it temporary)."""
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        own = Mode.PERMANENT if method == "application_start" else Mode.TEMPORARY
+        open_up(b, own)
+        asked: list[int] = []
+        start_asked = b.core.remote.start_asked
 
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            own = Mode.PERMANENT if method == "application_start" else Mode.TEMPORARY
-            open_up(b, own)
-            asked: list[int] = []
-            start_asked = b.core.remote.start_asked
+        async def noted(node: Atom, name: Atom, mode: int, options: Any) -> None:
+            asked.append(mode)
+            await start_asked(node, name, mode, options)
 
-            async def noted(node: Atom, name: Atom, mode: int, options: Any) -> None:
-                asked.append(mode)
-                await start_asked(node, name, mode, options)
-
-            b.core.remote.start_asked = noted  # type: ignore[method-assign]
-            remote = await dial(a, b)
-            await getattr(remote, method)("app", ApplicationOptions(Env={"O": "o"}))
-            application = b.core.applications.get("app")
-            assert (application.state, application.mode) == (State.RUNNING, MODES[method])
-            assert asked == [list(MODES).index(method)]
-            told = await within(a, lambda it: it.call(at(b, "app_worker"), 0))
-            assert told[1:] == [["O=o", "S=s"], a.core.pid, a.core.pid, "app_worker"]
-
-    run(scenario())
+        b.core.remote.start_asked = noted  # type: ignore[method-assign]
+        remote = await dial(a, b)
+        await getattr(remote, method)("app", ApplicationOptions(Env={"O": "o"}))
+        application = b.core.applications.get("app")
+        assert (application.state, application.mode) == (State.RUNNING, MODES[method])
+        assert asked == [list(MODES).index(method)]
+        told = await within(a, lambda it: it.call(at(b, "app_worker"), 0))
+        assert told[1:] == [["O=o", "S=s"], a.core.pid, a.core.pid, "app_worker"]
 
 
-def test_why_an_application_is_not_started() -> None:
+async def test_why_an_application_is_not_started() -> None:
     """NAPI-PL-1, -2, -7."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            open_up(b)
-            b.network.enable_application_start("not_loaded")
-            b.network.enable_application_start("closed", "c@localhost")
-            remote = await dial(a, b)
-            assert await failure(remote.application_start("nothing")) == "unknown name"
-            assert await failure(remote.application_start("closed")) == "not allowed"
-            assert await failure(remote.application_start("not_loaded")) == "unknown application"
-            await remote.application_start("app")
-            assert await failure(remote.application_start("app")) == "application is still running"
-            b.core.applications.get("app").state = State.STOPPING
-            assert await failure(remote.application_start("app")) == "application is in running/stopping state"
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        open_up(b)
+        b.network.enable_application_start("not_loaded")
+        b.network.enable_application_start("closed", "c@localhost")
+        remote = await dial(a, b)
+        assert await failure(remote.application_start("nothing")) == "unknown name"
+        assert await failure(remote.application_start("closed")) == "not allowed"
+        assert await failure(remote.application_start("not_loaded")) == "unknown application"
+        await remote.application_start("app")
+        assert await failure(remote.application_start("app")) == "application is still running"
+        b.core.applications.get("app").state = State.STOPPING
+        assert await failure(remote.application_start("app")) == "application is in running/stopping state"
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_known_stays_known_and_what_is_asked_fails() -> None:
+async def test_what_is_known_stays_known_and_what_is_asked_fails() -> None:
     """Disconnect; a new connection is another RemoteNode."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            open_up(b)
-            remote = await dial(a, b)
-            remote.disconnect()
-            assert a.network.nodes() == []
-            assert (remote.name(), remote.info().node, remote.creation()) == (b.name, b.name, b.creation)
-            await eventually(lambda: not b.network.connections)
-            again = await dial(a, b)
-            for gone in (
-                remote.spawn("echo"),
-                remote.spawn_register("x", "echo"),
-                *(getattr(remote, method)("app") for method in MODES),
-            ):
-                assert await failure(gone) == "no connection"
-            assert refusal(remote.disconnect) == "no connection"
-            assert isinstance(await again.spawn("echo"), PID)
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        open_up(b)
+        remote = await dial(a, b)
+        remote.disconnect()
+        assert a.network.nodes() == []
+        assert (remote.name(), remote.info().node, remote.creation()) == (b.name, b.name, b.creation)
+        await eventually(lambda: not b.network.connections)
+        again = await dial(a, b)
+        for gone in (
+            remote.spawn("echo"),
+            remote.spawn_register("x", "echo"),
+            *(getattr(remote, method)("app") for method in MODES),
+        ):
+            assert await failure(gone) == "no connection"
+        assert refusal(remote.disconnect) == "no connection"
+        assert isinstance(await again.spawn("echo"), PID)
 
 
-def test_who_waits_for_an_answer_when_the_connection_ends_is_told() -> None:
+async def test_who_waits_for_an_answer_when_the_connection_ends_is_told() -> None:
     """NAPI-CON-10: "no connection"."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            b.network.enable_spawn("sleeps", Sleeps)
-            remote = await dial(a, b)
-            waits = asyncio.ensure_future(failure(remote.spawn("sleeps")))
-            await eventually(lambda: b.core.processes)
-            b.network.node(a.name).disconnect()
-            assert await waits == "no connection"
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        b.network.enable_spawn("sleeps", Sleeps)
+        remote = await dial(a, b)
+        waits = asyncio.ensure_future(failure(remote.spawn("sleeps")))
+        await eventually(lambda: b.core.processes)
+        b.network.node(a.name).disconnect()
+        assert await waits == "no connection"

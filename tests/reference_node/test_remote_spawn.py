@@ -1,7 +1,8 @@
 """Processes that one node starts on another: with which options, for whom, and what becomes of a refusal."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from ergo_conformance.reference_node.core import process as processes
 from ergo_conformance.reference_node.core.process import Actor, Process
 from ergo_conformance.reference_node.core.relations import Kind
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle, virtually
+from tests.support.nodes import Net, settle
 from tests.support.watchers import Told, ended, idle, refused, watcher
 
 BYE = Error("bye")
@@ -68,37 +69,33 @@ class Scene:
         return self.parent.process.pid
 
 
-def scenario(work: Callable[[Scene], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        net = Net()
-        a, b, _ = await net.pair(**options)
-        await work(Scene(net, a, b))
+@asynccontextmanager
+async def scenario(**options: Any) -> AsyncIterator[Scene]:
+    net = Net()
+    a, b, _ = await net.pair(**options)
+    try:
+        yield Scene(net, a, b)
+    finally:
         await net.stop()
-
-    virtually(run())
 
 
 # --- what it is like --------------------------------------------------------------------------------------------------
 
 
-def test_a_process_without_options() -> None:
-    async def work(s: Scene) -> None:
+async def test_a_process_without_options() -> None:
+    async with scenario() as s:
         child = await s.spawn()
         assert child.options == processes.ProcessOptions()
         assert (child.parent, child.leader, child.name) == (s.pid(), s.parent.process.leader, None)
         assert s.children[0].args == ()
         assert len(s.there.core.watching.relations) == len(s.here.core.watching.relations) == 0
 
-    scenario(work)
-
 
 @pytest.mark.parametrize("args", [(), (1,), ("a", 2, None, [Atom("b")], {"k": True})], ids=repr)
-def test_its_arguments(args: tuple[Any, ...]) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_arguments(args: tuple[Any, ...]) -> None:
+    async with scenario() as s:
         await s.spawn(*args)
         assert s.children[0].args == args
-
-    scenario(work)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +112,10 @@ def test_its_arguments(args: tuple[Any, ...]) -> None:
     ],
     ids=repr,
 )
-def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
+    async with scenario() as s:
         child = await s.spawn(**asked)
         assert child.options == processes.ProcessOptions(**wanted)
-
-    scenario(work)
 
 
 @pytest.mark.parametrize(
@@ -135,31 +130,25 @@ def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
     ],
     ids=repr,
 )
-def test_its_compression(asked: Compression, wanted: Any) -> None:
-    async def work(s: Scene) -> None:
+async def test_its_compression(asked: Compression, wanted: Any) -> None:
+    async with scenario() as s:
         how = (await s.spawn(Compression=asked)).options.compression
         assert (how and (how.algorithm, how.level, how.threshold)) == wanted
 
-    scenario(work)
 
-
-def test_its_mailbox_has_the_size_asked_for() -> None:
-    async def work(s: Scene) -> None:
+async def test_its_mailbox_has_the_size_asked_for() -> None:
+    async with scenario() as s:
         child = await s.spawn(MailboxSize=2)
         taken = [child.mailbox.put(processes.Message(s.pid(), i), Priority.NORMAL) for i in range(3)]
         assert taken == [True, True, False]
 
-    scenario(work)
 
-
-def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
-    async def work(s: Scene) -> None:
+async def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
+    async with scenario() as s:
         chosen = PID(s.here.name, 4321, s.here.creation)
         s.parent.process.leader = PID(s.here.name, 1234, s.here.creation)
         assert (await s.spawn()).leader == s.parent.process.leader
         assert (await s.spawn(Leader=chosen)).leader == chosen
-
-    scenario(work)
 
 
 @pytest.mark.parametrize(
@@ -173,25 +162,20 @@ def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
         (True, {}, None, {}),
     ],
 )
-def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: dict[str, str]) -> None:
+async def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: dict[str, str]) -> None:
     """The parent's, if it is exposed, under its own (ENP-SPAWN-4)."""
-
-    async def work(s: Scene) -> None:
+    async with scenario(expose_env=expose, env={"A_NODE": "never without a process"}) as s:
         s.parent.process.options = processes.ProcessOptions(env=parent)
         assert (await s.spawn(Env=asked)).options.env == wanted
 
-    scenario(work, expose_env=expose, env={"A_NODE": "never without a process"})
-
 
 @pytest.mark.parametrize("expose", [False, True])
-def test_a_node_may_be_the_parent(expose: bool) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_node_may_be_the_parent(expose: bool) -> None:
+    async with scenario(expose_env=expose, env={"N": 1}) as s:
         pid = await s.here.core.remote.spawn(None, s.there.name, FACTORY)
         child = s.there.core.processes[pid.id]
         assert child.parent == child.leader == s.here.core.pid
         assert child.options.env == ({"N": 1} if expose else {})
-
-    scenario(work, expose_env=expose, env={"N": 1})
 
 
 # --- links of parent and child ----------------------------------------------------------------------------------------
@@ -199,10 +183,9 @@ def test_a_node_may_be_the_parent(expose: bool) -> None:
 
 @pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("how", ["ends", "disconnects"])
-def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: str) -> None:
+async def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: str) -> None:
     """Also when the connection ends (ENP-SPAWN-5). An exit of its parent it can't trap."""
-
-    async def work(s: Scene) -> None:
+    async with scenario() as s:
         child = await s.spawn(LinkParent=linked)
         child.options = processes.ProcessOptions(trap_exit=how == "ends")
         if how == "ends":
@@ -214,13 +197,11 @@ def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: st
         assert (child.reason and child.reason.text) == (wanted if linked else None)
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
-    scenario(work)
-
 
 @pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("how", ["ends", "disconnects"])
-def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, how: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, how: str) -> None:
+    async with scenario() as s:
         child = await s.spawn(LinkChild=linked)
         if how == "ends":
             child.stop(BYE)
@@ -231,13 +212,11 @@ def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, how: st
         assert s.parent.told == ([Told("exit", child.pid, wanted)] if linked else [])
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
-    scenario(work)
 
-
-def test_a_child_that_ends_at_once_is_told() -> None:
+async def test_a_child_that_ends_at_once_is_told() -> None:
     """Its end may be right behind the Result."""
+    async with scenario() as s:
 
-    async def work(s: Scene) -> None:
         async def brief(process: Process) -> None:
             process.ready()
 
@@ -249,8 +228,6 @@ def test_a_child_that_ends_at_once_is_told() -> None:
         assert s.parent.told == [Told("exit", pid, "normal")]
         assert len(s.here.core.watching.relations) == 0
 
-    scenario(work)
-
 
 class _Body(Actor):
     def __init__(self, body: Any) -> None:
@@ -260,8 +237,8 @@ class _Body(Actor):
         await self.body(process)
 
 
-def test_both_ways_at_once() -> None:
-    async def work(s: Scene) -> None:
+async def test_both_ways_at_once() -> None:
+    async with scenario() as s:
         child = await s.spawn(LinkParent=True, LinkChild=True)
         for node in (s.here, s.there):
             assert node.core.watching.relations.has(Kind.LINK, s.pid(), child.pid)
@@ -271,14 +248,12 @@ def test_both_ways_at_once() -> None:
         await settle()
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
-    scenario(work)
-
 
 # --- names and refusals -----------------------------------------------------------------------------------------------
 
 
-def test_a_name_is_taken_once() -> None:
-    async def work(s: Scene) -> None:
+async def test_a_name_is_taken_once() -> None:
+    async with scenario() as s:
         first = await s.spawn(register="it")
         assert first.name == "it"
         assert await refused(s.spawn(register="it")) == "resource is taken"
@@ -286,15 +261,13 @@ def test_a_name_is_taken_once() -> None:
         await settle()
         assert (await s.spawn(register="it")).pid != first.pid
 
-    scenario(work)
-
 
 @pytest.mark.parametrize(
     ("args", "text"),
     [(("fail", "no luck"), "no luck"), (("stop", "enough"), "enough"), (("panic",), "panic")],
 )
-def test_a_child_that_fails_in_its_beginning(args: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
-    async def work(s: Scene) -> None:
+async def test_a_child_that_fails_in_its_beginning(args: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with scenario() as s:
         living = len(s.there.core.processes)
         assert await refused(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
         await settle()
@@ -303,22 +276,18 @@ def test_a_child_that_fails_in_its_beginning(args: Any, text: str, caplog: pytes
         assert s.parent.told == []
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
-    scenario(work)
 
-
-def test_there_is_no_such_factory_node_or_parent() -> None:
-    async def work(s: Scene) -> None:
+async def test_there_is_no_such_factory_node_or_parent() -> None:
+    async with scenario() as s:
         remote = s.here.core.remote
         assert await refused(s.spawn(name="nothing")) == "unknown name"
         assert await refused(remote.spawn(None, Atom("nowhere@localhost"), FACTORY)) == "no route"
         assert await refused(remote.spawn(None, s.here.name, FACTORY)) == "not allowed"
         assert not s.children
 
-    scenario(work)
 
-
-def test_a_slow_child_is_waited_for_so_long() -> None:
-    async def work(s: Scene) -> None:
+async def test_a_slow_child_is_waited_for_so_long() -> None:
+    async with scenario() as s:
         await s.spawn("sleep", 4)
         begun = asyncio.get_running_loop().time()
         assert await refused(s.spawn("sleep", 6)) == "timed out"
@@ -328,12 +297,10 @@ def test_a_slow_child_is_waited_for_so_long() -> None:
         await s.spawn()
         assert len(s.children) == 3
 
-    scenario(work)
-
 
 @pytest.mark.parametrize("side", ["here", "there"])
-def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
-    async def work(s: Scene) -> None:
+async def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
+    async with scenario() as s:
         task = asyncio.ensure_future(refused(s.spawn("sleep", 1, LinkParent=True, LinkChild=True)))
         await settle()
         assert len(s.children) == 1
@@ -345,22 +312,17 @@ def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
         assert s.children[0].process.reason == error_values.NO_CONNECTION
         assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
 
-    scenario(work)
-
 
 @pytest.mark.parametrize("flags", [DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, Flags.ENABLE])
-def test_a_peer_that_does_not_want_it_is_not_asked(flags: Flags) -> None:
-    async def run() -> None:
-        net = Net()
-        b, a = net.node("b@localhost", flags=flags), net.node("a@localhost")
-        b.core.remote.enable_spawn(FACTORY, Child)
-        connection = await a.network.connection(b.name)
-        process = a.spawn(idle)
-        assert await refused(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
-        assert connection.node().info().messages_out == 0
-        # the own flags do not limit what a node may ask for (NAPI-RN-6)
-        a.core.remote.enable_spawn(FACTORY, Child)
-        assert await b.core.remote.spawn(None, a.name, FACTORY)
-        await net.stop()
-
-    virtually(run())
+async def test_a_peer_that_does_not_want_it_is_not_asked(flags: Flags) -> None:
+    net = Net()
+    b, a = net.node("b@localhost", flags=flags), net.node("a@localhost")
+    b.core.remote.enable_spawn(FACTORY, Child)
+    connection = await a.network.connection(b.name)
+    process = a.spawn(idle)
+    assert await refused(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
+    assert connection.node().info().messages_out == 0
+    # the own flags do not limit what a node may ask for (NAPI-RN-6)
+    a.core.remote.enable_spawn(FACTORY, Child)
+    assert await b.core.remote.spawn(None, a.name, FACTORY)
+    await net.stop()

@@ -1,7 +1,8 @@
 """Requests to spawn and to start an application, and what becomes of them, with a peer that the schemas judge."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agent_operations import open_up
 from ergo_conformance.reference_node.target.agents import Echo
-from tests.support.nodes import context, node, settle, virtually
+from tests.support.nodes import context, node, settle
 from tests.support.watchers import Told, Watcher, refused, watcher
 
 BYE = Error("bye")
@@ -27,18 +28,17 @@ FACTORY = Atom("echo_factory")
 WITHOUT = [Flags.REMOTE_SPAWN, Flags.REMOTE_APPLICATION_START]
 
 
-def at_peer(work: Callable[[Node, Peer], Awaitable[None]], theirs: Flags = DEFAULT_FLAGS, **options: Any) -> None:
+@asynccontextmanager
+async def at_peer(theirs: Flags = DEFAULT_FLAGS, **options: Any) -> AsyncIterator[tuple[Node, Peer]]:
     """`theirs`: the flags of the peer."""
-
-    async def run() -> None:
-        b = node(**options)
-        open_up(b.core, "allowed@localhost")
-        peer = await context(b).peer(Flags=theirs.to_bytes(FLAGS_WIDTH, "big"))
-        await settle()
-        await work(b, peer)
+    b = node(**options)
+    open_up(b.core, "allowed@localhost")
+    peer = await context(b).peer(Flags=theirs.to_bytes(FLAGS_WIDTH, "big"))
+    await settle()
+    try:
+        yield b, peer
+    finally:
         await b.stop()
-
-    virtually(run())
 
 
 def spawn(peer: Peer, name: str = FACTORY, parent: PID | None = None, **more: Any) -> enp.Spawn:
@@ -61,18 +61,15 @@ def text(result: enp.Result) -> str | None:
 # --- the node is asked ------------------------------------------------------------------------------------------------
 
 
-def test_a_spawn() -> None:
+async def test_a_spawn() -> None:
     """The Result has the order byte of the parent (ENP §8)."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         message = spawn(peer, Register=Atom("it"))
         peer.send_frame(enp.Control(0, message))
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Control), "a Result")).value
         pid = b.core.names[Atom("it")].pid
         assert frame == enp.Control(PROCESS % 255, enp.Result(None, pid, message.Ref))
         assert await peer.call(pid.id, "!self") == pid
-
-    at_peer(work)
 
 
 @pytest.mark.parametrize(
@@ -85,43 +82,35 @@ def test_a_spawn() -> None:
         ({"Register": Atom("taken")}, "resource is taken"),
     ],
 )
-def test_a_refused_spawn(change: dict[str, Any], error: str) -> None:
+async def test_a_refused_spawn(change: dict[str, Any], error: str) -> None:
     """The zero PID and the error (ENP-SPAWN-1)."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         b.spawn(Echo(), name="taken")
         processes = len(b.core.processes)
         result = await asked(peer, spawn(peer, **change))
         assert (text(result), result.Result) == (error, gen.NO_PID)
         assert len(b.core.processes) == processes
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("without", WITHOUT, ids=lambda flag: flag.name)
-def test_who_asks_though_our_flags_exclude_it_gets_an_error(without: Flags) -> None:
+async def test_who_asks_though_our_flags_exclude_it_gets_an_error(without: Flags) -> None:
     """Where upstream stays silent (ENP-SPAWN-3, NAPI-RN-4). The other request is served."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer(flags=DEFAULT_FLAGS & ~without) as (b, peer):
         spawned = await asked(peer, spawn(peer))
         started = await asked(peer, start(peer))
         errors = [text(spawned), text(started)]
         assert errors == (["not allowed", None] if without is Flags.REMOTE_SPAWN else [None, "not allowed"])
         assert len(b.core.processes) == 1
 
-    at_peer(work, flags=DEFAULT_FLAGS & ~without)
 
-
-def test_without_enable_the_flags_exclude_nothing() -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_without_enable_the_flags_exclude_nothing() -> None:
+    async with at_peer(flags=Flags(0)) as (_, peer):
         assert text(await asked(peer, spawn(peer))) is None
         assert text(await asked(peer, start(peer))) is None
 
-    at_peer(work, flags=Flags(0))
 
-
-def test_parent_and_child_are_linked_as_it_was_asked_for() -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_parent_and_child_are_linked_as_it_was_asked_for() -> None:
+    async with at_peer() as (b, peer):
         result = await asked(peer, spawn(peer, LinkChild=True, LinkParent=True))
         child = b.core.processes[result.Result.id]
         child.stop(BYE)
@@ -134,22 +123,17 @@ def test_parent_and_child_are_linked_as_it_was_asked_for() -> None:
         assert child.reason == BYE
         assert len(b.core.watching.relations) == 0
 
-    at_peer(work)
 
-
-def test_a_child_is_not_linked_for_a_third_node() -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_child_is_not_linked_for_a_third_node() -> None:
+    async with at_peer() as (b, peer):
         await asked(peer, spawn(peer, parent=PID(Atom("stranger@localhost"), 7, 1), LinkChild=True))
         assert len(b.core.watching.relations) == 0
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_peer_that_goes_right_after_its_request(begun: bool) -> None:
+async def test_a_peer_that_goes_right_after_its_request(begun: bool) -> None:
     """Nothing that is linked to its parent is left."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         connection = b.network.connections[peer.name]
         data = peer.data_of(enp.Control(0, spawn(peer, LinkParent=True, LinkChild=True)))
         connection.receive(connection.links[0], data)
@@ -160,8 +144,6 @@ def test_a_peer_that_goes_right_after_its_request(begun: bool) -> None:
         await settle()
         assert not b.core.processes
         assert len(b.core.watching.relations) == 0
-
-    at_peer(work)
 
 
 def start(peer: Peer, name: str = "test_app", mode: int = 0) -> enp.ApplicationStart:
@@ -174,20 +156,17 @@ def start(peer: Peer, name: str = "test_app", mode: int = 0) -> enp.ApplicationS
     ("name", "error"),
     [("nothing", "unknown name"), ("restricted_app", "not allowed"), ("enabled", "unknown application")],
 )
-def test_a_refused_start(name: str, error: str) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_refused_start(name: str, error: str) -> None:
+    async with at_peer() as (b, peer):
         b.core.remote.enable_application_start("enabled")
         result = await asked(peer, start(peer, name))
         assert (text(result), result.Result) == (error, None)
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 3, 9, -1])
-def test_a_start(mode: int) -> None:
+async def test_a_start(mode: int) -> None:
     """Any number is taken; what is none of the three modes is the application's own (ENP-APP-1, -2)."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         message = start(peer, mode=mode)
         peer.send_frame(enp.Control(0, message))
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Control), "a Result")).value
@@ -196,8 +175,6 @@ def test_a_start(mode: int) -> None:
         assert application.mode == (mode if mode in (1, 2, 3) else 2)
         assert await peer.call("test_app_worker", "hi") == "hi"
         assert text(await asked(peer, start(peer))) == "application is still running"
-
-    at_peer(work)
 
 
 # --- the node asks ----------------------------------------------------------------------------------------------------
@@ -221,8 +198,8 @@ async def request(peer: Peer) -> Any:
 which = pytest.mark.parametrize("which", [0, 1], ids=["spawn", "start"])
 
 
-def test_what_a_spawn_says() -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_what_a_spawn_says() -> None:
+    async with at_peer() as (b, peer):
         it = watcher(b)
         it.process.application, it.process.leader = Atom("app"), peer.pid(5)
         asked_for = ProcessOptions(MailboxSize=4, LinkChild=True, Env={"A": 1})
@@ -238,14 +215,11 @@ def test_what_a_spawn_says() -> None:
             peer.send_frame(enp.Control(0, enp.Result(None, peer.pid(77), frame.message.Ref)))
             assert await task == peer.pid(77)
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 3])
-def test_what_a_start_says(mode: int) -> None:
+async def test_what_a_start_says(mode: int) -> None:
     """NAPI-RN-7."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer(env={"N": "node"}, expose_env=True) as (b, peer):
         options = ApplicationOptions(Env={"A": 1})
         task = asyncio.ensure_future(b.core.remote.start_application(peer.name, Atom("app"), mode, options))
         frame = await request(peer)
@@ -254,12 +228,10 @@ def test_what_a_start_says(mode: int) -> None:
         peer.send_frame(enp.Control(0, enp.Result(None, None, frame.message.Ref)))
         await task
 
-    at_peer(work, env={"N": "node"}, expose_env=True)
-
 
 @which
-def test_no_result(which: int) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_no_result(which: int) -> None:
+    async with at_peer() as (b, peer):
         it = watcher(b)
         task = asyncio.ensure_future(refused(requests(b, peer)[which](it)))
         frame = await request(peer)
@@ -270,48 +242,40 @@ def test_no_result(which: int) -> None:
         await settle()
         assert len(b.core.watching.relations) == 0
 
-    at_peer(work)
-
 
 @which
 @pytest.mark.parametrize("error", ["unknown name", "not allowed", "anything else"])
-def test_a_refusal(which: int, error: str) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_refusal(which: int, error: str) -> None:
+    async with at_peer() as (b, peer):
         task = asyncio.ensure_future(refused(requests(b, peer)[which](watcher(b))))
         frame = await request(peer)
         peer.send_frame(enp.Control(0, enp.Result(Error(error), gen.NO_PID, frame.message.Ref)))
         assert await task == error
         assert len(b.core.watching.relations) == 0
 
-    at_peer(work)
-
 
 @pytest.mark.parametrize("value", [None, 1, "pid", ["a"]], ids=repr)
-def test_a_spawn_that_is_answered_with_something_else(value: Any) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_spawn_that_is_answered_with_something_else(value: Any) -> None:
+    async with at_peer() as (b, peer):
         task = asyncio.ensure_future(refused(requests(b, peer)[0](watcher(b))))
         frame = await request(peer)
         peer.send_frame(enp.Control(0, enp.Result(None, value, frame.message.Ref)))
         assert await task == "malformed value"
 
-    at_peer(work)
-
 
 @which
-def test_the_peer_goes_while_it_is_asked(which: int) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_the_peer_goes_while_it_is_asked(which: int) -> None:
+    async with at_peer() as (b, peer):
         task = asyncio.ensure_future(refused(requests(b, peer)[which](watcher(b))))
         await request(peer)
         peer.sockets[0].close()
         assert await task == "no connection"
 
-    at_peer(work)
-
 
 @which
 @pytest.mark.parametrize("without", WITHOUT, ids=lambda flag: flag.name)
-def test_a_peer_whose_flags_exclude_it_is_not_asked(which: int, without: Flags) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_peer_whose_flags_exclude_it_is_not_asked(which: int, without: Flags) -> None:
+    async with at_peer(theirs=DEFAULT_FLAGS & ~without) as (b, peer):
         task = asyncio.ensure_future(requests(b, peer)[which](watcher(b)))
         if without is WITHOUT[which]:
             assert await refused(task) == "not allowed"
@@ -321,13 +285,10 @@ def test_a_peer_whose_flags_exclude_it_is_not_asked(which: int, without: Flags) 
             peer.send_frame(enp.Control(0, enp.Result(None, peer.pid(77), frame.message.Ref)))
             await task
 
-    at_peer(work, theirs=DEFAULT_FLAGS & ~without)
 
-
-def test_a_child_that_ends_right_behind_the_result() -> None:
+async def test_a_child_that_ends_right_behind_the_result() -> None:
     """Both in one piece."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         it = watcher(b)
         task = asyncio.ensure_future(requests(b, peer)[0](it))
         frame = await request(peer)
@@ -339,5 +300,3 @@ def test_a_child_that_ends_right_behind_the_result() -> None:
         it.process.stop(BYE)
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.TerminatePID), "the end of the parent")).value
         assert frame == enp.TerminatePID(0, 1, it.process.pid.id, BYE)
-
-    at_peer(work)

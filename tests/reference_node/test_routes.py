@@ -16,9 +16,9 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.target.config import route_of
-from tests.support.nodes import Net, context, node, settle, virtually, within
+from tests.support.nodes import Net, context, node, settle, within
 from tests.support.settings import make, start_node
-from tests.support.sockets import HOST, run
+from tests.support.sockets import HOST
 
 NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
 
@@ -43,68 +43,54 @@ def test_a_text_that_is_no_route(text: str) -> None:
 
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("host", [HOST, ""])
-def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
+@pytest.mark.real_loop
+async def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
     """Without a host the route goes to the host in the name."""
-
-    async def scenario() -> None:
-        pair = self_signed([HOST]) if tls else None
-        acceptors = (AcceptorOptions(host=HOST, port=0, tls=pair),)
-        b = await start_node(f"b@{HOST}", cookie="secret", acceptors=acceptors)
-        Supervisor(b.core, LEVEL_1)
-        routes = {str(b.name): NetworkRoute(host=host, port=b.network.acceptors[0].port, tls=tls)}
-        a = make("a@localhost", cookie="secret", routes=routes)
-        connection = await a.network.connection(b.name)
-        assert (connection.peer.role, len(connection.links)) == (Role.DIALER, 3)
-        echo = ProcessID(b.name, Atom("echo"))
-        assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
-        await a.stop()
-        await b.stop()
-
-    run(scenario())
+    pair = self_signed([HOST]) if tls else None
+    acceptors = (AcceptorOptions(host=HOST, port=0, tls=pair),)
+    b = await start_node(f"b@{HOST}", cookie="secret", acceptors=acceptors)
+    Supervisor(b.core, LEVEL_1)
+    routes = {str(b.name): NetworkRoute(host=host, port=b.network.acceptors[0].port, tls=tls)}
+    a = make("a@localhost", cookie="secret", routes=routes)
+    connection = await a.network.connection(b.name)
+    assert (connection.peer.role, len(connection.links)) == (Role.DIALER, 3)
+    echo = ProcessID(b.name, Atom("echo"))
+    assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+    await a.stop()
+    await b.stop()
 
 
-def test_the_open_connection_is_the_one() -> None:
-    async def scenario() -> None:
-        net = Net()
-        a, b, connection = await net.pair()
-        assert await a.network.connection(b.name) is connection
-        assert (
-            await b.network.connection(a.name) is b.network.connections[a.name]
-        )  # it has no route to a, and needs none
-        assert net.dialed == [1] * 3
-        await net.stop()
-
-    virtually(scenario())
+async def test_the_open_connection_is_the_one() -> None:
+    net = Net()
+    a, b, connection = await net.pair()
+    assert await a.network.connection(b.name) is connection
+    assert await b.network.connection(a.name) is b.network.connections[a.name]  # it has no route to a, and needs none
+    assert net.dialed == [1] * 3
+    await net.stop()
 
 
-def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
-    async def scenario() -> None:
-        b = node()
-        peer = await context(b).peer()
-        await settle()
-        await within(b, lambda it: it.send(peer.pid(), "hello"))
-        assert (await peer.receive_message()).value.payload == "hello"
-        await b.stop()
-
-    virtually(scenario())
+async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
+    b = node()
+    peer = await context(b).peer()
+    await settle()
+    await within(b, lambda it: it.send(peer.pid(), "hello"))
+    assert (await peer.receive_message()).value.payload == "hello"
+    await b.stop()
 
 
 @pytest.mark.parametrize("count", [2, 50])
-def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
-    async def scenario() -> None:
-        net = Net()
-        b = net.node("b@localhost")
-        Supervisor(b.core, LEVEL_1)
-        a = net.node("a@localhost")
-        echo = ProcessID(b.name, Atom("echo"))
-        answers = asyncio.gather(*(within(a, lambda it, i=i: it.call(echo, i)) for i in range(count)))  # type: ignore[misc]
-        connections = await asyncio.gather(*(a.network.connection(b.name) for _ in range(count)))
-        assert set(connections) == {a.network.connections[b.name]}
-        assert await answers == list(range(count))
-        assert net.dialed == [1] * 3
-        await net.stop()
-
-    virtually(scenario())
+async def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
+    net = Net()
+    b = net.node("b@localhost")
+    Supervisor(b.core, LEVEL_1)
+    a = net.node("a@localhost")
+    echo = ProcessID(b.name, Atom("echo"))
+    answers = asyncio.gather(*(within(a, lambda it, i=i: it.call(echo, i)) for i in range(count)))  # type: ignore[misc]
+    connections = await asyncio.gather(*(a.network.connection(b.name) for _ in range(count)))
+    assert set(connections) == {a.network.connections[b.name]}
+    assert await answers == list(range(count))
+    assert net.dialed == [1] * 3
+    await net.stop()
 
 
 # --- no way -----------------------------------------------------------------------------------------------------------
@@ -115,36 +101,30 @@ async def no_route(of: Node, name: str) -> None:
         await of.network.get_node(name)
 
 
-def test_no_route() -> None:
-    async def scenario() -> None:
-        net = Net()
-        a, b, _ = await net.pair()
-        for name in ("x@nowhere", "", "b", str(a.name)):
-            await no_route(a, name)
-        assert len(net.dialed) == 3
-        assert list(a.network.connections) == [b.name]
-        await net.stop()
-
-    virtually(scenario())
+async def test_no_route() -> None:
+    net = Net()
+    a, b, _ = await net.pair()
+    for name in ("x@nowhere", "", "b", str(a.name)):
+        await no_route(a, name)
+    assert len(net.dialed) == 3
+    assert list(a.network.connections) == [b.name]
+    await net.stop()
 
 
-def test_a_route_that_leads_nowhere_or_to_somebody_else() -> None:
-    async def scenario() -> None:
-        net = Net()
-        b = net.node("b@localhost")
-        routes = {"x@localhost": NetworkRoute(host=HOST, port=99), "y@localhost": NetworkRoute(host=HOST, port=1)}
-        a = net.node("a@localhost", routes=routes)
-        stranger = net.node("c@localhost", cookie="another")
-        for _ in range(2):
-            await no_route(a, "x@localhost")
-            await no_route(a, "y@localhost")  # it introduces itself as b
-            await no_route(stranger, str(b.name))
-        await settle()
-        assert not a.network.connections
-        assert not b.network.connections
-        await net.stop()
-
-    virtually(scenario())
+async def test_a_route_that_leads_nowhere_or_to_somebody_else() -> None:
+    net = Net()
+    b = net.node("b@localhost")
+    routes = {"x@localhost": NetworkRoute(host=HOST, port=99), "y@localhost": NetworkRoute(host=HOST, port=1)}
+    a = net.node("a@localhost", routes=routes)
+    stranger = net.node("c@localhost", cookie="another")
+    for _ in range(2):
+        await no_route(a, "x@localhost")
+        await no_route(a, "y@localhost")  # it introduces itself as b
+        await no_route(stranger, str(b.name))
+    await settle()
+    assert not a.network.connections
+    assert not b.network.connections
+    await net.stop()
 
 
 VERBS: dict[str, Any] = {
@@ -157,32 +137,26 @@ VERBS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_a_process_is_told_that_there_is_no_route(verb: str) -> None:
-    async def scenario() -> None:
-        b = node()
+async def test_a_process_is_told_that_there_is_no_route(verb: str) -> None:
+    b = node()
+    with pytest.raises(ErgoError, match="no route"):
+        await within(b, VERBS[verb])
+    await b.stop()
+
+
+async def test_a_process_may_try_again_later() -> None:
+    net = Net()
+    b = net.node("b@localhost")
+    Supervisor(b.core, LEVEL_1)
+    a = net.node("a@localhost")
+    nodes, net.nodes = net.nodes, {}
+
+    async def tries(it: Process) -> Any:
+        echo = ProcessID(b.name, Atom("echo"))
         with pytest.raises(ErgoError, match="no route"):
-            await within(b, VERBS[verb])
-        await b.stop()
+            await it.call(echo, 1)
+        net.nodes = nodes
+        return await it.call(echo, 2)
 
-    virtually(scenario())
-
-
-def test_a_process_may_try_again_later() -> None:
-    async def scenario() -> None:
-        net = Net()
-        b = net.node("b@localhost")
-        Supervisor(b.core, LEVEL_1)
-        a = net.node("a@localhost")
-        nodes, net.nodes = net.nodes, {}
-
-        async def tries(it: Process) -> Any:
-            echo = ProcessID(b.name, Atom("echo"))
-            with pytest.raises(ErgoError, match="no route"):
-                await it.call(echo, 1)
-            net.nodes = nodes
-            return await it.call(echo, 2)
-
-        assert await within(a, tries) == 2
-        await net.stop()
-
-    virtually(scenario())
+    assert await within(a, tries) == 2
+    await net.stop()

@@ -13,7 +13,7 @@ from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, SessionState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.memory import VirtualLoop, connect_memory
+from ergo_conformance.peers.memory import connect_memory
 from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
 from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Hub, Session, View, write
@@ -218,93 +218,83 @@ async def refused(registrar: Coroutine[Any, Any, Any]) -> str:
     return str(caught.value)
 
 
-def test_two_nodes_find_each_other() -> None:
-    async def scenario() -> None:
-        async with serving() as server, client(server, A) as a, client(server, B) as b:
-            assert await a.resolve(B) == await b.resolve(A) == [route()]
-            await until(lambda: a.nodes() == [B])
-            assert b.nodes() == [A]
-            assert await refused(a.resolve(A)) == "not allowed"
-            assert await refused(a.resolve(C)) == "no route"
-            assert await refused(a.resolve_proxy(C)) == "no route"
-            assert await asyncio.gather(*(a.resolve(B) for _ in range(50))) == [[route()]] * 50
-
-    asyncio.run(scenario())
+@pytest.mark.real_loop
+async def test_two_nodes_find_each_other() -> None:
+    async with serving() as server, client(server, A) as a, client(server, B) as b:
+        assert await a.resolve(B) == await b.resolve(A) == [route()]
+        await until(lambda: a.nodes() == [B])
+        assert b.nodes() == [A]
+        assert await refused(a.resolve(A)) == "not allowed"
+        assert await refused(a.resolve(C)) == "no route"
+        assert await refused(a.resolve_proxy(C)) == "no route"
+        assert await asyncio.gather(*(a.resolve(B) for _ in range(50))) == [[route()]] * 50
 
 
-def test_applications_and_configuration() -> None:
-    async def scenario() -> None:
-        async with serving(config={"*:A": 1}) as server, client(server, A) as a, client(server, B) as b:
-            heard: list[Message] = []
-            a.listeners.append(heard.append)
-            app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
-            b.register_application_route(app)
+@pytest.mark.real_loop
+async def test_applications_and_configuration() -> None:
+    async with serving(config={"*:A": 1}) as server, client(server, A) as a, client(server, B) as b:
+        heard: list[Message] = []
+        a.listeners.append(heard.append)
+        app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
+        b.register_application_route(app)
+        await until(lambda: a.view.applications)
+        assert await a.resolve_application(Atom("app")) == [app]
+        b.unregister_application_route(Atom("app"))
+        await until(lambda: not a.view.applications)
+        with pytest.raises(RegistrarError, match="no route"):
+            await a.resolve_application(Atom("app"))
+        assert a.config_item("A") == 1
+        server.hub.configure({"*:A": 2})
+        await until(lambda: a.config_item("A") == 2)
+        with pytest.raises(RegistrarError, match="unknown"):
+            a.config_item("B")
+        assert [type(message).__name__ for message in heard][-3:] == [
+            "RegisterApplicationRoute", "UnregisterApplicationRoute", "ConfigUpdate",
+        ]  # fmt: skip
+
+
+@pytest.mark.real_loop
+async def test_who_can_not_register() -> None:
+    async with serving() as server, client(server, A):
+        for options, text in (
+            ({"token": "wrong"}, "EOF"),
+            ({"skip_verify": False}, "x509: self-signed certificate"),
+            ({"port": 1}, "connection refused"),
+            ({"host": "no.such.host.invalid"}, "no such host"),
+        ):
+            with pytest.raises(RegistrarError, match=text):
+                async with client(server, B, **options):
+                    pass
+        with pytest.raises(RegistrarError, match="resource is taken"):
+            async with client(server, A):
+                pass
+
+
+@pytest.mark.real_loop
+async def test_the_certificate_is_verified_against_a_ca(tmp_path: Path) -> None:
+    keys = self_signed(["localhost"])
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(keys.certificate)
+    async with serving(keys=keys) as server, client(server, A, skip_verify=False, ca=str(ca)) as a:
+        assert a.registered
+
+
+@pytest.mark.real_loop
+async def test_a_lost_server_is_found_again() -> None:
+    first = SaturnServer(TOKEN, port=0)
+    await first.start()
+    async with client(first, A) as a, client(first, B) as b:
+        app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
+        b.register_application_route(app)  # after the start: upstream forgets it (SAT-RC-2)
+        await until(lambda: a.view.applications)
+        await first.stop()
+        await until(lambda: not a.registered and not b.registered)
+        assert await refused(a.resolve(B)) == "no connection"  # upstream ends (SAT-RC-3)
+        async with serving(port=first.port):
+            await until(lambda: a.registered and b.registered and a.nodes() == [B])
             await until(lambda: a.view.applications)
             assert await a.resolve_application(Atom("app")) == [app]
-            b.unregister_application_route(Atom("app"))
-            await until(lambda: not a.view.applications)
-            with pytest.raises(RegistrarError, match="no route"):
-                await a.resolve_application(Atom("app"))
-            assert a.config_item("A") == 1
-            server.hub.configure({"*:A": 2})
-            await until(lambda: a.config_item("A") == 2)
-            with pytest.raises(RegistrarError, match="unknown"):
-                a.config_item("B")
-            assert [type(message).__name__ for message in heard][-3:] == [
-                "RegisterApplicationRoute", "UnregisterApplicationRoute", "ConfigUpdate",
-            ]  # fmt: skip
-
-    asyncio.run(scenario())
-
-
-def test_who_can_not_register() -> None:
-    async def scenario() -> None:
-        async with serving() as server, client(server, A):
-            for options, text in (
-                ({"token": "wrong"}, "EOF"),
-                ({"skip_verify": False}, "x509: self-signed certificate"),
-                ({"port": 1}, "connection refused"),
-                ({"host": "no.such.host.invalid"}, "no such host"),
-            ):
-                with pytest.raises(RegistrarError, match=text):
-                    async with client(server, B, **options):
-                        pass
-            with pytest.raises(RegistrarError, match="resource is taken"):
-                async with client(server, A):
-                    pass
-
-    asyncio.run(scenario())
-
-
-def test_the_certificate_is_verified_against_a_ca(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        keys = self_signed(["localhost"])
-        ca = tmp_path / "ca.pem"
-        ca.write_bytes(keys.certificate)
-        async with serving(keys=keys) as server, client(server, A, skip_verify=False, ca=str(ca)) as a:
-            assert a.registered
-
-    asyncio.run(scenario())
-
-
-def test_a_lost_server_is_found_again() -> None:
-    async def scenario() -> None:
-        first = SaturnServer(TOKEN, port=0)
-        await first.start()
-        async with client(first, A) as a, client(first, B) as b:
-            app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
-            b.register_application_route(app)  # after the start: upstream forgets it (SAT-RC-2)
-            await until(lambda: a.view.applications)
-            await first.stop()
-            await until(lambda: not a.registered and not b.registered)
-            assert await refused(a.resolve(B)) == "no connection"  # upstream ends (SAT-RC-3)
-            async with serving(port=first.port):
-                await until(lambda: a.registered and b.registered and a.nodes() == [B])
-                await until(lambda: a.view.applications)
-                assert await a.resolve_application(Atom("app")) == [app]
-                assert await a.resolve(B) == [route()]
-
-    asyncio.run(scenario())
+            assert await a.resolve(B) == [route()]
 
 
 class LikeUpstream(Session):
@@ -315,77 +305,62 @@ class LikeUpstream(Session):
         super().register(message._replace(RegisterRoutes=announced))
 
 
-def test_applications_are_announced_again_with_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.real_loop
+async def test_applications_are_announced_again_with_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn.Session", LikeUpstream)
-
-    async def scenario() -> None:
-        async with serving() as server, client(server, A) as a, client(server, B) as b:
-            app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
-            b.register_application_route(app)
-            await until(lambda: a.view.applications)
-            server.hub.clusters["c"][B].end()
-            await until(lambda: not a.view.applications)
-            assert b._writer is not None
-            b._writer.close()  # the link alone is lost; `a` stays
-            await until(lambda: a.view.applications)
-            assert await a.resolve_application(Atom("app")) == [app]
-
-    asyncio.run(scenario())
+    async with serving() as server, client(server, A) as a, client(server, B) as b:
+        app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
+        b.register_application_route(app)
+        await until(lambda: a.view.applications)
+        server.hub.clusters["c"][B].end()
+        await until(lambda: not a.view.applications)
+        assert b._writer is not None
+        b._writer.close()  # the link alone is lost; `a` stays
+        await until(lambda: a.view.applications)
+        assert await a.resolve_application(Atom("app")) == [app]
 
 
-def test_an_application_that_can_not_be_told_is_not_kept() -> None:
+@pytest.mark.real_loop
+async def test_an_application_that_can_not_be_told_is_not_kept() -> None:
     """It would keep the node from registering again."""
-
-    async def scenario() -> None:
-        async with serving() as server, client(server, A) as a:
-            with pytest.raises(RegistrarError, match="incorrect"):
-                a.register_application_route(ApplicationRoute(A, Atom("x" * 70000), 1, 1, 1))
-            assert not a.own
-
-    asyncio.run(scenario())
+    async with serving() as server, client(server, A) as a:
+        with pytest.raises(RegistrarError, match="incorrect"):
+            a.register_application_route(ApplicationRoute(A, Atom("x" * 70000), 1, 1, 1))
+        assert not a.own
 
 
-def test_who_says_nothing_is_closed() -> None:
-    async def scenario() -> None:
-        async with serving() as server:
-            registrar = SaturnRegistrar(SaturnOptions(token=TOKEN, port=server.port, skip_verify=True))
-            reader, writer = await asyncio.open_connection("localhost", server.port, ssl=registrar._context)
-            async with asyncio.timeout(saturn.REGISTER_WITHIN + 3):
-                assert await reader.read() == b""
-            writer.close()
-            assert not server.hub.clusters
-
-    asyncio.run(scenario())
+@pytest.mark.real_loop
+async def test_who_says_nothing_is_closed() -> None:
+    async with serving() as server:
+        registrar = SaturnRegistrar(SaturnOptions(token=TOKEN, port=server.port, skip_verify=True))
+        reader, writer = await asyncio.open_connection("localhost", server.port, ssl=registrar._context)
+        async with asyncio.timeout(saturn.REGISTER_WITHIN + 3):
+            assert await reader.read() == b""
+        writer.close()
+        assert not server.hub.clusters
 
 
-def test_the_deadline_counts_from_the_tcp_connection() -> None:
+async def test_the_deadline_counts_from_the_tcp_connection() -> None:
     """Whoever is slow to begin TLS has that much less for the registration (SAT-HS-5)."""
-
-    async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        link = ServerLink(Hub(TOKEN), set())
-        await asyncio.sleep(2.5)
-        assert await connect_memory(link, None, "").read(10) == b""
-        assert loop.time() - started == pytest.approx(saturn.REGISTER_WITHIN, abs=0.01)
-
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(scenario())
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    link = ServerLink(Hub(TOKEN), set())
+    await asyncio.sleep(2.5)
+    assert await connect_memory(link, None, "").read(10) == b""
+    assert loop.time() - started == pytest.approx(saturn.REGISTER_WITHIN, abs=0.01)
 
 
-def test_a_mute_server_is_not_waited_for_long() -> None:
-    async def scenario() -> None:
-        async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()
-            writer.close()
+@pytest.mark.real_loop
+async def test_a_mute_server_is_not_waited_for_long() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
 
-        from ergo_conformance.reference_node.connection.tls import server_context
+    from ergo_conformance.reference_node.connection.tls import server_context
 
-        server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
-        options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)
-        registrar = SaturnRegistrar(options)
-        assert await refused(registrar.register(NodeFacts(A, salt), [])) == "i/o timeout"
-        assert not registrar.registered
-        server.close()
-
-    asyncio.run(scenario())
+    server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
+    options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)
+    registrar = SaturnRegistrar(options)
+    assert await refused(registrar.register(NodeFacts(A, salt), [])) == "i/o timeout"
+    assert not registrar.registered
+    server.close()

@@ -21,7 +21,9 @@ from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import within
 from tests.support.settings import start_node
-from tests.support.sockets import HOST, eventually, run
+from tests.support.sockets import HOST, eventually
+
+pytestmark = pytest.mark.real_loop
 
 TOKEN = "secret-token"
 ACCEPTOR = AcceptorOptions(host=HOST, port=0)
@@ -72,125 +74,103 @@ async def reaches(one: Node, name: Atom) -> bool:
     return bool(await within(one, lambda it: it.call(ProcessID(name, Atom("echo")), "hello")) == "hello")
 
 
-def test_nodes_find_each_other() -> None:
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
-            assert await reaches(a, b.name)
-            assert await reaches(b, a.name)
-            assert (of_b.nodes(), a.network.nodes()) == ([a.name], [b.name])
-            await eventually(lambda: of_a.nodes() == [b.name])
-            info = a.network.info().registrar
-            assert info is not None
-            assert (info.embedded, info.version[:2], info.server) == (
-                False,
-                ("Saturn", "R1"),
-                f"localhost:{of_a.options.port}",
-            )
-            await b.stop()
-            await eventually(lambda: not of_a.nodes() and not a.network.nodes())
-            with pytest.raises(ErgoError, match="no route"):
-                await a.network.get_node(b.name)
-
-    run(scenario())
+async def test_nodes_find_each_other() -> None:
+    async with cluster() as nodes:
+        (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
+        assert await reaches(a, b.name)
+        assert await reaches(b, a.name)
+        assert (of_b.nodes(), a.network.nodes()) == ([a.name], [b.name])
+        await eventually(lambda: of_a.nodes() == [b.name])
+        info = a.network.info().registrar
+        assert info is not None
+        assert (info.embedded, info.version[:2], info.server) == (
+            False,
+            ("Saturn", "R1"),
+            f"localhost:{of_a.options.port}",
+        )
+        await b.stop()
+        await eventually(lambda: not of_a.nodes() and not a.network.nodes())
+        with pytest.raises(ErgoError, match="no route"):
+            await a.network.get_node(b.name)
 
 
-def test_clusters_do_not_see_each_other() -> None:
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            a, _ = await nodes.start("a", saturn={"cluster": "one"})
-            await nodes.start("b", saturn={"cluster": "two"})
-            with pytest.raises(ErgoError, match="no route"):
-                await a.network.get_node(f"b@{HOST}")
-            await nodes.start("a", saturn={"cluster": "two"})  # the same name is free there
-
-    run(scenario())
+async def test_clusters_do_not_see_each_other() -> None:
+    async with cluster() as nodes:
+        a, _ = await nodes.start("a", saturn={"cluster": "one"})
+        await nodes.start("b", saturn={"cluster": "two"})
+        with pytest.raises(ErgoError, match="no route"):
+            await a.network.get_node(f"b@{HOST}")
+        await nodes.start("a", saturn={"cluster": "two"})  # the same name is free there
 
 
-def test_a_hidden_node_dials_and_is_not_found() -> None:
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            hidden, _ = await nodes.start("h", mode=NetworkMode.HIDDEN)
-            b, of_b = await nodes.start("b")
-            with pytest.raises(ErgoError, match="no route"):
-                await b.network.get_node(hidden.name)
-            assert of_b.nodes() == []
-            assert await reaches(hidden, b.name)
-            assert await reaches(b, hidden.name)  # over the link that it has opened
-
-    run(scenario())
+async def test_a_hidden_node_dials_and_is_not_found() -> None:
+    async with cluster() as nodes:
+        hidden, _ = await nodes.start("h", mode=NetworkMode.HIDDEN)
+        b, of_b = await nodes.start("b")
+        with pytest.raises(ErgoError, match="no route"):
+            await b.network.get_node(hidden.name)
+        assert of_b.nodes() == []
+        assert await reaches(hidden, b.name)
+        assert await reaches(b, hidden.name)  # over the link that it has opened
 
 
 @pytest.mark.parametrize(
     ("saturn", "text"),
     [({"token": "another"}, "EOF"), ({"skip_verify": False}, "x509: ")],
 )
-def test_a_node_that_is_not_let_in_does_not_start(saturn: dict[str, Any], text: str) -> None:
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            with pytest.raises(UsageError, match=rf"unable to register node: {text}"):
-                await nodes.start("a", saturn=saturn)
-
-    run(scenario())
+async def test_a_node_that_is_not_let_in_does_not_start(saturn: dict[str, Any], text: str) -> None:
+    async with cluster() as nodes:
+        with pytest.raises(UsageError, match=rf"unable to register node: {text}"):
+            await nodes.start("a", saturn=saturn)
 
 
-def test_a_name_that_is_taken() -> None:
-    async def scenario() -> None:
-        async with cluster() as nodes:
+async def test_a_name_that_is_taken() -> None:
+    async with cluster() as nodes:
+        await nodes.start("a")
+        with pytest.raises(UsageError, match=r"unable to register node: (resource is taken|EOF)"):
             await nodes.start("a")
-            with pytest.raises(UsageError, match=r"unable to register node: (resource is taken|EOF)"):
-                await nodes.start("a")
-
-    run(scenario())
 
 
-def test_one_acceptor_has_a_saturn_the_other_an_embedded_registrar() -> None:
+async def test_one_acceptor_has_a_saturn_the_other_an_embedded_registrar() -> None:
     """Each route is known to its own registrar alone (NAPI-ACC-9)."""
-
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            own, common = registrar(nodes.server), EsrdRegistrar(port=0)
-            acceptors = (ACCEPTOR, AcceptorOptions(host=HOST, port=0, registrar=own))
-            node = await start_node(f"both@{HOST}", cookie="secret", acceptors=acceptors, registrar=common)
-            nodes.all.append(node)
-            node.spawn(Echo(), name="echo")
-            by_saturn, of_it = await nodes.start("s")
-            plain, special = node.network.acceptors
-            assert [route.Port for route in await of_it.resolve(node.name)] == [special.port]
-            assert [route.Port for route in await common.resolve(node.name)] == [plain.port]
-            assert await reaches(by_saturn, node.name)
-            neighbour = await start_node(
-                f"n@{HOST}", cookie="secret", acceptors=(ACCEPTOR,), registrar=EsrdRegistrar(port=common.port)
-            )
-            nodes.all.append(neighbour)
-            assert await reaches(neighbour, node.name)
-
-    run(scenario())
+    async with cluster() as nodes:
+        own, common = registrar(nodes.server), EsrdRegistrar(port=0)
+        acceptors = (ACCEPTOR, AcceptorOptions(host=HOST, port=0, registrar=own))
+        node = await start_node(f"both@{HOST}", cookie="secret", acceptors=acceptors, registrar=common)
+        nodes.all.append(node)
+        node.spawn(Echo(), name="echo")
+        by_saturn, of_it = await nodes.start("s")
+        plain, special = node.network.acceptors
+        assert [route.Port for route in await of_it.resolve(node.name)] == [special.port]
+        assert [route.Port for route in await common.resolve(node.name)] == [plain.port]
+        assert await reaches(by_saturn, node.name)
+        neighbour = await start_node(
+            f"n@{HOST}", cookie="secret", acceptors=(ACCEPTOR,), registrar=EsrdRegistrar(port=common.port)
+        )
+        nodes.all.append(neighbour)
+        assert await reaches(neighbour, node.name)
 
 
-def test_applications_are_announced_in_each_state() -> None:
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            a, of_a = await nodes.start("a")
-            seen: list[tuple[int, int]] = []
-            b, of_b = await nodes.start("b")
-            of_b.listeners.append(lambda message: seen.append(rows(message)))
-            specification = Specification("app", (Member(Echo, "worker"),), mode=Mode.TRANSIENT, weight=7)
-            a.core.applications.load(specification)
-            await a.core.applications.start("app", Mode.PERMANENT)
-            await a.core.applications.stop("app")
-            a.core.applications.unload("app")
-            await eventually(lambda: len(seen) == 5)
-            assert seen == [(2, 1), (3, 2), (3, 3), (3, 1), (0, 0)]
-            with pytest.raises(Exception, match="no route"):
-                await of_b.resolve_application(Atom("app"))
-            a.core.applications.load(specification)
-            late, of_late = await nodes.start("late")
-            assert await of_late.resolve_application(Atom("app")) == [ApplicationRoute(a.name, Atom("app"), 7, 2, 1)]
-            assert of_a.own
-            assert (b.network.nodes(), late.network.nodes()) == ([], [])
-
-    run(scenario())
+async def test_applications_are_announced_in_each_state() -> None:
+    async with cluster() as nodes:
+        a, of_a = await nodes.start("a")
+        seen: list[tuple[int, int]] = []
+        b, of_b = await nodes.start("b")
+        of_b.listeners.append(lambda message: seen.append(rows(message)))
+        specification = Specification("app", (Member(Echo, "worker"),), mode=Mode.TRANSIENT, weight=7)
+        a.core.applications.load(specification)
+        await a.core.applications.start("app", Mode.PERMANENT)
+        await a.core.applications.stop("app")
+        a.core.applications.unload("app")
+        await eventually(lambda: len(seen) == 5)
+        assert seen == [(2, 1), (3, 2), (3, 3), (3, 1), (0, 0)]
+        with pytest.raises(Exception, match="no route"):
+            await of_b.resolve_application(Atom("app"))
+        a.core.applications.load(specification)
+        late, of_late = await nodes.start("late")
+        assert await of_late.resolve_application(Atom("app")) == [ApplicationRoute(a.name, Atom("app"), 7, 2, 1)]
+        assert of_a.own
+        assert (b.network.nodes(), late.network.nodes()) == ([], [])
 
 
 def rows(message: Any) -> tuple[int, int]:
@@ -198,42 +178,35 @@ def rows(message: Any) -> tuple[int, int]:
     return (route.Mode, route.State) if route else (0, 0)
 
 
-def test_the_saturn_comes_back_and_knows_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_saturn_comes_back_and_knows_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what has changed meanwhile (upstream dies of the question, or forgets it: SAT-RC-2, -3)."""
     monkeypatch.setattr("ergo_conformance.model.ergo.saturn.REDIAL", (0.0, 0.05))
-
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
-            port = nodes.server.port
-            await nodes.server.stop()
-            await eventually(lambda: not of_a.registered and not of_b.registered)
-            with pytest.raises(ErgoError, match="no route"):
-                await a.network.get_node(b.name)
-            a.core.applications.load(Specification("app", (Member(Echo),)))
-            async with serving(port):
-                await eventually(lambda: of_a.registered and of_b.registered)
-                await eventually(lambda: of_a.nodes() == [b.name] and of_b.nodes() == [a.name])
-                assert await reaches(a, b.name)
-                await eventually(lambda: of_b.view.applications)
-                assert [route.Node for route in await of_b.resolve_application(Atom("app"))] == [a.name]
-
-    run(scenario())
+    async with cluster() as nodes:
+        (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
+        port = nodes.server.port
+        await nodes.server.stop()
+        await eventually(lambda: not of_a.registered and not of_b.registered)
+        with pytest.raises(ErgoError, match="no route"):
+            await a.network.get_node(b.name)
+        a.core.applications.load(Specification("app", (Member(Echo),)))
+        async with serving(port):
+            await eventually(lambda: of_a.registered and of_b.registered)
+            await eventually(lambda: of_a.nodes() == [b.name] and of_b.nodes() == [a.name])
+            assert await reaches(a, b.name)
+            await eventually(lambda: of_b.view.applications)
+            assert [route.Node for route in await of_b.resolve_application(Atom("app"))] == [a.name]
 
 
-def test_the_settings_of_a_target_name_a_saturn() -> None:
-    async def scenario() -> None:
-        async with cluster() as nodes:
-            row = {"kind": "saturn", "host": "localhost", "port": nodes.server.port, "token": TOKEN, "cluster": "c"}
-            target = {"name": f"t@{HOST}", "cookie": "secret", "host": HOST, "registrar": row}
-            node = await settings.options_of(target).start()
-            nodes.all.append(node)
-            assert settings.ready(node, target)["config"]["registrar"] == row
-            assert list(nodes.server.hub.clusters["c"]) == [node.name]
-            third = {**target, "name": f"u@{HOST}", "acceptors": [{"host": HOST, "registrar": row}]}
-            del third["registrar"]
-            nodes.all.append(await settings.options_of(third).start())
-            assert sorted(nodes.server.hub.clusters["c"]) == [node.name, f"u@{HOST}"]
-            await asyncio.sleep(0)
-
-    run(scenario())
+async def test_the_settings_of_a_target_name_a_saturn() -> None:
+    async with cluster() as nodes:
+        row = {"kind": "saturn", "host": "localhost", "port": nodes.server.port, "token": TOKEN, "cluster": "c"}
+        target = {"name": f"t@{HOST}", "cookie": "secret", "host": HOST, "registrar": row}
+        node = await settings.options_of(target).start()
+        nodes.all.append(node)
+        assert settings.ready(node, target)["config"]["registrar"] == row
+        assert list(nodes.server.hub.clusters["c"]) == [node.name]
+        third = {**target, "name": f"u@{HOST}", "acceptors": [{"host": HOST, "registrar": row}]}
+        del third["registrar"]
+        nodes.all.append(await settings.options_of(third).start())
+        assert sorted(nodes.server.hub.clusters["c"]) == [node.name, f"u@{HOST}"]
+        await asyncio.sleep(0)

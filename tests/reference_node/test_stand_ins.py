@@ -34,6 +34,8 @@ from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from tests.support.settings import make
 
+pytestmark = pytest.mark.real_loop
+
 US, PEER = Atom("us@h"), Atom("peer@h")
 THEIRS = PID(PEER, 1001, 7)
 OURS = PID(US, 1002, 5)
@@ -169,68 +171,59 @@ def frames(diary: Diary, line: Line) -> list[Any]:
     return [decoder.read_framed(data) for data in line.written]
 
 
-def test_a_connection_tells_any_core() -> None:
-    async def scenario() -> None:
-        diary = Diary()
-        connection, line = connected(diary)
-        encoder = FrameEncoder(diary.registry, NO_CACHES)
-        extra = gen.ApplicationOptionsExtra(gen.ApplicationOptions(), THEIRS)
-        event = MessageEvent(Event(PEER, Atom("ev")), 9, "news")
-        said: list[Any] = [
-            enp.MessagePID(0, 1001, 0, 0, 1002, "hello"),
-            enp.Response(0, 1001, 0, 1002, (1, 2, 3), "answer"),
-            enp.ResponseError(0, 1001, 0, 1002, (4, 5, 6), enp.Code.MAILBOX_FULL, None),
-            enp.Exit(0, 1001, 2, 1002, BYE),
-            enp.EventFrame(0, 1001, 0, 9, Atom("ev"), "news"),
-            enp.TerminateName(0, 1, Atom("gone"), BYE),
-            enp.Control(0, enp.ApplicationStart(Atom("app"), 2, extra, Ref(PEER, 7, (1, 0, 0)))),
-        ]
-        for frame in said:
-            connection.receive(line, encoder.write(frame))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert diary.pages == [
-            ("Message", THEIRS, "hello", Priority.NORMAL),
-            ("response", PEER, 1002, (1, 2, 3), "answer"),
-            ("error", PEER, 1002, (4, 5, 6), error_values.MAILBOX_FULL),
-            ("exit", THEIRS, 1002, BYE),
-            ("event", event, Priority.NORMAL),
-            ("terminate", ProcessID(PEER, Atom("gone")), BYE),
-            ("application", PEER, "app", 2),
-        ]
-        (result,) = frames(diary, line)
-        assert result.message == enp.Result(None, None, Ref(PEER, 7, (1, 0, 0)))
-
-    asyncio.run(scenario())
+async def test_a_connection_tells_any_core() -> None:
+    diary = Diary()
+    connection, line = connected(diary)
+    encoder = FrameEncoder(diary.registry, NO_CACHES)
+    extra = gen.ApplicationOptionsExtra(gen.ApplicationOptions(), THEIRS)
+    event = MessageEvent(Event(PEER, Atom("ev")), 9, "news")
+    said: list[Any] = [
+        enp.MessagePID(0, 1001, 0, 0, 1002, "hello"),
+        enp.Response(0, 1001, 0, 1002, (1, 2, 3), "answer"),
+        enp.ResponseError(0, 1001, 0, 1002, (4, 5, 6), enp.Code.MAILBOX_FULL, None),
+        enp.Exit(0, 1001, 2, 1002, BYE),
+        enp.EventFrame(0, 1001, 0, 9, Atom("ev"), "news"),
+        enp.TerminateName(0, 1, Atom("gone"), BYE),
+        enp.Control(0, enp.ApplicationStart(Atom("app"), 2, extra, Ref(PEER, 7, (1, 0, 0)))),
+    ]
+    for frame in said:
+        connection.receive(line, encoder.write(frame))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert diary.pages == [
+        ("Message", THEIRS, "hello", Priority.NORMAL),
+        ("response", PEER, 1002, (1, 2, 3), "answer"),
+        ("error", PEER, 1002, (4, 5, 6), error_values.MAILBOX_FULL),
+        ("exit", THEIRS, 1002, BYE),
+        ("event", event, Priority.NORMAL),
+        ("terminate", ProcessID(PEER, Atom("gone")), BYE),
+        ("application", PEER, "app", 2),
+    ]
+    (result,) = frames(diary, line)
+    assert result.message == enp.Result(None, None, Ref(PEER, 7, (1, 0, 0)))
 
 
-def test_what_a_connection_asks_for_is_told_to_the_core_that_asked() -> None:
-    async def scenario() -> None:
-        diary = Diary()
-        connection, line = connected(diary)
-        asked = asyncio.ensure_future(connection.link_pid(OURS, THEIRS))
-        await asyncio.sleep(0)
-        (frame,) = frames(diary, line)
-        answer = enp.Control(0, enp.Result(None, None, frame.message.Ref))
-        connection.receive(line, FrameEncoder(diary.registry, NO_CACHES).write(answer))
-        assert diary.pages == [("taken", Kind.LINK, OURS, THEIRS)]
-        assert await asked == []
-        connection.terminate(error_values.NO_CONNECTION)
-        with pytest.raises(ErgoError, match="no connection"):
-            connection.node().disconnect()
-
-    asyncio.run(scenario())
+async def test_what_a_connection_asks_for_is_told_to_the_core_that_asked() -> None:
+    diary = Diary()
+    connection, line = connected(diary)
+    asked = asyncio.ensure_future(connection.link_pid(OURS, THEIRS))
+    await asyncio.sleep(0)
+    (frame,) = frames(diary, line)
+    answer = enp.Control(0, enp.Result(None, None, frame.message.Ref))
+    connection.receive(line, FrameEncoder(diary.registry, NO_CACHES).write(answer))
+    assert diary.pages == [("taken", Kind.LINK, OURS, THEIRS)]
+    assert await asked == []
+    connection.terminate(error_values.NO_CONNECTION)
+    with pytest.raises(ErgoError, match="no connection"):
+        connection.node().disconnect()
 
 
-def test_an_alias_of_the_peer() -> None:
-    async def scenario() -> None:
-        diary = Diary()
-        connection, line = connected(diary)
-        connection.send_alias(OURS, Alias(PEER, 7, (1, 2, 3)), MessageOptions(), "to an alias")
-        (frame,) = frames(diary, line)
-        assert (frame.from_id, frame.to_alias, frame.payload) == (1002, (1, 2, 3), "to an alias")
-
-    asyncio.run(scenario())
+async def test_an_alias_of_the_peer() -> None:
+    diary = Diary()
+    connection, line = connected(diary)
+    connection.send_alias(OURS, Alias(PEER, 7, (1, 2, 3)), MessageOptions(), "to an alias")
+    (frame,) = frames(diary, line)
+    assert (frame.from_id, frame.to_alias, frame.payload) == (1002, (1, 2, 3), "to an alias")
 
 
 # --- a network that is none -------------------------------------------------------------------------------------------
@@ -311,14 +304,11 @@ async def reachable(network: Network, *names: str) -> list[str]:
     return found
 
 
-def test_a_program_takes_the_node_s_network_or_another() -> None:
-    async def scenario() -> None:
-        island = Island()
-        assert await reachable(island, "a@h", "b@h") == ["no route"] * 2
-        assert island.asked == ["a@h", "b@h"]
-        node = make("x@h")
-        assert await reachable(node.network, "a@h") == ["no route"]
-        await node.stop()
-        assert await reachable(node.network, "a@h") == ["network stack is stopped"]
-
-    asyncio.run(scenario())
+async def test_a_program_takes_the_node_s_network_or_another() -> None:
+    island = Island()
+    assert await reachable(island, "a@h", "b@h") == ["no route"] * 2
+    assert island.asked == ["a@h", "b@h"]
+    node = make("x@h")
+    assert await reachable(node.network, "a@h") == ["no route"]
+    await node.stop()
+    assert await reachable(node.network, "a@h") == ["network stack is stopped"]

@@ -19,6 +19,8 @@ from tests.support.nodes import within
 from tests.support.settings import make
 from tests.support.sockets import HOST, eventually, links, port, run
 
+pytestmark = pytest.mark.real_loop
+
 NOWHERE = NetworkRoute(host=HOST, port=1)
 
 
@@ -94,132 +96,104 @@ def test_the_greatest_weight_comes_first() -> None:
     without_sockets(work)
 
 
-def test_all_that_match_are_tried() -> None:
+async def test_all_that_match_are_tried() -> None:
     """NAPI-RT-2: the documentation says only the heaviest."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b, stranger = await start("a"), await start("b"), await start("c", cookie="other")
-            a.network.add_route("b@local", NOWHERE, 10)
-            a.network.add_route("b@", to(stranger), 5)
-            a.network.add_route("b", to(b), 1)
-            assert (await a.network.get_node(b.name)).name() == b.name
-
-    run(scenario())
+    async with lan() as start:
+        a, b, stranger = await start("a"), await start("b"), await start("c", cookie="other")
+        a.network.add_route("b@local", NOWHERE, 10)
+        a.network.add_route("b@", to(stranger), 5)
+        a.network.add_route("b", to(b), 1)
+        assert (await a.network.get_node(b.name)).name() == b.name
 
 
-def test_a_route_has_its_own_cookie_and_flags() -> None:
+async def test_a_route_has_its_own_cookie_and_flags() -> None:
     """NAPI-RT-3: empty ones are the node's."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b", cookie="other")
-            a.network.add_route("b@", to(b, cookie="other", flags=Flags.ENABLE))
-            await a.network.get_node(b.name)
-            await eventually(lambda: links(b, a) == 3)
-            assert b.network.node(a.name).info().flags == Flags.ENABLE
-            c = await start("c", flags=Flags.ENABLE | Flags.REMOTE_SPAWN)
-            await dial(a, c, cookie="", flags=Flags(0))
-            await eventually(lambda: a.name in c.network.connections)
-            assert c.network.node(a.name).info().flags == a.network.options.announced_flags
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b", cookie="other")
+        a.network.add_route("b@", to(b, cookie="other", flags=Flags.ENABLE))
+        await a.network.get_node(b.name)
+        await eventually(lambda: links(b, a) == 3)
+        assert b.network.node(a.name).info().flags == Flags.ENABLE
+        c = await start("c", flags=Flags.ENABLE | Flags.REMOTE_SPAWN)
+        await dial(a, c, cookie="", flags=Flags(0))
+        await eventually(lambda: a.name in c.network.connections)
+        assert c.network.node(a.name).info().flags == a.network.options.announced_flags
 
 
 @pytest.mark.parametrize("static", [True, False])
-def test_what_is_set_beside_a_resolver_counts(static: bool) -> None:
+async def test_what_is_set_beside_a_resolver_counts(static: bool) -> None:
     """NAPI-RT-4: upstream drops cookie, flags and mapping of a static route with a resolver."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b", cookie="other")
-            _, actor = echo(b)
-            found = Resolving(Route("", 1, False, EHS, ENP), Route(HOST, port(b), False, EHS, ENP))
-            route = NetworkRoute(
-                resolver=found, cookie="other", flags=Flags.ENABLE, atom_mapping={"ours": "theirs"}, port=1, tls=True
-            )
-            if static:
-                a.network.add_route("b@", route)
-                await a.network.get_node(b.name)
-            else:
-                await a.network.get_node_with_route(b.name, route)
-            await eventually(lambda: a.name in b.network.connections)
-            assert b.network.node(a.name).info().flags == Flags.ENABLE
-            await within(a, lambda it: it.send(at(b), Atom("ours")))
-            await eventually(lambda: actor.got == [Atom("theirs")])
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b", cookie="other")
+        _, actor = echo(b)
+        found = Resolving(Route("", 1, False, EHS, ENP), Route(HOST, port(b), False, EHS, ENP))
+        route = NetworkRoute(
+            resolver=found, cookie="other", flags=Flags.ENABLE, atom_mapping={"ours": "theirs"}, port=1, tls=True
+        )
+        if static:
+            a.network.add_route("b@", route)
+            await a.network.get_node(b.name)
+        else:
+            await a.network.get_node_with_route(b.name, route)
+        await eventually(lambda: a.name in b.network.connections)
+        assert b.network.node(a.name).info().flags == Flags.ENABLE
+        await within(a, lambda it: it.send(at(b), Atom("ours")))
+        await eventually(lambda: actor.got == [Atom("theirs")])
 
 
-def test_a_resolver_that_finds_nothing() -> None:
+async def test_a_resolver_that_finds_nothing() -> None:
     """NAPI-RT-4: "no route"; the next static route is tried."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            route = NetworkRoute(resolver=Resolving(), host=HOST, port=port(b))
-            assert await failure(a.network.get_node_with_route(b.name, route)) == "no route"
-            a.network.add_route("b@", route, 10)
-            assert await failure(a.network.get_node(b.name)) == "no route"
-            a.network.add_route("b", to(b))
-            assert (await a.network.get_node(b.name)).name() == b.name
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        route = NetworkRoute(resolver=Resolving(), host=HOST, port=port(b))
+        assert await failure(a.network.get_node_with_route(b.name, route)) == "no route"
+        a.network.add_route("b@", route, 10)
+        assert await failure(a.network.get_node(b.name)) == "no route"
+        a.network.add_route("b", to(b))
+        assert (await a.network.get_node(b.name)).name() == b.name
 
 
-def test_proxy_routes_are_kept_and_lead_nowhere() -> None:
+async def test_proxy_routes_are_kept_and_lead_nowhere() -> None:
     """NAPI-RT-5."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a = await start("a")
-            proxy = ProxyRoute(Atom("b@x"), Atom("c@x"))
-            a.network.add_proxy_route("b@", proxy, 3)
-            assert a.network.proxy_route("b@x") == [proxy]
-            assert refusal(lambda: a.network.add_proxy_route("b@", proxy)) == "resource is taken"
-            assert refusal(lambda: a.network.add_proxy_route("(", proxy)).startswith("error parsing regexp: ")
-            assert refusal(lambda: a.network.proxy_route("d@x")) == "no route"
-            assert await failure(a.network.get_node("b@x")) == "no route"
-            [row] = a.network.info().proxy_routes
-            assert (row.match, row.weight, row.route) == ("b@", 3, proxy)
-            assert refusal(lambda: a.network.remove_proxy_route("c@")) == "unknown"
-            a.network.remove_proxy_route("b@")
-            assert a.network.info().proxy_routes == ()
-
-    run(scenario())
+    async with lan() as start:
+        a = await start("a")
+        proxy = ProxyRoute(Atom("b@x"), Atom("c@x"))
+        a.network.add_proxy_route("b@", proxy, 3)
+        assert a.network.proxy_route("b@x") == [proxy]
+        assert refusal(lambda: a.network.add_proxy_route("b@", proxy)) == "resource is taken"
+        assert refusal(lambda: a.network.add_proxy_route("(", proxy)).startswith("error parsing regexp: ")
+        assert refusal(lambda: a.network.proxy_route("d@x")) == "no route"
+        assert await failure(a.network.get_node("b@x")) == "no route"
+        [row] = a.network.info().proxy_routes
+        assert (row.match, row.weight, row.route) == ("b@", 3, proxy)
+        assert refusal(lambda: a.network.remove_proxy_route("c@")) == "unknown"
+        a.network.remove_proxy_route("b@")
+        assert a.network.info().proxy_routes == ()
 
 
-def test_atoms_are_mapped_both_ways_over_a_dialed_link() -> None:
+async def test_atoms_are_mapped_both_ways_over_a_dialed_link() -> None:
     """NAPI-RT-6: the mapping of a route; on all links of the pool."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            _, actor = echo(b, "their_echo")
-            _, asker = echo(a)
-            await dial(a, b, atom_mapping={"ours": "theirs", "our_echo": "their_echo"})
-            for number in range(3):
-                await within(a, lambda it: it.send(at(b, "our_echo"), Atom("ours")))
-                await eventually(lambda number=number: len(actor.got) == number + 1)  # type: ignore[misc]
-            await within(b, lambda it: it.send(at(a), Atom("theirs")))
-            await eventually(lambda: asker.got)
-            assert (actor.got, asker.got) == ([Atom("theirs")] * 3, [Atom("ours")])
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        _, actor = echo(b, "their_echo")
+        _, asker = echo(a)
+        await dial(a, b, atom_mapping={"ours": "theirs", "our_echo": "their_echo"})
+        for number in range(3):
+            await within(a, lambda it: it.send(at(b, "our_echo"), Atom("ours")))
+            await eventually(lambda number=number: len(actor.got) == number + 1)  # type: ignore[misc]
+        await within(b, lambda it: it.send(at(a), Atom("theirs")))
+        await eventually(lambda: asker.got)
+        assert (actor.got, asker.got) == ([Atom("theirs")] * 3, [Atom("ours")])
 
 
-def test_a_route_names_what_is_spoken() -> None:
+async def test_a_route_names_what_is_spoken() -> None:
     """NetworkRoute: handshake and proto by name and release; what the node has not got is "no route"."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            for strange in ({"handshake_version": Version("EHS", "R2")}, {"proto_version": Version("DIST", "R1")}):
-                assert await failure(dial(a, b, **strange)) == "no route"
-            same = {"handshake_version": EHS._replace(Commit="x"), "proto_version": ENP._replace(License="x")}
-            assert (await dial(a, b, **same)).name() == b.name
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        for strange in ({"handshake_version": Version("EHS", "R2")}, {"proto_version": Version("DIST", "R1")}):
+            assert await failure(dial(a, b, **strange)) == "no route"
+        same = {"handshake_version": EHS._replace(Commit="x"), "proto_version": ENP._replace(License="x")}
+        assert (await dial(a, b, **same)).name() == b.name
 
 
 @pytest.mark.parametrize(
@@ -231,18 +205,14 @@ def test_a_route_that_cannot_be(settings: Any) -> None:
         NetworkRoute(**settings)
 
 
-def test_a_route_removed_while_connected_leaves_the_connection() -> None:
+async def test_a_route_removed_while_connected_leaves_the_connection() -> None:
     """NAPI-RT-1: routes are for dialing."""
-
-    async def scenario() -> None:
-        async with lan() as start:
-            a, b = await start("a"), await start("b")
-            b.network.enable_spawn("f", Echo)
-            a.network.add_route("b@", to(b))
-            remote = await a.network.get_node(b.name)
-            a.network.remove_route("b@")
-            assert await a.network.get_node(b.name) is remote
-            remote.disconnect()
-            assert await failure(a.network.get_node(b.name)) == "no route"
-
-    run(scenario())
+    async with lan() as start:
+        a, b = await start("a"), await start("b")
+        b.network.enable_spawn("f", Echo)
+        a.network.add_route("b@", to(b))
+        remote = await a.network.get_node(b.name)
+        a.network.remove_route("b@")
+        assert await a.network.get_node(b.name) is remote
+        remote.disconnect()
+        assert await failure(a.network.get_node(b.name)) == "no route"

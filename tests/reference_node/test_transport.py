@@ -1,7 +1,6 @@
 """Links without sockets: in-memory transports under a clock that jumps. Deadlines are exact and cost nothing."""
 
 import asyncio
-from collections.abc import Coroutine
 from itertools import count
 from typing import Any
 
@@ -21,29 +20,6 @@ from ergo_conformance.reference_node.node import Node
 from tests.support.settings import settings_of
 
 FINGERPRINT = bytes(range(20))
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time jumps to the next timer when there is nothing else to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def time(self) -> float:
-        return self.now
-
-    def _run_once(self) -> None:
-        loop: Any = super()
-        if not self._ready:  # type: ignore[attr-defined]
-            timers = [timer.when() for timer in self._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
-            self.now = max(self.now, min(timers, default=0))
-        loop._run_once()
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(work)
 
 
 class Wire(asyncio.Transport):
@@ -129,178 +105,144 @@ async def meet(a: Node, b: Node, **more: Any) -> tuple[Pooled, Wire, Wire]:
 
 
 @pytest.mark.parametrize("fingerprint", [None, FINGERPRINT])
-def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
-    async def scenario() -> None:
-        a, b = make("a@h"), make("b@h")
-        connection, *_ = await meet(a, b, fingerprint=fingerprint)
-        assert connection is a.network.connections[Atom("b@h")]
-        assert (connection.peer.creation, connection.peer.connection_id) == (7, f"{2:032x}")
-        await asyncio.sleep(100)  # a link may be silent now
-        assert list(b.network.connections) == ["a@h"]
-        await a.stop()
-        await b.stop()
-        assert not a.network.connections
-        assert not b.network.connections
-
-    run(scenario())
+async def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
+    a, b = make("a@h"), make("b@h")
+    connection, *_ = await meet(a, b, fingerprint=fingerprint)
+    assert connection is a.network.connections[Atom("b@h")]
+    assert (connection.peer.creation, connection.peer.connection_id) == (7, f"{2:032x}")
+    await asyncio.sleep(100)  # a link may be silent now
+    assert list(b.network.connections) == ["a@h"]
+    await a.stop()
+    await b.stop()
+    assert not a.network.connections
+    assert not b.network.connections
 
 
-def test_a_given_fingerprint_stands_in_for_tls() -> None:
-    async def scenario() -> None:
-        a, b = make("a@h"), make("b@h")
-        dials = a.network.dialer_protocol(fingerprint=bytes(20))
-        join_ends(dials, b.network.acceptor_protocol(fingerprint=FINGERPRINT))
-        assert dials.outcome is not None
-        with pytest.raises(HandshakeError, match="HELLO_CERT"):
-            await dials.outcome
-
-    run(scenario())
+async def test_a_given_fingerprint_stands_in_for_tls() -> None:
+    a, b = make("a@h"), make("b@h")
+    dials = a.network.dialer_protocol(fingerprint=bytes(20))
+    join_ends(dials, b.network.acceptor_protocol(fingerprint=FINGERPRINT))
+    assert dials.outcome is not None
+    with pytest.raises(HandshakeError, match="HELLO_CERT"):
+        await dials.outcome
 
 
-def test_a_silent_peer_is_closed_after_the_read_deadline() -> None:
-    async def scenario() -> None:
-        wire = attach(make("b@h").network.acceptor_protocol())
-        await asyncio.sleep(ehs.READ_TIMEOUT - 0.01)
-        wire.deliver(b"\x57")
-        await asyncio.sleep(5)
-        assert wire.closed_at == pytest.approx(2 * ehs.READ_TIMEOUT - 0.01)
-        assert wire.written == b""
-
-    run(scenario())
+async def test_a_silent_peer_is_closed_after_the_read_deadline() -> None:
+    wire = attach(make("b@h").network.acceptor_protocol())
+    await asyncio.sleep(ehs.READ_TIMEOUT - 0.01)
+    wire.deliver(b"\x57")
+    await asyncio.sleep(5)
+    assert wire.closed_at == pytest.approx(2 * ehs.READ_TIMEOUT - 0.01)
+    assert wire.written == b""
 
 
-def test_a_dripping_peer_is_served_until_the_whole_handshake_is_late() -> None:
-    async def scenario() -> None:
-        wire = attach(make("b@h").network.acceptor_protocol())
-        for byte in hello():
-            await asyncio.sleep(0.7)
-            wire.deliver(bytes([byte]))
-        assert wire.closed_at == pytest.approx(ehs.HANDSHAKE_TIMEOUT)
-
-    run(scenario())
+async def test_a_dripping_peer_is_served_until_the_whole_handshake_is_late() -> None:
+    wire = attach(make("b@h").network.acceptor_protocol())
+    for byte in hello():
+        await asyncio.sleep(0.7)
+        wire.deliver(bytes([byte]))
+    assert wire.closed_at == pytest.approx(ehs.HANDSHAKE_TIMEOUT)
 
 
-def test_a_peer_that_stops_after_hello() -> None:
-    async def scenario() -> None:
-        wire = attach(make("b@h").network.acceptor_protocol())
-        wire.deliver(hello())
-        await asyncio.sleep(5)
-        assert wire.closed_at == pytest.approx(ehs.READ_TIMEOUT)
-        assert wire.written
-
-    run(scenario())
+async def test_a_peer_that_stops_after_hello() -> None:
+    wire = attach(make("b@h").network.acceptor_protocol())
+    wire.deliver(hello())
+    await asyncio.sleep(5)
+    assert wire.closed_at == pytest.approx(ehs.READ_TIMEOUT)
+    assert wire.written
 
 
-def test_a_refused_link_gets_not_a_byte_and_hears_nothing_more() -> None:
-    async def scenario() -> None:
-        wire = attach(make("b@h").network.acceptor_protocol())
-        wire.protocol.data_received(b"\x57\x01\x00\x01\x00\x00")
-        wire.protocol.data_received(hello())
-        assert (wire.written, wire.closed_at) == (b"", 0)
-
-    run(scenario())
+async def test_a_refused_link_gets_not_a_byte_and_hears_nothing_more() -> None:
+    wire = attach(make("b@h").network.acceptor_protocol())
+    wire.protocol.data_received(b"\x57\x01\x00\x01\x00\x00")
+    wire.protocol.data_received(hello())
+    assert (wire.written, wire.closed_at) == (b"", 0)
 
 
-def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_HANDSHAKES", 3)
-
-    async def scenario() -> None:
-        b = make("b@h")
-        wires = [attach(b.network.acceptor_protocol()) for _ in range(5)]
-        assert [wire.is_closing() for wire in wires] == [True, True, False, False, False]
-        await b.stop()
-        assert all(wire.is_closing() for wire in wires)
-
-    run(scenario())
+    b = make("b@h")
+    wires = [attach(b.network.acceptor_protocol()) for _ in range(5)]
+    assert [wire.is_closing() for wire in wires] == [True, True, False, False, False]
+    await b.stop()
+    assert all(wire.is_closing() for wire in wires)
 
 
-def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
-    async def scenario() -> None:
-        a, b = make("a@h"), make("b@h")
-        dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
-        first, last = Wire(dials), Wire(accepts)
-        last.other = first
-        accepts.connection_made(last)
-        dials.connection_made(first)  # what a writes is delivered by hand
+async def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
+    a, b = make("a@h"), make("b@h")
+    dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
+    first, last = Wire(dials), Wire(accepts)
+    last.other = first
+    accepts.connection_made(last)
+    dials.connection_made(first)  # what a writes is delivered by hand
+    await turns()
+    last.deliver(first.written)
+    await turns()
+    before = len(first.written)
+    last.deliver(first.written[len(hello()) :])
+    await turns()
+    assert dials.outcome is not None
+    peer = (await dials.outcome).peer
+    _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
+    assert not b.network.connections
+    last.deliver(first.written[before:])
+    assert len(b.network.connections[Atom("a@h")].links) == 2
+    last.close()
+    await asyncio.sleep(0)
+    assert not second.is_closing()
+
+
+async def test_links_that_joined_go_when_the_first_is_refused() -> None:
+    a, b = make("a@h"), make("b@h")
+    dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
+    first, last = Wire(dials), Wire(accepts)
+    last.other = first
+    accepts.connection_made(last)
+    dials.connection_made(first)
+    for _ in range(2):
         await turns()
-        last.deliver(first.written)
-        await turns()
-        before = len(first.written)
-        last.deliver(first.written[len(hello()) :])
-        await turns()
-        assert dials.outcome is not None
-        peer = (await dials.outcome).peer
-        _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
-        assert not b.network.connections
-        last.deliver(first.written[before:])
-        assert len(b.network.connections[Atom("a@h")].links) == 2
-        last.close()
-        await asyncio.sleep(0)
-        assert not second.is_closing()
-
-    run(scenario())
+        sent, first.written = first.written, b""
+        last.deliver(sent)
+    await turns()
+    assert dials.outcome is not None
+    peer = (await dials.outcome).peer
+    _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
+    await asyncio.sleep(5)  # the last message never comes
+    assert last.closed_at == pytest.approx(ehs.READ_TIMEOUT)
+    assert second.is_closing()
+    assert not b.network.connections
 
 
-def test_links_that_joined_go_when_the_first_is_refused() -> None:
-    async def scenario() -> None:
-        a, b = make("a@h"), make("b@h")
-        dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
-        first, last = Wire(dials), Wire(accepts)
-        last.other = first
-        accepts.connection_made(last)
-        dials.connection_made(first)
-        for _ in range(2):
-            await turns()
-            sent, first.written = first.written, b""
-            last.deliver(sent)
-        await turns()
-        assert dials.outcome is not None
-        peer = (await dials.outcome).peer
-        _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
-        await asyncio.sleep(5)  # the last message never comes
-        assert last.closed_at == pytest.approx(ehs.READ_TIMEOUT)
-        assert second.is_closing()
-        assert not b.network.connections
-
-    run(scenario())
+async def test_only_the_dialer_of_the_first_link_adds_others() -> None:
+    a, b = make("a@h"), make("b@h")
+    connection, *_ = await meet(a, b)
+    await asyncio.sleep(1)
+    wire = attach(a.network.acceptor_protocol())
+    wire.deliver(join("b@h", connection.peer.connection_id))
+    assert not wire.written
+    assert wire.is_closing()
+    with pytest.raises(RefusedError, match="does not exist"):
+        b.network.table.join(
+            b.network.dialer_protocol(), Joined(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
+        )
+    assert len(connection.links) == 1
 
 
-def test_only_the_dialer_of_the_first_link_adds_others() -> None:
-    async def scenario() -> None:
-        a, b = make("a@h"), make("b@h")
-        connection, *_ = await meet(a, b)
-        await asyncio.sleep(1)
-        wire = attach(a.network.acceptor_protocol())
-        wire.deliver(join("b@h", connection.peer.connection_id))
-        assert not wire.written
-        assert wire.is_closing()
-        with pytest.raises(RefusedError, match="does not exist"):
-            b.network.table.join(
-                b.network.dialer_protocol(), Joined(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
-            )
-        assert len(connection.links) == 1
-
-    run(scenario())
-
-
-def test_links_above_the_pool_are_refused() -> None:
-    async def scenario() -> None:
-        a, b = make("a@h"), make("b@h", handshake=EhsHandshake(pool_size=2))
-        connection, *_ = await meet(a, b)
-        await asyncio.sleep(1)
-        joining = Membership(Atom("b@h"), connection.peer.connection_id)
-        for links in (2, 3):
-            await meet(a, b, joining=joining)
-            assert len(b.network.connections[Atom("a@h")].links) == links
-        dials = a.network.dialer_protocol(joining=joining)
-        with pytest.raises(RefusedError, match="3 links already"):
-            a.network.table.join(dials, Joined(Role.DIALER, *joining))
-        wire = attach(b.network.acceptor_protocol())
-        wire.deliver(join("a@h", joining.connection_id))
-        assert not wire.written  # who sees an Accept joins again at once (ENP-RED-3)
-        assert wire.is_closing()
-
-    run(scenario())
+async def test_links_above_the_pool_are_refused() -> None:
+    a, b = make("a@h"), make("b@h", handshake=EhsHandshake(pool_size=2))
+    connection, *_ = await meet(a, b)
+    await asyncio.sleep(1)
+    joining = Membership(Atom("b@h"), connection.peer.connection_id)
+    for links in (2, 3):
+        await meet(a, b, joining=joining)
+        assert len(b.network.connections[Atom("a@h")].links) == links
+    dials = a.network.dialer_protocol(joining=joining)
+    with pytest.raises(RefusedError, match="3 links already"):
+        a.network.table.join(dials, Joined(Role.DIALER, *joining))
+    wire = attach(b.network.acceptor_protocol())
+    wire.deliver(join("a@h", joining.connection_id))
+    assert not wire.written  # who sees an Accept joins again at once (ENP-RED-3)
+    assert wire.is_closing()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import within
 from tests.support.settings import start_node
-from tests.support.sockets import HOST, eventually, run
+from tests.support.sockets import HOST, eventually
+
+pytestmark = pytest.mark.real_loop
 
 MESSAGES, SENDERS, CALLS = 20_000, 8, 10_000
 
@@ -72,43 +74,34 @@ async def all_send(a: Node, target: Any, text: str = "twenty characters ok", **o
 
 @pytest.mark.parametrize("by", ["pid", "name"])
 @pytest.mark.parametrize("how", [{}, {"text": "x" * 200, "compression": Compression(Algorithm.ZLIB, threshold=100)}])
-def test_each_senders_messages_come_in_order_and_once(by: str, how: Any) -> None:
-    async def scenario() -> None:
-        async with nodes() as (a, b):
-            counter = Counter()
-            process = b.spawn(counter, name="counter")
-            target = process.pid if by == "pid" else ProcessID(b.name, Atom("counter"))
-            senders = await all_send(a, target, **how)
-            await eventually(lambda: counter.count == MESSAGES)
-            assert set(counter.seen) == set(senders)
-            assert {tuple(seen) for seen in counter.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
-            used = {sender.id % 255 % 3 for sender in senders}
-            assert used == {0, 1, 2}
-
-    run(scenario())
+async def test_each_senders_messages_come_in_order_and_once(by: str, how: Any) -> None:
+    async with nodes() as (a, b):
+        counter = Counter()
+        process = b.spawn(counter, name="counter")
+        target = process.pid if by == "pid" else ProcessID(b.name, Atom("counter"))
+        senders = await all_send(a, target, **how)
+        await eventually(lambda: counter.count == MESSAGES)
+        assert set(counter.seen) == set(senders)
+        assert {tuple(seen) for seen in counter.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
+        used = {sender.id % 255 % 3 for sender in senders}
+        assert used == {0, 1, 2}
 
 
-def test_without_order_all_come_once() -> None:
-    async def scenario() -> None:
-        async with nodes() as (a, b):
-            counter = Counter()
-            senders = await all_send(a, b.spawn(counter).pid, keep_order=False)
-            await eventually(lambda: counter.count == MESSAGES)
-            assert set(counter.seen) == set(senders)
-            assert {tuple(sorted(seen)) for seen in counter.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
-
-    run(scenario())
+async def test_without_order_all_come_once() -> None:
+    async with nodes() as (a, b):
+        counter = Counter()
+        senders = await all_send(a, b.spawn(counter).pid, keep_order=False)
+        await eventually(lambda: counter.count == MESSAGES)
+        assert set(counter.seen) == set(senders)
+        assert {tuple(sorted(seen)) for seen in counter.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
 
 
-def test_ten_thousand_calls_at_once() -> None:
-    async def scenario() -> None:
-        async with nodes() as (a, b):
-            echo = ProcessID(b.name, Atom("echo"))
+async def test_ten_thousand_calls_at_once() -> None:
+    async with nodes() as (a, b):
+        echo = ProcessID(b.name, Atom("echo"))
 
-            async def work(it: Process) -> list[Any]:
-                return list(await asyncio.gather(*(it.call(echo, i, timeout=60) for i in range(CALLS))))
+        async def work(it: Process) -> list[Any]:
+            return list(await asyncio.gather(*(it.call(echo, i, timeout=60) for i in range(CALLS))))
 
-            assert await within(a, work) == list(range(CALLS))
-            assert not a.core.waiters(b.name)
-
-    run(scenario())
+        assert await within(a, work) == list(range(CALLS))
+        assert not a.core.waiters(b.name)

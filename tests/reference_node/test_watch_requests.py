@@ -7,9 +7,8 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.peers.ergo.connection import PROCESS
 from ergo_conformance.reference_node.core.relations import Kind
-from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import settle
 from tests.support.relating import (
     BYE,
@@ -33,10 +32,9 @@ HOW = {Kind.LINK: "exit", Kind.MONITOR: "down"}
 @words
 @kinds
 @pytest.mark.parametrize("back", [False, True])
-def test_a_request(kind: Kind, word: str, back: bool) -> None:
+async def test_a_request(kind: Kind, word: str, back: bool) -> None:
     """Its class, its fields, its order byte (ENP §8: a monitor of a PID has none)."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
         if back:
             b.core.watching.relations.add(kind, target, it.process.pid)
@@ -56,27 +54,22 @@ def test_a_request(kind: Kind, word: str, back: bool) -> None:
         assert await task == (None if back else [])
         assert watched(b) == (0 if back else 1)
 
-    at_peer(work)
-
 
 @kinds
 @pytest.mark.parametrize("text", ["unknown process", "target is already exist", "no route", "anything"])
-def test_a_refusal(kind: Kind, text: str) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_refusal(kind: Kind, text: str) -> None:
+    async with at_peer() as (b, peer):
         task = asyncio.ensure_future(refused(b.core.watching.watch(kind, watcher(b).process, peer.pid())))
         peer.send_frame(answer(await request(peer), Error(text)))
         assert await task == text
         assert watched(b) == 0
 
-    at_peer(work)
-
 
 @words
 @kinds
-def test_no_result(kind: Kind, word: str) -> None:
+async def test_no_result(kind: Kind, word: str) -> None:
     """It is waited for as long as for an answer. One that comes too late changes nothing (ENP-ANY-1)."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         it = watcher(b)
         task = asyncio.ensure_future(refused(b.core.watching.watch(kind, it.process, theirs(peer)[word])))
         frame = await request(peer)
@@ -89,15 +82,12 @@ def test_no_result(kind: Kind, word: str) -> None:
         await settle()
         assert watched(b) == 0
 
-    at_peer(work)
-
 
 @kinds
 @pytest.mark.parametrize("change", ["words", "creation", "node"])
-def test_a_result_with_another_reference(kind: Kind, change: str) -> None:
+async def test_a_result_with_another_reference(kind: Kind, change: str) -> None:
     """All parts of it count."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         task = asyncio.ensure_future(b.core.watching.watch(kind, watcher(b).process, peer.pid()))
         frame = await request(peer)
         ref = frame.message.Ref
@@ -112,16 +102,13 @@ def test_a_result_with_another_reference(kind: Kind, change: str) -> None:
         peer.send_frame(answer(frame))
         await task
 
-    at_peer(work)
-
 
 @words
 @kinds
 @pytest.mark.parametrize("back", [False, True])
-def test_a_peer_that_goes_while_it_is_asked(kind: Kind, word: str, back: bool) -> None:
+async def test_a_peer_that_goes_while_it_is_asked(kind: Kind, word: str, back: bool) -> None:
     """The request fails; a relation that was there is told about, one that was not there is not."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
         if back:
             b.core.watching.relations.add(kind, target, it.process.pid)
@@ -135,15 +122,12 @@ def test_a_peer_that_goes_while_it_is_asked(kind: Kind, word: str, back: bool) -
         assert it.told == ([Told(HOW[kind], target, "no connection")] if back else [])
         assert watched(b) == 0
 
-    at_peer(work)
-
 
 @words
 @kinds
-def test_a_target_that_ends_right_behind_the_result(kind: Kind, word: str) -> None:
+async def test_a_target_that_ends_right_behind_the_result(kind: Kind, word: str) -> None:
     """Both in one piece: the relation holds when the notice is read."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
         task = asyncio.ensure_future(b.core.watching.watch(kind, it.process, target))
         frame = await request(peer)
@@ -153,13 +137,11 @@ def test_a_target_that_ends_right_behind_the_result(kind: Kind, word: str) -> No
         assert it.told == [Told(HOW[kind], target, "bye")]
         assert watched(b) == 0
 
-    at_peer(work)
-
 
 @words
 @kinds
-def test_a_target_that_ends_while_it_is_given_back(kind: Kind, word: str) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_target_that_ends_while_it_is_given_back(kind: Kind, word: str) -> None:
+    async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
         b.core.watching.relations.add(kind, target, it.process.pid)
         task = asyncio.ensure_future(b.core.watching.unwatch(kind, it.process, target))
@@ -171,14 +153,11 @@ def test_a_target_that_ends_while_it_is_given_back(kind: Kind, word: str) -> Non
         assert it.told == [Told(HOW[kind], target, "bye")]
         assert watched(b) == 0
 
-    at_peer(work)
-
 
 @words
-def test_a_notice_that_nobody_waits_for(word: str) -> None:
+async def test_a_notice_that_nobody_waits_for(word: str) -> None:
     """It is ignored, and so is a second one (ENP-TERM-1)."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         it = watcher(b)
         for _ in range(2):
             peer.send_frame(NOTICES[word])
@@ -189,12 +168,10 @@ def test_a_notice_that_nobody_waits_for(word: str) -> None:
         assert it.told == []
         assert b.network.connections
 
-    at_peer(work)
-
 
 @kinds
-def test_a_consumer_that_ends_while_it_asks(kind: Kind) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_a_consumer_that_ends_while_it_asks(kind: Kind) -> None:
+    async with at_peer() as (b, peer):
         it = watcher(b)
         task = asyncio.ensure_future(b.core.watching.watch(kind, it.process, peer.pid()))
         frame = await request(peer)
@@ -204,16 +181,13 @@ def test_a_consumer_that_ends_while_it_asks(kind: Kind) -> None:
         await task
         assert watched(b) == 0
 
-    at_peer(work)
-
 
 @words
 @kinds
 @pytest.mark.parametrize("back", [False, True])
-def test_a_connection_that_ends_right_behind_the_result(kind: Kind, word: str, back: bool) -> None:
+async def test_a_connection_that_ends_right_behind_the_result(kind: Kind, word: str, back: bool) -> None:
     """What was given back is not told about, what was taken is."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
         if back:
             b.core.watching.relations.add(kind, target, it.process.pid)
@@ -227,5 +201,3 @@ def test_a_connection_that_ends_right_behind_the_result(kind: Kind, word: str, b
         await settle()
         assert it.told == ([] if back else [Told(HOW[kind], target, "no connection")])
         assert watched(b) == 0
-
-    at_peer(work)

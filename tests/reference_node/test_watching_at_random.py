@@ -12,7 +12,7 @@ from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle, transport_of, virtually
+from tests.support.nodes import Net, settle, transport_of
 from tests.support.watchers import Told, Watcher, idle, watcher
 
 STEPS, WATCHERS, TARGETS = 60, 6, 4
@@ -101,26 +101,23 @@ class Turmoil:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_all_relations_are_given_back_or_told_once(seed: int) -> None:
-    async def run() -> None:
-        net = Net()
-        a, b, _ = await net.pair()
-        turmoil = Turmoil(random.Random(seed), a, b)
-        await asyncio.gather(*map(turmoil.watches, turmoil.watchers), turmoil.ends())
-        for process, _ in turmoil.living.values():
-            process.stop(Error("the last"))
-        await settle()
-        for node in (a, b):
-            if node.network.connections:
-                node.core.disconnect(next(iter(node.network.connections)))
-        await settle()
-        assert turmoil.settled() == Counter()
-        assert set(turmoil.refusals) <= LEGAL
-        assert sum(turmoil.balance.values()) > 100
-        for node in (a, b):
-            relations = node.core.watching.relations
-            assert len(relations) == 0
-            assert not relations._by_target | relations._by_node | relations._by_consumer | relations._consumers_of_node
-        await net.stop()
-
-    virtually(run())
+async def test_all_relations_are_given_back_or_told_once(seed: int) -> None:
+    net = Net()
+    a, b, _ = await net.pair()
+    turmoil = Turmoil(random.Random(seed), a, b)
+    await asyncio.gather(*map(turmoil.watches, turmoil.watchers), turmoil.ends())
+    for process, _ in turmoil.living.values():
+        process.stop(Error("the last"))
+    await settle()
+    for node in (a, b):
+        if node.network.connections:
+            node.core.disconnect(next(iter(node.network.connections)))
+    await settle()
+    assert turmoil.settled() == Counter()
+    assert set(turmoil.refusals) <= LEGAL
+    assert sum(turmoil.balance.values()) > 100
+    for node in (a, b):
+        relations = node.core.watching.relations
+        assert len(relations) == 0
+        assert not relations._by_target | relations._by_node | relations._by_consumer | relations._consumers_of_node
+    await net.stop()

@@ -8,9 +8,8 @@ from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import PID, Alias, Atom
 from ergo_conformance.peers.corruption.frames import relation_request
-from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.peers.ergo.connection import PROCESS
 from ergo_conformance.reference_node.core.relations import Kind
-from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import context, settle
 from tests.support.relating import BYE, GIVE, NOTICES, TAKE, ask, at_peer, kinds, ours, watched, words
 from tests.support.watchers import Told, watcher
@@ -19,8 +18,8 @@ from tests.support.watchers import Told, watcher
 @words
 @kinds
 @pytest.mark.parametrize("cached", [False, True])
-def test_one_notice_for_all_consumers_of_a_node(kind: Kind, word: str, cached: bool) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_one_notice_for_all_consumers_of_a_node(kind: Kind, word: str, cached: bool) -> None:
+    async with at_peer(atoms=("it", "ev") if cached else ()) as (b, peer):
         second = await context(b, 2).peer("second@localhost")
         process, targets = ours(b)
         for each in (peer, second):
@@ -46,14 +45,11 @@ def test_one_notice_for_all_consumers_of_a_node(kind: Kind, word: str, cached: b
             assert await each.receive(10) is None
         assert watched(b) == 0
 
-    at_peer(work, atoms=("it", "ev") if cached else ())
-
 
 @words
-def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
+async def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
     """Over the link of the process that has ended, so that it overtakes neither its last words nor the Result."""
-
-    async def work(b: Node, first: Peer) -> None:
+    async with at_peer() as (b, _):
         peer = await context(b, 3).peer("wide@localhost", links=3)
         for i in range(6):
             process, targets = ours(b)
@@ -65,13 +61,11 @@ def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
             assert {type(received.value) for received in came} == {enp.Control, enp.MessagePID, type(NOTICES[word])}
             assert len({received.socket for received in came}) == 1
 
-    at_peer(work)
-
 
 @words
 @kinds
-def test_no_notice_of_what_was_given_back(kind: Kind, word: str) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_no_notice_of_what_was_given_back(kind: Kind, word: str) -> None:
+    async with at_peer() as (b, peer):
         process, targets = ours(b)
         for verb in (TAKE[kind], GIVE[kind]):
             assert await ask(peer, verb, word, targets[word]) is None
@@ -79,15 +73,12 @@ def test_no_notice_of_what_was_given_back(kind: Kind, word: str) -> None:
         process.stop(BYE)
         assert await peer.receive(10) is None
 
-    at_peer(work)
-
 
 @words
 @kinds
-def test_what_is_there_already_and_what_is_not_there(kind: Kind, word: str) -> None:
+async def test_what_is_there_already_and_what_is_not_there(kind: Kind, word: str) -> None:
     """It is the asker's node that knows (ENP-LINK-1): one of upstream that is refused never lets go of what it has."""
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         _, targets = ours(b)
         target, relations = targets[word], b.core.watching.relations
         for verb in (GIVE[kind], TAKE[kind], TAKE[kind]):
@@ -99,12 +90,10 @@ def test_what_is_there_already_and_what_is_not_there(kind: Kind, word: str) -> N
             assert await ask(peer, GIVE[kind], word, target) is None
             assert len(relations) == 0
 
-    at_peer(work)
-
 
 @kinds
-def test_an_earlier_incarnation_is_unknown(kind: Kind) -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_an_earlier_incarnation_is_unknown(kind: Kind) -> None:
+    async with at_peer() as (b, peer):
         process, targets = ours(b)
         old, alias = process.pid._replace(creation=b.creation - 1), targets["Alias"]
         assert isinstance(alias, Alias)
@@ -112,27 +101,22 @@ def test_an_earlier_incarnation_is_unknown(kind: Kind) -> None:
         assert await ask(peer, TAKE[kind], "Alias", alias._replace(creation=b.creation - 1)) == "unknown alias"
         assert watched(b) == 0
 
-    at_peer(work)
-
 
 @words
 @kinds
-def test_only_for_its_own_processes_and_only_ours(kind: Kind, word: str) -> None:
+async def test_only_for_its_own_processes_and_only_ours(kind: Kind, word: str) -> None:
     """Upstream looks at neither (ENP-LINK-3)."""
     stranger = Atom("stranger@localhost")
-
-    async def work(b: Node, peer: Peer) -> None:
+    async with at_peer() as (b, peer):
         _, targets = ours(b)
         target: Any = targets[word]
         assert await ask(peer, TAKE[kind], word, target, Source=PID(stranger, 1, 1)) == "not allowed"
         assert await ask(peer, TAKE[kind], word, target._replace(node=stranger)) == "no route"
         assert watched(b) == 0
 
-    at_peer(work)
 
-
-def test_consumers_of_a_lost_peer_are_forgotten() -> None:
-    async def work(b: Node, peer: Peer) -> None:
+async def test_consumers_of_a_lost_peer_are_forgotten() -> None:
+    async with at_peer() as (b, peer):
         process, targets = ours(b)
         third = watcher(b)
         await third.monitor(process.pid)
@@ -146,5 +130,3 @@ def test_consumers_of_a_lost_peer_are_forgotten() -> None:
         process.stop(error_values.KILL)
         await settle()
         assert third.told == [Told("down", process.pid, "kill")]
-
-    at_peer(work)

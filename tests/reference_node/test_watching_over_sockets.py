@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,8 +20,10 @@ from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target import config as settings
 from tests.support.nodes import transport_of
 from tests.support.settings import start_node
-from tests.support.sockets import HOST, eventually, links, port, run
+from tests.support.sockets import HOST, eventually, links, port
 from tests.support.watchers import Heard, Told, Watcher, idle, refused, watcher
+
+pytestmark = pytest.mark.real_loop
 
 BYE = Error("bye")
 COUNT = 2_000
@@ -49,12 +51,10 @@ async def nodes(*, dialed: bool = False) -> AsyncIterator[tuple[Node, Node]]:
         await first.stop()
 
 
-def over_sockets(work: Callable[[Node, Node], Awaitable[None]], *, dialed: bool = False) -> None:
-    async def scenario() -> None:
-        async with nodes(dialed=dialed) as (here, there):
-            await work(here, there)
-
-    run(scenario())
+@asynccontextmanager
+async def over_sockets(*, dialed: bool = False) -> AsyncIterator[tuple[Node, Node]]:
+    async with nodes(dialed=dialed) as (here, there):
+        yield here, there
 
 
 def kill(node: Node) -> None:
@@ -101,8 +101,8 @@ def relations(*nodes_: Node) -> int:
 
 
 @sides
-def test_each_relation_is_told_once_when_the_process_ends(dialed: bool) -> None:
-    async def work(here: Node, there: Node) -> None:
+async def test_each_relation_is_told_once_when_the_process_ends(dialed: bool) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         process, watched = targets(there)
         them = await watching(here, watched)
         assert relations(there) == relations(here) == 3 * 2 * len(watched)
@@ -110,12 +110,10 @@ def test_each_relation_is_told_once_when_the_process_ends(dialed: bool) -> None:
         await told(them, expected(watched, "bye"))
         assert relations(here, there) == 0
 
-    over_sockets(work, dialed=dialed)
-
 
 @sides
-def test_each_relation_is_told_once_when_the_node_is_killed(dialed: bool) -> None:
-    async def work(here: Node, there: Node) -> None:
+async def test_each_relation_is_told_once_when_the_node_is_killed(dialed: bool) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         process, watched = targets(there)
         watched.append(there.name)
         them = await watching(here, watched)
@@ -129,14 +127,11 @@ def test_each_relation_is_told_once_when_the_node_is_killed(dialed: bool) -> Non
         await asyncio.sleep(0.05)
         assert len(them[0].told) == 2 * len(watched)
 
-    over_sockets(work, dialed=dialed)
-
 
 @sides
-def test_a_lost_link_ends_nothing(dialed: bool) -> None:
+async def test_a_lost_link_ends_nothing(dialed: bool) -> None:
     """As long as one of the three is left."""
-
-    async def work(here: Node, there: Node) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         process, watched = targets(there)
         them = await watching(here, watched)
         for link in there.network.connections[here.name].links[:2]:
@@ -146,12 +141,10 @@ def test_a_lost_link_ends_nothing(dialed: bool) -> None:
         process.stop(BYE)
         await told(them, expected(watched, "bye"))
 
-    over_sockets(work, dialed=dialed)
-
 
 @sides
-def test_who_does_not_trap_exits_ends_with_the_node(dialed: bool) -> None:
-    async def work(here: Node, there: Node) -> None:
+async def test_who_does_not_trap_exits_ends_with_the_node(dialed: bool) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         _, watched = targets(there)
         them = [watcher(here, trap_exit=False) for _ in range(2)]
         await them[0].link(there.name)
@@ -160,14 +153,11 @@ def test_who_does_not_trap_exits_ends_with_the_node(dialed: bool) -> None:
         await eventually(lambda: all(it.process.reason for it in them))
         assert {it.process.reason and it.process.reason.text for it in them} == {"no connection"}
 
-    over_sockets(work, dialed=dialed)
-
 
 @sides
-def test_what_is_asked_for_while_the_node_is_killed(dialed: bool) -> None:
+async def test_what_is_asked_for_while_the_node_is_killed(dialed: bool) -> None:
     """Each request has an end, each relation that was taken is told about."""
-
-    async def work(here: Node, there: Node) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         _, watched = targets(there)
         them = [watcher(here) for _ in range(50)]
         outcomes: Counter[int] = Counter()
@@ -190,14 +180,11 @@ def test_what_is_asked_for_while_the_node_is_killed(dialed: bool) -> None:
         assert [len(it.told) for it in them] == [outcomes[i] for i in range(len(them))]
         assert relations(here) == 0
 
-    over_sockets(work, dialed=dialed)
-
 
 @sides
-def test_events_come_whole_and_in_order(dialed: bool) -> None:
+async def test_events_come_whole_and_in_order(dialed: bool) -> None:
     """Those of each publisher, while several publish and others come and go."""
-
-    async def work(here: Node, there: Node) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         publishers = [watcher(there).process for _ in range(4)]
         events = [Event(there.name, Atom(f"ev{i}")) for i in range(4)]
         for process, event in zip(publishers, events, strict=True):
@@ -226,10 +213,8 @@ def test_events_come_whole_and_in_order(dialed: bool) -> None:
         kill(there)
         await eventually(lambda: late.told[-1] == Told("down", events[0], "no connection"))
 
-    over_sockets(work, dialed=dialed)
 
-
-def test_the_end_comes_behind_what_was_sent_before() -> None:
+async def test_the_end_comes_behind_what_was_sent_before() -> None:
     """All that a process has sent reaches the other one; then comes its end (both on one link)."""
 
     class Talker(Actor):
@@ -243,7 +228,7 @@ def test_the_end_comes_behind_what_was_sent_before() -> None:
         async def handle_down(self, source: Watched, reason: Error) -> None:
             self.told_at = len(self.told) + len(self.process.mailbox)
 
-    async def work(here: Node, there: Node) -> None:
+    async with over_sockets() as (here, there):
         for _ in range(5):
             it = Listener()
             it.process = here.spawn(it)
@@ -253,13 +238,11 @@ def test_the_end_comes_behind_what_was_sent_before() -> None:
             await eventually(lambda it=it: hasattr(it, "told_at"))  # type: ignore[misc]
             assert it.told_at == COUNT
 
-    over_sockets(work)
-
 
 @sides
 @pytest.mark.parametrize("how", ["parent", "child", "killed"])
-def test_a_spawned_process_and_its_parent(how: str, dialed: bool) -> None:
-    async def work(here: Node, there: Node) -> None:
+async def test_a_spawned_process_and_its_parent(how: str, dialed: bool) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         it, name = watcher(here), Atom("echo_factory")
         options = ProcessOptions(LinkParent=True, LinkChild=True)
         pids = [await here.core.remote.spawn(it.process, there.name, name, None, options) for _ in range(5)]
@@ -281,12 +264,10 @@ def test_a_spawned_process_and_its_parent(how: str, dialed: bool) -> None:
             it.process.stop(BYE)
         await eventually(lambda: relations(here, there) == 0)
 
-    over_sockets(work, dialed=dialed)
-
 
 @sides
-def test_an_application_that_another_node_started(dialed: bool) -> None:
-    async def work(here: Node, there: Node) -> None:
+async def test_an_application_that_another_node_started(dialed: bool) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         remote, it = here.core.remote, watcher(here)
         await remote.start_application(there.name, Atom("test_app"), 3)
         application = there.core.applications.get("test_app")
@@ -300,14 +281,11 @@ def test_an_application_that_another_node_started(dialed: bool) -> None:
         await told([it], Counter([repr(Told("down", ProcessID(there.name, Atom("test_app_worker")), "no connection"))]))
         assert application.state is State.RUNNING
 
-    over_sockets(work, dialed=dialed)
-
 
 @sides
-def test_a_killed_node_that_notified_first_and_last(dialed: bool) -> None:
+async def test_a_killed_node_that_notified_first_and_last(dialed: bool) -> None:
     """The owner here hears that the last subscriber is gone with its node."""
-
-    async def work(here: Node, there: Node) -> None:
+    async with over_sockets(dialed=dialed) as (here, there):
         it = watcher(here)
         it.process.register_event("mine", buffer=1, notify=True)
         it.process.publish("mine", "first")
@@ -320,5 +298,3 @@ def test_a_killed_node_that_notified_first_and_last(dialed: bool) -> None:
         await eventually(lambda: len(it.told) >= 2)
         await asyncio.sleep(0.05)
         assert [type(message).__name__ for message in it.told] == ["MessageEventStart", "MessageEventStop"]
-
-    over_sockets(work, dialed=dialed)

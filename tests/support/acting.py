@@ -1,6 +1,7 @@
 """A node with all agents, and somebody who asks them: on the same node or on another one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.core.relations import Watched
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target import config as settings
-from tests.support.nodes import Net, settle, virtually
+from tests.support.nodes import Net, settle
 from tests.support.watchers import Watcher, watcher
 
 places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
@@ -70,14 +71,14 @@ def address(process: Process, kind: str) -> Watched:
     return ProcessID(node, process.name)
 
 
-def acting(work: Callable[[Scene], Awaitable[None]], *, remote: bool = True, **options: Any) -> None:
-    async def run() -> None:
-        net = Net()
-        b = net.node("b@localhost", errors=(subject.CUSTOM_ERROR,), **options)
-        a = net.node("a@localhost") if remote else b
-        scene = Scene(net, a, b)
-        await settle()
-        await work(scene)
+@asynccontextmanager
+async def acting(*, remote: bool = True, **options: Any) -> AsyncIterator[Scene]:
+    net = Net()
+    b = net.node("b@localhost", errors=(subject.CUSTOM_ERROR,), **options)
+    a = net.node("a@localhost") if remote else b
+    scene = Scene(net, a, b)
+    await settle()
+    try:
+        yield scene
+    finally:
         await net.stop()
-
-    virtually(run())

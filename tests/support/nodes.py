@@ -2,31 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.peers.ergo.handshake import TargetInfo
-from ergo_conformance.peers.memory import MemoryTransport, VirtualLoop
+from ergo_conformance.peers.memory import MemoryTransport
 from ergo_conformance.reference_node.connection.link import Address
 from ergo_conformance.reference_node.core.process import Process, ProcessOptions
 from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.targets.self_node import OFFERS, MemoryRunning, make_node
+from ergo_conformance.targets.self_node import OFFERS, MemoryRunningTarget, make_node
 from ergo_conformance.verdict.run.context import Context
 from tests.support.settings import settings_of
 
 T = TypeVar("T")
 FRAME = header(FrameType.MESSAGE_PID)
 """The shortest frame there is: a node counts its bytes and drops it."""
-
-
-def virtually(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a scenario on a loop whose time jumps to the next timer."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
 
 
 async def settle(turns: int = 50) -> None:
@@ -43,8 +37,7 @@ def node(name: str = "b@localhost", **options: Any) -> Node:
 
 def context(of: Node, seed: int = 1) -> Context:
     """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
-    running = MemoryRunning(TargetInfo(of.name, of.network.cookie), tls=False, offers=OFFERS)
-    running.node = of
+    running = MemoryRunningTarget(TargetInfo(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
     return Context(running, random.Random(seed))
 
 

@@ -1,6 +1,7 @@
 """Links and monitors between a node and a peer that the schemas judge: requests, Results, notices."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import context, node, settle, virtually
+from tests.support.nodes import context, node, settle
 from tests.support.watchers import idle
 
 BYE = Error("bye")
@@ -38,13 +39,13 @@ async def connected(**options: Any) -> tuple[Node, Peer]:
     return b, peer
 
 
-def at_peer(work: Callable[[Node, Peer], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        b, peer = await connected(**options)
-        await work(b, peer)
+@asynccontextmanager
+async def at_peer(**options: Any) -> AsyncIterator[tuple[Node, Peer]]:
+    b, peer = await connected(**options)
+    try:
+        yield b, peer
+    finally:
         await b.stop()
-
-    virtually(run())
 
 
 def theirs(peer: Peer) -> dict[str, Watched]:

@@ -1,6 +1,6 @@
 """Two connected nodes in memory, and a process that is watched by all its addresses."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle, virtually
+from tests.support.nodes import Net, settle
 from tests.support.watchers import Watcher, idle
 
 BYE = Error("bye")
@@ -47,14 +47,6 @@ async def scene(*, remote: bool = True) -> AsyncIterator[Scene]:
         yield Scene(net, a, there, process, {**by, "event": Event(name, Atom("ev"))})
     finally:
         await net.stop()
-
-
-def scenario(work: Callable[[Scene], Awaitable[None]], *, remote: bool = True) -> None:
-    async def run() -> None:
-        async with scene(remote=remote) as made:
-            await work(made)
-
-    virtually(run())
 
 
 async def take(of: Watcher, kind: Kind, target: Watched) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from ergo_conformance.reference_node.ergo.ehs import Ehs
 from ergo_conformance.reference_node.target import config as settings
-from ergo_conformance.targets.base import Running
-from ergo_conformance.targets.self_node import MemoryRunning, SelfTarget, make_node
+from ergo_conformance.targets.base import RunningTarget
+from ergo_conformance.targets.self_node import MemoryRunningTarget, SelfTarget, make_node
 from tests.support.settings import with_machine
 
 
@@ -17,9 +17,9 @@ class FaultyTarget(SelfTarget):
         super().__init__(**settings)
         self.factory = factory
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         running = await super().start(config)
-        assert isinstance(running, MemoryRunning)
+        assert isinstance(running, MemoryRunningTarget)
         wanted = settings.options_of({**self.base, **config, "tls": None})
         running.node = make_node(with_machine(wanted, self.factory), "seed")
         return running
@@ -36,10 +36,10 @@ class LoopTarget(SelfTarget):
         self.started: list[Mapping[str, Any]] = []
         self.stopped = 0
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         self.started.append(dict(config))
         running = await super().start(config)
-        assert isinstance(running, MemoryRunning)
+        assert isinstance(running, MemoryRunningTarget)
         stop = running.stop
 
         async def stop_and_note() -> None:

@@ -1,4 +1,4 @@
-"""The registrar of a target: where it is told, what it adds to the offers, how it is reached."""
+"""Registrar of a target: its address, its offers, its sockets."""
 
 import asyncio
 import contextlib
@@ -19,18 +19,21 @@ from ergo_conformance.peers.ergo.handshake import TargetInfo
 from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.targets.base import Running, Target, TargetError
-from ergo_conformance.targets.kinds import Settings, address_of, target_of
+from ergo_conformance.targets.base import RunningTarget, Target, TargetError
+from ergo_conformance.targets.kinds import target_of
+from ergo_conformance.targets.options import TargetOptions
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.targets.tcp import address_of
 from tests.support.settings import start_node
-from tests.support.sockets import run
+
+pytestmark = pytest.mark.real_loop
 
 UNKNOWN = ResolveReply(None, Error("unknown"))
 
 
 @contextlib.asynccontextmanager
-async def started(target: Target, **config: Any) -> AsyncIterator[Running]:
+async def started(target: Target, **config: Any) -> AsyncIterator[RunningTarget]:
     running = await target.start(config)
     try:
         yield running
@@ -49,124 +52,101 @@ def ready(told: Mapping[str, Any]) -> ProcessTarget:
 # --- where it is told -------------------------------------------------------------------------------------------------
 
 
-def test_an_address() -> None:
+def test_registrar_address_is_parsed() -> None:
     assert address_of(None) is None
     assert address_of("localhost:4499") == ("localhost", 4499)
     assert address_of("[::1]:65535") == ("::1", 65_535)
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "localhost:", ":4499", "localhost:0", "localhost:65536", "a:b"])
-def test_an_address_that_is_none(text: str) -> None:
-    with pytest.raises(UsageError, match=f"--registrar {text}: written HOST:PORT"):
+def test_another_form_than_host_and_port_raises(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--registrar {text}: expected HOST:PORT"):
         address_of(text)
 
 
-@pytest.mark.parametrize("settings", [Settings(), Settings("process:x"), Settings(command=("x",))])
-def test_only_a_node_that_runs_already_has_it_told(settings: Settings) -> None:
-    told = Settings(settings.spelled, settings.command, registrar=f"{HOST}:4499")
-    with pytest.raises(UsageError, match="--registrar is for a node that runs already"):
-        target_of(told)
+@pytest.mark.parametrize("target", ["self", "process:x"])
+def test_registrar_option_with_a_target_that_the_toolkit_starts_raises(target: str) -> None:
+    supported = "is not supported by .* targets \\(supported by: tcp://, tls://\\)"
+    with pytest.raises(UsageError, match="--registrar " + supported):
+        target_of(TargetOptions(target=target, registrar=f"{HOST}:4499"))
 
 
 @pytest.mark.parametrize("port", ["4499", 65_536, -1])
-def test_a_target_that_tells_no_port(port: Any) -> None:
-    async def scenario() -> None:
-        with pytest.raises(TargetError, match="READY has no good registrar_port"):
-            await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
-
-    run(scenario())
+async def test_invalid_registrar_port_in_ready_raises(port: Any) -> None:
+    with pytest.raises(TargetError, match="READY has no valid registrar_port"):
+        await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
 
 
 # --- what it adds -----------------------------------------------------------------------------------------------------
 
 
-def test_a_target_without_one() -> None:
-    async def scenario() -> None:
-        async with started(ready({"name": "a@b", "port": 1})) as running:
-            assert running.offers == {"accept"}
-            with pytest.raises(UnreachableError, match="serves no registrar"):
-                await running.registrar_socket()
-            with pytest.raises(UnreachableError, match="serves no registrar"):
-                await running.resolver()
-
-    run(scenario())
+async def test_target_without_a_registrar_is_unreachable_there() -> None:
+    async with started(ready({"name": "a@b", "port": 1})) as running:
+        assert running.offers == {"accept"}
+        with pytest.raises(UnreachableError, match="serves no registrar"):
+            await running.registrar_socket()
+        with pytest.raises(UnreachableError, match="serves no registrar"):
+            await running.resolver()
 
 
-def test_a_registrar_without_a_node() -> None:
+async def test_registrar_without_a_node_offers_only_the_registrar() -> None:
     """Whatever it says it offers, it can't be dialed."""
-
-    async def scenario() -> None:
-        told = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
-        async with started(ready(told)) as running:
-            assert running.offers == {"registrar"}
-        with pytest.raises(TargetError, match="needs at least name and port"):
-            await ready({"name": "", "registrar_port": None}).start({})
-
-    run(scenario())
+    told = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
+    async with started(ready(told)) as running:
+        assert running.offers == {"registrar"}
+    with pytest.raises(TargetError, match="needs at least name and port"):
+        await ready({"name": "", "registrar_port": None}).start({})
 
 
-def test_a_running_target_and_its_registrar() -> None:
-    async def scenario() -> None:
-        acceptors = (AcceptorOptions(host=HOST, port=0),)
-        node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
-        server = await ScriptedEsrdServer().start()
-        spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
-        try:
-            async with started(target_of(Settings(spelled, cookie="c"))) as running:
-                assert running.offers == {"accept"}
-            told = Settings(spelled, cookie="c", registrar=f"{HOST}:{server.port}")
-            async with started(target_of(told)) as running:
-                assert running.offers == {"accept", "registrar"}
-                (await running.registrar_socket()).close()
-                await server.registration()
-        finally:
-            await server.stop()
-            await node.stop()
-
-    run(scenario())
+async def test_registrar_option_adds_the_offer_registrar() -> None:
+    acceptors = (AcceptorOptions(host=HOST, port=0),)
+    node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
+    server = await ScriptedEsrdServer().start()
+    spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
+    try:
+        async with started(target_of(TargetOptions(target=spelled, cookie="c"))) as running:
+            assert running.offers == {"accept"}
+        told = TargetOptions(target=spelled, cookie="c", registrar=f"{HOST}:{server.port}")
+        async with started(target_of(told)) as running:
+            assert running.offers == {"accept", "registrar"}
+            (await running.registrar_socket()).close()
+            await server.registration()
+    finally:
+        await server.stop()
+        await node.stop()
 
 
 # --- how it is reached ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("over", ["memory", "tcp"])
-def test_the_embedded_node_serves(over: str) -> None:
+async def test_embedded_node_serves_a_registrar(over: str) -> None:
     """Its links and datagrams lead to one table, which has the node itself and ends with it."""
-
-    async def scenario() -> None:
-        async with started(SelfTarget(over=over), name="self@localhost") as running:
-            assert "registrar" in running.offers
-            client = ScriptedEsrdClient(await running.registrar_socket(), random.Random(1), "b@localhost")
-            resolver = await running.resolver()
-            assert (await resolver.resolve("self@localhost")).Routes
-            assert await resolver.resolve("b@localhost") == UNKNOWN
-            await client.register()
-            assert await resolver.resolve("b@localhost") == ResolveReply([route()], None)
-            client.socket.close()
-            while await resolver.resolve("b@localhost") != UNKNOWN:
-                await asyncio.sleep(0.01)
-            resolver.close()
-
-    run(scenario())
+    async with started(SelfTarget(over=over), name="self@localhost") as running:
+        assert "registrar" in running.offers
+        client = ScriptedEsrdClient(await running.registrar_socket(), random.Random(1), "b@localhost")
+        resolver = await running.resolver()
+        assert (await resolver.resolve("self@localhost")).Routes
+        assert await resolver.resolve("b@localhost") == UNKNOWN
+        await client.register()
+        assert await resolver.resolve("b@localhost") == ResolveReply([route()], None)
+        client.socket.close()
+        while await resolver.resolve("b@localhost") != UNKNOWN:
+            await asyncio.sleep(0.01)
+        resolver.close()
 
 
-def test_an_address_of_the_same_machine() -> None:
-    async def scenario() -> None:
-        async with started(SelfTarget(over="tcp")) as running:
-            resolver = await running.resolver(host="127.0.0.2")
-            assert await resolver.resolve("b@localhost") == UNKNOWN
-            resolver.close()
-        async with started(SelfTarget()) as running:
-            with pytest.raises(UnreachableError, match="in memory there are no addresses"):
-                await running.resolver(host="127.0.0.2")
-
-    run(scenario())
+async def test_resolver_uses_another_address_of_the_machine() -> None:
+    async with started(SelfTarget(over="tcp")) as running:
+        resolver = await running.resolver(host="127.0.0.2")
+        assert await resolver.resolve("b@localhost") == UNKNOWN
+        resolver.close()
+    async with started(SelfTarget()) as running:
+        with pytest.raises(UnreachableError, match="in memory there are no addresses"):
+            await running.resolver(host="127.0.0.2")
 
 
-def test_what_runs_without_a_registrar_says_so() -> None:
-    async def scenario() -> None:
-        running = Running(TargetInfo("a@b", "c"), tls=False, offers=frozenset())
-        with pytest.raises(UnreachableError):
-            await running.registrar_socket()
-
-    run(scenario())
+async def test_running_target_without_a_registrar_raises_unreachable() -> None:
+    running = RunningTarget(TargetInfo("a@b", "c"), tls=False, offers=frozenset())
+    with pytest.raises(UnreachableError):
+        await running.registrar_socket()

@@ -1,4 +1,4 @@
-"""What a case has in hand, against the embedded node in memory."""
+"""Context of a case, with the embedded node in memory."""
 
 import asyncio
 import random
@@ -9,9 +9,9 @@ import pytest
 
 from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.peers.memory import VirtualLoop
-from ergo_conformance.targets.base import Running
+from ergo_conformance.targets.base import RunningTarget
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.targets.tcp import TcpRunning
+from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.verdict.run.context import Context, SkippedError
 
 
@@ -29,7 +29,7 @@ def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) 
         runner.run(run())
 
 
-def test_a_contemporary_has_the_creation_of_the_target() -> None:
+def test_contemporary_peer_has_the_creation_of_the_target() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer_with_target_creation("twin@localhost", sockets=2)
         assert peer.creation == peer.introduce.Creation
@@ -40,7 +40,7 @@ def test_a_contemporary_has_the_creation_of_the_target() -> None:
     play(script)
 
 
-def test_a_peer_may_be_of_any_creation() -> None:
+def test_peer_has_the_given_creation() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer(creation=7)
         assert peer.pid().creation == 7
@@ -49,7 +49,7 @@ def test_a_peer_may_be_of_any_creation() -> None:
     play(script)
 
 
-def test_a_flag_that_is_needed() -> None:
+def test_missing_flag_skips_the_case() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer()
         ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
@@ -59,10 +59,10 @@ def test_a_flag_that_is_needed() -> None:
     play(script, flags={"spawn": False})
 
 
-def test_only_what_we_started_is_ours_to_stop() -> None:
+def test_only_targets_that_the_toolkit_started_are_stoppable() -> None:
     async def script(ctx: Context) -> None:
-        assert ctx.target.ours
+        assert ctx.target.stoppable
 
     play(script)
-    assert not Running.ours
-    assert not TcpRunning.ours
+    assert not RunningTarget.stoppable
+    assert not TcpRunningTarget.stoppable

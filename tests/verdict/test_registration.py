@@ -1,4 +1,4 @@
-"""Cases that start the target with a registrar of ours: what becomes of targets that can't, won't, or do otherwise."""
+"""Cases that start the target with a scripted registrar: targets that register, refuse, hang or can't be configured."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -8,14 +8,15 @@ import pytest
 
 from ergo_conformance.errors import UsageError
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.targets.base import NotGivenError, Running, Target, TargetError
+from ergo_conformance.targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpTarget
 from ergo_conformance.verdict.run import registration
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.context import SkippedError
+from ergo_conformance.verdict.run.execution import CaseResult, MemoryRunner, PlannedCase
+from ergo_conformance.verdict.run.live import CONCURRENT_STARTS, LiveRunner
 from ergo_conformance.verdict.run.registration import RegistrationContext
-from ergo_conformance.verdict.run.schedule import STARTS_AT_ONCE, LiveRunner, MemoryRunner, Planned, Ran
 
 ESRD = {"registrar": {"kind": "esrd"}}
 SATURN = {"registrar": {"kind": "saturn"}}
@@ -25,13 +26,15 @@ Script = Callable[[RegistrationContext], Coroutine[Any, Any, None]]
 class Odd(SelfTarget):
     """The embedded node over sockets; with a registrar it does something else. Notes what it was started with."""
 
-    def __init__(self, instead: Callable[[Mapping[str, Any]], Coroutine[Any, Any, Running]] | None = None) -> None:
+    def __init__(
+        self, instead: Callable[[Mapping[str, Any]], Coroutine[Any, Any, RunningTarget]] | None = None
+    ) -> None:
         super().__init__(over="tcp")
         self.instead = instead
         self.started: list[Mapping[str, Any]] = []
-        self.running: list[Running] = []
+        self.running: list[RunningTarget] = []
 
-    async def start(self, config: Mapping[str, Any]) -> Running:
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         self.started.append(config)
         if self.instead is not None and "registrar" in config:
             return await self.instead(config)
@@ -39,11 +42,11 @@ class Odd(SelfTarget):
         return self.running[-1]
 
 
-def planned(script: Script, config: Mapping[str, Any] = ESRD, id_: str = "suite.area.case") -> Planned:
-    return Planned(id_, Case(("ESRD-CL-1",), config=config), script)
+def planned(script: Script, config: Mapping[str, Any] = ESRD, id_: str = "suite.area.case") -> PlannedCase:
+    return PlannedCase(id_, Case(("ESRD-CL-1",), config=config), script)
 
 
-def run_live(target: Target, *cases: Planned, limit: float = 10.0) -> list[Ran]:
+def run_live(target: Target, *cases: PlannedCase, limit: float = 10.0) -> list[CaseResult]:
     runner = LiveRunner(target, 0, limit, 16)
     try:
         runner.start()
@@ -68,7 +71,7 @@ async def refuses(ctx: RegistrationContext) -> None:
     await ctx.not_started()
 
 
-def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> None:
+def test_registrar_listens_before_the_target_starts_and_stops_after_the_case() -> None:
     async def esrd(ctx: RegistrationContext) -> None:
         await ctx.registered_at_esrd()
         assert ctx.config["registrar"]["port"] == ctx.esrd.port
@@ -83,7 +86,7 @@ def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> N
     ports: list[int] = []
     target = Odd()
     found = run_live(target, planned(esrd), planned(saturn, SATURN, "suite.area.other"))
-    assert [ran.error for ran in found] == [None, None]
+    assert [result.error for result in found] == [None, None]
     assert len(set(ports)) == 2
     first, *others = target.started
     assert first == {}
@@ -95,13 +98,13 @@ def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> N
             asyncio.run(running.socket())
 
 
-def test_a_target_that_is_refused_is_no_error_of_the_run() -> None:
-    (ran,) = run_live(Odd(), planned(refuses))
-    assert ran.error is None
+def test_refused_registration_passes() -> None:
+    (result,) = run_live(Odd(), planned(refuses))
+    assert result.error is None
 
 
-def test_a_target_that_starts_unregistered_fails() -> None:
-    async def starts_anyway(config: Mapping[str, Any]) -> Running:
+def test_target_that_starts_unregistered_fails() -> None:
+    async def starts_anyway(config: Mapping[str, Any]) -> RunningTarget:
         reader, writer = await asyncio.open_connection("127.0.0.1", config["registrar"]["port"])
         writer.write(b"\1\x2c\0\0")
         await reader.read()
@@ -112,25 +115,25 @@ def test_a_target_that_starts_unregistered_fails() -> None:
         (await ctx.esrd_registration()).socket.close()
         await ctx.not_started()
 
-    (ran,) = run_live(Odd(starts_anyway), planned(closes))
-    assert isinstance(ran.error, ViolationError)
-    assert ran.error.actual == "it has started"
-    assert [label for label, _ in ran.transcripts] == ["registration 1"]
+    (result,) = run_live(Odd(starts_anyway), planned(closes))
+    assert isinstance(result.error, ViolationError)
+    assert result.error.actual == "it has started"
+    assert [transcript.label for transcript in result.transcripts] == ["registration 1"]
 
 
 @pytest.mark.parametrize("script", [waits_for_a_lease, registers])
-def test_a_target_that_does_not_come_fails(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def elsewhere(config: Mapping[str, Any]) -> Running:
+def test_target_that_does_not_register_fails(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def elsewhere(config: Mapping[str, Any]) -> RunningTarget:
         return await SelfTarget(over="tcp").start({})
 
     monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
-    (ran,) = run_live(Odd(elsewhere), planned(script))
-    assert isinstance(ran.error, ViolationError)
-    assert ran.error.expected == ("a target that registers when it starts",)
+    (result,) = run_live(Odd(elsewhere), planned(script))
+    assert isinstance(result.error, ViolationError)
+    assert result.error.expected == ("a target that registers when it starts",)
 
 
-def test_a_target_that_does_not_start_at_all_fails() -> None:
-    async def ends(config: Mapping[str, Any]) -> Running:
+def test_target_that_does_not_start_fails() -> None:
+    async def ends(config: Mapping[str, Any]) -> RunningTarget:
         raise TargetError("ended with code 1")
 
     async def hidden(ctx: RegistrationContext) -> None:
@@ -138,15 +141,15 @@ def test_a_target_that_does_not_start_at_all_fails() -> None:
         await ctx.started()
 
     for script in (registers, hidden):
-        (ran,) = run_live(Odd(ends), planned(script))
-        assert isinstance(ran.error, ViolationError)
-        assert ran.error.actual == "it does not start: ended with code 1"
+        (result,) = run_live(Odd(ends), planned(script))
+        assert isinstance(result.error, ViolationError)
+        assert result.error.actual == "it does not start: ended with code 1"
 
 
-def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_that_hangs_fails_and_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[bool] = []
 
-    async def hangs(config: Mapping[str, Any]) -> Running:
+    async def hangs(config: Mapping[str, Any]) -> RunningTarget:
         try:
             await asyncio.Event().wait()
         finally:
@@ -158,43 +161,43 @@ def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch)
         await ctx.not_started()
 
     monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
-    (ran,) = run_live(Odd(hangs), planned(waits))
-    assert isinstance(ran.error, ViolationError)
-    assert "neither started nor ended" in ran.error.actual
+    (result,) = run_live(Odd(hangs), planned(waits))
+    assert isinstance(result.error, ViolationError)
+    assert "neither started nor ended" in result.error.actual
     assert ended == [True]
 
 
-def test_a_target_that_can_not_be_given_a_registrar_is_skipped() -> None:
-    async def not_given(config: Mapping[str, Any]) -> Running:
-        raise NotGivenError("needs a target that honours registrar")
+def test_target_without_a_configurable_registrar_skips_the_case() -> None:
+    async def not_given(config: Mapping[str, Any]) -> RunningTarget:
+        raise ConfigNotSupportedError("needs a target that honours registrar")
 
     for script in (registers, refuses):
-        (ran,) = run_live(Odd(not_given), planned(script))
-        assert isinstance(ran.error, SkippedError)
-        assert str(ran.error) == "needs a target that honours registrar"
+        (result,) = run_live(Odd(not_given), planned(script))
+        assert isinstance(result.error, SkippedError)
+        assert str(result.error) == "needs a target that honours registrar"
 
 
-def test_a_target_that_runs_already_can_not_be_given_one() -> None:
+def test_running_target_has_no_configurable_registrar() -> None:
     target = TcpTarget("tcp://127.0.0.1:1", cookie="secret", node=None, tls_ca=None, offers=None)
-    with pytest.raises(NotGivenError, match="needs a target whose registrar can be set"):
+    with pytest.raises(ConfigNotSupportedError, match="needs a target whose registrar can be set"):
         asyncio.run(target.start(ESRD))
 
 
-def test_in_memory_there_are_no_addresses() -> None:
-    ran = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(registers))
-    assert isinstance(ran.error, SkippedError)
-    assert str(ran.error).endswith("in memory there are no addresses")
+def test_target_in_memory_skips_the_case() -> None:
+    result = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(registers))
+    assert isinstance(result.error, SkippedError)
+    assert str(result.error).endswith("in memory there are no addresses")
 
 
-def test_an_unexpected_end_of_a_start_is_an_error() -> None:
-    async def breaks(config: Mapping[str, Any]) -> Running:
+def test_unexpected_exception_of_a_start_is_an_error() -> None:
+    async def breaks(config: Mapping[str, Any]) -> RunningTarget:
         raise UsageError("a bug in the case's settings")
 
-    (ran,) = run_live(Odd(breaks), planned(registers))
-    assert isinstance(ran.error, UsageError)
+    (result,) = run_live(Odd(breaks), planned(registers))
+    assert isinstance(result.error, UsageError)
 
 
-def test_only_a_few_targets_start_side_by_side() -> None:
+def test_concurrent_starts_are_limited() -> None:
     now = most = 0
 
     async def notes(ctx: RegistrationContext) -> None:
@@ -203,6 +206,6 @@ def test_only_a_few_targets_start_side_by_side() -> None:
         await asyncio.sleep(0.05)
         now -= 1
 
-    cases = [planned(notes, id_=f"suite.area.{i}") for i in range(3 * STARTS_AT_ONCE)]
-    assert all(ran.error is None for ran in run_live(Odd(), *cases))
-    assert most == STARTS_AT_ONCE
+    cases = [planned(notes, id_=f"suite.area.{i}") for i in range(3 * CONCURRENT_STARTS)]
+    assert all(result.error is None for result in run_live(Odd(), *cases))
+    assert most == CONCURRENT_STARTS

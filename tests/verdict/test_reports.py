@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import cast
 from xml.etree import ElementTree as ET
 
+import jsonschema
 import pytest
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
@@ -17,18 +18,23 @@ from ergo_conformance.model.ergo.ehs import Accept, Hello
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict.reports.reports import Header, Summary, to_json, to_junit
-from ergo_conformance.verdict.reports.terminal import Terminal
+from ergo_conformance.verdict.reports.json_report import SCHEMA, to_json
+from ergo_conformance.verdict.reports.junit import to_junit
+from ergo_conformance.verdict.reports.terminal import TerminalReport
 from ergo_conformance.verdict.run.case import Case
+from ergo_conformance.verdict.run.collected import CollectedCase
 from ergo_conformance.verdict.run.context import Context, SkippedError
+from ergo_conformance.verdict.run.events import CaseFinished, RunFinished, RunStarted, publish
+from ergo_conformance.verdict.run.execution import Body, CaseResult, InconclusiveError, MemoryRunner, PlannedCase
+from ergo_conformance.verdict.run.options import SessionOptions
 from ergo_conformance.verdict.run.outcome import Verdict
-from ergo_conformance.verdict.run.schedule import Body, LateError, MemoryRunner, Planned, Ran
-from ergo_conformance.verdict.run.session import Entry, Session, failure_text
+from ergo_conformance.verdict.run.session import failure_text, outcome_of
+from ergo_conformance.verdict.run.summary import RunHeader, RunSummary
 from tests.support.broken_node import SwappedDigest
 from tests.support.targets import FaultyTarget
 
 HOSTILE = "\x1b[31m[bold]<&\"'>]]>\x00\x07\udcff\ud800￿𝄞\r\n\u202e[/]"
-OPTIONS = {"profile": "ergo-3.1", "seed": 0}
+OPTIONS = SessionOptions()
 
 
 async def good(ctx: Context) -> None:
@@ -62,64 +68,68 @@ async def breaks(ctx: Context) -> None:
     raise KeyError("a bug in the case")
 
 
-def entry(name: str, level: RequirementLevel = RequirementLevel.MUST, title: str = "") -> Entry:
+def entry(name: str, level: RequirementLevel = RequirementLevel.MUST, title: str = "") -> CollectedCase:
     requirement = {RequirementLevel.MUST: "EHS-DIG-1", RequirementLevel.SHOULD: "EHS-JOIN-4"}.get(level, "EHS-FRAME-6")
     item = cast("pytest.Function", None)
-    return Entry(item, f"handshake.area.{name}", "handshake", title or f"Title of {name}.", Case((requirement,)), level)
+    return CollectedCase(
+        item, f"handshake.area.{name}", "handshake", title or f"Title of {name}.", Case((requirement,)), level
+    )
 
 
-def judged(entries: list[tuple[Entry, Body | Ran]], *, swapped: bool = True) -> Summary:
+def judged(entries: list[tuple[CollectedCase, Body | CaseResult]], *, swapped: bool = True) -> RunSummary:
     """What a run of these cases finds, with times that are always the same."""
     target = FaultyTarget(SwappedDigest) if swapped else SelfTarget()
-    session = Session(target, {})
     outcomes = []
     for case, body in entries:
-        ran = body
-        if not isinstance(ran, Ran):
-            ran = MemoryRunner(target, 0, 30.0).result(Planned(case.id, case.case, ran))
-        ran.seconds = 0.25
-        outcomes.append(session._outcome(case, ran))
-    header = replace(Header.of(target, None, OPTIONS, len(entries)), version="0.0.0")
-    return Summary(header, outcomes, 1.5)
+        result = body
+        if not isinstance(result, CaseResult):
+            result = MemoryRunner(target, 0, 30.0).result(PlannedCase(case.id, case.case, result))
+        result.seconds = 0.25
+        outcomes.append(outcome_of(case, result))
+    header = replace(RunHeader.of(target, None, OPTIONS, len(entries)), version="0.0.0")
+    return RunSummary(header, outcomes, 1.5)
 
 
 @pytest.fixture(scope="module")
-def bad_run() -> Summary:
+def bad_run() -> RunSummary:
     """One of each verdict."""
     return judged(
         [
-            (entry("passed"), Ran()),
+            (entry("passed"), CaseResult()),
             (entry("hello_answered"), hello_answered),
             (entry("two_links"), two_links),
             (entry("warned", RequirementLevel.SHOULD), hello_answered),
             (entry("noted", RequirementLevel.OBSERVED), hello_answered),
             (entry("skipped"), skips),
-            (entry("late"), Ran(LateError("the tester itself was 0.5 s late"))),
+            (entry("late"), CaseResult(InconclusiveError("the tester itself was 0.5 s late"))),
             (entry("broken"), breaks),
         ]
     )
 
 
 @pytest.fixture(scope="module")
-def hostile_run() -> Summary:
+def hostile_run() -> RunSummary:
     """Cases in which the target has all the words."""
     levels = {"failed": RequirementLevel.MUST, "warned": RequirementLevel.SHOULD, "noted": RequirementLevel.OBSERVED}
-    cases: list[tuple[Entry, Body | Ran]] = [(entry(name, level), hostile_words) for name, level in levels.items()]
-    cases += [(entry("skipped"), Ran(SkippedError(HOSTILE))), (entry("broken"), Ran(KeyError(HOSTILE)))]
+    cases: list[tuple[CollectedCase, Body | CaseResult]] = [
+        (entry(name, level), hostile_words) for name, level in levels.items()
+    ]
+    cases += [(entry("skipped"), CaseResult(SkippedError(HOSTILE))), (entry("broken"), CaseResult(KeyError(HOSTILE)))]
     return judged(cases)
 
 
 @pytest.fixture(scope="module")
-def good_run() -> Summary:
+def good_run() -> RunSummary:
     return judged([(entry("good"), good), (entry("hello_answered"), hello_answered)], swapped=False)
 
 
-def on_a_terminal(summary: Summary, *, width: int = 100, verbose: bool = False) -> str:
+def on_a_terminal(summary: RunSummary, *, width: int = 100, verbose: bool = False) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
-    terminal = Terminal(summary.header, verbose=verbose, console=console)
+    terminal = TerminalReport(verbose=verbose, rerun="ergo-conformance run self {case}", console=console)
+    publish(RunStarted(summary.header), [terminal])
     for outcome in summary.outcomes:
-        terminal.case(outcome)
-    terminal.end(summary, "ergo-conformance run self {case}")
+        publish(CaseFinished(outcome, ()), [terminal])
+    publish(RunFinished(summary), [terminal])
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
@@ -128,7 +138,7 @@ def on_a_terminal(summary: Summary, *, width: int = 100, verbose: bool = False) 
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def test_verdicts(bad_run: Summary) -> None:
+def test_each_end_of_a_case_has_its_verdict(bad_run: RunSummary) -> None:
     found = {outcome.id.rpartition(".")[2]: outcome.verdict.value for outcome in bad_run.outcomes}
     assert found == {
         "passed": "PASS",
@@ -155,7 +165,7 @@ def test_verdicts(bad_run: Summary) -> None:
         (set(), 5),
     ],
 )
-def test_exit_codes(bad_run: Summary, left: set[Verdict], code: int) -> None:
+def test_verdicts_determine_the_exit_code(bad_run: RunSummary, left: set[Verdict], code: int) -> None:
     outcomes = [outcome for outcome in bad_run.outcomes if outcome.verdict in left]
     summary = replace(bad_run, outcomes=outcomes)
     assert summary.exit_code == code
@@ -164,50 +174,51 @@ def test_exit_codes(bad_run: Summary, left: set[Verdict], code: int) -> None:
     assert on_a_terminal(summary).splitlines()[-1].startswith(f"{last}: ")
 
 
-def test_a_collection_error_is_a_bad_end(good_run: Summary) -> None:
-    summary = replace(good_run, collection_errors=("test_x.py: [bold]no such module",))
+def test_error_of_the_run_gives_exit_code_1(good_run: RunSummary) -> None:
+    summary = replace(good_run, errors=("test_x.py: [bold]no such module",))
     assert summary.exit_code == 1
     assert "test_x.py: [bold]no such module" in on_a_terminal(summary)
-    assert ET.fromstring(to_junit(summary)).find("testsuite[@name='collection']/testcase/error") is not None
+    assert ET.fromstring(to_junit(summary)).find("testsuite[@name='run']/testcase/error") is not None
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def test_json_has_everything(bad_run: Summary) -> None:
+def test_json_report_is_valid_and_has_every_key(bad_run: RunSummary) -> None:
     report = json.loads(to_json(bad_run))
+    jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
     assert set(report) == {"format", "run", "counts", "exit_code", "errors", "cases"}
-    assert report["format"] == "ergo-report/1"
+    assert report["format"] == "ergo-report/2"
     assert set(report["run"]) >= {"target", "profile", "seed", "offers", "version", "seconds", "interrupted", "cases"}
     assert list(report["counts"]) == [verdict.value for verdict in Verdict]
     assert sum(report["counts"].values()) == len(report["cases"]) == len(bad_run.outcomes)
     assert Counter(row["verdict"] for row in report["cases"]) == {k: v for k, v in report["counts"].items() if v}
     for row in report["cases"]:
-        keys = "id title suite requirements level verdict seconds reason sent legal came transcripts"
+        keys = "id title suite requirements level verdict seconds reason sent expected received transcripts"
         assert set(row) == set(keys.split())
-        assert all(set(link) == {"link", "lines"} for link in row["transcripts"])
+        assert all(set(link) == {"socket", "lines"} for link in row["transcripts"])
 
 
-def test_json_survives_hostile_words(hostile_run: Summary) -> None:
+def test_json_report_contains_hostile_text_as_ascii(hostile_run: RunSummary) -> None:
     text = to_json(hostile_run)
     text.encode("ascii")
     row = json.loads(text)["cases"][0]
-    assert "[bold]<&\"'>]]>" in row["came"]
-    assert row["legal"][1] == "another"
+    assert "[bold]<&\"'>]]>" in row["received"]
+    assert row["expected"][1] == "another"
 
 
-def test_json_is_the_same_each_time(bad_run: Summary, snapshot: SnapshotAssertion) -> None:
+def test_json_report_matches_the_snapshot(bad_run: RunSummary, snapshot: SnapshotAssertion) -> None:
     assert to_json(bad_run) == snapshot
 
 
 # --- JUnit ------------------------------------------------------------------------------------------------------------
 
 
-def elements(summary: Summary) -> Iterator[ET.Element]:
+def elements(summary: RunSummary) -> Iterator[ET.Element]:
     return ET.fromstring(to_junit(summary).encode()).iter("testcase")
 
 
-def test_junit_counts_what_json_counts(bad_run: Summary) -> None:
+def test_junit_report_has_the_counts_of_the_summary(bad_run: RunSummary) -> None:
     (suite,) = ET.fromstring(to_junit(bad_run).encode()).findall("testsuite")
     counts = bad_run.counts
     assert suite.get("tests") == str(len(bad_run.outcomes)) == str(len(suite.findall("testcase")))
@@ -219,7 +230,7 @@ def test_junit_counts_what_json_counts(bad_run: Summary) -> None:
     assert names == [outcome.id for outcome in bad_run.outcomes]
 
 
-def test_junit_survives_hostile_words(hostile_run: Summary) -> None:
+def test_junit_report_with_hostile_text_is_valid_xml(hostile_run: RunSummary) -> None:
     found = list(elements(hostile_run))
     assert len(found) == len(hostile_run.outcomes)
     failure = found[0].find("failure")
@@ -228,7 +239,7 @@ def test_junit_survives_hostile_words(hostile_run: Summary) -> None:
     assert "another" in (failure.text or "")
 
 
-def test_junit_says_the_verdict_of_every_case(bad_run: Summary) -> None:
+def test_junit_report_has_the_verdict_of_every_case(bad_run: RunSummary) -> None:
     for case, outcome in zip(elements(bad_run), bad_run.outcomes, strict=True):
         properties = {p.get("name"): p.get("value") for p in case.iter("property")}
         assert properties["verdict"] == outcome.verdict.value
@@ -239,49 +250,53 @@ CHARACTERS = "\x00\x0b\x1f\x7f\x85\ud800\udfff\ufffe\uffff\U00010000\U0010ffff"
 
 
 @pytest.mark.parametrize("c", CHARACTERS, ids=ascii)
-def test_junit_survives_any_character_anywhere(good_run: Summary, c: str) -> None:
-    outcome = replace(good_run.outcomes[0], verdict=Verdict.FAIL, title=c, came=c, reason=c, transcripts=[(c, [c])])
+def test_junit_report_with_any_character_is_valid_xml(good_run: RunSummary, c: str) -> None:
+    outcome = replace(good_run.outcomes[0], verdict=Verdict.FAIL, title=c, received=c, reason=c, transcripts=[(c, [c])])
     skipped = replace(outcome, verdict=Verdict.SKIP)
     assert len(list(elements(replace(good_run, outcomes=[outcome, skipped])))) == 2
 
 
-def test_junit_is_the_same_each_time(bad_run: Summary, snapshot: SnapshotAssertion) -> None:
+def test_junit_report_matches_the_snapshot(bad_run: RunSummary, snapshot: SnapshotAssertion) -> None:
     assert to_junit(bad_run) == snapshot
 
 
 # --- terminal ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_failing_run_on_a_terminal(bad_run: Summary, snapshot: SnapshotAssertion) -> None:
+def test_terminal_report_of_a_failing_run_matches_the_snapshot(
+    bad_run: RunSummary, snapshot: SnapshotAssertion
+) -> None:
     assert on_a_terminal(bad_run) == snapshot
 
 
-def test_a_green_run_on_a_terminal(good_run: Summary, snapshot: SnapshotAssertion) -> None:
+def test_terminal_report_of_a_passing_run_matches_the_snapshot(
+    good_run: RunSummary, snapshot: SnapshotAssertion
+) -> None:
     assert on_a_terminal(good_run, verbose=True) == snapshot
 
 
-def test_an_interrupted_run_on_a_terminal(good_run: Summary) -> None:
+def test_terminal_report_of_an_interrupted_run_says_so(good_run: RunSummary) -> None:
     assert on_a_terminal(replace(good_run, interrupted=True)).splitlines()[-1].startswith("interrupted: 2 PASS")
 
 
-def test_what_a_target_says_is_no_markup_and_no_control_code(hostile_run: Summary) -> None:
+def test_terminal_report_escapes_markup_and_control_codes(hostile_run: RunSummary) -> None:
     text = on_a_terminal(hostile_run, verbose=True)
     assert text.count("[bold]<&") >= 3
     codes = sorted({ascii(c) for c in text if not c.isprintable() and c != "\n"})
     assert codes == []
 
 
-def test_pytest_can_print_what_a_target_says(hostile_run: Summary) -> None:
+def test_failure_text_has_no_surrogates(hostile_run: RunSummary) -> None:
     text = failure_text(hostile_run.outcomes[0])
     assert not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 @pytest.mark.parametrize("width", [40, 300])
-def test_any_width_will_do(bad_run: Summary, width: int) -> None:
+def test_terminal_report_fits_any_width(bad_run: RunSummary, width: int) -> None:
     assert "does not conform" in " ".join(on_a_terminal(bad_run, width=width).split())
 
 
-def test_many_failures_are_told_shortly(bad_run: Summary) -> None:
+def test_terminal_report_shows_a_limited_number_of_failures(bad_run: RunSummary) -> None:
     failure = bad_run.outcomes[1]
     many = [replace(failure, id=f"handshake.area.n{i}") for i in range(200)]
     text = on_a_terminal(replace(bad_run, outcomes=many))

@@ -1,4 +1,4 @@
-"""Options of a run, and which cases they choose."""
+"""Options of a session: validation, and selection of cases."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,38 +9,43 @@ import pytest
 from ergo_conformance.errors import UsageError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.verdict.run.case import Case
-from ergo_conformance.verdict.run.session import Entry, Session, check_options
-
-GOOD: dict[str, Any] = {"profile": "ergo-3.1", "level": "", "case": [], "report": [], "jobs": 16, "timeout": 30.0}
+from ergo_conformance.verdict.run.collected import CollectedCase
+from ergo_conformance.verdict.run.options import SessionOptions
+from ergo_conformance.verdict.run.session import Session
 
 
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("profile", "ergo-9.1", "no such profile; did you mean ergo-3.1?"),
-        ("level", "musst", "no such level; did you mean must?"),
-        ("report", ["xml=x"], "--report xml=x: no such kind; known are junit, json"),
-        ("report", ["json"], "written KIND=FILE"),
-        ("report", ["json="], "written KIND=FILE"),
-        ("report", ["json=/nowhere/at/all"], "in a directory that exists"),
-        ("jobs", 0, "--jobs 0: at least 1"),
-        ("timeout", 0.0, "--timeout 0: more than 0 seconds"),
+        ("profile", "ergo-9.1", "unknown profile; did you mean ergo-3.1?"),
+        ("level", "musst", "unknown level; did you mean must?"),
+        ("report", ("xml=x",), "--report xml=x: unknown kind of report (supported: junit, json)"),
+        ("report", ("json",), "expected KIND=FILE"),
+        ("report", ("json=",), "expected KIND=FILE"),
+        ("report", ("json=/nowhere/at/all",), "in an existing directory"),
+        ("jobs", 0, "--jobs 0: must be at least 1"),
+        ("timeout", 0.0, "--timeout 0: must be more than 0 seconds"),
         ("timeout", float("nan"), "--timeout nan"),
     ],
 )
-def test_a_value_that_makes_no_sense(option: str, value: Any, sentence: str) -> None:
+def test_an_invalid_option_raises_one_sentence(option: str, value: Any, sentence: str) -> None:
     with pytest.raises(UsageError) as raised:
-        check_options({**GOOD, option: value})
+        Session.from_options(SessionOptions(collect="cases.json", **{option: value}))
     assert sentence in str(raised.value)
 
 
-def test_good_options(tmp_path: Path) -> None:
-    check_options({**GOOD, "level": "MUST", "report": [f"json={tmp_path / 'a=b'}"]})
+def test_valid_options_give_a_session_with_their_reports(tmp_path: Path) -> None:
+    reports = (f"json={tmp_path / 'a=b'}", f"junit={tmp_path / 'c'}")
+    session = Session.from_options(SessionOptions(collect="cases.json", level="MUST", report=reports))
+    assert [str(listener) for listener in session.listeners] == [
+        f"--report {tmp_path / 'a=b'}",
+        f"--report {tmp_path / 'c'}",
+    ]
 
 
-def entry(id_: str, level: RequirementLevel = RequirementLevel.MUST, requirement: str = "EHS-DIG-1") -> Entry:
+def entry(id_: str, level: RequirementLevel = RequirementLevel.MUST, requirement: str = "EHS-DIG-1") -> CollectedCase:
     item = SimpleNamespace(nodeid=id_, obj=lambda: None)
-    return Entry(cast("pytest.Function", item), id_, "suite", "", Case((requirement,)), level)
+    return CollectedCase(cast("pytest.Function", item), id_, "suite", "", Case((requirement,)), level)
 
 
 ENTRIES = [
@@ -65,12 +70,12 @@ ENTRIES = [
         ({"case": ["suite.area.second"], "level": "must"}, []),
     ],
 )
-def test_which_cases_are_chosen(options: dict[str, Any], chosen: list[int]) -> None:
-    session = Session(None, {**GOOD, **options})
+def test_level_and_patterns_select_cases_in_the_order_of_collection(options: dict[str, Any], chosen: list[int]) -> None:
+    session = Session(None, SessionOptions(**options))
     assert session.select(ENTRIES) == [ENTRIES[i] for i in chosen]
 
 
-def test_a_profile_leaves_the_cases_that_hold_in_it() -> None:
+def test_a_profile_selects_the_cases_with_a_requirement_of_it() -> None:
     newer = entry("suite.area.newer", requirement="EHS-DIG-1")
-    session = Session(None, {**GOOD, "profile": "ergo-3.0"})
+    session = Session(None, SessionOptions(profile="ergo-3.0"))
     assert session.select([newer]) == ([newer] if newer.holds_for("ergo-3.0") else [])

@@ -1,14 +1,14 @@
 """ESRD R1, the embedded registrar: packets, limits, deadlines.
 
-The first node of a host serves: others register over TCP, one link each, which is their lease; anybody resolves over UDP,
-one datagram each way.  Nothing is authenticated.
+The first node of a host is the server: other nodes register over TCP, on one socket each, whose lifetime is the lease;
+any node resolves over UDP, one datagram each way.  Nothing is authenticated.
 
 Sources: net/registrar/{types,server,client}.go, release 3.1.
 """
 
 from collections.abc import Mapping
 from enum import Enum, IntEnum
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 from .. import types as t
 from ..registry import Struct, struct_of
@@ -18,7 +18,7 @@ from .edf import FRAMEWORK
 from .ehs import VERSION_ROW, Version
 
 PORT: Final = 4499
-"""Of TCP and UDP alike."""
+"""For TCP and for UDP."""
 VERSION: Final = 1
 HEADER_LENGTH: Final = 4  # version, type, u16 length of the value alone
 PROTOCOL: Final = "ESRD"
@@ -26,14 +26,14 @@ RELEASE: Final = "R1"
 
 # --- seconds ----------------------------------------------------------------------------------------------------------
 REGISTER_TIMEOUT: Final = 1.0
-"""The server waits so long for a request, the client for its reply."""
+"""The server waits this long for a request, the client for its reply."""
 RETRY: Final = 1.0
-"""Between two tries to register again."""
+"""Time between two attempts to register again."""
 RESOLVE_TIMEOUT: Final = 3.0
-"""One try."""
+"""Time for one attempt."""
 CLIENT_KEEP_ALIVE: Final = 3
 SERVER_KEEP_ALIVE: Final = 15
-"""Of a registration link, at either end (ESRD-TR-7)."""
+"""TCP keep-alive of a registration socket, at either end (ESRD-TR-7)."""
 
 # --- bytes: longer packets are refused ----------------------------------------------------------------------------
 MAX_REGISTER: Final = 4096
@@ -43,23 +43,14 @@ MAX_RESOLVE_REPLY: Final = 4096
 
 
 class Transport(Enum):
-    """Where a packet may stand."""
+    """Transport that carries a packet."""
 
     TCP = "tcp"
     UDP = "udp"
 
 
-class PacketType(IntEnum):
-    """Second byte of the header."""
-
-    REGISTER = 44
-    REGISTER_REPLY = 45
-    RESOLVE = 46
-    RESOLVE_REPLY = 47
-
-
 class Route(NamedTuple):
-    """Where a node listens, and what it speaks there. An empty host is the host part of the node's name."""
+    """Address at which a node listens, and the protocols it speaks there. An empty host: the host part of the node's name."""
 
     Host: Annotated[str, t.STRING]
     Port: Annotated[int, t.UINT16]
@@ -73,26 +64,26 @@ _REGISTRAR: Final = FRAMEWORK + "net/registrar/"
 
 
 class RegisterRoutes(NamedTuple):
-    """A node asks for its name."""
+    """Asks to register a node under its name."""
 
     Node: Annotated[Atom, t.ATOM]
     Routes: Annotated[list[Route] | None, Slice(Reg(ROUTE.name))]
 
 
 class RegisterReply(NamedTuple):
-    """It has it, or an error says why not."""
+    """Answer to RegisterRoutes: registered, or the error that says why not."""
 
     Error: Annotated[Error | None, t.ERROR]
 
 
 class ResolveRoutes(NamedTuple):
-    """Where is this node?"""
+    """Asks for the routes of a node."""
 
     Node: Annotated[Atom, t.ATOM]
 
 
 class ResolveReply(NamedTuple):
-    """There, or an error."""
+    """Answer to ResolveRoutes: the routes, or an error."""
 
     Routes: Annotated[list[Route] | None, Slice(Reg(ROUTE.name))]
     Error: Annotated[Error | None, t.ERROR]
@@ -106,23 +97,30 @@ RESOLVE_REPLY: Final = struct_of(ResolveReply, _REGISTRAR + "MessageResolveReply
 Message = RegisterRoutes | RegisterReply | ResolveRoutes | ResolveReply
 MESSAGES: Final[tuple[Struct, ...]] = (REGISTER_ROUTES, REGISTER_REPLY, RESOLVE_ROUTES, RESOLVE_REPLY)
 """In the order of registration."""
-CLASSES: Final[Mapping[PacketType, type]] = {
-    PacketType.REGISTER: RegisterRoutes,
-    PacketType.REGISTER_REPLY: RegisterReply,
-    PacketType.RESOLVE: ResolveRoutes,
-    PacketType.RESOLVE_REPLY: ResolveReply,
-}
+
+
+class PacketType(IntEnum):
+    """Second byte of the header. A row has the number, the class of the message, the transport, and the longest packet."""
+
+    message_class: type[Any]
+    transport: Transport
+    max_size: int
+    """Bytes of a whole packet that its reader accepts; it takes them in one read."""
+
+    REGISTER = 44, RegisterRoutes, Transport.TCP, MAX_REGISTER
+    REGISTER_REPLY = 45, RegisterReply, Transport.TCP, MAX_REGISTER_REPLY
+    RESOLVE = 46, ResolveRoutes, Transport.UDP, MAX_RESOLVE
+    RESOLVE_REPLY = 47, ResolveReply, Transport.UDP, MAX_RESOLVE_REPLY
+
+    def __new__(
+        cls, number: int, message_class: type[Any] = tuple, transport: Transport = Transport.TCP, max_size: int = 0
+    ) -> Self:
+        # The defaults are never used: with them, type checkers accept the lookup `PacketType(44)`.
+        row = int.__new__(cls, number)
+        row._value_ = number
+        row.message_class, row.transport, row.max_size = message_class, transport, max_size
+        return row
+
+
+CLASSES: Final[Mapping[PacketType, type]] = {type_: type_.message_class for type_ in PacketType}
 TYPES: Final[Mapping[type, PacketType]] = {cls: type_ for type_, cls in CLASSES.items()}
-TRANSPORTS: Final[Mapping[PacketType, Transport]] = {
-    PacketType.REGISTER: Transport.TCP,
-    PacketType.REGISTER_REPLY: Transport.TCP,
-    PacketType.RESOLVE: Transport.UDP,
-    PacketType.RESOLVE_REPLY: Transport.UDP,
-}
-LONGEST: Final[Mapping[PacketType, int]] = {
-    PacketType.REGISTER: MAX_REGISTER,
-    PacketType.REGISTER_REPLY: MAX_REGISTER_REPLY,
-    PacketType.RESOLVE: MAX_RESOLVE,
-    PacketType.RESOLVE_REPLY: MAX_RESOLVE_REPLY,
-}
-"""Bytes of a whole packet that its reader takes in one read."""

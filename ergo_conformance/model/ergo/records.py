@@ -183,10 +183,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _struct("app/system/inspect/MessageInspectApplicationTree", Node=ATOM, Application=ATOM,
         Processes=Slice(_reg("gen/ProcessShortInfo"))),
     # net/handshake
-    ehs.HELLO,
-    ehs.JOIN,
-    ehs.INTRODUCE,
-    ehs.ACCEPT,
+    *ehs.MESSAGES,
     # net/proto
     *enp.CONTROL,
     # net/registrar

@@ -155,14 +155,14 @@ def _part(schema: Schema) -> tuple[str, str]:
 
 
 _KINDS: Final[Mapping[type, str]] = {
-    enp_frames.Name: "name",
-    enp_frames.CachedName: "cached name",
+    enp_frames.NameField: "name",
+    enp_frames.CachedNameField: "cached name",
     type(WORDS): "3 × u64",
-    enp_frames.Value: "value",
-    enp_frames.Reason_: "error",
-    enp_frames.ControlMessage: "control message",
-    enp_frames.Outcome: "code",
-    enp_frames.Rest: "the rest",
+    enp_frames.ValueField: "value",
+    enp_frames.ErrorField: "error",
+    enp_frames.ControlField: "control message",
+    enp_frames.OutcomeField: "code",
+    enp_frames.StreamField: "the rest",
 }
 """Short words for what frames are made of; `_legend` has the long ones."""
 

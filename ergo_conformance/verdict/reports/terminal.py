@@ -1,4 +1,4 @@
-"""The report for people: a header, progress, failures on one screen each, a summary."""
+"""Terminal report: header, progress, failures on one screen each, summary."""
 
 import os
 import textwrap
@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ...spec.requirements import catalogue
+from ..run.events import CaseFinished, RunFinished, RunListener, RunStarted
 from ..run.outcome import BAD, DID_NOT_RUN, Outcome, Verdict, printable
-from .reports import Header, Summary
+from ..run.summary import RunHeader, RunSummary
 
 STYLES: Final = {
     Verdict.PASS: "green",
@@ -23,16 +24,16 @@ STYLES: Final = {
     Verdict.INCONCLUSIVE: "bold yellow",
     Verdict.ERROR: "bold magenta",
 }
-MAX_LINKS: Final = 2
-"""Links whose transcripts a failure block shows: the last ones."""
+MAX_SOCKETS: Final = 2
+"""Number of sockets whose transcripts a failure block shows: the last ones."""
 MAX_LINES: Final = 20
-"""Failures told as they come in; of more the end of the run tells."""
+"""Number of failures that are printed when they are known; the end of the run has the others."""
 MAX_BLOCKS: Final = 10
-"""Failures shown in full; of the others one line each."""
+"""Number of failures that are shown in full."""
 
 
 def make_console() -> Console:
-    """The console; off a terminal lines are as long as COLUMNS says, else 120."""
+    """A console for stdout. If that is not a terminal, lines have COLUMNS characters, by default 120."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
@@ -40,7 +41,7 @@ def make_console() -> Console:
 
 
 def escape(text: str) -> str:
-    """Text as it may go to a terminal: no markup, no control code, whatever a target put into it."""
+    """Text without markup and control codes; targets choose parts of what is printed."""
     return escape_markup(printable(text))
 
 
@@ -49,16 +50,25 @@ def plural(cases: int) -> str:
     return f"{cases} case{'' if cases == 1 else 's'}"
 
 
-class Terminal:
-    """Prints as the run goes on. Honours NO_COLOR and COLUMNS; no moving line off a terminal."""
+class TerminalReport(RunListener):
+    """Prints while the run goes on. Honours NO_COLOR and COLUMNS; draws the progress bar on a terminal only.
 
-    def __init__(self, header: Header, *, verbose: bool = False, console: Console | None = None) -> None:
+    `rerun`: command line that runs one case again, with `{case}` in place of the `--case` option.
+    """
+
+    def __init__(self, *, verbose: bool = False, rerun: str = "", console: Console | None = None) -> None:
         self.console = console or make_console()
         self.verbose = verbose
-        self._told = 0
+        self.rerun = rerun
+        self._failures = 0
         self._progress: Progress | None = None
-        self._header(header)
-        if self.console.is_terminal and not verbose:
+
+    def __str__(self) -> str:
+        return "terminal"
+
+    def run_started(self, event: RunStarted) -> None:
+        self._header(event.header)
+        if self.console.is_terminal and not self.verbose:
             self._progress = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -68,9 +78,9 @@ class Terminal:
                 transient=True,
             )
             self._progress.start()
-            self._task = self._progress.add_task("cases", total=header.cases)
+            self._task = self._progress.add_task("cases", total=event.header.cases)
 
-    def _header(self, header: Header) -> None:
+    def _header(self, header: RunHeader) -> None:
         say = self.console.print
         say(f"[bold]ergo-conformance {header.version}[/]  {escape(header.target)}")
         name = f"node {escape(header.name)}, " if header.name else ""
@@ -78,40 +88,40 @@ class Terminal:
             f"{name}profile {header.profile}, offers {', '.join(header.offers)}, seed {header.seed}, {plural(header.cases)}"
         )
         if header.silent:
-            say("[bold]It accepts connections and did not answer the first Hello.[/]")
+            say("[bold]The target accepts connections but did not answer the first Hello.[/]")
         if header.serial:
-            say("It does one handshake at a time (EHS-TIME-3): the cases run one after the other, which takes minutes.")
+            say("The target does one handshake at a time (EHS-TIME-3): the cases run one by one, which takes minutes.")
 
-    def case(self, outcome: Outcome) -> None:
-        """A verdict is in."""
+    def case_finished(self, event: CaseFinished) -> None:
+        outcome = event.outcome
         if self._progress is not None:
             self._progress.advance(self._task)
-        self._told += outcome.verdict in BAD
-        if self.verbose or (outcome.verdict in BAD and self._told <= MAX_LINES):
+        self._failures += outcome.verdict in BAD
+        if self.verbose or (outcome.verdict in BAD and self._failures <= MAX_LINES):
             style = STYLES[outcome.verdict]
             self.console.print(
                 f"[{style}]{outcome.verdict.value:5}[/] {escape(outcome.id)}  [dim]{outcome.seconds:.2f} s[/]"
             )
 
-    def end(self, summary: Summary, rerun: str) -> None:
-        """Failure blocks, the other findings, the table, the last line."""
+    def run_finished(self, event: RunFinished) -> None:
+        summary = event.summary
         if self._progress is not None:
             self._progress.stop()
         bad = [o for o in summary.outcomes if o.verdict in BAD and not o.reason.startswith(DID_NOT_RUN)]
         blocks = 1 if summary.hint else MAX_BLOCKS
         for outcome in bad[:blocks]:
-            self._block(outcome, rerun)
+            self._block(outcome)
         if len(bad) > blocks:
             self.console.print(f"\n… and {len(bad) - blocks} more; --report json=FILE has all of them")
         self._findings(summary)
         self._table(summary)
-        for text in summary.collection_errors:
+        for text in summary.errors:
             self.console.print(f"[bold red]error[/] {escape(text)}")
         if summary.hint:
             self.console.print(f"[bold]{summary.hint}[/]")
         self._last_line(summary)
 
-    def _block(self, outcome: Outcome, rerun: str) -> None:
+    def _block(self, outcome: Outcome) -> None:
         say = self.console.print
         say()
         say(
@@ -126,31 +136,31 @@ class Terminal:
             say(f"  {escape(outcome.reason)}")
         if outcome.sent:
             say(f"  [dim]sent    [/] {escape(outcome.sent)}")
-        for i, legal in enumerate(outcome.legal):
-            say(f"  [dim]{'expected' if i == 0 else '      or'}[/] {escape(legal)}")
-        if outcome.came:
-            say(f"  [dim]came    [/] [bold]{escape(outcome.came)}[/]")
-        for label, lines in outcome.transcripts[-MAX_LINKS:]:
+        for i, text in enumerate(outcome.expected):
+            say(f"  [dim]{'expected' if i == 0 else '      or'}[/] {escape(text)}")
+        if outcome.received:
+            say(f"  [dim]received[/] [bold]{escape(outcome.received)}[/]")
+        for label, lines in outcome.transcripts[-MAX_SOCKETS:]:
             say(f"  [dim]{escape(label)}[/]")
             for line in lines:
                 say(f"    {escape(line)}", overflow="ellipsis", no_wrap=True)
-        if rerun:
-            command = rerun.replace("{case}", f"--case '{outcome.id}'")
+        if self.rerun:
+            command = self.rerun.replace("{case}", f"--case '{outcome.id}'")
             say(f"  [dim]again   [/] {escape(command)}", soft_wrap=True)
 
-    def _findings(self, summary: Summary) -> None:
+    def _findings(self, summary: RunSummary) -> None:
         for verdict in (Verdict.WARN, Verdict.INFO):
             found = [outcome for outcome in summary.outcomes if outcome.verdict is verdict]
             for outcome in found:
-                came = f": {outcome.came}" if outcome.came else ""
-                self.console.print(f"[{STYLES[verdict]}]{verdict.value}[/] {escape(outcome.id)}{escape(came)}")
+                received = f": {outcome.received}" if outcome.received else ""
+                self.console.print(f"[{STYLES[verdict]}]{verdict.value}[/] {escape(outcome.id)}{escape(received)}")
         for verdict in (Verdict.SKIP, Verdict.ERROR):
             reasons = Counter(outcome.reason for outcome in summary.outcomes if outcome.verdict is verdict)
             for reason, n in reasons.most_common():
                 if verdict is Verdict.SKIP or reason.startswith(DID_NOT_RUN):
                     self.console.print(f"[{STYLES[verdict]}]{verdict.value} {n:3} × {escape(reason)}[/]")
 
-    def _table(self, summary: Summary) -> None:
+    def _table(self, summary: RunSummary) -> None:
         used = [verdict for verdict in Verdict if summary.counts[verdict]]
         if not used:
             return
@@ -163,7 +173,7 @@ class Terminal:
             table.add_row(suite, *(str(counts[verdict] or "") for verdict in used))
         self.console.print(table)
 
-    def _last_line(self, summary: Summary) -> None:
+    def _last_line(self, summary: RunSummary) -> None:
         counts = summary.counts
         tried = len(summary.outcomes) - counts[Verdict.SKIP]
         words = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]) or "nothing"

@@ -18,7 +18,7 @@ from ...peers.sockets import Socket
 from ...peers.transcript import Transcript
 from ...peers.violation import UnreachableError, ViolationError
 from ...spec.ergo.edf import EdfContext
-from ...targets.base import Running
+from ...targets.base import RunningTarget
 
 SERVED_WITHIN = 5.0
 """Seconds in which a good peer has to be served after a hostile case."""
@@ -31,7 +31,7 @@ class SkippedError(Exception):
 class Context:
     """One case against one target."""
 
-    def __init__(self, running: Running, rng: random.Random) -> None:
+    def __init__(self, running: RunningTarget, rng: random.Random) -> None:
         self.target = running
         self.rng = rng
         self.sockets: list[Socket] = []

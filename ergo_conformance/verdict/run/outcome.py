@@ -1,17 +1,20 @@
-"""What one case found."""
+"""Outcome of one case."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from ...spec.requirements import RequirementLevel
 
 
 class Verdict(StrEnum):
-    """WARN: a SHOULD is not met. INFO: the target does something else than the upstream node was seen to do.
+    """Result of a case.
+
+    WARN: a SHOULD is violated. INFO: the target differs from what the upstream node was observed to do.
     INCONCLUSIVE: the tester was too late to judge.
     """
 
-    PASS = "PASS"  # noqa: S105  no password
+    PASS = "PASS"  # noqa: S105  not a password
     FAIL = "FAIL"
     WARN = "WARN"
     INFO = "INFO"
@@ -20,24 +23,25 @@ class Verdict(StrEnum):
     ERROR = "ERROR"
 
 
-DID_NOT_RUN = "did not run"
-"""How the reason begins of a case that was chosen and has no verdict."""
-BAD = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE})
+DID_NOT_RUN: Final = "did not run"
+"""Start of the reason of a selected case that has no verdict."""
+BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE})
+"""Verdicts that make a run fail."""
 
 
 def printable(text: str) -> str:
-    """Text without control codes, whatever a target put into it."""
+    """Text in which control codes are replaced by `?`; targets choose parts of what is printed."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def of_violation(level: RequirementLevel) -> Verdict:
-    """What a violation of a requirement means."""
+def verdict_of_violation(level: RequirementLevel) -> Verdict:
+    """Verdict of a case of this level whose requirement is violated."""
     return {RequirementLevel.MUST: Verdict.FAIL, RequirementLevel.SHOULD: Verdict.WARN}.get(level, Verdict.INFO)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """A verdict and the evidence for it."""
+    """Verdict of a case and the evidence for it."""
 
     id: str
     title: str
@@ -46,10 +50,14 @@ class Outcome:
     level: RequirementLevel
     verdict: Verdict
     seconds: float = 0.0
+    """Duration in real time, also of a case in memory."""
     reason: str = ""
-    """Of a SKIP, or of an ERROR: one sentence."""
+    """Why a case is SKIP, ERROR or INCONCLUSIVE: one sentence."""
     sent: str = ""
-    legal: tuple[str, ...] = ()
-    came: str = ""
+    """What the case sent last."""
+    expected: tuple[str, ...] = ()
+    """Every answer that the requirements allow."""
+    received: str = ""
+    """What the target did instead."""
     transcripts: list[tuple[str, list[str]]] = field(default_factory=list)
-    """Label and decoded lines of each link."""
+    """Label and last decoded lines of each socket; empty for PASS."""

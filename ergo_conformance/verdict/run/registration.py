@@ -20,7 +20,7 @@ from ...peers.listener import HOST, Listener
 from ...peers.transcript import Transcript
 from ...peers.violation import ViolationError
 from ...reference_node.connection.tls import KeyPair, fingerprint_sha1, self_signed, server_context
-from ...targets.base import NotGivenError, Running, Target, TargetError
+from ...targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from .context import Context, SkippedError
 
 T = TypeVar("T")
@@ -40,15 +40,15 @@ def certificate() -> KeyPair:
 class RegistrationContext(Context):
     """One case against a target that it starts. `first`: the same target as it is by default."""
 
-    def __init__(self, target: Target, first: Running, rng: random.Random, config: Mapping[str, Any]) -> None:
+    def __init__(self, target: Target, first: RunningTarget, rng: random.Random, config: Mapping[str, Any]) -> None:
         super().__init__(first, rng)
         self._kind, self._first, self._wanted = target, first, dict(config)
         self.token = f"token-{rng.randrange(16**12):012x}"
         self._registrar: Registrar | None = None
         self._listeners: list[Listener] = []
         self._files: tempfile.TemporaryDirectory[str] | None = None
-        self._starting: asyncio.Task[Running] | None = None
-        self._started: Running | None = None
+        self._starting: asyncio.Task[RunningTarget] | None = None
+        self._started: RunningTarget | None = None
 
     # --- our side -----------------------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class RegistrationContext(Context):
         assert self._starting is not None
         try:
             self._started = await asyncio.wait_for(asyncio.shield(self._starting), START_TIMEOUT)
-        except NotGivenError as error:
+        except ConfigNotSupportedError as error:
             raise SkippedError(str(error)) from None
         except TargetError as error:
             return f"it does not start: {error}"
@@ -134,7 +134,7 @@ class RegistrationContext(Context):
             return f"it has neither started nor ended within {START_TIMEOUT:g} s"
         return "it has started"
 
-    async def started(self) -> Running:
+    async def started(self) -> RunningTarget:
         """The target is there: cases talk to it from now on. ViolationError if it did not start."""
         outcome = await self._outcome()
         if self._started is None:
@@ -184,7 +184,7 @@ class RegistrationContext(Context):
         if self._starting is not None:
             self._starting.cancel()
             (ended,) = await asyncio.gather(self._starting, return_exceptions=True)
-            if isinstance(ended, Running):
+            if isinstance(ended, RunningTarget):
                 await ended.stop()
         for listener in self._listeners:
             await listener.stop()

@@ -1,4 +1,4 @@
-"""What the metadata of a capture excuse, and what they do not."""
+"""Metadata of incomplete captures: which defects they allow, and which they do not."""
 
 import zlib
 from pathlib import Path
@@ -25,10 +25,10 @@ def cut_short(by: int = 3) -> Recording:
     return recording
 
 
-def test_a_stream_that_ends_inside_a_frame(tmp_path: Path) -> None:
+def test_an_incomplete_frame_is_allowed_only_where_the_metadata_state_the_end(tmp_path: Path) -> None:
     recording = cut_short()
     assert any("end of data" in text for text in recording.check(tmp_path))
-    for cut, excused in [
+    for cut, allowed in [
         ({**CUT, "at": "end"}, True),
         ({**CUT, "at": "end", "conn": 1, "dir": "a>b"}, True),
         ({**CUT, "at": "end", "conn": "1"}, True),
@@ -39,10 +39,10 @@ def test_a_stream_that_ends_inside_a_frame(tmp_path: Path) -> None:
         ({**CUT, "at": "line"}, False),
     ]:
         recording.meta["cut"] = [cut]
-        assert (recording.check(tmp_path) == []) is excused, cut
+        assert (recording.check(tmp_path) == []) is allowed, cut
 
 
-def test_a_stream_may_end_inside_a_header_or_a_handshake(tmp_path: Path) -> None:
+def test_a_stream_may_end_in_a_header_or_a_handshake(tmp_path: Path) -> None:
     recording = Recording("master/links")
     *_, last = (frame for _, _, direction, frame in frames_of("master/links") if direction == "a>b")
     data = recording.stream(1, "a>b")
@@ -56,21 +56,21 @@ def test_a_stream_may_end_inside_a_header_or_a_handshake(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("type_", [FrameType.EXIT, FrameType.CONTROL], ids=lambda type_: type_.name)
-def test_only_the_last_frame_is_excused(tmp_path: Path, type_: FrameType) -> None:
-    """A whole frame whose value lacks bytes is wrong, wherever the recording stops."""
+def test_a_complete_frame_with_missing_bytes_is_reported(tmp_path: Path, type_: FrameType) -> None:
+    """Wherever the recording ends."""
     recording = change_frame(samples()[type_], lambda f: sized(f[:-1]))
     recording.meta["cut"] = [{**CUT, "at": "end"}]
     assert any("end of data" in text or "more items" in text for text in recording.check(tmp_path))
 
 
-def test_damage_is_not_excused(tmp_path: Path) -> None:
+def test_a_corrupt_frame_is_reported_whatever_the_metadata_say(tmp_path: Path) -> None:
     recording = change_frame(samples()[FrameType.EXIT], put(0, b"\x4f"))
     recording.meta["cut"] = [{**CUT, "at": at} for at in ("end", "recording", "line", "start")]
     assert any("wrong magic" in text for text in recording.check(tmp_path))
 
 
 def without_handshake() -> Recording:
-    """A recording from the middle on, with the tables in the metadata."""
+    """Returns a recording that begins after the handshake, with the cache tables in the metadata."""
     recording = Recording("master/links")
     contexts = {direction: frame.context for _, _, direction, frame in frames_of("master/links")}
     for direction, context in contexts.items():
@@ -84,7 +84,7 @@ def without_handshake() -> Recording:
     return recording
 
 
-def test_a_recording_that_starts_later_takes_tables_from_the_metadata(tmp_path: Path) -> None:
+def test_cache_tables_of_the_metadata_replace_a_handshake_that_was_not_recorded(tmp_path: Path) -> None:
     recording = without_handshake()
     assert recording.check(tmp_path) == []
     assert captures.check(captures.load(recording.save(tmp_path))).counts.frames == 40
@@ -92,7 +92,7 @@ def test_a_recording_that_starts_later_takes_tables_from_the_metadata(tmp_path: 
     assert any("unknown cache id" in text for text in recording.check(tmp_path))
 
 
-def test_tables_in_the_metadata_are_for_such_recordings_only(tmp_path: Path) -> None:
+def test_cache_tables_of_the_metadata_are_ignored_if_the_handshake_was_recorded(tmp_path: Path) -> None:
     recording = without_handshake()
     recording.meta["cut"] = False
     found = recording.check(tmp_path)
@@ -102,24 +102,24 @@ def test_tables_in_the_metadata_are_for_such_recordings_only(tmp_path: Path) -> 
     assert whole.check(tmp_path) == []
 
 
-def test_frames_without_a_handshake(tmp_path: Path) -> None:
+def test_frames_without_a_handshake_are_reported(tmp_path: Path) -> None:
     recording = changed("b>a", lambda m: m[-1:])
     found = recording.check(tmp_path)
-    assert any(text.startswith("link 1 b>a: ") for text in found)
+    assert any(text.startswith("socket 1 b>a: ") for text in found)
 
 
-def test_missing_links_are_no_fault_where_the_recording_went_on(tmp_path: Path) -> None:
+def test_missing_sockets_make_no_difference(tmp_path: Path) -> None:
     recording = Recording("v300/large")
     recording.lines = [line for line in recording.lines if line["link"] < 8]
     assert recording.check(tmp_path) == []
 
 
-def test_surplus(tmp_path: Path) -> None:
+def test_surplus_is_allowed_only_as_the_metadata_state_it(tmp_path: Path) -> None:
     recording = Recording("master/links")
     recording.replace(1, "b>a", recording.stream(1, "b>a") + b"\1\2\3")
     assert any("end of data" in text or "wrong magic" in text for text in recording.check(tmp_path))
     surplus = {"conn": 1, "dir": "b>a", "hex": "010203", "reason": "a test"}
-    for row, excused in [
+    for row, allowed in [
         (surplus, True),
         ({**surplus, "conn": "1"}, True),
         ({**surplus, "dir": "a>b"}, False),
@@ -127,21 +127,21 @@ def test_surplus(tmp_path: Path) -> None:
         ({**surplus, "hex": "0102"}, False),
     ]:
         recording.meta["surplus"] = [row]
-        assert (recording.check(tmp_path) == []) is excused, row
+        assert (recording.check(tmp_path) == []) is allowed, row
 
 
-def test_surplus_that_is_not_there(tmp_path: Path) -> None:
+def test_surplus_of_the_metadata_that_is_missing_is_reported(tmp_path: Path) -> None:
     recording = Recording("master/links")
     recording.meta["surplus"] = [{"conn": 1, "dir": "a>b", "hex": "0102", "reason": "a test"}]
-    assert recording.check(tmp_path) == ["link 1 a>b: does not end with its surplus"]
+    assert recording.check(tmp_path) == ["socket 1 a>b: does not end with the surplus of the metadata"]
 
 
-# --- scripts ----------------------------------------------------------------------------------------------------------
+# --- scripts --------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_script_wrote_is_not_judged(tmp_path: Path) -> None:
+def test_bytes_of_a_script_are_not_reported(tmp_path: Path) -> None:
     recording = cut_short()
-    for scripted, excused in [
+    for scripted, allowed in [
         (["a>b"], True),
         (["1:a>b"], True),
         (["b>a"], False),
@@ -149,20 +149,22 @@ def test_what_a_script_wrote_is_not_judged(tmp_path: Path) -> None:
         (["1:a>"], False),
     ]:
         recording.meta["scripted"] = scripted
-        assert (recording.check(tmp_path) == []) is excused, scripted
+        assert (recording.check(tmp_path) == []) is allowed, scripted
     recording.meta["scripted"] = ["a>b"]
     counts = captures.check(captures.load(recording.save(tmp_path))).counts
     assert counts.refused == 1
     assert counts.frames == 20
 
 
-def test_shortened_lines_of_a_script(tmp_path: Path) -> None:
+def test_a_shortened_chunk_is_allowed_only_for_a_script(tmp_path: Path) -> None:
     recording = Recording("master/links")
     chunks = [line for line in recording.lines if line["dir"] == "a>b" and line.get("hex")]
     chunks[6] |= {"hex": chunks[6]["hex"][:8], "truncated": 999}
     assert any("a shortened chunk" in text for text in recording.check(tmp_path))
     recording.meta["cut"] = [{**CUT, "at": "line"}]
-    assert any("a shortened chunk" in text for text in recording.check(tmp_path)), "a real side has whole lines"
+    assert any("a shortened chunk" in text for text in recording.check(tmp_path)), (
+        "the chunks of a real side are complete"
+    )
     recording.meta["scripted"] = ["a>b"]
     assert recording.check(tmp_path) == []
     capture = captures.load(recording.save(tmp_path))
@@ -182,7 +184,7 @@ def test_shortened_lines_of_a_script(tmp_path: Path) -> None:
     ],
     ids=bytes.hex,
 )
-def test_whatever_a_script_wrote_is_read_or_refused(tmp_path: Path, behind: bytes) -> None:
+def test_any_bytes_of_a_script_are_read_or_refused(tmp_path: Path, behind: bytes) -> None:
     recording = Recording("master/links")
     recording.meta["scripted"] = ["a>b"]
     recording.replace(1, "a>b", recording.stream(1, "a>b") + behind)

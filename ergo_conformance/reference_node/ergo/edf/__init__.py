@@ -1,4 +1,4 @@
-"""The node's own EDF codec: functions generated per type for speed, and slow readers and writers that explain a refusal."""
+"""EDF codec of the reference node: one generated reader and writer per type, and a slow reader and writer for errors."""
 
 from .codec import Decoder, Encoder
 

@@ -1,7 +1,7 @@
-"""The two doors of the codec: a Decoder and an Encoder for one direction of a connection.
+"""Decoder and Encoder: the public interface of the codec, one object per direction of a connection.
 
-Generated functions belong to the registry they were generated from and are shared by all connections; the tables of ids
-belong to one direction of one connection.
+Generated functions belong to a registry and are shared by all connections that use it. Tables of ids belong to one
+direction of one connection.
 """
 
 from collections.abc import Callable
@@ -12,114 +12,122 @@ from ....model.ergo.caches import NO_CACHES, Caches
 from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Registry
 from ....model.types import Reg, Type
-from . import decoder, encoder
-from .dynamic import DISPATCH
-from .explain import Explainer
-from .runtime import FAILURES, FailedError, Read, Write, unknown
-from .shapes import constructor_depth
-from .source import source_of
-from .spell import spell
-from .tables import DecodeTables, EncodeTables
+from .dynamic_readers import DISPATCH
+from .function_source import source_of
+from .reader_generator import generate_reader
+from .runtime import FAST_PATH_ERRORS, FastPathError, no_fast_reader
+from .slow_reader import SlowReader
+from .slow_writer import write_slowly
+from .tables import DecodeTables, EncodeTables, Reader, Writer
+from .type_properties import constructor_depth
+from .writer_generator import DYNAMIC_SCALAR_WRITERS, generate_writer
 
 MAX_FOLDED_LINES: Final = 1500
-"""Lines of code generated for folded types off the wire; after that many, further types are read by the slow reader. A line
-takes some 20 µs to generate, so a peer that invents types must not get a function for each."""
+"""Limit of the lines generated for folded types that were received; types beyond it use the slow reader. One line takes about
+20 µs to generate, so a peer must not be able to request unlimited functions by sending new types."""
 MAX_GENERATED_DEPTH: Final = 16
+"""Maximum nesting of a folded type for which functions are generated."""
 
-_EVERYDAY: Final = (INFERRED_TYPES[list], INFERRED_TYPES[dict])  # always fast, whatever a peer invents
-_REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
-_UNWRITTEN: Final = (*FAILURES, CannotEncode, AttributeError)
+_ALWAYS_GENERATED: Final = (INFERRED_TYPES[list], INFERRED_TYPES[dict])  # not counted against MAX_FOLDED_LINES
+_READ_ERRORS: Final = (*FAST_PATH_ERRORS, Rejected)  # Rejected: raised for a descriptor, and without a path
+_WRITE_ERRORS: Final = (*FAST_PATH_ERRORS, CannotEncode, AttributeError)
 
 
-class Functions:
-    """The readers and writers generated for one registry, for typed slots and (dynamic) behind a descriptor."""
+class GeneratedFunctions:
+    """Readers and writers generated for one registry.
+
+    Those for typed slots handle the value alone; `dynamic` ones handle a value whose descriptor is on the wire.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.readers: dict[Type, Read] = {}
-        self.writers: dict[Type, Write] = {}
-        self.dynamic_readers: dict[Type, Read] = {}
-        self.dynamic_writers: dict[Type, Write] = {}
-        self.lines = 0  # of all readers
-        self.folded_lines = 0  # of those made for folded types
+        self.readers: dict[Type, Reader] = {}
+        self.writers: dict[Type, Writer] = {}
+        self.dynamic_readers: dict[Type, Reader] = {}
+        self.dynamic_writers: dict[Type, Writer] = {}
+        self.lines = 0  # of all generated readers
+        self.folded_lines = 0  # of readers generated for folded types
 
-    def reader(self, type_: Type) -> Read:
-        """The reader of a typed slot."""
+    def reader(self, type_: Type) -> Reader:
+        """Returns the reader of a typed slot."""
         found = self.readers.get(type_)
         if found is None:
             self.readers[type_] = found = self.new_reader(type_, dynamic=False)
         return found
 
-    def dynamic_reader(self, type_: Type) -> Read:
-        """The reader of an `any` slot whose descriptor names this type."""
+    def dynamic_reader(self, type_: Type) -> Reader:
+        """Returns the reader of a value whose descriptor names this type; `no_fast_reader` beyond the limits."""
         found = self.dynamic_readers.get(type_)
         if found is None:
-            known = isinstance(type_, Reg) or type_ in _EVERYDAY
+            known = isinstance(type_, Reg) or type_ in _ALWAYS_GENERATED
             if not known and (self.folded_lines >= MAX_FOLDED_LINES or too_deep(type_)):
-                return unknown
+                return no_fast_reader
             before = self.lines
             self.dynamic_readers[type_] = found = self.new_reader(type_, dynamic=True)
             if not known:
                 self.folded_lines += self.lines - before
         return found
 
-    def new_reader(self, type_: Type, *, dynamic: bool) -> Read:
-        """Generates a reader, and those it needs."""
+    def new_reader(self, type_: Type, *, dynamic: bool) -> Reader:
+        """Generates a reader and the readers that it calls."""
         try:
-            read = decoder.generate(type_, self.registry, self.reader, dynamic=dynamic)
-        except (SyntaxError, RecursionError):  # a chain of structs longer than Python's parser can nest
-            return unknown
+            read = generate_reader(type_, self.registry, self.reader, dynamic=dynamic)
+        except (SyntaxError, RecursionError):  # structs nested deeper than Python's parser allows
+            return no_fast_reader
         self.lines += source_of(read).count("\n")
         return read
 
-    def writer(self, type_: Type) -> Write:
-        """The writer of a typed slot."""
+    def writer(self, type_: Type) -> Writer:
+        """Returns the writer of a typed slot."""
         found = self.writers.get(type_)
         if found is None:
-            self.writers[type_] = found = encoder.generate(type_, self.registry, self.writer)
+            self.writers[type_] = found = generate_writer(type_, self.registry, self.writer)
         return found
 
-    def dynamic_writer(self, type_: Type) -> Write:
-        """The writer of a value of this type with its descriptor. Who writes chooses the types: they are not counted."""
+    def dynamic_writer(self, type_: Type) -> Writer:
+        """Returns the writer of a value with its descriptor. Not limited: the local program chooses the types.
+
+        Raises FastPathError if the type is nested deeper than MAX_GENERATED_DEPTH.
+        """
         found = self.dynamic_writers.get(type_)
         if found is None:
             if too_deep(type_):
-                raise FailedError
-            found = encoder.generate(type_, self.registry, self.writer, dynamic=True)
+                raise FastPathError
+            found = generate_writer(type_, self.registry, self.writer, dynamic=True)
             self.dynamic_writers[type_] = found
         return found
 
 
 def too_deep(type_: Type) -> bool:
-    """Whether a type is left to the slow way for its nesting."""
+    """Tells whether a type is nested too deep for generated functions."""
     return constructor_depth(type_, MAX_GENERATED_DEPTH) > MAX_GENERATED_DEPTH
 
 
-def functions_of(registry: Registry) -> Functions:
-    """The generated functions of a registry, made as they are needed."""
-    found: Functions | None = registry.derived.get("functions")
+def generated_functions(registry: Registry) -> GeneratedFunctions:
+    """Returns the GeneratedFunctions of a registry; creates it on first use."""
+    found: GeneratedFunctions | None = registry.derived.get("functions")
     if found is None:
-        registry.derived["functions"] = found = Functions(registry)
+        registry.derived["functions"] = found = GeneratedFunctions(registry)
     return found
 
 
 class Decoder:
-    """Reads EDF values that one writer wrote: its caches, our registry, our atom mapping."""
+    """Reads EDF values of one peer, with the peer's caches, our registry and our atom mapping."""
 
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
-        functions = functions_of(registry)
+        functions = generated_functions(registry)
         self.tables = DecodeTables(registry, caches, functions.dynamic_reader)
-        self._reader: Callable[[Type], Read] = functions.reader
+        self._reader: Callable[[Type], Reader] = functions.reader
 
     def decode(self, data: bytes) -> Any:
-        """The one value that `data` holds, with its descriptor. Raises Rejected, also for bytes behind it."""
+        """Returns the single value with descriptor in `data`. Raises Rejected, also for trailing bytes."""
         tables = self.tables
         tables.empty_items = tables.inner_arrays = 0
         try:
             value, end = DISPATCH[data[0]](data, 1, tables, 0)
             if end == len(data):
                 return value
-        except _REFUSED:
+        except _READ_ERRORS:
             pass
         value, end = self.decode_prefix(data)
         if end != len(data):
@@ -127,39 +135,39 @@ class Decoder:
         return value
 
     def decode_prefix(self, data: bytes, offset: int = 0) -> tuple[Any, int]:
-        """The value at `offset` and the offset behind it. Raises Rejected."""
+        """Returns the value with descriptor at `offset`, and the offset after it. Raises Rejected."""
         tables = self.tables
         tables.empty_items = tables.inner_arrays = 0
         try:
             value, end = DISPATCH[data[offset]](data, offset + 1, tables, 0)
             if end <= len(data):
                 return value, end
-        except _REFUSED:
+        except _READ_ERRORS:
             pass
-        return Explainer(data, offset, tables).read(None)
+        return SlowReader(data, offset, tables).read(None)
 
     def decode_as(self, type_: Type, data: bytes, offset: int = 0) -> tuple[Any, int]:
-        """A value of a type that is known and therefore not on the wire. Raises Rejected."""
+        """Returns the value of a known type at `offset` (no descriptor), and the offset after it. Raises Rejected."""
         tables = self.tables
         tables.empty_items = tables.inner_arrays = 0
         try:
             value, end = self._reader(type_)(data, offset, tables, 0)
             if end <= len(data):
                 return value, end
-        except _REFUSED:
+        except _READ_ERRORS:
             pass
-        return Explainer(data, offset, tables).read(type_)
+        return SlowReader(data, offset, tables).read(type_)
 
 
 class Encoder:
-    """Writes EDF values for one reader: our caches as we announced them, our registry, our atom mapping."""
+    """Writes EDF values for one peer, with the caches that we announced, our registry and our atom mapping."""
 
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
-        self.tables = EncodeTables(registry, caches, functions_of(registry).dynamic_writer)
-        self.tables.dynamic.update(encoder.SELF_TELLING)
+        self.tables = EncodeTables(registry, caches, generated_functions(registry).dynamic_writer)
+        self.tables.dynamic.update(DYNAMIC_SCALAR_WRITERS)
 
     def encode(self, value: Any) -> bytes:
-        """The value with its descriptor. Raises CannotEncode; nil itself has no encoding at top level (EDF-TOP-3)."""
+        """Returns the value with its descriptor. Raises CannotEncode, also for nil at top level (EDF-TOP-3)."""
         pieces: list[bytes] = []
         tables = self.tables
         try:
@@ -167,8 +175,8 @@ class Encoder:
             if pieces:
                 pieces.append(data)
                 data = b"".join(pieces)
-        except _UNWRITTEN:
-            data = spell(value, None, tables)
+        except _WRITE_ERRORS:
+            data = write_slowly(value, None, tables)
         if data == b"\xff":
-            raise CannotEncode("nil can't be sent by itself")
+            raise CannotEncode("nil cannot be encoded at top level")
         return data

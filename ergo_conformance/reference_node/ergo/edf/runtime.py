@@ -1,9 +1,8 @@
-"""What generated readers and writers call, and how they say that they fail."""
+"""Runtime support of the generated readers and writers: the functions that they call and the errors that they raise."""
 
 import struct
 import sys
 from array import array
-from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import CannotEncode
@@ -12,81 +11,78 @@ from ....model.inferred import INFERRED_TYPES
 from ....model.registry import Marshaler
 from ....model.text import text_to_bytes
 from ....model.values import Error, Typed
-from .tables import DecodeTables, EncodeTables
-
-Read = Callable[[bytes, int, DecodeTables, int], tuple[Any, int]]
-Out = list[bytes]
-Write = Callable[[Any, Out, EncodeTables], bytes]
+from .tables import DecodeTables, EncodeTables, Reader
 
 
-class FailedError(Exception):
-    """The fast path gives up; the explaining reader finds out why."""
+class FastPathError(Exception):
+    """A generated function failed; the slow reader or writer then finds the reason."""
 
 
-FAILURES: Final = (
-    FailedError, struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, RecursionError, MemoryError,
+FAST_PATH_ERRORS: Final = (
+    FastPathError, struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, RecursionError, MemoryError,
 )  # fmt: skip
+"""Errors by which a generated function reports a failure."""
 
 
-def unknown(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:  # noqa: ARG001  one signature for all
-    """The reader of what has no fast one."""
-    raise FailedError
+def no_fast_reader(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:  # noqa: ARG001  one signature for all
+    """Reader for types without a generated reader: always raises FastPathError."""
+    raise FastPathError
 
 
-DISPATCH: Final[list[Read]] = [unknown] * 256
-"""Readers of what may stand in an `any` slot, by the first byte of the descriptor; dynamic.py fills it."""
+DISPATCH: Final[list[Reader]] = [no_fast_reader] * 256
+"""Readers of values with descriptor, by the first byte of the descriptor. Filled by dynamic_readers.py."""
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def numbers(b: bytes, o: int, n: int, code: str, width: int) -> list[Any]:
-    """N big-endian numbers at offset o. Nothing is reserved for numbers that are not there."""
+def unpack_numbers(b: bytes, o: int, n: int, code: str, width: int) -> list[Any]:
+    """Reads n big-endian numbers at offset o. Allocates nothing unless all their bytes are present."""
     raw = b[o : o + n * width]
     if len(raw) != n * width:
-        raise FailedError
+        raise FastPathError
     items = array(code, raw)
     if width > 1 and sys.byteorder == "little":
         items.byteswap()
     return items.tolist()
 
 
-def no_bytes(c: DecodeTables, n: int, each: int) -> int:
-    """N items that take no byte, each holding `each` more: allowed while the value's allowance lasts."""
+def count_empty_items(c: DecodeTables, n: int, each: int) -> int:
+    """Counts n items without bytes, each with `each` inner items; FastPathError above MAX_EMPTY_ITEMS. Returns n."""
     c.empty_items += n * (1 + each)
     if c.empty_items > MAX_EMPTY_ITEMS:
-        raise FailedError
+        raise FastPathError
     return n
 
 
-def inner_arrays(c: DecodeTables, b: bytes, n: int) -> None:
-    """N more arrays inside an array: allowed in proportion to the input."""
+def count_inner_arrays(c: DecodeTables, b: bytes, n: int) -> None:
+    """Counts n arrays inside an array; FastPathError above a limit proportional to the input."""
     c.inner_arrays += n
     if c.inner_arrays > MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(b):
-        raise FailedError
+        raise FastPathError
 
 
-def unmarshal(payload: bytes, n: int, row: Marshaler) -> bytes:
-    """The payload, if it is whole and its type takes it."""
+def check_payload(payload: bytes, n: int, row: Marshaler) -> bytes:
+    """Returns the payload if it has n bytes and its type accepts it; otherwise raises FastPathError."""
     if len(payload) != n or row.payload.refusal(payload) is not None:
-        raise FailedError
+        raise FastPathError
     return payload
 
 
 def typed_key(value: Any) -> Any:
-    """The key of a map with `any` keys is Typed (terms.py)."""
+    """Wraps a key of a map with `any` keys in Typed (see model/values.py)."""
     if value is None or type(value) is Typed:
         return value
-    natural = INFERRED_TYPES.get(type(value))
-    if natural is None:
-        raise FailedError  # a struct: the explaining reader knows its row
-    return Typed(natural, value)
+    inferred = INFERRED_TYPES.get(type(value))
+    if inferred is None:
+        raise FastPathError  # a struct: the slow reader knows its row
+    return Typed(inferred, value)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
 def pack_numbers(items: Any, code: str) -> bytes:
-    """Big-endian numbers of a list, tuple or array."""
+    """Packs the numbers of a list, tuple or array, big-endian."""
     if type(items) is array and items.typecode == code:
         numbers_: array[Any] = items
         if sys.byteorder == "little":
@@ -94,29 +90,29 @@ def pack_numbers(items: Any, code: str) -> bytes:
             numbers_.byteswap()
         return numbers_.tobytes()
     if code == "?" and any(type(item) is not bool for item in items):
-        raise FailedError
-    if code == "B" and type(items) in PLAIN:  # not an array, whose bytes are its memory
+        raise FastPathError
+    if code == "B" and type(items) in _BYTE_SEQUENCES:  # bytes(array) would copy the memory of wider items
         return bytes(items)
     return struct.pack(f">{len(items)}{code}", *items)
 
 
-PLAIN: Final = frozenset({list, tuple, bytes, bytearray})
+_BYTE_SEQUENCES: Final = frozenset({list, tuple, bytes, bytearray})
 
 
-def not_bool() -> bool:
-    """In place of a bool that is none."""
-    raise FailedError
+def refuse_bool() -> bool:
+    """Called for a value in a bool slot that is not a bool."""
+    raise FastPathError
 
 
 def as_bytes(value: Any) -> bytes:
-    """A binary that is not of class bytes itself."""
+    """Returns a binary as bytes; FastPathError if it is neither bytes nor bytearray."""
     if not isinstance(value, bytes | bytearray):
-        raise FailedError
+        raise FastPathError
     return bytes(value)
 
 
 def error_body(error: Error | None, c: EncodeTables) -> bytes:
-    """An error without tag: nil, the id of a registered one, or the text."""
+    """Returns an error without tag: nil, the id of a registered error, or the text."""
     if error is None:
         return NIL_ERROR.to_bytes(2, "big")
     if error.registered:
@@ -125,5 +121,5 @@ def error_body(error: Error | None, c: EncodeTables) -> bytes:
             return id_.to_bytes(2, "big")
     text = text_to_bytes(error.text)
     if len(text) > MAX_ERROR:
-        raise CannotEncode(f"error text of {len(text)} bytes, at most {MAX_ERROR} are possible")
+        raise CannotEncode(f"error text of {len(text)} bytes, maximum {MAX_ERROR}")
     return len(text).to_bytes(2, "big") + text

@@ -1,16 +1,18 @@
-"""What one direction of a connection knows: the writer's ids, the atom mapping, and the readers and writers made so far.
+"""Tables of one direction of a connection: ids of the writer, atom mapping, readers and writers in use.
 
-Everything that bytes from outside can fill is bounded: a peer that sends ever new atoms, keys or folded types costs time
-for each, but no memory that stays.
+Tables that received bytes can fill are bounded: a peer that sends new atoms, keys or folded types without end costs time
+for each, but no permanent memory.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
 from ....model import types as t
+from ....model.ergo.caches import Caches
 from ....model.ergo.edf import (
     FIRST_ATOM_ID,
     FIRST_ERROR_ID,
@@ -26,23 +28,24 @@ from ....model.registry import Registry, Row
 from ....model.text import bytes_to_text, text_to_bytes
 from ....model.types import Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Atom, Error
-from .folded import unfold
+from .folded_types import parse_folded_type
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ....model.ergo.caches import Caches
-    from .runtime import Read, Write
+Reader = Callable[[bytes, int, "DecodeTables", int], tuple[Any, int]]
+"""`read(b, o, c, d)`: input, offset, tables, number of open `any` slots → value, offset after it."""
+Pieces = list[bytes]
+"""Output of a writer so far."""
+Writer = Callable[[Any, Pieces, "EncodeTables"], bytes]
+"""`write(v, out, c)`: appends all pieces but the last to `out`, returns the last."""
 
 _U16 = struct.Struct(">H").unpack_from
 MAX_KEPT: Final = 4096
-"""Atoms and map keys remembered per table."""
+"""Maximum number of entries kept per table."""
 MAX_KEPT_LENGTH: Final = 64
-"""Longer ones are not remembered."""
+"""Maximum length in bytes of an entry that is kept."""
 
 
 class AtomTable(dict[bytes, Atom]):
-    """Text off the wire → local atom."""
+    """Received text → local atom."""
 
     def __init__(self, mapping: dict[Atom, Atom]) -> None:
         super().__init__()
@@ -56,15 +59,15 @@ class AtomTable(dict[bytes, Atom]):
         return atom
 
 
-class RegisteredTable(dict[bytes, "Read"]):
-    """Registered name off the wire → reader for an `any` slot. KeyError for a name nobody registered."""
+class RegisteredTable(dict[bytes, Reader]):
+    """Received type name → reader of its values. KeyError for a name that is not registered."""
 
-    def __init__(self, registry: Registry, reader_for: Callable[[Type], Read]) -> None:
+    def __init__(self, registry: Registry, reader_for: Callable[[Type], Reader]) -> None:
         super().__init__()
         self._registry = registry
         self._reader_for = reader_for
 
-    def __missing__(self, raw: bytes) -> Read:
+    def __missing__(self, raw: bytes) -> Reader:
         name = bytes_to_text(raw)
         if self._registry.get(name) is None:
             raise KeyError(name)
@@ -72,9 +75,11 @@ class RegisteredTable(dict[bytes, "Read"]):
         return reader
 
 
-class RegisteredIds(dict[bytes, "Read"]):
-    """First two bytes of a registered type's descriptor → reader of what follows: of a value if they are an id that the
-    writer announced, of a name if they are its length. KeyError for other ids.
+class RegisteredIds(dict[bytes, Reader]):
+    """First two bytes of a registered type's descriptor → reader of the following bytes.
+
+    The two bytes are an id announced by the writer (a value follows) or the length of a name (name and value follow).
+    KeyError for an unknown id.
     """
 
     def __init__(self, names: dict[int, str], registered: RegisteredTable) -> None:
@@ -82,7 +87,7 @@ class RegisteredIds(dict[bytes, "Read"]):
         self._names = names
         self._registered = registered
 
-    def __missing__(self, raw: bytes) -> Read:
+    def __missing__(self, raw: bytes) -> Reader:
         (n,) = _U16(raw)
         reader = _named if n <= MAX_TYPE_NAME else self._registered[text_to_bytes(self._names[n])]
         self[raw] = reader
@@ -90,34 +95,34 @@ class RegisteredIds(dict[bytes, "Read"]):
 
 
 def _named(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
-    """A value whose descriptor has the name of its type; `o` is at the name."""
+    """Reads type name and value; `o` is at the name."""
     start = o
     o += _U16(b, o - 2)[0]
     return c.registered[b[start:o]](b, o, c, d)
 
 
-class FoldedTable(dict[bytes, "Read"]):
-    """Folded type off the wire → reader for an `any` slot."""
+class FoldedTable(dict[bytes, Reader]):
+    """Received folded type → reader of its values."""
 
-    def __init__(self, tables: DecodeTables, reader_for: Callable[[Type], Read]) -> None:
+    def __init__(self, tables: DecodeTables, reader_for: Callable[[Type], Reader]) -> None:
         super().__init__()
         self._tables = tables
         self._reader_for = reader_for
 
-    def __missing__(self, folded: bytes) -> Read:
-        reader = self._reader_for(unfold(folded, 0, len(folded), self._tables.row_at))
+    def __missing__(self, folded: bytes) -> Reader:
+        reader = self._reader_for(parse_folded_type(folded, 0, len(folded), self._tables.row_at))
         if len(self) < MAX_KEPT and len(folded) <= MAX_KEPT_LENGTH:
             self[folded] = reader
         return reader
 
 
 class DecodeTables:
-    """One direction's tables for reading."""
+    """Tables for reading, of one direction of a connection."""
 
     __slots__ = ("atom_ids", "atoms", "empty_items", "error_ids", "folded", "inner_arrays", "keys", "registered",
                  "registered_ids", "registry", "type_ids")  # fmt: skip
 
-    def __init__(self, registry: Registry, caches: Caches, reader_for: Callable[[Type], Read]) -> None:
+    def __init__(self, registry: Registry, caches: Caches, reader_for: Callable[[Type], Reader]) -> None:
         self.registry = registry
         self.atoms = AtomTable(dict(caches.atom_mapping))
         self.atom_ids = {id_: self.atoms[text_to_bytes(atom)] for id_, atom in caches.atoms.items()}
@@ -131,14 +136,14 @@ class DecodeTables:
         self.inner_arrays = 0
 
     def new_key(self, raw: bytes) -> str:
-        """Text off the wire, for the keys of maps, which come again and again: `keys` remembers them."""
+        """Decodes a key of a map and keeps it in `keys`, since keys are repeated."""
         text = bytes_to_text(raw)
         if len(self.keys) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
             self.keys[raw] = text
         return text
 
     def row_at(self, b: bytes, o: int, end: int) -> tuple[Row, int]:
-        """The row that a descriptor names: `u16 n` and a name, or an id. `o` is behind the 83."""
+        """Returns the row of a registered type and the offset after its name or id; `o` is after the tag 83."""
         if o + 2 > end:
             raise Rejected(Reason.END_OF_DATA, "", o)
         n = int.from_bytes(b[o : o + 2], "big")
@@ -158,8 +163,8 @@ class DecodeTables:
         return row, after
 
 
-class AtomBytes(dict[str, bytes]):
-    """Local atom → its bytes: the mapped text with its length, or the id of it."""
+class EncodedAtoms(dict[str, bytes]):
+    """Local atom → its bytes: the id, or length and text, after the atom mapping."""
 
     def __init__(self, caches: Caches) -> None:
         super().__init__()
@@ -168,7 +173,7 @@ class AtomBytes(dict[str, bytes]):
 
     def __missing__(self, atom: str) -> bytes:
         if not isinstance(atom, str):
-            raise CannotEncode(f"{type(atom).__name__} where an atom belongs")
+            raise CannotEncode(f"expected an atom, got {type(atom).__name__}")
         mapped = self._mapping.get(Atom(atom), atom)
         id_ = self._ids.get(Atom(mapped))
         if id_ is not None:
@@ -176,33 +181,33 @@ class AtomBytes(dict[str, bytes]):
         else:
             text = text_to_bytes(mapped)
             if len(text) > MAX_ATOM:
-                raise CannotEncode(f"atom of {len(text)} bytes, at most {MAX_ATOM} are possible")
+                raise CannotEncode(f"atom of {len(text)} bytes, maximum {MAX_ATOM}")
             raw = len(text).to_bytes(2, "big") + text
         if len(self) < MAX_KEPT:
             self[atom] = raw
         return raw
 
 
-class DynamicWriters(dict[type, "Write"]):
-    """Class of a value in an `any` slot → writer of descriptor and body."""
+class DynamicWriters(dict[type, Writer]):
+    """Class of a value → writer of its descriptor and body."""
 
     def __init__(self, tables: EncodeTables) -> None:
         super().__init__()
         self._tables = tables
 
-    def __missing__(self, cls: type) -> Write:
+    def __missing__(self, cls: type) -> Writer:
         type_ = INFERRED_TYPES.get(cls)
         if type_ is None:
             row = self._tables.registry.of_class(cls)
             if row is None:
-                raise CannotEncode(f"{cls.__name__} is no EDF type; wrap it in Typed")
+                raise CannotEncode(f"{cls.__name__} has no EDF type; wrap it in Typed")
             type_ = Reg(row.name)
         self[cls] = writer = self._tables.dynamic_writer(type_)
         return writer
 
 
 class Descriptors(dict[Type, bytes]):
-    """Type → the bytes that name it at top level and in an `any` slot."""
+    """Type → its descriptor."""
 
     def __init__(self, tables: EncodeTables) -> None:
         super().__init__()
@@ -216,13 +221,13 @@ class Descriptors(dict[Type, bytes]):
 
 
 class EncodeTables:
-    """One direction's tables for writing."""
+    """Tables for writing, of one direction of a connection."""
 
     __slots__ = ("atoms", "descriptors", "dynamic", "dynamic_writer", "error_ids", "keys", "registry", "type_ids")
 
-    def __init__(self, registry: Registry, caches: Caches, writer_for: Callable[[Type], Write]) -> None:
+    def __init__(self, registry: Registry, caches: Caches, writer_for: Callable[[Type], Writer]) -> None:
         self.registry = registry
-        self.atoms = AtomBytes(caches)
+        self.atoms = EncodedAtoms(caches)
         self.keys: dict[str, bytes] = {}
         self.type_ids = {name: id_ for id_, name in caches.types.items() if id_ >= FIRST_TYPE_ID}
         self.error_ids = {text: id_ for id_, text in caches.errors.items() if FIRST_ERROR_ID <= id_ < NIL_ERROR}
@@ -231,9 +236,9 @@ class EncodeTables:
         self.dynamic = DynamicWriters(self)
 
     def new_key(self, text: str) -> bytes:
-        """A map's key with its length; `keys` remembers them."""
+        """Returns length and text of a key of a map and keeps them in `keys`."""
         if not isinstance(text, str):
-            raise CannotEncode(f"{type(text).__name__} where string belongs")
+            raise CannotEncode(f"expected a string, got {type(text).__name__}")
         raw = text_to_bytes(text)
         data = len(raw).to_bytes(2, "big") + raw
         if len(self.keys) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
@@ -241,11 +246,11 @@ class EncodeTables:
         return data
 
     def descriptor(self, type_: Type) -> bytes:
-        """The bytes that name a type at top level and in an `any` slot."""
+        """Returns the descriptor of a type: the bytes that precede its value at top level and in an `any` slot."""
         folded = b"".join(self._part(part) for part in t.preorder(type_))
         if isinstance(type_, Slice | Array | Map):
             if len(folded) > MAX_FOLDED:
-                raise CannotEncode(f"folded type of {len(folded)} bytes, at most {MAX_FOLDED} are possible")
+                raise CannotEncode(f"folded type of {len(folded)} bytes, maximum {MAX_FOLDED}")
             return bytes([Tag.FOLDED]) + len(folded).to_bytes(2, "big") + folded
         return folded
 
@@ -265,11 +270,11 @@ class EncodeTables:
 
     def _name(self, name: str) -> bytes:
         if self.registry.get(name) is None:
-            raise CannotEncode(f"{name} is not registered")
+            raise CannotEncode(f"type {name} is not registered")
         id_ = self.type_ids.get(name)
         if id_ is not None:
             return id_.to_bytes(2, "big")
         text = text_to_bytes(name)
         if len(text) > MAX_TYPE_NAME:
-            raise CannotEncode(f"type name of {len(text)} bytes, at most {MAX_TYPE_NAME} are possible")
+            raise CannotEncode(f"type name of {len(text)} bytes, maximum {MAX_TYPE_NAME}")
         return len(text).to_bytes(2, "big") + text

@@ -1,4 +1,4 @@
-"""Go's binary form of time.Time, behind its length byte."""
+"""Binary form of Go's time.Time, which EDF sends after a length byte."""
 
 from struct import Struct
 
@@ -6,12 +6,12 @@ from ....model.ergo.edf import MAX_NANOS, TIME_EPOCH, TIME_LENGTHS, TIME_UTC, TI
 from ....model.values import Time
 
 _V1 = Struct(">BqIh")  # version, seconds since the year 1, nanoseconds, minutes east of UTC
-_SECONDS = Struct(">b")  # of the offset
-_LEAST_SECONDS = -(2**63)
+_SECONDS = Struct(">b")  # seconds part of the zone offset
+_MIN_SECONDS = -(2**63)
 
 
 def read_time(data: bytes) -> Time:
-    """The instant of 15 or 16 bytes. ValueError says what is wrong with them."""
+    """Reads the time from 15 or 16 bytes (without length byte). ValueError says why they are invalid."""
     if not data:
         raise ValueError("no data")
     if data[0] not in TIME_LENGTHS:
@@ -22,7 +22,7 @@ def read_time(data: bytes) -> Time:
     if nanos > MAX_NANOS:
         raise ValueError("nanoseconds out of range")
     seconds -= TIME_EPOCH
-    if seconds < _LEAST_SECONDS:
+    if seconds < _MIN_SECONDS:
         raise ValueError("instant out of range")
     offset = minutes * 60
     if version == TIME_V2:
@@ -31,16 +31,16 @@ def read_time(data: bytes) -> Time:
 
 
 def write_time(time: Time) -> bytes:
-    """Length byte and binary form. ValueError if the zone offset has none."""
+    """Returns length byte and binary form. ValueError if the time is out of range."""
     minutes, seconds = TIME_UTC, 0
     if time.offset is not None:
-        minutes = int(time.offset / 60)  # towards zero, as Go divides; the rest keeps the sign
+        minutes = int(time.offset / 60)  # rounded towards zero, as in Go; the seconds keep the sign
         seconds = time.offset - minutes * 60
         if minutes == TIME_UTC or not -(1 << 15) <= minutes < 1 << 15:
             raise ValueError("zone offset has no binary form")
     if not 0 <= time.nanos <= MAX_NANOS:
         raise ValueError("nanoseconds out of range")
-    if not _LEAST_SECONDS <= time.seconds + TIME_EPOCH <= 2**63 - 1:
+    if not _MIN_SECONDS <= time.seconds + TIME_EPOCH <= 2**63 - 1:
         raise ValueError("instant out of range")
     version = TIME_V2 if seconds else TIME_V1
     body = _V1.pack(version, time.seconds + TIME_EPOCH, time.nanos, minutes)

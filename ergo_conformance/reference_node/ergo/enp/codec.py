@@ -12,8 +12,8 @@ from ....model.registry import Registry
 from ....model.text import text_to_bytes
 from ....model.values import Atom, Error
 from ..edf import Decoder, Encoder
-from ..edf.runtime import DISPATCH, FAILURES, FailedError
-from ..edf.source import Source, packed_size
+from ..edf.function_source import FunctionSource, packed_size
+from ..edf.runtime import DISPATCH, FAST_PATH_ERRORS, FastPathError
 from ..edf.tables import DecodeTables
 from .layouts import LAYOUTS, STRUCT
 
@@ -23,7 +23,7 @@ CONTROL_CLASSES: Final = frozenset(row.value_class for row in enp.CONTROL)
 _CHECKS: Final[Mapping[str, frozenset[type]]] = {"E": frozenset({Error}), "M": CONTROL_CLASSES}
 """Codes whose values have to be of certain classes."""
 
-_REFUSED: Final = (*FAILURES, Rejected)  # Rejected: from a descriptor, without a path
+_REFUSED: Final = (*FAST_PATH_ERRORS, Rejected)  # Rejected: from a descriptor, without a path
 
 Read = Callable[[bytes, DecodeTables, dict[int, Atom]], Any]
 Write = Callable[[Any, Callable[[Any], bytes], dict[Atom, int], Mapping[Atom, Atom]], bytes]
@@ -35,7 +35,7 @@ Write = Callable[[Any, Callable[[Any], bytes], dict[Atom, int], Mapping[Atom, At
 @cache
 def reader(type_: FrameType) -> Read:
     """`read(b, c, names)`: the frame that `b` is. It only succeeds or fails; `Explainer` knows why."""
-    source = Source("def read(b, c, names):")
+    source = FunctionSource("def read(b, c, names):")
     at, parts = _read_fixed(source, LAYOUTS[type_])
     names, tail = _read_tail(source, LAYOUTS[type_], at)
     new, cls = source.constant("new", tuple.__new__), source.constant("cls", enp.CLASSES[type_])
@@ -44,7 +44,7 @@ def reader(type_: FrameType) -> Read:
     return source.compile("read", type_.name)
 
 
-def _read_fixed(source: Source, fields: tuple[tuple[str, str], ...]) -> tuple[int, list[str]]:
+def _read_fixed(source: FunctionSource, fields: tuple[tuple[str, str], ...]) -> tuple[int, list[str]]:
     """Reads the run of fields of fixed width; where it ends, and the expressions of the fields in it."""
     codes, names, parts = "", [], []
     for _, code in fields:
@@ -60,7 +60,7 @@ def _read_fixed(source: Source, fields: tuple[tuple[str, str], ...]) -> tuple[in
     return enp.HEADER_LENGTH + packed_size(codes), parts
 
 
-def _read_tail(source: Source, fields: tuple[tuple[str, str], ...], at: int) -> tuple[list[str], list[str]]:
+def _read_tail(source: FunctionSource, fields: tuple[tuple[str, str], ...], at: int) -> tuple[list[str], list[str]]:
     """Reads a name, and what stands up to the end of the frame."""
     codes = [code for _, code in fields]
     names, here = [], f"{at}"
@@ -76,16 +76,16 @@ def _read_tail(source: Source, fields: tuple[tuple[str, str], ...], at: int) -> 
             return names, [f"*{source.constant('outcome', _outcome)}(b, {here}, c)"]
     _read_value(source, here)
     if codes[-1] in _CHECKS:
-        source.add(f"if {_check(source, codes[-1], 'v')}: raise {source.constant('Failed', FailedError)}")
+        source.add(f"if {_check(source, codes[-1], 'v')}: raise {source.constant('Failed', FastPathError)}")
     return names, ["v"]
 
 
-def _read_value(source: Source, here: str) -> None:
+def _read_value(source: FunctionSource, here: str) -> None:
     source.add(f"v, end = {source.constant('DISPATCH', DISPATCH)}[b[{here}]](b, {here} + 1, c, 0)")
-    source.add(f"if end != len(b): raise {source.constant('Failed', FailedError)}")
+    source.add(f"if end != len(b): raise {source.constant('Failed', FastPathError)}")
 
 
-def _check(source: Source, code: str, value: str) -> str:
+def _check(source: FunctionSource, code: str, value: str) -> str:
     """An expression that is true if a value is not of a class that this code allows."""
     return f"type({value}) not in {source.constant('allowed', _CHECKS[code])}"
 
@@ -95,11 +95,11 @@ def _outcome(b: bytes, o: int, c: DecodeTables) -> Any:
     code = b[o]
     if code != enp.Code.OTHER:
         if code not in enp.CODES or o + 1 != len(b):
-            raise FailedError
+            raise FastPathError
         return code, None
     value, end = DISPATCH[b[o + 1]](b, o + 2, c, 0)
     if type(value) is not Error or end != len(b):
-        raise FailedError
+        raise FastPathError
     return code, value
 
 
@@ -213,7 +213,7 @@ def made(type_: FrameType, order: int, parts: list[Any]) -> Any:
 @cache
 def writer(type_: FrameType) -> Write:
     """`write(f, edf, ids, mapping)`: the bytes of frame `f`."""
-    source = Source("def write(f, edf, ids, mapping):")
+    source = FunctionSource("def write(f, edf, ids, mapping):")
     fields = LAYOUTS[type_]
     names = [source.fresh("x") for _ in fields] + ["error"] * (fields[-1][1] == "O")
     source.add(f"order, {', '.join(names)}, = f")
@@ -228,7 +228,7 @@ def writer(type_: FrameType) -> Write:
                 codes, values = codes + "H", [*values, f"{source.constant('id', _id_of)}({name}, ids)"]
             case "V" | "M" | "E":
                 if code in _CHECKS:
-                    source.add(f"if {_check(source, code, name)}: raise {source.constant('Failed', FailedError)}")
+                    source.add(f"if {_check(source, code, name)}: raise {source.constant('Failed', FastPathError)}")
                 source.add(f"p = edf({name})")
                 pieces.append("p")
             case "O":
@@ -269,7 +269,7 @@ def _outcome_bytes(code: int, error: Error | None, edf: Callable[[Any], bytes]) 
 
 
 def _unknown(b: bytes, c: DecodeTables, names: dict[int, Atom]) -> Any:  # noqa: ARG001  one signature for all
-    raise FailedError
+    raise FastPathError
 
 
 class FrameDecoder:
@@ -318,7 +318,7 @@ class FrameEncoder:
         """A frame as it goes over the wire. Raises CannotEncode."""
         try:
             return self._writers[type(frame)](frame, self.values.encode, self.ids, self.mapping)
-        except (AttributeError, *FAILURES) as error:
+        except (AttributeError, *FAST_PATH_ERRORS) as error:
             raise CannotEncode(
                 f"{type(frame).__name__}: {str(error) or 'a field that does not belong there'}"
             ) from None

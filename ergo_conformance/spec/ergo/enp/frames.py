@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
 from ....model.ergo import enp
-from ....model.ergo.enp import FrameType
+from ....model.ergo.enp import FieldKind, FrameType
 from ....model.values import Atom, Error
 from ...combinators import U8, U16, U32, Exactly, Fields
 from ...interpreter import Composite, Label, Leaf, Reader, Reading, RefusalError, Schema, Writer, Writing
@@ -18,7 +18,7 @@ from ..edf.scalars import I64, U64, WORDS
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-class Name(Leaf):
+class NameField(Leaf):
     """`u8 n` and a name of n bytes (ENP-NAME-1)."""
 
     min_size = 1
@@ -37,7 +37,7 @@ class Name(Leaf):
         io.write(text)
 
 
-class CachedName(Leaf):
+class CachedNameField(Leaf):
     """`u16 id` of the writer's atom cache; here ids below 256 count, too (ENP-NAME-2)."""
 
     min_size = 2
@@ -58,7 +58,7 @@ class CachedName(Leaf):
         U16.write(ids[-1], io)  # of two, the one announced last, as in EDF
 
 
-class Value(Composite):
+class ValueField(Composite):
     """One EDF value with its descriptor, written with the sender's caches."""
 
     min_size = 1
@@ -76,7 +76,7 @@ class Value(Composite):
         """Refuses a value that does not belong here."""
 
 
-class Reason_(Value):  # noqa: N801  `Reason` is the enum
+class ErrorField(ValueField):
     """An EDF value that is an error (ENP-EXIT-1)."""
 
     def check(self, value: Any, offset: int) -> None:
@@ -84,7 +84,7 @@ class Reason_(Value):  # noqa: N801  `Reason` is the enum
             raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} where an error belongs")
 
 
-class ControlMessage(Value):
+class ControlField(ValueField):
     """An EDF value that is one of the control messages (ENP-ANY-2)."""
 
     def check(self, value: Any, offset: int) -> None:
@@ -92,7 +92,7 @@ class ControlMessage(Value):
             raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} is no control message")
 
 
-class Outcome(Composite):
+class OutcomeField(Composite):
     """`u8 code`, and an EDF error behind code 255: (code, error or None)."""
 
     min_size = 1
@@ -114,7 +114,7 @@ class Outcome(Composite):
         return (("code", U8), ("error", REASON))
 
 
-class Rest(Leaf):
+class StreamField(Leaf):
     """All bytes up to the end of the frame."""
 
     def read(self, io: Reader) -> Any:
@@ -125,71 +125,48 @@ class Rest(Leaf):
 
 
 CONTROL_CLASSES: Final = frozenset(row.value_class for row in enp.CONTROL)
-REASON: Final = Reason_()
-VALUE: Final = Value()
-PRIORITY: Final = U8 * "bits 0 and 1: priority; bit 7: important delivery"
-MID: Final = U64 * "message id; unspecified unless important"
+REASON: Final = ErrorField()
+VALUE: Final = ValueField()
 
-# --- bodies: what follows the header's eight bytes --------------------------------------------------------------------
+# --- bodies: the fields behind the header's eight bytes ---------------------------------------------------------------
+
+FIELDS: Final[Mapping[FieldKind, Schema]] = {
+    FieldKind.U8: U8,
+    FieldKind.U64: U64,
+    FieldKind.WORDS: WORDS,
+    FieldKind.PRIORITY: U8 * "bits 0 and 1: priority; bit 7: important delivery",
+    FieldKind.MESSAGE_ID: U64 * "message id; unspecified unless important",
+    FieldKind.TIMESTAMP: I64 * "Unix nanoseconds",
+    FieldKind.NAME: NameField(),
+    FieldKind.CACHED_NAME: CachedNameField(),
+    FieldKind.VALUE: VALUE,
+    FieldKind.ERROR: REASON,
+    FieldKind.CONTROL_MESSAGE: ControlField(),
+    FieldKind.CODE: OutcomeField(),
+    FieldKind.UNPACKED_LENGTH: U32 * "of the frame unpacked",
+    FieldKind.STREAM: StreamField(),
+}
+"""The layout of each kind of field. CODE includes the CODE_ERROR behind it."""
 
 
-def fields(*parts: Schema) -> Fields:
-    """Named parts; the value is a tuple of them."""
-    return Fields(*parts, into=_tuple)
+def body(type_: FrameType) -> Fields:
+    """Returns the layout behind the header of a frame type; its value is a tuple of the fields."""
+    parts = (
+        ("outcome" if kind is FieldKind.CODE else name) / FIELDS[kind]
+        for name, kind in type_.kinds.items()
+        if kind is not FieldKind.CODE_ERROR
+    )
+    return Fields(*parts, into=_as_tuple)
 
 
-def _tuple(*values: Any) -> tuple[Any, ...]:
+def _as_tuple(*values: Any) -> tuple[Any, ...]:
     return values
 
 
-def message(*target: Schema) -> Fields:
-    """A message without an answer."""
-    return fields("from_id" / U64, "priority" / PRIORITY, "mid" / MID, *target, "payload" / VALUE)
+BODIES: Final[Mapping[FrameType, Fields]] = {type_: body(type_) for type_ in FrameType}
 
 
-def request(*target: Schema) -> Fields:
-    """A message with an answer."""
-    return fields("from_id" / U64, "priority" / PRIORITY, "ref" / WORDS, *target, "payload" / VALUE)
-
-
-def event(*name: Schema) -> Fields:
-    """An event of the sending process."""
-    return fields("from_id" / U64, "priority" / U8, "timestamp" / (I64 * "Unix nanoseconds"), *name, "payload" / VALUE)
-
-
-def terminate(*target: Schema) -> Fields:
-    """The end of something that is watched."""
-    return fields("priority" / U8, *target, "reason" / REASON)
-
-
-BODIES: Final[dict[FrameType, Fields]] = {
-    FrameType.MESSAGE_PID: message("to_id" / U64),
-    FrameType.MESSAGE_NAME: message("to_name" / Name()),
-    FrameType.MESSAGE_NAME_CACHE: message("to_name" / CachedName()),
-    FrameType.MESSAGE_ALIAS: message("to_alias" / WORDS),
-    FrameType.EVENT: event("name" / Name()),
-    FrameType.EVENT_CACHE: event("name" / CachedName()),
-    FrameType.EXIT: fields("from_id" / U64, "priority" / U8, "to_id" / U64, "reason" / REASON),
-    FrameType.REQUEST_PID: request("to_id" / U64),
-    FrameType.REQUEST_NAME: request("to_name" / Name()),
-    FrameType.REQUEST_NAME_CACHE: request("to_name" / CachedName()),
-    FrameType.REQUEST_ALIAS: request("to_alias" / WORDS),
-    FrameType.RESPONSE: fields("from_id" / U64, "priority" / PRIORITY, "to_id" / U64, "ref" / WORDS, "payload" / VALUE),
-    FrameType.RESPONSE_ERROR: fields(
-        "from_id" / U64, "priority" / PRIORITY, "to_id" / U64, "ref" / WORDS, "outcome" / Outcome()
-    ),
-    FrameType.TERMINATE_PID: terminate("id" / U64),
-    FrameType.TERMINATE_NAME: terminate("name" / Name()),
-    FrameType.TERMINATE_NAME_CACHE: terminate("name" / CachedName()),
-    FrameType.TERMINATE_ALIAS: terminate("alias" / WORDS),
-    FrameType.TERMINATE_EVENT: terminate("name" / Name()),
-    FrameType.TERMINATE_EVENT_CACHE: terminate("name" / CachedName()),
-    FrameType.CONTROL: fields("message" / ControlMessage()),
-    FrameType.COMPRESSED: fields("algorithm" / U8, "length" / (U32 * "of the frame unpacked"), "stream" / Rest()),
-}
-
-
-class Frame(Composite):
+class EnpFrame(Composite):
     """Magic, version, the length of the whole frame, order, type, and the body of that type up to the end."""
 
     min_size = enp.HEADER_LENGTH
@@ -254,7 +231,7 @@ class Frame(Composite):
         return (*head, *((type_.name, body) for type_, body in BODIES.items()))
 
 
-class Inner(Frame):
+class InnerFrame(EnpFrame):
     """The frame in a compressed one: everything that was unpacked, and not compressed itself (ENP-Z-1, -5)."""
 
     def check_end(self, end: int, io: Reader) -> None:
@@ -267,8 +244,8 @@ class Inner(Frame):
         super().check_type(type_, offset)
 
 
-FRAME: Final = Frame()
-INNER: Final = Inner()
+FRAME: Final = EnpFrame()
+INNER: Final = InnerFrame()
 
 
 def read_frame(data: bytes, context: EdfContext, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:

@@ -1,0 +1,40 @@
+"""Base class of the reports that are written to a file, and what they have in common."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from ...spec.requirements import catalogue
+from ..run.events import RunFinished, RunListener
+from ..run.outcome import Outcome
+from ..run.summary import RunSummary
+
+
+class FileReport(RunListener, ABC):
+    """Report that is written at the end of a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"--report {self.path}"
+
+    def run_finished(self, event: RunFinished) -> None:
+        self.path.write_text(self.render(event.summary), encoding="utf-8")
+
+    @abstractmethod
+    def render(self, summary: RunSummary) -> str:
+        """Returns the content of the file."""
+
+
+def evidence(outcome: Outcome) -> list[str]:
+    """Lines that explain a verdict other than PASS."""
+    lines = [f"{id_} ({catalogue()[id_].level}): {catalogue()[id_].text}" for id_ in outcome.requirements]
+    if outcome.sent:
+        lines.append(f"sent      {outcome.sent}")
+    lines += [f"{'expected' if i == 0 else '      or'}  {text}" for i, text in enumerate(outcome.expected)]
+    if outcome.received:
+        lines.append(f"received  {outcome.received}")
+    for label, shown in outcome.transcripts:
+        lines.append(f"{label}:")
+        lines += [f"  {line}" for line in shown]
+    return lines

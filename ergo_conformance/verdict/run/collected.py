@@ -1,0 +1,81 @@
+"""A collected case: a pytest function with its declaration, its id and its title."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from ...errors import UsageError
+from ...model.ergo.records import PROFILES
+from ...spec.requirements import RequirementLevel, catalogue, strictest
+from .case import ATTRIBUTE, Case
+from .context import Context
+from .execution import PlannedCase
+
+
+@dataclass(slots=True)
+class CollectedCase:
+    """A case that pytest has collected."""
+
+    item: pytest.Function
+    id: str
+    """Suite, file, function and parameters: `handshake.digest.hello_answered`."""
+    suite: str
+    title: str
+    case: Case
+    level: RequirementLevel
+
+    @classmethod
+    def of(cls, item: pytest.Function) -> CollectedCase | None:
+        """The case of a pytest function; None if it has no declaration. UsageError for unknown requirements or none."""
+        case: Case | None = getattr(item.function, ATTRIBUTE, None)
+        if case is None:
+            return None
+        suite, area, name = item.path.parent.name, item.path.stem.removeprefix("test_"), item.name.removeprefix("test_")
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        of_params = [id_ for value in params.values() for id_ in getattr(value, "requirements", ())]
+        case = replace(case, requirements=tuple(dict.fromkeys((*case.requirements, *of_params))))
+        unknown = [id_ for id_ in case.requirements if id_ not in catalogue()]
+        if unknown or not case.requirements:
+            raise UsageError(f"{item.nodeid} cites {', '.join(unknown) or 'no requirement'}")
+        title = " ".join((inspect.getdoc(item.function) or "").split())
+        labels = {key: getattr(value, "label", value) for key, value in params.items()}
+        return cls(item, f"{suite}.{area}.{name}", suite, title.format_map(labels), case, strictest(case.requirements))
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether a runner executes the case; otherwise pytest calls it like any test."""
+        return inspect.iscoroutinefunction(self.item.obj)
+
+    def holds_for(self, profile: str) -> bool:
+        """Whether one of its requirements belongs to this profile."""
+        return any(profile in catalogue()[id_].profiles for id_ in self.case.requirements)
+
+    def planned(self) -> PlannedCase:
+        """The case as a runner executes it."""
+        function = self.item.obj
+        params = dict(self.item.callspec.params) if hasattr(self.item, "callspec") else {}
+
+        async def body(context: Context) -> None:
+            await function(context, **params)
+
+        return PlannedCase(self.id, self.case, body)
+
+    def as_json(self) -> dict[str, Any]:
+        """The row of `ergo-conformance list --json`."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "suite": self.suite,
+            "requirements": list(self.case.requirements),
+            "level": self.level.value,
+            "profiles": [p for p in PROFILES if self.holds_for(p)],
+            "needs": {
+                "offers": sorted(self.case.offers),
+                "agents": sorted(self.case.agents),
+                "config": dict(self.case.config),
+            },
+        }

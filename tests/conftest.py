@@ -1,0 +1,33 @@
+"""Runs coroutine tests: under a clock that jumps to the next timer, or on a real loop if the test is marked `real_loop`."""
+
+import asyncio
+import inspect
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from ergo_conformance.peers.memory import VirtualLoop
+
+LIMIT = 100.0
+"""Seconds for a coroutine test on a real loop: less than pytest's own limit, so that the trace shows what it waits for."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real_loop(limit): runs a coroutine test on a real loop, within `limit` seconds")
+
+
+async def bounded(test: Coroutine[Any, Any, None], limit: float = LIMIT) -> None:
+    async with asyncio.timeout(limit):
+        await test
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    work = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})
+    real = pyfuncitem.get_closest_marker("real_loop")
+    with asyncio.Runner(loop_factory=None if real else VirtualLoop) as runner:
+        runner.run(bounded(work, *real.args, **real.kwargs) if real else work)
+    return True

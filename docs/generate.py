@@ -1,4 +1,4 @@
-"""Writes docs/generated from the tables, the schemas and the catalogue. `tests/test_docs.py` checks that it was run."""
+"""Writes docs/generated from tables, schemas and the catalogue of requirements. `tests/test_docs.py` checks the result."""
 
 from pathlib import Path
 

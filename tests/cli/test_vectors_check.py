@@ -182,4 +182,4 @@ def test_bytes_between_handshake_and_frames_are_reported(tmp_path: Path) -> None
     ended = check(changed(tmp_path, "handshake.jsonl", said[n], said[n] + b"\x00\x00"))
     assert ended.code == 1, ended.text
     behind = len(b"".join(said[: n + 1]))
-    assert f"socket 1 a>b: refused at offset {behind}: wrong magic or version (0 where 78 belongs)" in ended.out
+    assert f"socket 1 a>b: refused at offset {behind}: wrong magic or version (0, expected 78)" in ended.out

@@ -93,13 +93,13 @@ def form(value: Any) -> Any:
 
 def chosen() -> list[RecordedMessage]:
     """Returns the first message of each form that a real side wrote; for other forms the first accepted by the server."""
-    good = [
+    accepted = [
         each
         for each in recorded()
         if not each.scripted or (not each.closed and "client" in saturn.writers(type(each.message)))
     ]
     first: dict[Any, RecordedMessage] = {}
-    for each in sorted(good, key=lambda each: each.scripted):
+    for each in sorted(accepted, key=lambda each: each.scripted):
         first.setdefault((each.role, form(each.message)), each)
     order = [row.value_class for row in saturn.MESSAGES]
     return sorted(first.values(), key=lambda each: order.index(type(each.message)))

@@ -24,7 +24,7 @@ class NodeSocket:
     """One socket of the node, seen from the peer's end."""
 
     name: str
-    link: Socket
+    peer_end: Socket
     expected: deque[Message]
     """Handshake messages that the node still has to write."""
     buffer: bytes = b""
@@ -35,7 +35,7 @@ class NodeSocket:
     @property
     def is_closed(self) -> bool:
         """Whether either end has closed it."""
-        return self.closed_by_peer or self.link.eof
+        return self.closed_by_peer or self.peer_end.eof
 
 
 @dataclass
@@ -56,10 +56,10 @@ class NodeOutput:
         self._closed = {event.socket for event in self.timeline.events if isinstance(event, SocketClosed)}
         self._remaining = Counter(event.socket for event in self.timeline.events)
 
-    def open(self, name: str, link: Socket) -> None:
+    def open(self, name: str, peer_end: Socket) -> None:
         """Adds a socket, of which the capture tells what the node has to write."""
         side = self.timeline.side(name, self.recorded.direction)
-        self.sockets[name] = NodeSocket(name, link, deque(side.read.messages))
+        self.sockets[name] = NodeSocket(name, peer_end, deque(side.read.messages))
 
     def pass_event(self, event: RecordedEvent) -> None:
         """Notes that an event of the capture is over."""
@@ -68,7 +68,7 @@ class NodeOutput:
     def read(self) -> None:
         """Reads and compares everything that the node has written."""
         for socket in self.sockets.values():
-            socket.buffer += socket.link.read_now()
+            socket.buffer += socket.peer_end.read_now()
             while self._read_one(socket):
                 pass
 

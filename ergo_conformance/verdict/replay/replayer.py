@@ -134,12 +134,12 @@ class Replayer:
     async def _node_closes(self, event: SocketClosed) -> None:
         """Lets the node disconnect where the real node closed a socket, unless it has closed it by itself."""
         socket = self.output.sockets.get(event.socket)
-        if socket is None or socket.link.eof:
+        if socket is None or socket.peer_end.eof:
             return
         if self._is_connected and self._is_last(event):
             self.node.node.core.disconnect(self.peer.name)
         await self._settle()
-        if not socket.link.eof:
+        if not socket.peer_end.eof:
             self.output.fail(event.socket, "was closed by the real node and not by the reference node")
 
     def _is_last(self, event: SocketClosed) -> bool:
@@ -150,15 +150,15 @@ class Replayer:
     async def _peer_closes(self, socket: str) -> None:
         if socket in self.output.sockets:
             self.output.sockets[socket].closed_by_peer = True
-            self.output.sockets[socket].link.close()
+            self.output.sockets[socket].peer_end.close()
         await self._settle()
 
     # --- the peer writes ---------------------------------------------------------------------------------------------
 
     async def _peer_writes(self, chunk: ChunkWritten) -> None:
         socket = await self._socket(chunk.socket)
-        if socket is not None and not socket.link.eof:
-            socket.link.write(self._bytes(chunk))
+        if socket is not None and not socket.peer_end.eof:
+            socket.peer_end.write(self._bytes(chunk))
             await self._settle()
 
     async def _socket(self, name: str) -> NodeSocket | None:

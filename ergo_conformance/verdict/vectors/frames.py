@@ -114,7 +114,7 @@ def _same_field(x: Any, y: Any, registry: Registry) -> bool:
 
 
 def _same(row: Json, actual: GoldenFrame, expected: GoldenFrame, registry: Registry) -> bool:
-    """Returns whether two frames agree in what is specified: a masked message id may have any value."""
+    """Returns whether two frames have the same specified fields: a masked message id may have any value."""
     value, inner = actual
     if row.get("mask"):
         value = value._replace(mid=expected.value.mid)

@@ -41,7 +41,7 @@ def changed(direction: str, number: int, change: Any, name: str = "register", **
         (lambda p: put(2, (len(p) - 3).to_bytes(2, "big"))(p), "refused"),
         (lambda p: put(2, (len(p) - 5).to_bytes(2, "big"))(p), "refused"),
         (put(4, b"\x01"), "unknown tag"),
-        (lambda p: p[:2] + b"\x00\x02" + b"\x91\x01", "no message of Saturn"),
+        (lambda p: p[:2] + b"\x00\x02" + b"\x91\x01", "not a message of Saturn"),
     ],
     ids=["magic", "version", "length + 1", "length - 1", "tag", "another value"],
 )

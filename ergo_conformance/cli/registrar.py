@@ -120,7 +120,7 @@ async def serve_saturn(
 def _configure(server: Any, config: Path | None) -> None:
     """Reloads the items; keeps the old ones if the file can't be read."""
     try:
-        server.hub.configure(items_of(config))
+        server.directory.configure(items_of(config))
     except UsageError as error:
         print(error, file=sys.stderr, flush=True)
 

@@ -16,8 +16,8 @@ from ..peers.memory import connect_memory
 from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
-from ..reference_node.ergo.esrd import Table
-from ..reference_node.ergo.saturn import Hub
+from ..reference_node.ergo.esrd import EsrdNameTable
+from ..reference_node.ergo.saturn import SaturnDirectory
 from ..reference_node.node import Node
 from ..reference_node.registrars.esrd import EsrdRegistrar, ServerLink
 from ..reference_node.registrars.saturn import SaturnServer
@@ -57,9 +57,9 @@ class MemoryRunningTarget(RunningTarget):
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> EsrdNameTable:
         """Table of the registrar; the node itself is registered."""
-        table = Table()
+        table = EsrdNameTable()
         table.register(self.node.name, [route()])
         return table
 
@@ -72,12 +72,12 @@ class MemoryRunningTarget(RunningTarget):
         return MemoryResolver(self.table.answer, label)
 
     @cached_property
-    def hub(self) -> Hub:
+    def directory(self) -> SaturnDirectory:
         """State of the Saturn beside the node."""
-        return Hub(self.token)
+        return SaturnDirectory(self.token)
 
     async def saturn_socket(self, label: str = "") -> Socket:
-        return connect_memory(SaturnLink(self.hub, set()), None, label)
+        return connect_memory(SaturnLink(self.directory, set()), None, label)
 
     async def stop(self) -> None:
         await self.node.stop()

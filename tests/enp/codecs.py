@@ -10,7 +10,7 @@ from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.reference_node.ergo.enp.codec import Explainer, FrameDecoder, FrameEncoder
+from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder, SlowFrameReader
 from ergo_conformance.spec.ergo import enp as spec_enp
 from ergo_conformance.spec.ergo.edf import EdfContext
 
@@ -22,9 +22,9 @@ def node_reads(data: bytes, registry: Registry = REGISTRY, caches: Caches = NO_C
 
 
 def slowly_reads(data: bytes, registry: Registry = REGISTRY, caches: Caches = NO_CACHES) -> Any:
-    """The node's explaining reader alone, on bytes whose header is good."""
+    """Reads with the node's slow reader alone; the header must be valid."""
     decoder = FrameDecoder(registry, caches)
-    return Explainer(data, decoder.values, decoder.names).read()
+    return SlowFrameReader(data, decoder.values, decoder.names).read()
 
 
 def spec_reads(data: bytes, registry: Registry = REGISTRY, caches: Caches = NO_CACHES) -> Any:

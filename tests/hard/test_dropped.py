@@ -13,7 +13,7 @@ from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.handshake import Handshaken, Joined, Local
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -86,7 +86,7 @@ class Refusing:
         local = Local(
             name=ME.name, cookie="secret", creation=5, version=ME.version, pool_size=3, flags=ehs.DEFAULT_FLAGS
         )
-        side = Ehs(Role.ACCEPTOR, local, random_hex, address=f"{HOST}:{self.port}")
+        side = EhsSession(Role.ACCEPTOR, local, random_hex, address=f"{HOST}:{self.port}")
         with contextlib.suppress(OSError):
             match await Raw(reader, writer).shake(side):
                 case Joined():

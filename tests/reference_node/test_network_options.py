@@ -10,7 +10,7 @@ from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.reference_node.api import Connection
 from ergo_conformance.reference_node.api.handshake import LinkFacts, Local, Membership
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import DEFAULT_PORT, Mode, NetworkOptions
@@ -198,15 +198,15 @@ class Noted(EhsHandshake):
     called: Version = EHS
     used: list[str] = field(default_factory=list)
 
-    def start(self, local: Local, link: LinkFacts) -> Ehs:
+    def start(self, local: Local, link: LinkFacts) -> EhsSession:
         self.used.append("start")
         return super().start(local, link)
 
-    def join(self, local: Local, link: LinkFacts, membership: Membership) -> Ehs:
+    def join(self, local: Local, link: LinkFacts, membership: Membership) -> EhsSession:
         self.used.append("join")
         return super().join(local, link, membership)
 
-    def accept(self, local: Local, link: LinkFacts) -> Ehs:
+    def accept(self, local: Local, link: LinkFacts) -> EhsSession:
         self.used.append("accept")
         return super().accept(local, link)
 

@@ -16,7 +16,7 @@ from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Local
 from ergo_conformance.reference_node.connection import tls as certificates
 from ergo_conformance.reference_node.connection.table import RefusedError
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, Mode
@@ -83,7 +83,7 @@ async def test_an_acceptor_has_its_own_settings() -> None:
         assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
 
 
-class Lies(Ehs):
+class Lies(EhsSession):
     """An acceptor behind whose back somebody else ends TLS."""
 
     def digest(self, kind: ehs.Digest) -> str:
@@ -93,7 +93,7 @@ class Lies(Ehs):
 
 
 async def test_the_certificate_is_bound() -> None:
-    lying = {"acceptors": TLS, "handshake": EhsHandshake(machine=Lies)}
+    lying = {"acceptors": TLS, "handshake": EhsHandshake(session_class=Lies)}
     async with started("a") as (a,), started("b", **lying) as (b,):
         with pytest.raises(HandshakeError, match="HELLO_CERT"):
             await a.network.connect(HOST, port(b), tls=True)

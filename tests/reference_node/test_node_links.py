@@ -10,7 +10,7 @@ from ergo_conformance.model.ergo.ehs import Accept, Introduce, Role
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api.handshake import Handshaken, Membership
 from ergo_conformance.reference_node.connection.table import RefusedError
-from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs
+from ergo_conformance.reference_node.ergo.ehs import Effect, EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import random_hex
 from tests.support.nodes import FRAME
@@ -66,7 +66,7 @@ async def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Accepts, and then knows nothing of it."""
-        result = await Raw(reader, writer).shake(Ehs(Role.ACCEPTOR, ME, random_hex))
+        result = await Raw(reader, writer).shake(EhsSession(Role.ACCEPTOR, ME, random_hex))
         served.append(type(result).__name__)
         if served[-1] == "Handshaken":
             await reader.read()
@@ -80,7 +80,7 @@ async def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
         assert sorted(served) == ["Handshaken", "Joined", "Joined"]
 
 
-class FarAway(Ehs):
+class FarAway(EhsSession):
     """Announces a pool address that nobody can reach."""
 
     def accept_and_introduce(self, message: Introduce) -> Effect:
@@ -91,7 +91,7 @@ class FarAway(Ehs):
 
 
 async def test_links_go_where_the_first_one_went_if_the_announced_address_is_out_of_reach() -> None:
-    async with started("a") as (a,), started("b", handshake=EhsHandshake(machine=FarAway)) as (b,):
+    async with started("a") as (a,), started("b", handshake=EhsHandshake(session_class=FarAway)) as (b,):
         assert len((await a.network.connect(HOST, port(b))).links) == 3
 
 

@@ -204,9 +204,9 @@ async def test_the_settings_of_a_target_name_a_saturn() -> None:
         node = await settings.options_of(target).start()
         nodes.all.append(node)
         assert settings.ready(node, target)["config"]["registrar"] == row
-        assert list(nodes.server.hub.clusters["c"]) == [node.name]
+        assert list(nodes.server.directory.clusters["c"]) == [node.name]
         third = {**target, "name": f"u@{HOST}", "acceptors": [{"host": HOST, "registrar": row}]}
         del third["registrar"]
         nodes.all.append(await settings.options_of(third).start())
-        assert sorted(nodes.server.hub.clusters["c"]) == [node.name, f"u@{HOST}"]
+        assert sorted(nodes.server.directory.clusters["c"]) == [node.name, f"u@{HOST}"]
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.api.handshake import HandshakeError, Joined
 from ergo_conformance.reference_node.connection import link as transport
 from ergo_conformance.reference_node.connection.link import Address, LinkProtocol
 from ergo_conformance.reference_node.connection.table import RefusedError
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from tests.support.settings import settings_of
@@ -89,12 +89,12 @@ async def turns() -> None:
 
 def hello() -> bytes:
     local = Local(name=Atom("x@y"), cookie="c", creation=1, version=ehs.Version())
-    return Ehs(Role.DIALER, local, lambda n: "0" * n).start()
+    return EhsSession(Role.DIALER, local, lambda n: "0" * n).start()
 
 
 def join(name: str, connection_id: str) -> bytes:
     local = Local(name=Atom(name), cookie="c", creation=1, version=ehs.Version())
-    return Ehs(Role.DIALER, local, lambda n: "0" * n, joining=Membership(Atom("?"), connection_id)).start()
+    return EhsSession(Role.DIALER, local, lambda n: "0" * n, joining=Membership(Atom("?"), connection_id)).start()
 
 
 async def meet(a: Node, b: Node, **more: Any) -> tuple[Pooled, Wire, Wire]:

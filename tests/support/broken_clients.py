@@ -18,7 +18,7 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
 from ergo_conformance.reference_node.connection.tls import client_context
 from ergo_conformance.reference_node.ergo import saturn as codec
-from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Inbox
+from ergo_conformance.reference_node.ergo.saturn import SaturnClientSession, SaturnClientState, SaturnPacketReader
 from ergo_conformance.reference_node.network import route_resolution as ways
 from ergo_conformance.reference_node.network.route_resolution import Ways
 from ergo_conformance.reference_node.registrars import esrd as registrar
@@ -29,7 +29,8 @@ FOR_EVER = 3600.0
 become_known, register, until_lost = EsrdRegistrar._become_known, registrar.register, registrar.until_lost
 exchange, ask, resolved = registrar._exchange, registrar.ask, ways.resolved
 enter, start, take, tell, spread = (
-    EsrdRegistrar.register, Client.start, Client._take, SaturnRegistrar._tell, SaturnRegistrar._spread,
+    EsrdRegistrar.register, SaturnClientSession.start, SaturnClientSession._accept,
+    SaturnRegistrar._tell, SaturnRegistrar._spread,
 )  # fmt: skip
 announce, connect, until, serve = (
     SaturnRegistrar.register_application_route, SaturnRegistrar._connect, SaturnRegistrar._until, EsrdRegistrar._serve,
@@ -148,29 +149,31 @@ def proves_the_token_first(first: str, token: str) -> str:
     return sha256(f"{token}:{first}".encode()).hexdigest()
 
 
-def does_not_wait(self: Client, salt: str) -> bytes:
+def does_not_wait(self: SaturnClientSession, salt: str) -> bytes:
     """Says all that it has to say at once."""
     return start(self, salt) + self.register(saturn.AnnouncedRoutes())
 
 
-def in_no_cluster(self: Client, routes: saturn.AnnouncedRoutes) -> bytes:
+def in_no_cluster(self: SaturnClientSession, routes: saturn.AnnouncedRoutes) -> bytes:
     return codec.write(saturn.Register("", self.hidden, self.view.name, routes))
 
 
-def takes_refusals(self: Client, message: Message) -> bool:
+def takes_refusals(self: SaturnClientSession, message: Message) -> bool:
     if isinstance(message, saturn.RegisterResult):
         message = message._replace(Error=None)
     return take(self, message)
 
 
-async def in_any_order(self: SaturnRegistrar, reader: asyncio.StreamReader, client: Client, wanted: type) -> None:
+async def in_any_order(
+    self: SaturnRegistrar, reader: asyncio.StreamReader, client: SaturnClientSession, wanted: type
+) -> None:
     """A result counts even without a proof."""
-    if client.state is not ClientState.REGISTERED:
-        client.state = ClientState.AWAIT_RESULT
+    if client.state is not SaturnClientState.REGISTERED:
+        client.state = SaturnClientState.AWAIT_RESULT
         await until(self, reader, client, saturn.RegisterResult)
 
 
-def first_of_a_chunk(self: Inbox, data: bytes) -> Iterator[Message]:
+def first_of_a_chunk(self: SaturnPacketReader, data: bytes) -> Iterator[Message]:
     """The rest is lost."""
     self._buffer += data
     size = codec.check_header(self._buffer)
@@ -179,7 +182,7 @@ def first_of_a_chunk(self: Inbox, data: bytes) -> Iterator[Message]:
         yield codec.read(packet)
 
 
-def no_pieces(self: Inbox, data: bytes) -> Iterator[Message]:
+def no_pieces(self: SaturnPacketReader, data: bytes) -> Iterator[Message]:
     """What is not whole is refused."""
     self._buffer = data
     while self._buffer:
@@ -188,10 +191,10 @@ def no_pieces(self: Inbox, data: bytes) -> Iterator[Message]:
         yield codec.read(packet)
 
 
-OLD: list[Inbox] = []
+OLD: list[SaturnPacketReader] = []
 
 
-def keeps_bytes(self: Inbox) -> None:
+def keeps_bytes(self: SaturnPacketReader) -> None:
     """Bytes of the old connection stand before those of the new one."""
     self._buffer = OLD[-1]._buffer if OLD else b""
     OLD.append(self)
@@ -226,7 +229,7 @@ async def looks_at_no_certificate(self: SaturnRegistrar) -> Any:
     return await connect(self)
 
 
-def news_end_it(self: Client, message: Message) -> bool:
+def news_end_it(self: SaturnClientSession, message: Message) -> bool:
     if isinstance(message, saturn.UnregisterApplicationRoute) and not message.Node:
         raise RegistrarError("whose is it?")
     return take(self, message)
@@ -258,13 +261,13 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "any_stack": (Ways, "_spoken", staticmethod(any_stack)),
     "any_proof": (codec, "is_proof", any_proof),
     "proves_the_token_first": (codec, "proof", proves_the_token_first),
-    "does_not_wait": (Client, "start", does_not_wait),
-    "in_no_cluster": (Client, "register", in_no_cluster),
-    "takes_refusals": (Client, "_take", takes_refusals),
+    "does_not_wait": (SaturnClientSession, "start", does_not_wait),
+    "in_no_cluster": (SaturnClientSession, "register", in_no_cluster),
+    "takes_refusals": (SaturnClientSession, "_accept", takes_refusals),
     "in_any_order": (SaturnRegistrar, "_until", in_any_order),
-    "first_of_a_chunk": (Inbox, "feed", first_of_a_chunk),
-    "no_pieces": (Inbox, "feed", no_pieces),
-    "keeps_bytes": (Inbox, "__init__", keeps_bytes),
+    "first_of_a_chunk": (SaturnPacketReader, "feed", first_of_a_chunk),
+    "no_pieces": (SaturnPacketReader, "feed", no_pieces),
+    "keeps_bytes": (SaturnPacketReader, "__init__", keeps_bytes),
     "any_number": (SaturnRegistrar, "_spread", any_number),
     "one_number": (SaturnRegistrar, "_tell", one_number),
     "waits_for_routes_for_ever": (saturn, "RESOLVE_TIMEOUT", FOR_EVER),
@@ -275,7 +278,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "never_stopping": (SaturnRegistrar, "register_application_route", never_stopping),
     "dies_when_it_is_down": (SaturnRegistrar, "_tell", dies_when_it_is_down),
     "looks_at_no_certificate": (SaturnRegistrar, "_connect", looks_at_no_certificate),
-    "news_end_it": (Client, "_take", news_end_it),
+    "news_end_it": (SaturnClientSession, "_accept", news_end_it),
     "none": (codec, "NO_ROUTE", codec.NO_ROUTE),
 }
 

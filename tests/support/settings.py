@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 from typing import Any
 
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import NetworkOptions, NodeOptions
@@ -21,11 +21,13 @@ def settings_of(name: str, **flat: Any) -> Settings:
     return Settings(name=name, network=NetworkOptions(**network), node=NodeOptions(**node), routes=routes)
 
 
-def with_machine(settings: Settings, machine: type[Ehs]) -> Settings:
+def with_session_class(settings: Settings, session_class: type[EhsSession]) -> Settings:
     """The same with another conductor of handshakes."""
     handshake = settings.network.handshake
     assert isinstance(handshake, EhsHandshake)
-    return replace(settings, network=replace(settings.network, handshake=replace(handshake, machine=machine)))
+    return replace(
+        settings, network=replace(settings.network, handshake=replace(handshake, session_class=session_class))
+    )
 
 
 def make(name: str, **flat: Any) -> Node:

@@ -8,7 +8,7 @@ from typing import Any
 from ergo_conformance.model.ergo.ehs import Role, Version
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api.handshake import Handshaken, Joined, Local, Membership
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.settings import start_node
@@ -67,7 +67,7 @@ class Raw:
         finally:
             raw.writer.close()
 
-    async def shake(self, side: Ehs) -> Any:
+    async def shake(self, side: EhsSession) -> Any:
         """Do the whole handshake; what came of it, or None if the other end closed."""
         self.writer.write(side.start())
         while data := await self.reader.read(1 << 16):
@@ -86,5 +86,5 @@ class Raw:
             return b""
 
 
-def dialer(local: Local = ME, joining: Membership | None = None) -> Ehs:
-    return Ehs(Role.DIALER, local, random_hex, joining=joining)
+def dialer(local: Local = ME, joining: Membership | None = None) -> EhsSession:
+    return EhsSession(Role.DIALER, local, random_hex, joining=joining)

@@ -22,7 +22,7 @@ from ...model.values import Atom
 from ..api import NodeFacts, RegistrarError
 from ..api.info import RegistrarInfo
 from ..api.validation import MAX_PORT, within
-from ..ergo.esrd import LinkState, Registration, Table, check_header, read, write
+from ..ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState, check_header, read, write
 from .udp import Wildcard
 
 log = logging.getLogger("ergo_conformance.node")
@@ -37,8 +37,8 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class ServerLink(asyncio.Protocol):
     """A registration link at the server."""
 
-    def __init__(self, table: Table, links: "set[ServerLink]") -> None:
-        self.registration = Registration(table)
+    def __init__(self, table: EsrdNameTable, links: "set[ServerLink]") -> None:
+        self.registration = EsrdServerSession(table)
         self.links = links
         self.transport: asyncio.Transport | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -54,9 +54,9 @@ class ServerLink(asyncio.Protocol):
         answer = self.registration.receive(data)
         if answer:
             self.transport.write(answer)
-        if self.registration.state is LinkState.REGISTERED and self.timer is not None:
+        if self.registration.state is EsrdSessionState.REGISTERED and self.timer is not None:
             self.timer.cancel()
-        if self.registration.state is LinkState.CLOSED:
+        if self.registration.state is EsrdSessionState.CLOSED:
             self.close()
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class EsrdServer:
 
     def __init__(self, host: str = "localhost", port: int = esrd.PORT) -> None:
         """`port` 0 is any that is free for both."""
-        self.table = Table()
+        self.table = EsrdNameTable()
         self.host, self.port = host, port
         self._server: asyncio.Server | None = None
         self._datagrams: Wildcard | None = None

@@ -23,7 +23,15 @@ from ..api import NodeFacts, RegistrarError
 from ..api.info import RegistrarInfo
 from ..api.validation import MAX_PORT, within
 from ..connection.tls import KeyPair, client_context, self_signed, server_context
-from ..ergo.saturn import NEWS, Client, Hub, Session, View, failure, write
+from ..ergo.saturn import (
+    NOTIFICATIONS,
+    ClusterView,
+    SaturnClientSession,
+    SaturnDirectory,
+    SaturnServerSession,
+    raise_if_error,
+    write,
+)
 from .esrd import keep_alive, spelled
 
 log = logging.getLogger("ergo_conformance.node")
@@ -46,9 +54,9 @@ Listener = Callable[[Message], None]
 class ServerLink(asyncio.Protocol):
     """A connection at the server; it is made when TCP has accepted one, before TLS says anything."""
 
-    def __init__(self, hub: Hub, links: "set[ServerLink]") -> None:
+    def __init__(self, directory: SaturnDirectory, links: "set[ServerLink]") -> None:
         self.deadline = asyncio.get_running_loop().time() + saturn.REGISTER_WITHIN
-        self.session = Session(hub, self._transmit)
+        self.session = SaturnServerSession(directory, self._transmit)
         self.links = links
         self.transport: asyncio.Transport | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -103,7 +111,7 @@ class SaturnServer:
         keys: KeyPair | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.hub = Hub(token, config)
+        self.directory = SaturnDirectory(token, config)
         self.host, self.port = host, port
         self.keys = keys or self_signed([host] if host else ["localhost"])
         self._server: asyncio.Server | None = None
@@ -112,7 +120,7 @@ class SaturnServer:
     async def start(self) -> None:
         """Listens. Raises OSError or UnicodeError."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: ServerLink(self.hub, self._links),
+            lambda: ServerLink(self.directory, self._links),
             self.host or None,
             self.port,
             family=socket.AF_INET6 if ":" in self.host else socket.AF_INET,  # with port 0 it has to stay one port
@@ -158,7 +166,7 @@ class SaturnRegistrar:
         self.options = options
         self._open = connect or self._open_tls
         self.name, self.hidden = Atom(""), False
-        self.view = View(options.cluster, self.name)
+        self.view = ClusterView(options.cluster, self.name)
         self.own: dict[Atom, ApplicationRoute] = {}
         """The applications that we have announced: all of them again whenever we register (upstream: those of the start)."""
         self.listeners: list[Listener] = []
@@ -198,7 +206,7 @@ class SaturnRegistrar:
         if self._watch is not None:
             raise RegistrarError(error_values.TAKEN.text)
         self.name, self.hidden, self._salt = node.name, node.hidden, node.token
-        self.view = View(self.options.cluster, node.name)
+        self.view = ClusterView(self.options.cluster, node.name)
         self._routes = list(routes)
         reader, client = await self._connect()
         self._watch = asyncio.get_running_loop().create_task(self._stay(reader, client))
@@ -215,14 +223,14 @@ class SaturnRegistrar:
         """Where a node of the cluster listens. Raises RegistrarError: "not allowed" for our own name (SAT-RS-5)."""
         answer = await self._ask(name, saturn.Resolve)
         assert isinstance(answer, saturn.ResolveResult)
-        failure(answer.Error)
+        raise_if_error(answer.Error)
         return list(answer.Routes or ())
 
     async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:
         """Through whom a node is reached. Raises RegistrarError."""
         answer = await self._ask(name, saturn.ResolveProxy)
         assert isinstance(answer, saturn.ResolveProxyResult)
-        failure(answer.Error)
+        raise_if_error(answer.Error)
         return list(answer.Routes or ())
 
     async def resolve_application(self, name: Atom) -> list[ApplicationRoute]:
@@ -255,13 +263,13 @@ class SaturnRegistrar:
 
     # --- the link -----------------------------------------------------------------------------------------------------
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, Client]:
+    async def _connect(self) -> tuple[asyncio.StreamReader, SaturnClientSession]:
         """A registered connection. Raises RegistrarError, and nothing is open then."""
         with spelled(), tls_spelled():
             async with asyncio.timeout(saturn.DIAL_TIMEOUT):
                 reader, writer = await self._open()
             try:
-                client = Client(self.view, self.options.token, hidden=self.hidden)
+                client = SaturnClientSession(self.view, self.options.token, hidden=self.hidden)
                 keep_alive(writer.get_extra_info("socket"), saturn.KEEP_ALIVE)
                 writer.write(client.start(self._salt(saturn.SALT_LENGTH)))
                 await self._until(reader, client, saturn.HandshakeResult)
@@ -285,7 +293,7 @@ class SaturnRegistrar:
         """Without applications: upstream's server passes on those that come alone, not those of a registration."""
         return AnnouncedRoutes() if self.hidden else AnnouncedRoutes(self._routes, [], None)
 
-    async def _until(self, reader: asyncio.StreamReader, client: Client, wanted: type) -> None:
+    async def _until(self, reader: asyncio.StreamReader, client: SaturnClientSession, wanted: type) -> None:
         """Reads on until such an answer has come. Raises EOFError, TimeoutError, RegistrarError."""
         async with asyncio.timeout(saturn.ANSWER_TIMEOUT):
             while True:
@@ -297,7 +305,7 @@ class SaturnRegistrar:
                 if any(isinstance(message, wanted) for message in messages):
                     return
 
-    async def _stay(self, reader: asyncio.StreamReader, client: Client) -> None:
+    async def _stay(self, reader: asyncio.StreamReader, client: SaturnClientSession) -> None:
         """Listens, and when the link is lost registers again."""
         while True:
             try:
@@ -307,11 +315,11 @@ class SaturnRegistrar:
             await self._drop()
             reader, client = await self._reconnect()
 
-    async def _listen(self, reader: asyncio.StreamReader, client: Client) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, client: SaturnClientSession) -> None:
         while data := await reader.read(CHUNK):
             self._spread(list(client.receive(data)))
 
-    async def _reconnect(self) -> tuple[asyncio.StreamReader, Client]:
+    async def _reconnect(self) -> tuple[asyncio.StreamReader, SaturnClientSession]:
         for pause in _pauses():
             await asyncio.sleep(pause)
             with contextlib.suppress(RegistrarError):
@@ -336,7 +344,7 @@ class SaturnRegistrar:
                 future = self._waiting.pop(message.ID, None)
                 if future is not None and not future.done():
                     future.set_result(message)
-            elif type(message) in NEWS:
+            elif type(message) in NOTIFICATIONS:
                 for listener in self.listeners:
                     listener(message)
 

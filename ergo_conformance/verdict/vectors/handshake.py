@@ -117,9 +117,9 @@ def computed_digests(rule: Digest, fingerprint: bytes, facts: Mapping[str, str])
     return {"schema": by_schema, "node": _node(fingerprint, facts).digest(rule)}
 
 
-def _node(fingerprint: bytes, parts: Mapping[str, str]) -> node_ehs.Ehs:
+def _node(fingerprint: bytes, parts: Mapping[str, str]) -> node_ehs.EhsSession:
     """Returns a handshake of the node that knows the parts of its digests."""
     local = Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
-    handshake = node_ehs.Ehs(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
+    handshake = node_ehs.EhsSession(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
     handshake.parts = dict(parts)
     return handshake

@@ -18,7 +18,8 @@ from ergo_conformance.peers.corruption.frames import (
 )
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import ExitSignal, Message, Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ExitSignal, Message, ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import context, node, settle, within
@@ -153,8 +154,8 @@ async def test_a_frame_that_is_not_understood_is_dropped_and_the_link_stays() ->
         peer.send_bytes(data[:2] + len(data).to_bytes(4, "big") + data[6:], what)
         await peer.expect_none(lambda frame: True, "answer", 0.01)
     connection = b.network.connections[peer.name]
-    assert connection.node().info().messages_in == 2 * len(kinds)  # each with a call to echo behind it
-    assert len(connection.links) == 1
+    assert connection.node.info.messages_in == 2 * len(kinds)  # each with a call to echo behind it
+    assert len(connection.sockets) == 1
     await b.stop()
 
 
@@ -165,7 +166,7 @@ async def test_bytes_that_are_no_frame_end_their_link_behind_the_good_ones() -> 
     assert (await peer.receive_message()).value.payload == "before"
     await peer.expect_close(1)
     await peer.expect_none(lambda frame: True, "further message")
-    assert len(b.network.connections[peer.name].links) == 1
+    assert len(b.network.connections[peer.name].sockets) == 1
     await b.stop()
 
 
@@ -224,7 +225,7 @@ async def test_neither_a_strangers_process_nor_a_strangers_target_is_accepted(ve
         result = await peer.result(message.Ref)
         assert result.Error is not None
         assert result.Error.text == error.text
-    assert not b.core.watching.relations
+    assert not b.core.monitoring.relations
     await b.stop()
 
 

@@ -14,8 +14,9 @@ from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.ergo.saturn import ApplicationRoute, ProxyRoute
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
-from ergo_conformance.reference_node.api.info import RegistrarInfo
+from ergo_conformance.reference_node.api import NodeRegistration
+from ergo_conformance.reference_node.api.errors import RegistrarError
+from ergo_conformance.reference_node.api.registrar import RegistrarInfo
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
 
@@ -32,10 +33,12 @@ class FileRegistrar:
     def read(self) -> dict[str, Any]:
         return json.loads(self.path.read_text()) if self.path.exists() else {}
 
+    @property
+    @property
     def resolver(self) -> "FileRegistrar":
         return self
 
-    async def register(self, node: NodeFacts, routes: Sequence[Route]) -> None:
+    async def register(self, node: NodeRegistration, routes: Sequence[Route]) -> None:
         known = self.read()
         if node.name in known:
             raise RegistrarError("resource is taken")
@@ -47,9 +50,13 @@ class FileRegistrar:
             self.path.write_text(json.dumps({name: r for name, r in self.read().items() if name != self.name}))
             self.name = None
 
+    @property
+    @property
     def info(self) -> RegistrarInfo:
         return RegistrarInfo(server=str(self.path), embedded=True, version=FILE)
 
+    @property
+    @property
     def version(self) -> Version:
         return FILE
 
@@ -73,11 +80,11 @@ async def main() -> None:
         for name in ("a@127.0.0.1", "b@127.0.0.1"):
             acceptors = (AcceptorOptions(port=0),)
             options = NetworkOptions(cookie="secret", acceptors=acceptors, registrar=FileRegistrar(path))
-            nodes.append(await Node.start(name, options))
+            nodes.append(await Node(name, options).start())
         a, _ = nodes
         print("the file has", sorted(json.loads(path.read_text())))
         remote = await a.network.get_node("b@127.0.0.1")
-        print("connected with", remote.name(), "by", a.network.info().registrar)
+        print("connected with", remote.name, "by", a.network.info.registrar)
         for node in nodes:
             await node.stop()
         print("and in the end", path.read_text())

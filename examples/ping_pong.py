@@ -4,10 +4,12 @@ import asyncio
 from typing import Any
 
 from ergo_conformance.model.values import Atom, ProcessID
-from ergo_conformance.reference_node.core.process import Actor, Call, Process
+from ergo_conformance.reference_node.api.messages import Call
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 
 
 class Pong(Actor):
@@ -28,16 +30,16 @@ async def ping(process: Process, table: ProcessID) -> None:
 async def main() -> None:
     local = (AcceptorOptions(host="127.0.0.1", port=0),)
     registrar = EsrdRegistrar(port=0)  # any free port; without the argument it is 4499, where other nodes look, too
-    b = await Node.start("b@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=registrar))
+    b = await Node("b@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=registrar)).start()
     known = EsrdRegistrar(port=registrar.port)
-    a = await Node.start("a@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=known))
+    a = await Node("a@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=known)).start()
 
     b.spawn(Pong(), name="pong")
     player = a.spawn(ping, ProcessID(b.name, Atom("pong")))
-    assert player.task is not None
-    await player.task
 
-    info = a.network.node(b.name).info()
+    await player.join()
+
+    info = a.network.node(b.name).info
     print(f"{info.node}: {info.messages_out} frames out, {info.messages_in} in, over {info.pool_size} links")
     await a.stop()
     await b.stop()

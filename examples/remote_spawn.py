@@ -6,9 +6,11 @@ from typing import Any
 from ergo_conformance.model.ergo.gen import ProcessOptions
 from ergo_conformance.model.values import Error
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
-from ergo_conformance.reference_node.core.process import Actor, Call, ExitSignal, Process
-from ergo_conformance.reference_node.core.process import ProcessOptions as LocalOptions
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.messages import Call, ExitSignal
+from ergo_conformance.reference_node.api.messages import ProcessOptions as LocalOptions
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
 
@@ -40,14 +42,14 @@ async def boss(process: Process, node: str) -> None:
 
 async def main() -> None:
     local = (AcceptorOptions(host="127.0.0.1", port=0),)
-    b = await Node.start("b@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=None))
-    a = await Node.start("a@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=None))
+    b = await Node("b@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=None)).start()
+    a = await Node("a@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=None)).start()
     a.network.add_route("^b@localhost$", NetworkRoute(host="127.0.0.1", port=b.network.acceptors[0].port))
     b.core.remote.enable_spawn("worker", Worker, a.name)  # nobody but a may
 
     running = a.spawn(boss, b.name, options=LocalOptions(trap_exit=True))
-    assert running.task is not None
-    await running.task
+
+    await running.join()
     await a.stop()
     await b.stop()
 

@@ -78,7 +78,7 @@ async def test_error_as_a_reason(ergo_context: Context) -> None:
 @words
 @case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_once_for_all(ergo_context: Context, word: str) -> None:
-    """A target reports the end to a peer in one frame when three processes of the peer link and monitor it (by {word})."""
+    """A target reports the end of a process (by {word}) in one frame when three processes of the peer link and monitor it."""
     peer = await ergo_context.contemporary()
     pid = await crasher(peer)
     target = await target_of(peer, word, pid)

@@ -95,7 +95,7 @@ async def other_address(ergo_context: Context) -> Datagrams:
     try:
         return await ergo_context.resolver("127.0.0.2")
     except UnreachableError as error:
-        ergo_context.skip(f"the case needs a target that is reachable over loopback: {error}")
+        ergo_context.skip(f"needs a target that is reached over loopback: {error}")
         raise
 
 

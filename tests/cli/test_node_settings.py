@@ -68,7 +68,7 @@ def test_options_have_priority_over_the_variable_and_the_variable_over_the_file(
         ("cookei = 'x'", "'cookei' is not a valid setting; did you mean 'cookie'?"),
         ("[[acceptors]]\nhots = 'x'", "node.toml.acceptors.0: 'hots' is not a valid setting; did you mean 'host'?"),
         ("pool = 'three'", "node.toml.pool: 'three' is not of type 'integer'"),
-        ("pool = 65", "pool_size is 65; it has to be between 1 and 64"),
+        ("pool = 65", "pool_size is 65; allowed: 1 to 64"),
         ("name = 'a'", "node.toml.name: "),
         ("mode = 'shy'", "node.toml.mode: 'shy' is not one of"),
         ("[registrar]\nkind = 'epmd'", "registrar 'epmd' is not there yet"),

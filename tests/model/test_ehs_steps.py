@@ -70,10 +70,12 @@ def test_each_step_has_a_distinct_effect() -> None:
 
 
 def test_the_node_has_every_effect() -> None:
-    from ergo_conformance.reference_node.ergo.ehs import Ehs
+    from ergo_conformance.reference_node.ergo.ehs import EhsSession
 
     effects = {step.effect for row in STEPS.values() for step in row.values()}
-    assert {effect for effect in effects if not any(hasattr(Ehs, name) for name in (effect, f"_{effect}"))} == set()
+    assert {
+        effect for effect in effects if not any(hasattr(EhsSession, name) for name in (effect, f"_{effect}"))
+    } == set()
 
 
 def test_the_other_of_each_role_is_the_second_role() -> None:

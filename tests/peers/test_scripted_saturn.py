@@ -17,7 +17,7 @@ from ergo_conformance.peers.link import connect
 from ergo_conformance.peers.listener import HOST, Listener
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.connection.tls import client_context, server_context
-from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar
+from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
 from ergo_conformance.spec.ergo.saturn import proof, write_packet
 from ergo_conformance.verdict.run.registration import certificate
 from tests.support.registrars import facts, text_of

@@ -13,9 +13,10 @@ from ergo_conformance.model.ergo.enp import Code
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Typed
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.target.agent_operations import permit_remote_starts
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Echo, Supervisor
 from tests.support.nodes import Net, context, node, settle, within
 
@@ -145,7 +146,7 @@ async def test_processes_of_a_node_have_its_environment_and_take_it_along_if_exp
     net = Net()
     a, b, _ = await net.pair(env={"NODE": "1", "BOTH": "node"}, expose_env=True)
     b.spawn(Echo(), name="echo", options=ProcessOptions(env={"BOTH": "own"}))
-    open_up(b.core, "allowed@localhost")
+    permit_remote_starts(b.core, "allowed@localhost")
 
     async def ask(process: Process) -> None:
         environment = await process.call(ProcessID(b.name, Atom("echo")), "!env")

@@ -14,8 +14,8 @@ from ergo_conformance.peers.corruption.frames import relation
 from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
 from ergo_conformance.peers.ergo.lines import Received
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Call, Process, ProcessOptions
-from ergo_conformance.reference_node.ergo.enp.compression import Compression
+from ergo_conformance.reference_node.api.messages import Call, Compression, ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.spec.ergo.enp import pack
@@ -235,18 +235,18 @@ async def test_a_message_the_peer_would_not_take_is_refused_here(compression: Co
         with pytest.raises(ErgoError, match="too large"):
             await within(b, work, compression=compression)
     assert await peer.receive(0.1) is None
-    assert not b.core.waiters(peer.name)
+    assert not b.core.pending
     await b.stop()
 
 
 async def test_an_answer_the_peer_would_not_take_is_dropped_and_the_process_lives_on() -> None:
     b, peer = await connected(theirs=LIMIT)
-    before = b.core.names[Atom("echo")].pid
+    before = b.core.tables.names[Atom("echo")].pid
     for payload in (TEXT * 2, Error(TEXT * 2)):
         await peer.no_answer(peer.ask("echo", payload))
     peer.send("echo", TEXT * 2)
     await peer.none_of(lambda frame: True, "message above the limit")
-    assert b.core.names[Atom("echo")].pid == before
+    assert b.core.tables.names[Atom("echo")].pid == before
     await b.stop()
 
 
@@ -255,7 +255,7 @@ async def test_a_peer_that_takes_next_to_nothing_gets_no_acknowledgement() -> No
     peer.send_important("sink", "hi")
     peer.send_frame(enp.Control(0, relation(peer, Verb.LINK, "PID")))
     assert await peer.receive(1) is None
-    assert b.network.node(peer.name).info().messages_in == 2
+    assert b.network.node(peer.name).info.messages_in == 2
     await b.stop()
 
 

@@ -11,7 +11,8 @@ from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY, header, relation, with_payload
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import ExitSignal, Message, Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ExitSignal, Message, ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import context, node, settle, within
@@ -146,8 +147,8 @@ async def test_a_frame_that_is_not_understood_is_dropped_and_the_link_stays() ->
         peer.send_bytes(data[:2] + len(data).to_bytes(4, "big") + data[6:], what)
         await peer.none_of(lambda frame: True, "answer", 0.01)
     connection = b.network.connections[peer.name]
-    assert connection.node().info().messages_in == 2 * len(kinds)  # each with a call to echo behind it
-    assert len(connection.links) == 1
+    assert connection.node.info.messages_in == 2 * len(kinds)  # each with a call to echo behind it
+    assert len(connection.sockets) == 1
     await b.stop()
 
 
@@ -158,7 +159,7 @@ async def test_bytes_that_are_no_frame_end_their_link_behind_the_good_ones() -> 
     assert (await peer.mail()).value.payload == "before"
     await peer.closed(1)
     await peer.none_of(lambda frame: True, "further message")
-    assert len(b.network.connections[peer.name].links) == 1
+    assert len(b.network.connections[peer.name].sockets) == 1
     await b.stop()
 
 
@@ -217,7 +218,7 @@ async def test_neither_a_strangers_process_nor_a_strangers_target_is_accepted(ve
         result = await peer.result(message.Ref)
         assert result.Error is not None
         assert result.Error.text == error.text
-    assert not b.core.watching.relations
+    assert not b.core.monitoring.relations
     await b.stop()
 
 

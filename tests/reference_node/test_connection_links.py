@@ -8,7 +8,8 @@ import pytest
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.verdict.run.context import Context
 from tests.support.nodes import context, node, settle
@@ -86,7 +87,7 @@ async def test_without_order_the_links_take_turns(ordered: bool) -> None:
     """So it is without keep_order, and for numbers that are 0 modulo 255 (ENP-ORD-5); none gets such a one by itself."""
     b, peer, _ = await connected()
     assert all(process.pid.id % 255 for process in senders(b, 300))
-    process = b.core.spawn(idle, number=255 * 100) if ordered else senders(b, 1, keep_order=False)[0]
+    process = b.core.spawner.spawn(idle, number=255 * 100) if ordered else senders(b, 1, keep_order=False)[0]
     lines = [await line_of(process, peer) for _ in range(9)]
     assert sorted(lines) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert lines[:3] == lines[3:6] == lines[6:]

@@ -13,7 +13,8 @@ from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import context, node, settle, within
 
@@ -174,7 +175,7 @@ async def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> Non
     b, peer, to = await connected()
     old = to[kind]._replace(creation=peer.creation - 1)
     await refused(within(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
-    assert not b.core.waiters(peer.name)
+    assert not b.core.pending
     await b.stop()
 
 

@@ -12,9 +12,9 @@ from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import Registrant, datagrams, route
 from ergo_conformance.peers.link import Link, connect
-from ergo_conformance.reference_node.registrars import esrd as registrar
-from ergo_conformance.reference_node.registrars.esrd import EsrdServer
-from ergo_conformance.reference_node.registrars.udp import Wildcard
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
+from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
+from ergo_conformance.reference_node.registrars.udp import WildcardSocket
 from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.real_loop
@@ -75,24 +75,24 @@ async def test_any_free_port_is_one_that_is_free_for_both(monkeypatch: pytest.Mo
     """The first port that is free for TCP may be taken for UDP."""
     refusals = iter([True, True, False])
 
-    def sometimes(port: int) -> Wildcard:
+    def sometimes(port: int) -> WildcardSocket:
         if next(refusals):
             with taken(socket.SOCK_DGRAM, port):
-                return Wildcard(port)
-        return Wildcard(port)
+                return WildcardSocket(port)
+        return WildcardSocket(port)
 
-    monkeypatch.setattr(registrar, "Wildcard", sometimes)
+    monkeypatch.setattr(registrar, "WildcardSocket", sometimes)
     async with serving() as server:
         assert next(refusals, None) is None
         assert server.port
 
 
 async def test_no_port_is_free_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(port: int) -> Wildcard:
+    def never(port: int) -> WildcardSocket:
         with taken(socket.SOCK_DGRAM, port):
-            return Wildcard(port)
+            return WildcardSocket(port)
 
-    monkeypatch.setattr(registrar, "Wildcard", never)
+    monkeypatch.setattr(registrar, "WildcardSocket", never)
     with pytest.raises(OSError, match="in use"):
         await EsrdServer(port=0).start()
 
@@ -168,7 +168,7 @@ async def test_a_lease_ends_with_its_link(how: str) -> None:
         await client.register()
         ENDS[how](client.link)
         await eventually(lambda: client.name not in server.table)
-        await eventually(lambda: not server._links)
+        await eventually(lambda: not server._sockets)
         again = await registrant(server)
         await again.register()
         again.link.abort()
@@ -215,7 +215,7 @@ async def test_the_server_notices_the_loss_of_a_client_s_machine() -> None:
     async with serving() as server:
         client = await registrant(server)
         await client.register()
-        (link,) = server._links
+        (link,) = server._sockets
         assert link.transport is not None
         sock = link.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -12,7 +12,8 @@ from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
 from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import context, node, settle, within
@@ -159,7 +160,7 @@ async def test_a_send_ends_as_the_receiver_says(kind: str, code: Code) -> None:
         with pytest.raises(ErgoError) as raised:
             await task
         assert raised.value.error == (error or enp.CODE_ERRORS[code])
-    assert not b.core.waiters(peer.name)
+    assert not b.core.pending
     await b.stop()
 
 

@@ -11,9 +11,11 @@ from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.corruption.packets import holding, spoiled, with_length
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.peers.listener import HOST
-from ergo_conformance.reference_node.api import Registrar, RegistrarError
-from ergo_conformance.reference_node.registrars import esrd as registrar
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, spelled
+from ergo_conformance.reference_node.api import Registrar
+from ergo_conformance.reference_node.api.errors import RegistrarError
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
+from ergo_conformance.reference_node.registrars.errors import registrar_errors
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 
@@ -31,7 +33,7 @@ async def test_the_first_one_serves_and_the_others_register() -> None:
         assert (a.serving, b.serving) == (True, False)
         assert a.registered
         assert b.registered
-        for user in (each.resolver() for each in typed):
+        for user in (each.resolver for each in typed):
             assert await user.resolve(a.name) == await user.resolve(b.name) == ROUTES
             assert await text_of(user.resolve(Atom("c@localhost"))) == "unknown"
 
@@ -43,7 +45,7 @@ async def test_a_name_that_is_taken(name: str) -> None:
         await made.start("b", a.port)
         assert await text_of(made.start(name, a.port)) == "resource is taken"
         assert not made.all[-1].registered
-        assert len(a.server._links if a.server else ()) == 1
+        assert len(a.server._sockets if a.server else ()) == 1
 
 
 async def test_nobody_is_registered_without_routes() -> None:
@@ -273,6 +275,6 @@ def test_what_goes_wrong_below_is_put_in_the_framework_s_words() -> None:
         (UnicodeError("label too long"), "incorrect value or argument"),
     ]
     for error, text in cases:
-        with pytest.raises(RegistrarError) as caught, spelled():
+        with pytest.raises(RegistrarError) as caught, registrar_errors():
             raise error
         assert str(caught.value) == text

@@ -13,7 +13,8 @@ from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, Reso
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
 from ergo_conformance.peers.listener import HOST
-from ergo_conformance.reference_node.registrars import esrd as registrar
+from ergo_conformance.reference_node.connection import tcp
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 from tests.support.sockets import eventually
@@ -135,7 +136,7 @@ async def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -
 
 async def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    keep_alive: Callable[[Any, int], None] = registrar.keep_alive
+    keep_alive: Callable[[Any, int], None] = tcp.keep_alive
 
     def noted(sock: Any, seconds: int) -> None:
         keep_alive(sock, seconds)

@@ -20,39 +20,40 @@ from unittest import mock
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join, Message
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import Connection, Link
-from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Output
-from ergo_conformance.reference_node.connection.link import LinkProtocol
-from ergo_conformance.reference_node.connection.table import Connections
-from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs
+from ergo_conformance.reference_node.api import Connection, Socket
+from ergo_conformance.reference_node.api.errors import HandshakeError
+from ergo_conformance.reference_node.api.handshake import Output, PeerInfo
+from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
+from ergo_conformance.reference_node.connection.table import ConnectionTable
+from ergo_conformance.reference_node.ergo.ehs import Effect, EhsSession
 from ergo_conformance.reference_node.target import config as settings
 
 sys.path.append(str(Path(__file__).parents[2]))  # behind the package that is installed
 from tests.support import broken_enp, broken_relations
-from tests.support.settings import with_machine
+from tests.support.settings import with_session_class
 
 
-class SwappedDigest(Ehs):
+class SwappedDigest(EhsSession):
     """What a digest is made of, in the wrong order."""
 
     def digest(self, kind: Digest) -> str:
         return sha256(":".join(self.parts[name] for name in reversed(kind.parts)).encode()).hexdigest()
 
 
-class LengthOffByOne(Ehs):
+class LengthOffByOne(EhsSession):
     """Frames announce a byte more than they have."""
 
     def header(self, payload: bytes) -> bytes:
         return pack(">BBI", ehs.MAGIC, ehs.VERSION, len(payload) + 1)
 
 
-class IntroduceBeforeAccept(Ehs):
+class IntroduceBeforeAccept(EhsSession):
     def accept_and_introduce(self, message: Introduce) -> Effect:
         introduced, accept, introduction = super().accept_and_introduce(message)
         return [introduced, introduction, accept]
 
 
-class Credulous(Ehs):
+class Credulous(EhsSession):
     """Does not look at one of the digests."""
 
     believed: Digest
@@ -74,14 +75,14 @@ class BelievesJoin(Credulous):
     believed = Digest.JOIN
 
 
-class UpperCase(Ehs):
+class UpperCase(EhsSession):
     """Takes digests in upper case, too."""
 
     def check(self, kind: Digest, given: str) -> None:
         super().check(kind, given.lower())
 
 
-class SameSalt(Ehs):
+class SameSalt(EhsSession):
     def answer_hello(self, message: Hello) -> Effect:
         token, self.token = self.token, lambda n: "5" * n
         try:
@@ -90,13 +91,13 @@ class SameSalt(Ehs):
             self.token = token
 
 
-class SameConnectionId(Ehs):
+class SameConnectionId(EhsSession):
     def accept_and_introduce(self, message: Introduce) -> Effect:
         self.token = lambda n: "1d" * (n // 2)
         return super().accept_and_introduce(message)
 
 
-class AnswersFirst(Ehs):
+class AnswersFirst(EhsSession):
     """Sends its Hello whatever the digest is, and closes only then."""
 
     def _advance(self) -> Iterator[Output]:
@@ -109,93 +110,93 @@ class AnswersFirst(Ehs):
             raise
 
 
-class SpeaksFirst(Ehs):
+class SpeaksFirst(EhsSession):
     def start(self) -> bytes:
         return self.frame(Hello(self.token(ehs.SALT_LENGTH), ""))
 
 
-class OwnName(Ehs):
+class OwnName(EhsSession):
     """Lets a peer with its own name in."""
 
-    def met(self, introduce: Introduce, pool: Accept) -> Handshaken:
+    def peer_info(self, introduce: Introduce, pool: Accept) -> PeerInfo:
         local, self.local = self.local, dataclasses.replace(self.local, name=Atom("somebody@else"))
         try:
-            return super().met(introduce, pool)
+            return super().peer_info(introduce, pool)
         finally:
             self.local = local
 
 
-class NoCertificateDigest(Ehs):
+class NoCertificateDigest(EhsSession):
     def certificate_digest(self, kind: Digest) -> str:
         return ""
 
 
-class IdsOutOfRange(Ehs):
+class IdsOutOfRange(EhsSession):
     def introduction(self, digest: str) -> Introduce:
         return super().introduction(digest)._replace(AtomCache={0: self.local.name, 255: Atom("last")})
 
 
-class CreationZero(Ehs):
+class CreationZero(EhsSession):
     def introduction(self, digest: str) -> Introduce:
         return super().introduction(digest)._replace(Creation=0)
 
 
-class AnyLength(Ehs):
+class AnyLength(EhsSession):
     """Waits for as many bytes as a header announces."""
 
     def check_header(self, header: bytes) -> None:
         super().check_header(header[:2])
 
 
-class AnyOrder(Ehs):
+class AnyOrder(EhsSession):
     """Takes an Introduce at once, without a Hello before it."""
 
     def step(self, message: object) -> Effect:
         if isinstance(message, Introduce) and self.state is HandshakeState.AWAIT_HELLO:
             self.parts["salt2"] = ""
             self.state = HandshakeState.AWAIT_ACCEPT
-            self.peer = self.met(message, Accept())
+            self.peer = self.peer_info(message, Accept())
             return [Accept(self.token(32), 3), self.introduction("")]
         return super().step(message)
 
 
-class JoinWithoutProof(Ehs):
+class JoinWithoutProof(EhsSession):
     """Answers a Join with an Accept without digest."""
 
     def admit_link(self, message: Join) -> Effect:
         return [Accept() if isinstance(part, Accept) else part for part in super().admit_link(message)]
 
 
-class Talkative(Ehs):
+class Talkative(EhsSession):
     """Puts a digest where none belongs."""
 
     def frame(self, message: Message) -> bytes:
         return super().frame(message._replace(Digest="0" * 64) if isinstance(message, Accept) else message)
 
 
-def no_deadline(link: LinkProtocol) -> None:
+def no_deadline(link: SocketProtocol) -> None:
     """Waits for a silent peer for ever."""
 
 
-def take_over(self: Connections[Connection], link: Link, peer: Handshaken, *more: Any) -> Connection:
+def take_over(self: ConnectionTable[Connection], link: Socket, peer: PeerInfo, *more: Any) -> Connection:
     """The second connection under a name takes the place of the first."""
     if peer.node in self.connections:
         self.drop(self.connections[peer.node])
     return admit(self, link, peer, *more)
 
 
-def ends_with_its_first_link(self: Connections[Connection], link: Link) -> Connection | None:
+def ends_with_its_first_link(self: ConnectionTable[Connection], link: Socket) -> Connection | None:
     connection = self.connection_of(link)
-    if connection is not None and connection.links[0] is link:
+    if connection is not None and connection.sockets[0] is link:
         self.drop(connection)
     return lose(self, link)
 
 
-admit, lose = Connections[Connection].admit, Connections[Connection].lose
-FAULTS: dict[str, type[Ehs] | tuple[Any, str, Any]] = {
+admit, lose = ConnectionTable[Connection].admit, ConnectionTable[Connection].lose
+FAULTS: dict[str, type[EhsSession] | tuple[Any, str, Any]] = {
     **broken_enp.FAULTS,
     **broken_relations.FAULTS,
-    "none": Ehs,
+    "none": EhsSession,
     "swapped_digest": SwappedDigest,
     "length_off_by_one": LengthOffByOne,
     "introduce_before_accept": IntroduceBeforeAccept,
@@ -215,16 +216,16 @@ FAULTS: dict[str, type[Ehs] | tuple[Any, str, Any]] = {
     "any_order": AnyOrder,
     "join_without_proof": JoinWithoutProof,
     "talkative": Talkative,
-    "no_deadline": (LinkProtocol, "_expect_bytes", no_deadline),
-    "take_over": (Connections, "admit", take_over),
-    "ends_with_its_first_link": (Connections, "lose", ends_with_its_first_link),
+    "no_deadline": (SocketProtocol, "_expect_bytes", no_deadline),
+    "take_over": (ConnectionTable, "admit", take_over),
+    "ends_with_its_first_link": (ConnectionTable, "lose", ends_with_its_first_link),
 }
 
 
-async def serve(factory: type[Ehs], *, agents: bool = False) -> None:
+async def serve(factory: type[EhsSession], *, agents: bool = False) -> None:
     """A node with this handshake, until SIGTERM."""
     target = json.loads(os.environ["ERGO_TARGET"])
-    node = await with_machine(settings.options_of(target), factory).start()
+    node = await with_session_class(settings.config_of(target), factory).make_node().start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     supervisor = settings.host_agents(node, target) if agents else None
@@ -239,7 +240,7 @@ def main(fault: str) -> None:
     agents = fault in (broken_enp.FAULTS | broken_relations.FAULTS) or fault == "none"
     if isinstance(chosen, tuple):
         with mock.patch.object(*chosen):
-            asyncio.run(serve(Ehs, agents=agents))
+            asyncio.run(serve(EhsSession, agents=agents))
     else:
         asyncio.run(serve(chosen, agents=agents))
 

@@ -12,7 +12,7 @@ import pytest
 from ergo_conformance.peers.link import Link
 from ergo_conformance.peers.transcript import Entry, Transcript
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.run import live as live_module
@@ -111,7 +111,7 @@ def test_each_case_in_memory_has_its_own_target() -> None:
 
 
 def test_violation_has_transcripts() -> None:
-    class Mute(Ehs):
+    class Mute(EhsSession):
         def receive(self, data: bytes) -> Iterator[Any]:
             return iter(())
 

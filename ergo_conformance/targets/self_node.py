@@ -10,9 +10,10 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.ergo.esrd_client import Datagrams, MemoryDatagrams, route
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link, connect, connect_memory
+from ..peers.ergo.esrd_client import MemoryResolver, ScriptedResolver, route
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.memory import connect_memory
+from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import EsrdNameTable
@@ -52,7 +53,7 @@ class MemoryRunningTarget(RunningTarget):
     _: KW_ONLY
     node: Node
 
-    async def link(self, label: str = "") -> Link:
+    async def socket(self, label: str = "") -> Socket:
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
@@ -63,20 +64,20 @@ class MemoryRunningTarget(RunningTarget):
         table.register(self.node.name, [route()])
         return table
 
-    async def registrar_link(self, label: str = "") -> Link:
+    async def registrar_socket(self, label: str = "") -> Socket:
         return connect_memory(EsrdServerSocket(self.table, set()), None, label)
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if host is not None:
             raise UnreachableError("in memory there are no addresses")
-        return MemoryDatagrams(self.table.answer, label)
+        return MemoryResolver(self.table.answer, label)
 
     @cached_property
     def directory(self) -> SaturnDirectory:
         """State of the Saturn beside the node."""
         return SaturnDirectory(self.token)
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return connect_memory(SaturnLink(self.directory, set()), None, label)
 
     async def stop(self) -> None:
@@ -92,7 +93,7 @@ class LoopbackRunningTarget(TcpRunningTarget):
     node: Node
     saturn: SaturnServer
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:
@@ -134,7 +135,7 @@ class SelfTarget(Target):
         node = make_node(settings.config_of({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
         return MemoryRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS,
             {**wanted, "tls": tls},
@@ -162,7 +163,7 @@ class SelfTarget(Target):
         registrar = node.network.registrar
         serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
         return LoopbackRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS if serves else OFFERS - {"registrar"},
             {**wanted, "tls": tls},

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
-from ergo_conformance.peers.ergo.handshake import Facts
-from ergo_conformance.peers.link import MemoryTransport
+from ergo_conformance.peers.ergo.handshake import TargetInfo
+from ergo_conformance.peers.memory import MemoryTransport
 from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tcp import Endpoint
@@ -38,7 +38,7 @@ def node(name: str = "b@localhost", **options: Any) -> Node:
 
 def context(of: Node, seed: int = 1) -> Context:
     """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
-    running = MemoryRunningTarget(Facts(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
+    running = MemoryRunningTarget(TargetInfo(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
     return Context(running, random.Random(seed))
 
 

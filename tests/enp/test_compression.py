@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, Compressed, CompressionLevel, FrameType
+from ergo_conformance.reference_node.api.messages import Compression
 from ergo_conformance.reference_node.ergo.enp import lzw
-from ergo_conformance.reference_node.ergo.enp.compression import Compression, compress, uncompress
+from ergo_conformance.reference_node.ergo.enp.compression import compress, uncompress
 from ergo_conformance.spec.ergo.enp import pack, unpack
 from tests.edf.strategies import fixed
 

@@ -9,11 +9,12 @@ import pytest
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import Pooled
-from ergo_conformance.reference_node.api.handshake import HandshakeError, Joined, Local, Membership
-from ergo_conformance.reference_node.connection import link as transport
-from ergo_conformance.reference_node.connection.link import Address, LinkProtocol
-from ergo_conformance.reference_node.connection.table import RefusedError
+from ergo_conformance.reference_node.api import PooledConnection
+from ergo_conformance.reference_node.api.errors import HandshakeError, RefusedError
+from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedSocket, LocalIdentity
+from ergo_conformance.reference_node.connection import socket_protocol as transport
+from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
+from ergo_conformance.reference_node.connection.tcp import Endpoint
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
@@ -61,13 +62,13 @@ class Wire(asyncio.Transport):
         return 0
 
 
-def attach(protocol: LinkProtocol) -> Wire:
+def attach(protocol: SocketProtocol) -> Wire:
     wire = Wire(protocol)
     protocol.connection_made(wire)
     return wire
 
 
-def join_ends(one: LinkProtocol, other: LinkProtocol) -> tuple[Wire, Wire]:
+def join_ends(one: SocketProtocol, other: SocketProtocol) -> tuple[Wire, Wire]:
     ends = Wire(one), Wire(other)
     ends[0].other, ends[1].other = reversed(ends)
     other.connection_made(ends[1])
@@ -78,7 +79,7 @@ def join_ends(one: LinkProtocol, other: LinkProtocol) -> tuple[Wire, Wire]:
 def make(name: str, **more: Any) -> Node:
     tokens = count(1)
     wanted = settings_of(name, cookie="c", **more)
-    return wanted.make(clock=lambda: 7.9, token=lambda n: f"{next(tokens):0{n}x}")
+    return wanted.make_node(clock=lambda: 7.9, token=lambda n: f"{next(tokens):0{n}x}")
 
 
 async def turns() -> None:
@@ -88,16 +89,16 @@ async def turns() -> None:
 
 
 def hello() -> bytes:
-    local = Local(name=Atom("x@y"), cookie="c", creation=1, version=ehs.Version())
+    local = LocalIdentity(name=Atom("x@y"), cookie="c", creation=1, version=ehs.Version())
     return EhsSession(Role.DIALER, local, lambda n: "0" * n).start()
 
 
 def join(name: str, connection_id: str) -> bytes:
-    local = Local(name=Atom(name), cookie="c", creation=1, version=ehs.Version())
-    return EhsSession(Role.DIALER, local, lambda n: "0" * n, joining=Membership(Atom("?"), connection_id)).start()
+    local = LocalIdentity(name=Atom(name), cookie="c", creation=1, version=ehs.Version())
+    return EhsSession(Role.DIALER, local, lambda n: "0" * n, joining=ConnectionRef(Atom("?"), connection_id)).start()
 
 
-async def meet(a: Node, b: Node, **more: Any) -> tuple[Pooled, Wire, Wire]:
+async def meet(a: Node, b: Node, **more: Any) -> tuple[PooledConnection, Wire, Wire]:
     dials = a.network.dialer_protocol(**more)
     ends = join_ends(dials, b.network.acceptor_protocol(fingerprint=more.get("fingerprint")))
     assert dials.outcome is not None
@@ -183,10 +184,10 @@ async def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
     await turns()
     assert dials.outcome is not None
     peer = (await dials.outcome).peer
-    _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
+    _, _, second = await meet(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
     assert not b.network.connections
     last.deliver(first.written[before:])
-    assert len(b.network.connections[Atom("a@h")].links) == 2
+    assert len(b.network.connections[Atom("a@h")].sockets) == 2
     last.close()
     await asyncio.sleep(0)
     assert not second.is_closing()
@@ -206,7 +207,7 @@ async def test_links_that_joined_go_when_the_first_is_refused() -> None:
     await turns()
     assert dials.outcome is not None
     peer = (await dials.outcome).peer
-    _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
+    _, _, second = await meet(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
     await asyncio.sleep(5)  # the last message never comes
     assert last.closed_at == pytest.approx(ehs.READ_TIMEOUT)
     assert second.is_closing()
@@ -223,22 +224,22 @@ async def test_only_the_dialer_of_the_first_link_adds_others() -> None:
     assert wire.is_closing()
     with pytest.raises(RefusedError, match="does not exist"):
         b.network.table.join(
-            b.network.dialer_protocol(), Joined(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
+            b.network.dialer_protocol(), JoinedSocket(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
         )
-    assert len(connection.links) == 1
+    assert len(connection.sockets) == 1
 
 
 async def test_links_above_the_pool_are_refused() -> None:
     a, b = make("a@h"), make("b@h", handshake=EhsHandshake(pool_size=2))
     connection, *_ = await meet(a, b)
     await asyncio.sleep(1)
-    joining = Membership(Atom("b@h"), connection.peer.connection_id)
+    joining = ConnectionRef(Atom("b@h"), connection.peer.connection_id)
     for links in (2, 3):
         await meet(a, b, joining=joining)
-        assert len(b.network.connections[Atom("a@h")].links) == links
+        assert len(b.network.connections[Atom("a@h")].sockets) == links
     dials = a.network.dialer_protocol(joining=joining)
     with pytest.raises(RefusedError, match="3 links already"):
-        a.network.table.join(dials, Joined(Role.DIALER, *joining))
+        a.network.table.join(dials, JoinedSocket(Role.DIALER, *joining))
     wire = attach(b.network.acceptor_protocol())
     wire.deliver(join("a@h", joining.connection_id))
     assert not wire.written  # who sees an Accept joins again at once (ENP-RED-3)
@@ -248,8 +249,8 @@ async def test_links_above_the_pool_are_refused() -> None:
 @pytest.mark.parametrize(
     ("dsn", "address"),
     [
-        ("127.0.0.1:80", Address("127.0.0.1", 80)),
-        ("[::1]:65535", Address("::1", 65_535)),
+        ("127.0.0.1:80", Endpoint("127.0.0.1", 80)),
+        ("[::1]:65535", Endpoint("::1", 65_535)),
         ("host:0", None),
         ("host:65536", None),
         ("host:000080", None),
@@ -259,5 +260,5 @@ async def test_links_above_the_pool_are_refused() -> None:
         ("", None),
     ],
 )
-def test_announced_addresses(dsn: str, address: Address | None) -> None:
-    assert Address.parse(dsn, None) == address
+def test_announced_addresses(dsn: str, address: Endpoint | None) -> None:
+    assert Endpoint.parse(dsn, None) == address

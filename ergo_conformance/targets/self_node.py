@@ -10,9 +10,10 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.ergo.esrd_client import Datagrams, MemoryDatagrams, route
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link, connect, connect_memory
+from ..peers.ergo.esrd_client import MemoryResolver, ScriptedResolver, route
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.memory import connect_memory
+from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import EsrdNameTable
@@ -52,11 +53,11 @@ class MemoryRunningTarget(RunningTarget):
     _: KW_ONLY
     node: Node
 
-    sockets: set[EsrdServerSocket] = field(default_factory=set)
+    registrar_sockets: set[EsrdServerSocket] = field(default_factory=set)
     """Open sockets of the registrar."""
     stopped: bool = False
 
-    async def link(self, label: str = "") -> Link:
+    async def socket(self, label: str = "") -> Socket:
         self._check_running()
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
@@ -68,21 +69,21 @@ class MemoryRunningTarget(RunningTarget):
         table.register(self.node.name, [route()])
         return table
 
-    async def registrar_link(self, label: str = "") -> Link:
+    async def registrar_socket(self, label: str = "") -> Socket:
         self._check_running()
-        return connect_memory(EsrdServerSocket(self.table, self.sockets), None, label)
+        return connect_memory(EsrdServerSocket(self.table, self.registrar_sockets), None, label)
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if host is not None:
             raise UnreachableError("in memory there are no addresses")
-        return MemoryDatagrams(self.table.answer, label)
+        return MemoryResolver(self.table.answer, label)
 
     @cached_property
     def directory(self) -> SaturnDirectory:
         """State of the Saturn beside the node."""
         return SaturnDirectory(self.token)
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         self._check_running()
         return connect_memory(SaturnLink(self.directory, set()), None, label)
 
@@ -104,7 +105,7 @@ class LoopbackRunningTarget(TcpRunningTarget):
     node: Node
     saturn: SaturnServer
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:
@@ -146,7 +147,7 @@ class SelfTarget(Target):
         node = make_node(self.node_config({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
         return MemoryRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS,
             {**wanted, "tls": tls},
@@ -175,7 +176,7 @@ class SelfTarget(Target):
         registrar = node.network.registrar
         serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
         return LoopbackRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS if serves else OFFERS - {"registrar"},
             {**wanted, "tls": tls},

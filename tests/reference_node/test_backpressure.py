@@ -8,7 +8,7 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.peers.ergo.handshake import Facts
+from ergo_conformance.peers.ergo.handshake import TargetInfo
 from ergo_conformance.reference_node.connection import outbox
 from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
 from ergo_conformance.reference_node.core.process import Process
@@ -60,7 +60,7 @@ class Jam:
 async def jammed(links: int = 1) -> tuple[Node, Peer, list[Jam]]:
     b = node()
     Supervisor(b.core, LEVEL_1)
-    peer = await context(b).peer(links=links)
+    peer = await context(b).peer(sockets=links)
     await settle()
     jams = [Jam(link, outbox.HIGH_WATER) for link in b.network.connections[peer.name].sockets]  # type: ignore[arg-type]
     return b, peer, jams
@@ -86,7 +86,7 @@ async def test_what_is_written_in_one_turn_goes_out_together() -> None:
         await settle()
         assert jam.writes == turns
     jam.take(len(jam.held))
-    assert [(await peer.mail()).value.payload for _ in range(200)] == [*range(100)] * 2
+    assert [(await peer.receive_message()).value.payload for _ in range(200)] == [*range(100)] * 2
     await b.stop()
 
 
@@ -131,7 +131,7 @@ async def test_who_waits_for_a_link_that_goes_is_not_forgotten(monkeypatch: pyte
     b, peer, _ = await jammed()
     processes = [b.spawn(pouring, peer, [0]) for _ in range(3)]
     await settle(500)
-    peer.lines[0].dialer.link.abort()
+    peer.sockets[0].abort()
     await asyncio.gather(*(process.join() for process in processes))
     assert {process.reason.text for process in processes if process.reason} == {"no route"}
     await b.stop()
@@ -156,7 +156,7 @@ async def test_a_peer_that_does_not_read_its_answers_is_cut_off(monkeypatch: pyt
         await settle()
     assert not b.network.connections.get(peer.name)
     assert 100 * KILOBYTE < len(jam.held) < 115 * KILOBYTE
-    await other.alive()
+    await other.check_alive()
     assert list(b.network.connections) == [other.name]
     await b.stop()
 
@@ -221,11 +221,11 @@ async def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
             sent[0] += 1
 
     b = await start_node("b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST, port=0),))
-    facts, port = Facts(b.name, b.network.cookie), b.network.acceptors[0].port
+    facts, port = TargetInfo(b.name, b.network.cookie), b.network.acceptors[0].port
     running = TcpRunningTarget(facts, tls=False, offers=OFFERS, host=HOST, port=port)
     peer = await Context(running, context(b).rng).peer()
     await eventually(lambda: peer.name in b.network.connections)
-    peer.lines[0].dialer.link.stop_reading()
+    peer.sockets[0].stop_reading()
     sent = [0]
     tracemalloc.start()
     process = b.spawn(sends, peer, sent)
@@ -236,12 +236,12 @@ async def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
     tracemalloc.stop()
     assert sent[0] < number // 2
     assert peak < 4 * outbox.HIGH_WATER
-    transport_ = peer.lines[0].dialer.link.transport
+    transport_ = peer.sockets[0].transport
     assert transport_ is not None
     transport_.resume_reading()
-    found = [(await peer.mail()).value.payload[0] for _ in range(number)]
+    found = [(await peer.receive_message()).value.payload[0] for _ in range(number)]
     assert found == list(range(number))
 
     await process.join()
-    peer.lines[0].dialer.link.close()
+    peer.sockets[0].close()
     await b.stop()

@@ -14,7 +14,7 @@ from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.types import Reg, Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Typed
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, REGISTRY, Peer
 from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
@@ -40,7 +40,7 @@ async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> Async
     b = node(**{"atoms": (CACHED,), **options})
     b.spawn(Echo(), name="echo")
     it = watcher(b)
-    peer = await context(b).peer(caches=caches, links=links)
+    peer = await context(b).peer(caches=caches, sockets=links)
     await settle()
     try:
         yield b, it, peer
@@ -50,8 +50,8 @@ async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> Async
 
 async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
     """The bytes that the node writes while something is done."""
-    transcript = peer.lines[0].dialer.link.transcript
-    peer.lines[0].dialer.link.read_now()
+    transcript = peer.sockets[0].transcript
+    peer.sockets[0].read_now()
     before = len(transcript.bytes_of("received"))
     await write()
     await settle()
@@ -112,7 +112,7 @@ async def test_ids_in_other_frames() -> None:
         pid, process = it.process.pid, it.process
         order = PROCESS % 255
         await is_written(lambda: process.exit(peer.pid(), CUSTOM), enp.Exit(order, pid.id, 2, PROCESS, CUSTOM))
-        message: Any = relation(peer, Verb.MONITOR, "PID", pid)
+        message: Any = relation_request(peer, Verb.MONITOR, "PID", pid)
         peer.send_frame(enp.Control(0, message))
         await is_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
         await is_written(lambda: ends(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
@@ -168,7 +168,7 @@ async def test_an_id_that_was_not_announced(value: Any) -> None:
         for caches in (UNKNOWN, b.network._stacks._caches if value is SMALL else UNKNOWN):
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
-        await peer.alive()
+        await peer.check_alive()
         assert it.told == []
 
 
@@ -239,7 +239,7 @@ async def test_further_ids_in_all_that_a_peer_may_say() -> None:
 
         send(enp.RequestNameCache(0, PROCESS, 0, (5, 6, 7), Atom("echo"), "hi"))
         assert (await peer.answer((5, 6, 7))).value.payload == "hi"
-        message: Any = relation(peer, Verb.MONITOR, "PID", it.process.pid)
+        message: Any = relation_request(peer, Verb.MONITOR, "PID", it.process.pid)
         send(enp.Control(0, message))
         assert (await peer.result(message.Ref)).Error is None
         event, alias = Event(peer.name, Atom("ev")), Alias(peer.name, peer.creation, (1, 2, 3))

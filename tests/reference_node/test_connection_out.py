@@ -219,7 +219,7 @@ async def test_answers_to_somebody_who_has_gone() -> None:
     process = b.spawn(keeps)
     peer.ask(process.pid.id, "?")
     await settle()
-    peer.lines[0].dialer.link.abort()
+    peer.sockets[0].abort()
     await settle()
     process.reply(calls[0], "nobody is there")
     again = await context(b, 2).peer(str(peer.name), Creation=peer.creation + 1)

@@ -14,7 +14,7 @@ from ergo_conformance.model.ergo.enp import Algorithm, Priority, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Atom, Error, Event, Typed
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.api.messages import Compression
 from ergo_conformance.reference_node.api.relations import RelationKind
@@ -43,7 +43,7 @@ async def at_peer(**options: Any) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
 
 
 async def subscribe(peer: Peer, verb: Verb = Verb.LINK, name: Atom = EV, sender: int = PROCESS) -> enp.Result:
-    message = relation(peer, verb, "Event", Event(peer.target, name))._replace(Source=peer.pid(sender))
+    message = relation_request(peer, verb, "Event", Event(peer.target, name))._replace(Source=peer.pid(sender))
     peer.send_frame(enp.Control(0, message))
     return await peer.result(message.Ref)
 
@@ -145,13 +145,13 @@ async def test_a_message_does_not_overtake_the_result() -> None:
         for i in range(6):
             it = watcher(b)
             it.process.register_event(f"ev{i}")
-            message = relation(peer, Verb.LINK, "Event", Event(b.name, Atom(f"ev{i}")))
+            message = relation_request(peer, Verb.LINK, "Event", Event(b.name, Atom(f"ev{i}")))
             peer.send_frame(enp.Control(0, message), i % 3)
             await settle()
             it.process.publish(f"ev{i}", "first")
             came = [await frame(peer) for _ in range(2)]
             assert {type(received.value) for received in came} == {enp.Control, enp.EventFrame}
-            assert len({received.line for received in came}) == 1
+            assert len({received.socket for received in came}) == 1
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ async def test_the_peer_goes_while_it_is_asked(which: int) -> None:
     async with at_peer() as (b, peer):
         task = asyncio.ensure_future(refused(requests(b, peer)[which](watcher(b))))
         await request(peer)
-        peer.lines[0].dialer.link.close()
+        peer.sockets[0].close()
         assert await task == "no connection"
 
 

@@ -74,7 +74,7 @@ async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
     peer = await context(b).peer()
     await settle()
     await within(b, lambda it: it.send(peer.pid(), "hello"))
-    assert (await peer.mail()).value.payload == "hello"
+    assert (await peer.receive_message()).value.payload == "hello"
     await b.stop()
 
 

@@ -13,7 +13,7 @@ from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, SessionState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.link import connect_memory
+from ergo_conformance.peers.memory import connect_memory
 from ergo_conformance.reference_node.api import NodeRegistration
 from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.connection.tls import self_signed

@@ -116,7 +116,7 @@ async def test_a_peer_that_goes_while_it_is_asked(kind: RelationKind, word: str,
         how: Any = watching.withdraw if back else watching.request
         task = asyncio.ensure_future(refused(how(kind, it.process, target)))
         await request(peer)
-        peer.lines[0].dialer.link.close()
+        peer.sockets[0].close()
         assert await task == "no connection"
         await settle()
         assert it.told == ([Told(HOW[kind], target, "no connection")] if back else [])

@@ -7,7 +7,7 @@ import pytest
 from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import PID, Alias, Atom
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import PROCESS
 from ergo_conformance.reference_node.api.relations import RelationKind
 from tests.support.nodes import context, settle
@@ -53,13 +53,13 @@ async def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
         peer = await context(b, 3).peer("wide@localhost", links=3)
         for i in range(6):
             process, targets = ours(b)
-            peer.send_frame(enp.Control(0, relation(peer, Verb.MONITOR, word, targets[word])), i % 3)
+            peer.send_frame(enp.Control(0, relation_request(peer, Verb.MONITOR, word, targets[word])), i % 3)
             await settle()
             await process.send(peer.pid(), "last words")
             process.stop(BYE)
             came = [received for _ in range(3) if (received := await peer.receive(10))]
             assert {type(received.value) for received in came} == {enp.Control, enp.MessagePID, type(NOTICES[word])}
-            assert len({received.line for received in came}) == 1
+            assert len({received.socket for received in came}) == 1
 
 
 @words
@@ -124,7 +124,7 @@ async def test_consumers_of_a_lost_peer_are_forgotten() -> None:
             for verb in TAKE.values():
                 await ask(peer, verb, word, target)
         assert watched(b) == 9
-        peer.lines[0].dialer.link.close()
+        peer.sockets[0].close()
         await settle()
         assert watched(b) == 1
         process.stop(error_values.KILL)

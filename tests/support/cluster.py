@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
-from ergo_conformance.peers.link import LINGER_NOT
+from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api import Connection
 from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget

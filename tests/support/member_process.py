@@ -14,7 +14,7 @@ from typing import Any
 
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.values import PID, Atom, ProcessID
-from ergo_conformance.peers.link import LINGER_NOT
+from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api.errors import ErgoError, RegistrarError
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.core.actor import Actor

@@ -7,7 +7,7 @@ from typing import Any
 from ergo_conformance.model.ergo.esrd import RegisterReply
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
+from ergo_conformance.peers.ergo.esrd_server import ScriptedEsrdServer
 from ergo_conformance.reference_node.api import NodeRegistration
 from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.node import random_hex
@@ -43,8 +43,8 @@ async def users() -> AsyncIterator[Users]:
 
 
 @contextlib.asynccontextmanager
-async def scripted(port: int = 0) -> AsyncIterator[ScriptedRegistrar]:
-    registrar_ = await ScriptedRegistrar().start(port)
+async def scripted(port: int = 0) -> AsyncIterator[ScriptedEsrdServer]:
+    registrar_ = await ScriptedEsrdServer().start(port)
     try:
         yield registrar_
     finally:

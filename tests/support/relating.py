@@ -9,7 +9,7 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.core.process import Process
@@ -79,7 +79,7 @@ def answer(frame: enp.Control, error: Error | None = None, result: Any = None) -
 
 async def ask(peer: Peer, verb: Verb, word: str, target: Any, **other: Any) -> str | None:
     """A relation request of the peer: the text of the error in its Result."""
-    message: Any = relation(peer, verb, word, target)._replace(**other)
+    message: Any = relation_request(peer, verb, word, target)._replace(**other)
     peer.send_frame(enp.Control(0, message))
     result = await peer.result(message.Ref)
     return result.Error and result.Error.text

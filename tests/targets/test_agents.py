@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import subject
-from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.reference_node.target.agent_operations import level_2
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.targets.base import RunningTarget
@@ -32,9 +32,9 @@ ALL = frozenset(subject.ACTING)
 async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[RunningTarget]:
     """A node in memory with these agents, of which nobody has told."""
     config = await SelfTarget().start({})
-    wanted = settings_of(config.facts.name, cookie=config.facts.cookie, types=subject.ROWS)
+    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=subject.ROWS)
     node = make_node(wanted, "agents")
-    running = MemoryRunningTarget(config.facts, False, offers, agents_unknown=asks, node=node)
+    running = MemoryRunningTarget(config.target_info, False, offers, agents_unknown=asks, node=node)
     known = {**LEVEL_1, **level_2(node.core)}
     Supervisor(running.node.core, {name: known[name] for name in names})
     try:

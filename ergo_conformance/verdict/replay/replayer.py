@@ -14,7 +14,7 @@ from ...errors import CannotEncode
 from ...model.ergo import enp, error_values
 from ...model.ergo.ehs import Message
 from ...model.values import PID
-from ...peers.link import connect_memory
+from ...peers.memory import connect_memory
 from ...reference_node.connection.socket_protocol import SocketProtocol
 from ...reference_node.connection.tcp import Endpoint
 from ...reference_node.core.process_table import CORE_ID

@@ -29,7 +29,7 @@ TEXTS: dict[str, Error] = {
     "timeout": error_values.TIMEOUT,
     "mailbox": error_values.MAILBOX_FULL,
     "custom": subject.CUSTOM_ERROR,
-    "a reason of its own, ünknown to all": Error("a reason of its own, ünknown to all"),
+    "a custom reason, ünknown everywhere": Error("a custom reason, ünknown everywhere"),
 }
 """Texts that are sent to crasher, and the reasons with which it terminates (docs/agents.md)."""
 CACHED = {"atoms": ["crasher", "ev_cached"]}

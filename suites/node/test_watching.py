@@ -185,7 +185,7 @@ async def test_refused(ergo_context: Context, verb: Verb) -> None:
     """A {verb.value} returns the error of the tester's Result and creates no relation."""
     acting = Acting(await ergo_context.peer())
     target = acting.peer.pid(OURS)
-    for error in (error_values.PROCESS_UNKNOWN, Error("an error of our own")):
+    for error in (error_values.PROCESS_UNKNOWN, Error("a custom error")):
         ref, request = await asked(acting, verb, target)
         result(acting.peer, request, error=error)
         await acting.refused(ref, error)

@@ -6,7 +6,7 @@ codec of the target. docs/write-a-case.md explains each of them. Protocol facts 
 """
 
 from .peers.ergo.connection import Peer
-from .peers.ergo.handshake import Dialer
+from .peers.ergo.dialer import Dialer
 from .peers.violation import UnreachableError, ViolationError
 from .targets.base import Codec
 from .verdict.run.case import AGENTS, case

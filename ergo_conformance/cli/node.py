@@ -154,7 +154,7 @@ async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    started = await settings.options_of(target).start()
+    started = await settings.config_of(target).make_node().start()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: _reload(started, target))
     supervisor = settings.host_agents(started, target) if agents else None
     print("READY", json.dumps(settings.ready(started, target, supervisor)), flush=True)

@@ -95,7 +95,7 @@ async def serve_saturn(
 ) -> None:
     """Runs a Saturn until SIGTERM or SIGINT. UsageError if it can't start."""
     from ..reference_node.connection.tls import load
-    from ..reference_node.registrars.saturn import SaturnServer
+    from ..reference_node.registrars.saturn_server import SaturnServer
 
     token = token or secrets.token_hex(16)
     keys = load(files[0], files[1]) if files[0] and files[1] else None
@@ -127,7 +127,7 @@ def _configure(server: Any, config: Path | None) -> None:
 
 async def serve(host: str, port: int) -> None:
     """Runs an ESRD registrar until SIGTERM or SIGINT. UsageError if its sockets can't be opened."""
-    from ..reference_node.registrars.esrd import EsrdServer
+    from ..reference_node.registrars.esrd_server import EsrdServer
 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):

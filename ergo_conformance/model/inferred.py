@@ -33,7 +33,7 @@ def infer_type(value: Any, registry: Registry) -> tuple[Type, Any]:
         return inferred, value
     row = registry.of_class(type(value))
     if row is None:
-        raise TypeError(f"{type(value).__name__} has no EDF type; wrap the value in Typed")
+        raise TypeError(f"{type(value).__name__} has no EDF type; wrap it in Typed")
     return Reg(row.name), value
 
 

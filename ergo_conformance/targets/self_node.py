@@ -10,17 +10,19 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.ergo.esrd_client import Datagrams, MemoryDatagrams, route
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link, connect, connect_memory
+from ..peers.ergo.esrd_client import MemoryResolver, ScriptedResolver, route
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.memory import connect_memory
+from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import EsrdNameTable
 from ..reference_node.ergo.saturn import SaturnDirectory
 from ..reference_node.node import Node
-from ..reference_node.registrars.esrd import EsrdRegistrar, ServerLink
-from ..reference_node.registrars.saturn import SaturnServer
-from ..reference_node.registrars.saturn import ServerLink as SaturnLink
+from ..reference_node.registrars.esrd_client import EsrdRegistrar
+from ..reference_node.registrars.esrd_server import EsrdServerSocket
+from ..reference_node.registrars.saturn_server import SaturnServer
+from ..reference_node.registrars.saturn_server import SaturnServerSocket as SaturnLink
 from ..reference_node.target import config as settings
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config
 from .options import TargetOptions
@@ -51,7 +53,7 @@ class MemoryRunningTarget(RunningTarget):
     _: KW_ONLY
     node: Node
 
-    async def link(self, label: str = "") -> Link:
+    async def socket(self, label: str = "") -> Socket:
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
@@ -62,20 +64,20 @@ class MemoryRunningTarget(RunningTarget):
         table.register(self.node.name, [route()])
         return table
 
-    async def registrar_link(self, label: str = "") -> Link:
-        return connect_memory(ServerLink(self.table, set()), None, label)
+    async def registrar_socket(self, label: str = "") -> Socket:
+        return connect_memory(EsrdServerSocket(self.table, set()), None, label)
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if host is not None:
             raise UnreachableError("in memory there are no addresses")
-        return MemoryDatagrams(self.table.answer, label)
+        return MemoryResolver(self.table.answer, label)
 
     @cached_property
     def directory(self) -> SaturnDirectory:
         """State of the Saturn beside the node."""
         return SaturnDirectory(self.token)
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return connect_memory(SaturnLink(self.directory, set()), None, label)
 
     async def stop(self) -> None:
@@ -91,7 +93,7 @@ class LoopbackRunningTarget(TcpRunningTarget):
     node: Node
     saturn: SaturnServer
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:
@@ -130,10 +132,10 @@ class SelfTarget(Target):
                 "needs a target that is reached over loopback: in memory there are no addresses"
             )
         tls = bool(wanted["tls"])
-        node = make_node(settings.options_of({**wanted, "tls": None}), str(wanted))
+        node = make_node(settings.config_of({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
         return MemoryRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS,
             {**wanted, "tls": tls},
@@ -146,7 +148,11 @@ class SelfTarget(Target):
 
     async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
         try:
-            node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
+            node = (
+                await settings.config_of({**wanted, "registrar_port": wanted["registrar_port"] or 0})
+                .make_node()
+                .start()
+            )
         except UsageError as error:
             raise TargetError(str(error)) from None
         saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)
@@ -154,10 +160,10 @@ class SelfTarget(Target):
         pids = settings.host_agents(node, wanted).pids
         acceptor = node.network.acceptors[0] if node.network.acceptors else None  # a hidden node has none
         tls = acceptor is not None and acceptor.fingerprint is not None
-        registrar = node.network.registrar()
+        registrar = node.network.registrar
         serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
         return LoopbackRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS if serves else OFFERS - {"registrar"},
             {**wanted, "tls": tls},
@@ -182,10 +188,10 @@ def create(options: TargetOptions) -> Target:
     return SelfTarget(over=options.over or "memory", cookie=options.cookie, node=options.node, tls=options.tls)
 
 
-def make_node(wanted: settings.Settings, seed: str) -> Node:
+def make_node(wanted: settings.NodeConfig, seed: str) -> Node:
     """A node whose salts and ids are drawn from a seed, so that a case takes the same path in every run."""
     rng = random.Random(seed)
-    return wanted.make(clock=lambda: START, token=partial(_token, rng))
+    return wanted.make_node(clock=lambda: START, random_hex=partial(_token, rng))
 
 
 def _token(rng: random.Random, n: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.broken_relations import FAULTS
 from tests.support.cli import BROKEN_NODE, Ended, cases_of, failed, judged, only
 
-LINKS, EVENTS, WATCHING, SPAWN = "node.links", "node.events", "node.watching", "node.spawn"
+LINKS, EVENTS, WATCHING, SPAWN = "node.sockets", "node.events", "node.watching", "node.spawn"
 NOTIFICATION = "node.notification"
 CALLING, SENDING, APPLICATIONS, COMPRESSING = "node.calling", "node.sending", "node.applications", "node.compressing"
 

@@ -1,4 +1,4 @@
-"""Values made by rule: both writers give the same bytes, both readers the same values."""
+"""Generated values: both writers return the same bytes, both readers the same values."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ def check_agreement(value: Any, registry: Registry, caches: Caches) -> None:
 @fixed(90)
 @given(value=tops)
 def test_writers_and_readers_agree(caches: Caches, value: Any) -> None:
-    check_agreement(value, Registry(ROWS), caches)  # a registry of its own: no type is over the limit of generated ones
+    check_agreement(value, Registry(ROWS), caches)  # a new registry: no type exceeds the limit of generated functions
 
 
 @fixed(90)

@@ -1,4 +1,4 @@
-"""Vector files made by rule, with either writer as the oracle, held against both codecs; damage to a row is reported."""
+"""Generated vector files, checked with both codecs; a corrupted row is reported."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""The project's own vectors and captures: every `expect` at both readers and both writers."""
+"""Golden vectors and captures: both readers and both writers meet every `expect`."""
 
 import json
 from functools import partial
@@ -46,7 +46,7 @@ def test_every_row_is_met(codec: Any, name: str, group: str) -> None:
 
 @groups
 def test_both_readers_give_one_verdict(name: str, group: str) -> None:
-    """Also where `expect` is free."""
+    """Also for rows whose `expect` is free."""
     file, rows = rows_of(name, group)
     for row in rows:
         data = row_bytes(row)
@@ -71,7 +71,7 @@ def test_hostile_rows_cost_the_node_little_memory(group: str) -> None:
     for row in rows:
         data, caches = row_bytes(row) or b"", row_caches(row)
         too_much = check_cost(partial(codec.decode, data, file.registry, caches), len(data), NODE_LIMITS)
-        assert too_much is None or "ms" in too_much, row["id"]  # time is not for a busy machine to judge
+        assert too_much is None or "ms" in too_much, row["id"]  # a busy machine cannot judge time
 
 
 @pytest.mark.parametrize("row", FRAMES["vectors"], ids=lambda row: str(row["id"]))
@@ -96,7 +96,7 @@ def test_a_capture_of_an_upstream_node_has_no_difference(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["erlang", "newest", "registrar", "saturn"])
 def test_other_captures_are_read_or_refused(folder: str) -> None:
-    """What is in them is not EHS, or a script wrote it: a count or a difference, never an exception."""
+    """Captures of other protocols or of scripts yield a count or a difference, never an exception."""
     for path in sorted((CAPTURES / folder).glob("*.jsonl")):
         capture = captures.load(path)
         captures.check(capture)

@@ -1,4 +1,4 @@
-"""Exhaustiveness: every tag, row and reason has its schema, reader, writer, strategy and vector; a failure names what lacks."""
+"""Exhaustiveness: each tag, row and reason has schema, reader, writer, strategy and vector; failures name what is missing."""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def names(tags: Iterator[int] | set[int]) -> Names:
 
 
 def tags_of(type_: Type) -> Iterator[Tag]:
-    """The tags in a descriptor."""
+    """Returns the tags in a descriptor."""
     kinds: dict[type, Tag] = {Slice: Tag.SLICE, Array: Tag.ARRAY, Map: Tag.MAP, Reg: Tag.REG, type(t.ANY): Tag.ANY}
     for part in t.preorder(type_):
         yield part.tag if isinstance(part, Scalar) else kinds[type(part)]
@@ -54,7 +54,7 @@ def test_every_scalar_has_a_schema() -> None:
 
 
 def test_every_tag_has_a_row_of_the_table() -> None:
-    """The table is run through both readers and both writers: what it has is read and written."""
+    """test_tables.py reads and writes every row of the table with both codecs."""
     assert names({*Tag}) - names({tag for type_, _, _ in TABLE for tag in tags_of(type_)} | {Tag.NIL}) == set()
 
 
@@ -106,7 +106,7 @@ def golden_tags() -> set[int]:
 
 
 def _unfolded(descriptor: bytes) -> Type | None:
-    """The type of a descriptor, read by the schema."""
+    """Returns the type of a descriptor, read by the schema."""
     from ergo_conformance.spec import Parsed, parse
     from ergo_conformance.spec.ergo import edf
     from ergo_conformance.spec.ergo.edf.values import LENGTH_AND_FOLDED
@@ -134,7 +134,7 @@ NO_VECTOR: dict[str, str] = {
 
 
 def mentioned(obj: Any) -> Iterator[str]:
-    """Every registered name in a JSON value."""
+    """Returns every registered name in a JSON value."""
     if isinstance(obj, dict):
         if isinstance(obj.get("name"), str) and obj.get("type") in ("struct", "reg"):
             yield obj["name"]
@@ -193,7 +193,7 @@ REACHED_IN_FRAMES: dict[Reason, str] = {
 
 
 OF_OTHERS = {Reason.UNKNOWN_FRAME, Reason.COMPRESSION}
-"""Reasons that only frames of ENP have: tests/enp."""
+"""Reasons that occur only in ENP frames; tested in tests/enp."""
 
 
 def test_every_reason_is_listed() -> None:

@@ -1,4 +1,4 @@
-"""No input costs a reader more than it should: time and memory in proportion, and nothing raised but Rejected."""
+"""Time and memory of reading are proportional to the input, and only Rejected is raised."""
 
 import time
 import tracemalloc
@@ -75,7 +75,7 @@ def test_a_good_value_is_read_after_each_hostile_one(reader: str) -> None:
 
 
 class Counting(bytes):
-    """Bytes that count how often they are looked at."""
+    """Bytes that count the accesses to them."""
 
     looks = 0
 

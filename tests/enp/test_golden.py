@@ -1,4 +1,4 @@
-"""The project's own golden frames: both readers, both writers, every row; and a slip in a row is noticed."""
+"""Golden frames: both readers and both writers, every row; an error in a row is detected."""
 
 from copy import deepcopy
 from typing import Any

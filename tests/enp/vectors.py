@@ -1,4 +1,4 @@
-"""The golden rows of ENP, as the tests here want them."""
+"""Golden rows of ENP, prepared for these tests."""
 
 import json
 from functools import cache
@@ -29,12 +29,12 @@ def _compressed(id_: str) -> Compressed:
 
 
 def compressed_of(row: Json) -> Compressed:
-    """The frame of a compressed row."""
+    """Returns the frame of a compressed row."""
     return _compressed(row["id"])
 
 
 def inner_hex(row: Json) -> str:
-    """The bytes inside it."""
+    """Returns the bytes of the inner frame."""
     data = unpack(compressed_of(row))
     assert not isinstance(data, Rejected)
     return data.hex()

@@ -15,17 +15,17 @@ from ergo_conformance.model.ergo import error_values, gen
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api import Connection, Core
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import Handshaken
-from ergo_conformance.reference_node.core.process import (
+from ergo_conformance.reference_node.api.handshake import PeerInfo
+from ergo_conformance.reference_node.api.messages import (
     Call,
     Down,
     Envelope,
     ExitSignal,
     Message,
-    Process,
     ProcessOptions,
     Published,
 )
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.node import Node
@@ -57,7 +57,7 @@ class Noting(EnpProto):
     def __init__(self) -> None:
         self.called: list[str] = []
 
-    def new_connection(self, core: Core, result: Handshaken, log: logging.Logger) -> EnpConnection:
+    def new_connection(self, core: Core, result: PeerInfo, log: logging.Logger) -> EnpConnection:
         connection = super().new_connection(core, result, log)
         for name in map(spelled, METHODS):
             setattr(connection, name, self._noted(name, getattr(connection, name)))
@@ -170,7 +170,7 @@ async def test_relations_are_taken_and_given_back(take: str, give_back: str, tar
     """Link… and Unlink…, Monitor… and Demonitor… of the four kinds; an event's last messages come with the answer."""
     async with scenario() as scene:
         to = scene.owner.targets()[target]
-        relations = scene.b.core.watching.relations
+        relations = scene.b.core.monitoring.relations
 
         async def both(it: Process) -> Any:
             last = await getattr(it, take)(to)
@@ -222,7 +222,7 @@ async def test_a_remote_spawn() -> None:
     async with scenario() as scene:
         scene.b.network.enable_spawn("factory", Echo)
         pid = await scene.a.network.node(scene.b.name).spawn("factory", gen.ProcessOptions(), 1)
-        assert scene.b.core.processes[pid.id].pid == pid
+        assert scene.b.core.tables.processes[pid.id].pid == pid
         assert "remote_spawn" in scene.near.called
 
 
@@ -230,7 +230,7 @@ async def test_the_life_of_a_connection() -> None:
     """Node, Join (once per link), Terminate (once, in the end)."""
     async with scenario() as scene:
         assert scene.near.called.count("join") == 3
-        assert scene.a.network.node(scene.b.name).name() == scene.b.name
+        assert scene.a.network.node(scene.b.name).name == scene.b.name
         assert "node" in scene.near.called
         scene.a.network.node(scene.b.name).disconnect()
         await eventually(lambda: "terminate" in scene.far.called)

@@ -15,14 +15,14 @@ from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.ehs import Accept, Digest, Flags, HandshakeState, Hello, Introduce, Join, Role
 from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.reference_node.api.errors import HandshakeError
 from ergo_conformance.reference_node.api.handshake import (
-    HandshakeError,
-    Handshaken,
+    ConnectionRef,
     Introduced,
-    Joined,
-    Joining,
-    Local,
-    Membership,
+    JoinedSocket,
+    JoinRequest,
+    LocalIdentity,
+    PeerInfo,
 )
 from ergo_conformance.reference_node.ergo.edf import Decoder
 from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, EhsSession, announced_caches
@@ -30,7 +30,7 @@ from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, EhsS
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 CAPTURED = ("master/handshake*.jsonl", "master/duplicate.jsonl", "v3??/handshake*.jsonl")
 FINGERPRINT = bytes(range(20))
-A = Local(name=Atom("a@localhost"), cookie="s3cret", creation=1, version=ehs.Version("app", "1"))
+A = LocalIdentity(name=Atom("a@localhost"), cookie="s3cret", creation=1, version=ehs.Version("app", "1"))
 B = replace(A, name=Atom("b@localhost"), creation=2, max_message_size=5000, pool_size=5)
 EMPTY = Introduce(A.name, A.version, bytes(8), 1, 0, None, None, None, "")
 SAMPLES = {Hello: Hello("", ""), Join: Join(Atom("x"), "", "", ""), Introduce: EMPTY, Accept: Accept()}
@@ -41,11 +41,11 @@ def tokens() -> Any:
     return lambda length: f"{next(numbers):0{length}x}"
 
 
-def dialer(local: Local = A, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
+def dialer(local: LocalIdentity = A, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
     return cls(Role.DIALER, local, tokens(), **more)
 
 
-def acceptor(local: Local = B, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
+def acceptor(local: LocalIdentity = B, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
     return cls(Role.ACCEPTOR, local, tokens(), **more)
 
 
@@ -94,11 +94,11 @@ def test_two_sides_meet_however_the_bytes_are_split(size: int, fingerprint: byte
 @pytest.mark.parametrize("size", [1, 1 << 20])
 @pytest.mark.parametrize("fingerprint", [None, FINGERPRINT])
 def test_a_further_link_joins(size: int, fingerprint: bytes | None) -> None:
-    joins = dialer(fingerprint=fingerprint, joining=Membership(B.name, "the id"))
+    joins = dialer(fingerprint=fingerprint, joining=ConnectionRef(B.name, "the id"))
     [at_dialer], at_acceptor = shake(joins, acceptor(fingerprint=fingerprint), size)
-    assert at_dialer == Joined(Role.DIALER, B.name, "the id")
-    joined = Joined(Role.ACCEPTOR, A.name, "the id")
-    assert at_acceptor == [Joining(joined), joined]
+    assert at_dialer == JoinedSocket(Role.DIALER, B.name, "the id")
+    joined = JoinedSocket(Role.ACCEPTOR, A.name, "the id")
+    assert at_acceptor == [JoinRequest(joined), joined]
 
 
 def test_caches_and_flags_arrive() -> None:
@@ -123,7 +123,7 @@ def test_bytes_behind_the_last_message_are_the_tail() -> None:
 
 
 def test_bytes_behind_a_join_are_kept() -> None:
-    joins = dialer(joining=Membership(B.name, "id"))
+    joins = dialer(joining=ConnectionRef(B.name, "id"))
     _, [_, joined] = feed(acceptor(), joins.start() + b"early enp", 1 << 20)
     assert joined.tail == b"early enp"
 
@@ -174,9 +174,8 @@ GOOD = dialer().start()
     ],
 )
 def test_bad_frames(data: bytes, reason: str) -> None:
-    with pytest.raises(HandshakeError, match=reason) as caught:
+    with pytest.raises(HandshakeError, match=reason):
         feed(acceptor(), data, 1)
-    assert caught.value.reason == str(caught.value)
 
 
 def test_the_longest_message_is_waited_for() -> None:
@@ -195,7 +194,7 @@ def test_another_cookie(role: Role) -> None:
     sides = (dialer(other, Blind), acceptor()) if role is Role.DIALER else (dialer(), acceptor(other, Blind))
     with pytest.raises(HandshakeError, match="wrong digest"):
         shake(*sides)
-    joining = Membership(B.name, "id")
+    joining = ConnectionRef(B.name, "id")
     sides = (
         (dialer(other, Blind, joining=joining), acceptor())
         if role is Role.DIALER
@@ -222,9 +221,9 @@ def test_any_cookie_will_do(cookie: str) -> None:
     assert met.node == B.name
 
 
-@pytest.mark.parametrize("joining", [None, Membership(B.name, "id")])
+@pytest.mark.parametrize("joining", [None, ConnectionRef(B.name, "id")])
 @pytest.mark.parametrize(("seen", "own"), [(FINGERPRINT, bytes(20)), (FINGERPRINT, None)])
-def test_somebody_in_the_middle(seen: bytes, own: bytes | None, joining: Membership | None) -> None:
+def test_somebody_in_the_middle(seen: bytes, own: bytes | None, joining: ConnectionRef | None) -> None:
     with pytest.raises(HandshakeError, match="CERT"):
         shake(dialer(fingerprint=seen, joining=joining), acceptor(fingerprint=own))
 
@@ -239,7 +238,7 @@ def test_our_own_name_is_refused_by_both() -> None:
         shake(dialer(), acceptor(replace(B, name=A.name)))
 
     class Careless(EhsSession):
-        def peer_info(self, introduce: Introduce, pool: Accept) -> Handshaken:
+        def peer_info(self, introduce: Introduce, pool: Accept) -> PeerInfo:
             return super().peer_info(introduce._replace(Node=Atom("x")), pool)
 
     with pytest.raises(HandshakeError, match="own name"):
@@ -287,7 +286,7 @@ def test_what_does_not_fit_is_not_sent() -> None:
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda b: b"\x57\x01" + len(b).to_bytes(4, "big") + b))
 def test_any_other_exception_is_a_bug(data: bytes) -> None:
-    for side in (acceptor(), dialer(), dialer(joining=Membership(B.name, ""))):
+    for side in (acceptor(), dialer(), dialer(joining=ConnectionRef(B.name, ""))):
         try:
             feed(side, data, 64)
         except HandshakeError:
@@ -357,7 +356,7 @@ def replayed(meta: Any, written: list[Any], *, dials: bool) -> EhsSession:
     join = next((m for m in written if isinstance(m, Join)), None)
     dice = [m.Salt for m in written if hasattr(m, "Salt")] + [pool.ID]
     dialing, accepting = meta["dialer"], next(s for s in meta["sides"].values() if s != meta["dialer"])
-    local = Local(
+    local = LocalIdentity(
         name=join.Node if join else own.Node,
         cookie=meta["secrets"][dialing if dials else accepting]["cookie"],
         creation=own.Creation,
@@ -374,7 +373,7 @@ def replayed(meta: Any, written: list[Any], *, dials: bool) -> EhsSession:
         lambda _: dice.pop(0),
         fingerprint=bytes.fromhex(seen) if seen else None,
         address=(pool.PoolDSN or [""])[0],
-        joining=Membership(Atom("b@localhost"), join.ConnectionID) if join else None,
+        joining=ConnectionRef(Atom("b@localhost"), join.ConnectionID) if join else None,
     )
 
 
@@ -389,7 +388,7 @@ def test_we_write_what_a_real_node_wrote(meta: Any, out: bytes, back: bytes, dia
     assert written.startswith(sent)
     assert written[len(sent) :][:1] in {b"", b"\x4e"}  # then comes ENP
     result = events[-1]
-    assert isinstance(result, Handshaken | Joined)
+    assert isinstance(result, PeerInfo | JoinedSocket)
     assert result.tail[:1] in {b"", b"\x4e"}
 
 

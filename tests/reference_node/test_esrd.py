@@ -3,7 +3,7 @@
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import spoiled
+from ergo_conformance.peers.corruption.packets import corrupt_packets
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.reference_node.ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
@@ -114,7 +114,7 @@ def test_a_request_may_come_in_pieces() -> None:
 def test_every_malformed_request_closes_its_link_without_a_word() -> None:
     table = serving()
     lease = registered(table)
-    for damage in spoiled(RegisterRoutes(Atom("c@localhost"), [route(1)])):
+    for damage in corrupt_packets(RegisterRoutes(Atom("c@localhost"), [route(1)])):
         link = EsrdServerSession(table)
         assert link.receive(damage.data) == b"", damage.label
         waits = damage.label.startswith(("length_plus", "header_of"))  # the rest may still come
@@ -184,6 +184,6 @@ def test_anything_else_is_met_with_silence() -> None:
         b"",
         write_packet(REQUEST),
         write_packet(ResolveReply(None, UNKNOWN)),
-        *(damage.data for damage in spoiled(ResolveRoutes(A))),
+        *(damage.data for damage in corrupt_packets(ResolveRoutes(A))),
     ):
         assert table.answer(data) is None

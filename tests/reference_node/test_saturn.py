@@ -13,8 +13,9 @@ from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, SessionState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.link import connect_memory
-from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.peers.memory import connect_memory
+from ergo_conformance.reference_node.api import NodeRegistration
+from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.ergo.saturn import (
     ClusterView,
@@ -24,7 +25,8 @@ from ergo_conformance.reference_node.ergo.saturn import (
     SaturnServerSession,
     write,
 )
-from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar, SaturnServer, ServerLink
+from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
+from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer, SaturnServerSocket
 
 A, B, C = Atom("a@here"), Atom("b@here"), Atom("c@here")
 TOKEN = "token"
@@ -208,7 +210,7 @@ async def client(
 ) -> AsyncIterator[SaturnRegistrar]:
     options = SaturnOptions(**{"token": TOKEN, "port": server.port, "cluster": "c", "skip_verify": True, **more})
     registrar = SaturnRegistrar(options)
-    await registrar.register(NodeFacts(name, salt, hidden), [route()])
+    await registrar.register(NodeRegistration(name, salt, hidden), [route()])
     try:
         yield registrar
     finally:
@@ -231,8 +233,8 @@ async def refused(registrar: Coroutine[Any, Any, Any]) -> str:
 async def test_two_nodes_find_each_other() -> None:
     async with serving() as server, client(server, A) as a, client(server, B) as b:
         assert await a.resolve(B) == await b.resolve(A) == [route()]
-        await until(lambda: a.nodes() == [B])
-        assert b.nodes() == [A]
+        await until(lambda: a.nodes == [B])
+        assert b.nodes == [A]
         assert await refused(a.resolve(A)) == "not allowed"
         assert await refused(a.resolve(C)) == "no route"
         assert await refused(a.resolve_proxy(C)) == "no route"
@@ -300,7 +302,7 @@ async def test_a_lost_server_is_found_again() -> None:
         await until(lambda: not a.registered and not b.registered)
         assert await refused(a.resolve(B)) == "no connection"  # upstream ends (SAT-RC-3)
         async with serving(port=first.port):
-            await until(lambda: a.registered and b.registered and a.nodes() == [B])
+            await until(lambda: a.registered and b.registered and a.nodes == [B])
             await until(lambda: a.view.applications)
             assert await a.resolve_application(Atom("app")) == [app]
             assert await a.resolve(B) == [route()]
@@ -353,7 +355,7 @@ async def test_the_deadline_counts_from_the_tcp_connection() -> None:
     """Whoever is slow to begin TLS has that much less for the registration (SAT-HS-5)."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    link = ServerLink(SaturnDirectory(TOKEN), set())
+    link = SaturnServerSocket(SaturnDirectory(TOKEN), set())
     await asyncio.sleep(2.5)
     assert await connect_memory(link, None, "").read(10) == b""
     assert loop.time() - started == pytest.approx(saturn.REGISTER_WITHIN, abs=0.01)
@@ -370,6 +372,6 @@ async def test_a_mute_server_is_not_waited_for_long() -> None:
     server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
     options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)
     registrar = SaturnRegistrar(options)
-    assert await refused(registrar.register(NodeFacts(A, salt), [])) == "i/o timeout"
+    assert await refused(registrar.register(NodeRegistration(A, salt), [])) == "i/o timeout"
     assert not registrar.registered
     server.close()

@@ -19,7 +19,7 @@ from ergo_conformance.model.ergo.esrd import (  # fmt: skip
     Route,
 )
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import spoiled, with_length
+from ergo_conformance.peers.corruption.packets import corrupt_packets, with_length
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
 from ergo_conformance.reference_node.ergo import esrd as node
 from ergo_conformance.spec.ergo.esrd import packet_size, read_packet, write_packet
@@ -94,7 +94,7 @@ def test_a_packet_states_its_size_and_type(name: str) -> None:
 
 @named
 def test_both_readers_refuse_every_fault_alike(name: str) -> None:
-    damages = spoiled(MESSAGES[name])
+    damages = corrupt_packets(MESSAGES[name])
     assert len({damage.label for damage in damages}) == len(damages) > 20
     for damage in damages:
         assert isinstance(agreed(damage.data), Rejected), damage.label

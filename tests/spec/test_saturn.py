@@ -11,7 +11,7 @@ from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, ProxyRoute
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import SATURN, spoiled
+from ergo_conformance.peers.corruption.packets import SATURN, corrupt_packets
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.reference_node.ergo import saturn as node
 from ergo_conformance.spec.ergo import saturn as spec
@@ -94,7 +94,7 @@ def test_both_readers_agree_on_each_damaged_byte(name: str) -> None:
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_both_readers_refuse_every_fault_alike(name: str) -> None:
-    damages = spoiled(MESSAGES[name], SATURN)
+    damages = corrupt_packets(MESSAGES[name], SATURN)
     assert len({damage.label for damage in damages}) == len(damages) > 20
     for damage in damages:
         assert isinstance(agreed(damage.data), Rejected), damage.label

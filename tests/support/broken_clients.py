@@ -15,22 +15,23 @@ from ergo_conformance.model.ergo import esrd, saturn
 from ergo_conformance.model.ergo.esrd import ResolveReply, Route
 from ergo_conformance.model.ergo.saturn import ApplicationRoute, Message
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.reference_node.api import NodeRegistration
+from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.connection.tls import client_context
 from ergo_conformance.reference_node.ergo import saturn as codec
 from ergo_conformance.reference_node.ergo.saturn import SaturnClientSession, SaturnClientState, SaturnPacketReader
 from ergo_conformance.reference_node.network import route_resolution as ways
-from ergo_conformance.reference_node.network.route_resolution import Ways
-from ergo_conformance.reference_node.registrars import esrd as registrar
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, Streams
-from ergo_conformance.reference_node.registrars.saturn import SaturnRegistrar
+from ergo_conformance.reference_node.network.route_resolution import RouteResolver
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar, Streams
+from ergo_conformance.reference_node.registrars.saturn_client import SaturnRegistrar
 
 FOR_EVER = 3600.0
-become_known, register, until_lost = EsrdRegistrar._become_known, registrar.register, registrar.until_lost
+become_known, register, until_lost = EsrdRegistrar._serve_or_register, registrar.register, registrar.until_lost
 exchange, ask, resolved = registrar._exchange, registrar.ask, ways.resolved
 enter, start, take, tell, spread = (
     EsrdRegistrar.register, SaturnClientSession.start, SaturnClientSession._accept,
-    SaturnRegistrar._tell, SaturnRegistrar._spread,
+    SaturnRegistrar._send, SaturnRegistrar._dispatch,
 )  # fmt: skip
 announce, connect, until, serve = (
     SaturnRegistrar.register_application_route, SaturnRegistrar._connect, SaturnRegistrar._until, EsrdRegistrar._serve,
@@ -74,7 +75,7 @@ async def gives_up(self: EsrdRegistrar) -> None:
     try:
         await become_known(self)
     except RegistrarError:
-        if self._watch is not None:
+        if self._keeper is not None:
             await asyncio.sleep(FOR_EVER)
         raise
 
@@ -90,13 +91,13 @@ async def dies_of_junk(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     await until_lost(reader, writer)
 
 
-async def registers_hidden(self: EsrdRegistrar, facts: NodeFacts, routes: Sequence[Route]) -> None:
+async def registers_hidden(self: EsrdRegistrar, facts: NodeRegistration, routes: Sequence[Route]) -> None:
     await enter(self, facts._replace(hidden=False), routes)
 
 
 async def never_takes_over(self: EsrdRegistrar) -> bool:
     """It serves from its start, or not at all."""
-    return self._watch is None and await serve(self)
+    return self._keeper is None and await serve(self)
 
 
 async def asks_once_more(host: str, port: int, request: bytes) -> bytes:
@@ -241,11 +242,11 @@ async def never_registers_again(self: SaturnRegistrar) -> Any:
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "asks_twice_for_its_name": (registrar, "register", asks_twice_for_its_name),
-    "starts_refused": (EsrdRegistrar, "_become_known", starts_refused),
-    "tries_again": (EsrdRegistrar, "_become_known", tries_again),
+    "starts_refused": (EsrdRegistrar, "_serve_or_register", starts_refused),
+    "tries_again": (EsrdRegistrar, "_serve_or_register", tries_again),
     "comes_back_late": (registrar, "until_lost", comes_back_late),
     "never_comes_back": (registrar, "until_lost", never_comes_back),
-    "gives_up": (EsrdRegistrar, "_become_known", gives_up),
+    "gives_up": (EsrdRegistrar, "_serve_or_register", gives_up),
     "hurries": (esrd, "RETRY", 0.05),
     "waits_for_ever": (esrd, "REGISTER_TIMEOUT", FOR_EVER),
     "says_more": (registrar, "until_lost", says_more),
@@ -258,7 +259,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "any_name": (EsrdRegistrar, "resolve", any_name),
     "last_first": (EsrdRegistrar, "resolve", last_first),
     "never_tls": (ways, "resolved", never_tls),
-    "any_stack": (Ways, "_spoken", staticmethod(any_stack)),
+    "any_stack": (RouteResolver, "_spoken", staticmethod(any_stack)),
     "any_proof": (codec, "is_proof", any_proof),
     "proves_the_token_first": (codec, "proof", proves_the_token_first),
     "does_not_wait": (SaturnClientSession, "start", does_not_wait),
@@ -268,15 +269,15 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "first_of_a_chunk": (SaturnPacketReader, "feed", first_of_a_chunk),
     "no_pieces": (SaturnPacketReader, "feed", no_pieces),
     "keeps_bytes": (SaturnPacketReader, "__init__", keeps_bytes),
-    "any_number": (SaturnRegistrar, "_spread", any_number),
-    "one_number": (SaturnRegistrar, "_tell", one_number),
+    "any_number": (SaturnRegistrar, "_dispatch", any_number),
+    "one_number": (SaturnRegistrar, "_send", one_number),
     "waits_for_routes_for_ever": (saturn, "RESOLVE_TIMEOUT", FOR_EVER),
     "redials_late": (saturn, "REDIAL", (1.2, 2.0)),
     "redials_at_once": (saturn, "REDIAL", (0.0,)),
     "never_registers_again": (SaturnRegistrar, "_reconnect", never_registers_again),
     "tells_nothing": (SaturnRegistrar, "register_application_route", tells_nothing),
     "never_stopping": (SaturnRegistrar, "register_application_route", never_stopping),
-    "dies_when_it_is_down": (SaturnRegistrar, "_tell", dies_when_it_is_down),
+    "dies_when_it_is_down": (SaturnRegistrar, "_send", dies_when_it_is_down),
     "looks_at_no_certificate": (SaturnRegistrar, "_connect", looks_at_no_certificate),
     "news_end_it": (SaturnClientSession, "_accept", news_end_it),
     "none": (codec, "NO_ROUTE", codec.NO_ROUTE),

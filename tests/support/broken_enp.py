@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Faults of a reference node on established links: each changes a small method of the node."""
 
 import asyncio
@@ -13,9 +14,11 @@ from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.ergo.enp import Priority, Words
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.model.values import PID, Atom, Error, Ref
-from ergo_conformance.reference_node.api import Link
+from ergo_conformance.reference_node.api import Socket
+from ergo_conformance.reference_node.api.messages import Envelope, MessageOptions
 from ergo_conformance.reference_node.core.core import Core
-from ergo_conformance.reference_node.core.process import Envelope, Mailbox, MessageOptions, Process
+from ergo_conformance.reference_node.core.mailbox import Mailbox
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp import compression
 from ergo_conformance.reference_node.ergo.enp import connection as module
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
@@ -106,7 +109,7 @@ def result_says_yes(
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
-def from_id_little_endian(self: EnpConnection, frame: Any, *more: Any) -> Link:
+def from_id_little_endian(self: EnpConnection, frame: Any, *more: Any) -> Socket:
     if hasattr(frame, "from_id"):
         frame = frame._replace(from_id=int.from_bytes(frame.from_id.to_bytes(8, "little"), "big"))
     return good_transmit(self, frame, *more)
@@ -132,20 +135,20 @@ def cache_id_before_announced(self: FrameEncoder, registry: Registry, caches: Ca
 # --- links and order --------------------------------------------------------------------------------------------------
 
 
-def wrong_link_slot(self: EnpConnection, sender_id: int, *, ordered: bool = True) -> Link:
+def wrong_link_slot(self: EnpConnection, sender_id: int, *, ordered: bool = True) -> Socket:
     return good_link_of(self, sender_id + 1, ordered=ordered)
 
 
 turns = itertools.count()
 
 
-def links_in_turn(self: EnpConnection, sender_id: int, *, ordered: bool = True) -> Link:
-    return self.links[next(turns) % len(self.links)]
+def links_in_turn(self: EnpConnection, sender_id: int, *, ordered: bool = True) -> Socket:
+    return self.sockets[next(turns) % len(self.sockets)]
 
 
-def ends_with_any_link(self: EnpConnection, link: Link) -> None:
+def ends_with_any_link(self: EnpConnection, link: Socket) -> None:
     good_remove(self, link)
-    for other in list(self.links):
+    for other in list(self.sockets):
         other.close()
 
 
@@ -165,7 +168,7 @@ def mailbox_without_limit(self: Mailbox, envelope: Envelope, priority: Priority)
 # --- limits and hostile bytes -----------------------------------------------------------------------------------------
 
 
-def drops_big_frames(self: EnpConnection, link: Link, data: bytes) -> None:
+def drops_big_frames(self: EnpConnection, link: Socket, data: bytes) -> None:
     """As 3.0 does: a frame above 64 KB can't be read (ENP-SIZE-3)."""
     self._limit = min(self._limit, 65_535)
     good_receive(self, link, data)
@@ -179,7 +182,7 @@ def unpack_without_limit(frame: enp.Compressed, limit: int) -> bytes:
         raise Rejected(Reason.COMPRESSION, "", 0, str(error)) from None
 
 
-def keeps_link_after_bad_magic(self: EnpConnection, link: Link, data: bytes) -> None:
+def keeps_link_after_bad_magic(self: EnpConnection, link: Socket, data: bytes) -> None:
     try:
         good_receive(self, link, data)
     except Rejected:
@@ -193,13 +196,13 @@ def dies_on_short_length(self: Framer, start: int, length: int) -> None:
     good_refuse(self, start, length)
 
 
-def dies_on_unknown_type(self: EnpConnection, link: Link, data: bytes) -> None:
+def dies_on_unknown_type(self: EnpConnection, link: Socket, data: bytes) -> None:
     if len(data) >= enp.HEADER_LENGTH and data[enp.HEADER_LENGTH - 1] not in frozenset(enp.FrameType):
         raise Rejected(Reason.UNKNOWN_FRAME, "", 0)
     good_receive(self, link, data)
 
 
-def announced_limit_ignored(self: EnpConnection, frame: Any, *more: Any) -> Link:
+def announced_limit_ignored(self: EnpConnection, frame: Any, *more: Any) -> Socket:
     """Sends what the peer does not take."""
     peer, self.peer = self.peer, dataclasses.replace(self.peer, max_message_size=0)
     try:

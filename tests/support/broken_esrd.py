@@ -18,8 +18,8 @@ from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.reference_node.ergo import esrd as packets
 from ergo_conformance.reference_node.ergo.edf import Decoder
 from ergo_conformance.reference_node.ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
-from ergo_conformance.reference_node.registrars.esrd import EsrdServer, ServerLink
-from ergo_conformance.reference_node.registrars.udp import Wildcard
+from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer, EsrdServerSocket
+from ergo_conformance.reference_node.registrars.udp import WildcardSocket
 
 register, resolve, answer, unregister = (
     EsrdNameTable.register,
@@ -28,9 +28,9 @@ register, resolve, answer, unregister = (
     EsrdNameTable.unregister,
 )
 receive, made, data_received, end_of_data = (
-    EsrdServerSession.receive, ServerLink.connection_made, ServerLink.data_received, ServerLink.eof_received,
+    EsrdServerSession.receive, EsrdServerSocket.connection_made, EsrdServerSocket.data_received, EsrdServerSocket.eof_received,
 )  # fmt: skip
-lost = ServerLink.connection_lost
+lost = EsrdServerSocket.connection_lost
 ZEROS = bytes(esrd.MAX_REGISTER)
 
 
@@ -100,32 +100,32 @@ def unknown_is_no_error(self: EsrdNameTable, name: Atom) -> ResolveReply:
 # --- a link -----------------------------------------------------------------------------------------------------------
 
 
-def refused_link_stays(self: ServerLink) -> None:
+def refused_link_stays(self: EsrdServerSocket) -> None:
     """Says no and leaves it at that."""
 
 
-def half_closed_is_open(self: ServerLink) -> bool:
+def half_closed_is_open(self: EsrdServerSocket) -> bool:
     return True
 
 
-def reset_is_nothing(self: ServerLink, exc: Exception | None) -> None:
+def reset_is_nothing(self: EsrdServerSocket, exc: Exception | None) -> None:
     """A lease outlives a link that was reset."""
     if exc is None:
         lost(self, exc)
 
 
-def no_deadline(self: ServerLink, transport: asyncio.BaseTransport) -> None:
+def no_deadline(self: EsrdServerSocket, transport: asyncio.BaseTransport) -> None:
     made(self, transport)
     assert self.timer
     self.timer.cancel()
 
 
-def lease_of_a_second(self: ServerLink, data: bytes) -> None:
+def lease_of_a_second(self: EsrdServerSocket, data: bytes) -> None:
     data_received(self, data)
     self.timer = asyncio.get_running_loop().call_later(esrd.REGISTER_TIMEOUT, self.close)
 
 
-def says_more(self: ServerLink, data: bytes) -> None:
+def says_more(self: EsrdServerSocket, data: bytes) -> None:
     data_received(self, data)
     if self.registration.state is EsrdSessionState.REGISTERED and self.transport:
         asyncio.get_running_loop().call_later(0.3, self.transport.write, packets.write(RegisterReply(None)))
@@ -185,18 +185,18 @@ def ends_with_a_wrong_version(self: EsrdServerSession, data: bytes) -> bytes:
     return receive(self, data)
 
 
-def one_at_a_time(self: ServerLink, transport: asyncio.BaseTransport) -> None:
+def one_at_a_time(self: EsrdServerSocket, transport: asyncio.BaseTransport) -> None:
     """Who comes later waits until all others have registered or gone."""
     made(self, transport)
     assert isinstance(transport, asyncio.Transport)
     transport.pause_reading()
 
     async def turn() -> None:
-        while any(link.registration.state is EsrdSessionState.WAITING for link in before & self.links):
+        while any(link.registration.state is EsrdSessionState.WAITING for link in before & self.sockets):
             await asyncio.sleep(0.05)
         transport.resume_reading()
 
-    before = self.links - {self}
+    before = self.sockets - {self}
     self.waiting = asyncio.create_task(turn())  # type: ignore[attr-defined]
 
 
@@ -245,7 +245,7 @@ def answers_once(self: EsrdNameTable, datagram: bytes) -> bytes | None:
     return None if again else answer(self, datagram)
 
 
-def from_where_it_likes(self: Wildcard, data: bytes, origin: tuple[Any, Any]) -> None:
+def from_where_it_likes(self: WildcardSocket, data: bytes, origin: tuple[Any, Any]) -> None:
     """As upstream (ESRD-TR-6)."""
     self.socket.sendmsg([data], [], 0, origin[1])
 
@@ -275,12 +275,12 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "without_hosts": (EsrdNameTable, "resolve", without_hosts),
     "unknown_is_empty": (EsrdNameTable, "resolve", unknown_is_empty),
     "unknown_is_no_error": (EsrdNameTable, "resolve", unknown_is_no_error),
-    "refused_link_stays": (ServerLink, "close", refused_link_stays),
-    "half_closed_is_open": (ServerLink, "eof_received", half_closed_is_open),
-    "reset_is_nothing": (ServerLink, "connection_lost", reset_is_nothing),
-    "no_deadline": (ServerLink, "connection_made", no_deadline),
-    "lease_of_a_second": (ServerLink, "data_received", lease_of_a_second),
-    "says_more": (ServerLink, "data_received", says_more),
+    "refused_link_stays": (EsrdServerSocket, "close", refused_link_stays),
+    "half_closed_is_open": (EsrdServerSocket, "eof_received", half_closed_is_open),
+    "reset_is_nothing": (EsrdServerSocket, "connection_lost", reset_is_nothing),
+    "no_deadline": (EsrdServerSocket, "connection_made", no_deadline),
+    "lease_of_a_second": (EsrdServerSocket, "data_received", lease_of_a_second),
+    "says_more": (EsrdServerSocket, "data_received", says_more),
     "second_request_counts": (EsrdServerSession, "receive", second_request_counts),
     "junk_ends_a_lease": (EsrdServerSession, "receive", junk_ends_a_lease),
     "excuses_itself": (EsrdServerSession, "receive", excuses_itself),
@@ -289,14 +289,14 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "resolves_over_tcp": (EsrdServerSession, "receive", resolves_over_tcp),
     "one_for_all": (EsrdServerSession, "receive", one_for_all),
     "ends_with_a_wrong_version": (EsrdServerSession, "receive", ends_with_a_wrong_version),
-    "one_at_a_time": (ServerLink, "connection_made", one_at_a_time),
+    "one_at_a_time": (EsrdServerSocket, "connection_made", one_at_a_time),
     "stale_buffer": (EsrdNameTable, "answer", stale_buffer),
     "registers_over_udp": (EsrdNameTable, "answer", registers_over_udp),
     "answers_junk": (EsrdNameTable, "answer", answers_junk),
     "answers_replies": (EsrdNameTable, "answer", answers_replies),
     "drops_what_comes_fast": (EsrdNameTable, "answer", drops_what_comes_fast),
     "answers_once": (EsrdNameTable, "answer", answers_once),
-    "from_where_it_likes": (Wildcard, "answer", from_where_it_likes),
+    "from_where_it_likes": (WildcardSocket, "answer", from_where_it_likes),
     "writes_ids": (packets, "write", writes_ids),
 }
 

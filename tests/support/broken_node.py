@@ -20,10 +20,11 @@ from unittest import mock
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join, Message
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import Connection, Link
-from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Output
-from ergo_conformance.reference_node.connection.link import LinkProtocol
-from ergo_conformance.reference_node.connection.table import Connections
+from ergo_conformance.reference_node.api import Connection, Socket
+from ergo_conformance.reference_node.api.errors import HandshakeError
+from ergo_conformance.reference_node.api.handshake import Output, PeerInfo
+from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
+from ergo_conformance.reference_node.connection.table import ConnectionTable
 from ergo_conformance.reference_node.ergo.ehs import Effect, EhsSession
 from ergo_conformance.reference_node.target import config as settings
 
@@ -117,7 +118,7 @@ class SpeaksFirst(EhsSession):
 class OwnName(EhsSession):
     """Lets a peer with its own name in."""
 
-    def peer_info(self, introduce: Introduce, pool: Accept) -> Handshaken:
+    def peer_info(self, introduce: Introduce, pool: Accept) -> PeerInfo:
         local, self.local = self.local, dataclasses.replace(self.local, name=Atom("somebody@else"))
         try:
             return super().peer_info(introduce, pool)
@@ -173,25 +174,25 @@ class Talkative(EhsSession):
         return super().frame(message._replace(Digest="0" * 64) if isinstance(message, Accept) else message)
 
 
-def no_deadline(link: LinkProtocol) -> None:
+def no_deadline(link: SocketProtocol) -> None:
     """Waits for a silent peer for ever."""
 
 
-def take_over(self: Connections[Connection], link: Link, peer: Handshaken, *more: Any) -> Connection:
+def take_over(self: ConnectionTable[Connection], link: Socket, peer: PeerInfo, *more: Any) -> Connection:
     """The second connection under a name takes the place of the first."""
     if peer.node in self.connections:
         self.drop(self.connections[peer.node])
     return admit(self, link, peer, *more)
 
 
-def ends_with_its_first_link(self: Connections[Connection], link: Link) -> Connection | None:
+def ends_with_its_first_link(self: ConnectionTable[Connection], link: Socket) -> Connection | None:
     connection = self.connection_of(link)
-    if connection is not None and connection.links[0] is link:
+    if connection is not None and connection.sockets[0] is link:
         self.drop(connection)
     return lose(self, link)
 
 
-admit, lose = Connections[Connection].admit, Connections[Connection].lose
+admit, lose = ConnectionTable[Connection].admit, ConnectionTable[Connection].lose
 FAULTS: dict[str, type[EhsSession] | tuple[Any, str, Any]] = {
     **broken_enp.FAULTS,
     **broken_relations.FAULTS,
@@ -215,16 +216,16 @@ FAULTS: dict[str, type[EhsSession] | tuple[Any, str, Any]] = {
     "any_order": AnyOrder,
     "join_without_proof": JoinWithoutProof,
     "talkative": Talkative,
-    "no_deadline": (LinkProtocol, "_expect_bytes", no_deadline),
-    "take_over": (Connections, "admit", take_over),
-    "ends_with_its_first_link": (Connections, "lose", ends_with_its_first_link),
+    "no_deadline": (SocketProtocol, "_expect_bytes", no_deadline),
+    "take_over": (ConnectionTable, "admit", take_over),
+    "ends_with_its_first_link": (ConnectionTable, "lose", ends_with_its_first_link),
 }
 
 
 async def serve(factory: type[EhsSession], *, agents: bool = False) -> None:
     """A node with this handshake, until SIGTERM."""
     target = json.loads(os.environ["ERGO_TARGET"])
-    node = await with_session_class(settings.options_of(target), factory).start()
+    node = await with_session_class(settings.config_of(target), factory).make_node().start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     supervisor = settings.host_agents(node, target) if agents else None

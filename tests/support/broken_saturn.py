@@ -19,7 +19,7 @@ from ergo_conformance.reference_node.ergo.saturn import (
     SaturnServerSession,
     write,
 )
-from ergo_conformance.reference_node.registrars.saturn import SaturnServer, ServerLink
+from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer, SaturnServerSocket
 
 prove, register, step, end, resolve = (
     SaturnServerSession.prove,
@@ -149,11 +149,11 @@ def junk_ends_all(self: SaturnServerSession, why: str) -> None:
     close(self, why)
 
 
-def no_deadline(self: ServerLink) -> None:
+def no_deadline(self: SaturnServerSocket) -> None:
     """Who says nothing stays."""
 
 
-def early_deadline(self: ServerLink) -> None:
+def early_deadline(self: SaturnServerSocket) -> None:
     """Whoever it is."""
     self.close()
 
@@ -180,8 +180,8 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "first_of_a_chunk": (SaturnPacketReader, "feed", first_of_a_chunk),
     "junk_is_nothing": (SaturnServerSession, "receive", junk_is_nothing),
     "junk_ends_all": (SaturnServerSession, "_close", junk_ends_all),
-    "no_deadline": (ServerLink, "_late", no_deadline),
-    "early_deadline": (ServerLink, "_late", early_deadline),
+    "no_deadline": (SaturnServerSocket, "_late", no_deadline),
+    "early_deadline": (SaturnServerSocket, "_late", early_deadline),
     "none": (codec, "write", write),
 }
 

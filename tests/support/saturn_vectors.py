@@ -18,7 +18,7 @@ from ergo_conformance.model.json.values import value_to_json
 from ergo_conformance.model.registry import Newtype, Row, Struct
 from ergo_conformance.model.types import Reg, describe
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.corruption.packets import HEADER, SATURN, Spoiled, spoiled
+from ergo_conformance.peers.corruption.packets import HEADER, SATURN, CorruptPacket, corrupt_packets
 from ergo_conformance.spec.ergo.saturn import CONTEXT, read_packet
 from ergo_conformance.verdict import captures
 from ergo_conformance.verdict.captures import Capture
@@ -168,7 +168,7 @@ def cases() -> list[Json]:
     made: list[Json] = []
     seen = set()
     for row, each in zip(rows(), chosen(), strict=True):
-        for damage in spoiled(each.message, SATURN):
+        for damage in corrupt_packets(each.message, SATURN):
             id_ = f"neg-saturn-{dashed(row['group'])}-{damage.label.replace('_', '-')}"
             if id_ not in seen and not re.search(r"\[[1-9]", damage.path):  # one item of a list stands for all
                 seen.add(id_)
@@ -176,7 +176,7 @@ def cases() -> list[Json]:
     return [*made, *probes()]
 
 
-def case(id_: str, row: Json, damage: Spoiled) -> Json:
+def case(id_: str, row: Json, damage: CorruptPacket) -> Json:
     """Returns a malformed row."""
     refusal = read_packet(damage.data)
     assert isinstance(refusal, Rejected)
@@ -184,7 +184,11 @@ def case(id_: str, row: Json, damage: Spoiled) -> Json:
     made |= {"len": len(damage.data), "reason": refusal.reason.value}
     taken = damage.label in ("length_minus_1", "length_0") or refusal.reason in (Reason.LEFTOVER, Reason.UNEXPECTED)
     made |= {"differs": True} if taken else {}
-    return made | {"requirements": [FAULTS.get(damage.kind, "SAT-ML-1")], "expect": "reject", "notes": damage.what}
+    return made | {
+        "requirements": [FAULTS.get(damage.kind, "SAT-ML-1")],
+        "expect": "reject",
+        "notes": damage.description,
+    }
 
 
 def probes() -> Iterator[Json]:

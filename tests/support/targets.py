@@ -20,7 +20,7 @@ class FaultyTarget(SelfTarget):
     async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         running = await super().start(config)
         assert isinstance(running, MemoryRunningTarget)
-        wanted = settings.options_of({**self.base, **config, "tls": None})
+        wanted = settings.config_of({**self.base, **config, "tls": None})
         running.node = make_node(with_session_class(wanted, self.factory), "seed")
         return running
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import subject
-from ergo_conformance.peers.link import VirtualLoop
-from ergo_conformance.reference_node.core.process import Actor
-from ergo_conformance.reference_node.target.agent_operations import LEVEL_2
+from ergo_conformance.peers.memory import VirtualLoop
+from ergo_conformance.reference_node.target.agent_operations import level_2
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.targets.base import RunningTarget
 from ergo_conformance.targets.probe import AGENTS_TIMEOUT, probe_agents
@@ -33,10 +32,10 @@ ALL = frozenset(subject.ACTING)
 async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[RunningTarget]:
     """A node in memory with these agents, of which nobody has told."""
     config = await SelfTarget().start({})
-    wanted = settings_of(config.facts.name, cookie=config.facts.cookie, types=subject.ROWS)
+    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=subject.ROWS)
     node = make_node(wanted, "agents")
-    running = MemoryRunningTarget(config.facts, False, offers, agents_unknown=asks, node=node)
-    known: dict[str, type[Actor]] = LEVEL_1 | LEVEL_2
+    running = MemoryRunningTarget(config.target_info, False, offers, agents_unknown=asks, node=node)
+    known = {**LEVEL_1, **level_2(node.core)}
     Supervisor(running.node.core, {name: known[name] for name in names})
     try:
         yield running
@@ -127,7 +126,7 @@ async def test_missing_agents_skip_a_case_with_their_names() -> None:
 @pytest.mark.real_loop
 async def test_start_of_a_run_probes_the_agents_of_a_running_node(offers: frozenset[str] | None) -> None:
     async with started("a") as (node,):
-        Supervisor(node.core, {name: (LEVEL_1 | LEVEL_2)[name] for name in ("echo", "crasher")})
+        Supervisor(node.core, {name: {**LEVEL_1, **level_2(node.core)}[name] for name in ("echo", "crasher")})
         port = node.network.acceptors[0].port
         target = TcpTarget(f"tcp://127.0.0.1:{port}", cookie="secret", node=None, tls_ca=None, offers=offers)
         runner = LiveRunner(target, 0, 10.0, 4)

@@ -17,7 +17,7 @@ def test_text_of_each_kind_gives_its_target() -> None:
     assert (over_tcp.live, target_of(TargetOptions()).live) == (True, False)
     tcp = target_of(TargetOptions(target="tcp://[::1]:25000", cookie="c", node="a@b"))
     assert isinstance(tcp, TcpTarget)
-    assert (tcp.host, tcp.port, tcp.context, tcp.facts.name) == ("::1", 25000, None, "a@b")
+    assert (tcp.host, tcp.port, tcp.context, tcp.target_info.name) == ("::1", 25000, None, "a@b")
     tls = target_of(TargetOptions(target="tls://localhost:1", cookie="c"))
     assert isinstance(tls, TcpTarget)
     assert tls.context is not None
@@ -29,7 +29,7 @@ def test_text_of_each_kind_gives_its_target() -> None:
 def test_empty_cookie_is_accepted() -> None:
     target = target_of(TargetOptions(target="tcp://h:1", cookie=""))
     assert isinstance(target, TcpTarget)
-    assert target.facts.cookie == ""
+    assert target.target_info.cookie == ""
 
 
 @pytest.mark.parametrize(

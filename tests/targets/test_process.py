@@ -58,7 +58,7 @@ def complaint(of: ProcessTarget, **config: Any) -> str:
 def test_ready_line_gives_address_name_cookie_and_config() -> None:
     running = run(started(good(cookie="mine", node="x@y")))
     assert (running.host, running.port, running.context) == ("127.0.0.1", 1, None)
-    assert (running.facts.name, running.facts.cookie) == ("a@b", "mine")
+    assert (running.target_info.name, running.target_info.cookie) == ("a@b", "mine")
     assert running.offers == {"accept"}
     assert running.config["name"] == "x@y"  # in force, as the target says
     assert running.config["tls"] is False

@@ -13,9 +13,9 @@ import pytest
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo.esrd import ResolveReply
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.ergo.esrd_client import Registrant, route
-from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
-from ergo_conformance.peers.ergo.handshake import Facts
+from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, route
+from ergo_conformance.peers.ergo.esrd_server import ScriptedEsrdServer
+from ergo_conformance.peers.ergo.handshake import TargetInfo
 from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
@@ -84,9 +84,9 @@ async def test_target_without_a_registrar_is_unreachable_there() -> None:
     async with started(ready({"name": "a@b", "port": 1})) as running:
         assert running.offers == {"accept"}
         with pytest.raises(UnreachableError, match="serves no registrar"):
-            await running.registrar_link()
+            await running.registrar_socket()
         with pytest.raises(UnreachableError, match="serves no registrar"):
-            await running.registrar_datagrams()
+            await running.resolver()
 
 
 async def test_registrar_without_a_node_offers_only_the_registrar() -> None:
@@ -101,7 +101,7 @@ async def test_registrar_without_a_node_offers_only_the_registrar() -> None:
 async def test_registrar_option_adds_the_offer_registrar() -> None:
     acceptors = (AcceptorOptions(host=HOST, port=0),)
     node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
-    server = await ScriptedRegistrar().start()
+    server = await ScriptedEsrdServer().start()
     spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
     try:
         async with started(target_of(TargetOptions(target=spelled, cookie="c"))) as running:
@@ -109,8 +109,8 @@ async def test_registrar_option_adds_the_offer_registrar() -> None:
         told = TargetOptions(target=spelled, cookie="c", registrar=f"{HOST}:{server.port}")
         async with started(target_of(told)) as running:
             assert running.offers == {"accept", "registrar"}
-            (await running.registrar_link()).close()
-            await server.lease()
+            (await running.registrar_socket()).close()
+            await server.registration()
     finally:
         await server.stop()
         await node.stop()
@@ -124,13 +124,13 @@ async def test_embedded_node_serves_a_registrar(over: str) -> None:
     """Its links and datagrams lead to one table, which has the node itself and ends with it."""
     async with started(SelfTarget(over=over), name="self@localhost") as running:
         assert "registrar" in running.offers
-        client = Registrant(await running.registrar_link(), random.Random(1), "b@localhost")
-        resolver = await running.registrar_datagrams()
+        client = ScriptedEsrdClient(await running.registrar_socket(), random.Random(1), "b@localhost")
+        resolver = await running.resolver()
         assert (await resolver.resolve("self@localhost")).Routes
         assert await resolver.resolve("b@localhost") == UNKNOWN
         await client.register()
         assert await resolver.resolve("b@localhost") == ResolveReply([route()], None)
-        client.link.close()
+        client.socket.close()
         while await resolver.resolve("b@localhost") != UNKNOWN:
             await asyncio.sleep(0.01)
         resolver.close()
@@ -138,15 +138,15 @@ async def test_embedded_node_serves_a_registrar(over: str) -> None:
 
 async def test_resolver_uses_another_address_of_the_machine() -> None:
     async with started(SelfTarget(over="tcp")) as running:
-        resolver = await running.registrar_datagrams(host="127.0.0.2")
+        resolver = await running.resolver(host="127.0.0.2")
         assert await resolver.resolve("b@localhost") == UNKNOWN
         resolver.close()
     async with started(SelfTarget()) as running:
         with pytest.raises(UnreachableError, match="in memory there are no addresses"):
-            await running.registrar_datagrams(host="127.0.0.2")
+            await running.resolver(host="127.0.0.2")
 
 
 async def test_running_target_without_a_registrar_raises_unreachable() -> None:
-    running = RunningTarget(Facts("a@b", "c"), tls=False, offers=frozenset())
+    running = RunningTarget(TargetInfo("a@b", "c"), tls=False, offers=frozenset())
     with pytest.raises(UnreachableError):
-        await running.registrar_link()
+        await running.registrar_socket()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Flags
-from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.targets.base import RunningTarget
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpRunningTarget
@@ -31,11 +31,11 @@ def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) 
 
 def test_contemporary_peer_has_the_creation_of_the_target() -> None:
     async def script(ctx: Context) -> None:
-        peer = await ctx.contemporary("twin@localhost", links=2)
+        peer = await ctx.peer_with_target_creation("twin@localhost", sockets=2)
         assert peer.creation == peer.introduce.Creation
-        assert (peer.name, len(peer.lines)) == ("twin@localhost", 2)
+        assert (peer.name, len(peer.sockets)) == ("twin@localhost", 2)
         assert (await ctx.peer()).creation != peer.creation
-        await peer.alive()
+        await peer.check_alive()
 
     play(script)
 
@@ -44,7 +44,7 @@ def test_peer_has_the_given_creation() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer(creation=7)
         assert peer.pid().creation == 7
-        await peer.alive()
+        await peer.check_alive()
 
     play(script)
 

@@ -57,15 +57,15 @@ def run_live(target: Target, *cases: PlannedCase, limit: float = 10.0) -> list[C
 
 
 async def registers(ctx: RegistrationContext) -> None:
-    await ctx.registered()
+    await ctx.registered_at_esrd()
 
 
 async def waits_for_a_lease(ctx: RegistrationContext) -> None:
-    await ctx.lease()
+    await ctx.esrd_registration()
 
 
 async def refuses(ctx: RegistrationContext) -> None:
-    lease = await ctx.lease()
+    lease = await ctx.esrd_registration()
     await lease.request()
     lease.refuse("not today")
     await ctx.not_started()
@@ -73,13 +73,13 @@ async def refuses(ctx: RegistrationContext) -> None:
 
 def test_registrar_listens_before_the_target_starts_and_stops_after_the_case() -> None:
     async def esrd(ctx: RegistrationContext) -> None:
-        await ctx.registered()
+        await ctx.registered_at_esrd()
         assert ctx.config["registrar"]["port"] == ctx.esrd.port
         ports.append(ctx.esrd.port)
         await ctx.still_serves()
 
     async def saturn(ctx: RegistrationContext) -> None:
-        _, request = await ctx.member()
+        _, request = await ctx.registered_at_saturn()
         assert request.Cluster == ctx.cluster
         ports.append(ctx.saturn.port)
 
@@ -95,7 +95,7 @@ def test_registrar_listens_before_the_target_starts_and_stops_after_the_case() -
     assert rows["saturn"].keys() == {"kind", "host", "port", "token", "cluster"}
     for running in target.running:
         with pytest.raises(UnreachableError):
-            asyncio.run(running.link())
+            asyncio.run(running.socket())
 
 
 def test_refused_registration_passes() -> None:
@@ -112,12 +112,12 @@ def test_target_that_starts_unregistered_fails() -> None:
         return await SelfTarget(over="tcp").start({})
 
     async def closes(ctx: RegistrationContext) -> None:
-        (await ctx.lease()).link.close()
+        (await ctx.esrd_registration()).socket.close()
         await ctx.not_started()
 
     (result,) = run_live(Odd(starts_anyway), planned(closes))
     assert isinstance(result.error, ViolationError)
-    assert result.error.came == "it has started"
+    assert result.error.actual == "it has started"
     assert [transcript.label for transcript in result.transcripts] == ["registration 1"]
 
 
@@ -129,7 +129,7 @@ def test_target_that_does_not_register_fails(script: Script, monkeypatch: pytest
     monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
     (result,) = run_live(Odd(elsewhere), planned(script))
     assert isinstance(result.error, ViolationError)
-    assert result.error.legal == ("a target that registers when it starts",)
+    assert result.error.expected == ("a target that registers when it starts",)
 
 
 def test_target_that_does_not_start_fails() -> None:
@@ -143,7 +143,7 @@ def test_target_that_does_not_start_fails() -> None:
     for script in (registers, hidden):
         (result,) = run_live(Odd(ends), planned(script))
         assert isinstance(result.error, ViolationError)
-        assert result.error.came == "it does not start: ended with code 1"
+        assert result.error.actual == "it does not start: ended with code 1"
 
 
 def test_target_that_hangs_fails_and_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_target_that_hangs_fails_and_is_stopped(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
     (result,) = run_live(Odd(hangs), planned(waits))
     assert isinstance(result.error, ViolationError)
-    assert "neither started nor ended" in result.error.came
+    assert "neither started nor ended" in result.error.actual
     assert ended == [True]
 
 

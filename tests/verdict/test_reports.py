@@ -52,7 +52,7 @@ async def hostile_words(ctx: Context) -> None:
 
 
 async def two_links(ctx: Context) -> None:
-    await ctx.link("[first]")
+    await ctx.socket("[first]")
     dialer = await ctx.dial()
     dialer.send(dialer.join("no such id"))
     await dialer.expect(Accept)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.peers.link import Link
+from ergo_conformance.peers.sockets import Socket
 from ergo_conformance.peers.transcript import Entry, Transcript
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
@@ -99,7 +99,7 @@ def test_wait_in_memory_takes_no_real_time() -> None:
 def test_case_that_hangs_in_memory_fails() -> None:
     error = in_memory(hangs).error
     assert isinstance(error, ViolationError)
-    assert error.came.startswith("the case did not end within")
+    assert error.actual.startswith("the case did not end within")
 
 
 def test_each_case_in_memory_has_its_own_target() -> None:
@@ -117,10 +117,10 @@ def test_violation_has_transcripts() -> None:
 
     result = in_memory(good, FaultyTarget(Mute))
     assert isinstance(result.error, ViolationError)
-    assert result.error.came == "the link was closed"
+    assert result.error.actual == "the target closed the socket"
     (transcript,) = result.transcripts
     lines = list(transcript.lines())
-    assert transcript.label == "link 1"
+    assert transcript.label == "socket 1"
     assert "> Hello(" in lines[1]
     assert lines[-1].endswith("< closed")
 
@@ -144,14 +144,14 @@ def test_transcripts_over_the_limit_count_as_lost() -> None:
 
 def test_hostile_case_fails_if_no_good_peer_is_served_afterwards() -> None:
     async def ruins(ctx: Context) -> None:
-        async def refuse(label: str = "") -> Link:
+        async def refuse(label: str = "") -> Socket:
             raise UnreachableError("nobody is there")
 
-        ctx.target.link = refuse  # type: ignore[method-assign]
+        ctx.target.socket = refuse  # type: ignore[method-assign]
 
     error = in_memory(ruins, hostile=True).error
     assert isinstance(error, ViolationError)
-    assert error.came.startswith("nobody is there")
+    assert error.actual.startswith("nobody is there")
     assert "ROB-EHS-3" in str(error)
     assert in_memory(ruins).error is None
 
@@ -183,10 +183,10 @@ def test_exception_of_a_case_is_its_error(run: Callable[[Body], CaseResult]) -> 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
 def test_sockets_are_closed_after_a_case(run: Callable[[Body], CaseResult]) -> None:
-    links: list[Link] = []
+    links: list[Socket] = []
 
     async def opens(ctx: Context) -> None:
-        links.extend([await ctx.link(), await ctx.link()])
+        links.extend([await ctx.socket(), await ctx.socket()])
 
     assert run(opens).error is None
     assert [link.transport.is_closing() for link in links if link.transport] == [True, True]
@@ -309,7 +309,7 @@ def test_each_configuration_is_started_once_and_stopped() -> None:
 def test_case_over_its_limit_fails_and_others_pass() -> None:
     slow, fast = run_live(planned(hangs, "slow"), planned(good, "fast"), limit=0.3)
     assert isinstance(slow.error, ViolationError)
-    assert slow.error.came == "the case did not end within 0.3 s"
+    assert slow.error.actual == "the case did not end within 0.3 s"
     assert fast.error is None
 
 

@@ -22,7 +22,17 @@ from ...model.ergo.caches import Caches
 from ...model.ergo.ehs import Accept, Digest, Flags, HandshakeState, Hello, Introduce, Join, Message, Role, Step
 from ...model.registry import Registry
 from ...model.values import Error
-from ..api.handshake import HandshakeError, Handshaken, Introduced, Joined, Joining, Local, Membership, Output, Token
+from ..api.errors import HandshakeError
+from ..api.handshake import (
+    ConnectionRef,
+    Introduced,
+    JoinedSocket,
+    JoinRequest,
+    LocalIdentity,
+    Output,
+    PeerInfo,
+    RandomHex,
+)
 from .edf import Decoder, Encoder
 
 MESSAGE_TYPES: Final = Registry([*ehs.MESSAGES, ehs.VERSION_ROW, ehs.NETWORK_FLAGS])
@@ -31,7 +41,7 @@ _ENCODER: Final = Encoder(MESSAGE_TYPES)
 _HEADER: Final = Struct(">BBI")
 
 
-Effect = list[Message | Introduced | Handshaken | Joining | Joined]
+Effect = list[Message | Introduced | PeerInfo | JoinRequest | JoinedSocket]
 
 
 class EhsSession:
@@ -40,12 +50,12 @@ class EhsSession:
     def __init__(
         self,
         role: Role,
-        local: Local,
-        token: Token,
+        local: LocalIdentity,
+        token: RandomHex,
         *,
         fingerprint: bytes | None = None,
         address: str = "",
-        joining: Membership | None = None,
+        joining: ConnectionRef | None = None,
     ) -> None:
         """`fingerprint`: SHA-1 of the acceptor's TLS certificate (our own, or as received by the dialer); None for plain
         TCP or a dialer that does not verify it. `address`: "host:port" of the acceptor, announced for further sockets.
@@ -61,7 +71,7 @@ class EhsSession:
         self.parts: dict[str, str] = {"cookie": local.cookie}
         """Inputs of the digests, by the names used in model.ergo.ehs.Digest."""
         self.pool = Accept()
-        self.peer: Handshaken | None = None
+        self.peer: PeerInfo | None = None
         self._buffer = bytearray()
         self._decoder = Decoder(MESSAGE_TYPES)
 
@@ -183,7 +193,7 @@ class EhsSession:
         self.parts["digest1"] = digest = self.digest(Digest.HELLO_DIALER)
         return Hello(salt, digest)
 
-    def join(self, membership: Membership) -> Join:
+    def join(self, membership: ConnectionRef) -> Join:
         """Returns the first message on a further socket of a connection."""
         salt = self.token(ehs.SALT_LENGTH)
         self.parts |= {"id": membership.connection_id, "salt": salt, "join_salt": salt}
@@ -229,7 +239,7 @@ class EhsSession:
         self.check(Digest.JOIN_ACCEPT, message.Digest)
         self.check_certificate(Digest.JOIN_CERT, message.DigestCert)
         assert self.joining is not None
-        return [Joined(self.role, *self.joining, self.tail())]
+        return [JoinedSocket(self.role, *self.joining, self.tail())]
 
     # --- effects, acceptor --------------------------------------------------------------------------------------------
 
@@ -250,8 +260,8 @@ class EhsSession:
         self.parts |= {"join_salt": message.Salt, "join_digest": message.Digest}
         self.check(Digest.JOIN, message.Digest)
         proof = Accept(Digest=self.digest(Digest.JOIN_ACCEPT), DigestCert=self.certificate_digest(Digest.JOIN_CERT))
-        joined = Joined(self.role, message.Node, message.ConnectionID, self.tail())
-        return [Joining(joined), proof, joined]
+        joined = JoinedSocket(self.role, message.Node, message.ConnectionID, self.tail())
+        return [JoinRequest(joined), proof, joined]
 
     def accept_and_introduce(self, message: Introduce) -> Effect:
         """Verifies the dialer's Introduce; sends Accept with the connection id, and our Introduce."""
@@ -268,11 +278,11 @@ class EhsSession:
 
     # --- the peer -----------------------------------------------------------------------------------------------------
 
-    def peer_info(self, introduce: Introduce, pool: Accept) -> Handshaken:
+    def peer_info(self, introduce: Introduce, pool: Accept) -> PeerInfo:
         """Returns the facts of the peer, with numbers limited to a safe range. HandshakeError if it has our name."""
         if introduce.Node == self.local.name:
             raise HandshakeError(f"the peer has our own name, {introduce.Node}")
-        return Handshaken(
+        return PeerInfo(
             role=self.role,
             local=self.local,
             node=introduce.Node,

@@ -20,7 +20,7 @@ from ...model.ergo.esrd import Route
 from ...model.ergo.saturn import ApplicationRoute, Message, SessionState
 from ...model.registry import Registry
 from ...model.values import Atom, Error
-from ..api import RegistrarError
+from ..api.errors import RegistrarError
 from .edf import Decoder, Encoder
 
 log = logging.getLogger("ergo_conformance.node")

@@ -7,9 +7,9 @@ from typing import Any, Final
 from ...model.ergo import enp
 from ...model.ergo.enp import Algorithm, Verb
 from ...model.values import PID, Alias, Atom, ProcessID
-from ...reference_node.core.core import CORE_ID
+from ...reference_node.api.messages import Compression
 from ...reference_node.core.process import Process
-from ...reference_node.ergo.enp.compression import Compression
+from ...reference_node.core.process_table import CORE_ID
 from .setup import ReplayNode
 
 CALL_TIMEOUT: Final = 3600.0

@@ -7,15 +7,17 @@ node has all the time it needs between two events.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from ...errors import CannotEncode
 from ...model.ergo import enp, error_values
 from ...model.ergo.ehs import Message
 from ...model.values import PID
-from ...peers.link import connect_memory
-from ...reference_node.connection.link import Address, LinkProtocol
-from ...reference_node.core.core import CORE_ID
+from ...peers.memory import connect_memory
+from ...reference_node.connection.socket_protocol import SocketProtocol
+from ...reference_node.connection.tcp import Endpoint
+from ...reference_node.core.process_table import CORE_ID
 from ...spec.ergo import enp as frames
 from ...spec.ergo.stream import ReadFrame
 from ..vectors.difference import Difference
@@ -102,7 +104,7 @@ class Replayer:
 
     # --- sockets -----------------------------------------------------------------------------------------------------
 
-    async def _dial(self, protocol: Callable[[], asyncio.Protocol], _: Address) -> None:
+    async def _dial(self, protocol: Callable[[], asyncio.Protocol], _: Endpoint) -> None:
         """Opens a socket for the node: the next one that the real node opened. ConnectionRefusedError if there is none."""
         if not self._to_open:
             is_cut = any(self.timeline.capture.is_cut("*", self.recorded.direction, at) for at in ("recording", "end"))
@@ -125,8 +127,8 @@ class Replayer:
         await self._settle()
 
     def _connect(self, socket: str, protocol: asyncio.Protocol) -> None:
-        if isinstance(protocol, LinkProtocol):
-            protocol.fingerprint = self.recorded.fingerprint
+        if isinstance(protocol, SocketProtocol):
+            protocol.setup = replace(protocol.setup, fingerprint=self.recorded.fingerprint)
         host, _, port = self.recorded.dsn.rpartition(":")
         address = (host, int(port)) if port.isdecimal() else ("127.0.0.1", 1)
         self.output.open(socket, connect_memory(protocol, self.recorded.fingerprint, f"socket {socket}", address))
@@ -222,7 +224,7 @@ class Replayer:
 
     def _is_reactive(self, actor: int) -> bool:
         """Returns whether a process is an agent that only reacts to messages."""
-        process = self.node.node.core.processes.get(self.ids.actual("pid", actor))
+        process = self.node.node.core.tables.processes.get(self.ids.actual("pid", actor))
         return process is not None and process.name not in (None, "agent")
 
     @staticmethod

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import UsageError
-from ...peers.link import VirtualLoop
+from ...peers.memory import VirtualLoop
 from ..captures import Capture
 from ..captures.load import UDP
 from ..captures.saturn import CLIENT

@@ -1,7 +1,7 @@
 """The reference node in the place of a recorded node: its settings from the capture, and the same agents."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -11,23 +11,19 @@ from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Accept, Flags, Hello, Introduce, Join, Version
 from ...model.registry import Registry
 from ...model.values import Atom
-from ...reference_node.connection.link import Dial
-from ...reference_node.core.process import Actor, Process
+from ...reference_node.connection.tcp import Dial
+from ...reference_node.core.process import Process
 from ...reference_node.core.remote_spawn import LOG_INFO
 from ...reference_node.ergo.handshake import EhsHandshake
 from ...reference_node.node import Node
 from ...reference_node.options import NetworkOptions, NodeOptions
-from ...reference_node.target.agent_operations import LEVEL_2, open_up
+from ...reference_node.target.agent_operations import level_2, permit_remote_starts
 from ...reference_node.target.agents import LEVEL_1, Echo, Supervisor
 from ...spec.ergo.stream import ReadFrame, caches_of
 from ..captures.registries import registry_for
 from .timeline import ChunkWritten, Timeline
 
-DRIVER_AGENTS: Final[Mapping[str, type[Actor]]] = {
-    "agent": LEVEL_2["agent"],
-    **{name: LEVEL_1[name] for name in ("echo", "sink")},
-    **{name: LEVEL_2[name] for name in ("pub", "crasher")},
-}
+DRIVER_AGENTS: Final = ("agent", "echo", "sink", "pub", "crasher")
 """The agents of a driver; a subject hosts all agents."""
 ALLOWED: Final = "allowed@localhost"
 DRIVER_ENV: Final = {"A_ENV": "from-a"}
@@ -137,8 +133,8 @@ class ReplayNode:
 
     def process(self, number: int) -> Process:
         """Returns the process with a number; spawns one that the metadata do not name."""
-        found = self.node.core.processes.get(number)
-        return found or self.node.core.spawn(Echo(), number=number)
+        found = self.node.core.tables.processes.get(number)
+        return found or self.node.core.spawner.spawn(Echo(), number=number)
 
     async def stop(self) -> None:
         """Stops the node."""
@@ -162,15 +158,15 @@ def start_node(recorded: RecordedNode, clock: Callable[[], float], dial: Dial) -
 
     node = Node(
         recorded.name, network, options,
-        clock=clock, token=token, dial=dial, caches=recorded.caches, registry=recorded.registry,
+        clock=clock, random_hex=token, dial=dial, caches=recorded.caches, registry=recorded.registry,
     )  # fmt: skip
     node.core.remote.log_level = recorded.log_level
+    actors = {**LEVEL_1, **level_2(node.core)}
     if recorded.is_driver:
         node.core.remote.enable_spawn("echo_factory", Echo)
-        actors = dict(DRIVER_AGENTS)
+        actors = {name: actors[name] for name in DRIVER_AGENTS}
     else:
-        open_up(node.core, recorded.allowed)
-        actors = {**LEVEL_1, **LEVEL_2}
+        permit_remote_starts(node.core, recorded.allowed)
     by_number = sorted(recorded.numbers, key=recorded.numbers.__getitem__)
     first = {name: actors[name] for name in by_number if name in actors}
     return ReplayNode(recorded, node, Supervisor(node.core, {**first, **actors}, recorded.numbers))

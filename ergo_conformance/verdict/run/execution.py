@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from ...peers.link import VirtualLoop
+from ...peers.memory import VirtualLoop
 from ...peers.transcript import MAX_KEPT, Transcript
 from ...peers.violation import UnreachableError, ViolationError
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target

@@ -14,12 +14,12 @@ from typing import Any, Final, TypeVar
 from ...model.ergo.esrd import RegisterRoutes
 from ...model.ergo.saturn import Register
 from ...model.values import Atom
-from ...peers.ergo.esrd_server import Lease, ScriptedRegistrar
-from ...peers.ergo.saturn_server import Membership, ScriptedSaturn
+from ...peers.ergo.esrd_server import EsrdRegistration, ScriptedEsrdServer
+from ...peers.ergo.saturn_server import SaturnRegistration, ScriptedSaturnServer
 from ...peers.listener import HOST, Listener
 from ...peers.transcript import Transcript
 from ...peers.violation import ViolationError
-from ...reference_node.connection.tls import KeyPair, self_signed, server_context
+from ...reference_node.connection.tls import KeyPair, fingerprint_sha1, self_signed, server_context
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from .context import Context, SkippedError
 
@@ -28,7 +28,7 @@ START_TIMEOUT: Final = 25.0
 """Seconds in which a target has to have come to our registrar, or to have started; a case may take 30."""
 LATE_ARRIVAL: Final = 0.5
 """Seconds in which what the target sent before its start was over is here."""
-Registrar = ScriptedRegistrar | ScriptedSaturn
+Registrar = ScriptedEsrdServer | ScriptedSaturnServer
 
 
 @cache
@@ -53,25 +53,27 @@ class RegistrationContext(Context):
     # --- our side -----------------------------------------------------------------------------------------------------
 
     @property
-    def esrd(self) -> ScriptedRegistrar:
+    def esrd(self) -> ScriptedEsrdServer:
         """Our registrar, of an ESRD case."""
-        assert isinstance(self._registrar, ScriptedRegistrar)
+        assert isinstance(self._registrar, ScriptedEsrdServer)
         return self._registrar
 
     @property
-    def saturn(self) -> ScriptedSaturn:
+    def saturn(self) -> ScriptedSaturnServer:
         """Our registrar, of a Saturn case."""
-        assert isinstance(self._registrar, ScriptedSaturn)
+        assert isinstance(self._registrar, ScriptedSaturnServer)
         return self._registrar
 
     async def listener(self, *, tls: bool = False) -> Listener:
         """A port that our registrar may give as a route."""
-        found = Listener("dialed", server_context(certificate()) if tls else None)
+        pair = certificate()
+        context, fingerprint = (server_context(pair), fingerprint_sha1(pair.certificate)) if tls else (None, None)
+        found = Listener("dialed", context, fingerprint=fingerprint)
         await found.start()
         self._listeners.append(found)
         return found
 
-    def somebody(self) -> Atom:
+    def unknown_node(self) -> Atom:
         """The name of a node that nobody knows yet; its host is this one."""
         return Atom(f"wanted-{self.rng.randrange(16**8):08x}@{HOST}")
 
@@ -88,23 +90,23 @@ class RegistrationContext(Context):
         """Opens the registrar and begins to start the target with it. `more`: keys of `registrar`."""
         row = {**self._wanted["registrar"], **more}
         if row["kind"] == "saturn":
-            self._registrar = await ScriptedSaturn(server_context(certificate()), self.token).start()
+            self._registrar = await ScriptedSaturnServer(server_context(certificate()), self.token).start()
             row = {"host": HOST, "token": self.token, "cluster": self.cluster, **row}
         else:
-            self._registrar = await ScriptedRegistrar().start()
+            self._registrar = await ScriptedEsrdServer().start()
             row = {"host": "localhost", "serve": False, **row}  # the embedded registrar is always there (ESRD-CL-1)
         row["port"] = self._registrar.port
         self._starting = asyncio.create_task(self._kind.start({**self._wanted, "registrar": row}))
 
-    async def lease(self, **more: Any) -> Lease:
-        """The first registration link of the target, which is started for it; `more` as for `start`."""
+    async def esrd_registration(self, **more: Any) -> EsrdRegistration:
+        """Starts the target. Returns its first registration socket at our ESRD; `more` as for `start`."""
         await self.start(**more)
-        return await self._while_starting(self.esrd.lease(START_TIMEOUT))
+        return await self._while_starting(self.esrd.registration(START_TIMEOUT))
 
-    async def membership(self, **more: Any) -> Membership:
-        """The same, at our Saturn."""
+    async def saturn_registration(self, **more: Any) -> SaturnRegistration:
+        """Starts the target. Returns its first socket at our Saturn; `more` as for `start`."""
         await self.start(**more)
-        return await self._while_starting(self.saturn.membership(START_TIMEOUT))
+        return await self._while_starting(self.saturn.registration(START_TIMEOUT))
 
     async def _while_starting(self, coming: Awaitable[T]) -> T:
         """What comes while the target starts. SkippedError if it can't be started so."""
@@ -148,19 +150,19 @@ class RegistrationContext(Context):
         if not outcome.startswith("it does not start"):
             raise ViolationError(outcome, ("a target that does not start: it is not registered",))
 
-    async def registered(self) -> tuple[Lease, RegisterRoutes]:
-        """A good registration at our ESRD, and the target is there: its lease, and what it asked for."""
-        lease = await self.lease()
-        request = await lease.request()
-        lease.grant()
+    async def registered_at_esrd(self) -> tuple[EsrdRegistration, RegisterRoutes]:
+        """Starts the target and grants its registration at our ESRD. Returns the registration and the request."""
+        registration = await self.esrd_registration()
+        request = await registration.request()
+        registration.grant()
         await self.started()
-        return lease, request
+        return registration, request
 
-    async def member(self, **told: Any) -> tuple[Membership, Register]:
-        """A good registration at our Saturn, and the target is there. `told`: fields of the result."""
-        member = await self.membership()
+    async def registered_at_saturn(self, **overrides: Any) -> tuple[SaturnRegistration, Register]:
+        """Starts the target and grants its registration at our Saturn; `overrides` replace fields of the result."""
+        member = await self.saturn_registration()
         request = await member.request()
-        member.grant(**told)
+        member.grant(**overrides)
         await self.started()
         return member, request
 
@@ -168,11 +170,11 @@ class RegistrationContext(Context):
 
     @property
     def transcripts(self) -> list[Transcript]:
-        of_listeners = [link.transcript for listener in self._listeners for link in listener.links]
-        questions = getattr(self._registrar, "questions", None)
+        of_listeners = [socket.transcript for listener in self._listeners for socket in listener.sockets]
+        resolving = getattr(self._registrar, "resolving", None)
         return [
-            *(link.transcript for link in getattr(self._registrar, "links", ())),
-            *([questions.transcript] if questions is not None and questions.transcript.entries else ()),
+            *(socket.transcript for socket in getattr(self._registrar, "sockets", ())),
+            *([resolving.transcript] if resolving is not None and resolving.transcript.entries else ()),
             *of_listeners,
             *super().transcripts,
         ]

@@ -209,7 +209,7 @@ def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
             return outcome
         case ViolationError() as violation:
             outcome.verdict = verdict_of_violation(case.level)
-            outcome.sent, outcome.expected, outcome.received = violation.sent, violation.legal, violation.came
+            outcome.sent, outcome.expected, outcome.received = violation.sent, violation.expected, violation.actual
         case SkippedError() as skipped:
             outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
         case InconclusiveError() as inconclusive:

@@ -9,7 +9,7 @@ from ...model.ergo import ehs
 from ...model.ergo.ehs import Digest, Introduce, Message, Role
 from ...model.json.values import value_from_json
 from ...model.values import Atom
-from ...reference_node.api.handshake import Local
+from ...reference_node.api.handshake import LocalIdentity
 from ...reference_node.ergo import ehs as node_ehs
 from ...reference_node.ergo.edf import Decoder, Encoder
 from ...spec.ergo.ehs import CONTEXT, digest, read_frame, write_frame
@@ -119,7 +119,7 @@ def computed_digests(rule: Digest, fingerprint: bytes, facts: Mapping[str, str])
 
 def _node(fingerprint: bytes, parts: Mapping[str, str]) -> node_ehs.EhsSession:
     """Returns a handshake of the node that knows the parts of its digests."""
-    local = Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
+    local = LocalIdentity(name=Atom(""), cookie="", creation=0, version=ehs.Version())
     handshake = node_ehs.EhsSession(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
     handshake.parts = dict(parts)
     return handshake

@@ -1,13 +1,13 @@
-"""Compressed frames: the setting of a process, compression, and decompression with limits."""
+"""Compressed frames: compression, and decompression with limits."""
 
 import zlib
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
 from ....errors import Reason, Rejected
 from ....model.ergo import enp
 from ....model.ergo.enp import Algorithm, Compressed, CompressionLevel, FrameType
+from ...api.messages import Compression
 from . import lzw
 from .codec import ORDER_AT, TYPE_AT, check_header
 
@@ -19,15 +19,6 @@ _GZIP_LEVELS: Final = {
 }
 _ZLIB_BITS: Final = zlib.MAX_WBITS
 _GZIP_BITS: Final = zlib.MAX_WBITS + 16
-
-
-@dataclass(frozen=True, slots=True)
-class Compression:
-    """Compression setting of a process. Frames longer than `threshold` bytes, header included, are compressed."""
-
-    algorithm: Algorithm = Algorithm.GZIP
-    level: CompressionLevel = CompressionLevel.DEFAULT
-    threshold: int = enp.MIN_THRESHOLD
 
 
 def compress(frame: bytes, setting: Compression) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 from ....model.ergo import saturn
 from ....model.ergo.saturn import AnnouncedRoutes, Message
 from ....model.values import Atom
-from ....reference_node.registrars.saturn import SaturnRegistrar
+from ....reference_node.registrars.saturn_client import SaturnRegistrar
 from ...captures import Capture
 from ...captures.saturn import SERVER
 from .timeline import RecordedSocket, events, messages

@@ -12,8 +12,8 @@ from typing import Any, Final
 from ....model.compare import same
 from ....model.ergo import saturn
 from ....model.ergo.saturn import Message
-from ....reference_node.api import NodeFacts
-from ....reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar
+from ....reference_node.api import NodeRegistration
+from ....reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
 from ....spec.ergo import saturn as spec
 from ...captures import Capture
 from ...captures.saturn import CLIENT, SERVER
@@ -95,7 +95,7 @@ class SaturnReplayer:
     def _start(self, client: RecordedClient) -> None:
         options = SaturnOptions(token=self.token, cluster=client.cluster, skip_verify=True)
         client.registrar = SaturnRegistrar(options, connect=lambda: self._connect(client))
-        facts = NodeFacts(client.name, lambda _: client.socket.salt if client.socket else "", client.hidden)
+        facts = NodeRegistration(client.name, lambda _: client.socket.salt if client.socket else "", client.hidden)
         self._tasks.start(client.registrar.register(facts, list(client.routes.Routes or ())))
 
     async def _register_before(self, client: RecordedClient) -> None:

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ergo_conformance.peers.link import MAX_BUFFERED, Link, MemoryTransport, VirtualLoop, connect, connect_memory
+from ergo_conformance.peers.memory import MemoryTransport, VirtualLoop, connect_memory
+from ergo_conformance.peers.sockets import MAX_BUFFERED, Socket, connect
 from ergo_conformance.peers.violation import UnreachableError
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Peer(asyncio.Protocol):
         self.seen.append("lost" if exc is None else "reset")
 
 
-def pair(*, stays: bool = False) -> tuple[Link, Peer]:
+def pair(*, stays: bool = False) -> tuple[Socket, Peer]:
     peer = Peer(stays=stays)
     return connect_memory(peer), peer
 
@@ -178,7 +179,7 @@ async def test_a_drip_stops_when_the_other_end_closes() -> None:
 
 
 async def test_a_fingerprint_stands_in_for_tls() -> None:
-    assert connect_memory(Peer(), b"f" * 20).peer_fingerprint == b"f" * 20
+    assert connect_memory(Peer(), b"f" * 20).fingerprint == b"f" * 20
 
 
 # --- over TCP the same ------------------------------------------------------------------------------------------------

@@ -1,47 +1,33 @@
-"""Who watches what: the table of links and monitors of one node.
+"""Table of the links and monitors of one node.
 
-Consumers are PIDs, of this node or of others that asked for it.  Targets are whatever can end: a process by PID, by name or
-by alias, an event, a node.  Each relation is there once, and is gone as soon as it was told about or taken back.
+Consumers are PIDs of this node or of other nodes.  A target is a process by PID, name or alias, an event, or a node.  Each
+relation exists once, and is removed when its consumer was told of the end of the target, or when it was withdrawn.
 """
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import Any, NamedTuple
 
-from ...model.values import PID, Alias, Atom, Event, ProcessID
+from ...model.values import PID, Atom
+from ..api.relations import RelationKind, RelationTarget, node_of
 
-Watched = PID | ProcessID | Alias | Event | Atom
-"""A target; an Atom is a node."""
-Key = tuple[type, Watched]
-"""Equal tuples of different kinds are different targets: a name and an event look the same."""
-
-
-class Kind(Enum):
-    """Link: the consumer gets an exit signal, and ends with it unless it traps them. Monitor: it gets a message."""
-
-    LINK = "link"
-    MONITOR = "monitor"
+Key = tuple[type, RelationTarget]
+"""A target with its type: a name and an event with equal parts are different targets."""
 
 
 class Relation(NamedTuple):
     """One consumer of one target."""
 
-    kind: Kind
+    kind: RelationKind
     consumer: PID
 
 
-def key_of(target: Watched) -> Key:
-    """A target with its kind."""
+def key_of(target: RelationTarget) -> Key:
+    """Returns a target with its type."""
     return type(target), target
 
 
-def node_of(target: Watched) -> Atom:
-    """The node that a target is on."""
-    return target if isinstance(target, Atom) else target.node
-
-
-class Relations:
-    """The table. Work is in proportion to the relations touched, not to all there are."""
+class RelationTable:
+    """The relations of one node. Every method takes time in proportion to the relations it touches."""
 
     def __init__(self) -> None:
         self._by_target: dict[Key, dict[Relation, None]] = {}
@@ -52,8 +38,8 @@ class Relations:
     def __len__(self) -> int:
         return sum(len(relations) for relations in self._by_target.values())
 
-    def add(self, kind: Kind, target: Watched, consumer: PID) -> bool:
-        """False if it is there already."""
+    def add(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> bool:
+        """Adds a relation. False if it exists already."""
         key, relation = key_of(target), Relation(kind, consumer)
         relations = self._by_target.setdefault(key, {})
         if relation in relations:
@@ -64,42 +50,42 @@ class Relations:
         self._consumers_of_node.setdefault(consumer.node, set()).add(consumer)
         return True
 
-    def has(self, kind: Kind, target: Watched, consumer: PID) -> bool:
-        """Whether it is there."""
+    def has(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> bool:
+        """Whether a relation exists."""
         return Relation(kind, consumer) in self._by_target.get(key_of(target), {})
 
-    def remove(self, kind: Kind, target: Watched, consumer: PID) -> bool:
-        """False if it was not there."""
+    def remove(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> bool:
+        """Removes a relation. False if it does not exist."""
         key, relation = key_of(target), Relation(kind, consumer)
         if relation not in self._by_target.get(key, {}):
             return False
         self._remove(key, relation)
         return True
 
-    def of(self, target: Watched) -> list[Relation]:
-        """The relations to a target, oldest first."""
+    def of(self, target: RelationTarget) -> list[Relation]:
+        """Returns the relations to a target, oldest first."""
         return list(self._by_target.get(key_of(target), ()))
 
-    def take(self, target: Watched) -> list[Relation]:
-        """The same, and the target has none any more."""
+    def take(self, target: RelationTarget) -> list[Relation]:
+        """Removes and returns the relations to a target, oldest first."""
         relations = self.of(target)
         for relation in relations:
             self._remove(key_of(target), relation)
         return relations
 
-    def forget(self, consumer: PID) -> list[Watched]:
-        """A consumer has ended; the targets it had."""
+    def forget(self, consumer: PID) -> list[RelationTarget]:
+        """Removes all relations of a consumer; returns their targets."""
         gone = list(self._by_consumer.get(consumer, ()))
         for key, relation in gone:
             self._remove(key, relation)
         return [target for (_, target), _ in gone]
 
-    def forget_node(self, node: Atom) -> list[Watched]:
-        """The consumers of a node are out of reach; the targets they had."""
+    def forget_node(self, node: Atom) -> list[RelationTarget]:
+        """Removes all relations of the consumers on a node; returns their targets."""
         return [target for consumer in list(self._consumers_of_node.get(node, ())) for target in self.forget(consumer)]
 
-    def targets_on(self, node: Atom) -> Iterator[Watched]:
-        """What is watched on a node, the node itself last."""
+    def targets_on(self, node: Atom) -> Iterator[RelationTarget]:
+        """Yields the targets on a node, the node itself last."""
         targets = [target for _, target in self._by_node.get(node, ())]
         yield from sorted(targets, key=lambda target: isinstance(target, Atom))
 
@@ -109,9 +95,9 @@ class Relations:
         if not relations:
             del self._by_target[key]
             _discard(self._by_node, node_of(key[1]), key)
-        theirs = self._by_consumer[relation.consumer]
-        theirs.discard((key, relation))
-        if not theirs:
+        of_consumer = self._by_consumer[relation.consumer]
+        of_consumer.discard((key, relation))
+        if not of_consumer:
             del self._by_consumer[relation.consumer]
             _discard(self._consumers_of_node, relation.consumer.node, relation.consumer)
 

@@ -12,7 +12,7 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import PooledConnection
 from ergo_conformance.reference_node.api.errors import HandshakeError, RefusedError
 from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedSocket, LocalIdentity
-from ergo_conformance.reference_node.connection import socket_protocol as transport
+from ergo_conformance.reference_node.connection import socket_registry
 from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
 from ergo_conformance.reference_node.connection.tcp import Endpoint
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
@@ -161,7 +161,7 @@ async def test_a_refused_link_gets_not_a_byte_and_hears_nothing_more() -> None:
 
 
 async def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MAX_HANDSHAKES", 3)
+    monkeypatch.setattr(socket_registry, "MAX_HANDSHAKES", 3)
     b = make("b@h")
     wires = [attach(b.network.acceptor_protocol()) for _ in range(5)]
     assert [wire.is_closing() for wire in wires] == [True, True, False, False, False]
@@ -238,7 +238,7 @@ async def test_links_above_the_pool_are_refused() -> None:
         await meet(a, b, joining=joining)
         assert len(b.network.connections[Atom("a@h")].sockets) == links
     dials = a.network.dialer_protocol(joining=joining)
-    with pytest.raises(RefusedError, match="3 links already"):
+    with pytest.raises(RefusedError, match="is full: 3 sockets"):
         a.network.table.join(dials, JoinedSocket(Role.DIALER, *joining))
     wire = attach(b.network.acceptor_protocol())
     wire.deliver(join("a@h", joining.connection_id))

@@ -11,7 +11,7 @@ from ergo_conformance.spec.export.markdown import PAGES as SCHEMA_PAGES
 
 FOLDER = Path(__file__).parent / "generated"
 SURFACES = {
-    "ergo_conformance": "Programs on the reference node; [node-api.md](../node-api.md) has examples and the rules of each option.",
+    "ergo_conformance": "Programs on the reference node: [node-api.md](../node-api.md) has examples and each option.",
     "ergo_conformance.testing": "Cases of one's own; [write-a-case.md](../write-a-case.md) has a complete example.",
 }
 
@@ -21,7 +21,7 @@ def public_api() -> str:
     lines = [
         "# Public interfaces",
         "",
-        "Made by `python docs/generate.py`. These two modules are public; all others are private and may change in any release.",
+        "Made by `python docs/generate.py`. These two modules are public; all others are private and may change.",
     ]
     for name, text in SURFACES.items():
         lines += ["", f"## `{name}`", "", text, "", "| name | kind | |", "|---|---|---|"]

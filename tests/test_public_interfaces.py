@@ -22,4 +22,4 @@ def test_an_unknown_public_name_raises_attribute_error() -> None:
     import ergo_conformance
 
     with pytest.raises(AttributeError, match="no attribute 'Nodes'"):
-        ergo_conformance.Nodes  # type: ignore[attr-defined]  # noqa: B018
+        ergo_conformance.Nodes  # noqa: B018

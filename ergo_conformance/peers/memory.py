@@ -45,7 +45,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class MemoryTransport(asyncio.Transport):
-    """One end of a pair. Written bytes reach the protocol of the other end in the next turn of the loop."""
+    """One end of a pair. Written bytes reach the protocol of the other end in the next turn of the loop.
+
+    Without an other end they stay in `unread`.
+    """
 
     protocol: asyncio.Protocol
 
@@ -54,6 +57,7 @@ class MemoryTransport(asyncio.Transport):
         self.protocol = protocol
         self.loop = asyncio.get_running_loop()
         self.other: MemoryTransport | None = None
+        self.unread = b""
         self.paused = False
         self.closed_at: float | None = None
         """Time of the loop at which this end was closed."""
@@ -68,21 +72,21 @@ class MemoryTransport(asyncio.Transport):
         while self.waiting and not self.paused:
             self.waiting.popleft()()
 
-    def _other(self) -> "MemoryTransport":
-        assert self.other is not None
-        return self.other
-
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self.is_closing() and data:
-            other, chunk = self._other(), bytes(data)
-            other.deliver(partial(other.arrive, chunk))
+        if self.is_closing() or not data:
+            return
+        if self.other is None:
+            self.unread += bytes(data)
+        else:
+            self.other.deliver(partial(self.other.arrive, bytes(data)))
 
     def arrive(self, chunk: bytes) -> None:
         if not self.is_closing():
             self.protocol.data_received(chunk)
 
     def write_eof(self) -> None:
-        self._other().deliver(self._other().eof)
+        if self.other is not None:
+            self.other.deliver(self.other.eof)
 
     def eof(self) -> None:
         if not self.is_closing() and not self.protocol.eof_received():
@@ -100,7 +104,8 @@ class MemoryTransport(asyncio.Transport):
     def abort(self) -> None:
         if not self.is_closing():
             self.closed_at = self.loop.time()
-            self._other().deliver(self._other().lost)
+            if self.other is not None:
+                self.other.deliver(self.other.lost)
             self.loop.call_soon(self.protocol.connection_lost, None)
 
     def lost(self) -> None:

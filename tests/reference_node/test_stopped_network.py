@@ -11,6 +11,7 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
+from ergo_conformance.peers.memory import join_protocols
 from ergo_conformance.reference_node.api.errors import HandshakeError
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.core.core import Core
@@ -19,7 +20,7 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
-from tests.support.nodes import join_ends, within
+from tests.support.nodes import within
 from tests.support.settings import make
 from tests.support.sockets import ACCEPTORS, HOST, eventually, links, port
 
@@ -129,7 +130,7 @@ async def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> 
     without, other = make("a@localhost", mode=NetworkMode.DISABLED), make("b@localhost")
     for one, two in ((without, other), (other, without)):
         dialer = one.network.dialer_protocol()
-        join_ends(dialer, two.network.acceptor_protocol())
+        join_protocols(dialer, two.network.acceptor_protocol())
         assert dialer.outcome is not None
         with pytest.raises(HandshakeError, match="has stopped" if one is without else "closed"):
             await dialer.outcome

@@ -9,7 +9,8 @@ from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.peers.ergo.handshake import TargetInfo
-from ergo_conformance.peers.memory import MemoryTransport
+from ergo_conformance.peers.listener import HOST
+from ergo_conformance.peers.memory import join_protocols
 from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tcp import Endpoint
@@ -56,17 +57,6 @@ async def within(of: Node, work: Callable[[Process], Awaitable[T]], **options: A
     return await future
 
 
-def join_ends(one: asyncio.Protocol, other: asyncio.Protocol, port: int = 0) -> tuple[MemoryTransport, MemoryTransport]:
-    """A link in memory: `one` dialed, `other` accepts at this port."""
-    here, there = ("127.0.0.1", 0), ("127.0.0.1", port)
-    ours = MemoryTransport(one, {"sockname": here, "peername": there})
-    theirs = MemoryTransport(other, {"sockname": there, "peername": here})
-    ours.other, theirs.other = theirs, ours
-    other.connection_made(theirs)
-    one.connection_made(ours)
-    return ours, theirs
-
-
 class Net:
     """Where nodes in memory dial each other. A node listens at its number, and `dialed` notes the numbers dialed."""
 
@@ -88,7 +78,9 @@ class Net:
         await asyncio.sleep(0)
         if address.port not in self.nodes:
             raise ConnectionRefusedError(f"nobody listens at {address.port}")
-        join_ends(protocol(), self.nodes[address.port].network.acceptor_protocol(), address.port)
+        join_protocols(
+            protocol(), self.nodes[address.port].network.acceptor_protocol(), acceptor_address=(HOST, address.port)
+        )
 
     async def pair(self, **options: Any) -> tuple[Node, Node, Any]:
         """Two nodes, and the connection that the second one has dialed."""

@@ -12,14 +12,12 @@ from ergo_conformance.peers.ergo.agents import (
     OWN_ADDRESSES,
     OWN_PROCESS,
     REQUESTS,
-    AgentDriver,
     have_agent_send,
     receiver_of,
     respond,
     respond_error,
 )
-from ergo_conformance.peers.ergo.connection import ORDER
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, case
 
 words = pytest.mark.parametrize("word", list(OWN_ADDRESSES), ids=lambda w: w.lower())
 

@@ -22,8 +22,7 @@ from ergo_conformance.peers.ergo.agents import (
     register_event,
     request_relation,
 )
-from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, PROCESS, Context, Peer, case
 
 BUFFER = 3
 """Buffer size of an event that pub registers on request."""

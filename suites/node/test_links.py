@@ -16,8 +16,7 @@ from ergo_conformance.peers.ergo.agents import (
     expect_one_end,
     request_relation,
 )
-from ergo_conformance.peers.ergo.connection import PROCESS
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, PROCESS, Context, case
 
 WORDS = ("PID", "ProcessID", "Alias")
 TEXTS: dict[str, Error] = {

@@ -9,16 +9,8 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
 from ergo_conformance.model.ergo.gen import ProcessOptions, ProcessOptionsExtra
 from ergo_conformance.model.values import PID, Atom, Error
-from ergo_conformance.peers.ergo.agents import (
-    OWN_PROCESS,
-    AgentDriver,
-    add_relation,
-    expect_end,
-    expect_no_end,
-    expect_one_end,
-)
-from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.ergo.agents import OWN_PROCESS, add_relation, expect_end, expect_no_end, expect_one_end
+from ergo_conformance.testing import AGENTS, ORDER, PROCESS, AgentDriver, Context, Peer, case
 
 ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100

@@ -15,13 +15,11 @@ from ergo_conformance.peers.ergo.agents import (
     OWN_NAME,
     OWN_PROCESS,
     REMOVING_VERBS,
-    AgentDriver,
     RelationTarget,
     own_address,
     word_of,
 )
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, AgentDriver, Context, Peer, case
 
 TOLD = {Verb.LINK: "gen.MessageExit", Verb.MONITOR: "gen.MessageDown"}
 """Beginning of an entry in the agent's list, before the kind of target."""

@@ -2,8 +2,7 @@
 
 import pytest
 
-from ergo_conformance.targets.base import Codec
-from ergo_conformance.testing import case
+from ergo_conformance.testing import Codec, case
 from ergo_conformance.verdict.vectors.golden import GoldenGroup, golden_groups
 
 READS = golden_groups("edf_vectors.json", "reads")

@@ -3,9 +3,8 @@
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce
-from ergo_conformance.peers.ergo.dialer import Dialer
 from ergo_conformance.spec.ergo.ehs import digest
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, Dialer, case
 
 
 def wrong_hello(dialer: Dialer, how: str) -> Hello:

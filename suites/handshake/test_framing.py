@@ -6,9 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello
-from ergo_conformance.peers.ergo.dialer import Dialer
-from ergo_conformance.peers.ergo.handshake import frame, payload_of
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())

@@ -7,9 +7,7 @@ import pytest
 from ergo_conformance.model.ergo import edf, ehs
 from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.dialer import Dialer
-from ergo_conformance.peers.ergo.handshake import frame, payload_of
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
 
 
 async def introduced(ergo_context: Context, **overrides: Any) -> Dialer:

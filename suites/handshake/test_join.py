@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState
-from ergo_conformance.peers.ergo.dialer import Dialer
 from ergo_conformance.spec.ergo.ehs import digest, read_frame
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, Dialer, case
 
 
 async def pooled(ergo_context: Context) -> tuple[Dialer, Accept]:

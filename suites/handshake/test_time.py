@@ -5,9 +5,7 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello, Introduce
-from ergo_conformance.peers.endpoint import REPLY_TIMEOUT
-from ergo_conformance.peers.ergo.handshake import frame, payload_of
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import REPLY_TIMEOUT, Context, case, frame, payload_of
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())

@@ -10,9 +10,7 @@ from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.agents import AgentDriver
-from ergo_conformance.peers.ergo.connection import ORDER, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Peer, case
 
 MODES = {1: "temporary", 2: "transient", 3: "permanent"}
 OWN, TEMPORARY = 0, 1

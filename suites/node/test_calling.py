@@ -12,14 +12,12 @@ from ergo_conformance.peers.ergo.agents import (
     OWN_ADDRESSES,
     OWN_PROCESS,
     REQUESTS,
-    AgentDriver,
     have_agent_send,
     receiver_of,
     respond,
     respond_error,
 )
-from ergo_conformance.peers.ergo.connection import ORDER
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, case
 
 words = pytest.mark.parametrize("word", list(OWN_ADDRESSES), ids=lambda w: w.lower())
 
@@ -65,7 +63,7 @@ ERRORS: dict[str, tuple[Code, Error | None, Error]] = {
     "unknown": (Code.PROCESS_UNKNOWN, None, error_values.PROCESS_UNKNOWN),
     "mailbox": (Code.MAILBOX_FULL, None, error_values.MAILBOX_FULL),
     "terminated": (Code.PROCESS_TERMINATED, None, error_values.PROCESS_TERMINATED),
-    "other": (Code.OTHER, Error("an error of our own"), Error("an error of our own")),
+    "other": (Code.OTHER, Error("a custom error"), Error("a custom error")),
 }
 errors = pytest.mark.parametrize("what", list(ERRORS))
 

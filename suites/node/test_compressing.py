@@ -7,17 +7,8 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, Code, CompressionLevel
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.ergo.agents import (
-    OWN_PROCESS,
-    AgentDriver,
-    own_address,
-    receive_from_agent,
-    respond,
-    respond_error,
-)
-from ergo_conformance.peers.ergo.connection import ORDER
-from ergo_conformance.peers.ergo.pool import Received
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.ergo.agents import OWN_PROCESS, own_address, receive_from_agent, respond, respond_error
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Received, case
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))

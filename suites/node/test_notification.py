@@ -5,8 +5,7 @@ import pytest
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Atom, Event
 from ergo_conformance.peers.ergo.agents import ADDING_VERBS, REMOVING_VERBS, add_relation, poll_until, register_event
-from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, PROCESS, Context, Peer, case
 
 OTHER = 2002
 """Number of a second process of the tester."""

@@ -11,7 +11,6 @@ from ergo_conformance.peers.ergo.agents import (
     OWN_ALIAS,
     OWN_PROCESS,
     REQUESTS,
-    AgentDriver,
     have_agent_send,
     own_address,
     poll_until,
@@ -19,7 +18,7 @@ from ergo_conformance.peers.ergo.agents import (
     receiver_of,
     respond,
 )
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, AgentDriver, Context, case
 
 words = pytest.mark.parametrize("word", list(OWN_ADDRESSES), ids=lambda w: w.lower())
 

@@ -9,16 +9,8 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
 from ergo_conformance.model.ergo.gen import ProcessOptions, ProcessOptionsExtra
 from ergo_conformance.model.values import PID, Atom, Error
-from ergo_conformance.peers.ergo.agents import (
-    OWN_PROCESS,
-    AgentDriver,
-    add_relation,
-    expect_end,
-    expect_no_end,
-    expect_one_end,
-)
-from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.ergo.agents import OWN_PROCESS, add_relation, expect_end, expect_no_end, expect_one_end
+from ergo_conformance.testing import AGENTS, ORDER, PROCESS, AgentDriver, Context, Peer, case
 
 ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100
@@ -109,7 +101,7 @@ async def test_watched(ergo_context: Context) -> None:
     await expect_one_end(peer, pid, error_values.TIMEOUT)
 
 
-@pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a reason of our own"], ids=lambda t: t.split(" ")[0])
+@pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a custom reason"], ids=lambda t: t.split(" ")[0])
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",))
 async def test_exit_signal(ergo_context: Context, text: str) -> None:
     """An exit signal ({text}) terminates a spawned process with that reason."""
@@ -341,7 +333,7 @@ async def test_request(ergo_context: Context, register: str) -> None:
 async def test_our_refusal(ergo_context: Context) -> None:
     """The agent returns the error of the tester's Result."""
     agent = AgentDriver(await ergo_context.peer())
-    for error in (error_values.NOT_ALLOWED, Error("an error of our own")):
+    for error in (error_values.NOT_ALLOWED, Error("a custom error")):
         ref, message = await asked_of_us(agent, "spawn", "a_factory")
         result(agent.peer, message, error=error)
         await agent.expect_error(ref, error)

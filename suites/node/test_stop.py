@@ -4,8 +4,7 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.peers.ergo.agents import add_relation
-from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, Context, Peer, case
 
 NOTICES = (enp.TerminatePID, enp.TerminateName, enp.TerminateAlias)
 """Frames 181 to 186; those about events are subclasses."""

@@ -15,13 +15,11 @@ from ergo_conformance.peers.ergo.agents import (
     OWN_NAME,
     OWN_PROCESS,
     REMOVING_VERBS,
-    AgentDriver,
     RelationTarget,
     own_address,
     word_of,
 )
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, AgentDriver, Context, Peer, case
 
 TOLD = {Verb.LINK: "gen.MessageExit", Verb.MONITOR: "gen.MessageDown"}
 """Beginning of an entry in the agent's list, before the kind of target."""
@@ -194,7 +192,7 @@ async def test_refused(ergo_context: Context, verb: Verb) -> None:
     """A {verb.value} returns the error of the tester's Result and creates no relation."""
     agent = AgentDriver(await ergo_context.peer())
     target = agent.peer.pid(OWN_PROCESS)
-    for error in (error_values.PROCESS_UNKNOWN, Error("an error of our own")):
+    for error in (error_values.PROCESS_UNKNOWN, Error("a custom error")):
         ref, request = await asked(agent, verb, target)
         result(agent.peer, request, error=error)
         await agent.expect_error(ref, error)

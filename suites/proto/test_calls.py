@@ -8,8 +8,7 @@ from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Code, Words
 from ergo_conformance.model.values import Atom, Error, Typed
 from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
 
 LAST = 2**64 - 1
 UNKNOWN: dict[str, Address] = {
@@ -188,7 +187,7 @@ async def test_registered_error(ergo_context: Context) -> None:
 async def test_error_as_a_value(ergo_context: Context) -> None:
     """A target answers with a Response whose value is an error."""
     peer = await ergo_context.peer()
-    for error in (Error("an error of ours"), error_values.TIMEOUT):
+    for error in (Error("a custom error"), error_values.TIMEOUT):
         answer = await response(peer, peer.ask("echo", error))
         peer.check(getattr(answer.payload, "text", None) == error.text, answer, f"a Response with {error}")
 

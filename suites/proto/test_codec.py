@@ -15,8 +15,7 @@ from ergo_conformance.model.json.values import value_from_json, value_to_json
 from ergo_conformance.model.registry import Struct
 from ergo_conformance.model.types import Array, Map, Reg, Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, REGISTRY, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, REGISTRY, Context, Peer, case
 from ergo_conformance.verdict.vectors.golden import golden_file
 
 LARGE = 60_000

@@ -17,9 +17,8 @@ from ergo_conformance.peers.corruption.frames import (
     valid_frame,
     with_length,
 )
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
 from ergo_conformance.spec.ergo.enp import pack
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Context, Peer, case
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))

@@ -11,8 +11,7 @@ from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Ref
 from ergo_conformance.peers.corruption.frames import UNKNOWN_NAME, relation_request
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Context, Peer, case
 
 TAKEN_BACK = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
 TYPES = {6000 + i: row.name for i, row in enumerate(enp.CONTROL)}

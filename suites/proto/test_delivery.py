@@ -7,9 +7,8 @@ from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
 
 LAST_ID = 2**64 - 1
 UNKNOWN: dict[str, tuple[Address, ...]] = {

@@ -5,8 +5,7 @@ import pytest
 from ergo_conformance.model.ergo import ehs, enp
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import TYPE_OFFSET, header, with_length
-from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, Context, Peer, case
 
 UNKNOWN_TYPES = (0, 100, 108, 120, 125, 128, 132, 180, 187, 198, 210, 255)
 """Types that no release uses, adjacent to types that are used."""

@@ -9,8 +9,7 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, Code, Priority, Words
 from ergo_conformance.model.values import Atom, Typed
 from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
 
 LAST = 2**64 - 1
 UNKNOWN: dict[str, Address] = {

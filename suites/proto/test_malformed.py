@@ -9,9 +9,8 @@ from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import truncated_frames, valid_frame, with_length, with_payload
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
 from ergo_conformance.spec.ergo.enp.frames import BODIES
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, Context, Peer, case
 
 
 @dataclass(frozen=True, slots=True)

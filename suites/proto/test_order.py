@@ -7,8 +7,7 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import Typed
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, Address, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, PROCESS, Address, Context, Peer, case
 
 MANY = 500
 by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])

@@ -7,9 +7,7 @@ import pytest
 from ergo_conformance.model.ergo import ehs, enp
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import header
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
-from ergo_conformance.peers.violation import ViolationError
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Context, Peer, ViolationError, case
 
 LINKS = 3
 GONE = 5.0

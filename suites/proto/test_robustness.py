@@ -9,10 +9,8 @@ from ergo_conformance.model.ergo.ehs import HandshakeState
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.corruption.frames import UNKNOWN_NAME, header, with_payload
-from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.peers.ergo.dialer import Dialer
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, PROCESS, Context, Dialer, Peer, case
 
 MEGABYTE = 1 << 20
 

@@ -5,8 +5,7 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, FrameType
 from ergo_conformance.peers.corruption.frames import header
-from ergo_conformance.peers.ergo.connection import ORDER, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, Context, Peer, case
 
 LIMIT = 30_000
 LIMITED = {"max_message_size": LIMIT}

@@ -9,14 +9,21 @@ from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.corruption.packets import value_of, with_length
-from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, ScriptedEsrdClient, open_resolver, route
-from ergo_conformance.peers.ergo.esrd_server import EsrdRegistration
-from ergo_conformance.peers.listener import HOST
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
 from ergo_conformance.peers.sockets import connect
-from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import write_packet
 from ergo_conformance.targets.tcp import TcpRunningTarget
-from ergo_conformance.testing import RegistrationContext, case
+from ergo_conformance.testing import (
+    HOST,
+    EsrdRegistration,
+    RegistrationContext,
+    ScriptedEsrdClient,
+    UnreachableError,
+    ViolationError,
+    case,
+    open_resolver,
+    route,
+)
 
 CLIENT = {"registrar": {"kind": "esrd"}}
 MAY_SERVE = {"registrar": {"kind": "esrd", "serve": True}}

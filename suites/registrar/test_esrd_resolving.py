@@ -8,13 +8,18 @@ from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.esrd import PacketType, RegisterReply, ResolveReply, Route
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.corruption.packets import value_of, with_length
-from ergo_conformance.peers.ergo.acceptor import Acceptor
-from ergo_conformance.peers.ergo.agents import AgentDriver
-from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
-from ergo_conformance.peers.ergo.esrd_server import ResolveRequest
-from ergo_conformance.peers.listener import HOST
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.testing import AGENTS, RegistrationContext, case
+from ergo_conformance.testing import (
+    AGENTS,
+    HOST,
+    Acceptor,
+    AgentDriver,
+    RegistrationContext,
+    ResolveRequest,
+    case,
+    route,
+)
 
 CLIENT = {"registrar": {"kind": "esrd"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}

@@ -15,9 +15,8 @@ from ergo_conformance.model.ergo.esrd import (
 )
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.corruption.packets import CorruptPacket, corrupt_packets, with_length
-from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, route
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, ScriptedEsrdClient, case, route
 
 REGISTRAR = ("registrar",)
 REQUEST = RegisterRoutes(Atom("malformed@localhost"), [route(1)])

@@ -6,9 +6,8 @@ import pytest
 
 from ergo_conformance.model.ergo.esrd import MAX_REGISTER
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, route
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, ScriptedEsrdClient, case, route
 
 REGISTRAR = ("registrar",)
 TAKEN, INCORRECT, UNKNOWN = "resource is taken", "incorrect value or argument", "unknown"

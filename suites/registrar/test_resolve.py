@@ -4,10 +4,8 @@ import pytest
 
 from ergo_conformance.model.ergo.esrd import MAX_RESOLVE, ResolveRoutes
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import ScriptedResolver, route
-from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, ScriptedResolver, UnreachableError, ViolationError, case, route
 
 REGISTRAR = ("registrar",)
 

@@ -7,10 +7,9 @@ import pytest
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, NodeJoined, NodeLeft, RegisterResult, ResolveResult
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.ergo.saturn_client import NOTIFICATIONS, ScriptedSaturnClient
+from ergo_conformance.peers.ergo.saturn_client import NOTIFICATIONS
 from ergo_conformance.spec.ergo.saturn import proof
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, ScriptedSaturnClient, case, route
 
 SATURN = ("saturn",)
 TAKEN, NO_ROUTE = "resource is taken", "no route"

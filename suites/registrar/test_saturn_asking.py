@@ -17,12 +17,17 @@ from ergo_conformance.model.ergo.saturn import (
     UnregisterApplicationRoute,
 )
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.acceptor import Acceptor
-from ergo_conformance.peers.ergo.agents import AgentDriver
-from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
-from ergo_conformance.peers.ergo.saturn_server import SaturnRegistration
-from ergo_conformance.peers.listener import HOST
-from ergo_conformance.testing import AGENTS, RegistrationContext, case
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
+from ergo_conformance.testing import (
+    AGENTS,
+    HOST,
+    Acceptor,
+    AgentDriver,
+    RegistrationContext,
+    SaturnRegistration,
+    case,
+    route,
+)
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}

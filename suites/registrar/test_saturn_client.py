@@ -18,11 +18,10 @@ from ergo_conformance.model.ergo.saturn import (
     UnregisterApplicationRoute,
 )
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
-from ergo_conformance.peers.ergo.saturn_server import SaturnRegistration
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
 from ergo_conformance.spec.ergo.saturn import proof
 from ergo_conformance.targets.tcp import TcpRunningTarget
-from ergo_conformance.testing import START_TIMEOUT, RegistrationContext, case
+from ergo_conformance.testing import START_TIMEOUT, RegistrationContext, SaturnRegistration, case, route
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 AT_ONCE = 0.9

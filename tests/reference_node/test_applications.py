@@ -325,7 +325,8 @@ async def test_options_and_environment_of_members() -> None:
 async def test_it_is_started_by_another_node(mode: ApplicationMode, expose: bool) -> None:
     net = Net()
     a, b, _ = await net.pair(env={"NODE": "a"}, expose_env=expose)
-    b.core.env = {"HERE": "b"}
+    b.core.env.clear()
+    b.core.env["HERE"] = "b"
     b.core.applications.load(app(ApplicationMember(Worker, "first"), mode=ApplicationMode.TRANSIENT))
     b.core.remote.enable_application_start(NAME)
     await a.core.remote.start_application(b.name, Atom(NAME), mode, ApplicationOptions(Env={"ASKED": 1}))

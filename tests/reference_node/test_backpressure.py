@@ -33,7 +33,7 @@ class Jam:
         self.held = bytearray()
         self.writes = 0
         self.paused = False
-        link._transport = self  # type: ignore[assignment]
+        link._transport = link._outbox._transport = self  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.below, name)

@@ -96,7 +96,7 @@ async def test_the_priority_chooses_the_queue() -> None:
 
 
 async def test_senders_beyond_those_that_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ergo_conformance.reference_node.ergo.enp.connection.MAX_KEPT", 3)
+    monkeypatch.setattr("ergo_conformance.reference_node.ergo.enp.connection.MAX_CACHED_PIDS", 3)
     b, peer = await connected()
     process, seen = receiver(b)
     for _ in range(2):

@@ -13,6 +13,7 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, open_resolver, route
 from ergo_conformance.peers.sockets import Socket, connect
 from ergo_conformance.reference_node.registrars import esrd_client as registrar
+from ergo_conformance.reference_node.registrars import esrd_server
 from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
 from ergo_conformance.reference_node.registrars.udp import WildcardSocket
 from tests.support.sockets import eventually
@@ -81,7 +82,7 @@ async def test_any_free_port_is_one_that_is_free_for_both(monkeypatch: pytest.Mo
                 return WildcardSocket(port)
         return WildcardSocket(port)
 
-    monkeypatch.setattr(registrar, "WildcardSocket", sometimes)
+    monkeypatch.setattr(esrd_server, "WildcardSocket", sometimes)
     async with serving() as server:
         assert next(refusals, None) is None
         assert server.port
@@ -92,7 +93,7 @@ async def test_no_port_is_free_for_both(monkeypatch: pytest.MonkeyPatch) -> None
         with taken(socket.SOCK_DGRAM, port):
             return WildcardSocket(port)
 
-    monkeypatch.setattr(registrar, "WildcardSocket", never)
+    monkeypatch.setattr(esrd_server, "WildcardSocket", never)
     with pytest.raises(OSError, match="in use"):
         await EsrdServer(port=0).start()
 

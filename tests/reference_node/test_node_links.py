@@ -77,7 +77,7 @@ async def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
         with contextlib.suppress(RefusedError):  # it may be over already
             await a.network.connect(HOST, server.sockets[0].getsockname()[1])
         await eventually(lambda: not a.network.connections)
-        assert sorted(served) == ["PeerInfo", "Joined", "Joined"]
+        assert sorted(served) == ["JoinedSocket", "JoinedSocket", "PeerInfo"]
 
 
 class FarAway(EhsSession):

@@ -318,7 +318,7 @@ class LikeUpstream(SaturnServerSession):
 
 @pytest.mark.real_loop
 async def test_applications_are_announced_again_with_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn.SaturnServerSession", LikeUpstream)
+    monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn_server.SaturnServerSession", LikeUpstream)
     async with serving() as server, client(server, A) as a, client(server, B) as b:
         app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
         b.register_application_route(app)

@@ -77,7 +77,7 @@ async def test_no_result(kind: RelationKind, word: str) -> None:
         assert await task == "timed out"
         assert asyncio.get_running_loop().time() - begun == pytest.approx(enp.REQUEST_TIMEOUT)
         connection: Any = b.network.connections[peer.name]
-        assert not connection.control._waiting
+        assert not connection.control._pending
         peer.send_frame(answer(frame))
         await settle()
         assert watched(b) == 0

@@ -21,15 +21,15 @@ from ...spec.ergo.edf import EdfContext
 from ...targets.base import RunningTarget
 
 SERVED_WITHIN = 5.0
-"""Seconds in which a good peer has to be served after a hostile case."""
+"""Seconds in which a correct peer must be served after a hostile case."""
 
 
 class SkippedError(Exception):
-    """This target can't show what the case is about; the text says why."""
+    """The case can't test this target; the text is the reason."""
 
 
 class Context:
-    """One case against one target."""
+    """What one case works with."""
 
     def __init__(self, running: RunningTarget, rng: random.Random) -> None:
         self.target = running
@@ -37,7 +37,7 @@ class Context:
         self.sockets: list[Socket] = []
         self.resolvers: list[ScriptedResolver] = []
         self.cluster = f"cluster-{rng.randrange(16**8):08x}"
-        """Cases don't meet in it."""
+        """Cluster of this case at a Saturn; no other case uses it."""
 
     @property
     def target_info(self) -> TargetInfo:
@@ -68,7 +68,7 @@ class Context:
         return dialer
 
     async def connected(self, name: str | None = None) -> tuple[Dialer, Accept]:
-        """A dialer whose handshake is done."""
+        """A dialer whose handshake is complete, and the Accept that it received."""
         dialer = await self.dial(name)
         return dialer, await dialer.handshake()
 
@@ -144,13 +144,13 @@ class Context:
         return first, second
 
     async def resolver(self, host: str | None = None) -> ScriptedResolver:
-        """A socket to resolve with."""
+        """A resolver for the target's registrar; `host`: another address of the same machine."""
         found = await self.target.resolver(f"resolver {len(self.resolvers) + 1}", host)
         self.resolvers.append(found)
         return found
 
     async def target_name(self) -> Atom:
-        """The target's name: as given, else as it introduces itself."""
+        """Name of the target: as given, otherwise as it introduces itself."""
         if self.target_info.name:
             return Atom(self.target_info.name)
         dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
@@ -158,7 +158,7 @@ class Context:
         return dialer.target_introduce.Node
 
     async def still_serves(self) -> None:
-        """A good peer completes a handshake, whatever went before (ROB-EHS-3)."""
+        """Checks that a correct peer completes a handshake (ROB-EHS-3)."""
         try:
             async with asyncio.timeout(SERVED_WITHIN):
                 dialer, _ = await self.connected()
@@ -179,18 +179,20 @@ class Context:
             self.skip(f"the target does not announce {flag.name}")
 
     def skip(self, reason: str) -> None:
+        """Ends the case as SKIP with this reason."""
         raise SkippedError(reason)
 
     @property
     def transcripts(self) -> list[Transcript]:
-        """Of all that was opened."""
+        """Transcripts of all sockets of the case."""
         return [socket.transcript for socket in self.sockets] + [each.transcript for each in self.resolvers]
 
     async def end(self) -> None:
-        """Closes, and ends what the case has started."""
+        """Closes all sockets and stops what the case has started."""
         self.close()
 
     def close(self) -> None:
+        """Closes all sockets."""
         for socket in self.sockets:
             socket.abort()
         for resolver in self.resolvers:

@@ -1,6 +1,6 @@
-"""What a case has in hand whose target registers with a registrar of ours: it starts the target itself.
+"""Context of a case that starts the target itself, with a registrar of the tester.
 
-The registrar listens before the target starts, on a port of its own for each case.
+The registrar listens before the target starts; each case has its own registrar and port.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ from .context import Context, SkippedError
 
 T = TypeVar("T")
 START_TIMEOUT: Final = 25.0
-"""Seconds in which a target has to have come to our registrar, or to have started; a case may take 30."""
+"""Seconds in which a target must open a socket to our registrar, or print READY; shorter than the limit of a case (30 s)."""
 LATE_ARRIVAL: Final = 0.5
-"""Seconds in which what the target sent before its start was over is here."""
+"""Seconds to wait for a socket that the target opened before its start ended."""
 Registrar = ScriptedEsrdServer | ScriptedSaturnServer
 
 
 @cache
 def certificate() -> KeyPair:
-    """What our Saturn and our TLS listeners show: nobody has signed it but itself."""
+    """Self-signed certificate of our Saturn and our TLS listeners."""
     return self_signed(["localhost", HOST])
 
 
 class RegistrationContext(Context):
-    """One case against a target that it starts. `first`: the same target as it is by default."""
+    """Context of one case that starts `kind`. `first`: the running target with its default configuration."""
 
-    def __init__(self, target: Target, first: RunningTarget, rng: random.Random, config: Mapping[str, Any]) -> None:
+    def __init__(self, kind: Target, first: RunningTarget, rng: random.Random, config: Mapping[str, Any]) -> None:
         super().__init__(first, rng)
-        self._kind, self._first, self._wanted = target, first, dict(config)
+        self._kind, self._first, self._wanted = kind, first, dict(config)
         self.token = f"token-{rng.randrange(16**12):012x}"
         self._registrar: Registrar | None = None
         self._listeners: list[Listener] = []
@@ -54,18 +54,18 @@ class RegistrationContext(Context):
 
     @property
     def esrd(self) -> ScriptedEsrdServer:
-        """Our registrar, of an ESRD case."""
+        """Our registrar in an ESRD case."""
         assert isinstance(self._registrar, ScriptedEsrdServer)
         return self._registrar
 
     @property
     def saturn(self) -> ScriptedSaturnServer:
-        """Our registrar, of a Saturn case."""
+        """Our registrar in a Saturn case."""
         assert isinstance(self._registrar, ScriptedSaturnServer)
         return self._registrar
 
     async def listener(self, *, tls: bool = False) -> Listener:
-        """A port that our registrar may give as a route."""
+        """A listening port, which our registrar may return as a route."""
         pair = certificate()
         context, fingerprint = (server_context(pair), fingerprint_sha1(pair.certificate)) if tls else (None, None)
         found = Listener("dialed", context, fingerprint=fingerprint)
@@ -74,11 +74,11 @@ class RegistrationContext(Context):
         return found
 
     def unknown_node(self) -> Atom:
-        """The name of a node that nobody knows yet; its host is this one."""
+        """A node name on this host that no registrar knows."""
         return Atom(f"wanted-{self.rng.randrange(16**8):08x}@{HOST}")
 
     def certificate_file(self) -> Path:
-        """A PEM file with our certificate, for a target that is to trust it."""
+        """PEM file with our certificate, for the setting `ca` of a target."""
         self._files = self._files or tempfile.TemporaryDirectory(prefix="ergo-conformance-")
         path = Path(self._files.name, "cert.pem")
         path.write_bytes(certificate().certificate)
@@ -87,7 +87,7 @@ class RegistrationContext(Context):
     # --- the target's start -------------------------------------------------------------------------------------------
 
     async def start(self, **more: Any) -> None:
-        """Opens the registrar and begins to start the target with it. `more`: keys of `registrar`."""
+        """Opens the registrar and begins to start the target with it. `more`: further keys of the setting `registrar`."""
         row = {**self._wanted["registrar"], **more}
         if row["kind"] == "saturn":
             self._registrar = await ScriptedSaturnServer(server_context(certificate()), self.token).start()
@@ -109,7 +109,7 @@ class RegistrationContext(Context):
         return await self._while_starting(self.saturn.registration(START_TIMEOUT))
 
     async def _while_starting(self, coming: Awaitable[T]) -> T:
-        """What comes while the target starts. SkippedError if it can't be started so."""
+        """Awaits `coming` while the target starts. SkippedError if the target does not support the configuration."""
         assert self._starting is not None
         waiting = asyncio.ensure_future(coming)
         try:
@@ -122,7 +122,7 @@ class RegistrationContext(Context):
         raise ViolationError(await self._outcome(), ("a target that registers when it starts",))
 
     async def _outcome(self) -> str:
-        """How the start went; "it has started" if it has. SkippedError, if the target can't be started so."""
+        """Awaits the end of the start and describes it. SkippedError if the target does not support the configuration."""
         assert self._starting is not None
         try:
             self._started = await asyncio.wait_for(asyncio.shield(self._starting), START_TIMEOUT)
@@ -135,7 +135,7 @@ class RegistrationContext(Context):
         return "it has started"
 
     async def started(self) -> RunningTarget:
-        """The target is there: cases talk to it from now on. ViolationError if it did not start."""
+        """Waits for READY; the started target is `target` from then on. ViolationError if it does not start."""
         outcome = await self._outcome()
         if self._started is None:
             raise ViolationError(outcome, ("a target that starts once it is registered",))
@@ -145,7 +145,7 @@ class RegistrationContext(Context):
         return self.target
 
     async def not_started(self) -> None:
-        """The target ends without having started (ESRD-CL-2, SAT-RG-8)."""
+        """Checks that the target ends without READY (ESRD-CL-2, SAT-RG-8)."""
         outcome = await self._outcome()
         if not outcome.startswith("it does not start"):
             raise ViolationError(outcome, ("a target that does not start: it is not registered",))

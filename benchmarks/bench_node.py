@@ -20,11 +20,13 @@ from typing import Any, Final, NamedTuple
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import MessageNameCache, MessagePID
 from ergo_conformance.model.values import PID, Atom, ProcessID
-from ergo_conformance.reference_node.core.process import Actor, Call, Process
+from ergo_conformance.reference_node.api.messages import Call
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.network.initial_caches import announce, registry_of
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.network.initial_caches import initial_caches, make_registry
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
 from ergo_conformance.reference_node.target.agents import Echo
@@ -93,7 +95,7 @@ def network(**more: Any) -> NetworkOptions:
 async def receive(pipe: Pipe) -> None:
     """Runs a node with a counter and an echo, and the bare protocol on a second port."""
     acceptors = (AcceptorOptions(host="127.0.0.1", port=0),)
-    node = await Node.start("receiver@localhost", network(acceptors=acceptors), OPTIONS)
+    node = await Node("receiver@localhost", network(acceptors=acceptors), OPTIONS).start()
     node.spawn(Counter(), name="counter")
     echo = node.spawn(Echo(), name="echo")
     counts = [0]
@@ -101,7 +103,7 @@ async def receive(pipe: Pipe) -> None:
     pipe.send((node.network.acceptors[0].port, server.sockets[0].getsockname()[1], echo.pid))
     while (question := await asyncio.to_thread(pipe.recv)) != "stop":
         if question == "counter":
-            node.core.end(node.core.names[Atom("counter")], subject.CUSTOM_ERROR)
+            node.core.spawner.end(node.core.tables.names[Atom("counter")], subject.CUSTOM_ERROR)
             await asyncio.sleep(0.05)
             pipe.send(node.spawn(Counter(), name="counter").pid)
         else:
@@ -199,8 +201,8 @@ class Sender:
 
     async def bare(self) -> None:
         """Sends the same frames to the bare protocol."""
-        caches = announce(self.node.name, self.node.options)
-        encoder = FrameEncoder(registry_of(self.node.options), caches)
+        caches = initial_caches(self.node.name, self.node.options)
+        encoder = FrameEncoder(make_registry(self.node.options), caches)
         value = subject.Small(1, "twenty characters ok")
         one = [encoder.write(MessagePID(1, 1001, 0, 0, 1002, value)),
                encoder.write(MessageNameCache(1, 1001, 0, 0, Atom("counter"), value))]  # fmt: skip
@@ -258,7 +260,7 @@ class Sender:
         seconds = time.perf_counter() - started
         _, after = self.ask("time")
         total = n * self.plan.senders
-        good = acknowledged[0] == total and not self.node.core.waiters(to.node)
+        good = acknowledged[0] == total and not self.node.core.pending
         self.slots.append(
             Slot("important messages, all acknowledged, under load", total, seconds, after - before, good)
         )

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from ergo_conformance.model.values import PID, Atom, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
-from ergo_conformance.reference_node.core.process import Actor, Call, ProcessOptions
-from ergo_conformance.reference_node.core.relations import Watched
+from ergo_conformance.reference_node.api.messages import Call, ProcessOptions
+from ergo_conformance.reference_node.api.relations import RelationTarget
+from ergo_conformance.reference_node.core.actor import Actor
 
 EXPECTED: Final = {"timed out", "no route", "no connection"}
 """Errors of a pending request when the other node dies or a socket is cut."""
@@ -120,20 +121,20 @@ class Relater(Actor):
 
     def __init__(self, notes: Notes, peer: Atom, rng: random.Random) -> None:
         self.notes, self.peer, self.rng = notes, peer, rng
-        self.open: Counter[tuple[str, Watched]] = Counter()
-        self.unsure: Counter[tuple[str, Watched]] = Counter()
+        self.open: Counter[tuple[str, RelationTarget]] = Counter()
+        self.unsure: Counter[tuple[str, RelationTarget]] = Counter()
         self.work: asyncio.Task[None] | None = None
 
     async def init(self) -> None:
         self.work = asyncio.get_running_loop().create_task(self._relate())
 
-    async def handle_exit(self, source: Watched, reason: Error) -> None:
+    async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
         self._told(("link", source), reason)
 
-    async def handle_down(self, source: Watched, reason: Error) -> None:
+    async def handle_down(self, source: RelationTarget, reason: Error) -> None:
         self._told(("monitor", source), reason)
 
-    def _told(self, key: tuple[str, Watched], reason: Error) -> None:
+    def _told(self, key: tuple[str, RelationTarget], reason: Error) -> None:
         known = self.open if self.open[key] else self.unsure
         self.notes.check(known[key], f"reported a second time, or without a relation: {key}, {reason.text}")
         self.notes.check(reason.text in {"ended", "no connection", "shutdown", "kill"}, f"reason {reason.text!r}")
@@ -142,7 +143,7 @@ class Relater(Actor):
         if not known[key]:
             del known[key]
 
-    async def _take(self, kind: str, target: Watched) -> bool:
+    async def _take(self, kind: str, target: RelationTarget) -> bool:
         key = kind, target
         self.open[key] += 1
         try:
@@ -162,7 +163,7 @@ class Relater(Actor):
         while self.notes.going_on:
             await asyncio.sleep(PAUSE * 5)
             with self.notes.tolerant():
-                node = await self.process.core.connection(self.peer)
+                node = await self.process.host.peers.connection(self.peer)
                 pid = await node.node().spawn("mortal")
                 self.notes.counts["spawned"] += 1
                 taken = [kind for kind in ("link", "monitor") if await self._take(kind, pid)]
@@ -189,7 +190,7 @@ class Subscriber(Actor):
         self.last = 0
 
     async def init(self) -> None:
-        self.process.core.run(self._subscribe())
+        self.process.host.run(self._subscribe())
 
     async def _subscribe(self) -> None:
         while self.notes.going_on and self.process.reason is None:
@@ -207,5 +208,5 @@ class Subscriber(Actor):
         self.last = max(message, self.last)
         self.notes.counts["events"] += 1
 
-    async def handle_down(self, source: Watched, reason: Error) -> None:  # noqa: ARG002  subscribe again for any reason
-        self.process.core.run(self._subscribe())
+    async def handle_down(self, source: RelationTarget, reason: Error) -> None:  # noqa: ARG002  subscribe again for any reason
+        self.process.host.run(self._subscribe())

@@ -20,8 +20,8 @@ from soak_agents import EXPECTED, PAUSE, Inbox, Mortal, Notes, Relater, Subscrib
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.core.process import Body, Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
 from ergo_conformance.reference_node.target.agents import Echo
@@ -73,7 +73,7 @@ class Soak:
         while (self.node.core._last_id + 1) % ORDER == 0:  # noqa: SLF001  the next number
             self.node.spawn(Mortal())
         process = self.node.spawn(body, *args)
-        assert process.task is not None
+
         self.tasks.append(process.task)
 
     # --- agents -------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class Soak:
         while self.notes.going_on:
             await asyncio.sleep(PAUSE * 20)
             with self.notes.tolerant():
-                await self.node.core.connection(peer)
+                await self.node.core.peers.connection(peer)
                 found = self.node.core.open_connection(peer)
                 if found is None:
                     continue
@@ -160,7 +160,7 @@ class Soak:
         number = 0
         for connection in list(self.node.network.connections.values()):
             link: Any
-            link, *others = self.rng.sample(list(connection.links), len(connection.links))
+            link, *others = self.rng.sample(list(connection.sockets), len(connection.sockets))
             if not others:
                 continue
             sock: socket.socket = link._transport.get_extra_info("socket")  # noqa: SLF001  simulates a network failure
@@ -171,7 +171,7 @@ class Soak:
 
     async def disconnect(self) -> int:
         """Ends all connections."""
-        nodes = self.node.network.nodes()
+        nodes = self.node.network.nodes
         for name in nodes:
             self.node.network.node(name).disconnect()
         return len(nodes)
@@ -189,13 +189,13 @@ class Soak:
         return {
             "counts": dict(self.notes.counts),
             "broken": list(self.notes.broken),
-            "connections": {str(n): (c.peer.connection_id, len(c.links)) for n, c in connections.items()},
+            "connections": {str(n): (c.peer.connection_id, len(c.sockets)) for n, c in connections.items()},
             "files": open_files(),
             "memory": memory(),
             "waiting": sum(len(core.waiters(peer)) for peer in self.peers),
             "open": sum(relater.open.total() for relater in self.relaters),
-            "relations": len(core.watching.relations),
-            "processes": len(core.processes),
+            "relations": len(core.monitoring.relations),
+            "processes": len(core.tables.processes),
             "tasks": len(asyncio.all_tasks()),
         }
 

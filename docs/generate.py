@@ -1,13 +1,51 @@
-"""Writes docs/generated from the tables, the schemas and the catalogue. `tests/test_docs.py` checks that it was run."""
+"""Writes docs/generated from tables, schemas, requirements and docstrings. `tests/test_docs.py` checks the result."""
 
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from ergo_conformance.spec.export.markdown import PAGES
+from ergo_conformance.spec.export.markdown import PAGES as SCHEMA_PAGES
 
 FOLDER = Path(__file__).parent / "generated"
+SURFACES = {
+    "ergo_conformance": "Programs on the reference node: [node-api.md](../node-api.md) has examples and each option.",
+    "ergo_conformance.testing": "Cases of one's own; [write-a-case.md](../write-a-case.md) has a complete example.",
+}
+
+
+def public_api() -> str:
+    """Returns the page of the public interfaces: each name with the first sentence of its docstring."""
+    lines = [
+        "# Public interfaces",
+        "",
+        "Made by `python docs/generate.py`. These two modules are public; all others are private and may change.",
+    ]
+    for name, text in SURFACES.items():
+        lines += ["", f"## `{name}`", "", text, "", "| name | kind | |", "|---|---|---|"]
+        lines += _rows(import_module(name))
+    return "\n".join(lines) + "\n"
+
+
+def _rows(module: Any) -> Iterator[str]:
+    for name in sorted(module.__all__, key=str.lower):
+        value = getattr(module, name)
+        if inspect.isclass(value) and not hasattr(value, "__origin__"):
+            kind, text = "interface" if getattr(value, "_is_protocol", False) else "class", inspect.getdoc(value) or ""
+        elif inspect.isroutine(value):
+            kind, text = "function", inspect.getdoc(value) or ""
+        else:
+            kind, text = "value", ""
+        first = re.split(r"(?<=[.])\s", " ".join(text.split()) + " ", maxsplit=1)[0].replace("|", "\\|")
+        yield f"| `{name}` | {kind} | {first} |"
+
+
+PAGES = {**SCHEMA_PAGES, "public-api.md": public_api}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name, page in PAGES.items():
-        (FOLDER / name).write_text(page(), encoding="utf-8")
-        print(FOLDER / name)
+    for page_name, page in PAGES.items():
+        (FOLDER / page_name).write_text(page(), encoding="utf-8")
+        print(FOLDER / page_name)

@@ -1,4 +1,4 @@
-"""What can go wrong, from the bytes up to the command line."""
+"""The errors of this package, from refused bytes to wrong options of the command line."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -10,11 +10,11 @@ FEW: Final = 12
 
 
 class ErgoConformanceError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base class of every error that this package raises intentionally."""
 
 
 class UsageError(ErgoConformanceError):
-    """A setting, id or file that the user has to mend: one clear sentence, exit code 2."""
+    """A wrong setting, id or file that the user has to correct; the message is one sentence, the exit code 2."""
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -26,7 +26,7 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 
 class Reason(StrEnum):
-    """Why bytes are refused. Both readers give the same reason for the same bytes."""
+    """Reasons to refuse bytes; both readers give the same reason for the same bytes. Vector files use these texts."""
 
     END_OF_DATA = "end of data"
     LEFTOVER = "bytes left over"
@@ -48,8 +48,8 @@ class Reason(StrEnum):
     COMPRESSION = "malformed compressed data"
 
 
-class Rejected(ErgoConformanceError):  # noqa: N818  `spec.parse` returns it: a verdict before it is an error
-    """Bytes that are not what they should be. `offset` counts bytes from the start of the input."""
+class Rejected(ErgoConformanceError):  # noqa: N818  `spec.parse` returns it as a verdict
+    """Refusal of malformed bytes. `offset` counts bytes from the start of the input; `path` names the part of the value."""
 
     def __init__(self, reason: Reason, path: str, offset: int, detail: str = "") -> None:
         super().__init__(reason, path, offset, detail)
@@ -64,8 +64,8 @@ class Rejected(ErgoConformanceError):  # noqa: N818  `spec.parse` returns it: a 
         return f"{self.reason}{detail}{where}, offset {self.offset}"
 
 
-class CannotEncode(ErgoConformanceError):  # noqa: N818  reads like what it says
-    """A value that its type can't carry. `path` names the part of the value."""
+class CannotEncode(ErgoConformanceError):  # noqa: N818  named like Rejected
+    """A value that its EDF type cannot hold. `path` names the part of the value."""
 
     def __init__(self, reason: str, path: str = "") -> None:
         super().__init__(reason, path)

@@ -1,4 +1,4 @@
-"""Where things are: the suites (in the wheel beside this file, in a checkout one level up), the cookie."""
+"""Locations: the directory of the suites; the environment variables of the cookie and the token."""
 
 from pathlib import Path
 from typing import Final
@@ -6,20 +6,20 @@ from typing import Final
 from .errors import UsageError
 
 COOKIE_VARIABLE: Final = "ERGO_CONFORMANCE_COOKIE"
-"""Environment variable: the cookie of the node under test, kept out of command lines."""
-TOKEN_VARIABLE: Final = "ERGO_CONFORMANCE_TOKEN"  # noqa: S105  a name
-"""The same for the token of a Saturn."""
+"""Environment variable with the cookie of the node under test, so that it does not appear on a command line."""
+TOKEN_VARIABLE: Final = "ERGO_CONFORMANCE_TOKEN"  # noqa: S105  the name of a variable, not a token
+"""Environment variable with the token of a Saturn server."""
 PACKAGE: Final = Path(__file__).resolve().parent
 
 
 def suites() -> Path:
-    """The directory that holds the suites."""
+    """Returns the directory of the suites: in a wheel beside this file, in a checkout one level up. UsageError if missing."""
     for candidate in (PACKAGE / "_suites", PACKAGE.parent / "suites"):
         if candidate.is_dir():
             return candidate
-    raise UsageError("the suites are not installed")
+    raise UsageError(f"the suites are not installed: no directory {PACKAGE / '_suites'}")
 
 
 def suite_names() -> list[str]:
-    """The suites there are, in the order of their names."""
+    """Returns the names of all suites, sorted."""
     return sorted(path.name for path in suites().iterdir() if any(path.glob("test_*.py")))

@@ -29,15 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds an option `--ergo-…` for each row of SessionOptions."""
     group = parser.getgroup("ergo", "Ergo protocol conformance")
     for row in options_of(SessionOptions):
-        name = "--ergo-" + row.name.replace("_", "-")
+        name, metavar = row.pytest_flag, row.metavar or None
         text = row.help + (f" Environment variable: {row.environment}." if row.environment else "")
         if row.type is bool:
             group.addoption(name, action="store_true", help=text)
         elif row.type is list:
-            group.addoption(name, metavar=row.metavar or None, action="append", default=[], help=text)
+            group.addoption(name, metavar=metavar, action="append", default=[], help=text)
         else:
             default = None if row.name == "target" else row.default  # without a target there is no session
-            group.addoption(name, metavar=row.metavar or None, type=row.type, default=default, help=text)
+            group.addoption(name, metavar=metavar, type=row.type, default=default, help=text)
 
 
 @pytest.hookimpl(trylast=True)  # after the registration of the terminal reporter, which may be replaced

@@ -1,46 +1,32 @@
-"""Two nodes play ping-pong. They find each other through the embedded registrar that the first one brings along."""
+"""Two nodes play ping-pong. They find each other by the embedded registrar that the first one serves."""
 
 import asyncio
 from typing import Any
 
-from ergo_conformance.model.values import Atom, ProcessID
-from ergo_conformance.reference_node.core.process import Actor, Call, Process
-from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance import AcceptorOptions, Actor, Atom, Call, EsrdRegistrar, NetworkOptions, Node, Process, ProcessID
+
+LOCAL = (AcceptorOptions(host="127.0.0.1", port=0),)
 
 
 class Pong(Actor):
-    """Answers each ping."""
+    """Replies to each ping."""
 
     async def handle_call(self, call: Call) -> Any:
-        print(f"pong: {call.sender.node} says {call.payload!r}")
         return f"pong {call.payload.removeprefix('ping ')}"
 
 
-async def ping(process: Process, table: ProcessID) -> None:
-    """Asks three times. The first call connects the nodes."""
+async def ping(process: Process, pong: ProcessID) -> None:
     for n in range(1, 4):
-        answer = await process.call(table, f"ping {n}")
-        print(f"ping: the answer is {answer!r}")
+        print(await process.call(pong, f"ping {n}"))  # the first call connects the nodes
 
 
 async def main() -> None:
-    local = (AcceptorOptions(host="127.0.0.1", port=0),)
-    registrar = EsrdRegistrar(port=0)  # any free port; without the argument it is 4499, where other nodes look, too
-    b = await Node.start("b@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=registrar))
-    known = EsrdRegistrar(port=registrar.port)
-    a = await Node.start("a@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=known))
-
-    b.spawn(Pong(), name="pong")
-    player = a.spawn(ping, ProcessID(b.name, Atom("pong")))
-    assert player.task is not None
-    await player.task
-
-    info = a.network.node(b.name).info()
-    print(f"{info.node}: {info.messages_out} frames out, {info.messages_in} in, over {info.pool_size} links")
-    await a.stop()
-    await b.stop()
+    registrar = EsrdRegistrar(port=0)  # any free port; by default 4499, which all nodes of a machine share
+    async with Node("b@localhost", NetworkOptions(cookie="secret", acceptors=LOCAL, registrar=registrar)) as b:
+        b.spawn(Pong(), name="pong")
+        client = EsrdRegistrar(port=registrar.port)
+        async with Node("a@localhost", NetworkOptions(cookie="secret", acceptors=LOCAL, registrar=client)) as a:
+            await a.spawn(ping, ProcessID(b.name, Atom("pong"))).join()
 
 
 asyncio.run(main())

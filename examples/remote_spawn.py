@@ -1,55 +1,49 @@
-"""A process on one node starts a worker on another and links itself to it: when the worker ends, it hears why."""
+"""A process spawns a worker on another node and links to it: when the worker ends, the process gets its reason."""
 
 import asyncio
 from typing import Any
 
-from ergo_conformance.model.ergo.gen import ProcessOptions
-from ergo_conformance.model.values import Error
-from ergo_conformance.reference_node.api.errors import ErgoError, Stop
-from ergo_conformance.reference_node.core.process import Actor, Call, ExitSignal, Process
-from ergo_conformance.reference_node.core.process import ProcessOptions as LocalOptions
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
-from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
+from ergo_conformance import (
+    AcceptorOptions,
+    Actor,
+    Call,
+    Error,
+    NetworkOptions,
+    NetworkRoute,
+    Node,
+    Process,
+    ProcessOptions,
+    RemoteProcessOptions,
+    Stop,
+)  # fmt: skip
+
+OPTIONS = NetworkOptions(cookie="secret", acceptors=(AcceptorOptions(host="127.0.0.1", port=0),), registrar=None)
 
 
 class Worker(Actor):
-    """Squares numbers, and gives up at a text."""
-
-    async def init(self, *args: Any) -> None:
-        print(f"worker: started by {self.process.parent.node} with {args}")
+    """Squares numbers; ends at a text."""
 
     async def handle_call(self, call: Call) -> Any:
         if isinstance(call.payload, str):
-            raise Stop(Error(f"{call.payload!r} is no number"))
+            raise Stop(Error(f"{call.payload!r} is not a number"))
         return call.payload**2
 
 
 async def boss(process: Process, node: str) -> None:
-    """Spawns a worker, uses it, loses it."""
-    worker = await process.remote_spawn(node, "worker", "some", "arguments", options=ProcessOptions(LinkChild=True))
-    print("boss: 7 squared is", await process.call(worker, 7))
-    try:
-        await process.call(worker, "seven", timeout=1)
-    except ErgoError as error:
-        print("boss: no answer:", error)
-    signal = await process.receive()
-    assert isinstance(signal, ExitSignal)
-    print("boss: the worker has ended:", signal.reason.text)
+    worker = await process.remote_spawn(node, "worker", options=RemoteProcessOptions(LinkChild=True))
+    print("7 squared is", await process.call(worker, 7))
+    await process.send(worker, "ignored")
+    asking = asyncio.create_task(process.call(worker, "seven", timeout=1))
+    print("the worker has ended:", await process.receive())
+    await asyncio.wait([asking])
+    print("no reply:", asking.exception())
 
 
 async def main() -> None:
-    local = (AcceptorOptions(host="127.0.0.1", port=0),)
-    b = await Node.start("b@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=None))
-    a = await Node.start("a@localhost", NetworkOptions(cookie="secret", acceptors=local, registrar=None))
-    a.network.add_route("^b@localhost$", NetworkRoute(host="127.0.0.1", port=b.network.acceptors[0].port))
-    b.core.remote.enable_spawn("worker", Worker, a.name)  # nobody but a may
-
-    running = a.spawn(boss, b.name, options=LocalOptions(trap_exit=True))
-    assert running.task is not None
-    await running.task
-    await a.stop()
-    await b.stop()
+    async with Node("b@localhost", OPTIONS) as b, Node("a@localhost", OPTIONS) as a:
+        a.network.add_route("^b@localhost$", NetworkRoute(host="127.0.0.1", port=b.network.acceptors[0].port))
+        b.network.enable_spawn("worker", Worker, a.name)  # other nodes are refused
+        await a.spawn(boss, b.name, options=ProcessOptions(trap_exit=True)).join()
 
 
 asyncio.run(main())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.peers.memory import VirtualLoop
 
 LIMIT = 100.0
 """Seconds for a coroutine test on a real loop: less than pytest's own limit, so that the trace shows what it waits for."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.values import PID
-from ergo_conformance.reference_node.core.process import Call
+from ergo_conformance.reference_node.api.messages import Call
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -1,4 +1,4 @@
-"""The golden data: every file keeps its format, its ids exist, its handshake frames follow from their values."""
+"""The golden data: formats, ids, and rows that follow from their values and sources."""
 
 import hashlib
 import json
@@ -39,8 +39,8 @@ REQUIREMENTS = {
     if file.name.endswith(".toml")
     for name, row in tomllib.loads(file.read_text(encoding="utf-8")).items()
 }
-MEASURED = {"ROB-EDF-7"}
-"""What no single row can show: it takes a refusal and a good value after it."""
+NOT_IN_ROWS = {"ROB-EDF-7"}
+"""Requirements that no single row tests: a valid value has to be read after a refusal."""
 
 REGISTRY = Registry([ehs.VERSION_ROW, ehs.NETWORK_FLAGS, *ehs.MESSAGES])
 ENCODER = Encoder(REGISTRY)
@@ -58,7 +58,7 @@ def schema(path: Path) -> Draft202012Validator:
     return Draft202012Validator(document)
 
 
-def complaints(validator: Draft202012Validator, instance: Json) -> list[str]:
+def schema_errors(validator: Draft202012Validator, instance: Json) -> list[str]:
     return [f"{error.json_path}: {error.message:.200}" for error in validator.iter_errors(instance)]
 
 
@@ -78,87 +78,87 @@ SATURN = DATA["saturn_vectors"]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_golden_file_validates(name: str) -> None:
-    assert complaints(schema(GOLDEN / f"{FILES[name]}.schema.json"), DATA[name]) == []
+def test_a_golden_file_is_valid_for_its_schema(name: str) -> None:
+    assert schema_errors(schema(GOLDEN / f"{FILES[name]}.schema.json"), DATA[name]) == []
 
 
 def excerpt(name: str) -> dict[str, Json]:
-    """The file with one row of each list."""
+    """Returns a file with only the first row of each list."""
     return {key: part[:1] if isinstance(part, list) else part for key, part in DATA[name].items()}
 
 
-def spoiled_rows() -> Iterator[tuple[str, Json]]:
-    def spoil(file: str, key: str, **changes: Json) -> tuple[str, Json]:
-        spoiled = DATA[file][key][0] | changes
-        return file, excerpt(file) | {key: [{k: v for k, v in spoiled.items() if v is not ...}]}
+def invalid_documents() -> Iterator[tuple[str, Json]]:
+    def invalid(file: str, key: str, **changes: Json) -> tuple[str, Json]:
+        row = DATA[file][key][0] | changes
+        return file, excerpt(file) | {key: [{k: v for k, v in row.items() if v is not ...}]}
 
-    yield spoil("edf_vectors", "vectors", expects="both")
-    yield spoil("edf_vectors", "vectors", expect="accept")
-    yield spoil("edf_vectors", "vectors", requirements=[])
-    yield spoil("edf_vectors", "vectors", hex="9")
-    yield spoil("edf_vectors", "vectors", value={"type": "int9", "value": "1"})
-    yield spoil("edf_vectors", "vectors", value={"type": "int8", "value": 1})
-    yield spoil("edf_vectors", "vectors", value={"type": "slice", "elem": {"slise": "int8"}, "value": None})
-    yield spoil("edf_vectors", "types", kind="strukt")
-    yield spoil("edf_negative", "cases", hex=...)
-    yield spoil("edf_negative", "cases", expect="value")
-    yield spoil("ehs_vectors", "vectors", role="client")
-    yield spoil("ehs_vectors", "vectors", facts={"cookie": "c", "salt3": "s"})
-    yield spoil("ehs_vectors", "cases", reason="no reason")
-    yield spoil("enp_vectors", "vectors", group="MESSAGE")
-    yield spoil("enp_vectors", "vectors", fields={"order": 1})
-    yield spoil("enp_vectors", "vectors", mask=[[17]])
-    yield spoil("enp_vectors", "vectors", expect="reject")
-    yield spoil("enp_vectors", "vectors", source=...)
-    yield spoil("enp_vectors", "cases", reason="no reason")
-    yield spoil("enp_vectors", "cases", of="ehs-hello-01-dialer")
-    yield spoil("esrd_vectors", "vectors", transport="tls")
-    yield spoil("esrd_vectors", "vectors", hex="0130")
-    yield spoil("esrd_vectors", "vectors", source={"capture": "registrar/register"})
-    yield spoil("esrd_vectors", "cases", reason="no reason")
-    yield spoil("esrd_vectors", "cases", expect="both")
-    yield spoil("esrd_vectors", "cases", of="ehs-hello-01-dialer")
-    yield spoil("saturn_vectors", "vectors", role="node")
-    yield spoil("saturn_vectors", "vectors", hex="6302ff")
-    yield spoil("saturn_vectors", "vectors", facts=...)
-    yield spoil("saturn_vectors", "vectors", group="Register")
-    yield spoil("saturn_vectors", "vectors", source={"capture": "saturn/register"})
-    yield spoil("saturn_vectors", "cases", reason="no reason")
-    yield spoil("saturn_vectors", "cases", expect="both")
-    yield spoil("saturn_vectors", "cases", of="esrd-register-01")
-    yield spoil("subject_types", "types", set="object")
+    yield invalid("edf_vectors", "vectors", expects="both")
+    yield invalid("edf_vectors", "vectors", expect="accept")
+    yield invalid("edf_vectors", "vectors", requirements=[])
+    yield invalid("edf_vectors", "vectors", hex="9")
+    yield invalid("edf_vectors", "vectors", value={"type": "int9", "value": "1"})
+    yield invalid("edf_vectors", "vectors", value={"type": "int8", "value": 1})
+    yield invalid("edf_vectors", "vectors", value={"type": "slice", "elem": {"slise": "int8"}, "value": None})
+    yield invalid("edf_vectors", "types", kind="strukt")
+    yield invalid("edf_negative", "cases", hex=...)
+    yield invalid("edf_negative", "cases", expect="value")
+    yield invalid("ehs_vectors", "vectors", role="client")
+    yield invalid("ehs_vectors", "vectors", facts={"cookie": "c", "salt3": "s"})
+    yield invalid("ehs_vectors", "cases", reason="no reason")
+    yield invalid("enp_vectors", "vectors", group="MESSAGE")
+    yield invalid("enp_vectors", "vectors", fields={"order": 1})
+    yield invalid("enp_vectors", "vectors", mask=[[17]])
+    yield invalid("enp_vectors", "vectors", expect="reject")
+    yield invalid("enp_vectors", "vectors", source=...)
+    yield invalid("enp_vectors", "cases", reason="no reason")
+    yield invalid("enp_vectors", "cases", of="ehs-hello-01-dialer")
+    yield invalid("esrd_vectors", "vectors", transport="tls")
+    yield invalid("esrd_vectors", "vectors", hex="0130")
+    yield invalid("esrd_vectors", "vectors", source={"capture": "registrar/register"})
+    yield invalid("esrd_vectors", "cases", reason="no reason")
+    yield invalid("esrd_vectors", "cases", expect="both")
+    yield invalid("esrd_vectors", "cases", of="ehs-hello-01-dialer")
+    yield invalid("saturn_vectors", "vectors", role="node")
+    yield invalid("saturn_vectors", "vectors", hex="6302ff")
+    yield invalid("saturn_vectors", "vectors", facts=...)
+    yield invalid("saturn_vectors", "vectors", group="Register")
+    yield invalid("saturn_vectors", "vectors", source={"capture": "saturn/register"})
+    yield invalid("saturn_vectors", "cases", reason="no reason")
+    yield invalid("saturn_vectors", "cases", expect="both")
+    yield invalid("saturn_vectors", "cases", of="esrd-register-01")
+    yield invalid("subject_types", "types", set="object")
 
 
-@pytest.mark.parametrize(("name", "document"), list(spoiled_rows()))
-def test_a_slip_in_a_row_is_noticed(name: str, document: Json) -> None:
+@pytest.mark.parametrize(("name", "document"), list(invalid_documents()))
+def test_a_changed_row_is_invalid_for_the_schema(name: str, document: Json) -> None:
     assert not schema(GOLDEN / f"{FILES[name]}.schema.json").is_valid(document)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_meta_may_grow(name: str) -> None:
+def test_a_new_key_in_meta_is_valid_for_the_schema(name: str) -> None:
     document = excerpt(name)
     document["meta"] = document["meta"] | {"later": 1}
-    assert complaints(schema(GOLDEN / f"{FILES[name]}.schema.json"), document) == []
+    assert schema_errors(schema(GOLDEN / f"{FILES[name]}.schema.json"), document) == []
 
 
-def test_the_schema_knows_every_reason() -> None:
+def test_the_schema_lists_every_reason() -> None:
     document = json.loads((GOLDEN / "ergo-vectors-1.schema.json").read_text(encoding="utf-8"))
     for case in ("frame_case", "enp_case", "esrd_case", "saturn_case"):
         assert document["$defs"][case]["properties"]["reason"]["enum"] == [reason.value for reason in Reason]
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in CAPTURES.iterdir() if path.is_dir()))
-def test_every_line_of_a_capture_validates(folder: str) -> None:
+def test_every_line_of_a_capture_is_valid_for_the_schema(folder: str) -> None:
     validator = schema(CAPTURES / "ergo-captures-1.schema.json")
     for file in sorted((CAPTURES / folder).glob("*.jsonl")):
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         assert "format" in lines[0]
         assert not any("format" in line for line in lines[1:])
         for number, line in enumerate(lines, 1):
-            assert complaints(validator, line) == [], f"{file.name}:{number}"
+            assert schema_errors(validator, line) == [], f"{file.name}:{number}"
 
 
-def test_the_metadata_of_a_capture_names_its_writers() -> None:
+def test_the_metadata_of_a_capture_name_all_its_writers() -> None:
     for file in sorted(CAPTURES.glob("*/*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             meta = json.loads(next(lines))
@@ -180,20 +180,20 @@ def test_ids_of_rows_are_unique() -> None:
         assert len(ids) == len(set(ids)), name
 
 
-def test_cited_requirements_exist_and_can_be_tested() -> None:
+def test_requirements_of_rows_exist_and_are_testable() -> None:
     cited = {name for row in ROWS for name in row["requirements"]}
     assert cited <= REQUIREMENTS.keys()
     assert {name for name in cited if "untested" in REQUIREMENTS[name]} == set()
 
 
-def test_every_must_of_edf_that_can_be_tested_has_a_row() -> None:
+def test_every_testable_must_of_edf_has_a_row() -> None:
     cited = {name for row in ROWS for name in row["requirements"]}
     musts = {
         name
         for name, row in REQUIREMENTS.items()
         if name.startswith(("EDF-", "ROB-EDF-")) and row["level"] == "MUST" and "untested" not in row
     }
-    assert musts - cited == MEASURED
+    assert musts - cited == NOT_IN_ROWS
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -209,8 +209,8 @@ def frame(payload: bytes) -> bytes:
     return bytes([ehs.MAGIC, ehs.VERSION]) + len(payload).to_bytes(4, "big") + payload
 
 
-def verdict(data: bytes) -> Reason | None:
-    """Why these bytes are no handshake frame; None if they are one."""
+def refusal_reason(data: bytes) -> Reason | None:
+    """Returns why bytes are not a handshake frame; None for a valid frame."""
     if len(data) < ehs.HEADER_LENGTH:
         return Reason.END_OF_DATA
     if data[0] != ehs.MAGIC or data[1] != ehs.VERSION:
@@ -235,7 +235,7 @@ def digest(row: ehs.Digest, facts: dict[str, str]) -> str:
 
 @cache
 def recorded(capture: str, link: int, direction: str) -> tuple[Json, bytes]:
-    """The metadata of a capture, and the bytes of one direction."""
+    """Returns the metadata of a capture and the bytes of one direction."""
     meta, *chunks = map(json.loads, (CAPTURES / f"{capture}.jsonl").read_text(encoding="utf-8").splitlines())
     here = [chunk for chunk in chunks if (chunk["link"], chunk["dir"]) == (link, direction)]
     return meta, bytes.fromhex("".join(chunk.get("hex", "") for chunk in here))
@@ -243,16 +243,16 @@ def recorded(capture: str, link: int, direction: str) -> tuple[Json, bytes]:
 
 @pytest.mark.parametrize("row", EHS["vectors"], ids=lambda row: row["id"])
 class TestHandshakeFrame:
-    def test_it_follows_from_its_value(self, row: Json) -> None:
+    def test_frame_and_value_are_written_to_each_other(self, row: Json) -> None:
         value = value_from_json(row["value"], REGISTRY)
         data = bytes.fromhex(row["hex"])
         assert type(value).__name__ == row["group"]
         assert len(data) == row["len"]
         assert frame(ENCODER.encode(value)) == data
         assert DECODER.decode(data[ehs.HEADER_LENGTH :]) == value
-        assert verdict(data) is None
+        assert refusal_reason(data) is None
 
-    def test_its_digests_follow_from_its_facts(self, row: Json) -> None:
+    def test_digests_follow_from_the_facts(self, row: Json) -> None:
         fields = {name: field["value"] for name, field in row["value"]["fields"] if name in ("Digest", "DigestCert")}
         expected = dict.fromkeys(fields, "")
         where = {entry["name"]: entry["field"] for entry in EHS["digests"]}
@@ -260,7 +260,7 @@ class TestHandshakeFrame:
             expected[where[name]] = digest(ehs.Digest[name], row["facts"])
         assert fields == expected
 
-    def test_it_stands_in_its_source(self, row: Json) -> None:
+    def test_the_source_contains_the_frame(self, row: Json) -> None:
         source = row["source"]
         data = bytes.fromhex(row["hex"])
         if "vectors" in source:
@@ -277,14 +277,14 @@ class TestHandshakeFrame:
 
 
 @pytest.mark.parametrize("case", EHS["cases"], ids=lambda case: case["id"])
-def test_a_malformed_frame_is_refused_for_its_reason(case: Json) -> None:
+def test_a_malformed_frame_is_refused_for_the_reason_of_its_row(case: Json) -> None:
     data = bytes.fromhex(case["hex"])
     assert len(data) == case["len"]
     assert case["of"] in {row["id"] for row in EHS["vectors"]}
-    assert verdict(data) == case["reason"]
+    assert refusal_reason(data) == case["reason"]
 
 
-def test_the_tables_of_the_handshake_file_are_those_of_the_model() -> None:
+def test_the_tables_of_the_handshake_file_equal_those_of_the_model() -> None:
     rows = [(d["name"], d["requirement"], tuple(d["parts"]), d["fingerprint"]) for d in EHS["digests"]]
     assert rows == [(d.name, d.requirement, d.parts, d.fingerprint) for d in ehs.Digest]
     assert EHS["limits"]["max_payload"] == ehs.MAX_PAYLOAD
@@ -297,7 +297,7 @@ def test_the_tables_of_the_handshake_file_are_those_of_the_model() -> None:
 # --- ENP frames -------------------------------------------------------------------------------------------------------
 
 
-def test_every_frame_stands_in_its_source() -> None:
+def test_the_source_of_each_frame_contains_it() -> None:
     for row in ENP["vectors"]:
         source, data = row["source"], bytes.fromhex(row["hex"])
         meta, stream = recorded(source["capture"], source["link"], source["dir"])
@@ -308,8 +308,8 @@ def test_every_frame_stands_in_its_source() -> None:
         assert source["dir"] not in meta["scripted"], row["id"]
 
 
-def test_ids_of_a_frame_are_those_it_needs() -> None:
-    """Each entry of its tables stands in the bytes, of a compressed frame in those inside."""
+def test_a_frame_has_only_the_cache_ids_that_it_needs() -> None:
+    """Each id of its tables is in its bytes. Compressed frames are not checked."""
     for row in ENP["vectors"]:
         ids = [int(id_) for table in row.get("options", {}).values() for id_ in table]
         if row["group"] != "COMPRESSED":
@@ -320,7 +320,7 @@ def test_ids_of_a_frame_are_those_it_needs() -> None:
 
 
 @pytest.mark.parametrize("document", [ESRD, SATURN], ids=["ESRD", "Saturn"])
-def test_every_packet_stands_in_its_source(document: Json) -> None:
+def test_the_source_of_each_packet_contains_it(document: Json) -> None:
     for row in rows_of(document):
         if (source := row.get("source")) is None:
             continue
@@ -335,7 +335,7 @@ def test_every_packet_stands_in_its_source(document: Json) -> None:
         assert source["release"] in released, row["id"]
 
 
-def test_the_tables_of_the_registrar_file_are_those_of_the_model() -> None:
+def test_the_tables_of_the_registrar_file_equal_those_of_the_model() -> None:
     limits = {
         esrd.PacketType[name.removeprefix("max_").upper()]: n for name, n in ESRD["limits"].items() if name != "note"
     }
@@ -350,7 +350,7 @@ def test_the_tables_of_the_registrar_file_are_those_of_the_model() -> None:
         assert row["len"] <= type_.max_size, row["id"]
 
 
-def test_the_tables_of_the_saturn_file_are_those_of_the_model() -> None:
+def test_the_tables_of_the_saturn_file_equal_those_of_the_model() -> None:
     assert SATURN["limits"]["max_payload"] == saturn.MAX_PAYLOAD
     assert SATURN["protocol"] == saturn.PROTOCOL
     structs = (ehs.VERSION_ROW, esrd.ROUTE, saturn.APPLICATION_ROUTE, saturn.PROXY_ROUTE, saturn.ANNOUNCED_ROUTES)
@@ -366,7 +366,7 @@ def test_the_tables_of_the_saturn_file_are_those_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("document", [ENP, ESRD, SATURN], ids=["ENP", "ESRD", "Saturn"])
-def test_every_case_is_made_from_a_row_of_its_type(document: Json) -> None:
+def test_every_case_has_the_group_of_the_row_it_was_made_from(document: Json) -> None:
     groups = {row["id"]: row["group"] for row in document["vectors"]}
     for case in document["cases"]:
         assert groups[case["of"]] == case["group"], case["id"]
@@ -374,11 +374,11 @@ def test_every_case_is_made_from_a_row_of_its_type(document: Json) -> None:
 
 
 @pytest.mark.parametrize("document", [EHS, ENP, ESRD, SATURN], ids=["EHS", "ENP", "ESRD", "Saturn"])
-def test_counts_of_frames(document: Json) -> None:
+def test_meta_counts_the_rows_of_frames_and_packets(document: Json) -> None:
     assert document["meta"]["count_total"] == len(document["vectors"])
     assert document["meta"]["cases_total"] == len(document["cases"])
 
 
-def test_counts() -> None:
+def test_edf_files_have_at_most_the_rows_that_meta_counts() -> None:
     for name, key in (("edf_vectors", "vectors"), ("edf_negative", "cases")):
         assert len(DATA[name][key]) <= DATA[name]["meta"]["count_total"]

@@ -1,4 +1,4 @@
-"""The programs in examples/ do what their texts say."""
+"""Every program in examples/ runs and prints what its text says."""
 
 import subprocess
 import sys
@@ -9,35 +9,31 @@ import pytest
 from tests.support.cli import environment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SAID = {
-    "ping_pong.py": ["pong: a@localhost says 'ping 3'", "ping: the answer is 'pong 3'", "over 3 links"],
-    "remote_spawn.py": [
-        "worker: started by a@localhost with ('some', 'arguments')",
-        "boss: 7 squared is 49",
-        "boss: the worker has ended: 'seven' is no number",
-    ],
+OUTPUT = {
+    "ping_pong.py": ["pong 1", "pong 2", "pong 3"],
+    "remote_spawn.py": ["7 squared is 49", "the worker has ended:", "'seven' is not a number", "no reply:"],
     "custom_registrar.py": [
-        "the file has ['a@127.0.0.1', 'b@127.0.0.1']",
+        "registered: ['a@127.0.0.1', 'b@127.0.0.1']",
         "connected with b@127.0.0.1",
-        "in the end {}",
+        "afterwards: {}",
     ],
 }
 
 
-def test_each_is_tried_and_listed() -> None:
+def test_every_example_is_run_and_listed() -> None:
     programs = {path.name for path in EXAMPLES.glob("*.py")}
-    assert programs == SAID.keys()
+    assert programs == OUTPUT.keys()
     page = (EXAMPLES / "README.md").read_text()
     assert all(f"({name})" in page for name in programs)
 
 
-@pytest.mark.parametrize("name", SAID)
-def test_an_example(name: str) -> None:
+@pytest.mark.parametrize("name", OUTPUT)
+def test_an_example_prints_what_it_shows(name: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-P", str(EXAMPLES / name)],
         env=environment(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
     at = 0
-    for text in SAID[name]:
+    for text in OUTPUT[name]:
         at = ended.stdout.index(text, at)

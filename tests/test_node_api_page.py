@@ -16,10 +16,11 @@ from ergo_conformance.reference_node.api import (
     RemoteNode,
     Resolver,
 )
-from ergo_conformance.reference_node.api.info import AcceptorInfo, NetworkInfo, RegistrarInfo, RemoteNodeInfo
+from ergo_conformance.reference_node.api.info import AcceptorInfo, NetworkInfo, RemoteNodeInfo
+from ergo_conformance.reference_node.api.registrar import RegistrarInfo
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.network.acceptor import Acceptor
 from ergo_conformance.reference_node.network.network import Network
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
 
 HERE = Path(__file__).parent

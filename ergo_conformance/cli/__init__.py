@@ -1,4 +1,4 @@
-"""The command line: one small module per verb."""
+"""Command line: one module for each verb."""
 
 import sys
 
@@ -9,7 +9,7 @@ from . import explain, list_, node, registrar, run, vectors
 
 app = typer.Typer(
     name="ergo-conformance",
-    help="Tells whether a node speaks the Ergo network stack correctly, and proves it.",
+    help="Tests whether a node implements the Ergo network stack correctly, and shows the evidence.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,7 +24,7 @@ app.add_typer(vectors.app, name="vectors")
 
 
 def main() -> None:
-    """The console script. A wrong setting: one sentence and exit code 2."""
+    """Runs the console script. A UsageError is printed as one sentence; the exit code is then 2."""
     arguments, command = split(sys.argv[1:])
     try:
         app(args=arguments, obj=command, prog_name="ergo-conformance")
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before `--`, and the command behind it."""
+    """Splits the arguments into those before `--` and the command after it."""
     if "--" not in arguments:
         return arguments, []
     at = arguments.index("--")

@@ -1,8 +1,8 @@
-"""`ergo-conformance explain`: a requirement, a case, or an EDF type."""
+"""`ergo-conformance explain`: explains a requirement, a case, or an EDF type."""
 
 import json
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
@@ -20,15 +20,17 @@ from ..verdict.reports.terminal import make_console
 from .child import collect
 
 console = make_console()
-SHOWN_VECTORS = 6
-MAX_LENGTH = 2**32 - 1  # items of an array
+SHOWN_VECTORS: Final = 6
+"""Number of vectors that are listed for a requirement."""
+MAX_LENGTH: Final = 2**32 - 1
+"""Largest number of items of an EDF array."""
 
 
 def explain(
     id_: Annotated[
-        str, typer.Argument(metavar="ID", help="A requirement, a case, or an EDF type: []int32, gen/Version…")
+        str, typer.Argument(metavar="ID", help="Id of a requirement or a case, or an EDF type: []int32, gen/Version…")
     ],
-    code: Annotated[bool, typer.Option("--code", help="The code generated for an EDF type.")] = False,
+    code: Annotated[bool, typer.Option("--code", help="Show the code that is generated for an EDF type.")] = False,
 ) -> None:
     """Explain a requirement, a case, or an EDF type."""
     if id_ in catalogue():
@@ -44,7 +46,7 @@ def explain(
             _case(row)
             return
     known = [*catalogue(), *(row["id"] for row in cases), *(row.name for row in framework())]
-    raise UsageError(f"{id_!r} is no requirement, case or EDF type{suggestion(id_, known)}")
+    raise UsageError(f"{id_!r} is not a requirement, case or EDF type{suggestion(id_, known)}")
 
 
 def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
@@ -55,7 +57,7 @@ def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
     if row.role:
         say(f"[dim]obliges [/] {row.role}")
     if row.differs:
-        say("[dim]note    [/] upstream behaves so; a target that does otherwise is not at fault")
+        say("[dim]note    [/] behaviour of the upstream node; a target that behaves differently does not fail")
     if row.reason:
         say(f"[dim]level   [/] {escape(row.reason)}")
     if row.untested:
@@ -63,7 +65,7 @@ def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
     shown = [case for case in cases if id_ in case["requirements"]]
     for _, group in groupby(shown, key=lambda case: case["id"].partition("[")[0]):
         first, *rest = group
-        more = f" and {len(rest)} like it" if rest else ""
+        more = f" and {len(rest)} with other parameters" if rest else ""
         say(f"[dim]case    [/] {escape(first['id'])}{more}: {escape(first['title'])}")
     vectors = vector_ids(id_)
     if vectors:
@@ -73,7 +75,7 @@ def _requirement(id_: str, cases: list[dict[str, Any]]) -> None:
 
 
 def vector_ids(requirement: str) -> list[str]:
-    """Golden rows that show a requirement."""
+    """Ids of the golden vectors that cite a requirement."""
     found: list[str] = []
     for path in sorted((suites() / "golden").glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -98,7 +100,7 @@ def _case(row: dict[str, Any]) -> None:
 
 
 def find_type(text: str) -> Type | None:
-    """A type by Go-like text (`map[string][]gen/PID`), registered name, or the end of one (`gen/Version`)."""
+    """The type of a Go-like text (`map[string][]gen/PID`), a registered name, or the end of one (`gen/Version`)."""
     try:
         type_, rest = _go_type(text, framework())
     except ValueError:
@@ -150,9 +152,9 @@ def _type(type_: Type, *, code: bool) -> None:
             for name, field in row.fields:
                 say(f"  {name:20} {escape(t.describe(field))}")
         case Newtype():
-            say(f"  {escape(t.describe(row.base))} underneath")
+            say(f"  based on {escape(t.describe(row.base))}")
         case Marshaler():
-            say(f"  writes itself: u32 n and n bytes; rule {escape(repr(row.payload))}")
+            say(f"  marshaler: u32 n, then n bytes; payload {escape(repr(row.payload))}")
     if code:
         for what, function in (("reader", functions.reader(type_)), ("writer", functions.writer(type_))):
             say(f"[dim]--- {what}[/]")

@@ -1,4 +1,4 @@
-"""What the long-running verbs say on stderr while they run."""
+"""Logging of the long-running verbs to stderr."""
 
 import datetime as dt
 import json
@@ -11,8 +11,8 @@ LOGGER: Final = "ergo_conformance"
 TEXT: Final = "%(asctime)s %(levelname)-7s %(name)s %(message)s"
 
 
-class Level(StrEnum):
-    """From how important on."""
+class LogLevel(StrEnum):
+    """Lowest level that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -20,15 +20,15 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-class Format(StrEnum):
-    """Lines to read, or one JSON object per line."""
+class LogFormat(StrEnum):
+    """Lines of text, or one JSON object for each line."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class JsonFormatter(logging.Formatter):
-    """One object per line: time (UTC, RFC 3339), level, logger, message; `exception` if there is one."""
+    """Formats a record as one JSON object: time (UTC, RFC 3339), level, logger, message, and `exception` if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
@@ -43,10 +43,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def set_up(level: Level, style: Format) -> None:
-    """Sends what this package logs to stderr."""
+def set_up(level: LogLevel, style: LogFormat) -> None:
+    """Logs messages of this package to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if style is Format.JSON else logging.Formatter(TEXT))
+    handler.setFormatter(JsonFormatter() if style is LogFormat.JSON else logging.Formatter(TEXT))
     logger = logging.getLogger(LOGGER)
     logger.handlers[:] = [handler]
     logger.setLevel(level.value.upper())

@@ -1,4 +1,4 @@
-"""`ergo-conformance node`: run a reference node until SIGTERM."""
+"""`ergo-conformance node`: runs a reference node until SIGTERM."""
 
 import asyncio
 import difflib
@@ -22,48 +22,59 @@ log = logging.getLogger(f"{logs.LOGGER}.node")
 Json = Any
 VARIABLE: Final = "ERGO_TARGET"
 STOP_TIMEOUT: Final = 4.0
-"""Seconds: a target ends within 5 s of SIGTERM (docs/test-your-node.md)."""
+"""Seconds for the node to stop; a target must end within 5 s of SIGTERM (docs/test-your-node.md)."""
 
 
 def node(  # noqa: PLR0913, PLR0917  one argument per option
     name: Annotated[str | None, typer.Option(help="Name of the node, NAME@HOST.")] = None,
-    cookie: Annotated[str | None, typer.Option(help="The secret that both sides share.")] = None,
-    host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
-    port: Annotated[int | None, typer.Option(help="Where to listen; 0 is any free port.")] = None,
-    pool: Annotated[int | None, typer.Option(help="Links announced to those who dial.")] = None,
-    tls: Annotated[bool | None, typer.Option("--tls/--no-tls", help="TLS, with a new certificate.")] = None,
-    tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="TLS, with this certificate (PEM).")] = None,
+    cookie: Annotated[str | None, typer.Option(help="Shared secret of the nodes.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 is any free port.")] = None,
+    pool: Annotated[int | None, typer.Option(help="Pool size that is announced to dialing nodes.")] = None,
+    tls: Annotated[
+        bool | None, typer.Option("--tls/--no-tls", help="Use TLS with a new self-signed certificate.")
+    ] = None,
+    tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Use TLS with this certificate (PEM).")] = None,
     tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="Key of the certificate (PEM).")] = None,
     disable_tls_fingerprint: Annotated[
-        bool | None, typer.Option("--disable-tls-fingerprint", help="Do not check certificates' fingerprints.")
+        bool | None, typer.Option("--disable-tls-fingerprint", help="Do not verify the fingerprints of certificates.")
     ] = None,
-    max_message_size: Annotated[int | None, typer.Option(help="Bytes; 0 is no limit.")] = None,
-    mode: Annotated[str | None, typer.Option(help="enabled; hidden: can't be dialed; disabled: no network.")] = None,
+    max_message_size: Annotated[int | None, typer.Option(help="Maximum message size in bytes; 0 is no limit.")] = None,
+    mode: Annotated[str | None, typer.Option(help="enabled; hidden: no acceptor; disabled: no network.")] = None,
     flags: Annotated[
-        str | None, typer.Option(metavar="NAME,-NAME…", help="Features to announce or not: spawn,-important.")
+        str | None,
+        typer.Option(
+            metavar="NAME,-NAME…", help="Network flags to announce; - before a name clears it: spawn,-important."
+        ),
     ] = None,
     registrar_port: Annotated[
-        int | None, typer.Option(help="Register with, or be, the embedded registrar on this port; 0 is any free one.")
+        int | None,
+        typer.Option(help="Port of the embedded registrar, to serve it or to register with it; 0 is any free port."),
     ] = None,
     agents: Annotated[
         bool | None,
-        typer.Option("--agents/--no-agents", help="Host echo, sink, …; by default if ERGO_TARGET is set."),
+        typer.Option(
+            "--agents/--no-agents", help="Host the agents (echo, sink, …); the default is yes if ERGO_TARGET is set."
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Settings, with the keys of ERGO_TARGET; those win.")
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Settings file with the keys of ERGO_TARGET, which has priority."),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log refusals on stderr: the same as --log-level debug.")
+        bool, typer.Option("--verbose", "-v", help="Log refusals to stderr; short for --log-level debug.")
     ] = False,
-    log_level: Annotated[logs.Level, typer.Option(help="What to log on stderr.")] = logs.Level.WARNING,
-    log_format: Annotated[logs.Format, typer.Option(help="Of the log: lines to read, or JSON.")] = logs.Format.TEXT,
+    log_level: Annotated[
+        logs.LogLevel, typer.Option(help="Lowest level that is logged to stderr.")
+    ] = logs.LogLevel.WARNING,
+    log_format: Annotated[logs.LogFormat, typer.Option(help="Format of the log.")] = logs.LogFormat.TEXT,
 ) -> None:
-    """Run a reference node: it prints one READY line and can be dialed until SIGTERM.
+    """Run a reference node. It prints one READY line and serves until SIGTERM.
 
-    Settings come from a file, from the environment variable ERGO_TARGET (one JSON object), and from options; the later
-    of them win.  SIGHUP reads the certificates of acceptors again.
+    Settings come from a file, from the environment variable ERGO_TARGET (one JSON object), and from options; options have
+    the highest priority, the file the lowest. SIGHUP reloads the certificates of the acceptors.
     """
-    logs.set_up(logs.Level.DEBUG if verbose else log_level, log_format)
+    logs.set_up(logs.LogLevel.DEBUG if verbose else log_level, log_format)
     given: dict[str, Json] = {
         "name": name, "cookie": cookie, "host": host, "port": port, "pool": pool, "mode": mode,
         "tls": _tls(tls, tls_cert, tls_key), "disable_tls_fingerprint": disable_tls_fingerprint,
@@ -75,7 +86,7 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
 
 
 def settings_in(path: Path | None) -> dict[str, Json]:
-    """The settings in a TOML file. UsageError, one sentence, for a file that can't be read and for keys that mean nothing."""
+    """Settings of a TOML file. UsageError, one sentence, if the file can't be read or has unknown keys."""
     content = toml.read(path)
     if not content:
         return {}
@@ -88,16 +99,16 @@ def settings_in(path: Path | None) -> dict[str, Json]:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise UsageError(f"{path}{where}: {key!r} is no setting{hint}")
+                raise UsageError(f"{path}{where}: {key!r} is not a valid setting{hint}")
     return content
 
 
 def target_of(
     variable: str | None, given: Mapping[str, Json], file: Mapping[str, Json] = MappingProxyType({})
 ) -> dict[str, Json]:
-    """The settings of a file, ERGO_TARGET over them, the options given on the command line over both.
+    """Merges the settings of a file, of ERGO_TARGET and of the command line; the last one has the highest priority.
 
-    UsageError, one sentence, for bad values.
+    UsageError, one sentence, for an invalid value.
     """
     try:
         target = json.loads(variable) if variable else {}
@@ -110,7 +121,7 @@ def target_of(
 
 
 def _over(upper: Mapping[str, Json], lower: Mapping[str, Json]) -> dict[str, Json]:
-    """One set of settings over another: flags one by one; an address in place of several acceptors."""
+    """Merges two sets of settings: flags one by one; an address replaces the list of acceptors."""
     merged = {**lower, **upper}
     if "flags" in upper:
         merged["flags"] = {**lower.get("flags", {}), **upper["flags"]}
@@ -122,7 +133,7 @@ def _over(upper: Mapping[str, Json], lower: Mapping[str, Json]) -> dict[str, Jso
 
 
 def check(target: Json, source: str) -> None:
-    """Hold settings against the schema of ERGO_TARGET. UsageError names the key."""
+    """Validates settings with the JSON Schema of ERGO_TARGET. UsageError names the key."""
     import jsonschema
 
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema()).iter_errors(target))
@@ -137,13 +148,13 @@ def _schema() -> Json:
 
 
 async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
-    """Run a node with these settings, say READY, end at SIGTERM or SIGINT. UsageError if it can't start."""
+    """Runs a node with these settings, prints READY, and stops at SIGTERM or SIGINT. UsageError if it can't start."""
     from ..reference_node.target import config as settings
 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    started = await settings.options_of(target).start()
+    started = await settings.config_of(target).make_node().start()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: _reload(started, target))
     supervisor = settings.host_agents(started, target) if agents else None
     print("READY", json.dumps(settings.ready(started, target, supervisor)), flush=True)
@@ -153,35 +164,35 @@ async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
 
 
 def _reload(node: Any, target: Mapping[str, Json]) -> None:
-    """Reads certificates again; files that can't be read change nothing."""
+    """Reloads the certificates; keeps the old ones if a file can't be read."""
     from ..reference_node.target import config as settings
 
     try:
         settings.reload_certificates(node, target)
     except UsageError as error:
-        log.warning("the certificates stay as they were: %s", error)
+        log.warning("certificates not reloaded: %s", error)
     else:
-        log.info("certificates are read again")
+        log.info("certificates reloaded")
 
 
 def _tls(switch: bool | None, cert: str | None, key: str | None) -> Json:
-    """The `tls` value that the options stand for; None where none of them was given."""
+    """Value of the setting `tls` for the options; None if none of them is given."""
     if (cert is None) != (key is None):
-        raise UsageError("--tls-cert and --tls-key belong together")
+        raise UsageError("--tls-cert and --tls-key must be given together")
     if cert is None:
         return switch
     if switch is False:
-        raise UsageError("--no-tls and --tls-cert contradict each other")
+        raise UsageError("--no-tls can't be combined with --tls-cert")
     return {"cert": cert, "key": key}
 
 
 def _flags(text: str | None) -> dict[str, bool] | None:
-    """`spawn,-important` as {"spawn": true, "important": false}."""
+    """Parses `spawn,-important` to {"spawn": true, "important": false}."""
     from ..reference_node.target.config import FLAGS
 
     if text is None:
         return None
     flags = {word.strip().removeprefix("-"): not word.strip().startswith("-") for word in text.split(",")}
     for unknown in flags.keys() - FLAGS.keys():
-        raise UsageError(f"--flags: {unknown!r} is none of {', '.join(FLAGS)}")
+        raise UsageError(f"--flags: {unknown!r} is not a valid flag (supported: {', '.join(FLAGS)})")
     return flags

@@ -67,12 +67,11 @@ def pytest_arguments(options: object, table: type) -> tuple[list[str], dict[str,
         value = getattr(options, row.name)
         if value == row.default and row.name != "target":
             continue
-        name = "--ergo-" + row.name.replace("_", "-")
         if row.environment:
             environment[row.environment] = value
         elif row.type is bool:
-            arguments.append(name)
+            arguments.append(row.pytest_flag)
         else:
             for each in value if row.type is list else (value,):
-                arguments += [name, str(each)]
+                arguments += [row.pytest_flag, str(each)]
     return arguments, environment

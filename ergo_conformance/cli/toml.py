@@ -1,4 +1,4 @@
-"""Files of settings."""
+"""TOML files with settings."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,7 @@ from ..errors import UsageError
 
 
 def read(path: Path | None) -> dict[str, Any]:
-    """What a TOML file has, nothing without a file. UsageError, one sentence, if it can't be read."""
+    """Content of a TOML file; empty without a file. UsageError, one sentence, if it can't be read."""
     if path is None:
         return {}
     try:

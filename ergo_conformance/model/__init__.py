@@ -1,5 +1,5 @@
-"""The vocabulary of the Ergo network stack: facts as rows and plain frozen values.
+"""Facts of the Ergo network stack, as rows and plain frozen values.
 
-Everything here is data. No bytes are read or written, and nothing but the standard library is imported, so that the
-normative schemas (`spec`) and the reference node can share the facts without sharing any code that interprets them.
+The model is data: it reads and writes no bytes and imports only the standard library. So the normative schemas (`spec`) and
+the reference node share the facts, and no code that interprets them.
 """

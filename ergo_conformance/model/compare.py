@@ -1,4 +1,4 @@
-"""When two values are the same to the protocol."""
+"""Equality of values as the protocol defines it."""
 
 import math
 import struct
@@ -16,10 +16,10 @@ Token = tuple[Any, ...]
 
 
 def tokens(value: Any, type_: Type, registry: Registry) -> Iterator[Token]:
-    """A value in a slot of this type as a flat run of tokens; equal values, and only they, give equal runs.
+    """Yields the tokens of a value in a slot of this type; two values give the same tokens only if they are equal.
 
-    Payloads are compared in canonical form, floats by their bits (but any NaN of a float32 equals any other), errors by
-    text. A map's entries come in an order of their own, so that two equal maps agree.
+    Payloads are compared in canonical form, floats by their bits (except that all NaNs of float32 are equal), errors by
+    text. The entries of a map are sorted, so that equal maps give the same tokens.
     """
     todo: list[tuple[Any, Type] | Token] = [(value, type_)]
     while todo:
@@ -73,6 +73,6 @@ def _leaf(value: Any, type_: Type) -> Token:
 
 
 def same(a: Any, b: Any, registry: Registry, type_: Type = ANY) -> bool:
-    """Whether two values for a slot of this type are the same to the protocol."""
+    """Tells whether two values for a slot of this type are equal to the protocol."""
     left, right = tokens(a, type_, registry), tokens(b, type_, registry)
     return all(x == y for x, y in zip(left, right, strict=False)) and next(left, None) is None is next(right, None)

@@ -1,4 +1,4 @@
-"""Which type a value tells by itself, and what Python can't tell apart."""
+"""The EDF type that follows from the class of a Python value, for slots of type `any`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,33 +12,33 @@ INTEGERS: Final[Mapping[Type, tuple[int, bool]]] = {
     t.INT8: (8, True), t.INT16: (16, True), t.INT32: (32, True), t.INT64: (64, True), t.INT: (64, True),
     t.UINT8: (8, False), t.UINT16: (16, False), t.UINT32: (32, False), t.UINT64: (64, False), t.UINT: (64, False),
 }  # fmt: skip
-"""Integer types: bits and whether signed. Go's int and uint travel as 64 bits whatever the platform."""
+"""Integer types: number of bits, and whether signed. Go's int and uint are 64 bits on the wire on every platform."""
 
 INFERRED_TYPES: Final[Mapping[type, Type]] = {
     bool: t.BOOL, int: t.INT, float: t.FLOAT64, str: t.STRING, bytes: t.BINARY, Atom: t.ATOM, Error: t.ERROR, Time: t.TIME,
     PID: t.PID, ProcessID: t.PROCESS_ID, Alias: t.ALIAS, Event: t.EVENT, Ref: t.REF,
     list: Slice(ANY), dict: Map(t.STRING, ANY),
 }  # fmt: skip
-"""The type of a value in an `any` slot that needs no Typed, by its Python class. Structs come on top."""
+"""The type of a value in an `any` slot that needs no Typed, by its Python class. Structs are found in the registry."""
 
 
 def infer_type(value: Any, registry: Registry) -> tuple[Type, Any]:
-    """Type and bare value of what an `any` slot holds (not None). TypeError if the value does not tell."""
+    """Returns type and bare value of the content of an `any` slot (not None). TypeError if the type does not follow from it."""
     if type(value) is Typed:
         if value.type is ANY:
             raise TypeError("Typed needs a type, not `any`")
         return value.type, value.value
-    natural = INFERRED_TYPES.get(type(value))
-    if natural is not None:
-        return natural, value
+    inferred = INFERRED_TYPES.get(type(value))
+    if inferred is not None:
+        return inferred, value
     row = registry.of_class(type(value))
     if row is None:
-        raise TypeError(f"{type(value).__name__} is no EDF type; wrap it in Typed")
+        raise TypeError(f"{type(value).__name__} has no EDF type; wrap it in Typed")
     return Reg(row.name), value
 
 
 def to_any_slot(type_: Type, value: Any, registry: Registry) -> Any:
-    """The form a value of a known type takes in an `any` slot."""
+    """Returns the form that a value of a known type has in an `any` slot: wrapped in Typed where its class does not tell."""
     if value is None and type_ is t.ERROR:
         return None
     if INFERRED_TYPES.get(type(value)) is type_:

@@ -1,7 +1,7 @@
-"""Payload rules of marshaler types: what a payload may be, and how the type itself would write what it read.
+"""Payload rules of marshaler types: which payloads a type accepts, and the form in which it writes them.
 
-On the wire a marshaler is `u32 n` and n bytes that only the type understands. Readers keep them raw, refuse what the
-type refuses, and compare canonical forms.
+On the wire a marshaler is `u32 n` and n bytes that only the type understands. Readers keep the bytes raw, refuse those
+that the type refuses, and compare canonical forms.
 """
 
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ from .types import UINT8, UINT16, UINT32, UINT64, Type
 
 
 class Payload(Protocol):
-    """One marshaler's rule."""
+    """The rule of one marshaler."""
 
     def refusal(self, payload: bytes) -> str | None:
-        """Why the type refuses these bytes; None if it takes them."""
+        """Returns why the type refuses these bytes, or None if it accepts them."""
 
     def canonical(self, payload: bytes) -> bytes:
-        """The bytes the type writes for what it read from an accepted payload."""
+        """Returns the bytes that the type writes for the value of an accepted payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """Any bytes, kept as they are; a first byte in `refused_first` is refused."""
+    """Any bytes, kept unchanged; a first byte in `refused_first` is refused."""
 
     refused_first: bytes = b""
 
@@ -36,12 +36,12 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Anything is taken and forgotten; nothing is written."""
+    """Accepts any bytes and discards them; writes none."""
 
-    def refusal(self, payload: bytes) -> str | None:  # noqa: ARG002  every payload is fine
+    def refusal(self, payload: bytes) -> str | None:  # noqa: ARG002  every payload is accepted
         return None
 
-    def canonical(self, payload: bytes) -> bytes:  # noqa: ARG002  nothing of it is kept
+    def canonical(self, payload: bytes) -> bytes:  # noqa: ARG002  no byte of it is kept
         return b""
 
 
@@ -83,7 +83,7 @@ _WIDTHS: Final[Mapping[Type, int]] = {UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Fixed numbers in a row; with `rest` any bytes behind them, else none."""
+    """Numbers of fixed width; with `rest` followed by any bytes, else by none."""
 
     fields: tuple[Type, ...]
     rest: bool
@@ -91,7 +91,7 @@ class Layout:
     def refusal(self, payload: bytes) -> str | None:
         width = sum(_WIDTHS[field] for field in self.fields)
         fits = len(payload) >= width if self.rest else len(payload) == width
-        return None if fits else f"{len(payload)} bytes where {width} are laid down"
+        return None if fits else f"{len(payload)} bytes, expected {width}"
 
     def canonical(self, payload: bytes) -> bytes:
         return payload

@@ -1,4 +1,4 @@
-"""Rows for registered types, and the registry that finds them by name or by the class of a value."""
+"""Rows of registered types, and the registry that finds them by name or by the class of a value."""
 
 import keyword
 from collections import namedtuple
@@ -13,7 +13,7 @@ from .types import Map, Reg, Slice, Type
 
 
 def attribute(field_name: str) -> str:
-    """The NamedTuple attribute of a Go field: the same name, but for what Python can't spell."""
+    """Returns the NamedTuple attribute of a Go field: the same name, changed where it is not a legal name in Python."""
     if field_name.isidentifier() and not keyword.iskeyword(field_name) and not field_name.startswith("_"):
         return field_name
     legal = "".join(c if c.isalnum() else "_" for c in field_name)
@@ -22,7 +22,7 @@ def attribute(field_name: str) -> str:
 
 @dataclass(frozen=True)
 class Struct:
-    """A registered struct: its fields in wire order, and the NamedTuple that holds a value of it."""
+    """A registered struct: its fields in wire order, and the NamedTuple class of its values."""
 
     name: str
     fields: tuple[tuple[str, Type], ...]
@@ -40,7 +40,7 @@ class Struct:
 
 @dataclass(frozen=True, slots=True)
 class Newtype:
-    """A registered type that is another one underneath: a scalar, slice, array or map."""
+    """A registered type with another underlying type: a scalar, slice, array or map."""
 
     name: str
     base: Type
@@ -51,7 +51,7 @@ _ANY_BYTES: Final = Opaque()
 
 @dataclass(frozen=True, slots=True)
 class Marshaler:
-    """A registered type that writes itself: a length and bytes."""
+    """A registered type with its own binary form: a length and bytes."""
 
     name: str
     payload: Payload = _ANY_BYTES
@@ -62,33 +62,33 @@ Row = Struct | Newtype | Marshaler
 
 
 def struct_of(cls: type[NamedTuple], name: str) -> Struct:
-    """The row of a hand-written NamedTuple whose annotations carry the EDF types."""
+    """Returns the row of a hand-written NamedTuple whose annotations carry the EDF types."""
     hints = get_type_hints(cls, include_extras=True)
     return Struct(name, tuple((n, next(a for a in get_args(h) if isinstance(a, Type))) for n, h in hints.items()), cls)
 
 
 IDENTIFIERS: Final = frozenset({t.PID, t.PROCESS_ID, t.ALIAS, t.EVENT, t.REF, t.TIME})
-"""Structs in Go, so a type of one's own made of them is a struct, too."""
+"""Structs in Go, so a registered type that is based on one is a struct too."""
 
 
 class Registry:
-    """The registered types a reader or writer knows. Names are unique."""
+    """The registered types that a reader or writer knows. Names are unique."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self._rows: dict[str, Row] = {}
         self._by_class: dict[type, Struct] = {}
         self.derived: dict[str, Any] = {}
-        """What others made of these rows (schemas, generated functions), kept as long as the rows are."""
+        """Objects derived from these rows (schemas, generated functions), kept as long as the registry."""
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Register a row; ValueError if its name is taken by another one."""
+        """Adds a row. ValueError if another row has its name, or if it is a Newtype of an identifier."""
         if isinstance(row, Newtype) and row.base in IDENTIFIERS:
-            raise ValueError(f"{row.name}: a type made of an identifier is a struct")
+            raise ValueError(f"{row.name}: a type based on an identifier has to be a Struct")
         taken = self._rows.get(row.name)
         if taken is not None and taken != row:
-            raise ValueError(f"{row.name} is registered already, as something else")
+            raise ValueError(f"{row.name} is already registered with another definition")
         self._rows[row.name] = row
         if isinstance(row, Struct):
             self._by_class[row.value_class] = row
@@ -103,12 +103,12 @@ class Registry:
         return self._rows.get(name)
 
     def of_class(self, cls: type) -> Struct | None:
-        """The struct whose values have this class."""
+        """Returns the struct whose values have this class, or None."""
         return self._by_class.get(cls)
 
 
 def is_nullable(t: Type, registry: Registry) -> bool:
-    """Whether a slot of this type has a nil form of its own (slices and maps, registered or not)."""
+    """Tells whether a slot of this type can be nil: true for slices and maps, registered or not."""
     if isinstance(t, Reg):
         row = registry.get(t.name)
         return isinstance(row, Newtype) and isinstance(row.base, Slice | Map)

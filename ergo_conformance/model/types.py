@@ -1,7 +1,7 @@
 """EDF type descriptors.
 
-Types are interned: two equal descriptors are one object, so comparing and hashing them costs the same at any depth
-(a folded type off the wire may be 1024 levels deep, too deep for recursive `__eq__` and `__hash__`).
+Types are interned: two equal descriptors are one object, so that comparing and hashing cost the same at any depth
+(a folded type from the wire may be 1024 levels deep, too deep for recursive `__eq__` and `__hash__`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ class Type:
 
     @classmethod
     def _intern(cls, key: tuple[Any, ...], *parts: Any) -> Self:
-        """The one object with these parts (in the order of `__slots__`)."""
+        """Returns the only object with these parts (in the order of `__slots__`)."""
         found = _interned.get(key)
         if found is None:
             found = object.__new__(cls)
@@ -54,7 +54,7 @@ class Scalar(Type):
 
 
 class AnyType(Type):
-    """A slot whose value brings its own descriptor."""
+    """The type `any`: each value has its descriptor in front of it."""
 
     __slots__ = ()
 
@@ -84,7 +84,7 @@ class Array(Type):
 
 
 class Map(Type):
-    """Key to value, or nil; the order of entries means nothing."""
+    """Entries of key and value, or nil; the order of entries has no meaning."""
 
     __slots__ = ("key", "value")
     key: Type
@@ -95,7 +95,7 @@ class Map(Type):
 
 
 class Reg(Type):
-    """A registered type, by its full name; what it is made of is a row of the registry."""
+    """A registered type, by its full name; its definition is a row of the registry."""
 
     __slots__ = ("name",)
     name: str
@@ -115,7 +115,7 @@ SCALARS: Final[Mapping[str, Scalar]] = {Scalar(t).name: Scalar(t) for t in SCALA
 
 
 def parts(t: Type) -> tuple[Type, ...]:
-    """The descriptors directly inside a folded one, in wire order."""
+    """Returns the descriptors directly inside a folded one, in wire order."""
     match t:
         case Slice():
             return (t.item,)
@@ -128,7 +128,7 @@ def parts(t: Type) -> tuple[Type, ...]:
 
 
 def preorder(t: Type) -> Iterator[Type]:
-    """A folded type's descriptors in wire order, without recursion."""
+    """Yields the descriptors of a folded type in wire order, without recursion."""
     todo = [t]
     while todo:
         current = todo.pop()
@@ -137,7 +137,7 @@ def preorder(t: Type) -> Iterator[Type]:
 
 
 def describe(t: Type, limit: int = 200) -> str:
-    """Go-like text of a type, cut at `limit` characters: `map[string][]int32`."""
+    """Returns the Go-like text of a type, such as `map[string][]int32`, cut at `limit` characters."""
     out: list[str] = []
     size = 0
     todo: list[Type | str] = [t]

@@ -1,18 +1,18 @@
-"""The plain values that travel: identifiers, errors, time, and the wrapper for what a Python value can't say itself.
+"""Plain values: identifiers, errors, time, and the wrapper for Python values whose class does not tell their EDF type.
 
-How an EDF value looks in Python, by its static type:
+The Python form of an EDF value, by its static type:
 
     bool, int…, uint…, float32/64   bool, int, float          slice            list, or None for nil
     string                          str (bytes that are not   array            tuple
                                     UTF-8 as lone surrogates) map              dict, or None for nil
     atom, binary                    Atom, bytes               struct           its NamedTuple
     error                           Error, or None for nil    marshaler        bytes, the payload as it came
-    pid, alias, time, …             the NamedTuples below     registered type  as the kind it is made of
+    pid, alias, time, …             the NamedTuples below     registered type  as its underlying type
 
-A slot of type `any` holds the same, but the value has to tell its own type. `None`, bool, int (Go's `int`), float
-(float64), str, bytes, Atom, the NamedTuples, structs, list (`[]any`) and dict (`map[string]any`) do; everything else
-comes as `Typed(type, value)`. The keys of a map with `any` keys are all Typed (or None): 1, True and 1.0 are one key to
-a Python dict and three to the protocol.
+A slot of type `any` holds the same values, but the type follows from the value. For `None`, bool, int (Go's `int`), float
+(float64), str, bytes, Atom, the NamedTuples, structs, list (`[]any`) and dict (`map[string]any`) it does; every other value
+is a `Typed(type, value)`. The keys of a map with `any` keys are all Typed (or None): 1, True and 1.0 are one key to a
+Python dict and three to the protocol.
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from .types import Type
 
 
 class Atom(str):
-    """A name: of a node, a process, an event. At most 255 bytes of UTF-8."""
+    """The name of a node, a process or an event. At most 255 bytes of UTF-8."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class ProcessID(NamedTuple):
 
 
 class Alias(NamedTuple):
-    """A further address of a process; three 64-bit words."""
+    """A further address of a process; `id` is three 64-bit words."""
 
     node: Atom
     creation: int
@@ -53,7 +53,7 @@ class Alias(NamedTuple):
 
 
 class Ref(NamedTuple):
-    """A reference of a call or an important message; three 64-bit words."""
+    """The reference of a call or an important message; `id` is three 64-bit words."""
 
     node: Atom
     creation: int
@@ -68,14 +68,14 @@ class Event(NamedTuple):
 
 
 class Error(NamedTuple):
-    """A Go error, which is its text. `registered` is for the writer: only a registered error goes as a cache id."""
+    """A Go error, identified by its text. `registered` is for the writer: only a registered error is sent as a cache id."""
 
     text: str
     registered: bool = False
 
 
 class Time(NamedTuple):
-    """An instant and the zone it was written in.
+    """An instant and the time zone in which it was written.
 
     `seconds` since 1970-01-01 UTC, `nanos` 0…999,999,999, `offset` of the zone in seconds east of UTC, None for UTC.
     """

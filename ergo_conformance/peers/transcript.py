@@ -1,8 +1,9 @@
-"""What went over a link, with times, and its decoded form for reports."""
+"""Transcripts: the bytes and events of one socket with their times, raw and decoded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
 from ..errors import Rejected
 from ..model.ergo import ehs, enp, esrd, saturn
@@ -15,90 +16,107 @@ from ..spec.ergo.stream import read_one
 
 Direction = Literal["sent", "received"]
 Kind = Literal["frames", "packets", "datagrams"]
-"""What goes over a link: frames of two nodes, or a registrar's packets in a stream or one by one."""
-MAX_KEPT = 200_000
+"""Content of a socket: frames of two nodes, packets of a registrar in a stream, or packets in datagrams."""
+MAX_KEPT: Final = 200_000
 """Bytes that a transcript keeps, both directions together."""
-MAX_TEXT = 16
-"""Characters of a text that a report shows."""
-MAX_SHOWN = 32
-"""Bytes of a chunk that a report shows in hex."""
-MAX_VALUE = 60
-"""Characters of a value in a frame that a report shows."""
+MAX_ENTRIES: Final = 10_000
+"""Entries with bytes that a transcript keeps."""
+MAX_EVENTS: Final = 1_000
+"""Events that a transcript keeps beyond that."""
+MAX_TEXT: Final = 16
+"""Characters of a text in a decoded handshake message."""
+MAX_SHOWN: Final = 32
+"""Bytes of an undecoded chunk in hex."""
+MAX_VALUE: Final = 60
+"""Characters of a value in a decoded frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A chunk, or (with `event`) something that happened to the link. `at` counts seconds from its opening."""
+    """A chunk of bytes or, with `event`, an event of the socket. `at`: seconds since it was opened.
+
+    `description`: what the script said about bytes that it sent.
+    """
 
     at: float
     direction: Direction
     data: bytes = b""
     event: str = ""
+    description: str = ""
 
 
 @dataclass(slots=True)
 class Transcript:
-    """All that happened on one link, in order."""
+    """The raw entries of one socket in order, with a bound on memory."""
 
     label: str = ""
     kind: Kind = "frames"
     entries: list[Entry] = field(default_factory=list)
     kept: int = 0
+    """Bytes in the entries."""
     lost: int = 0
+    """Bytes beyond MAX_KEPT or MAX_ENTRIES."""
     contexts: dict[Direction, EdfContext] = field(default_factory=dict)
-    """What the frames behind the handshake are written with, once that is known."""
+    """What the frames after the handshake are decoded with, once it is known."""
 
     def add(self, entry: Entry) -> None:
-        """Keeps an entry; of a flood only its size."""
-        room = MAX_KEPT - self.kept
+        """Appends an entry; counts bytes beyond the bounds instead of keeping them."""
+        room = MAX_KEPT - self.kept if len(self.entries) < MAX_ENTRIES else 0
         if len(entry.data) > room:
             self.lost += len(entry.data) - max(room, 0)
             entry = replace(entry, data=entry.data[: max(room, 0)])
         self.kept += len(entry.data)
-        if entry.data or entry.event:
+        if entry.data or (entry.event and len(self.entries) < MAX_ENTRIES + MAX_EVENTS):
             self.entries.append(entry)
 
     def bytes_of(self, direction: Direction) -> bytes:
+        """All kept bytes of one direction."""
         return b"".join(entry.data for entry in self.entries if entry.direction == direction)
 
     def lines(self, last: int = 12) -> Iterator[str]:
-        """The last entries, frames decoded, a line each."""
-        decoded = list(self._decoded())
-        if len(decoded) > last:
-            yield f"… {len(decoded) - last} earlier lines"
-        yield from decoded[-last:]
+        """The last entries as text, frames decoded, a line each."""
+        parts = list(self._parts())
+        if len(parts) > last:
+            yield f"… {len(parts) - last} earlier lines"
+        yield from (stamp + text() for stamp, text in parts[-last:])
         if self.lost:
             yield f"and {self.lost:,} bytes more"
 
-    def _decoded(self) -> Iterator[str]:
-        pending: dict[Direction, bytes] = {"sent": b"", "received": b""}
+    def _parts(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Time and text of each packet and event; only texts that are shown are made."""
+        pending: dict[Direction, bytearray] = {"sent": bytearray(), "received": bytearray()}
         for entry in self.entries:
-            arrow = ">" if entry.direction == "sent" else "<"
-            stamp = f"{entry.at:8.3f} s {arrow} "
+            stamp = f"{entry.at:8.3f} s {_ARROWS[entry.direction]} "
+            held = pending[entry.direction]
             if entry.event:
-                if pending[entry.direction]:
-                    yield f"{stamp}{_raw(pending[entry.direction])}"
-                    pending[entry.direction] = b""
-                yield stamp + entry.event
-                continue
-            if self.kind == "datagrams":
-                yield stamp + _packet(entry.data)
-                continue
-            data = pending[entry.direction] + entry.data
-            while data:
-                size, longest = _packet_size(data) if self.kind == "packets" else _size(data)
-                if size is not None and size > longest:
-                    yield stamp + _raw(data)
-                    data = b""
-                elif size is None or len(data) < size:
-                    break
-                else:
-                    yield stamp + self._frame(entry.direction, data[:size])
-                    data = data[size:]
-            pending[entry.direction] = data
-        for direction, data in pending.items():
-            if data:
-                yield f"{'':8}   {'>' if direction == 'sent' else '<'} {_raw(data)} (incomplete)"
+                if held:
+                    yield stamp, partial(_raw, bytes(held))
+                    held.clear()
+                yield stamp, partial(str, entry.event)
+            elif self.kind == "datagrams":
+                yield stamp, partial(_packet, entry.data)
+            else:
+                held += entry.data
+                for text in self._packets(entry.direction, held):
+                    yield stamp, text
+        for direction, held in pending.items():
+            if held:
+                yield f"{'':8}   {_ARROWS[direction]} ", partial(_raw, bytes(held), " (incomplete)")
+
+    def _packets(self, direction: Direction, held: bytearray) -> Iterator[Callable[[], str]]:
+        """Removes the whole packets at the start of `held`; yields what makes the text of each."""
+        while held:
+            header = bytes(held[: enp.HEADER_LENGTH])
+            size, longest = _packet_size(header) if self.kind == "packets" else _size(header)
+            if size is not None and size > longest:
+                yield partial(_raw, bytes(held))
+                held.clear()
+            elif size is None or len(held) < size:
+                return
+            else:
+                data = bytes(held[:size])
+                del held[:size]
+                yield partial(self._frame, direction, data)
 
     def _frame(self, direction: Direction, data: bytes) -> str:
         if self.kind == "packets":
@@ -114,8 +132,11 @@ class Transcript:
         return describe_frame(read.value) if read.inner is None else f"Compressed {describe_frame(read.inner.value)}"
 
 
+_ARROWS: Final[dict[Direction, str]] = {"sent": ">", "received": "<"}
+
+
 def _size(data: bytes) -> tuple[int | None, int]:
-    """Bytes of the frame that begins here (None: not known yet), and how long it may be."""
+    """Bytes of the frame with this header (None: the header is not whole), and the longest that is allowed."""
     if data[0] == ehs.MAGIC:
         return frame_size(data), ehs.HEADER_LENGTH + ehs.MAX_PAYLOAD
     if data[0] == enp.MAGIC:
@@ -125,7 +146,7 @@ def _size(data: bytes) -> tuple[int | None, int]:
 
 
 def _packet_size(data: bytes) -> tuple[int | None, int]:
-    """The same of a packet of a registrar; the first byte tells of which."""
+    """The same for a packet of a registrar; the first byte names the registrar."""
     if data[0] == saturn.MAGIC:
         return saturn_packets.packet_size(data), MAX_KEPT
     return (packet_size(data), MAX_KEPT) if data[0] == esrd.VERSION else (1, 0)
@@ -138,9 +159,9 @@ def _packet(data: bytes) -> str:
     return describe_frame(parsed.value)
 
 
-def _raw(data: bytes) -> str:
+def _raw(data: bytes, note: str = "") -> str:
     more = f" … {len(data):,} bytes" if len(data) > MAX_SHOWN else ""
-    return data[:MAX_SHOWN].hex(" ", 4) + more
+    return data[:MAX_SHOWN].hex(" ", 4) + more + note
 
 
 def _handshake_frame(data: bytes) -> str:
@@ -151,7 +172,7 @@ def _handshake_frame(data: bytes) -> str:
 
 
 def describe(message: ehs.Message) -> str:
-    """A handshake message on one line, tables by their size."""
+    """A handshake message as one line; of tables the size."""
     parts = []
     for name, value in message._asdict().items():
         text = f"{len(value)} entries" if isinstance(value, dict) else repr(value)
@@ -166,7 +187,7 @@ def describe(message: ehs.Message) -> str:
 
 
 def describe_frame(frame: Any) -> str:
-    """A frame on one line, long parts cut."""
+    """A frame as one line; long values are cut."""
     parts = []
     for name, value in frame._asdict().items():
         text = _repr(value[: MAX_VALUE + 1] if isinstance(value, bytes | str) else value)
@@ -178,4 +199,4 @@ def _repr(value: Any) -> str:
     try:
         return value.hex() if isinstance(value, bytes) else repr(value)
     except RecursionError:
-        return f"a {type(value).__name__} nested deeply"
+        return f"a deeply nested {type(value).__name__}"

@@ -1,7 +1,7 @@
 """A node: its name and start time, its processes, its network.
 
-Clock and entropy come in here, at the start, and are handed down.  Without a socket: `Node(name)` inside a running loop, then
-`network.acceptor_protocol()` for each link that is to reach it.
+Clock and entropy enter here and are handed down.  For tests without sockets: `Node(name)` inside a running loop, then
+`network.acceptor_protocol()` for each socket that reaches the node.
 """
 
 import secrets
@@ -12,25 +12,29 @@ from typing import Any, Final, Self
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
 from ..model.values import Atom
-from .api.handshake import Token
+from .api.handshake import RandomHex
+from .api.messages import ProcessOptions
 from .api.validation import check_name
-from .connection import link as transport
-from .connection.link import Dial
-from .core.core import Core, Reach
-from .core.process import Actor, Body, Process, ProcessOptions
-from .network.application_announcements import ApplicationNews
-from .network.initial_caches import announce, registry_of
+from .connection import tcp
+from .connection.tcp import Dial
+from .core.actor import Actor
+from .core.core import Core
+from .core.peers import Peers
+from .core.process import Body, Process
+from .core.process_table import ProcessTable
+from .network.application_announcements import ApplicationAnnouncements
+from .network.initial_caches import initial_caches, make_registry
 from .network.network import Network
 from .options import DEFAULT_NODE, NetworkOptions, NodeOptions
 
 
 def random_hex(length: int) -> str:
-    """So many lower-case hexadecimal characters that nobody can guess."""
+    """Returns this number of lower-case hexadecimal characters from the system's secure random source."""
     return secrets.token_hex((length + 1) // 2)[:length]
 
 
 class Node:
-    """An Ergo node."""
+    """An Ergo node. `async with Node(name, network) as node:` starts it and stops it."""
 
     def __init__(
         self,
@@ -39,66 +43,62 @@ class Node:
         options: NodeOptions = DEFAULT_NODE,
         *,
         clock: Callable[[], float] = time.time,
-        token: Token = random_hex,
-        dial: Dial = transport.dial,
+        random_hex: RandomHex = random_hex,
+        dial: Dial = tcp.dial,
         caches: Caches | None = None,
         registry: Registry | None = None,
     ) -> None:
-        """A node without sockets. `clock`: Unix seconds; `token`: as handshaking.Token; `dial`: opens links.
+        """Makes a node that is not started. Needs a running loop. `clock`: Unix seconds; `dial`: opens sockets.
 
-        `caches` and `registry` stand in for the ids that it would announce and the types that it would know.  UsageError for a
-        name that no node can have.
+        `caches` and `registry` replace the ids that it would announce and the types that it would know.  UsageError for an
+        invalid name.
         """
         check_name(name)
         self.name: Final = Atom(name)
         self.creation: Final = int(clock())
         self.options: Final = options
-        self.network: Final = Network(
-            self.name, self.creation, network or NetworkOptions(), options,
-            caches=caches or announce(name, options), token=token, dial=dial,
-        )  # fmt: skip
-        self.core: Final = Core(
-            self.name,
-            self.creation,
-            int(clock() * 1e9),
-            Reach(self.network.connections, self.network.connection, self.network.drop),
-            lambda: int(clock() * 1e9),
-            registry or registry_of(options),
-            env=options.env,
-            expose_env=options.expose_env,
-        )
-        self.network.core = self.core
-        news = ApplicationNews(self.name, self.network.options)
-        self.core.applications.changed, self.core.applications.unloaded = news.changed, news.unloaded
+        network = network or NetworkOptions()
 
-    @classmethod
-    async def start(
-        cls,
-        name: str,
-        network: NetworkOptions | None = None,
-        options: NodeOptions = DEFAULT_NODE,
-        *,
-        clock: Callable[[], float] = time.time,
-        token: Token = random_hex,
-        dial: Dial = transport.dial,
-    ) -> Self:
-        """A node with its network. UsageError, one sentence, if it can't be."""
-        node = cls(name, network, options, clock=clock, token=token, dial=dial)
+        def make_core(peers: Peers) -> Core:
+            return Core(
+                ProcessTable(self.name, self.creation, int(clock() * 1e9)),
+                peers,
+                lambda: int(clock() * 1e9),
+                registry or make_registry(options),
+                env=options.env,
+                expose_env=options.expose_env,
+                application_listener=ApplicationAnnouncements(self.name, network),
+            )
+
+        self.network: Final = Network(
+            self.name, self.creation, network, options,
+            caches=caches or initial_caches(name, options), random_hex=random_hex, dial=dial, make_core=make_core,
+        )  # fmt: skip
+        self.core: Final = self.network.core
+
+    async def start(self) -> Self:
+        """Starts the network and returns the node. UsageError, one sentence, and nothing stays open."""
         try:
-            await node.network.start()
+            await self.network.start()
         except BaseException:
-            await node.stop()
+            await self.stop()
             raise
-        return node
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     def spawn(
         self, body: Actor | Body, *args: Any, name: str | None = None, options: ProcessOptions | None = None
     ) -> Process:
-        """Starts a process. ErgoError "resource is taken" if the name is in use."""
-        return self.core.spawn(body, *args, name=name, options=options)
+        """Starts a process. ErgoError "resource is taken" if the name is registered."""
+        return self.core.spawner.spawn(body, *args, name=name, options=options)
 
     async def stop(self) -> None:
-        """Ends the processes, then closes acceptors and links; within a moment all are gone."""
+        """Ends the processes, then closes acceptors and sockets."""
         await self.network.shut()
         await self.core.stop()
         await self.network.stop()

@@ -1,6 +1,6 @@
-"""How a node is set up: gen.NetworkOptions, gen.AcceptorOptions, and what of gen.NodeOptions concerns the network.
+"""Settings of a node: gen.NetworkOptions, gen.AcceptorOptions, and the network part of gen.NodeOptions.
 
-UsageError for wrong settings.
+UsageError for wrong values.
 """
 
 from collections.abc import Mapping
@@ -15,26 +15,26 @@ from ..model.registry import Row
 from ..model.text import text_to_bytes
 from ..model.values import Error
 from .api import NetworkHandshake, NetworkProto, Registrar
-from .api.validation import MAX_PORT, check_atom, check_cookie, check_mapping, within
+from .api.validation import MAX_PORT, check_atom, check_cookie, check_mapping, check_range
 from .connection.tls import CertManager, KeyPair
 from .ergo.enp.proto import EnpProto
 from .ergo.handshake import EhsHandshake
-from .registrars.esrd import EsrdRegistrar
+from .registrars.esrd_client import EsrdRegistrar
 
 MAX_INT: Final = 2**63 - 1
 DEFAULT_PORT: Final = 11_144
 LAST_PORT: Final = 50_000
-"""Where the search for a free port ends (NAPI-ACC-1)."""
+"""Last port of the search for a free one (NAPI-ACC-1)."""
 VERSION: Final = Version(Name="ergo-conformance", Release="reference-node", License="MIT")
 
 
 def enabled_flags(flags: Flags | None) -> Flags | None:
-    """Flags that were chosen; without ENABLE none were."""
+    """Returns configured flags; None without ENABLE, which stands for the defaults."""
     return flags if flags is not None and Flags.ENABLE in flags else None
 
 
-class Mode(Enum):
-    """Hidden: nobody can dial the node, it can dial others. Disabled: it has no network."""
+class NetworkMode(Enum):
+    """Hidden: the node dials others and can't be dialed. Disabled: it has no network."""
 
     ENABLED = "enabled"
     HIDDEN = "hidden"
@@ -43,12 +43,12 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptorOptions:
-    """One listening socket. What is None, or flags without ENABLE, is the node's own setting.
+    """Settings of one acceptor. None, or flags without ENABLE, stands for the node's setting.
 
-    `host`: empty is the host part of the node's name.  `port`: the first free one from there to `last_port`, that included
-    (None: 50000); with `last_port` equal to it just that one; 0 is any free one.  `tls`: only TLS is spoken then.  `cookie`:
-    of this acceptor alone (upstream ignores it, NAPI-ACC-3); an empty one is the node's.  `atom_mapping`: local atoms to
-    what the peers call them.  `registrar`: this acceptor's route is registered there and nowhere else (NAPI-ACC-9).
+    `host`: empty is the host part of the node's name.  `port`: the first free port from `port` to `last_port`, both included
+    (None: 50000); 0 is any free port.  `tls`: the acceptor speaks only TLS.  `cookie`: of this acceptor (upstream ignores it,
+    NAPI-ACC-3); an empty one is the node's.  `atom_mapping`: local atoms to the peers' atoms.  `registrar`: the only registrar
+    that gets the route of this acceptor (NAPI-ACC-9).
     """
 
     host: str = ""
@@ -64,31 +64,31 @@ class AcceptorOptions:
     proto: NetworkProto | None = None
 
     def __post_init__(self) -> None:
-        within("port", self.port, 0, MAX_PORT)
-        within("last_port", self.end, self.port, MAX_PORT)
-        within("max_message_size", self.max_message_size or 0, 0, MAX_INT)
+        check_range("port", self.port, 0, MAX_PORT)
+        check_range("last_port", self.end, self.port, MAX_PORT)
+        check_range("max_message_size", self.max_message_size or 0, 0, MAX_INT)
         check_cookie(self.cookie)
         check_mapping(self.atom_mapping)
 
     @property
     def end(self) -> int:
-        """The last port that is tried."""
+        """The last port to try."""
         return max(self.port, LAST_PORT) if self.last_port is None else self.last_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOptions:
-    """The network of a node.
+    """Settings of a node's network.
 
-    `mode`: as Mode.  `cookie`: the secret of both directions; an empty one becomes a random one, and nobody can connect.
-    `max_message_size`: bytes of a frame, both before and after decompression, 0: no limit of ours.  `flags`: what is
-    announced; None, or flags without ENABLE, is what the handshake supports (NAPI-OPT-6).  `registrar`: finds nodes, and
-    lets them find us; None: only static routes do.  `handshake` and `proto`: of the acceptors that have none, and for
-    dialing.  `acceptors`: none is one on the node's host.  `insecure_skip_verify`: dialing over TLS takes any certificate,
-    else it has to be signed by `ca` (PEM file; None: by one of the system's).
+    `cookie`: for both directions; an empty one is replaced by a random one, so that no other node can connect.
+    `max_message_size`: bytes of a frame, both compressed and uncompressed; 0: no limit of ours.  `flags`: the announced flags;
+    None, or flags without ENABLE, stands for those that the handshake supports (NAPI-OPT-6).  `registrar`: registers this node
+    and resolves others; None: only static routes.  `handshake` and `proto`: for dialing, and the default of acceptors.
+    `acceptors`: if empty, one acceptor on the node's host.  `insecure_skip_verify`: dialing over TLS accepts any certificate;
+    otherwise it has to be signed by `ca` (PEM file; None: the system's CAs).
     """
 
-    mode: Mode = Mode.ENABLED
+    mode: NetworkMode = NetworkMode.ENABLED
     cookie: str = ""
     max_message_size: int = 0
     flags: Flags | None = None
@@ -101,22 +101,21 @@ class NetworkOptions:
 
     def __post_init__(self) -> None:
         check_cookie(self.cookie)
-        within("max_message_size", self.max_message_size, 0, MAX_INT)
+        check_range("max_message_size", self.max_message_size, 0, MAX_INT)
 
     @property
     def announced_flags(self) -> Flags:
-        """What is announced."""
-        return enabled_flags(self.flags) or self.handshake.network_flags()
+        """The flags that the node announces."""
+        return enabled_flags(self.flags) or self.handshake.network_flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOptions:
-    """What a node is, beside its network. `version`: of its application, as it introduces itself.
+    """Settings of a node besides its network. `version`: of its application, sent in the introduction.
 
-    `tls`: of all acceptors that have none of their own (gen.NodeOptions.CertManager).
-
-    `atoms`, `types` and `errors` are registered beside the framework's and announced.  `env`: of the node; with `expose_env`
-    it goes along with remote spawn and application start.
+    `tls`: of all acceptors without an own certificate (gen.NodeOptions.CertManager).  `atoms`, `types` and `errors` are
+    registered in addition to the framework's, and announced.  `env`: environment of the node's children; with `expose_env`
+    remote spawn and application start carry it.
     """
 
     version: Version = VERSION

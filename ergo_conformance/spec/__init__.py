@@ -1,4 +1,4 @@
-"""The normative reading: how every byte looks, as construct schemas. Nothing else in the package imports construct."""
+"""The normative schemas: the meaning of every byte, in construct. No other part of the package imports construct."""
 
 from .parse import Parsed, Span, build, parse
 

@@ -1,4 +1,4 @@
-"""The combinators that schemas are made of: numbers, counted bytes, fields, items, entries, what may be nil."""
+"""Combinators that schemas are made of: numbers, counted bytes, fields, items, entries, nullable values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .interpreter import (  # fmt: skip
     Composite,
     Label,
     Leaf,
-    Node,
     NumberField,
     Reader,
     Reading,
     RefusalError,
     Schema,
+    SchemaNode,
     Writer,
     Writing,
     plain,
@@ -29,7 +29,7 @@ from .interpreter import (  # fmt: skip
 
 
 class Number(Leaf):
-    """A number of fixed width; `field` is construct's."""
+    """A number of fixed width; `field` is a number of construct."""
 
     def __init__(self, field: NumberField) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ U32: Final = Number(Int32ub)
 
 
 class Exactly(Leaf):
-    """One number that has to have one value."""
+    """A number that must have one given value."""
 
     def __init__(self, number: Number, value: int, reason: Reason) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Exactly(Leaf):
         start = io.pos
         value = self.number.read(io)
         if value != self.value:
-            raise RefusalError(self.reason, start, f"{value} where {self.value} belongs")
+            raise RefusalError(self.reason, start, f"{value}, expected {self.value}")
         return value
 
     def write(self, value: Any, io: Writer) -> None:
@@ -80,11 +80,13 @@ class CountedBytes(Leaf):
 
     def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, bytes | bytearray):
-            raise CannotEncode(f"{type(value).__name__} where bytes belong")
+            raise CannotEncode(f"{type(value).__name__}, expected bytes")
         try:
             self.length.write(len(value), io)
         except CannotEncode:
-            raise CannotEncode(f"{len(value)} bytes, more than the length can say") from None
+            raise CannotEncode(
+                f"{len(value)} bytes, more than a length of {self.length.min_size} bytes can count"
+            ) from None
         io.write(bytes(value))
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
@@ -92,7 +94,7 @@ class CountedBytes(Leaf):
 
 
 class CountedText(CountedBytes):
-    """As CountedBytes; bytes that are not UTF-8 become lone surrogates and go back to the same bytes."""
+    """Counted bytes as text; bytes that are not UTF-8 become lone surrogates and are written back unchanged."""
 
     def read(self, io: Reader) -> Any:
         return super().read(io).decode("utf-8", "surrogateescape")
@@ -105,7 +107,7 @@ class CountedText(CountedBytes):
 
 
 class Sized(Composite):
-    """A node that is as long as its parts together, `times` over."""
+    """A node whose size is the sum of the sizes of its parts, `times` times."""
 
     known_min_size: int | None = None
     times = 1
@@ -114,12 +116,12 @@ class Sized(Composite):
         raise NotImplementedError
 
     @property
-    def min_size(self) -> int:  # type: ignore[override]  # of the parts, some of which are deferred
+    def min_size(self) -> int:  # type: ignore[override]  # computed from parts, some of which are deferred
         return min_size_of(self)
 
 
 class Fields(Sized):
-    """Named parts in order; `into` makes the value of them (a NamedTuple class, or dict)."""
+    """Named parts in order; `into` makes the value from them (such as a NamedTuple class); None: a dict."""
 
     def __init__(self, *fields: Schema, into: Any = None) -> None:
         super().__init__()
@@ -138,7 +140,7 @@ class Fields(Sized):
     def write_parts(self, value: Any, io: Writer) -> Writing:
         parts = [value[name] for name in self.names] if self.into is None else value
         if len(parts) != len(self.fields):
-            raise CannotEncode(f"{len(self.fields)} fields are needed")
+            raise CannotEncode(f"{len(parts)} fields, expected {len(self.fields)}")
         for field, part in zip(self.fields, parts, strict=True):
             yield None, field, part
 
@@ -168,7 +170,7 @@ class InOrder(Sized):
 
     def write_parts(self, value: Any, io: Writer) -> Writing:
         if len(value) != len(self.parts):
-            raise CannotEncode(f"{len(self.parts)} parts are needed")
+            raise CannotEncode(f"{len(value)} parts, expected {len(self.parts)}")
         for i, (part, item) in enumerate(zip(self.parts, value, strict=True)):
             yield i, part, item
 
@@ -199,7 +201,7 @@ class Repeat(Sized):
 
     def write_parts(self, value: Any, io: Writer) -> Writing:
         if len(value) != self.n:
-            raise CannotEncode(f"an array of {self.n} items is needed")
+            raise CannotEncode(f"{len(value)} items, expected {self.n}")
         for i, item in enumerate(value):
             yield i, self.item, item
 
@@ -208,7 +210,7 @@ class Repeat(Sized):
 
 
 class CountedItems(Composite):
-    """A count and that many items, as a list. No count is believed before the bytes are there."""
+    """A count and that many items, as a list. A count is refused if the bytes left are too few for it."""
 
     def __init__(self, count: Number, item: Schema) -> None:
         super().__init__()
@@ -233,7 +235,7 @@ class CountedItems(Composite):
 
 
 class CountedEntries(Composite):
-    """A count and that many pairs of key and value, as a dict; the last of equal keys wins."""
+    """A count and that many pairs of key and value, as a dict; of equal keys the last one counts."""
 
     def __init__(self, count: Number, key: Schema, value: Schema) -> None:
         super().__init__()
@@ -265,7 +267,7 @@ class CountedEntries(Composite):
 
 
 class Nullable(Composite):
-    """One byte that says nil, or a marker and the body."""
+    """The byte for nil, or a marker and the body."""
 
     min_size = 1
 
@@ -279,7 +281,7 @@ class Nullable(Composite):
         if marker == self.nil:
             return None
         if marker != self.marker:
-            raise RefusalError(Reason.MARKER, start, f"{marker:02x} where {self.marker:02x} belongs")
+            raise RefusalError(Reason.MARKER, start, f"{marker:02x}, expected {self.marker:02x} or {self.nil:02x}")
         return (yield None, self.body)
 
     def write_parts(self, value: Any, io: Writer) -> Writing:
@@ -292,17 +294,17 @@ class Nullable(Composite):
 
 
 def check_room(io: Reader, n: int, min_size: int, behind: int = 0) -> None:
-    """Refuses a count whose items can't be in the bytes left, or whose items take no bytes and are too many."""
+    """Refuses a count of items that do not fit into the bytes left, or too many items without bytes."""
     if min_size:
         if n * min_size > io.left:
-            detail = f"{n:,} of at least {min_size} bytes, {io.left:,} left"
+            detail = f"{n:,} of at least {min_size} bytes, {io.left:,} bytes left"
             raise RefusalError(Reason.COUNT, io.pos - behind, detail)
     else:
         io.count("items without a byte", n, MAX_EMPTY_ITEMS, Reason.EMPTY_ITEMS)
 
 
 def min_size_of(schema: Schema) -> int:
-    """Bytes that the smallest value of a schema takes. Arrays and structs may be hundreds of levels deep."""
+    """Returns the bytes of the smallest value of a schema. Not recursive: arrays and structs may be hundreds of levels deep."""
     todo = [schema]
     while todo:
         _, node = plain(todo[-1])
@@ -320,4 +322,4 @@ def _known_min_size(schema: Schema) -> int | None:
     _, node = plain(schema)
     if isinstance(node, Sized):
         return node.known_min_size
-    return node.min_size if isinstance(node, Node) else node.sizeof()
+    return node.min_size if isinstance(node, SchemaNode) else node.sizeof()

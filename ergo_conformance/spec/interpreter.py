@@ -33,7 +33,7 @@ Writing = Generator[tuple[Label, Schema, Any], None, None]
 
 
 class RefusalError(Exception):
-    """Raised by a node; the loop adds the path."""
+    """Refusal by a node; the loop adds the path."""
 
     def __init__(self, reason: Reason, offset: int, detail: str = "") -> None:
         super().__init__(reason, offset, detail)
@@ -41,7 +41,7 @@ class RefusalError(Exception):
 
 
 class Reader:
-    """One reading: the bytes, where we stand, what the schema has to know from outside, and what was found where."""
+    """State of one read: the bytes, the position, the context of the schema, and the spans of the parts read so far."""
 
     def __init__(self, data: bytes, context: Any = None, offset: int = 0) -> None:
         self.data = data
@@ -52,7 +52,7 @@ class Reader:
         self.counts: dict[str, int] = {}
 
     def read(self, n: int) -> bytes:
-        """The next n bytes."""
+        """Returns the next n bytes. RefusalError if fewer are left."""
         start = self.pos
         if start + n > self.end:
             raise RefusalError(Reason.END_OF_DATA, start, f"{n} bytes needed, {self.end - start} left")
@@ -60,7 +60,7 @@ class Reader:
         return self.data[start : self.pos]
 
     def number(self, field: NumberField) -> Any:
-        """The next number, read by construct."""
+        """Returns the next number, read by construct."""
         return field._parse(BytesIO(self.read(field.length)), _NO_CONTEXT, "")  # noqa: SLF001  `parse` costs three times as much
 
     @property
@@ -68,7 +68,7 @@ class Reader:
         return self.end - self.pos
 
     def count(self, what: str, n: int, limit: int, reason: Reason) -> None:
-        """Adds n to a running count of this reading; refused above the limit."""
+        """Adds n to a count of this read. RefusalError if it exceeds the limit."""
         total = self.counts.get(what, 0) + n
         self.counts[what] = total
         if total > limit:
@@ -76,7 +76,7 @@ class Reader:
 
 
 class Writer:
-    """One writing."""
+    """State of one write: the bytes written so far and the context of the schema."""
 
     def __init__(self, context: Any = None) -> None:
         self.out = bytearray()
@@ -86,7 +86,7 @@ class Writer:
         self.out += data
 
     def number(self, field: NumberField, value: Any) -> None:
-        """A number, written by construct."""
+        """Writes a number with construct. Raises CannotEncode."""
         stream = BytesIO()
         try:
             field._build(value, stream, _NO_CONTEXT, "")  # noqa: SLF001  as for reading
@@ -96,7 +96,7 @@ class Writer:
 
 
 class Path:
-    """Where a value stands, as a linked list: made for every value, spelled out for few."""
+    """The path of a value, as a linked list: created for every value, converted to text for few."""
 
     __slots__ = ("label", "parent")
 
@@ -116,14 +116,14 @@ class Path:
 # --- the two kinds of node --------------------------------------------------------------------------------------------
 
 
-class Node(Construct):  # type: ignore[type-arg]  # generic in the stubs only
-    """Base of all nodes."""
+class SchemaNode(Construct):  # type: ignore[type-arg]  # generic in the stubs only
+    """Base class of all nodes."""
 
     min_size: int = 0
-    """Bytes that the smallest value takes."""
+    """Bytes of the smallest value."""
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
-        """The parts, for those who walk a schema."""
+        """Returns the parts with their labels, for visitors of a schema."""
         return ()
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
@@ -143,8 +143,8 @@ class Node(Construct):  # type: ignore[type-arg]  # generic in the stubs only
         raise SizeofError("the size depends on the value", path=path)
 
 
-class Leaf(Node):
-    """A node without parts of its own."""
+class Leaf(SchemaNode):
+    """A node that reads and writes its value itself."""
 
     def read(self, io: Reader) -> Any:
         raise NotImplementedError
@@ -153,8 +153,8 @@ class Leaf(Node):
         raise NotImplementedError
 
 
-class Composite(Node):
-    """A node with parts."""
+class Composite(SchemaNode):
+    """A node that consists of parts, which the loops read and write."""
 
     def read_parts(self, io: Reader) -> Reading:
         raise NotImplementedError
@@ -163,8 +163,8 @@ class Composite(Node):
         raise NotImplementedError
 
 
-class Deferred(Node):
-    """A schema that is made when it is needed: what refers to itself, or depends on a value just read."""
+class Deferred(SchemaNode):
+    """A schema that is created when it is needed, because it refers to itself or depends on a value just read."""
 
     def resolve(self) -> Schema:
         raise NotImplementedError
@@ -178,7 +178,7 @@ class Deferred(Node):
 
 
 def plain(schema: Schema) -> tuple[Label, Schema]:
-    """A schema without its name, and the name."""
+    """Returns the name of a schema, and the schema without it."""
     label: Label = None
     while True:
         if isinstance(schema, Renamed):
@@ -207,7 +207,7 @@ def read(schema: Schema, io: Reader) -> Any:
                 open_.append((parts, path, start))
                 value = None
             else:
-                value = schema.read(io) if isinstance(schema, Leaf) else _leaf(schema, io)
+                value = schema.read(io) if isinstance(schema, Leaf) else _read_construct(schema, io)
                 io.spans.append((path, start, io.pos))
             while True:
                 if not open_:
@@ -227,8 +227,8 @@ def read(schema: Schema, io: Reader) -> Any:
         raise Rejected(refusal.reason, str(path), refusal.offset, refusal.detail) from None
 
 
-def _leaf(schema: Schema, io: Reader) -> Any:
-    """A construct that is no node: read by construct itself, on what is left."""
+def _read_construct(schema: Schema, io: Reader) -> Any:
+    """Reads a plain construct, on the bytes left."""
     stream = BytesIO(io.data[io.pos : io.end])
     try:
         value = schema.parse_stream(stream)

@@ -1,4 +1,4 @@
-"""The one door in: bytes become a value that knows which bytes it came from, or a refusal; and the way back."""
+"""The entry points `parse` and `build`: bytes to a value with the spans of its parts, or a refusal; a value to bytes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .interpreter import Path, Reader, Schema, Writer, read, write
 
 
 class Span(NamedTuple):
-    """Where one part of a value stands: path, first byte, byte behind the last."""
+    """Position of one part of a value: path, offset of the first byte, offset behind the last."""
 
     path: str
     start: int
@@ -18,7 +18,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A value, the offset behind it, and the spans of all its parts (an inner part comes before the one around it)."""
+    """A value, the offset behind it, and the spans of all its parts (inner parts before the outer one)."""
 
     value: Any
     end: int
@@ -29,14 +29,14 @@ class Parsed:
         return (Span(str(path), start, end) for path, start, end in self.found)
 
     def span(self, path: str) -> Span:
-        """The bytes of one part: `Introduce.AtomCache[3]`. KeyError if the value has no such part."""
+        """Returns the span of one part, such as `Introduce.AtomCache[3]`. KeyError if the value has no part of that path."""
         for span in reversed(list(self.spans)):
             if span.path == path:
                 return span
         raise KeyError(path)
 
     def at(self, offset: int) -> Span:
-        """The innermost part that holds this byte. KeyError outside the value."""
+        """Returns the innermost part with this byte. KeyError outside the value."""
         around = [(end - start, start, end, path) for path, start, end in self.found if start <= offset < end]
         if not around:
             raise KeyError(offset)
@@ -47,7 +47,7 @@ class Parsed:
 def parse(
     schema: Schema, data: bytes, context: Any = None, *, prefix: bool = False, offset: int = 0
 ) -> Parsed | Rejected:
-    """Reads one value at `offset`. With `prefix` bytes may follow; without, they are refused. Never raises for bytes."""
+    """Reads one value at `offset`. Bytes behind it are refused unless `prefix` is set. Raises nothing, whatever the bytes."""
     reader = Reader(data, context, offset)
     try:
         value = read(schema, reader)
@@ -59,7 +59,7 @@ def parse(
 
 
 def build(schema: Schema, value: Any, context: Any = None) -> bytes:
-    """Writes one value. Raises CannotEncode with the path of what can't be written."""
+    """Writes one value. Raises CannotEncode with the path of the part that cannot be written."""
     writer = Writer(context)
     write(schema, value, writer)
     return bytes(writer.out)

@@ -1,15 +1,15 @@
-"""Walks schemas: what is inside what, under which name, with which documentation."""
+"""Walks schemas: yields every part with its path and its documentation."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from construct import Renamed
 
-from .interpreter import Label, Node, Schema, plain
+from .interpreter import Label, Schema, SchemaNode, plain
 
 
 class Visit(NamedTuple):
-    """A schema met on a walk: the path to it, itself without its name, and what its author says of it."""
+    """A schema found on a walk: its path, the schema without its name, and its documentation."""
 
     path: str
     schema: Schema
@@ -17,9 +17,9 @@ class Visit(NamedTuple):
 
 
 def parts(schema: Schema) -> Iterator[tuple[Label, Schema]]:
-    """The parts of any schema, node or plain construct, with their labels."""
+    """Yields the parts of a schema, node or plain construct, with their labels."""
     _, schema = plain(schema)
-    if isinstance(schema, Node):
+    if isinstance(schema, SchemaNode):
         yield from schema.children()
     else:
         for sub in getattr(schema, "subcons", ()):
@@ -27,14 +27,14 @@ def parts(schema: Schema) -> Iterator[tuple[Label, Schema]]:
 
 
 def docs_of(schema: Schema) -> str:
-    """The text that `node * "text"` gave a schema."""
+    """Returns the documentation that `node * "text"` gave a schema, or an empty text."""
     while not schema.docs and isinstance(schema, Renamed):
         schema = schema.subcon
     return schema.docs or ""
 
 
 def walk(schema: Schema, path: str = "") -> Iterator[Visit]:
-    """A schema and all that is inside it, outer before inner; each node once, so that a schema inside itself ends."""
+    """Yields a schema and all schemas inside it, outer before inner; each node once, so that recursive schemas end."""
     seen: set[int] = set()
     todo = [(path, schema)]
     while todo:

@@ -1,1 +1,1 @@
-"""What is under test: how it is started or found, what it offers, how it is reached."""
+"""Targets: the nodes under test, and how they are started and reached."""

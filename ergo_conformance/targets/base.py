@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Final, Protocol
 from ..errors import UsageError, suggestion
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.ergo.esrd_client import Datagrams
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link
+from ..peers.ergo.esrd_client import ScriptedResolver
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.sockets import Socket
 from ..peers.violation import UnreachableError
 
 DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
@@ -72,7 +72,7 @@ class Codec(Protocol):
 class RunningTarget:
     """A started target, in one configuration."""
 
-    facts: Facts
+    target_info: TargetInfo
     tls: bool
     """Whether its acceptor speaks TLS."""
     offers: frozenset[str]
@@ -99,19 +99,19 @@ class RunningTarget:
     closed: bool = False
     """Whether it closed the connection after the first Hello without sending a byte."""
 
-    async def link(self, label: str = "") -> Link:
+    async def socket(self, label: str = "") -> Socket:
         """Opens a connection to its acceptor. Raises UnreachableError."""
         raise NotImplementedError
 
-    async def registrar_link(self, label: str = "") -> Link:  # noqa: ARG002  there is nothing to label
+    async def registrar_socket(self, label: str = "") -> Socket:  # noqa: ARG002  there is nothing to label
         """Opens a connection to the registrar (ESRD) that it serves. Raises UnreachableError."""
         raise UnreachableError("the target serves no registrar")
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:  # noqa: ARG002  as above
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:  # noqa: ARG002  as above
         """Opens a UDP socket to its registrar; `host`: another address of the same machine. Raises UnreachableError."""
         raise UnreachableError("the target serves no registrar")
 
-    async def saturn_link(self, label: str = "") -> Link:  # noqa: ARG002  as above
+    async def saturn_socket(self, label: str = "") -> Socket:  # noqa: ARG002  as above
         """Opens a connection to the Saturn that it serves. Raises UnreachableError."""
         raise UnreachableError("the target serves no Saturn")
 

@@ -37,6 +37,11 @@ class Option:
         """Long name on the command line: `--tls-ca`."""
         return self.flags[0] if self.flags else "--" + self.name.replace("_", "-")
 
+    @property
+    def pytest_flag(self) -> str:
+        """Name of the option of the pytest plugin: `--ergo-tls-ca`."""
+        return "--ergo-" + self.name.replace("_", "-")
+
 
 def option(
     default: Any, help: str, *, metavar: str = "", environment: str = "", flags: tuple[str, ...] = ()

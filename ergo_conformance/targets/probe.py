@@ -8,7 +8,7 @@ from typing import Final
 
 from ..model.ergo import enp, subject
 from ..peers.ergo.connection import Peer
-from ..peers.ergo.handshake import Dialer
+from ..peers.ergo.dialer import Dialer
 from ..peers.violation import ViolationError
 from .base import RunningTarget
 
@@ -28,10 +28,10 @@ async def probe(running: RunningTarget) -> None:
     Raises UnreachableError.
     """
     loop = asyncio.get_running_loop()
-    silent = await running.link("silent")
+    silent = await running.socket("silent")
     started = loop.time()
-    good = await running.link("good")
-    dialer = Dialer(good, running.facts, random.Random("probe"))
+    good = await running.socket("good")
+    dialer = Dialer(good, running.target_info, random.Random("probe"))
     try:
         dialer.send(dialer.hello())
         await dialer.receive(within=HELLO_TIMEOUT)
@@ -47,11 +47,12 @@ async def probe(running: RunningTarget) -> None:
 
 async def probe_agents(running: RunningTarget) -> None:
     """Calls echo, with a text and a registered type, and the agents of level 2; adds the results to `running`."""
-    link = await running.link("agents")
+    socket = await running.socket("agents")
     try:
-        dialer = Dialer(link, running.facts, random.Random("agents"))
+        dialer = Dialer(socket, running.target_info, random.Random("agents"))
         await dialer.handshake()
-        peer = Peer(dialer)
+        assert dialer.target_introduce is not None
+        peer = Peer([dialer], dialer.target_introduce)
         if running.agents_unknown:
             await _probe_echo(peer, running)
         if "agents" in running.offers and not running.pids:
@@ -59,7 +60,7 @@ async def probe_agents(running: RunningTarget) -> None:
     except ViolationError:
         pass  # an agent that does not answer counts as absent
     finally:
-        link.abort()
+        socket.abort()
 
 
 async def _probe_echo(peer: Peer, running: RunningTarget) -> None:

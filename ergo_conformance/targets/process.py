@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UsageError
-from ..peers.ergo.handshake import Facts
+from ..peers.ergo.handshake import TargetInfo
 from ..reference_node.connection.tls import self_signed
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config, offers_of
 from .options import TargetOptions
@@ -207,7 +207,7 @@ class ProcessTarget(Target):
         host, tls = str(ready.get("host") or wanted["host"]), bool(ready.get("tls"))
         pids = dict(ready.get("pids") or {})
         return ProcessRunningTarget(
-            Facts(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"])),
+            TargetInfo(str(ready["name"]), str(ready.get("cookie") or wanted["cookie"])),
             tls,
             offers,
             {**(ready.get("config") or {}), "tls": tls},

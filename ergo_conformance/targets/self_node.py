@@ -3,24 +3,26 @@
 import hashlib
 import random
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final
 
 from ..errors import UsageError
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
-from ..peers.ergo.esrd_client import Datagrams, MemoryDatagrams, route
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link, connect, connect_memory
+from ..peers.ergo.esrd_client import MemoryResolver, ScriptedResolver, route
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.memory import connect_memory
+from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
-from ..reference_node.ergo.esrd import Table
-from ..reference_node.ergo.saturn import Hub
+from ..reference_node.ergo.esrd import EsrdNameTable
+from ..reference_node.ergo.saturn import SaturnDirectory
 from ..reference_node.node import Node
-from ..reference_node.registrars.esrd import EsrdRegistrar, ServerLink
-from ..reference_node.registrars.saturn import SaturnServer
-from ..reference_node.registrars.saturn import ServerLink as SaturnLink
+from ..reference_node.registrars.esrd_client import EsrdRegistrar
+from ..reference_node.registrars.esrd_server import EsrdServerSocket
+from ..reference_node.registrars.saturn_server import SaturnServer
+from ..reference_node.registrars.saturn_server import SaturnServerSocket as SaturnLink
 from ..reference_node.target import config as settings
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config
 from .options import TargetOptions
@@ -51,34 +53,46 @@ class MemoryRunningTarget(RunningTarget):
     _: KW_ONLY
     node: Node
 
-    async def link(self, label: str = "") -> Link:
+    registrar_sockets: set[EsrdServerSocket] = field(default_factory=set)
+    """Open sockets of the registrar."""
+    stopped: bool = False
+
+    async def socket(self, label: str = "") -> Socket:
+        self._check_running()
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> EsrdNameTable:
         """Table of the registrar; the node itself is registered."""
-        table = Table()
+        table = EsrdNameTable()
         table.register(self.node.name, [route()])
         return table
 
-    async def registrar_link(self, label: str = "") -> Link:
-        return connect_memory(ServerLink(self.table, set()), None, label)
+    async def registrar_socket(self, label: str = "") -> Socket:
+        self._check_running()
+        return connect_memory(EsrdServerSocket(self.table, self.registrar_sockets), None, label)
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if host is not None:
             raise UnreachableError("in memory there are no addresses")
-        return MemoryDatagrams(self.table.answer, label)
+        return MemoryResolver(self.table.answer, label)
 
     @cached_property
-    def hub(self) -> Hub:
+    def directory(self) -> SaturnDirectory:
         """State of the Saturn beside the node."""
-        return Hub(self.token)
+        return SaturnDirectory(self.token)
 
-    async def saturn_link(self, label: str = "") -> Link:
-        return connect_memory(SaturnLink(self.hub, set()), None, label)
+    async def saturn_socket(self, label: str = "") -> Socket:
+        self._check_running()
+        return connect_memory(SaturnLink(self.directory, set()), None, label)
+
+    def _check_running(self) -> None:
+        if self.stopped:
+            raise UnreachableError("the node has stopped")
 
     async def stop(self) -> None:
+        self.stopped = True
         await self.node.stop()
 
 
@@ -91,7 +105,7 @@ class LoopbackRunningTarget(TcpRunningTarget):
     node: Node
     saturn: SaturnServer
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:
@@ -130,10 +144,10 @@ class SelfTarget(Target):
                 "needs a target that is reached over loopback: in memory there are no addresses"
             )
         tls = bool(wanted["tls"])
-        node = make_node(settings.options_of({**wanted, "tls": None}), str(wanted))
+        node = make_node(self.node_config({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
         return MemoryRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS,
             {**wanted, "tls": tls},
@@ -144,9 +158,14 @@ class SelfTarget(Target):
             node=node,
         )
 
+    def node_config(self, wanted: Mapping[str, Any]) -> settings.NodeConfig:
+        """Returns the settings of a node. `wanted`: keys of ERGO_TARGET. UsageError for values that are not possible."""
+        return settings.config_of(wanted)
+
     async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
         try:
-            node = await settings.options_of({**wanted, "registrar_port": wanted["registrar_port"] or 0}).start()
+            config = self.node_config({**wanted, "registrar_port": wanted["registrar_port"] or 0})
+            node = await config.make_node().start()
         except UsageError as error:
             raise TargetError(str(error)) from None
         saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)
@@ -154,10 +173,10 @@ class SelfTarget(Target):
         pids = settings.host_agents(node, wanted).pids
         acceptor = node.network.acceptors[0] if node.network.acceptors else None  # a hidden node has none
         tls = acceptor is not None and acceptor.fingerprint is not None
-        registrar = node.network.registrar()
+        registrar = node.network.registrar
         serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
         return LoopbackRunningTarget(
-            Facts(wanted["name"], wanted["cookie"]),
+            TargetInfo(wanted["name"], wanted["cookie"]),
             tls,
             OFFERS if serves else OFFERS - {"registrar"},
             {**wanted, "tls": tls},
@@ -182,10 +201,10 @@ def create(options: TargetOptions) -> Target:
     return SelfTarget(over=options.over or "memory", cookie=options.cookie, node=options.node, tls=options.tls)
 
 
-def make_node(wanted: settings.Settings, seed: str) -> Node:
+def make_node(wanted: settings.NodeConfig, seed: str) -> Node:
     """A node whose salts and ids are drawn from a seed, so that a case takes the same path in every run."""
     rng = random.Random(seed)
-    return wanted.make(clock=lambda: START, token=partial(_token, rng))
+    return wanted.make_node(clock=lambda: START, random_hex=partial(_token, rng))
 
 
 def _token(rng: random.Random, n: int) -> str:

@@ -7,9 +7,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
-from ..peers.ergo.esrd_client import Datagrams, datagrams
-from ..peers.ergo.handshake import Facts
-from ..peers.link import Link, connect
+from ..peers.ergo.esrd_client import ScriptedResolver, open_resolver
+from ..peers.ergo.handshake import TargetInfo
+from ..peers.sockets import Socket, connect
 from ..peers.violation import UnreachableError
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, offers_of
 from .options import TargetOptions
@@ -52,22 +52,22 @@ class TcpRunningTarget(RunningTarget):
     registrar: tuple[str, int] | None = None
     """Address of its registrar."""
 
-    async def link(self, label: str = "") -> Link:
+    async def socket(self, label: str = "") -> Socket:
         return await connect(self.host, self.port, self.context, label)
 
-    async def registrar_link(self, label: str = "") -> Link:
+    async def registrar_socket(self, label: str = "") -> Socket:
         if self.registrar is None:
-            return await super().registrar_link(label)
+            return await super().registrar_socket(label)
         return await connect(*self.registrar, None, label)
 
-    async def registrar_datagrams(self, label: str = "", host: str | None = None) -> Datagrams:
+    async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if self.registrar is None:
-            return await super().registrar_datagrams(label, host)
-        return await datagrams(host or self.registrar[0], self.registrar[1], label)
+            return await super().resolver(label, host)
+        return await open_resolver(host or self.registrar[0], self.registrar[1], label)
 
-    async def saturn_link(self, label: str = "") -> Link:
+    async def saturn_socket(self, label: str = "") -> Socket:
         if self.registrar is None or "saturn" not in self.offers:
-            return await super().saturn_link(label)
+            return await super().saturn_socket(label)
         return await connect(*self.registrar, client_context(None), label)
 
 
@@ -100,12 +100,12 @@ class TcpTarget(Target):
             raise UsageError(f"{text}: --cookie is required, the cookie of the node under test")
         self.host, self.port = host, port
         self.context = client_context(tls_ca) if self.kind == "tls" else None
-        self.facts = Facts(node or "", cookie)
+        self.target_info = TargetInfo(node or "", cookie)
         self.offers = offers
         self.registrar, self.token = registrar, token
 
     async def start(self, config: Mapping[str, Any]) -> RunningTarget:
-        known = {"tls": self.context is not None, "cookie": self.facts.cookie}
+        known = {"tls": self.context is not None, "cookie": self.target_info.cookie}
         for key, value in config.items():
             if key not in known:
                 raise ConfigNotSupportedError(f"needs a target whose {key} can be set")
@@ -117,7 +117,7 @@ class TcpTarget(Target):
         if self.registrar:
             offers |= {"registrar"} if self.token is None else {"saturn"}
         running = TcpRunningTarget(
-            self.facts,
+            self.target_info,
             self.context is not None,
             offers,
             known,
@@ -129,7 +129,7 @@ class TcpTarget(Target):
             registrar=self.registrar,
         )
         try:
-            (await running.link("first contact")).close()
+            (await running.socket("first contact")).close()
         except UnreachableError as error:
             raise TargetError(f"{self.text}: {error}") from None
         return running

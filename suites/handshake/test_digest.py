@@ -3,9 +3,8 @@
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce
-from ergo_conformance.peers.ergo.handshake import Dialer
 from ergo_conformance.spec.ergo.ehs import digest
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, Dialer, case
 
 
 def wrong_hello(dialer: Dialer, how: str) -> Hello:
@@ -56,7 +55,7 @@ async def test_salts_are_fresh(ergo_context: Context) -> None:
         answer = await dialer.expect(Hello)
         dialer.check_hello(answer)
         salts.append(answer.Salt)
-        dialer.link.abort()
+        dialer.socket.abort()
         dialer = await ergo_context.dial()
     dialer.check(salts[0] != salts[1], f"the salt {salts[0]!r} used twice", "a new salt in every Hello")
     dialer.check(len(salts[0]) >= 16, f"a salt of {len(salts[0])} characters", "a salt of at least 16 characters")
@@ -67,7 +66,7 @@ async def test_replayed_introduce(ergo_context: Context) -> None:
     """An acceptor closes the socket when an Introduce of an earlier handshake is replayed: its digest has an old salt."""
     first = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     recorded = first.introduce()
-    first.link.abort()
+    first.socket.abort()
     second = await ergo_context.dial(recorded.Node, HandshakeState.HELLO_ANSWERED)
     second.send(recorded)
     await second.expect_close()

@@ -6,8 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello
-from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
@@ -130,7 +129,7 @@ async def test_answers_are_exact(ergo_context: Context, state: HandshakeState) -
     """Every frame of the acceptor states its exact length: no bytes are left over inside the frame or after it."""
     dialer = await ergo_context.dial(state=state)  # reads each frame with the schema, up to its last byte
     if state is not HandshakeState.AWAIT_HELLO:
-        chunk = await dialer.link.read(0.3)
+        chunk = await dialer.socket.read(0.3)
         dialer.check(not chunk, f"{chunk!r} after the last message", "no bytes after the last message")
 
 
@@ -163,7 +162,7 @@ async def test_split(ergo_context: Context, size: int) -> None:
     for message in (dialer.hello(), None):
         data = frame(payload_of(message or dialer.introduce()))
         for start in range(0, len(data), size):
-            dialer.link.write(data[start : start + size])
+            dialer.socket.write(data[start : start + size])
         if message is not None:
             await dialer.expect(Hello)
     await dialer.expect(Accept)

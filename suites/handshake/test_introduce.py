@@ -7,30 +7,29 @@ import pytest
 from ergo_conformance.model.ergo import edf, ehs
 from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.handshake import Dialer, frame, payload_of
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
 
 
-async def introduced(ergo_context: Context, **lies: Any) -> Dialer:
+async def introduced(ergo_context: Context, **overrides: Any) -> Dialer:
     """Completes a handshake with these fields in Introduce; returns the dialer."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
-    dialer.send(dialer.introduce(**lies))
+    dialer.send(dialer.introduce(**overrides))
     await dialer.expect(Accept)
     await dialer.expect(Introduce)
     dialer.send(Accept())
     return dialer
 
 
-async def taken(ergo_context: Context, **lies: Any) -> None:
+async def taken(ergo_context: Context, **overrides: Any) -> None:
     """Checks that the handshake completes and the socket stays open."""
-    dialer = await introduced(ergo_context, **lies)
+    dialer = await introduced(ergo_context, **overrides)
     await dialer.expect_open(0.3)
 
 
-async def refused(ergo_context: Context, name: str | None = None, **lies: Any) -> None:
+async def refused(ergo_context: Context, name: str | None = None, **overrides: Any) -> None:
     """Checks that the socket is closed, at the latest after a complete handshake."""
     dialer = await ergo_context.dial(name, HandshakeState.HELLO_ANSWERED)
-    dialer.send(dialer.introduce(**lies))
+    dialer.send(dialer.introduce(**overrides))
     dialer.send(Accept())
     await dialer.expect_close(bytes_allowed=True)
 
@@ -45,8 +44,10 @@ async def test_name(ergo_context: Context) -> None:
     assert dialer.target_introduce is not None
     node = dialer.target_introduce.Node
     dialer.check("@" in node, f"the name {node!r}", "a name of the form NAME@HOST")
-    if ergo_context.facts.name:
-        dialer.check(node == ergo_context.facts.name, f"the name {node!r}", f"the name {ergo_context.facts.name!r}")
+    if ergo_context.target_info.name:
+        dialer.check(
+            node == ergo_context.target_info.name, f"the name {node!r}", f"the name {ergo_context.target_info.name!r}"
+        )
 
 
 @case("EHS-MSG-3")
@@ -188,8 +189,8 @@ async def test_late_refusal_looks_like_success(ergo_context: Context) -> None:
 async def test_name_is_free_again(ergo_context: Context) -> None:
     """An acceptor accepts a name again after the connection with that name has ended."""
     first, _ = await ergo_context.connected()
-    first.link.close()
-    await first.link.read(1.0)
+    first.socket.close()
+    await first.socket.read(1.0)
     again, _ = await ergo_context.connected(first.name)
     await again.expect_open(0.3)
 
@@ -277,7 +278,7 @@ async def test_caches_out_of_range(ergo_context: Context) -> None:
             ErrCache={0: Error("x"), 65_535: None},
         )
     )
-    await dialer.link.read(1.0)
+    await dialer.socket.read(1.0)
 
 
 @case("EHS-FRAME-5", "EHS-CACHE-4")

@@ -45,7 +45,7 @@ async def test_accept_comes_before_introduce(ergo_context: Context) -> None:
 async def test_acceptor_waits_for_the_dialer(ergo_context: Context) -> None:
     """An acceptor sends nothing before the dialer's first message."""
     dialer = await ergo_context.dial()
-    chunk = await dialer.link.read(0.4)
+    chunk = await dialer.socket.read(0.4)
     dialer.check(not chunk, f"{chunk!r}", "no bytes before Hello or Join")
 
 
@@ -53,7 +53,7 @@ async def test_acceptor_waits_for_the_dialer(ergo_context: Context) -> None:
 async def test_acceptor_waits_for_introduce(ergo_context: Context) -> None:
     """After its Hello, an acceptor sends nothing before the dialer's Introduce."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
-    chunk = await dialer.link.read(0.4)
+    chunk = await dialer.socket.read(0.4)
     dialer.check(not chunk, f"{chunk!r}", "no bytes between Hello and Introduce")
 
 

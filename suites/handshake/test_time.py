@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello, Introduce
-from ergo_conformance.peers.ergo.handshake import REPLY, frame, payload_of
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import REPLY_TIMEOUT, Context, case, frame, payload_of
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
@@ -37,7 +36,7 @@ async def test_silence_within_a_frame(ergo_context: Context, sent: int) -> None:
 async def test_half_close(ergo_context: Context, state: HandshakeState) -> None:
     """An acceptor closes the socket of a peer that shuts down its sending side during the handshake."""
     dialer = await ergo_context.dial(state=state)
-    dialer.link.end_writing()
+    dialer.socket.end_writing()
     await dialer.expect_close(LATEST)
 
 
@@ -46,7 +45,7 @@ async def test_half_close(ergo_context: Context, state: HandshakeState) -> None:
 async def test_disconnect(ergo_context: Context, state: HandshakeState) -> None:
     """An acceptor serves a peer that disconnected during a handshake and reconnects at once under the same name."""
     dialer = await ergo_context.dial(state=state)
-    dialer.link.abort()
+    dialer.socket.abort()
     again, _ = await ergo_context.connected(dialer.name)
     await again.expect_open(0.2)
 
@@ -56,7 +55,7 @@ async def test_drip(ergo_context: Context) -> None:
     """An acceptor serves a message sent in pieces with pauses of 0.6 s, because every read restarts the time limit."""
     dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
-    await dialer.link.drip(data, size=len(data) // 4, gap=0.6)
+    await dialer.socket.drip(data, size=len(data) // 4, gap=0.6)
     await dialer.expect(Hello)
 
 
@@ -65,7 +64,7 @@ async def test_endless_drip_ends(ergo_context: Context) -> None:
     """An acceptor serves a conforming peer while another client sends a frame slowly and never completes it."""
     dialer = await ergo_context.dial()
     data = frame(payload_of(dialer.hello()))
-    drip = asyncio.create_task(dialer.link.drip(data[:12], size=1, gap=0.3))
+    drip = asyncio.create_task(dialer.socket.drip(data[:12], size=1, gap=0.3))
     good, _ = await ergo_context.connected()
     await good.expect_open(0.1)
     await drip
@@ -92,12 +91,12 @@ async def test_deadline_is_lifted_on_joined_links(ergo_context: Context) -> None
 @case("EHS-TIME-3")
 async def test_silent_client_delays_others(ergo_context: Context) -> None:
     """Upstream serves a peer only after an earlier silent client has timed out."""
-    await ergo_context.link("silent")
+    await ergo_context.socket("silent")
     dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
-    started = dialer.link.now()
+    started = dialer.socket.now()
     await dialer.expect(Hello)
-    took = dialer.link.now() - started
+    took = dialer.socket.now() - started
     dialer.check(took > 0.5, f"an answer after {took:.2f} s", "an answer after a second")
 
 
@@ -105,10 +104,10 @@ async def test_silent_client_delays_others(ergo_context: Context) -> None:
 async def test_many_silent_clients(ergo_context: Context) -> None:
     """An acceptor serves a peer while twenty silent sockets are open, within the time that a serial acceptor needs."""
     for i in range(20):
-        await ergo_context.link(f"silent {i + 1}")
+        await ergo_context.socket(f"silent {i + 1}")
     dialer = await ergo_context.dial()
     dialer.send(dialer.hello())
-    await dialer.expect(Hello, within=25.0 if ergo_context.target.serial else REPLY)
+    await dialer.expect(Hello, within=25.0 if ergo_context.target.serial else REPLY_TIMEOUT)
 
 
 @case("ROB-EHS-2", "ROB-EHS-3")

@@ -10,9 +10,7 @@ from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.agents import Acting
-from ergo_conformance.peers.ergo.connection import ORDER, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Peer, case
 
 MODES = {1: "temporary", 2: "transient", 3: "permanent"}
 OWN, TEMPORARY = 0, 1
@@ -42,23 +40,23 @@ async def refused(peer: Peer, message: enp.ApplicationStart, error: Error) -> No
 @contextlib.asynccontextmanager
 async def started(
     ergo_context: Context, name: Atom, mode: int, as_: str | None = None, **extra: Any
-) -> AsyncIterator[Acting]:
+) -> AsyncIterator[AgentDriver]:
     """Runs the body while an application is running that the tester started."""
-    acting = Acting(await ergo_context.peer(as_))
-    ergo_context.needs_flag(acting.peer, Flags.REMOTE_APPLICATION_START)
-    await acting.do("app_stop", name)
-    result = await asked(acting.peer, request(acting.peer, name, mode, **extra))
+    agent = AgentDriver(await ergo_context.peer(as_))
+    ergo_context.needs_flag(agent.peer, Flags.REMOTE_APPLICATION_START)
+    await agent.run("app_stop", name)
+    result = await asked(agent.peer, request(agent.peer, name, mode, **extra))
     try:
-        acting.peer.check(result.Error is None, result, "a Result without an error")
-        yield acting
+        agent.peer.check(result.Error is None, result, "a Result without an error")
+        yield agent
     finally:
-        await acting.set("app_stop", name)
+        await agent.run_true("app_stop", name)
 
 
-async def info(acting: Acting, name: Atom, wanted: str) -> None:
+async def info(agent: AgentDriver, name: Atom, wanted: str) -> None:
     """Checks the state and mode of an application as reported by the agent."""
-    found = await acting.do("app_info", name)
-    acting.peer.check(found == wanted, repr(found), repr(wanted))
+    found = await agent.run("app_info", name)
+    agent.peer.check(found == wanted, repr(found), repr(wanted))
 
 
 @modes
@@ -66,8 +64,8 @@ async def info(acting: Acting, name: Atom, wanted: str) -> None:
 async def test_mode(ergo_context: Context, mode: int) -> None:
     """An application that is started in mode {mode} runs in that mode."""
     for name in (APP, OTHER):
-        async with started(ergo_context, name, mode) as acting:
-            await info(acting, name, f"running {MODES[mode]}")
+        async with started(ergo_context, name, mode) as agent:
+            await info(agent, name, f"running {MODES[mode]}")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -75,37 +73,37 @@ async def test_its_processes(ergo_context: Context) -> None:
     """The processes of an application exist only while it is running."""
     peer = await ergo_context.peer()
     worker = f"{OTHER}_worker"
-    async with started(ergo_context, OTHER, TEMPORARY) as acting:
-        value = await acting.peer.call(worker, "hello")
-        acting.peer.check(value == "hello", repr(value), "'hello'")
-    await peer.no_answer(peer.ask(worker, "hello"))
-    async with started(ergo_context, OTHER, TEMPORARY) as acting:
-        await acting.peer.call(worker, "hello")
+    async with started(ergo_context, OTHER, TEMPORARY) as agent:
+        value = await agent.peer.call(worker, "hello")
+        agent.peer.check(value == "hello", repr(value), "'hello'")
+    await peer.expect_no_answer(peer.ask(worker, "hello"))
+    async with started(ergo_context, OTHER, TEMPORARY) as agent:
+        await agent.peer.call(worker, "hello")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_own_mode(ergo_context: Context) -> None:
     """An application that is started in mode 0 runs."""
-    async with started(ergo_context, APP, OWN) as acting:
-        found = await acting.do("app_info", APP)
-        acting.peer.check(str(found).startswith("running "), repr(found), "a running application")
-        await acting.peer.call(f"{APP}_worker", "hello")
+    async with started(ergo_context, APP, OWN) as agent:
+        found = await agent.run("app_info", APP)
+        agent.peer.check(str(found).startswith("running "), repr(found), "a running application")
+        await agent.peer.call(f"{APP}_worker", "hello")
 
 
 @case("ENP-APP-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_own_mode_is_not_looked_at(ergo_context: Context) -> None:
     """Upstream runs an application that is started in mode 0 as temporary, whatever its own mode is."""
-    async with started(ergo_context, APP, OWN) as acting:
-        await info(acting, APP, "running temporary")
+    async with started(ergo_context, APP, OWN) as agent:
+        await info(agent, APP, "running temporary")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_running_already(ergo_context: Context) -> None:
     """A target refuses to start a running application with "application is still running" and keeps its mode."""
-    async with started(ergo_context, OTHER, TEMPORARY) as acting:
+    async with started(ergo_context, OTHER, TEMPORARY) as agent:
         for mode in (OWN, *MODES):
-            await refused(acting.peer, request(acting.peer, OTHER, mode), error_values.APPLICATION_RUNNING)
-        await info(acting, OTHER, "running temporary")
+            await refused(agent.peer, request(agent.peer, OTHER, mode), error_values.APPLICATION_RUNNING)
+        await info(agent, OTHER, "running temporary")
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",))
@@ -122,7 +120,7 @@ async def test_restricted(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
     await refused(peer, request(peer, RESTRICTED), error_values.NOT_ALLOWED)
-    await peer.no_answer(peer.ask(f"{RESTRICTED}_worker", "hello"))
+    await peer.expect_no_answer(peer.ask(f"{RESTRICTED}_worker", "hello"))
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -130,8 +128,8 @@ async def test_allowed(ergo_context: Context) -> None:
     """A target starts an application that is enabled for one node at the request of that node."""
     async with started(
         ergo_context, RESTRICTED, TEMPORARY, ergo_context.config.get("allowed", "allowed@localhost")
-    ) as acting:
-        await acting.peer.call(f"{RESTRICTED}_worker", "hello")
+    ) as agent:
+        await agent.peer.call(f"{RESTRICTED}_worker", "hello")
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), config=OFF)
@@ -140,10 +138,10 @@ async def test_target_without_the_flag(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     message = request(peer, OTHER)
     peer.send_frame(enp.Control(0, message))
-    received = await peer.look(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
     if received is not None:
         peer.check(received.value.message.Error is not None, received.value, "a Result with an error, or no Result")
-    await peer.no_answer(peer.ask(f"{OTHER}_worker", "hello"))
+    await peer.expect_no_answer(peer.ask(f"{OTHER}_worker", "hello"))
 
 
 @case("ENP-APP-3", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -151,19 +149,19 @@ async def test_environment(ergo_context: Context) -> None:
     """The processes of an application have the requesting node's environment overridden by the request's options."""
     options = ApplicationOptions(Env={"BOTH": "own", "OWN": "1"})
     env = {"BOTH": "core", "CORE": "2"}
-    async with started(ergo_context, OTHER, TEMPORARY, ApplicationOptions=options, CoreEnv=env) as acting:
-        value = await acting.peer.call(f"{OTHER}_worker", "!env")
+    async with started(ergo_context, OTHER, TEMPORARY, ApplicationOptions=options, CoreEnv=env) as agent:
+        value = await agent.peer.call(f"{OTHER}_worker", "!env")
         found = set(getattr(value, "value", value))
-        acting.peer.check(found >= {"BOTH=own", "OWN=1", "CORE=2"}, sorted(found), "BOTH=own, OWN=1 and CORE=2")
+        agent.peer.check(found >= {"BOTH=own", "OWN=1", "CORE=2"}, sorted(found), "BOTH=own, OWN=1 and CORE=2")
 
 
 # --- requests of the target to the tester -----------------------------------------------------------------------------
 
 
-async def asked_of_us(acting: Acting, mode: int) -> tuple[enp.Words, enp.ApplicationStart]:
+async def asked_of_us(agent: AgentDriver, mode: int) -> tuple[enp.Words, enp.ApplicationStart]:
     """Tells the agent to start an application of the tester; returns the reference of the op and the request."""
-    ref = acting.tell("app_start", acting.peer.name, "an_app", mode)
-    received = await acting.peer.wait_for(
+    ref = agent.start("app_start", agent.peer.name, "an_app", mode)
+    received = await agent.peer.wait_for(
         lambda f: isinstance(f, enp.Control) and isinstance(f.message, enp.ApplicationStart),
         "a MessageApplicationStart of agent",
     )
@@ -174,31 +172,31 @@ async def asked_of_us(acting: Acting, mode: int) -> tuple[enp.Words, enp.Applica
 @case("ENP-C-ApplicationStart", "ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_request(ergo_context: Context, mode: int) -> None:
     """The agent's request for mode {mode} contains the application, the mode and a PID of its node."""
-    acting = Acting(await ergo_context.peer())
-    peer = acting.peer
-    ref, message = await asked_of_us(acting, mode)
+    agent = AgentDriver(await ergo_context.peer())
+    peer = agent.peer
+    ref, message = await asked_of_us(agent, mode)
     peer.check((message.Name, message.Mode) == ("an_app", mode), message, f"an_app and mode {mode}")
     core = message.Options.CorePID
     peer.check(core != gen.NO_PID and core.node == peer.target, repr(core), f"a PID of {peer.target}")
     peer.check(not message.Options.CoreEnv, message.Options.CoreEnv, "no environment, because it is not exposed")
     peer.send_frame(enp.Control(ORDER, enp.Result(None, None, message.Ref)))
-    await acting.good(ref)
+    await agent.expect_true(ref)
 
 
 @case("ENP-APP-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_our_refusal(ergo_context: Context) -> None:
     """The agent returns the error of the tester's Result."""
-    acting = Acting(await ergo_context.peer())
+    agent = AgentDriver(await ergo_context.peer())
     for error in (error_values.NOT_ALLOWED, error_values.APPLICATION_RUNNING):
-        ref, message = await asked_of_us(acting, TEMPORARY)
-        acting.peer.send_frame(enp.Control(ORDER, enp.Result(error, None, message.Ref)))
-        await acting.refused(ref, error)
+        ref, message = await asked_of_us(agent, TEMPORARY)
+        agent.peer.send_frame(enp.Control(ORDER, enp.Result(error, None, message.Ref)))
+        await agent.expect_error(ref, error)
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_we_do_not_announce_it(ergo_context: Context) -> None:
     """A target refuses with "not allowed" and sends nothing if the peer did not announce remote application start."""
     flags = (DEFAULT_FLAGS & ~Flags.REMOTE_APPLICATION_START).to_bytes(FLAGS_WIDTH, "big")
-    acting = Acting(await ergo_context.peer(Flags=flags))
-    await acting.refused(acting.tell("app_start", acting.peer.name, "an_app", TEMPORARY), error_values.NOT_ALLOWED)
-    await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "request to start an application")
+    agent = AgentDriver(await ergo_context.peer(Flags=flags))
+    await agent.expect_error(agent.start("app_start", agent.peer.name, "an_app", TEMPORARY), error_values.NOT_ALLOWED)
+    await agent.peer.expect_none(lambda f: isinstance(f, enp.Control), "request to start an application")

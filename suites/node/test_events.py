@@ -9,21 +9,20 @@ from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.values import Atom, Error, Event, Typed
 from ergo_conformance.peers.ergo.agents import (
-    TAKEN_BACK,
-    TAKING,
-    ask_relation,
-    crasher,
-    is_published,
-    no_notice,
-    notice,
-    own_event,
+    ADDING_VERBS,
+    REMOVING_VERBS,
+    add_relation,
+    crasher_pid,
+    crasher_target,
+    expect_end,
+    expect_no_end,
+    expect_one_end,
+    is_message_of,
     publish,
-    target_of,
-    told_once,
-    watch,
+    register_event,
+    request_relation,
 )
-from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, PROCESS, Context, Peer, case
 
 BUFFER = 3
 """Buffer size of an event that pub registers on request."""
@@ -32,7 +31,7 @@ CACHED = {"atoms": ["crasher", "ev_cached"]}
 OTHER = 2002
 NANOSECONDS = 10**9
 TEN_YEARS = 10 * 366 * 24 * 3600
-verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
+verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lower())
 
 
 def kept(peer: Peer, value: Any) -> list[MessageEvent]:
@@ -45,13 +44,13 @@ def kept(peer: Peer, value: Any) -> list[MessageEvent]:
 
 async def published(peer: Peer, event: Event, payload: Any) -> enp.EventFrame:
     """Returns the next frame of an event, which must have this payload."""
-    frame: enp.EventFrame = (await peer.wait_for(is_published(event), f"a frame of {event.name}")).value
+    frame: enp.EventFrame = (await peer.wait_for(is_message_of(event), f"a frame of {event.name}")).value
     peer.check(frame.payload == payload, frame, f"a frame of {event.name} with {payload!r}")
     return frame
 
 
 async def nothing_published(peer: Peer, event: Event, what: str) -> None:
-    await peer.none_of(is_published(event), what)
+    await peer.expect_none(is_message_of(event), what)
 
 
 # --- the buffer for a new subscriber ----------------------------------------------------------------------------------
@@ -63,11 +62,11 @@ async def nothing_published(peer: Peer, event: Event, what: str) -> None:
 async def test_buffer(ergo_context: Context, verb: Verb, count: int) -> None:
     """The Result of a {verb.value} of an event with a buffer of 3 lists the last of {count} messages, oldest first."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
+    event = await register_event(peer)
     texts = [f"text {i}" for i in range(count)]
     for text in texts:
         await publish(peer, event, text)
-    events = kept(peer, await watch(peer, verb, event))
+    events = kept(peer, await add_relation(peer, verb, event))
     peer.check(all(each.Event == event for each in events), events, f"messages of {event!r}")
     found = [each.Message for each in events]
     peer.check(found == texts[-BUFFER:], found, f"the messages {texts[-BUFFER:]}")
@@ -79,7 +78,7 @@ async def test_without_a_buffer(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_nobuf"))
     await publish(peer, event, "before")
-    events = kept(peer, await watch(peer, Verb.MONITOR, event))
+    events = kept(peer, await add_relation(peer, Verb.MONITOR, event))
     peer.check(events == [], events, "no message")
     await publish(peer, event, "behind")
     await published(peer, event, "behind")
@@ -92,7 +91,7 @@ async def test_buffer_of_one(ergo_context: Context) -> None:
     event = Event(peer.target, Atom("ev_cached"))
     for text in ("first", "last"):
         await publish(peer, event, text)
-    found = [each.Message for each in kept(peer, await watch(peer, Verb.LINK, event))]
+    found = [each.Message for each in kept(peer, await add_relation(peer, Verb.LINK, event))]
     peer.check(found == ["last"], found, "the message 'last'")
 
 
@@ -100,15 +99,15 @@ async def test_buffer_of_one(ergo_context: Context) -> None:
 async def test_same_timestamps(ergo_context: Context) -> None:
     """Timestamps are Unix nanoseconds, never decrease, and are equal in a frame and in the event's buffer."""
     peer, late = await ergo_context.peer(), await ergo_context.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    event = await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     for i in range(BUFFER):
         await publish(peer, event, f"text {i}")
     stamps = [(await published(peer, event, f"text {i}")).timestamp for i in range(BUFFER)]
     since = peer.introduce.Creation
     good = since * NANOSECONDS <= stamps[0] < (since + TEN_YEARS) * NANOSECONDS and stamps == sorted(stamps)
     peer.check(good, stamps, f"nanoseconds after the target's creation {since}, in order")
-    found = [each.Timestamp for each in kept(late, await watch(late, Verb.MONITOR, event))]
+    found = [each.Timestamp for each in kept(late, await add_relation(late, Verb.MONITOR, event))]
     late.check(found == stamps, found, f"the timestamps {stamps}")
 
 
@@ -116,12 +115,12 @@ async def test_same_timestamps(ergo_context: Context) -> None:
 async def test_counter(ergo_context: Context) -> None:
     """A target buffers and publishes numbers like texts."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.LINK, event)
+    event = await register_event(peer)
+    await add_relation(peer, Verb.LINK, event)
     counter = await peer.call("pub", f"publish:{event.name}")
     await published(peer, event, counter)
     late = await ergo_context.peer()
-    found = [each.Message for each in kept(late, await watch(late, Verb.LINK, event))]
+    found = [each.Message for each in kept(late, await add_relation(late, Verb.LINK, event))]
     late.check(found == [counter], found, f"the message {counter}")
 
 
@@ -133,8 +132,8 @@ async def test_counter(ergo_context: Context) -> None:
 async def test_published(ergo_context: Context, verb: Verb) -> None:
     """A target sends each message to a subscriber with a {verb.value} in one frame with the number of the event's owner."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
-    await watch(peer, verb, event)
+    event = await register_event(peer)
+    await add_relation(peer, verb, event)
     ref = peer.ask("pub", f"publish:{event.name}:hello")
     frame = await published(peer, event, "hello")
     owner = (await peer.answer(ref)).value.from_id
@@ -146,8 +145,8 @@ async def test_published(ergo_context: Context, verb: Verb) -> None:
 async def test_order_byte(ergo_context: Context) -> None:
     """Upstream writes the publisher's number mod 255 as the order byte of a published message."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    event = await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, event, "hello")
     frame = await published(peer, event, "hello")
     wanted = frame.from_id % ORDER_MODULUS
@@ -158,10 +157,10 @@ async def test_order_byte(ergo_context: Context) -> None:
 async def test_one_frame_per_node(ergo_context: Context) -> None:
     """A target sends a message to a node once, however many of its processes subscribe to the event."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
+    event = await register_event(peer)
     for source in (PROCESS, OTHER, OTHER + 1):
-        for verb in TAKING:
-            await watch(peer, verb, event, source)
+        for verb in ADDING_VERBS:
+            await add_relation(peer, verb, event, source)
     await publish(peer, event, "hello")
     await published(peer, event, "hello")
     await nothing_published(peer, event, "second frame of the same message")
@@ -171,9 +170,9 @@ async def test_one_frame_per_node(ergo_context: Context) -> None:
 async def test_each_node(ergo_context: Context) -> None:
     """A target sends each message to all three subscribed nodes."""
     peers = [await ergo_context.peer() for _ in range(3)]
-    event = await own_event(peers[0])
+    event = await register_event(peers[0])
     for peer in peers:
-        await watch(peer, Verb.MONITOR, event)
+        await add_relation(peer, Verb.MONITOR, event)
     await publish(peers[0], event, "hello")
     for peer in peers:
         await published(peer, event, "hello")
@@ -183,11 +182,11 @@ async def test_each_node(ergo_context: Context) -> None:
 async def test_order(ergo_context: Context) -> None:
     """A target sends fifty messages of an event in the order in which they were published."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    event = await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     for i in range(50):
         peer.send("pub", f"publish:{event.name}:text {i}")
-    frames = await peer.collect(50, is_published(event), f"frames of {event.name}")
+    frames = await peer.collect(50, is_message_of(event), f"frames of {event.name}")
     found = [frame.payload for frame in frames]
     peer.check(found == [f"text {i}" for i in range(50)], found, "text 0 to text 49, in order")
 
@@ -199,7 +198,7 @@ async def test_cached_name(ergo_context: Context) -> None:
     atoms = (peer.introduce.AtomCache or {}).values()
     peer.check("ev_cached" in atoms, f"the atoms {sorted(atoms)}", "an atom cache with ev_cached, as configured")
     event = Event(peer.target, Atom("ev_cached"))
-    await watch(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, event, "hello")
     await published(peer, event, "hello")
 
@@ -209,9 +208,9 @@ async def test_end_of_a_cached_name(ergo_context: Context) -> None:
     """A target reports the end of an event whose name is in its announced atom cache by id or by text."""
     peer = await ergo_context.peer()
     event = Event(peer.target, Atom("ev_cached"))
-    await watch(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
     peer.check(await peer.call("pub", "unregister_event:ev_cached") is True, "not unregistered", "true")
-    await told_once(peer, event, error_values.UNREGISTERED)
+    await expect_one_end(peer, event, error_values.UNREGISTERED)
     await peer.call("pub", "register_event:ev_cached")
 
 
@@ -223,21 +222,21 @@ async def test_end_of_a_cached_name(ergo_context: Context) -> None:
 async def test_given_back(ergo_context: Context, verb: Verb) -> None:
     """A target sends neither messages nor the end of an event after its {verb.value} was removed."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
-    for step in (verb, TAKEN_BACK[verb]):
-        await watch(peer, step, event)
+    event = await register_event(peer)
+    for step in (verb, REMOVING_VERBS[verb]):
+        await add_relation(peer, step, event)
     await publish(peer, event, "hello")
     await nothing_published(peer, event, "frame of an event that is no longer monitored")
     await peer.call("pub", f"unregister_event:{event.name}")
-    await no_notice(peer, event, "notice of an event that is no longer monitored")
+    await expect_no_end(peer, event, "notice of an event that is no longer monitored")
 
 
 @case("ENP-EVT-5", offers=AGENTS, agents=("pub",))
 async def test_not_watched(ergo_context: Context) -> None:
     """A target sends messages of an event only to peers that subscribed to that event."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
-    event, another = await own_event(peer), await own_event(peer)
-    await watch(peer, Verb.MONITOR, event)
+    event, another = await register_event(peer), await register_event(peer)
+    await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, another, "hello")
     await publish(peer, event, "hello")
     await published(peer, event, "hello")
@@ -249,11 +248,11 @@ async def test_not_watched(ergo_context: Context) -> None:
 async def test_other_process_still_watches(ergo_context: Context) -> None:
     """A target sends messages while one process of the node still links or monitors the event."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
+    event = await register_event(peer)
     for verb, source in ((Verb.LINK, PROCESS), (Verb.MONITOR, PROCESS), (Verb.LINK, OTHER)):
-        await watch(peer, verb, event, source)
+        await add_relation(peer, verb, event, source)
     for verb, source in ((Verb.UNLINK, PROCESS), (Verb.UNLINK, OTHER)):
-        await watch(peer, verb, event, source)
+        await add_relation(peer, verb, event, source)
         await publish(peer, event, f"{source}")
         await published(peer, event, f"{source}")
 
@@ -262,10 +261,10 @@ async def test_other_process_still_watches(ergo_context: Context) -> None:
 async def test_connection_lost(ergo_context: Context) -> None:
     """A target drops a node's subscriptions with its connection: after a reconnect under the same name it sends nothing."""
     first = await ergo_context.peer()
-    event = await own_event(first)
-    await watch(first, Verb.MONITOR, event)
-    first.lines[0].dialer.link.close()
-    await first.closed()
+    event = await register_event(first)
+    await add_relation(first, Verb.MONITOR, event)
+    first.sockets[0].close()
+    await first.expect_close()
     back = await ergo_context.peer(first.name)
     await publish(back, event, "hello")
     await nothing_published(back, event, "frame of an event that an earlier connection monitored")
@@ -279,32 +278,32 @@ async def test_connection_lost(ergo_context: Context) -> None:
 async def test_unregistered(ergo_context: Context, verb: Verb) -> None:
     """A target reports the end of an unregistered event after a {verb.value} once, with "unregistered"."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
-    await watch(peer, verb, event)
+    event = await register_event(peer)
+    await add_relation(peer, verb, event)
     peer.check(await peer.call("pub", f"unregister_event:{event.name}") is True, "not unregistered", "true")
-    await told_once(peer, event, error_values.UNREGISTERED)
+    await expect_one_end(peer, event, error_values.UNREGISTERED)
 
 
-@pytest.mark.parametrize("text", ["shutdown", "a reason of its own"], ids=lambda text: text.split(" ")[0])
+@pytest.mark.parametrize("text", ["shutdown", "a custom reason"], ids=lambda text: text.split(" ")[0])
 @case("ENP-EVT-3", "ENP-T-185", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_owner_ends(ergo_context: Context, text: str) -> None:
     """A target reports the end of an event whose owner terminates with the reason {text} with that reason."""
     peer = await ergo_context.peer()
-    pid = await crasher(peer)
-    event = await target_of(peer, "Event", pid)
-    for verb in TAKING:
-        await watch(peer, verb, event)
+    pid = await crasher_pid(peer)
+    event = await crasher_target(peer, "Event", pid)
+    for verb in ADDING_VERBS:
+        await add_relation(peer, verb, event)
     peer.send(pid.id, text)
-    await told_once(peer, event, Error(text))
+    await expect_one_end(peer, event, Error(text))
 
 
 @case("ENP-EVT-3", "ENP-LINK-1", offers=AGENTS, agents=("pub",))
 async def test_gone(ergo_context: Context) -> None:
     """A target answers a monitor request for an unregistered event with "unknown event"."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
+    event = await register_event(peer)
     await peer.call("pub", f"unregister_event:{event.name}")
-    result = await ask_relation(peer, Verb.MONITOR, event)
+    result = await request_relation(peer, Verb.MONITOR, event)
     good = result.Error is not None and result.Error.text == error_values.EVENT_UNKNOWN.text
     peer.check(good, result, f"a Result with {error_values.EVENT_UNKNOWN.text!r}")
 
@@ -313,13 +312,13 @@ async def test_gone(ergo_context: Context) -> None:
 async def test_second_life(ergo_context: Context) -> None:
     """An event that is registered again starts with an empty buffer and without its earlier subscribers."""
     peer, late = await ergo_context.peer(), await ergo_context.peer()
-    event = await own_event(peer)
+    event = await register_event(peer)
     await publish(peer, event, "of the first")
-    await watch(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
     await peer.call("pub", f"unregister_event:{event.name}")
-    await notice(peer, event, error_values.UNREGISTERED)
+    await expect_end(peer, event, error_values.UNREGISTERED)
     await peer.call("pub", f"register_event:{event.name}")
-    events = kept(late, await watch(late, Verb.MONITOR, event))
+    events = kept(late, await add_relation(late, Verb.MONITOR, event))
     late.check(events == [], events, "no message")
     await publish(late, event, "of the second")
     await published(late, event, "of the second")

@@ -4,13 +4,12 @@ import pytest
 
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Atom, Event
-from ergo_conformance.peers.ergo.agents import TAKEN_BACK, TAKING, eventually, own_event, watch
-from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.ergo.agents import ADDING_VERBS, REMOVING_VERBS, add_relation, poll_until, register_event
+from ergo_conformance.testing import AGENTS, PROCESS, Context, Peer, case
 
 OTHER = 2002
 """Number of a second process of the tester."""
-verbs = pytest.mark.parametrize("verb", TAKING, ids=lambda v: v.value.lower())
+verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lower())
 NOTIFIED = Atom("ev_notify")
 
 
@@ -24,8 +23,8 @@ async def counted(peer: Peer, before: tuple[int, int], starts: int, stops: int) 
     """Checks that the counts rise by exactly these numbers, now or soon."""
     wanted = before[0] + starts, before[1] + stops
     legal = f"starts and stops of pub {wanted}"
-    await eventually(peer, lambda: counts(peer), lambda found: found == wanted, legal)
-    await peer.alive()
+    await poll_until(peer, lambda: counts(peer), lambda found: found == wanted, legal)
+    await peer.check_alive()
     found = await counts(peer)
     peer.check(found == wanted, found, legal)
 
@@ -40,12 +39,12 @@ async def test_first_and_last(ergo_context: Context, verb: Verb) -> None:
     for step, source, change in (
         (verb, PROCESS, (1, 0)),
         (verb, OTHER, (1, 0)),
-        (TAKEN_BACK[verb], PROCESS, (1, 0)),
-        (TAKEN_BACK[verb], OTHER, (1, 1)),
+        (REMOVING_VERBS[verb], PROCESS, (1, 0)),
+        (REMOVING_VERBS[verb], OTHER, (1, 1)),
         (verb, PROCESS, (2, 1)),
-        (TAKEN_BACK[verb], PROCESS, (2, 2)),
+        (REMOVING_VERBS[verb], PROCESS, (2, 2)),
     ):
-        await watch(peer, step, event, source)
+        await add_relation(peer, step, event, source)
         await counted(peer, before, *change)
 
 
@@ -61,7 +60,7 @@ async def test_two_nodes(ergo_context: Context) -> None:
         (one, Verb.DEMONITOR, (1, 0)),
         (two, Verb.UNLINK, (1, 1)),
     ):
-        await watch(peer, step, event)
+        await add_relation(peer, step, event)
         await counted(one, before, *change)
 
 
@@ -71,9 +70,9 @@ async def test_last_one_is_lost(ergo_context: Context) -> None:
     one, two = await ergo_context.peer(), await ergo_context.peer()
     event = Event(one.target, NOTIFIED)
     before = await counts(one)
-    await watch(two, Verb.LINK, event)
-    two.lines[0].dialer.link.close()
-    await two.closed()
+    await add_relation(two, Verb.LINK, event)
+    two.sockets[0].close()
+    await two.expect_close()
     await counted(one, before, 1, 0)
 
 
@@ -81,8 +80,8 @@ async def test_last_one_is_lost(ergo_context: Context) -> None:
 async def test_no_notification(ergo_context: Context) -> None:
     """A target does not notify the owner of an event without notification."""
     peer = await ergo_context.peer()
-    event = await own_event(peer)
+    event = await register_event(peer)
     before = await counts(peer)
-    await watch(peer, Verb.MONITOR, event)
-    await watch(peer, Verb.DEMONITOR, event)
+    await add_relation(peer, Verb.MONITOR, event)
+    await add_relation(peer, Verb.DEMONITOR, event)
     await counted(peer, before, 0, 0)

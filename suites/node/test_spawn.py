@@ -9,10 +9,8 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
 from ergo_conformance.model.ergo.gen import ProcessOptions, ProcessOptionsExtra
 from ergo_conformance.model.values import PID, Atom, Error
-from ergo_conformance.peers.ergo.agents import Acting, no_notice, notice, told_once, watch
-from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.peers.ergo.ours import OURS
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.ergo.agents import OWN_PROCESS, add_relation, expect_end, expect_no_end, expect_one_end
+from ergo_conformance.testing import AGENTS, ORDER, PROCESS, AgentDriver, Context, Peer, case
 
 ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100
@@ -22,7 +20,7 @@ OFF = {"flags": {"spawn": False, "application_start": False}}
 
 async def spawner(ergo_context: Context, name: str | None = None) -> Peer:
     """Returns a peer of a target that announces remote spawn."""
-    peer = await ergo_context.contemporary(name)
+    peer = await ergo_context.peer_with_target_creation(name)
     ergo_context.needs_flag(peer, Flags.REMOTE_SPAWN)
     return peer
 
@@ -75,7 +73,7 @@ async def test_spawned(ergo_context: Context) -> None:
     pid = await spawned(peer, ECHO)
     peer.check(await peer.call(pid.id, "!self") == pid, "another PID", f"{pid!r}, its own PID")
     peer.send(pid.id, "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check((message.from_id, message.payload) == (pid.id, "hello"), message, f"'hello' from {pid.id}")
 
 
@@ -98,20 +96,20 @@ async def test_watched(ergo_context: Context) -> None:
     """A target reports the end of a spawned process like that of any other process."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, CRASHER)
-    await watch(peer, Verb.MONITOR, pid)
+    await add_relation(peer, Verb.MONITOR, pid)
     peer.send(pid.id, "timeout")
-    await told_once(peer, pid, error_values.TIMEOUT)
+    await expect_one_end(peer, pid, error_values.TIMEOUT)
 
 
-@pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a reason of our own"], ids=lambda t: t.split(" ")[0])
+@pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a custom reason"], ids=lambda t: t.split(" ")[0])
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",))
 async def test_exit_signal(ergo_context: Context, text: str) -> None:
     """An exit signal ({text}) terminates a spawned process with that reason."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO)
-    await watch(peer, Verb.MONITOR, pid)
+    await add_relation(peer, Verb.MONITOR, pid)
     peer.send_frame(enp.Exit(pid.id % ORDER_MODULUS, PROCESS, Priority.MAX, pid.id, Error(text)))
-    await told_once(peer, pid, Error(text))
+    await expect_one_end(peer, pid, Error(text))
 
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",))
@@ -132,9 +130,9 @@ async def test_registered(ergo_context: Context) -> None:
     peer.check(await peer.call(name, "!self") == pid, "another PID", f"{pid!r}")
     await refused(peer, request(peer, ECHO, Register=name), error_values.TAKEN)
     await refused(peer, request(peer, ECHO, Register=Atom("echo")), error_values.TAKEN)
-    await watch(peer, Verb.MONITOR, pid)
+    await add_relation(peer, Verb.MONITOR, pid)
     await peer.call(name, "!terminate")
-    await notice(peer, pid, error_values.NORMAL)
+    await expect_end(peer, pid, error_values.NORMAL)
     await spawned(peer, ECHO, Register=name)
 
 
@@ -154,7 +152,7 @@ async def test_restricted(ergo_context: Context) -> None:
     peer = await spawner(ergo_context)
     name = Atom(f"restricted_{peer.new_ref()[0]}")
     await refused(peer, request(peer, RESTRICTED, Register=name), error_values.NOT_ALLOWED)
-    await peer.no_answer(peer.ask(name, "hello"))
+    await peer.expect_no_answer(peer.ask(name, "hello"))
 
 
 @case("ENP-SPAWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -183,10 +181,10 @@ async def test_target_without_the_flag(ergo_context: Context) -> None:
     name = Atom(f"forbidden_{peer.new_ref()[0]}")
     message = request(peer, ECHO, Register=name)
     peer.send_frame(enp.Control(0, message))
-    received = await peer.look(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.Control) and f.message.Ref == message.Ref, within=1.0)
     if received is not None:
         peer.check(received.value.message.Error is not None, received.value, "a Result with an error, or no Result")
-    await peer.no_answer(peer.ask(name, "hello"))
+    await peer.expect_no_answer(peer.ask(name, "hello"))
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
@@ -234,7 +232,7 @@ async def test_priority(ergo_context: Context, priority: Priority) -> None:
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, ProcessOptions(SendPriority=priority))
     peer.send(pid.id, "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.priority == priority, message, f"priority byte {priority:d}")
 
 
@@ -244,7 +242,7 @@ async def test_importance(ergo_context: Context) -> None:
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, ProcessOptions(ImportantDelivery=True))
     peer.send(pid.id, "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.send_frame(enp.ResponseError(0, PROCESS, 0, pid.id, (message.mid, 0, 0), Code.DELIVERED, None))
     peer.check(message.priority == IMPORTANT, message, "priority byte 128")
     peer.check(await peer.call(pid.id, "hello") == "hello", "another answer", "an answer after the acknowledgement")
@@ -258,7 +256,7 @@ async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> N
     compression = gen.Compression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
     pid = await spawned(peer, ECHO, ProcessOptions(Compression=compression))
     peer.send(pid.id, TEXT)
-    received = await peer.mail()
+    received = await peer.receive_message()
     found = received.outer and received.outer.algorithm
     peer.check(found == algorithm, f"algorithm {found}", f"a frame compressed by {algorithm:d}")
     peer.check(received.value.payload == TEXT, "another text", "the text that was sent")
@@ -271,15 +269,15 @@ async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> N
 @case("ENP-SPAWN-5", offers=AGENTS, agents=("agent",))
 async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
     """A process ends with "no connection" with its parent's connection if and only if LinkParent is set (here {linked})."""
-    parent, other = await spawner(ergo_context), await ergo_context.contemporary()
+    parent, other = await spawner(ergo_context), await ergo_context.peer_with_target_creation()
     pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=linked))
-    await watch(other, Verb.MONITOR, pid)
-    parent.lines[0].dialer.link.close()
-    await parent.closed()
+    await add_relation(other, Verb.MONITOR, pid)
+    parent.sockets[0].close()
+    await parent.expect_close()
     if linked:
-        await told_once(other, pid, error_values.NO_CONNECTION)
+        await expect_one_end(other, pid, error_values.NO_CONNECTION)
     else:
-        await no_notice(other, pid, "notice of a process that is not linked to its parent")
+        await expect_no_end(other, pid, "notice of a process that is not linked to its parent")
         await other.call(pid.id, "hello")
 
 
@@ -288,18 +286,18 @@ async def test_other_connection_is_lost(ergo_context: Context) -> None:
     """A process that is linked to its parent keeps running when the connection of another node ends."""
     parent, other = await spawner(ergo_context), await ergo_context.peer()
     pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=True))
-    other.lines[0].dialer.link.close()
-    await other.closed()
+    other.sockets[0].close()
+    await other.expect_close()
     await parent.call(pid.id, "hello")
 
 
 # --- requests of the target to the tester -----------------------------------------------------------------------------
 
 
-async def asked_of_us(acting: Acting, op: str, *arguments: Any) -> tuple[enp.Words, enp.Spawn]:
+async def asked_of_us(agent: AgentDriver, op: str, *arguments: Any) -> tuple[enp.Words, enp.Spawn]:
     """Tells the agent to spawn at the tester's node; returns the reference of the op and the request."""
-    ref = acting.tell(op, acting.peer.name, *arguments)
-    received = await acting.peer.wait_for(
+    ref = agent.start(op, agent.peer.name, *arguments)
+    received = await agent.peer.wait_for(
         lambda f: isinstance(f, enp.Control) and isinstance(f.message, enp.Spawn), "a MessageSpawn of agent"
     )
     return ref, received.value.message
@@ -313,44 +311,46 @@ def result(peer: Peer, message: enp.Spawn, pid: PID = gen.NO_PID, error: Error |
 @case("ENP-C-Spawn", "ENP-SPAWN-4", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_request(ergo_context: Context, register: str) -> None:
     """The agent's request has the factory, itself as parent, the arguments and the name {register!r}; it returns the PID."""
-    acting = Acting(await ergo_context.peer())
-    peer, me = acting.peer, await acting.pid()
+    agent = AgentDriver(await ergo_context.peer())
+    peer, me = agent.peer, await agent.pid()
     arguments = [1, "two"]
     op = ("spawn_register", "a_factory", register) if register else ("spawn", "a_factory")
-    ref, message = await asked_of_us(acting, *op, *arguments)
+    ref, message = await asked_of_us(agent, *op, *arguments)
     extra = message.Options
     found = (message.Name, extra.ParentPID, extra.Register, extra.Args)
     wanted = ("a_factory", me, register, arguments)
     peer.check(found == wanted, found, f"factory, parent, name and arguments {wanted}")
     peer.check(extra.ParentLeader != gen.NO_PID, extra.ParentLeader, "a leader")
     peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment, because it is not exposed")
-    result(peer, message, peer.pid(OURS))
-    answer = await acting.done(ref)
-    peer.check(answer == peer.pid(OURS), repr(answer), f"{peer.pid(OURS)!r}, the PID in the tester's Result")
+    result(peer, message, peer.pid(OWN_PROCESS))
+    answer = await agent.result(ref)
+    peer.check(
+        answer == peer.pid(OWN_PROCESS), repr(answer), f"{peer.pid(OWN_PROCESS)!r}, the PID in the tester's Result"
+    )
 
 
 @case("ENP-SPAWN-1", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_our_refusal(ergo_context: Context) -> None:
     """The agent returns the error of the tester's Result."""
-    acting = Acting(await ergo_context.peer())
-    for error in (error_values.NOT_ALLOWED, Error("an error of our own")):
-        ref, message = await asked_of_us(acting, "spawn", "a_factory")
-        result(acting.peer, message, error=error)
-        await acting.refused(ref, error)
+    agent = AgentDriver(await ergo_context.peer())
+    for error in (error_values.NOT_ALLOWED, Error("a custom error")):
+        ref, message = await asked_of_us(agent, "spawn", "a_factory")
+        result(agent.peer, message, error=error)
+        await agent.expect_error(ref, error)
 
 
 @case("ENP-ANY-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_no_result(ergo_context: Context) -> None:
     """A spawn request of the agent without a Result ends with "timed out" after five seconds."""
-    acting = Acting(await ergo_context.peer())
-    ref, _ = await asked_of_us(acting, "spawn", "a_factory")
-    await acting.timed_out(ref, enp.REQUEST_TIMEOUT)
+    agent = AgentDriver(await ergo_context.peer())
+    ref, _ = await asked_of_us(agent, "spawn", "a_factory")
+    await agent.expect_timeout(ref, enp.REQUEST_TIMEOUT)
 
 
 @case("ENP-SPAWN-3", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_we_do_not_announce_it(ergo_context: Context) -> None:
     """A target refuses with "not allowed" and sends nothing if the peer did not announce remote spawn."""
     flags = (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN).to_bytes(FLAGS_WIDTH, "big")
-    acting = Acting(await ergo_context.peer(Flags=flags))
-    await acting.refused(acting.tell("spawn", acting.peer.name, "a_factory"), error_values.NOT_ALLOWED)
-    await acting.peer.none_of(lambda f: isinstance(f, enp.Control), "request to spawn")
+    agent = AgentDriver(await ergo_context.peer(Flags=flags))
+    await agent.expect_error(agent.start("spawn", agent.peer.name, "a_factory"), error_values.NOT_ALLOWED)
+    await agent.peer.expect_none(lambda f: isinstance(f, enp.Control), "request to spawn")

@@ -3,9 +3,8 @@
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Atom, ProcessID
-from ergo_conformance.peers.ergo.agents import watch
-from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.ergo.agents import add_relation
+from ergo_conformance.testing import AGENTS, Context, Peer, case
 
 NOTICES = (enp.TerminatePID, enp.TerminateName, enp.TerminateAlias)
 """Frames 181 to 186; those about events are subclasses."""
@@ -15,9 +14,9 @@ async def stopped(ergo_context: Context) -> Peer:
     """Returns a peer that monitors `echo` by PID and name, over two sockets, of a target that is being stopped."""
     if not ergo_context.target.stoppable:
         ergo_context.skip("the case must start and stop the target itself")
-    peer = await ergo_context.contemporary(links=2)
+    peer = await ergo_context.peer_with_target_creation(sockets=2)
     for target in (peer.target_pid(await peer.echo_id()), ProcessID(peer.target, Atom("echo"))):
-        await watch(peer, Verb.MONITOR, target)
+        await add_relation(peer, Verb.MONITOR, target)
     await ergo_context.target.stop()
     return peer
 
@@ -26,8 +25,8 @@ async def stopped(ergo_context: Context) -> Peer:
 async def test_links_are_closed(ergo_context: Context) -> None:
     """A target that stops closes all sockets and sends before that only reports of monitored targets, or nothing."""
     peer = await stopped(ergo_context)
-    for line in range(2):
-        await peer.closed(line)
+    for socket in range(2):
+        await peer.expect_close(socket)
     while received := await peer.receive(0):
         peer.check(isinstance(received.value, NOTICES), received.value, "reports of terminated targets, or no frame")
 

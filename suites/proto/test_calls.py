@@ -7,12 +7,16 @@ from ergo_conformance.model.ergo import enp, error_values, subject
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Code, Words
 from ergo_conformance.model.values import Atom, Error, Typed
-from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
 
 LAST = 2**64 - 1
-UNKNOWN: dict[str, Address] = {"pid": NOBODY, "name": str(NO_NAME), "cached_name": str(NO_NAME), "alias": NO_ALIAS}
+UNKNOWN: dict[str, Address] = {
+    "pid": UNKNOWN_PROCESS,
+    "name": str(UNKNOWN_NAME),
+    "cached_name": str(UNKNOWN_NAME),
+    "alias": UNKNOWN_ALIAS,
+}
 unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 
 
@@ -183,7 +187,7 @@ async def test_registered_error(ergo_context: Context) -> None:
 async def test_error_as_a_value(ergo_context: Context) -> None:
     """A target answers with a Response whose value is an error."""
     peer = await ergo_context.peer()
-    for error in (Error("an error of ours"), error_values.TIMEOUT):
+    for error in (Error("a custom error"), error_values.TIMEOUT):
         answer = await response(peer, peer.ask("echo", error))
         peer.check(getattr(answer.payload, "text", None) == error.text, answer, f"a Response with {error}")
 
@@ -198,7 +202,7 @@ async def test_nobody_there(ergo_context: Context, whom: str) -> None:
     peer = await ergo_context.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
     ref = peer.new_ref()
     peer.send_frame(peer.request(UNKNOWN[whom], "question", ref, order=ORDER))
-    await peer.no_answer(ref, within=1.0)
+    await peer.expect_no_answer(ref, within=1.0)
 
 
 @case("ENP-REQ-4", offers=AGENTS)
@@ -214,7 +218,7 @@ async def test_deadline_in_the_past(ergo_context: Context) -> None:
 async def test_no_reply(ergo_context: Context) -> None:
     """A target sends no answer when the process does not answer, and answers the next call."""
     peer = await ergo_context.peer()
-    await peer.no_answer(peer.ask("echo", "!noreply"), within=0.5)
+    await peer.expect_no_answer(peer.ask("echo", "!noreply"), within=0.5)
 
 
 @case("ENP-REQ-5", offers=AGENTS)
@@ -224,15 +228,17 @@ async def test_nil(ergo_context: Context) -> None:
     peer.send_frame(enp.MessageName(ORDER, PROCESS, 0, 0, Atom("echo"), None))
     ref = peer.new_ref()
     peer.send_frame(enp.RequestName(ORDER, PROCESS, 0, ref, Atom("echo"), None))
-    await peer.none_of(lambda frame: True, "answer to nil")
+    await peer.expect_none(lambda frame: True, "answer to nil")
 
 
 # --- answers that no caller waits for ---------------------------------------------------------------------------------
 
 UNASKED: dict[str, list[enp.Frame]] = {
-    "response": [enp.Response(ORDER, PROCESS, 0, number, (1, 2, 3), "an answer") for number in (0, 1, NOBODY)],
+    "response": [enp.Response(ORDER, PROCESS, 0, number, (1, 2, 3), "an answer") for number in (0, 1, UNKNOWN_PROCESS)],
     "error": [
-        enp.ResponseError(ORDER, PROCESS, 0, NOBODY, (1, 2, 3), code, Error("an error") if code == Code.OTHER else None)
+        enp.ResponseError(
+            ORDER, PROCESS, 0, UNKNOWN_PROCESS, (1, 2, 3), code, Error("an error") if code == Code.OTHER else None
+        )
         for code in Code
     ],
 }
@@ -245,7 +251,7 @@ async def test_unasked(ergo_context: Context, kind: str) -> None:
     peer = await ergo_context.peer()
     for frame in UNASKED[kind]:
         peer.send_frame(frame)
-        await peer.none_of(lambda frame: True, "frame about an answer that no caller waits for")
+        await peer.expect_none(lambda frame: True, "frame about an answer that no caller waits for")
 
 
 @case("ENP-REQ-3", "ENP-T-129", offers=AGENTS, hostile=True)
@@ -255,5 +261,5 @@ async def test_unasked_to_an_agent(ergo_context: Context) -> None:
     pid = await peer.echo_id()
     peer.send_frame(enp.Response(ORDER, PROCESS, 0, pid, (1, 2, 3), "an answer"))
     peer.send_frame(enp.ResponseError(ORDER, PROCESS, 0, pid, (1, 2, 3), Code.PROCESS_UNKNOWN, None))
-    await peer.none_of(lambda frame: True, "frame about an answer that no caller waits for")
+    await peer.expect_none(lambda frame: True, "frame about an answer that no caller waits for")
     peer.check(await peer.echo_id() == pid, "echo with another PID", f"echo with its earlier PID {pid}")

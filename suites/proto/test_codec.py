@@ -15,9 +15,8 @@ from ergo_conformance.model.json.values import value_from_json, value_to_json
 from ergo_conformance.model.registry import Struct
 from ergo_conformance.model.types import Array, Map, Reg, Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, REGISTRY, Peer
-from ergo_conformance.testing import AGENTS, Context, case
-from ergo_conformance.verdict.vectors.edf import golden
+from ergo_conformance.testing import AGENTS, ANNOUNCED, REGISTRY, Context, Peer, case
+from ergo_conformance.verdict.vectors.golden import golden_file
 
 LARGE = 60_000
 """Bytes of a value whose frame is close to 64 KB, the size at which releases before 3.1.1 fail (ENP-SIZE-3)."""
@@ -55,7 +54,7 @@ def can_travel(row: Any) -> bool:
     return "edfgold" not in json.dumps(row["value"])
 
 
-ROWS = [row for row in golden("edf_vectors.json").rows if row["group"] in KINDS and can_travel(row)]
+ROWS = [row for row in golden_file("edf_vectors.json").rows if row["group"] in KINDS and can_travel(row)]
 
 
 def is_unusual(row: Any) -> bool:

@@ -9,10 +9,16 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import IMPORTANT, Algorithm, Code, FrameType
-from ergo_conformance.peers.corruption.frames import NOBODY, ORDER_AT, TYPE_AT, harmless, header, with_length
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
+from ergo_conformance.peers.corruption.frames import (
+    ORDER_OFFSET,
+    TYPE_OFFSET,
+    UNKNOWN_PROCESS,
+    header,
+    valid_frame,
+    with_length,
+)
 from ergo_conformance.spec.ergo.enp import pack
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Context, Peer, case
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -27,14 +33,14 @@ def message(peer: Peer, payload: object = TEXT) -> bytes:
 
 async def echoed(peer: Peer, payload: object = TEXT) -> None:
     """Checks that the payload comes back from `echo`."""
-    received = (await peer.mail()).value
+    received = (await peer.receive_message()).value
     peer.check(received.payload == payload, f"{received.payload!r:.60}", "the payload that was sent")
 
 
-async def dropped(peer: Peer, data: bytes, story: str) -> None:
+async def dropped(peer: Peer, data: bytes, description: str) -> None:
     """Checks that the bytes of a compressed frame deliver nothing and the connection stays open."""
-    peer.send_bytes(data, story)
-    await peer.none_of(
+    peer.send_bytes(data, description)
+    await peer.expect_none(
         lambda frame: isinstance(frame, enp.MessagePID), "message from a frame that cannot be decompressed", within=0.05
     )
 
@@ -101,7 +107,7 @@ async def test_important_request(ergo_context: Context) -> None:
     """A target answers a compressed important request to an unknown process with the request's reference."""
     peer = await ergo_context.peer()
     ref = (1, 2, 3)
-    peer.send_frame(enp.RequestPID(ORDER, PROCESS, IMPORTANT, ref, NOBODY, TEXT), algorithm=Algorithm.LZW)
+    peer.send_frame(enp.RequestPID(ORDER, PROCESS, IMPORTANT, ref, UNKNOWN_PROCESS, TEXT), algorithm=Algorithm.LZW)
     answer = (await peer.answer(ref)).value
     peer.check(getattr(answer, "code", None) == Code.PROCESS_UNKNOWN, answer, "a ResponseError with code 1")
 
@@ -115,7 +121,7 @@ async def test_order_of_plain_and_compressed(ergo_context: Context) -> None:
             peer.send("echo", [i, TEXT])
         else:
             peer.send_frame(peer.message("echo", [i, TEXT]), algorithm=list(Algorithm)[i % 9 // 3])
-    found = [(await peer.mail()).value.payload[0] for _ in range(100)]
+    found = [(await peer.receive_message()).value.payload[0] for _ in range(100)]
     peer.check(found == list(range(100)), found, "0 to 99 in order")
 
 
@@ -124,7 +130,7 @@ async def test_inner_order_byte(ergo_context: Context) -> None:
     """A target delivers a compressed message whose inner order byte differs from the outer one."""
     peer = await ergo_context.peer()
     data = bytearray(message(peer))
-    data[ORDER_AT] = 99
+    data[ORDER_OFFSET] = 99
     peer.send_bytes(peer.compress(bytes(data), order=ORDER), "a compressed message with another inner order byte")
     await echoed(peer)
 
@@ -141,7 +147,7 @@ async def test_inner_header(ergo_context: Context, field: str) -> None:
         "length": with_length(data, 3),
     }
     peer.send_bytes(peer.compress(wrong[field], order=ORDER), f"a compressed message with a wrong inner {field}")
-    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
     peer.check(received is not None, "no message", "the delivered message")
 
 
@@ -185,8 +191,8 @@ async def test_bad_stream(ergo_context: Context, how: str) -> None:
     data = message(peer)
     for algorithm in Algorithm:
         stream = STREAMS[how](pack(data, algorithm, ORDER).stream, algorithm)
-        story = f"a message compressed with {algorithm.name}, its stream: {how.replace('_', ' ')}"
-        await dropped(peer, peer.compress(data, algorithm, stream=stream), story)
+        description = f"a message compressed with {algorithm.name}, its stream: {how.replace('_', ' ')}"
+        await dropped(peer, peer.compress(data, algorithm, stream=stream), description)
 
 
 @pytest.mark.parametrize("how", list(UNTIDY))
@@ -197,9 +203,9 @@ async def test_untidy_stream(ergo_context: Context, how: str) -> None:
     data = message(peer)
     for algorithm in Algorithm:
         stream = UNTIDY[how](pack(data, algorithm, ORDER).stream, algorithm)
-        story = f"a message compressed with {algorithm.name}, its stream: {how.replace('_', ' ')}"
-        peer.send_bytes(peer.compress(data, algorithm, stream=stream), story)
-        await peer.alive()
+        description = f"a message compressed with {algorithm.name}, its stream: {how.replace('_', ' ')}"
+        peer.send_bytes(peer.compress(data, algorithm, stream=stream), description)
+        await peer.check_alive()
 
 
 @case("ENP-Z-4", "ROB-ENP-8", offers=AGENTS, hostile=True)
@@ -217,7 +223,7 @@ async def test_unknown_type_inside(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     data = bytearray(message(peer))
     for type_ in (0, 1, 108, 201, 255):
-        data[TYPE_AT] = type_
+        data[TYPE_OFFSET] = type_
         await dropped(peer, peer.compress(bytes(data)), f"a compressed frame of type {type_}")
 
 
@@ -230,7 +236,7 @@ async def test_compressed_in_compressed(ergo_context: Context) -> None:
         data = peer.compress(data, Algorithm.ZLIB)
         if times in (2, 3, 100):
             peer.send_bytes(data, f"a message, compressed {times} times")
-            await peer.alive()
+            await peer.check_alive()
 
 
 @case("ENP-T-200", "ROB-ENP-8", offers=AGENTS, hostile=True)
@@ -238,8 +244,8 @@ async def test_what_is_never_compressed(ergo_context: Context) -> None:
     """A target handles or drops a compressed frame of a type that is never compressed; the socket stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for type_ in sorted(set(FrameType) - enp.COMPRESSIBLE):
-        peer.send_frame(harmless(type_, peer), algorithm=Algorithm.ZLIB)
-        await peer.alive()
+        peer.send_frame(valid_frame(type_, peer), algorithm=Algorithm.ZLIB)
+        await peer.check_alive()
 
 
 BOMB = {Algorithm.LZW: 300_000, Algorithm.ZLIB: 30_000_000, Algorithm.GZIP: 30_000_000}
@@ -262,7 +268,7 @@ async def test_above_the_limit(ergo_context: Context) -> None:
     """A target delivers or drops a short frame that decompresses to more than its limit; the socket stays open."""
     peer = await ergo_context.peer()
     peer.send_frame(peer.message("echo", bytes(20_000)), algorithm=Algorithm.ZLIB)
-    await peer.alive()
+    await peer.check_alive()
 
 
 @case("ENP-Z-6", offers=AGENTS, config={"max_message_size": 5_000})
@@ -270,7 +276,7 @@ async def test_limit_does_not_count(ergo_context: Context) -> None:
     """Upstream delivers a frame whose decompressed length exceeds its limit."""
     peer = await ergo_context.peer()
     peer.send_frame(peer.message("echo", bytes(20_000)), algorithm=Algorithm.ZLIB)
-    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
     peer.check(received is not None, "no message", "the delivered message")
 
 

@@ -10,9 +10,8 @@ from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Ref
-from ergo_conformance.peers.corruption.frames import NO_NAME, relation
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.corruption.frames import UNKNOWN_NAME, relation_request
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Context, Peer, case
 
 TAKEN_BACK = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
 TYPES = {6000 + i: row.name for i, row in enumerate(enp.CONTROL)}
@@ -53,7 +52,7 @@ async def only_result(peer: Peer, message: Any) -> enp.Result:
     """Sends a control request; returns the one Result that it gets."""
     ref = ask(peer, message)
     result = await peer.result(ref)
-    await peer.none_of(lambda frame: isinstance(frame, enp.Control), "second Result")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.Control), "second Result")
     return result
 
 
@@ -62,7 +61,7 @@ async def only_result(peer: Peer, message: Any) -> enp.Result:
 async def test_one_result(ergo_context: Context, request_: Request) -> None:
     """A target answers a request for a missing target ({request_}) with one Result that has the request's reference."""
     peer = await ergo_context.peer()
-    await only_result(peer, relation(peer, request_.verb, request_.word))
+    await only_result(peer, relation_request(peer, request_.verb, request_.word))
 
 
 @requests([r for r in REQUESTS if r.verb in TAKEN_BACK and r.word != "Alias"])
@@ -70,7 +69,7 @@ async def test_one_result(ergo_context: Context, request_: Request) -> None:
 async def test_unknown_target(ergo_context: Context, request_: Request) -> None:
     """The Result of a request for a target that does not exist ({request_}) contains the error for an unknown target."""
     peer = await ergo_context.peer()
-    result = await only_result(peer, relation(peer, request_.verb, request_.word))
+    result = await only_result(peer, relation_request(peer, request_.verb, request_.word))
     wanted = error_values.EVENT_UNKNOWN if request_.word == "Event" else error_values.PROCESS_UNKNOWN
     peer.check(result.Error is not None and result.Error.text == wanted.text, result, f"a Result with {wanted.text!r}")
 
@@ -81,7 +80,7 @@ async def test_old_creation(ergo_context: Context, verb: Verb) -> None:
     """A target answers a request for a PID of an earlier creation with "unknown process"."""
     peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())._replace(creation=peer.introduce.Creation - 1)
-    result = await only_result(peer, relation(peer, verb, "PID", pid))
+    result = await only_result(peer, relation_request(peer, verb, "PID", pid))
     good = result.Error is not None and result.Error.text == error_values.PROCESS_UNKNOWN.text
     peer.check(good, result, f"a Result with {error_values.PROCESS_UNKNOWN.text!r}")
 
@@ -95,7 +94,7 @@ async def test_taken_and_given_back(ergo_context: Context, word: str, verb: Verb
     pid = peer.target_pid(await peer.echo_id())
     target = pid if word == "PID" else ProcessID(peer.target, Atom("echo"))
     for step in (verb, TAKEN_BACK[verb]):
-        result = await only_result(peer, relation(peer, step, word, target))
+        result = await only_result(peer, relation_request(peer, step, word, target))
         peer.check(result.Error is None, result, f"a Result of {step.value} without an error")
 
 
@@ -105,7 +104,7 @@ async def test_source_of_a_third_node(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     pid = peer.target_pid(await peer.echo_id())
     stranger = PID(Atom("stranger@localhost"), PROCESS, 1_700_000_000)
-    result = await only_result(peer, relation(peer, Verb.MONITOR, "PID", pid)._replace(Source=stranger))
+    result = await only_result(peer, relation_request(peer, Verb.MONITOR, "PID", pid)._replace(Source=stranger))
     peer.check(result.Error is None, result, "a Result without an error")
 
 
@@ -113,7 +112,7 @@ async def test_source_of_a_third_node(ergo_context: Context) -> None:
 async def test_reference(ergo_context: Context) -> None:
     """A target returns the reference of a request unchanged, whatever the values of its words."""
     peer = await ergo_context.peer()
-    message = relation(peer, Verb.MONITOR, "PID")
+    message = relation_request(peer, Verb.MONITOR, "PID")
     for words in ((0, 0, 0), (2**64 - 1, 2**64 - 1, 2**64 - 1), (1, 2, 3)):
         await only_result(peer, message._replace(Ref=message.Ref._replace(id=words)))
 
@@ -122,7 +121,7 @@ async def test_reference(ergo_context: Context) -> None:
 async def test_many_at_once(ergo_context: Context) -> None:
     """A target answers a hundred concurrent requests with one Result each."""
     peer = await ergo_context.peer()
-    asked = {ask(peer, relation(peer, Verb.MONITOR, "ProcessID")) for _ in range(100)}
+    asked = {ask(peer, relation_request(peer, Verb.MONITOR, "ProcessID")) for _ in range(100)}
     for frame in await peer.collect(100, lambda f: isinstance(f, enp.Control), "Results"):
         ref = getattr(frame.message, "Ref", None)
         peer.check(ref in asked, frame, "one Result for each reference")
@@ -133,7 +132,7 @@ async def test_many_at_once(ergo_context: Context) -> None:
 async def test_type_as_an_id(ergo_context: Context) -> None:
     """A target accepts a request whose type is written as an id that the tester announced."""
     peer = await ergo_context.peer(caches=Caches(types=TYPES))
-    await only_result(peer, relation(peer, Verb.MONITOR, "PID"))
+    await only_result(peer, relation_request(peer, Verb.MONITOR, "PID"))
 
 
 # --- spawn and applications: requests are answered --------------------------------------------------------------------
@@ -145,7 +144,7 @@ async def test_spawn_of_nothing(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_SPAWN)
     options = gen.ProcessOptionsExtra(gen.ProcessOptions(), peer.pid(), peer.pid())
-    result = await only_result(peer, enp.Spawn(NO_NAME, options, peer.control_ref()))
+    result = await only_result(peer, enp.Spawn(UNKNOWN_NAME, options, peer.control_ref()))
     peer.check(result.Error is not None, result, "a Result with an error")
 
 
@@ -155,7 +154,7 @@ async def test_start_of_no_application(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
     options = gen.ApplicationOptionsExtra(gen.ApplicationOptions(), peer.pid(1))
-    result = await only_result(peer, enp.ApplicationStart(NO_NAME, 1, options, peer.control_ref()))
+    result = await only_result(peer, enp.ApplicationStart(UNKNOWN_NAME, 1, options, peer.control_ref()))
     peer.check(result.Error is not None, result, "a Result with an error")
 
 
@@ -170,7 +169,7 @@ async def test_no_request(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     for value in NO_REQUESTS:
         peer.send_frame(enp.Control(ORDER, value))
-        await peer.none_of(lambda frame: True, "answer to a value that is not a request")
+        await peer.expect_none(lambda frame: True, "answer to a value that is not a request")
 
 
 @case("ENP-ANY-2", "ENP-C-Result", offers=AGENTS, hostile=True)
@@ -180,7 +179,7 @@ async def test_result_nobody_waits_for(ergo_context: Context) -> None:
     ref = Ref(peer.target, peer.introduce.Creation, (1, 2, 3))
     for error in (None, Error("an error")):
         peer.send_frame(enp.Control(ORDER, enp.Result(error, None, ref)))
-        await peer.none_of(lambda frame: True, "answer to a Result")
+        await peer.expect_none(lambda frame: True, "answer to a Result")
 
 
 # --- further ids ------------------------------------------------------------------------------------------------------
@@ -241,7 +240,7 @@ async def test_nothing_further(ergo_context: Context) -> None:
     """A target answers an UpdateCache whose tables are all nil with a Result and changes nothing."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     await update(peer)
-    await peer.alive()
+    await peer.check_alive()
 
 
 @pytest.mark.parametrize("table", ["AtomCache", "RegCache", "ErrCache"])
@@ -255,4 +254,4 @@ async def test_first_ids(ergo_context: Context, table: str) -> None:
         "ErrCache": {33000: error_values.KILL},
     }
     await update(peer, **{table: entries[table]})
-    await peer.alive()
+    await peer.check_alive()

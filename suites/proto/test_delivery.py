@@ -6,23 +6,22 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
+from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
 
 LAST_ID = 2**64 - 1
 UNKNOWN: dict[str, tuple[Address, ...]] = {
-    "pid": (NOBODY, 0, LAST_ID),
-    "name": (str(NO_NAME), "", "n" * enp.MAX_NAME, "\udcff\udcfe"),
-    "alias": (NO_ALIAS, (0, 0, 0), (LAST_ID, LAST_ID, LAST_ID)),
+    "pid": (UNKNOWN_PROCESS, 0, LAST_ID),
+    "name": (str(UNKNOWN_NAME), "", "n" * enp.MAX_NAME, "\udcff\udcfe"),
+    "alias": (UNKNOWN_ALIAS, (0, 0, 0), (LAST_ID, LAST_ID, LAST_ID)),
 }
 unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 
 
 async def echoed(peer: Peer, payload: object, sender: int = PROCESS) -> enp.MessagePID:
     """Returns the message from `echo`, which must have the payload that was sent."""
-    message: enp.MessagePID = (await peer.mail(to=sender)).value
+    message: enp.MessagePID = (await peer.receive_message(to=sender)).value
     peer.check(message.payload == payload, repr(message.payload)[:80], f"the payload that was sent, {payload!r:.60}")
     return message
 
@@ -68,7 +67,7 @@ async def test_nobody_there(ergo_context: Context, whom: str) -> None:
     peer = await ergo_context.peer()
     for to in UNKNOWN[whom]:
         peer.send_frame(peer.message(to, "hello", order=ORDER))
-        await peer.none_of(lambda frame: True, "frame about a message without a receiver")
+        await peer.expect_none(lambda frame: True, "frame about a message without a receiver")
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["not_in_the_cache", "no_cache"])
@@ -79,7 +78,7 @@ async def test_unknown_cached_name(ergo_context: Context, announced: bool) -> No
     frame = enp.MessageNameCache(ORDER, PROCESS, 0, 0, Atom("echo"), "hello")
     data = peer.data_of(frame, Caches(atoms={4000: Atom("echo")}))
     peer.send_bytes(data, "a message to the name id 4000, which was not announced")
-    await peer.none_of(lambda frame: isinstance(frame, enp.MessagePID), "message back")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.MessagePID), "message back")
 
 
 @pytest.mark.parametrize("sender", [0, LAST_ID], ids=lambda n: f"from_{n}")
@@ -115,7 +114,7 @@ async def test_mid_without_the_important_bit(ergo_context: Context, by: str) -> 
     }
     peer.send_frame(good[by])
     await echoed(peer, "hello")
-    await peer.none_of(lambda frame: isinstance(frame, enp.ResponseError), "acknowledgement of a plain message")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.ResponseError), "acknowledgement of a plain message")
 
 
 @case("ENP-T-101", "ENP-HDR-1", offers=AGENTS)
@@ -175,7 +174,7 @@ async def test_joined(ergo_context: Context) -> None:
 async def test_slowly(ergo_context: Context) -> None:
     """A target delivers a message whose bytes arrive one at a time with pauses."""
     peer = await ergo_context.peer()
-    await peer.lines[0].dialer.link.drip(peer.data_of(peer.message("echo", "hello")), 1, 0.01)
+    await peer.sockets[0].drip(peer.data_of(peer.message("echo", "hello")), 1, 0.01)
     await echoed(peer, "hello")
 
 
@@ -183,7 +182,8 @@ async def test_slowly(ergo_context: Context) -> None:
 async def test_behind_the_handshake(ergo_context: Context) -> None:
     """A target delivers a message that is sent in the segment of the final handshake message."""
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
-    peer = Peer(dialer)
+    assert dialer.target_introduce is not None
+    peer = Peer([dialer], dialer.target_introduce)
     data = write_frame(Accept()) + peer.data_of(peer.message("echo", "hello"))
     peer.send_bytes(data, "the final Accept and a message in one segment")
     await echoed(peer, "hello")

@@ -4,9 +4,8 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs, enp
 from ergo_conformance.model.ergo.enp import FrameType
-from ergo_conformance.peers.corruption.frames import TYPE_AT, header, with_length
-from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.corruption.frames import TYPE_OFFSET, header, with_length
+from ergo_conformance.testing import AGENTS, Context, Peer, case
 
 UNKNOWN_TYPES = (0, 100, 108, 120, 125, 128, 132, 180, 187, 198, 210, 255)
 """Types that no release uses, adjacent to types that are used."""
@@ -33,12 +32,12 @@ async def test_start(ergo_context: Context, wrong: str) -> None:
     for later in (False, True):
         peer = await ergo_context.peer()
         if later:
-            await peer.alive()
+            await peer.check_alive()
         peer.send_bytes(WRONG[wrong](good(peer)), f"a message with a wrong start, {wrong.replace('_', ' ')}")
-        received = await peer.look(lambda frame: True, 5.0)
+        received = await peer.find(lambda frame: True, 5.0)
         peer.check(received is None, received, "no frame before the close")
-        await peer.closed()
-        await other.alive()
+        await peer.expect_close()
+        await other.check_alive()
 
 
 STRANGERS = {
@@ -55,9 +54,9 @@ async def test_stranger(ergo_context: Context, kind: str) -> None:
     """A target does not answer bytes of another protocol ({kind}) and closes no other socket."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     peer.send_bytes(STRANGERS[kind], f"bytes of another protocol: {kind}")
-    received = await peer.look(lambda frame: True, 0.5)
+    received = await peer.find(lambda frame: True, 0.5)
     peer.check(received is None, received, "no answer")
-    await other.alive()
+    await other.check_alive()
 
 
 @pytest.mark.parametrize("length", [0, 1, 6, 7], ids=lambda n: f"length_{n}")
@@ -66,8 +65,8 @@ async def test_length_below_a_header(ergo_context: Context, length: int) -> None
     """A target closes the socket and keeps running when a frame announces {length} bytes, fewer than its header has."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     peer.send_bytes(header(FrameType.MESSAGE_PID, length), f"a header with length {length}")
-    await peer.closed()
-    await other.alive()
+    await peer.expect_close()
+    await other.check_alive()
 
 
 @case("ENP-HDR-4", offers=AGENTS)
@@ -76,7 +75,7 @@ async def test_header_alone(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     for type_ in FrameType:
         peer.send_bytes(header(type_), f"a header of type {type_} without a body")
-        await peer.alive()
+        await peer.check_alive()
 
 
 @pytest.mark.parametrize("type_", UNKNOWN_TYPES, ids=lambda n: f"type_{n}")
@@ -85,10 +84,10 @@ async def test_unknown_type(ergo_context: Context, type_: int) -> None:
     """A target ignores a frame of the unknown type {type_}, with or without a body; the socket stays open."""
     peer = await ergo_context.peer()
     data = bytearray(good(peer))
-    data[TYPE_AT] = type_
+    data[TYPE_OFFSET] = type_
     for body in (header(type_), bytes(data)):
         peer.send_bytes(body, f"{len(body)} bytes of a frame of type {type_}")
-        await peer.none_of(lambda frame: True, "answer to a frame of unknown type", within=0.05)
+        await peer.expect_none(lambda frame: True, "answer to a frame of unknown type", within=0.05)
 
 
 @case("ENP-HDR-6", "ROB-ENP-8", offers=AGENTS, hostile=True)
@@ -97,7 +96,7 @@ async def test_types_of_other_releases(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     for type_ in (*enp.RESERVED, *enp.NEWEST_TYPES):
         peer.send_bytes(header(type_), f"a header of type {type_}")
-        await peer.alive()
+        await peer.check_alive()
 
 
 @case("ROB-ENP-2", "ROB-ENP-1", offers=AGENTS, hostile=True)
@@ -106,7 +105,7 @@ async def test_announced_4_gib(ergo_context: Context) -> None:
     for _ in range(10):
         peer = await ergo_context.peer()
         peer.send_bytes(header(FrameType.MESSAGE_PID, 2**32 - 1) + bytes(100), "a header with length 4 GiB, 100 bytes")
-    await (await ergo_context.peer()).alive()
+    await (await ergo_context.peer()).check_alive()
 
 
 NO_FRAME = b"\x00" + (16).to_bytes(4, "big") + bytes(10)
@@ -123,5 +122,5 @@ async def test_length_off_by_one(ergo_context: Context, off: int) -> None:
     peer.send_bytes(
         with_length(data, len(data) + off) + rest, f"a message, its length wrong by {off:+d}, and further bytes"
     )
-    await peer.closed()
-    await other.alive()
+    await peer.expect_close()
+    await other.check_alive()

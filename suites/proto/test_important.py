@@ -8,12 +8,16 @@ from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, Code, Priority, Words
 from ergo_conformance.model.values import Atom, Typed
-from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, Address, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
 
 LAST = 2**64 - 1
-UNKNOWN: dict[str, Address] = {"pid": NOBODY, "name": str(NO_NAME), "cached_name": str(NO_NAME), "alias": NO_ALIAS}
+UNKNOWN: dict[str, Address] = {
+    "pid": UNKNOWN_PROCESS,
+    "name": str(UNKNOWN_NAME),
+    "cached_name": str(UNKNOWN_NAME),
+    "alias": UNKNOWN_ALIAS,
+}
 unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
 AT_ONCE = Typed(t.INT64, 0)
@@ -36,12 +40,12 @@ async def test_delivered(ergo_context: Context, by: str) -> None:
     """A target delivers an important message by {by} and acknowledges it once, to its sender, with its id and code 0."""
     peer, echo = await peer_and_address(ergo_context, by)
     mid = peer.send_important(echo, "hello")
-    ack = await peer.acknowledged(mid)
+    ack = await peer.acknowledgement(mid)
     found = (ack.to_id, ack.ref, ack.code)
     peer.check(found == (PROCESS, (mid, 0, 0), Code.DELIVERED), ack, f"code 0 to {PROCESS} with ref ({mid}, 0, 0)")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.payload == "hello", message, "the message back from echo")
-    await peer.none_of(is_ack, "second acknowledgement")
+    await peer.expect_none(is_ack, "second acknowledgement")
 
 
 @by
@@ -49,7 +53,7 @@ async def test_delivered(ergo_context: Context, by: str) -> None:
 async def test_shape_of_an_acknowledgement(ergo_context: Context, by: str) -> None:
     """Upstream writes an acknowledgement with order byte 0, from the target PID, or from 0 for a name."""
     peer, echo = await peer_and_address(ergo_context, by)
-    ack = await peer.acknowledged(peer.send_important(echo, "hello"))
+    ack = await peer.acknowledgement(peer.send_important(echo, "hello"))
     wanted = (0, echo if by == "pid" else 0)
     peer.check((ack.order, ack.from_id) == wanted, ack, f"order byte and sender {wanted}")
 
@@ -59,7 +63,7 @@ async def test_shape_of_an_acknowledgement(ergo_context: Context, by: str) -> No
 async def test_priority_of_an_acknowledgement(ergo_context: Context, priority: Priority) -> None:
     """A target acknowledges with the priority of the message, without the important bit."""
     peer = await ergo_context.peer()
-    ack = await peer.acknowledged(peer.send_important("echo", "hello", priority=priority))
+    ack = await peer.acknowledgement(peer.send_important("echo", "hello", priority=priority))
     peer.check(ack.priority == priority, f"priority byte {ack.priority}", f"priority byte {priority}")
 
 
@@ -69,12 +73,12 @@ async def test_nobody_there(ergo_context: Context, whom: str) -> None:
     """A target answers an important message to an unknown process (by {whom}) with code 1, unknown process."""
     peer = await ergo_context.peer(caches=ANNOUNCED if whom == "cached_name" else NO_CACHES)
     mid = peer.send_important(UNKNOWN[whom], "hello")
-    ack = await peer.acknowledged(mid)
+    ack = await peer.acknowledgement(mid)
     found = (ack.to_id, ack.ref, ack.code)
     peer.check(
         found == (PROCESS, (mid, 0, 0), Code.PROCESS_UNKNOWN), ack, f"code 1 to {PROCESS} with ref ({mid}, 0, 0)"
     )
-    await peer.none_of(is_ack, "second acknowledgement")
+    await peer.expect_none(is_ack, "second acknowledgement")
 
 
 @case("ENP-IMP-2", offers=AGENTS)
@@ -83,7 +87,7 @@ async def test_any_id(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     for sender, mid in ((PROCESS, 0), (PROCESS, LAST), (0, 5), (LAST, 6)):
         peer.send_frame(enp.MessageName(ORDER, sender, IMPORTANT, mid, Atom("echo"), "hello"))
-        ack = await peer.acknowledged(mid)
+        ack = await peer.acknowledgement(mid)
         found = (ack.to_id, ack.ref, ack.code)
         peer.check(found == (sender, (mid, 0, 0), Code.DELIVERED), ack, f"code 0 to {sender} with ref ({mid}, 0, 0)")
 
@@ -105,9 +109,9 @@ async def test_plain_messages_are_not_acknowledged(ergo_context: Context) -> Non
     """A target does not acknowledge plain messages, whatever their receiver and message id."""
     peer = await ergo_context.peer()
     for i in range(50):
-        name = Atom("echo" if i % 2 else NO_NAME)
+        name = Atom("echo" if i % 2 else UNKNOWN_NAME)
         peer.send_frame(enp.MessageName(ORDER, PROCESS, i % 4, i, name, "hello"))
-    await peer.none_of(is_ack, "acknowledgement of a plain message")
+    await peer.expect_none(is_ack, "acknowledgement of a plain message")
 
 
 @case("ENP-HDR-7", "ROB-ENP-8", offers=AGENTS, hostile=True)
@@ -116,7 +120,7 @@ async def test_undecodable(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     data = peer.data_of(enp.MessageName(ORDER, PROCESS, IMPORTANT, 5, Atom("echo"), True))
     peer.send_bytes(data[:-2] + b"\x00\x01", "an important message whose value has an unassigned tag")
-    await peer.none_of(lambda frame: True, "frame about a message that cannot be decoded")
+    await peer.expect_none(lambda frame: True, "frame about a message that cannot be decoded")
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------
@@ -129,9 +133,9 @@ async def test_target_without_the_flag(ergo_context: Context) -> None:
     flags = int.from_bytes(peer.introduce.Flags, "big")
     peer.check(not flags & Flags.IMPORTANT_DELIVERY, f"flags {flags:#x}", "flags without 64, as configured")
     peer.send_important("echo", "hello")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.payload == "hello", message, "the message back from echo")
-    await peer.none_of(is_ack, "acknowledgement from a target that did not announce the flag")
+    await peer.expect_none(is_ack, "acknowledgement from a target that did not announce the flag")
 
 
 @case("ENP-IMP-6", offers=AGENTS)
@@ -139,7 +143,7 @@ async def test_sender_without_the_flag(ergo_context: Context) -> None:
     """A target acknowledges an important message even if the sender did not announce the flag."""
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
     peer = await ergo_context.peer(Flags=flags)
-    ack = await peer.acknowledged(peer.send_important("echo", "hello"))
+    ack = await peer.acknowledgement(peer.send_important("echo", "hello"))
     peer.check(ack.code == Code.DELIVERED, ack, "code 0")
 
 
@@ -154,7 +158,7 @@ async def test_request(ergo_context: Context, by: str) -> None:
     ref = peer.ask(echo, "question", priority=IMPORTANT)
     answer = (await peer.answer(ref)).value
     peer.check(getattr(answer, "payload", None) == "question", answer, "a Response with the value")
-    await peer.none_of(is_ack, "acknowledgement beside the Response")
+    await peer.expect_none(is_ack, "acknowledgement beside the Response")
 
 
 @unknown
@@ -179,7 +183,7 @@ async def test_full_mailbox(ergo_context: Context) -> None:
     codes: list[int] = []
     async for _ in peer.while_busy("small_mailbox"):
         mids = [peer.send_important("small_mailbox", AT_ONCE) for _ in range(3)]
-        codes = [(await peer.acknowledged(mid)).code for mid in mids]
+        codes = [(await peer.acknowledgement(mid)).code for mid in mids]
     wanted = [Code.DELIVERED, Code.MAILBOX_FULL, Code.MAILBOX_FULL]
     peer.check(codes == wanted, codes, f"codes {wanted}")
 
@@ -208,7 +212,7 @@ async def test_plain_to_a_full_mailbox(ergo_context: Context) -> None:
         peer.send("small_mailbox", AT_ONCE)
         ref = peer.ask("small_mailbox", AT_ONCE)
     assert ref is not None
-    await peer.no_answer(ref)
+    await peer.expect_no_answer(ref)
 
 
 # --- many messages ----------------------------------------------------------------------------------------------------

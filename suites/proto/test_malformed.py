@@ -8,10 +8,9 @@ from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.corruption.frames import cuts, harmless, with_length, with_payload
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
+from ergo_conformance.peers.corruption.frames import truncated_frames, valid_frame, with_length, with_payload
 from ergo_conformance.spec.ergo.enp.frames import BODIES
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, Context, Peer, case
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def kinds(found: list[Kind]) -> pytest.MarkDecorator:
 
 async def dropped(peer: Peer) -> None:
     """Checks that the connection stays open and no frame answers the sent bytes."""
-    await peer.none_of(lambda frame: True, "frame about one that cannot be decoded", within=0.05)
+    await peer.expect_none(lambda frame: True, "frame about one that cannot be decoded", within=0.05)
 
 
 @kinds(KINDS)
@@ -48,7 +47,7 @@ async def dropped(peer: Peer) -> None:
 async def test_cut(ergo_context: Context, kind: Kind) -> None:
     """A target drops a frame of kind {kind} that ends before or within any of its fields; the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
-    for what, data in cuts(harmless(kind.type, peer), peer):
+    for what, data in truncated_frames(valid_frame(kind.type, peer), peer):
         peer.send_bytes(data, what)
         await dropped(peer)
 
@@ -73,8 +72,8 @@ async def test_value(ergo_context: Context, bad: str) -> None:
     """A target drops a frame of any type with an invalid EDF value ({bad}) without a reply; the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_VALUE:
-        story = f"a frame of kind {kind.label} with an invalid value: {bad.replace('_', ' ')}"
-        peer.send_bytes(with_payload(harmless(kind.type, peer), peer, VALUES[bad]), story)
+        description = f"a frame of kind {kind.label} with an invalid value: {bad.replace('_', ' ')}"
+        peer.send_bytes(with_payload(valid_frame(kind.type, peer), peer, VALUES[bad]), description)
         await dropped(peer)
 
 
@@ -94,8 +93,8 @@ async def test_no_reason(ergo_context: Context, what: str) -> None:
     """A target drops a frame whose reason is not an error ({what}); the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_REASON:
-        story = f"a frame of kind {kind.label} whose reason is not an error: {what.replace('_', ' ')}"
-        peer.send_bytes(with_payload(harmless(kind.type, peer), peer, NO_REASONS[what]), story)
+        description = f"a frame of kind {kind.label} whose reason is not an error: {what.replace('_', ' ')}"
+        peer.send_bytes(with_payload(valid_frame(kind.type, peer), peer, NO_REASONS[what]), description)
         await dropped(peer)
 
 
@@ -116,9 +115,9 @@ async def test_byte_behind(ergo_context: Context) -> None:
     """A target handles or drops a frame of any type with one byte after its value; the connection stays open."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
     for kind in WITH_A_VALUE:
-        data = peer.data_of(harmless(kind.type, peer))
+        data = peer.data_of(valid_frame(kind.type, peer))
         peer.send_bytes(with_length(data + b"\x00"), f"a frame of kind {kind.label} with one byte after its value")
-        await peer.alive()
+        await peer.check_alive()
 
 
 @case("ENP-HDR-8", offers=AGENTS)
@@ -127,7 +126,7 @@ async def test_byte_behind_a_message(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     data = peer.data_of(peer.message("echo", "hello"))
     peer.send_bytes(with_length(data + b"\x00"), "a message with one byte after its value")
-    received = await peer.look(lambda f: isinstance(f, enp.MessagePID), 1.0)
+    received = await peer.find(lambda f: isinstance(f, enp.MessagePID), 1.0)
     peer.check(received is not None, "no message", "the delivered message")
 
 
@@ -139,7 +138,7 @@ async def test_unknown_name_id(ergo_context: Context) -> None:
     """A target drops a frame of any type with a name id that was not announced; the connection stays open."""
     peer = await ergo_context.peer()
     for kind in CACHED:
-        data = peer.data_of(harmless(kind.type, peer), Caches(atoms={4000: Atom("nobody")}))
+        data = peer.data_of(valid_frame(kind.type, peer), Caches(atoms={4000: Atom("nobody")}))
         peer.send_bytes(data, f"a frame of kind {kind.label} with the name id 4000, which was not announced")
         await dropped(peer)
 
@@ -152,7 +151,7 @@ UNWATCHED = [kind for kind in KINDS if kind.label.startswith(("terminate", "even
 async def test_about_nothing(ergo_context: Context, kind: Kind) -> None:
     """A target ignores a valid frame of kind {kind} about a target that it does not monitor or a process it does not have."""
     peer = await ergo_context.peer(caches=ANNOUNCED)
-    peer.send_frame(harmless(kind.type, peer))
+    peer.send_frame(valid_frame(kind.type, peer))
     await dropped(peer)
 
 
@@ -160,7 +159,7 @@ async def test_about_nothing(ergo_context: Context, kind: Kind) -> None:
 async def test_unknown_code(ergo_context: Context) -> None:
     """A target drops a ResponseError with an unknown code; the connection stays open."""
     peer = await ergo_context.peer()
-    frame = harmless(FrameType.RESPONSE_ERROR, peer)
+    frame = valid_frame(FrameType.RESPONSE_ERROR, peer)
     for code in (4, 5, 128, 254):
         peer.send_bytes(with_payload(frame, peer, bytes([code])), f"a ResponseError with code {code}")
         await dropped(peer)
@@ -170,7 +169,7 @@ async def test_unknown_code(ergo_context: Context) -> None:
 async def test_code_255_without_an_error(ergo_context: Context) -> None:
     """A target drops a ResponseError with code 255 that is not followed by a valid error; the connection stays open."""
     peer = await ergo_context.peer()
-    frame = harmless(FrameType.RESPONSE_ERROR, peer)
+    frame = valid_frame(FrameType.RESPONSE_ERROR, peer)
     for what, value in {"nothing": b"", **VALUES, **NO_REASONS}.items():
         peer.send_bytes(with_payload(frame, peer, b"\xff" + value), f"a ResponseError with code 255 followed by {what}")
         await dropped(peer)

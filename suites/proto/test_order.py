@@ -7,8 +7,7 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import Typed
-from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, Address, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, PROCESS, Address, Context, Peer, case
 
 MANY = 500
 by = pytest.mark.parametrize("by", ["pid", "name", "cached_name"])
@@ -36,14 +35,14 @@ async def test_one_sender(ergo_context: Context, by: str) -> None:
     for i in range(MANY):
         peer.send(echo, i)
     check_order(peer, await mails(peer, MANY), list(range(MANY)))
-    await peer.none_of(lambda frame: isinstance(frame, enp.MessagePID), "further message")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.MessagePID), "further message")
 
 
 @by
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)
 async def test_senders_over_a_pool(ergo_context: Context, by: str) -> None:
     """A target delivers the messages of five senders (by {by}), each on its own socket of the pool, in order."""
-    peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES, links=0)
+    peer = await ergo_context.peer(caches=ANNOUNCED if by == "cached_name" else NO_CACHES, sockets=0)
     echo = await peer.echo_id() if by == "pid" else "echo"
     senders = range(5001, 5006)
     for i in range(100):
@@ -70,7 +69,7 @@ async def both_delivered(peer: Peer, to: Address, **how: int) -> None:
     """Checks that a message and a call reach `echo`."""
     peer.send(to, "hello", **how)
     ref = peer.ask(to, "question", **how)
-    message, answer = (await peer.mail()).value, (await peer.answer(ref)).value
+    message, answer = (await peer.receive_message()).value, (await peer.answer(ref)).value
     peer.check(message.payload == "hello", message, "the message back from echo")
     peer.check(getattr(answer, "payload", None) == "question", answer, "the answer of echo")
 

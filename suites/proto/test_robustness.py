@@ -8,11 +8,9 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.ehs import HandshakeState
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.corruption.frames import NO_NAME, header, with_payload
-from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.peers.ergo.handshake import Dialer
+from ergo_conformance.peers.corruption.frames import UNKNOWN_NAME, header, with_payload
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, PROCESS, Context, Dialer, Peer, case
 
 MEGABYTE = 1 << 20
 
@@ -20,12 +18,12 @@ MEGABYTE = 1 << 20
 # --- frames before the handshake is complete --------------------------------------------------------------------------
 
 
-async def delivers_nothing(ergo_context: Context, peer: Peer, dialer: Dialer, before: bytes, story: str) -> None:
+async def delivers_nothing(ergo_context: Context, peer: Peer, dialer: Dialer, before: bytes, description: str) -> None:
     """Sends handshake bytes and a message to `sink` in one segment: the socket is closed and `sink` gets nothing."""
     count = await peer.call("sink", "count")
-    dialer.send_bytes(before + peer.data_of(peer.message("sink", dialer.token(8))), story)
+    dialer.send_bytes(before + peer.data_of(peer.message("sink", dialer.token(8))), description)
     await dialer.expect_close(bytes_allowed=True)
-    await peer.alive()
+    await peer.check_alive()
     found = await peer.call("sink", "count")
     peer.check(found == count, f"{found - count} further messages at sink", "no further message at sink")
 
@@ -56,7 +54,7 @@ async def test_behind_a_bad_introduce(ergo_context: Context) -> None:
 async def test_behind_a_bad_join(ergo_context: Context) -> None:
     """A target delivers no frame from the segment of a Join with a wrong digest."""
     peer = await ergo_context.peer()
-    accept = peer.lines[0].dialer.target_accept
+    accept = peer.endpoints[0].target_accept
     assert accept is not None
     dialer = await ergo_context.dial(peer.name)
     before = write_frame(dialer.join(accept.ID, Digest=dialer.token(64)))
@@ -82,13 +80,13 @@ async def test_churn(ergo_context: Context, how: str) -> None:
     """A target serves the next peer after fifty peers, one after another, have connected, called and gone ({how})."""
     for _ in range(50):
         peer = await ergo_context.peer()
-        await peer.alive()
-        link = peer.lines[0].dialer.link
+        await peer.check_alive()
+        socket = peer.sockets[0]
         if how == "close":
-            link.close()
+            socket.close()
         else:
-            link.abort()
-    await (await ergo_context.peer()).alive()
+            socket.abort()
+    await (await ergo_context.peer()).check_alive()
 
 
 @case("ROB-ENP-3", "ROB-ENP-1", offers=AGENTS, hostile=True)
@@ -101,8 +99,8 @@ async def test_gone_before_the_answer(ergo_context: Context) -> None:
             peer.ask("echo", "question")
         if i % 2:
             peer.send_bytes(peer.data_of(peer.message("echo", "cut"))[:20], "the first 20 bytes of a message")
-        peer.lines[0].dialer.link.abort()
-    await other.alive()
+        peer.sockets[0].abort()
+    await other.check_alive()
 
 
 @case("ROB-ENP-1", "ROB-ENP-8", offers=AGENTS, hostile=True)
@@ -111,8 +109,8 @@ async def test_flood_of_bad_frames(ergo_context: Context) -> None:
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     bad = with_payload(peer.message("echo", True), peer, b"\x00\x01")
     peer.send_bytes((bad + header(0)) * 1_000, "two thousand frames that cannot be decoded")
-    await peer.alive()
-    await other.alive()
+    await peer.check_alive()
+    await other.check_alive()
 
 
 @case("ROB-ENP-1", "ENP-DLV-1", offers=AGENTS, hostile=True)
@@ -120,10 +118,10 @@ async def test_flood_for_nobody(ergo_context: Context) -> None:
     """A target drops twenty thousand messages to unknown processes; the connection stays open."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     peer.send_bytes(
-        peer.data_of(peer.message(NO_NAME, "hello")) * 20_000, "twenty thousand messages to an unknown process"
+        peer.data_of(peer.message(UNKNOWN_NAME, "hello")) * 20_000, "twenty thousand messages to an unknown process"
     )
-    await peer.alive()
-    await other.alive()
+    await peer.check_alive()
+    await other.check_alive()
 
 
 @case("ROB-ENP-2", "ROB-ENP-3", offers=AGENTS, hostile=True)
@@ -134,7 +132,7 @@ async def test_thirty_unfinished_frames(ergo_context: Context) -> None:
         peer.send_bytes(
             header(FrameType.MESSAGE_PID, MEGABYTE) + bytes(10), "the first bytes of a frame of one megabyte"
         )
-    await (await ergo_context.peer()).alive()
+    await (await ergo_context.peer()).check_alive()
 
 
 # --- slow and silent peers --------------------------------------------------------------------------------------------
@@ -144,9 +142,9 @@ async def test_thirty_unfinished_frames(ergo_context: Context) -> None:
 async def test_idle(ergo_context: Context) -> None:
     """A target sends nothing on an idle connection for two and a half seconds, then answers a call."""
     peer = await ergo_context.peer()
-    received = await peer.look(lambda frame: True, 2.5)
+    received = await peer.find(lambda frame: True, 2.5)
     peer.check(received is None, received, "no frame on an idle connection")
-    await peer.alive()
+    await peer.check_alive()
 
 
 @case("ENP-HDR-1", "ROB-ENP-3", offers=AGENTS)
@@ -155,10 +153,10 @@ async def test_long_pause_within_a_frame(ergo_context: Context) -> None:
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     data = peer.data_of(peer.message("echo", "hello"))
     peer.send_bytes(data[:20], "the first 20 bytes of a message")
-    await other.alive()
+    await other.check_alive()
     await asyncio.sleep(2.0)
     peer.send_bytes(data[20:], "the remaining bytes")
-    message = (await peer.mail()).value
+    message = (await peer.receive_message()).value
     peer.check(message.payload == "hello", message, "the message back from echo")
 
 
@@ -166,17 +164,17 @@ async def test_long_pause_within_a_frame(ergo_context: Context) -> None:
 async def test_peer_that_does_not_read(ergo_context: Context) -> None:
     """A target serves others while a peer requests a hundred megabytes and reads none of them."""
     peer, good = await ergo_context.peer(), await ergo_context.peer()
-    link = peer.lines[0].dialer.link
-    on_a_socket = link.transport is not None and link.transport.get_extra_info("socket") is not None
+    socket = peer.sockets[0]
+    on_a_socket = socket.transport is not None and socket.transport.get_extra_info("socket") is not None
     frame = enp.RequestName(ORDER, PROCESS, 0, (1, 2, 3), Atom("echo_cached"), bytes(MEGABYTE))
     data = peer.data_of(frame)
-    link.stop_reading()
+    socket.stop_reading()
     for i in range(100 if on_a_socket else 5):
         peer.send_bytes(data, "calls with one megabyte each, no answer is read")
         if i % 10 == 0:
-            await good.alive()
-    await good.alive()
-    await (await ergo_context.peer()).alive()
+            await good.check_alive()
+    await good.check_alive()
+    await (await ergo_context.peer()).check_alive()
 
 
 @case("ROB-ENP-1", "ROB-ENP-3", offers=AGENTS, hostile=True)
@@ -184,25 +182,25 @@ async def test_half_closed(ergo_context: Context) -> None:
     """A target answers the earlier calls of a peer that shut down its sending side, or closes the socket."""
     peer, other = await ergo_context.peer(), await ergo_context.peer()
     ref = peer.ask("echo", "question")
-    peer.lines[0].dialer.link.end_writing()
-    received = await peer.look(lambda f: isinstance(f, enp.Response) and f.ref == ref, 2.0)
+    peer.sockets[0].end_writing()
+    received = await peer.find(lambda f: isinstance(f, enp.Response) and f.ref == ref, 2.0)
     peer.check(
-        received is not None or not peer.lines[0].is_open,
+        received is not None or peer.sockets[0].eof,
         "no answer and an open socket",
         "the answer, or a closed socket",
     )
-    await other.alive()
+    await other.check_alive()
 
 
 @case("EHS-JOIN-9", "ROB-ENP-3", offers=AGENTS, hostile=True)
 async def test_half_closed_link_of_a_pool(ergo_context: Context) -> None:
     """A target keeps using the other sockets of a connection when one socket is half-closed."""
-    peer = await ergo_context.peer(links=2)
-    peer.lines[1].dialer.link.end_writing()
+    peer = await ergo_context.peer(sockets=2)
+    peer.sockets[1].end_writing()
     await asyncio.sleep(0.1)
     for _ in range(10):
         ref = peer.new_ref()
         peer.send_frame(peer.request("echo", "question", ref), 0)
-        if await peer.look(lambda f, ref=ref: isinstance(f, enp.Response) and f.ref == ref, 0.5):  # type: ignore[misc]
+        if await peer.find(lambda f, ref=ref: isinstance(f, enp.Response) and f.ref == ref, 0.5):  # type: ignore[misc]
             return
     peer.fail("no answer to ten calls", "an answer over a socket that is not half-closed")

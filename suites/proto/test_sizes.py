@@ -5,8 +5,7 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, FrameType
 from ergo_conformance.peers.corruption.frames import header
-from ergo_conformance.peers.ergo.connection import ORDER, Peer
-from ergo_conformance.testing import AGENTS, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, Context, Peer, case
 
 LIMIT = 30_000
 LIMITED = {"max_message_size": LIMIT}
@@ -32,7 +31,7 @@ async def test_within_the_limit(ergo_context: Context) -> None:
     """A target delivers a frame whose length equals its limit."""
     peer = await ergo_context.peer()
     peer.send_bytes(message_of(peer, LIMIT), f"a message whose frame has {LIMIT} bytes")
-    await peer.mail()
+    await peer.receive_message()
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 2**32 - 1], ids=lambda n: f"{n}_bytes")
@@ -41,17 +40,17 @@ async def test_above_the_limit(ergo_context: Context, size: int) -> None:
     """A target closes the socket at once when a header announces a frame of {size} bytes, above its limit."""
     peer = await ergo_context.peer()
     peer.send_bytes(header(FrameType.MESSAGE_NAME, size), f"a header that announces {size} bytes")
-    await peer.closed(within=1.0)
+    await peer.expect_close(within=1.0)
 
 
 @case("ENP-HDR-5", "ROB-ENP-7", offers=AGENTS, config=LIMITED, hostile=True)
 async def test_one_link_alone(ergo_context: Context) -> None:
     """A target closes only the socket on which a frame above its limit arrived."""
-    peer, other = await ergo_context.peer(links=2), await ergo_context.peer()
+    peer, other = await ergo_context.peer(sockets=2), await ergo_context.peer()
     peer.send_bytes(message_of(peer, LIMIT + 1), "a message whose frame is one byte above the limit", 1)
-    await peer.closed(1)
-    await peer.alive()
-    await other.alive()
+    await peer.expect_close(1)
+    await peer.check_alive()
+    await other.check_alive()
 
 
 @pytest.mark.parametrize("call", ["plain", "compressed"])
@@ -65,20 +64,22 @@ async def test_our_limit(ergo_context: Context, call: str) -> None:
     peer.send_frame(peer.message("echo", ergo_context.rng.randbytes(20_000), order=ORDER), **how)
     small = await peer.call("echo", bytes(4_000))
     peer.check(small == bytes(4_000), f"{small!r:.40}", "the answer that is short enough")
-    await peer.none_of(lambda f: isinstance(f, enp.MessagePID | enp.Response), f"frame longer than {OURS} bytes", 0.5)
+    await peer.expect_none(
+        lambda f: isinstance(f, enp.MessagePID | enp.Response), f"frame longer than {OURS} bytes", 0.5
+    )
 
 
 @case("ENP-SIZE-2", offers=AGENTS)
 async def test_answer_above_our_limit(ergo_context: Context) -> None:
     """Upstream drops an answer that exceeds the caller's limit, and the caller gets no answer."""
     peer = await ergo_context.peer(MaxMessageSize=OURS)
-    await peer.no_answer(peer.ask("echo", ergo_context.rng.randbytes(20_000)), within=0.5)
+    await peer.expect_no_answer(peer.ask("echo", ergo_context.rng.randbytes(20_000)), within=0.5)
 
 
 @case("ENP-SIZE-1", offers=AGENTS)
 async def test_limits_of_two_peers(ergo_context: Context) -> None:
     """A target applies the limit of one peer only to that peer."""
     narrow, wide = await ergo_context.peer(MaxMessageSize=OURS), await ergo_context.peer()
-    await narrow.alive()
+    await narrow.check_alive()
     payload = ergo_context.rng.randbytes(20_000)
     wide.check(await wide.call("echo", payload) == payload, "something else", "the 20,000 bytes that were sent")

@@ -8,12 +8,18 @@ from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.esrd import PacketType, RegisterReply, ResolveReply, Route
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.corruption.packets import value_of, with_length
-from ergo_conformance.peers.ergo.agents import Acting
-from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
-from ergo_conformance.peers.ergo.esrd_server import Question
-from ergo_conformance.peers.listener import HOST
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.testing import AGENTS, RegistrationContext, case
+from ergo_conformance.testing import (
+    AGENTS,
+    HOST,
+    Acceptor,
+    AgentDriver,
+    RegistrationContext,
+    ResolveRequest,
+    case,
+    route,
+)
 
 CLIENT = {"registrar": {"kind": "esrd"}}
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": CLIENT}
@@ -37,23 +43,23 @@ UNUSABLE = (
 )
 
 
-async def connecting(ergo_context: RegistrationContext) -> tuple[Acting, Words, Question]:
+async def connecting(ergo_context: RegistrationContext) -> tuple[AgentDriver, Words, ResolveRequest]:
     """Tells a registered target to connect to an unknown node; returns the agent, the op and the request."""
-    acting = await idle(ergo_context)
-    return acting, *await ask(ergo_context, acting, ergo_context.somebody())
+    agent = await idle(ergo_context)
+    return agent, *await ask(ergo_context, agent, ergo_context.unknown_node())
 
 
-async def idle(ergo_context: RegistrationContext) -> Acting:
+async def idle(ergo_context: RegistrationContext) -> AgentDriver:
     """Returns the agent of a registered target."""
-    await ergo_context.registered()
-    return Acting(await ergo_context.peer())
+    await ergo_context.registered_at_esrd()
+    return AgentDriver(await ergo_context.peer())
 
 
-async def ask(ergo_context: RegistrationContext, acting: Acting, name: Atom) -> tuple[Words, Question]:
+async def ask(ergo_context: RegistrationContext, agent: AgentDriver, name: Atom) -> tuple[Words, ResolveRequest]:
     """Tells the agent to connect to this name; returns the op and the request for the name."""
-    ref = acting.tell("connect", name)
-    question = await ergo_context.esrd.question()
-    acting.peer.check(question.wanted == name, question.wanted, f"a request for {name}")
+    ref = agent.start("connect", name)
+    question = await ergo_context.esrd.resolve_request()
+    agent.peer.check(question.name == name, question.name, f"a request for {name}")
     return ref, question
 
 
@@ -63,33 +69,33 @@ async def ask(ergo_context: RegistrationContext, acting: Acting, name: Atom) -> 
 @case("ESRD-CL-8", "ESRD-TR-4", "ESRD-FR-2", **NEEDS)
 async def test_one_request(ergo_context: RegistrationContext) -> None:
     """A node resolves a name with one datagram, without a second one, and fails after 3 s without a reply."""
-    acting, ref, _ = await connecting(ergo_context)
-    await acting.gives_up(ref, error_values.NO_ROUTE, 3.0)
-    ergo_context.esrd.no_question()
-    await acting.peer.alive()
+    agent, ref, _ = await connecting(ergo_context)
+    await agent.expect_error_after(ref, error_values.NO_ROUTE, 3.0)
+    ergo_context.esrd.expect_no_resolve_request()
+    await agent.peer.check_alive()
 
 
 @case("ESRD-CL-12", **NEEDS)
 async def test_no_memory(ergo_context: RegistrationContext) -> None:
     """Upstream resolves a name again, from another socket, each time it is told to connect."""
-    acting = await idle(ergo_context)
-    wanted, askers = ergo_context.somebody(), set()
+    agent = await idle(ergo_context)
+    wanted, askers = ergo_context.unknown_node(), set()
     for _ in range(3):
-        ref, question = await ask(ergo_context, acting, wanted)
+        ref, question = await ask(ergo_context, agent, wanted)
         question.answer(None, "unknown")
-        await acting.refused(ref, error_values.NO_ROUTE)
-        askers.add(question.asker)
-    acting.peer.check(len(askers) > 1, f"all from {askers}", "a new socket for each request")
+        await agent.expect_error(ref, error_values.NO_ROUTE)
+        askers.add(question.sender)
+    agent.peer.check(len(askers) > 1, f"all from {askers}", "a new socket for each request")
 
 
 @case("ESRD-CL-11", **NEEDS)
 async def test_no_name(ergo_context: RegistrationContext) -> None:
     """A node sends no request for a name without a host or with two hosts."""
-    acting = await idle(ergo_context)
+    agent = await idle(ergo_context)
     for name in ("nobody", "a@b@127.0.0.1", ""):
-        answer = await acting.do("connect", Atom(name))
-        acting.peer.check(isinstance(answer, Error), repr(answer), f"an error value for {name!r}")
-    ergo_context.esrd.no_question()
+        answer = await agent.run("connect", Atom(name))
+        agent.peer.check(isinstance(answer, Error), repr(answer), f"an error value for {name!r}")
+    ergo_context.esrd.expect_no_resolve_request()
 
 
 # --- the reply --------------------------------------------------------------------------------------------------------
@@ -99,12 +105,12 @@ async def test_no_name(ergo_context: RegistrationContext) -> None:
 async def test_route(ergo_context: RegistrationContext) -> None:
     """A node dials the host of the route, or the host of the name if the route has none, and starts a handshake."""
     listener = await ergo_context.listener()
-    acting = await idle(ergo_context)
+    agent = await idle(ergo_context)
     for host in ("", HOST):
-        ref, question = await ask(ergo_context, acting, ergo_context.somebody())
+        ref, question = await ask(ergo_context, agent, ergo_context.unknown_node())
         question.answer([route(listener.port, Host=host)])
-        (await listener.hello(ergo_context.facts.cookie)).close()
-        await acting.refused(ref, error_values.NO_ROUTE)
+        (await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)).socket.close()
+        await agent.expect_error(ref, error_values.NO_ROUTE)
 
 
 @case("ESRD-PL-1", **NEEDS)
@@ -113,7 +119,7 @@ async def test_tls_route(ergo_context: RegistrationContext) -> None:
     listener = await ergo_context.listener(tls=True)
     _, _, question = await connecting(ergo_context)
     question.answer([route(listener.port, TLS=True)])
-    await listener.hello(ergo_context.facts.cookie)
+    await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)
 
 
 @case("ESRD-PL-3", **NEEDS)
@@ -124,7 +130,7 @@ async def test_licence(ergo_context: RegistrationContext) -> None:
     other = {"Commit": "1" * 40, "License": "Proprietary"}
     versions = {"HandshakeVersion": EHS._replace(**other), "ProtoVersion": ENP._replace(**other)}
     question.answer([route(listener.port, **versions)])
-    await listener.hello(ergo_context.facts.cookie)
+    await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)
 
 
 @case("ESRD-PL-3", **NEEDS)
@@ -133,18 +139,18 @@ async def test_unusable_routes(ergo_context: RegistrationContext) -> None:
     wrong, good = await ergo_context.listener(), await ergo_context.listener()
     _, _, question = await connecting(ergo_context)
     question.answer([*(each._replace(Port=wrong.port) for each in UNUSABLE), route(good.port)])
-    await good.hello(ergo_context.facts.cookie)
-    await wrong.nobody(0.1)
+    await Acceptor.accept(good, ergo_context.target_info, ergo_context.rng)
+    await wrong.expect_no_connection(0.1)
 
 
 @case("ESRD-PL-3", **NEEDS)
 async def test_no_usable_route(ergo_context: RegistrationContext) -> None:
     """A node that supports none of the routes dials none and returns "no route"."""
     listener = await ergo_context.listener()
-    acting, ref, question = await connecting(ergo_context)
+    agent, ref, question = await connecting(ergo_context)
     question.answer([each._replace(Port=listener.port) for each in UNUSABLE])
-    await acting.refused(ref, error_values.NO_ROUTE)
-    await listener.nobody(0.1)
+    await agent.expect_error(ref, error_values.NO_ROUTE)
+    await listener.expect_no_connection(0.1)
 
 
 @case("ESRD-PL-5", **NEEDS)
@@ -154,59 +160,59 @@ async def test_order_of_routes(ergo_context: RegistrationContext) -> None:
     await gone.stop()
     _, _, question = await connecting(ergo_context)
     question.answer([route(each.port) for each in (gone, closing, good)])
-    link = await closing.hello(ergo_context.facts.cookie)
-    await good.nobody(0.2)
-    link.close()
-    await good.hello(ergo_context.facts.cookie)
+    acceptor = await Acceptor.accept(closing, ergo_context.target_info, ergo_context.rng)
+    await good.expect_no_connection(0.2)
+    acceptor.socket.close()
+    await Acceptor.accept(good, ergo_context.target_info, ergo_context.rng)
 
 
 @case("ESRD-CL-10", **NEEDS)
 async def test_error(ergo_context: RegistrationContext) -> None:
     """A node that gets an error in the reply dials nothing, even if the reply has routes, and returns "no route"."""
     listener = await ergo_context.listener()
-    acting = await idle(ergo_context)
+    agent = await idle(ergo_context)
     for text in ("unknown", "not today", ""):
-        ref, question = await ask(ergo_context, acting, ergo_context.somebody())
+        ref, question = await ask(ergo_context, agent, ergo_context.unknown_node())
         question.answer([route(listener.port)], text)
-        await acting.refused(ref, error_values.NO_ROUTE)
-    await listener.nobody(0.1)
+        await agent.expect_error(ref, error_values.NO_ROUTE)
+    await listener.expect_no_connection(0.1)
 
 
 @case("ESRD-CL-10", **NEEDS)
 async def test_no_routes(ergo_context: RegistrationContext) -> None:
     """A node returns "no route" when the reply has neither routes nor an error."""
-    acting = await idle(ergo_context)
+    agent = await idle(ergo_context)
     nothing: tuple[list[Route] | None, ...] = (None, [])
     for routes in nothing:
-        ref, question = await ask(ergo_context, acting, ergo_context.somebody())
+        ref, question = await ask(ergo_context, agent, ergo_context.unknown_node())
         question.answer(routes)
-        await acting.refused(ref, error_values.NO_ROUTE)
+        await agent.expect_error(ref, error_values.NO_ROUTE)
 
 
 @case("ESRD-CL-9", "ROB-ESRD-7", **NEEDS)
 async def test_first_datagram(ergo_context: RegistrationContext) -> None:
     """A node takes the first datagram as the reply, even an invalid one, ignores later ones, and asks again next time."""
     listener = await ergo_context.listener()
-    acting = await idle(ergo_context)
+    agent = await idle(ergo_context)
     for reply in NO_REPLIES:
-        ref, question = await ask(ergo_context, acting, ergo_context.somebody())
+        ref, question = await ask(ergo_context, agent, ergo_context.unknown_node())
         question.answer_bytes(reply)
         question.answer([route(listener.port)])
-        await acting.refused(ref, error_values.NO_ROUTE)
-    await listener.nobody(QUIET)
-    _, question = await ask(ergo_context, acting, ergo_context.somebody())
+        await agent.expect_error(ref, error_values.NO_ROUTE)
+    await listener.expect_no_connection(QUIET)
+    _, question = await ask(ergo_context, agent, ergo_context.unknown_node())
     question.answer([route(listener.port)])
-    await listener.hello(ergo_context.facts.cookie)
+    await Acceptor.accept(listener, ergo_context.target_info, ergo_context.rng)
 
 
 @case("ESRD-CL-9", "ROB-ESRD-7", **NEEDS)
 async def test_late_reply(ergo_context: RegistrationContext) -> None:
     """A node ignores a reply that arrives after its timeout and does not use it for the next request."""
     listener = await ergo_context.listener()
-    acting, ref, late = await connecting(ergo_context)
-    await acting.refused(ref, error_values.NO_ROUTE)
-    ref, question = await ask(ergo_context, acting, ergo_context.somebody())
+    agent, ref, late = await connecting(ergo_context)
+    await agent.expect_error(ref, error_values.NO_ROUTE)
+    ref, question = await ask(ergo_context, agent, ergo_context.unknown_node())
     late.answer([route(listener.port)])
-    await listener.nobody(QUIET)
+    await listener.expect_no_connection(QUIET)
     question.answer(None, "unknown")
-    await acting.refused(ref, error_values.NO_ROUTE)
+    await agent.expect_error(ref, error_values.NO_ROUTE)

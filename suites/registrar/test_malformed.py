@@ -14,10 +14,9 @@ from ergo_conformance.model.ergo.esrd import (
     ResolveRoutes,
 )
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import Spoiled, spoiled, with_length
-from ergo_conformance.peers.ergo.esrd_client import Registrant, route
+from ergo_conformance.peers.corruption.packets import CorruptPacket, corrupt_packets, with_length
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, ScriptedEsrdClient, case, route
 
 REGISTRAR = ("registrar",)
 REQUEST = RegisterRoutes(Atom("malformed@localhost"), [route(1)])
@@ -29,13 +28,13 @@ OTHERS: dict[str, Message] = {
 }
 
 
-def damages(good: Message) -> dict[str, list[Spoiled]]:
+def damages(good: Message) -> dict[str, list[CorruptPacket]]:
     """Returns the corrupt variants of a packet by kind.
 
     Bytes after the value are excluded: a reader may ignore or refuse them.
     """
-    kinds: dict[str, list[Spoiled]] = {}
-    for damage in spoiled(good):
+    kinds: dict[str, list[CorruptPacket]] = {}
+    for damage in corrupt_packets(good):
         refusal = read_packet(damage.data)
         if isinstance(refusal, Rejected) and refusal.reason is not Reason.LEFTOVER:
             kinds.setdefault(damage.kind, []).append(damage)
@@ -45,9 +44,9 @@ def damages(good: Message) -> dict[str, list[Spoiled]]:
 REQUESTS, RESOLVES = damages(REQUEST), damages(RESOLVE)
 
 
-async def still_serves(ergo_context: Context, *before: Registrant) -> None:
+async def still_serves(ergo_context: Context, *before: ScriptedEsrdClient) -> None:
     """Checks that a conforming client registers and resolves, and that earlier registrations still resolve."""
-    client = await ergo_context.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
     for known in (*before, client):
         reply = await (await ergo_context.resolver()).resolve(known.name)
@@ -58,14 +57,14 @@ async def still_serves(ergo_context: Context, *before: Registrant) -> None:
 @case("ESRD-REG-11", "ESRD-FR-4", "ESRD-PL-4", "ROB-ESRD-1", "ROB-ESRD-2", "ROB-ESRD-3", "ROB-ESRD-6", offers=REGISTRAR)
 async def test_request(ergo_context: Context, damage: str) -> None:
     """A registrar closes the socket of a malformed register request ({damage}) without a reply; other leases continue."""
-    lease = await ergo_context.registrant()
-    await lease.register()
+    registration = await ergo_context.esrd_client()
+    await registration.register()
     for spoiled_ in REQUESTS[damage]:
-        client = await ergo_context.registrant()
-        client.send_bytes(spoiled_.data, f"a register request: {spoiled_.what}")
+        client = await ergo_context.esrd_client()
+        client.send_bytes(spoiled_.data, f"a register request: {spoiled_.description}")
         await client.expect_close()
-    await lease.expect_open(0.1)
-    await still_serves(ergo_context, lease)
+    await registration.expect_open(0.1)
+    await still_serves(ergo_context, registration)
 
 
 @pytest.mark.parametrize("damage", RESOLVES)
@@ -76,10 +75,10 @@ async def test_resolve(ergo_context: Context, damage: str) -> None:
     asker = await ergo_context.resolver()
     for resolver, spoiled_ in zip(resolvers, RESOLVES[damage], strict=True):
         await asker.resolve(RESOLVE.Node)  # upstream continues in the bytes of the earlier request (ESRD-BUG-1)
-        resolver.send(spoiled_.data, f"a resolve request: {spoiled_.what}")
+        resolver.send(spoiled_.data, f"a resolve request: {spoiled_.description}")
     await asyncio.sleep(0.4)
     for resolver in resolvers:
-        await resolver.silence(0)
+        await resolver.expect_silence(0)
     await still_serves(ergo_context)
 
 
@@ -87,7 +86,7 @@ async def test_resolve(ergo_context: Context, damage: str) -> None:
 @case("ESRD-FR-2", "ROB-ESRD-1", offers=REGISTRAR)
 async def test_wrong_packet_over_tcp(ergo_context: Context, what: str) -> None:
     """A registrar closes the socket without a reply when another packet ({what}) than a register request arrives."""
-    client = await ergo_context.registrant()
+    client = await ergo_context.esrd_client()
     client.send(OTHERS.get(what, RESOLVE))
     await client.expect_close()
     await still_serves(ergo_context)
@@ -97,10 +96,10 @@ async def test_wrong_packet_over_tcp(ergo_context: Context, what: str) -> None:
 @case("ESRD-FR-2", "ESRD-RES-2", offers=REGISTRAR)
 async def test_wrong_packet_over_udp(ergo_context: Context, what: str) -> None:
     """A registrar ignores another packet ({what}) than a resolve request over UDP and registers nothing."""
-    client, resolver = await ergo_context.registrant(), await ergo_context.resolver()
+    client, resolver = await ergo_context.esrd_client(), await ergo_context.resolver()
     data = write_packet(OTHERS.get(what, client.request()))
     resolver.send(data, f"a packet that is not used over UDP: {what}")
-    await resolver.silence(0.4)
+    await resolver.expect_silence(0.4)
     reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check(reply.Error is not None, reply, f"{client.name} unknown")
 
@@ -109,7 +108,7 @@ async def test_wrong_packet_over_udp(ergo_context: Context, what: str) -> None:
 @case("ESRD-FR-4", "ROB-ESRD-1", offers=REGISTRAR)
 async def test_value_of_another_type(ergo_context: Context, other: PacketType) -> None:
     """A registrar closes the socket when a request has the type of another packet ({other})."""
-    client = await ergo_context.registrant()
+    client = await ergo_context.esrd_client()
     data = write_packet(RESOLVE if other is PacketType.REGISTER else REQUEST)
     client.send_bytes(data[:1] + bytes([other]) + data[2:], f"a value that does not belong to type {other}")
     await client.expect_close()
@@ -119,7 +118,7 @@ async def test_value_of_another_type(ergo_context: Context, other: PacketType) -
 @case("ESRD-BUG-2", offers=REGISTRAR)
 async def test_request_without_its_end(ergo_context: Context) -> None:
     """Upstream registers a node whose request lacks its last bytes, as if they were zeros."""
-    client = await ergo_context.registrant()
+    client = await ergo_context.esrd_client()
     data = write_packet(client.request())
     client.send_bytes(
         with_length(data[:-20], len(data) - 24), "a request without its last 20 bytes, with a matching length"

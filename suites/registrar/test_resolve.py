@@ -4,10 +4,8 @@ import pytest
 
 from ergo_conformance.model.ergo.esrd import MAX_RESOLVE, ResolveRoutes
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import Datagrams, route
-from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import write_packet
-from ergo_conformance.testing import Context, case
+from ergo_conformance.testing import Context, ScriptedResolver, UnreachableError, ViolationError, case, route
 
 REGISTRAR = ("registrar",)
 
@@ -24,7 +22,7 @@ async def test_unknown(ergo_context: Context, name: str) -> None:
 @case("ESRD-RES-1", "ESRD-TR-4", "ESRD-PL-4", offers=REGISTRAR)
 async def test_known(ergo_context: Context) -> None:
     """A registrar answers each request for a registered name with its routes and no error."""
-    client = await ergo_context.registrant()
+    client = await ergo_context.esrd_client()
     await client.register(Routes=[route(4711)])
     resolver = await ergo_context.resolver()
     for _ in range(3):
@@ -44,7 +42,7 @@ async def test_the_server_itself(ergo_context: Context) -> None:
 @case("ESRD-RES-1", "ROB-ESRD-4", offers=REGISTRAR)
 async def test_many_at_once(ergo_context: Context) -> None:
     """A registrar answers a hundred requests from ten sockets, each at the socket it came from."""
-    client = await ergo_context.registrant()
+    client = await ergo_context.esrd_client()
     await client.register()
     resolvers = [await ergo_context.resolver() for _ in range(10)]
     for i, resolver in enumerate(resolvers):
@@ -86,16 +84,16 @@ async def test_junk(ergo_context: Context, data: bytes) -> None:
     """A registrar does not answer a datagram that is not a packet, of any length, and answers the next request."""
     resolver = await ergo_context.resolver()
     resolver.send(data, f"{len(data)} bytes that are not a packet")
-    await resolver.silence(0.3)
+    await resolver.expect_silence(0.3)
     await resolver.resolve("nobody@localhost")
 
 
-async def other_address(ergo_context: Context) -> Datagrams:
+async def other_address(ergo_context: Context) -> ScriptedResolver:
     """Returns a socket to a secondary address of the target's machine; skips the case if there is none."""
     try:
         return await ergo_context.resolver("127.0.0.2")
     except UnreachableError as error:
-        ergo_context.skip(f"the case needs a target that is reachable over loopback: {error}")
+        ergo_context.skip(f"needs a target that is reached over loopback: {error}")
         raise
 
 
@@ -111,4 +109,4 @@ async def test_from_the_primary_address(ergo_context: Context) -> None:
     """Upstream answers a request to a secondary address from the primary address, so the reply is lost."""
     resolver = await other_address(ergo_context)
     resolver.send(write_packet(ResolveRoutes(Atom("nobody@localhost"))), "a valid request to 127.0.0.2")
-    await resolver.silence(0.5)
+    await resolver.expect_silence(0.5)

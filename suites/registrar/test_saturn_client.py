@@ -18,11 +18,10 @@ from ergo_conformance.model.ergo.saturn import (
     UnregisterApplicationRoute,
 )
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
-from ergo_conformance.peers.ergo.saturn_server import Membership
+from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
 from ergo_conformance.spec.ergo.saturn import proof
 from ergo_conformance.targets.tcp import TcpRunningTarget
-from ergo_conformance.testing import START_TIMEOUT, RegistrationContext, case
+from ergo_conformance.testing import START_TIMEOUT, RegistrationContext, SaturnRegistration, case, route
 
 CLIENT = {"registrar": {"kind": "saturn"}}
 AT_ONCE = 0.9
@@ -47,9 +46,9 @@ ALL_NEWS: tuple[saturn.Message, ...] = (
 )
 
 
-async def again(ergo_context: RegistrationContext, within: float) -> tuple[Membership, Register]:
+async def again(ergo_context: RegistrationContext, within: float) -> tuple[SaturnRegistration, Register]:
     """Accepts the next registration of the node; returns its connection and its request."""
-    member = await ergo_context.saturn.membership(within)
+    member = await ergo_context.saturn.registration(within)
     request = await member.request()
     member.grant()
     return member, request
@@ -61,17 +60,17 @@ async def again(ergo_context: RegistrationContext, within: float) -> tuple[Membe
 @case("SAT-HS-1", "SAT-FR-1", config=CLIENT)
 async def test_proof(ergo_context: RegistrationContext) -> None:
     """A node first proves the token with a digest over a new salt and sends nothing more before the answer."""
-    member = await ergo_context.membership()
-    await member.proved()
-    await member.silence(0.3)
+    member = await ergo_context.saturn_registration()
+    await member.expect_handshake()
+    await member.expect_silence(0.3)
 
 
 @pytest.mark.parametrize("wrong", ["of_another_token", "over_the_salt", "upper_case"])
 @case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
 async def test_wrong_proof(ergo_context: RegistrationContext, wrong: str) -> None:
     """A node does not register with a server that does not prove the token ({wrong}), and does not start."""
-    member = await ergo_context.membership()
-    hello = await member.proved()
+    member = await ergo_context.saturn_registration()
+    hello = await member.expect_handshake()
     given = {
         "of_another_token": proof(hello.Digest, ergo_context.token + "x"),
         "over_the_salt": proof(hello.Salt, ergo_context.token),
@@ -86,11 +85,11 @@ async def test_wrong_proof(ergo_context: RegistrationContext, wrong: str) -> Non
 @case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
 async def test_no_proof(ergo_context: RegistrationContext, first: str) -> None:
     """A node refuses a registration from a server that has proved nothing ({first})."""
-    member = await ergo_context.membership()
-    await member.proved()
+    member = await ergo_context.saturn_registration()
+    await member.expect_handshake()
     granted = RegisterResult(None, {}, None, None)
     member.send(granted if first == "a_result" else NodeJoined(OTHER))
-    if not await member.ends(0.2):
+    if not await member.closes_within(0.2):
         member.send(granted)
     await member.expect_close()
     await ergo_context.not_started()
@@ -104,13 +103,13 @@ async def test_no_proof(ergo_context: RegistrationContext, first: str) -> None:
 async def test_register(ergo_context: RegistrationContext, cluster: str | None) -> None:
     """A node registers its name in its cluster with one message that contains a route for each acceptor."""
     wanted = ergo_context.cluster if cluster is None else cluster
-    member = await ergo_context.membership(cluster=wanted)
+    member = await ergo_context.saturn_registration(cluster=wanted)
     request = await member.request()
-    await member.silence(0.3)
+    await member.expect_silence(0.3)
     member.grant()
     running = await ergo_context.started()
-    good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.facts.name, False)
-    member.check(good, f"{request!r:.300}", f"{running.facts.name} in cluster {wanted!r}, not hidden")
+    good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.target_info.name, False)
+    member.check(good, f"{request!r:.300}", f"{running.target_info.name} in cluster {wanted!r}, not hidden")
     assert isinstance(running, TcpRunningTarget)
     wanted_route = route(running.port, TLS=running.tls)
     found = next((each for each in request.RegisterRoutes.Routes or () if each.Port == running.port), None)
@@ -118,16 +117,16 @@ async def test_register(ergo_context: RegistrationContext, cluster: str | None) 
         member.fail(f"{request!r:.300}", f"the route {wanted_route}")
     versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
     member.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
-    own = [each.Node == running.facts.name for each in request.RegisterRoutes.ApplicationRoutes or ()]
+    own = [each.Node == running.target_info.name for each in request.RegisterRoutes.ApplicationRoutes or ()]
     member.check(all(own), request.RegisterRoutes.ApplicationRoutes, "only applications of the node itself")
 
 
 @case("SAT-TR-1", config=CLIENT)
 async def test_stays(ergo_context: RegistrationContext) -> None:
     """A registered node keeps its connection open and sends only the states of its applications."""
-    member, _ = await ergo_context.member()
-    until = member.link.now() + 3.5
-    while (message := await member.receive(until - member.link.now())) is not None:
+    member, _ = await ergo_context.registered_at_saturn()
+    until = member.socket.now() + 3.5
+    while (message := await member.receive(until - member.socket.now())) is not None:
         own = isinstance(message, RegisterApplicationRoute)
         member.check(own, f"{message!r:.200}", "states of its applications, or no message")
     await ergo_context.still_serves()
@@ -137,20 +136,20 @@ async def test_stays(ergo_context: RegistrationContext) -> None:
 @case("SAT-RG-8", config=CLIENT)
 async def test_refused(ergo_context: RegistrationContext, text: str) -> None:
     """A node whose registration is refused does not start and does not retry: {text:.20}."""
-    member = await ergo_context.membership()
+    member = await ergo_context.saturn_registration()
     await member.request()
     member.refuse(text)
     await ergo_context.not_started()
-    await ergo_context.saturn.nobody(0.2)
+    await ergo_context.saturn.expect_no_connection(0.2)
 
 
 @pytest.mark.parametrize("proved", [False, True], ids=["at_once", "behind_the_proof"])
 @case("SAT-RG-8", "SAT-RG-3", config=CLIENT)
 async def test_closed(ergo_context: RegistrationContext, proved: bool) -> None:
     """A node does not start when its connection ends instead of an answer (its name may be taken)."""
-    member = await ergo_context.membership()
-    await (member.request() if proved else member.proved())
-    member.link.close()
+    member = await ergo_context.saturn_registration()
+    await (member.request() if proved else member.expect_handshake())
+    member.socket.close()
     await ergo_context.not_started()
 
 
@@ -158,8 +157,8 @@ async def test_closed(ergo_context: RegistrationContext, proved: bool) -> None:
 @case("SAT-RG-8", config=CLIENT)
 async def test_silence(ergo_context: RegistrationContext, proved: bool) -> None:
     """A node that gets no answer waits about one second and does not start."""
-    member = await ergo_context.membership()
-    await (member.request() if proved else member.proved())
+    member = await ergo_context.saturn_registration()
+    await (member.request() if proved else member.expect_handshake())
     await member.expect_close(at_least=0.5)
     await ergo_context.not_started()
 
@@ -167,11 +166,11 @@ async def test_silence(ergo_context: RegistrationContext, proved: bool) -> None:
 @case("SAT-FR-2", config=CLIENT)
 async def test_in_pieces(ergo_context: RegistrationContext) -> None:
     """A node reassembles answers that arrive in pieces."""
-    member = await ergo_context.membership()
-    await member.proved()
-    await member.in_pieces(member.proof(), 25, 0.02)
+    member = await ergo_context.saturn_registration()
+    await member.expect_handshake()
+    await member.send_in_pieces(member.proof(), 25, 0.02)
     await member.expect(Register)
-    await member.in_pieces(RegisterResult(None, {}, [OTHER], [OF_OTHER]), 25, 0.02)
+    await member.send_in_pieces(RegisterResult(None, {}, [OTHER], [OF_OTHER]), 25, 0.02)
     await ergo_context.started()
     await ergo_context.still_serves()
 
@@ -179,11 +178,11 @@ async def test_in_pieces(ergo_context: RegistrationContext) -> None:
 @case("SAT-EV-1", "ROB-SAT-2", config=CLIENT)
 async def test_news_around_the_result(ergo_context: RegistrationContext) -> None:
     """A node accepts notifications before the result of its registration, in one chunk with it, and after it."""
-    member = await ergo_context.membership()
+    member = await ergo_context.saturn_registration()
     await member.request()
     member.send(NodeJoined(OTHER), RegisterResult(None, {}, [OTHER], None), *ALL_NEWS)
     await ergo_context.started()
-    member.check(not member.link.eof, "the connection is closed", "a registered node")
+    member.check(not member.socket.eof, "the connection is closed", "a registered node")
     await ergo_context.still_serves()
 
 
@@ -192,14 +191,14 @@ async def test_news_around_the_result(ergo_context: RegistrationContext) -> None
 async def test_certificate(ergo_context: RegistrationContext, known: bool) -> None:
     """A node that verifies certificates accepts one of a trusted signer and refuses any other."""
     if known:
-        member = await ergo_context.membership(skip_verify=False, ca=str(ergo_context.certificate_file()))
+        member = await ergo_context.saturn_registration(skip_verify=False, ca=str(ergo_context.certificate_file()))
         await member.request()
         member.grant()
         await ergo_context.started()
         return
     await ergo_context.start(skip_verify=False)
     serving = asyncio.create_task(
-        ergo_context.saturn.granted(START_TIMEOUT)
+        ergo_context.saturn.grant_next(START_TIMEOUT)
     )  # a node that does not verify is registered
     try:
         await ergo_context.not_started()
@@ -211,7 +210,7 @@ async def test_certificate(ergo_context: RegistrationContext, known: bool) -> No
 @case("SAT-RG-6", config={**CLIENT, "mode": "hidden"})
 async def test_hidden(ergo_context: RegistrationContext) -> None:
     """Upstream registers a hidden node like any other node, but without routes."""
-    member, request = await ergo_context.member()
+    member, request = await ergo_context.registered_at_saturn()
     said = (request.Hidden, *(bool(each) for each in request.RegisterRoutes))
     member.check(said == (False, False, False, False), f"{request!r:.200}", "not hidden, and three empty lists")
 
@@ -222,21 +221,23 @@ async def test_hidden(ergo_context: RegistrationContext) -> None:
 @case("SAT-EV-1", "SAT-EV-2", "ROB-SAT-5", config=CLIENT)
 async def test_news(ergo_context: RegistrationContext) -> None:
     """A registered node accepts notifications about nodes, applications and configuration, one by one and in one chunk."""
-    member, _ = await ergo_context.member(Nodes=[OTHER], Applications=[OF_OTHER], Config={"*:Text": "text"})
+    member, _ = await ergo_context.registered_at_saturn(
+        Nodes=[OTHER], Applications=[OF_OTHER], Config={"*:Text": "text"}
+    )
     for message in ALL_NEWS:
         member.send(message)
     member.send(*ALL_NEWS)
     await ergo_context.still_serves()
-    await member.stays(0.5)
+    await member.expect_open_with_messages(0.5)
 
 
 @case("ROB-SAT-5", config=CLIENT)
 async def test_answers_to_nothing(ergo_context: RegistrationContext) -> None:
     """A registered node keeps running, or registers again, when it gets answers that it did not request."""
-    member, _ = await ergo_context.member()
+    member, _ = await ergo_context.registered_at_saturn()
     for message in (ResolveResult(4_000_000_000, None, [route()]), RegisterResult(), HandshakeResult("")):
         member.send(message)
-        if await member.ends(0.3):
+        if await member.closes_within(0.3):
             member, _ = await again(ergo_context, SOON)
     await ergo_context.still_serves()
 
@@ -256,25 +257,25 @@ GARBAGE = (
 @case("ROB-SAT-5", config=CLIENT)
 async def test_garbage(ergo_context: RegistrationContext) -> None:
     """A registered node that gets invalid bytes registers again, at the latest on the next connection."""
-    member, _ = await ergo_context.member()
+    member, _ = await ergo_context.registered_at_saturn()
     for data in GARBAGE:
         member.send_bytes(data, f"bytes that are not a message: {data.hex(' ')}")
-        if not await member.ends(0.4):
-            member.link.close()
+        if not await member.closes_within(0.4):
+            member.socket.close()
         member, _ = await again(ergo_context, SOON)
-        await member.stays(0.1)
+        await member.expect_open_with_messages(0.1)
     await ergo_context.still_serves()
 
 
 @case("SAT-RC-4", config=CLIENT)
 async def test_bytes_of_the_old_connection(ergo_context: RegistrationContext) -> None:
     """Upstream keeps leftover bytes of a connection that has ended and therefore never registers again."""
-    member, _ = await ergo_context.member()
+    member, _ = await ergo_context.registered_at_saturn()
     member.send_bytes(b"\x62", "one byte")
-    if not await member.ends(0.5):
-        member.link.close()
-    member = await ergo_context.saturn.membership(SOON)
-    await member.proved()
+    if not await member.closes_within(0.5):
+        member.socket.close()
+    member = await ergo_context.saturn.registration(SOON)
+    await member.expect_handshake()
     member.send(member.proof())
     await member.expect_close()
 
@@ -286,55 +287,55 @@ async def test_bytes_of_the_old_connection(ergo_context: RegistrationContext) ->
 @case("SAT-RC-1", config=CLIENT)
 async def test_lost(ergo_context: RegistrationContext, how: str) -> None:
     """A node whose connection is lost registers again at once with the same name, cluster and routes."""
-    member, first = await ergo_context.member()
-    getattr(member.link, how)()
+    member, first = await ergo_context.registered_at_saturn()
+    getattr(member.socket, how)()
     member, request = await again(ergo_context, AT_ONCE)
     same = request._replace(RegisterRoutes=None) == first._replace(RegisterRoutes=None)
     same = same and request.RegisterRoutes.Routes == first.RegisterRoutes.Routes
     member.check(same, f"{request!r:.300}", f"the same name, cluster and routes as before: {first!r:.300}")
-    await member.stays(0.5)
+    await member.expect_open_with_messages(0.5)
     await ergo_context.still_serves()
 
 
 @case("SAT-RC-1", config=CLIENT)
 async def test_pauses(ergo_context: RegistrationContext) -> None:
     """A node that is refused when it registers again retries after pauses of 1 and 2 s and keeps serving."""
-    member, _ = await ergo_context.member()
-    member.link.close()
-    member = await ergo_context.saturn.membership(AT_ONCE)
+    member, _ = await ergo_context.registered_at_saturn()
+    member.socket.close()
+    member = await ergo_context.saturn.registration(AT_ONCE)
     for pause in (1.0, 2.0):
         await member.request()
         member.refuse("resource is taken")
-        at = member.link.now()
-        member = await ergo_context.saturn.membership(pause + SOON)
-        waited = member.link.now() - at
+        at = member.socket.now()
+        member = await ergo_context.saturn.registration(pause + SOON)
+        waited = member.socket.now() - at
         member.check(waited > pause * 0.5, f"the next attempt after {waited:.2f} s", f"a pause of {pause:g} s")
     await member.request()
     member.grant()
-    await member.stays(0.5)
+    await member.expect_open_with_messages(0.5)
     await ergo_context.still_serves()
 
 
 @case("SAT-RC-1", "ROB-SAT-5", config=CLIENT)
 async def test_server_is_away(ergo_context: RegistrationContext) -> None:
     """A node whose server is gone for two seconds keeps running and registers when it is back."""
-    await ergo_context.member()
+    await ergo_context.registered_at_saturn()
     await ergo_context.saturn.stop()
     await ergo_context.still_serves()
     await asyncio.sleep(2.0)
     await ergo_context.saturn.start(ergo_context.saturn.port)
     member, _ = await again(ergo_context, 2 * SOON)
-    await member.stays(0.5)
+    await member.expect_open_with_messages(0.5)
 
 
 @case("SAT-HS-2", "SAT-RC-1", config=CLIENT)
 async def test_another_server(ergo_context: RegistrationContext) -> None:
     """A node that registers again does not register with a server that does not prove the token, and retries."""
-    member, _ = await ergo_context.member()
-    member.link.close()
-    member = await ergo_context.saturn.membership(AT_ONCE)
-    await member.proved()
+    member, _ = await ergo_context.registered_at_saturn()
+    member.socket.close()
+    member = await ergo_context.saturn.registration(AT_ONCE)
+    await member.expect_handshake()
     member.send(HandshakeResult(proof("", ergo_context.token)))
     await member.expect_close()
     member, _ = await again(ergo_context, SOON)
-    await member.stays(0.5)
+    await member.expect_open_with_messages(0.5)

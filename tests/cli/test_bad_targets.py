@@ -1,4 +1,4 @@
-"""Running targets that are no good nodes: each gets a verdict in time, and never a traceback or a green run."""
+"""Running targets that are not valid nodes: each run ends in time, fails, and prints no traceback."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-def test_nobody_listens() -> None:
+def test_closed_port_ends_with_exit_code_2() -> None:
     port = free_port()
     ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c")
     assert ended.code == 2
@@ -53,7 +53,7 @@ def test_nobody_listens() -> None:
 
 
 @pytest.mark.parametrize("server", [bad_servers.closes, bad_servers.resets])
-def test_a_server_that_closes_looks_like_a_wrong_cookie(server: bad_servers.Serve, tmp_path: Path) -> None:
+def test_server_that_closes_every_connection_gives_the_cookie_hint(server: bad_servers.Serve, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     with bad_servers.serving(server) as port:
         ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", *FEW, "--report", f"json={report}")
@@ -62,7 +62,7 @@ def test_a_server_that_closes_looks_like_a_wrong_cookie(server: bad_servers.Serv
     assert "handshake.digest.hello_answered" in failed(report)
 
 
-def test_a_wrong_cookie_is_hinted_at_once_and_the_right_one_is_not() -> None:
+def test_wrong_cookie_gives_one_hint_and_the_right_cookie_none() -> None:
     with good_node("the right one") as port:
         target = ("run", f"tcp://127.0.0.1:{port}", *FEW)
         ended = all_at_once(
@@ -78,7 +78,7 @@ def test_a_wrong_cookie_is_hinted_at_once_and_the_right_one_is_not() -> None:
 TALKERS = (bad_servers.garbage, bad_servers.drips, bad_servers.floods, bad_servers.frames, bad_servers.magic)
 
 
-def test_nonsense_is_a_failure_with_the_transcript(tmp_path: Path) -> None:
+def test_server_that_sends_nonsense_fails_with_a_transcript(tmp_path: Path) -> None:
     """Side by side: most of the time is waited."""
     reports = {server.__name__: tmp_path / f"{server.__name__}.json" for server in TALKERS}
     commands: dict[str, tuple[str | Path, ...]] = {}
@@ -104,7 +104,7 @@ def test_nonsense_is_a_failure_with_the_transcript(tmp_path: Path) -> None:
         assert report.stat().st_size < 2_000_000
 
 
-def test_a_target_that_says_nothing_fails_each_case_within_the_limit_of_a_test(tmp_path: Path) -> None:
+def test_silent_target_fails_each_case_within_the_limit_of_a_test(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     with bad_servers.serving(bad_servers.silent) as port:
         ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", "--report", f"json={report}")
@@ -129,7 +129,7 @@ threading.Event().wait()
 """A target whose node dies a second after it was ready."""
 
 
-def test_a_target_that_dies_in_mid_run(tmp_path: Path) -> None:
+def test_target_that_dies_during_the_run_fails(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     chosen = ("--suite", "handshake", *only("handshake.time.deadline_is_lifted", "handshake.order.*"))
     ended = cli("run", *chosen, "--report", f"json={report}", "--", sys.executable, "-P", "-c", DIES)

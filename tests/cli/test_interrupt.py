@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a run: what is known by then is kept."""
+"""SIGINT during a run: results are written and targets are stopped."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def sigint_is_heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupted_run_keeps_its_results(tmp_path: Path) -> None:
+def test_interrupted_run_writes_its_results(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     options = ("--over", "tcp", "--suite", "handshake", "--jobs", "1", "-v", "--report", f"json={report}")
     command = [*COMMAND, "run", *options]
@@ -52,7 +52,7 @@ def test_an_interrupted_run_keeps_its_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cases", ["handshake.*", "registrar.esrd_client.*"], ids=["one target", "a target per case"])
-def test_an_interrupted_run_ends_its_targets(cases: str) -> None:
+def test_interrupted_run_stops_its_targets(cases: str) -> None:
     command = [*COMMAND, "run", "--case", cases, "-v", "--", *COMMAND, "node"]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",

@@ -1,4 +1,4 @@
-"""`list` and `explain`, and how everything looks off a terminal."""
+"""`list` and `explain`, and output that is not a terminal."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def listed() -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_list_is_an_object_of_unique_cases_in_a_stable_order() -> None:
+def test_list_json_has_unique_cases_in_a_stable_order() -> None:
     ids = [row["id"] for row in listed()]
     assert len(ids) >= 80
     assert len(set(ids)) == len(ids)
@@ -37,7 +37,7 @@ def test_the_list_is_an_object_of_unique_cases_in_a_stable_order() -> None:
         assert row["needs"]["offers"]
 
 
-def test_every_listed_case_can_be_chosen() -> None:
+def test_every_listed_case_can_be_selected() -> None:
     sample = [*[row["id"] for row in listed() if row["suite"] == "handshake"][::13], listed()[-1]["id"]]
     ended = cli("run", "-v", *only(*sample))
     assert ended.code == 0, ended.text
@@ -46,14 +46,14 @@ def test_every_listed_case_can_be_chosen() -> None:
         assert ended.out.count(f" {id_}  ") == 1
 
 
-def test_the_table_holds_each_id_unbroken() -> None:
+def test_list_prints_each_id_on_one_line() -> None:
     ended = cli("list", "--suite", "handshake")
     ids = {row["id"] for row in listed() if row["suite"] == "handshake"}
     assert ids <= set(ended.out.split())
     assert ended.out.rstrip().endswith(f"{len(ids)} cases")
 
 
-def test_a_level_narrows_the_list() -> None:
+def test_list_with_a_level_has_only_cases_of_that_level() -> None:
     ended = cli("list", "--json", "--level", "must")
     assert {row["level"] for row in json.loads(ended.out)["cases"]} == {"MUST"}
 
@@ -65,14 +65,14 @@ def test_a_level_narrows_the_list() -> None:
         (("map[string][]gen/Version", "--code"), ("def read(", "def write(")),
     ],
 )
-def test_explain(arguments: tuple[str, ...], lines: tuple[str, ...]) -> None:
+def test_explain_prints_case_and_generated_code(arguments: tuple[str, ...], lines: tuple[str, ...]) -> None:
     ended = cli("explain", *arguments)
     assert ended.code == 0, ended.text
     for line in lines:
         assert line in ended.out
 
 
-def test_explain_of_a_requirement_looks_so(snapshot: SnapshotAssertion) -> None:
+def test_explain_of_a_requirement_matches_the_snapshot(snapshot: SnapshotAssertion) -> None:
     assert cli("explain", "EHS-DIG-1", env={"COLUMNS": "100"}).out == snapshot
 
 
@@ -80,10 +80,10 @@ def test_explain_of_a_requirement_looks_so(snapshot: SnapshotAssertion) -> None:
     ("id_", "suggested"),
     [
         ("handshake.digest.whole_handshak", "did you mean handshake.digest.whole_handshake?"),
-        ("[4294967296]int8", "no requirement, case or EDF type"),
+        ("[4294967296]int8", "is not a requirement, case or EDF type"),
     ],
 )
-def test_explain_of_what_there_is_not(id_: str, suggested: str) -> None:
+def test_explain_of_an_unknown_id_ends_with_exit_code_2(id_: str, suggested: str) -> None:
     ended = cli("explain", id_)
     assert ended.code == 2
     assert ended.out == ""
@@ -91,7 +91,7 @@ def test_explain_of_what_there_is_not(id_: str, suggested: str) -> None:
     assert len(ended.err.strip().splitlines()) == 1
 
 
-def test_the_console_script_does_the_same() -> None:
+def test_console_script_and_module_give_the_same_output() -> None:
     script = shutil.which("ergo-conformance", path=sysconfig.get_path("scripts"))
     assert script
     asked = ("explain", "map[string][]gen/Version", "--code")
@@ -100,7 +100,7 @@ def test_the_console_script_does_the_same() -> None:
     assert (by_script.returncode, by_script.stdout.decode()) == (by_module.code, by_module.out)
 
 
-def test_no_escape_codes_in_a_pipe() -> None:
+def test_output_to_a_pipe_has_no_escape_codes() -> None:
     ended = cli("run", *only("handshake.digest.h*", "handshake.framing.byte_behind_the_value"))
     assert ended.code == 0
     assert ESCAPE not in ended.text
@@ -108,13 +108,13 @@ def test_no_escape_codes_in_a_pipe() -> None:
     assert re.search(r"conforms: \d+ PASS, 1 INFO \(\d+ cases tried, [\d.]+ s\)", ended.out)
 
 
-def test_no_color_wins_over_a_terminal() -> None:
+def test_no_color_has_priority_over_a_terminal() -> None:
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm"}
     chosen = ("run", "--suite", "handshake", *only("handshake.digest.hello_answered"))
     assert f"{ESCAPE}[1;32mconforms" in cli(*chosen, env=terminal).out
     assert f"{ESCAPE}[1mconforms" in cli(*chosen, env={**terminal, "NO_COLOR": "1"}).out
 
 
-def test_columns_is_the_width() -> None:
+def test_columns_sets_the_width() -> None:
     ended = cli("explain", "EHS-DIG-2", env={"COLUMNS": "50"})
     assert 25 < max(map(len, ended.out.splitlines())) <= 50

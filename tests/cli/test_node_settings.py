@@ -1,4 +1,4 @@
-"""`ergo-conformance node`: settings from a file, what is logged, certificates read again."""
+"""`ergo-conformance node`: settings from a file, logging, reload of certificates."""
 
 import contextlib
 import hashlib
@@ -42,7 +42,7 @@ def ended(process: "subprocess.Popen[str]") -> list[str]:
     return err.splitlines()
 
 
-def test_file_variable_and_options_lie_upon_each_other(tmp_path: Path) -> None:
+def test_options_have_priority_over_the_variable_and_the_variable_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text(
         'name = "file@localhost"\ncookie = "file"\npool = 7\nexpose_env = true\n'
@@ -65,10 +65,10 @@ def test_file_variable_and_options_lie_upon_each_other(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         ("cookie", "node.toml: "),
-        ("cookei = 'x'", "'cookei' is no setting; did you mean 'cookie'?"),
-        ("[[acceptors]]\nhots = 'x'", "node.toml.acceptors.0: 'hots' is no setting; did you mean 'host'?"),
+        ("cookei = 'x'", "'cookei' is not a valid setting; did you mean 'cookie'?"),
+        ("[[acceptors]]\nhots = 'x'", "node.toml.acceptors.0: 'hots' is not a valid setting; did you mean 'host'?"),
         ("pool = 'three'", "node.toml.pool: 'three' is not of type 'integer'"),
-        ("pool = 65", "pool_size is 65; it has to be between 1 and 64"),
+        ("pool = 65", "pool_size is 65; allowed: 1 to 64"),
         ("name = 'a'", "node.toml.name: "),
         ("mode = 'shy'", "node.toml.mode: 'shy' is not one of"),
         ("[registrar]\nkind = 'epmd'", "registrar 'epmd' is not there yet"),
@@ -77,7 +77,7 @@ def test_file_variable_and_options_lie_upon_each_other(tmp_path: Path) -> None:
         ("ca = '/no/such.pem'", "cannot read the CA certificates in /no/such.pem"),
     ],
 )
-def test_a_wrong_file_gets_one_sentence(tmp_path: Path, content: str, complaint: str) -> None:
+def test_invalid_settings_file_gives_one_sentence(tmp_path: Path, content: str, complaint: str) -> None:
     file = tmp_path / "node.toml"
     file.write_text(content)
     result = (
@@ -88,12 +88,12 @@ def test_a_wrong_file_gets_one_sentence(tmp_path: Path, content: str, complaint:
     assert len(result.err.splitlines()) == 1
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_settings_file_gives_one_sentence(tmp_path: Path) -> None:
     result = cli("node", "--config", tmp_path / "none.toml")
     assert (result.code, "No such file" in result.err) == (2, True)
 
 
-def test_a_node_without_a_network() -> None:
+def test_node_with_disabled_network_starts() -> None:
     with running("--mode", "disabled") as (process, ready):
         assert (ready["host"], ready["port"], ready["offers"]) == (None, None, [])
         assert ended(process) == []
@@ -107,20 +107,20 @@ def refused_somebody(ready: Any) -> None:
             assert link.recv(1) == b""
 
 
-def test_it_is_quiet_unless_it_is_asked() -> None:
+def test_node_logs_nothing_by_default() -> None:
     with running() as (process, ready):
         refused_somebody(ready)
         assert ended(process) == []
 
 
 @pytest.mark.parametrize("options", [("-v",), ("--log-level", "info")])
-def test_lines_to_read(options: tuple[str, ...]) -> None:
+def test_text_log_has_one_line_for_each_record(options: tuple[str, ...]) -> None:
     with running(*options) as (process, ready):
         refused_somebody(ready)
         assert any("INFO" in line and "first byte is 71" in line for line in ended(process))
 
 
-def test_lines_for_programs() -> None:
+def test_json_log_has_one_object_for_each_record() -> None:
     with running("--log-level", "info", "--log-format", "json") as (process, ready):
         refused_somebody(ready)
         lines = [json.loads(line) for line in ended(process)]
@@ -138,7 +138,7 @@ def fingerprint(port: int) -> str:
         return hashlib.sha1(tls.getpeercert(binary_form=True) or b"", usedforsecurity=False).hexdigest()
 
 
-def test_certificates_are_read_again_at_sighup(tmp_path: Path) -> None:
+def test_sighup_reloads_certificates(tmp_path: Path) -> None:
     files = {"cert": tmp_path / "cert.pem", "key": tmp_path / "key.pem"}
 
     def write() -> None:
@@ -157,6 +157,6 @@ def test_certificates_are_read_again_at_sighup(tmp_path: Path) -> None:
         files["cert"].write_text("no certificate")
         os.kill(process.pid, signal.SIGHUP)
         assert process.stderr
-        while "stay as they were" not in process.stderr.readline():
+        while "not reloaded" not in process.stderr.readline():
             pass
         assert fingerprint(ready["port"]) == new

@@ -1,4 +1,4 @@
-"""The plugin in pytest sessions of others."""
+"""The plugin in pytest sessions of other projects."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def run_pytest(project: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, process.stdout + process.stderr
 
 
-def test_a_session_without_a_target_is_not_disturbed(project: Path) -> None:
+def test_session_without_a_target_is_unchanged(project: Path) -> None:
     (project / "test_plain.py").write_text("def test_good(): pass\n\ndef test_bad(): assert 0\n")
     code, out = run_pytest(project, "-W", "error")
     assert code == 1
@@ -84,13 +84,13 @@ def test_own_cases_under_xdist(project: Path) -> None:
     assert "2 passed" in out
 
 
-def test_a_wrong_setting_is_a_usage_error_of_pytest(project: Path) -> None:
+def test_invalid_option_is_a_usage_error_of_pytest(project: Path) -> None:
     code, out = run_pytest(project, "--ergo-target", "selff")
     assert code == 4
     assert "'selff' is not a valid target; did you mean self?" in out
 
 
-def test_a_case_that_cites_nothing_known_is_an_error(project: Path) -> None:
+def test_case_with_an_unknown_requirement_is_a_usage_error(project: Path) -> None:
     (project / "test_own.py").write_text(OWN_CASES.replace("EHS-AST-4", "EHS-AST-404"))
     code, out = run_pytest(project, "--ergo-target", "self")
     assert code == 4, out

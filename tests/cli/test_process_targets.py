@@ -1,4 +1,4 @@
-"""Targets that the toolkit starts and that do not start as they should."""
+"""Targets that the toolkit starts and that fail to start."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import BROKEN_NODE, cli, only
+from tests.support.cli import MUTANT_PROCESS, cli, only
 
 ONE = ("--suite", "handshake", *only("handshake.digest.hello_answered"))
 STAYS = "; import threading; threading.Event().wait(60)"
@@ -20,14 +20,14 @@ def ready(text: str) -> tuple[str, ...]:
     return python(f"print({text!r}, flush=True){STAYS}")
 
 
-def test_a_command_that_does_not_exist() -> None:
+def test_missing_command_ends_with_exit_code_2() -> None:
     ended = cli("run", *ONE, "--", "/nowhere/a-node")
     assert ended.code == 2
     assert ended.out == ""
     assert "/nowhere/a-node: No such file or directory" in ended.err
 
 
-def test_a_command_that_ends_before_it_is_ready_shows_its_last_words() -> None:
+def test_command_that_ends_before_ready_shows_its_stderr() -> None:
     ended = cli("run", *ONE, *python("import sys; sys.exit('no config found')"))
     assert ended.code == 2
     assert "ended with code 1 before its READY line" in ended.err
@@ -42,29 +42,29 @@ def test_a_command_that_ends_before_it_is_ready_shows_its_last_words() -> None:
         ('READY {"name": "a@b", "port": 1}', "no connection to 127.0.0.1:1"),
     ],
 )
-def test_a_ready_line_that_is_none(line: str, complaint: str) -> None:
+def test_invalid_ready_line_ends_with_exit_code_2(line: str, complaint: str) -> None:
     ended = cli("run", *ONE, *ready(line))
     assert ended.code == 2, ended.text
     assert ended.out == ""
     assert complaint in ended.err
 
 
-def test_a_target_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+def test_target_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     program = "import os, runpy, signal, sys; sys.argv[1:] = ['none']; import asyncio"
     program += "; asyncio.SelectorEventLoop.add_signal_handler = lambda *_: None"
     program += f"; signal.signal(signal.SIGTERM, lambda *_: open({str(asked)!r}, 'w').write(str(os.getpid())))"
-    program += f"; runpy.run_path({BROKEN_NODE[-1]!r}, run_name='__main__')"
+    program += f"; runpy.run_path({MUTANT_PROCESS[-1]!r}, run_name='__main__')"
     ended = cli("run", *ONE, *python(program))
     assert ended.code == 0, ended.text
     with pytest.raises(ProcessLookupError):
         os.kill(int(asked.read_text()), 0)
 
 
-def test_nothing_is_left_when_targets_in_two_configurations_have_ended(tmp_path: Path) -> None:
+def test_targets_of_two_configurations_leave_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     program = f"import os, runpy, sys; sys.argv[1:] = ['none']; print(os.getpid(), file=open({str(pids)!r}, 'a'))"
-    program += f"; runpy.run_path({BROKEN_NODE[-1]!r}, run_name='__main__')"
+    program += f"; runpy.run_path({MUTANT_PROCESS[-1]!r}, run_name='__main__')"
     chosen = ("--suite", "handshake", *only("handshake.digest.whole_handshake*"))
     ended = cli("run", *chosen, *python(program))
     assert ended.code == 0, ended.text

@@ -16,7 +16,7 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
-from tests.support.cli import COMMAND, cases_of, cli, environment, judged
+from tests.support.cli import COMMAND, cases_of, cli, environment
 
 REGISTRAR = ("registrar", "esrd", "--port", "0")
 HOST = "127.0.0.1"
@@ -44,7 +44,7 @@ def value(data: bytes) -> object:
     return parsed.value
 
 
-def test_it_serves_until_it_is_told_to_stop() -> None:
+def test_registrar_serves_until_sigterm() -> None:
     with running() as (process, ready):
         port = ready["registrar_port"]
         assert (ready["host"], ready["offers"], ready["os_pid"]) == ("localhost", ["registrar"], process.pid)
@@ -66,14 +66,14 @@ def test_it_serves_until_it_is_told_to_stop() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_well(number: signal.Signals) -> None:
+def test_registrar_stops_with_exit_code_0(number: signal.Signals) -> None:
     with running("-v") as (process, _):
         process.send_signal(number)
         assert process.wait(5) == 0
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_a_port_that_is_taken(kind: socket.SocketKind) -> None:
+def test_occupied_port_ends_with_exit_code_2(kind: socket.SocketKind) -> None:
     with socket.socket(socket.AF_INET, kind) as foreign:
         foreign.bind((HOST, 0))
         if kind is socket.SOCK_STREAM:
@@ -94,14 +94,14 @@ def test_a_port_that_is_taken(kind: socket.SocketKind) -> None:
         (("--port", "-1"), "Invalid value"),
     ],
 )
-def test_where_it_can_t_be(options: tuple[str, ...], complaint: str) -> None:
+def test_invalid_address_ends_with_exit_code_2(options: tuple[str, ...], complaint: str) -> None:
     ended = cli("registrar", "esrd", "--port", "0", *options)
     assert ended.code == 2
     assert complaint in " ".join(ended.err.split())
     assert "Unknown error" not in ended.err
 
 
-def test_the_verb_alone_tells_what_there_is() -> None:
+def test_registrar_without_a_kind_lists_the_kinds() -> None:
     ended = cli("registrar")
     assert "esrd" in ended.text
     assert cli("registrar", "etcd").code == 2
@@ -111,10 +111,10 @@ OF_OTHERS = ("registrar.saturn", "registrar.esrd_client", "registrar.esrd_resolv
 """Cases for central registrars, and for nodes."""
 
 
-def test_the_suite_can_test_it(tmp_path: Path) -> None:
+def test_registrar_suite_passes_for_it(tmp_path: Path) -> None:
     """It is a target like any other one."""
     report = tmp_path / "report.json"
-    ended = judged(report, "--suite", "registrar", target=(*COMMAND, *REGISTRAR))
+    ended = cli("run", "--suite", "registrar", "--report", f"json={report}", "--", *COMMAND, *REGISTRAR)
     assert ended.code == 0, ended.text
     verdicts = {id_: row["verdict"] for id_, row in cases_of(report).items()}
     assert len(verdicts) > 100

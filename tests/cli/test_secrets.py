@@ -1,4 +1,4 @@
-"""A cookie given by the user stands in no report and on no terminal, whatever fails."""
+"""The cookie is in no report and no output, whatever fails."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ CHOSEN = ("--suite", "handshake", "-v", *only("handshake.digest.*", "handshake.i
 
 
 @pytest.mark.parametrize("cookie", ["sixteen-letters!", "a cookie that is much longer than that"])
-def test_no_cookie_in_what_is_printed_or_written(cookie: str, tmp_path: Path) -> None:
+def test_output_and_reports_contain_no_cookie(cookie: str, tmp_path: Path) -> None:
     reports = tmp_path / "report.json", tmp_path / "report.xml"
     with bad_servers.serving(bad_servers.closes) as port:
         ended = cli(
@@ -27,7 +27,7 @@ def test_no_cookie_in_what_is_printed_or_written(cookie: str, tmp_path: Path) ->
     assert "--cookie COOKIE" in ended.out
 
 
-def test_the_cookie_may_come_from_the_environment() -> None:
+def test_cookie_is_read_from_the_environment() -> None:
     with bad_servers.serving(bad_servers.closes) as port:
         target = ("run", f"tcp://127.0.0.1:{port}", *CHOSEN)
         ended = cli(*target, env={"ERGO_CONFORMANCE_COOKIE": "from the environment"})

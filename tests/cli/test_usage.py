@@ -1,10 +1,10 @@
-"""Wrong settings: exit code 2 and one sentence; nothing to do: exit code 5 and one sentence."""
+"""Invalid options: exit code 2 and one sentence; no case to run: exit code 5 and one sentence."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli import BROKEN_NODE, Ended, cli, only
+from tests.support.cli import MUTANT_PROCESS, Ended, cli, only
 
 TCP = "tcp://127.0.0.1:1"
 CASE = "handshake.digest.whole_handshake"
@@ -34,13 +34,13 @@ def one_sentence(ended: Ended) -> str:
         (("--case", "golden.*", "--suite", "handshake"), "unknown case 'golden.*'"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+def test_invalid_option_gives_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
     ended = cli("run", *arguments)
     assert ended.code == 2, ended.text
     assert sentence in one_sentence(ended)
 
 
-def test_an_unknown_case_starts_no_target(tmp_path: Path) -> None:
+def test_unknown_case_starts_no_target(tmp_path: Path) -> None:
     mark = tmp_path / "started"
     ended = cli("run", "--case", "nonsense", "--", "/bin/sh", "-c", f"touch {mark}; sleep 60")
     assert ended.code == 2
@@ -49,7 +49,7 @@ def test_an_unknown_case_starts_no_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--no-such-option",), ("self", "another")])
-def test_an_unknown_option_shows_the_usage(arguments: tuple[str, ...]) -> None:
+def test_unknown_option_prints_the_usage(arguments: tuple[str, ...]) -> None:
     ended = cli("run", *arguments)
     assert ended.code == 2
     assert "Usage: ergo-conformance run" in ended.err
@@ -64,17 +64,17 @@ def test_an_unknown_option_shows_the_usage(arguments: tuple[str, ...]) -> None:
         (*only(CASE), "-k", "silence"),
     ],
 )
-def test_options_that_leave_no_case(arguments: tuple[str, ...]) -> None:
+def test_no_selected_case_ends_with_exit_code_5(arguments: tuple[str, ...]) -> None:
     ended = cli("run", *arguments)
     assert ended.code == 5, ended.text
     assert "nothing was tested" in ended.out
 
 
-def test_a_target_that_offers_nothing_relevant(tmp_path: Path) -> None:
+def test_target_without_the_needed_offers_ends_with_exit_code_5(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     ended = cli(
         "run", *only(CASE, "golden.edf.reads[bool]"), "--offers", "dial", "--report", f"junit={report}",
-        "--", *BROKEN_NODE, "none",
+        "--", *MUTANT_PROCESS, "none",
     )  # fmt: skip
     assert ended.code == 5, ended.text
     assert "needs a target that offers accept" in ended.out
@@ -83,6 +83,6 @@ def test_a_target_that_offers_nothing_relevant(tmp_path: Path) -> None:
     assert report.read_text().count("<skipped ") == 2
 
 
-def test_other_pytest_plugins_and_options_do_not_reach_a_run() -> None:
+def test_pytest_variables_of_the_environment_are_ignored() -> None:
     ended = cli("run", *only(CASE), env={"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_module"})
     assert ended.code == 0, ended.text

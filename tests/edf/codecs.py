@@ -1,4 +1,4 @@
-"""Both readers and both writers behind one signature, and what they answer."""
+"""Both EDF readers and both writers behind one signature, and their verdicts."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -42,14 +42,14 @@ both_writers = pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITE
 
 
 class Verdict(NamedTuple):
-    """What a reader says of bytes: a reason and an offset, or no reason and the offset behind the value."""
+    """Verdict of a reader: a reason and an offset, or no reason and the offset after the value."""
 
     reason: Reason | None
     offset: int
 
 
 def judged(name: str, data: bytes, registry: Registry = NONE, caches: Caches = NO_CACHES) -> tuple[Verdict, Any]:
-    """The verdict of one reader, and the value if there is one. Nothing but Rejected may be raised."""
+    """Returns the verdict of one reader, and the value or None. Only Rejected may be raised."""
     try:
         value, end = READERS[name](data, registry, caches)
     except Rejected as refusal:
@@ -58,7 +58,7 @@ def judged(name: str, data: bytes, registry: Registry = NONE, caches: Caches = N
 
 
 def agreed(data: bytes, registry: Registry = NONE, caches: Caches = NO_CACHES) -> Verdict:
-    """The verdict that both readers give; the values are the same to the protocol."""
+    """Returns the verdict of both readers; fails if verdicts or values differ."""
     (by_node, node_value), (by_spec, spec_value) = (judged(name, data, registry, caches) for name in READERS)
     assert by_node.reason is by_spec.reason, f"{data[:60].hex()}: node {by_node}, spec {by_spec}"
     assert by_node == by_spec, f"{data[:60].hex()}: node {by_node}, spec {by_spec}"
@@ -68,7 +68,7 @@ def agreed(data: bytes, registry: Registry = NONE, caches: Caches = NO_CACHES) -
 
 
 def folded(hex_type: str | bytes) -> bytes:
-    """The descriptor of a folded type."""
+    """Returns the descriptor of a folded type."""
     type_ = bytes.fromhex(hex_type) if isinstance(hex_type, str) else hex_type
     return b"\x82" + len(type_).to_bytes(2, "big") + type_
 

@@ -1,4 +1,4 @@
-"""Makes vector files that nobody has seen: new names, ids, values, tables and nestings, with one writer as the oracle."""
+"""Generates new vector files: new names, ids, values, tables and nestings, with one writer as the oracle."""
 
 import hashlib
 import random
@@ -9,7 +9,7 @@ from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.inferred import INTEGERS
 from ergo_conformance.model.json.values import value_from_json
 from ergo_conformance.model.types import SCALARS
-from ergo_conformance.verdict.vectors.edf import caches_of, registry_of
+from ergo_conformance.verdict.vectors.files import file_registry, row_caches
 
 Json = Any
 Write = Callable[..., bytes]
@@ -17,7 +17,7 @@ WORDS = ("alpha", "", "ünï", "x" * 60, "a b\tc", "100%", "node7@host.example",
 
 
 class Maker:
-    """Rows of one seed. Tagged values are made directly as JSON, as another language would."""
+    """Generates the rows of one seed. Tagged values are generated as JSON, as an implementation in another language would."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -80,7 +80,7 @@ class Maker:
         return {"type": kind, "value": str(number(bits) - (1 << bits - 1 if signed else 0))}
 
     def value(self, kind: Json, depth: int = 2) -> Json:
-        """A tagged value of a type expression."""
+        """Returns a tagged value of a type expression."""
         match kind:
             case "any":
                 return None if depth <= 0 or self.random.random() < 0.2 else self.value(self.kind(depth - 1), depth - 1)
@@ -116,7 +116,7 @@ class Maker:
         return {**self.scalar(row["kind"]), "type": "reg", "name": name, "kind": row["kind"]}
 
     def kind(self, depth: int) -> Json:
-        """A type expression."""
+        """Returns a type expression."""
         pick = self.random.random()
         if depth <= 0 or pick < 0.3:
             return self.random.choice(list(SCALARS))
@@ -129,7 +129,7 @@ class Maker:
         return {"map": [self.random.choice(("string", "atom", "int32", "pid", "bool")), self.kind(depth - 1)]}
 
     def options(self) -> Json:
-        """Tables with ids of this seed; the mapping swaps two atoms, so that it can be taken back."""
+        """Returns tables with ids of this seed. The mapping swaps two atoms, so it can be reversed."""
         atoms = ["node7@host.example", "alpha"]
         base = self.random.randrange(300, 60_000)
         return {
@@ -169,9 +169,9 @@ class Maker:
         )
 
     def file(self, write: Write) -> Json:
-        """A whole vector file whose bytes this writer made."""
+        """Returns a vector file with bytes of the given writer."""
         content: Json = {"format": "ergo-vectors/1", "types": self.types, "vectors": [], "cases": []}
-        registry = registry_of(content)
+        registry = file_registry(content)
         for i, (group, value) in enumerate(self.values()):
             plain = value_from_json(value, registry)
             if plain is None:
@@ -179,7 +179,7 @@ class Maker:
             row: Json = {"id": f"fresh-{self.seed}-{i}", "group": group, "value": value, "expect": "both"}
             if i % 3 == 0:
                 row["options"] = self.options()
-            caches = caches_of(row)
+            caches = row_caches(row)
             data = write(plain, registry, caches)
             row |= {"len": len(data), "hex": data.hex()}
             if len(data) > 2048:
@@ -189,7 +189,7 @@ class Maker:
         return content
 
     def cases(self, row: Json, data: bytes, caches: Caches) -> Iterator[Json]:
-        """Rows that follow from a good one: cut off, with something behind, in pieces."""
+        """Returns rows derived from a valid row: truncated, with trailing bytes, in chunks."""
         common = {key: row[key] for key in ("group", "value") if key in row} | (
             {"options": row["options"]} if "options" in row else {}
         )

@@ -1,4 +1,4 @@
-"""Hostile inputs by name: bytes that try to cost a reader more work or memory than their length allows."""
+"""Hostile inputs by name: each tries to cost a reader more work or memory than its length allows."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -29,14 +29,14 @@ ANYS = folded("9d84")
 
 
 def filled(size: int, type_: bytes, item: bytes, tail: bytes = b"", marker: bytes = b"\x9d") -> bytes:
-    """A container of this folded type with as many items as fit in `size` bytes."""
+    """Returns a container of a folded type with as many items as fit in `size` bytes."""
     head = folded(type_)
     n = (size - len(head) - 5 - len(tail)) // len(item)
     return head + marker + u32(n) + item * n + tail
 
 
 def arrays(levels: int, leaf: str) -> bytes:
-    """Arrays of one item in each other: every byte is worth a thousand values."""
+    """Returns nested arrays of one item: every byte creates a thousand values."""
     return bytes.fromhex("9e00000001" * levels + leaf)
 
 
@@ -45,7 +45,7 @@ def cut(data: bytes) -> bytes:
 
 
 def gathered(size: int, parts: Iterator[bytes], head: bytes = ANYS + b"\x9d") -> bytes:
-    """A head, a count and as many of these items as fit in `size` bytes."""
+    """Returns a head, a count, and as many items as fit in `size` bytes."""
     found: list[bytes] = []
     left = size - len(head) - 4
     for part in parts:
@@ -73,7 +73,7 @@ def long_distinct_folds() -> Iterator[bytes]:
 
 
 def colliding_keys() -> Iterator[bytes]:
-    """Pairs of integers with one and the same hash in CPython (xxHash, not seeded for numbers)."""
+    """Returns pairs of integers with the same hash in CPython (xxHash, without seed for numbers)."""
     mod, p1, p2, p5 = 2**64, 11400714785074694791, 14029467366897019727, 2870177450012600261
     inverse = pow(p2, -1, mod)
     for a in range(1, 1_000_000):

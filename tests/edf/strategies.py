@@ -1,4 +1,4 @@
-"""Hypothesis strategies: EDF types, and values of them."""
+"""Hypothesis strategies for EDF types and their values."""
 
 import struct
 from typing import Any
@@ -20,7 +20,7 @@ Values = st.SearchStrategy[Any]
 
 
 def fixed(examples: int) -> settings:
-    """The same examples on every machine, and no clock."""
+    """Settings with reproducible examples and no deadline."""
     return settings(
         max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
     )
@@ -59,7 +59,7 @@ MAPPING = {
     Atom("é"): Atom("\udcff"),
     Atom("\udcff"): Atom("é"),
 }
-"""A permutation, so that what is mapped there and back is the same again."""
+"""A permutation, so mapping and reverse mapping restore the atom."""
 MAPPED = Caches(CACHES.atoms, CACHES.types, CACHES.errors, MAPPING)
 TABLES = {"plain": Caches(), "caches": CACHES, "mapping": Caches(atom_mapping=MAPPING), "caches and mapping": MAPPED}
 
@@ -113,7 +113,7 @@ _lengths = st.integers(0, 3)
 
 
 def key_types() -> st.SearchStrategy[Type]:
-    """Types whose values can be keys."""
+    """Strategy for types whose values can be keys."""
     leaves = st.one_of(scalar_types, st.just(ANY), st.sampled_from(KEY_NAMES).map(Reg))
     return st.recursive(leaves, lambda inner: st.builds(Array, _lengths, inner), max_leaves=2)
 
@@ -129,7 +129,7 @@ types = st.recursive(leaf_types, _constructed, max_leaves=4)
 
 
 def values(type_: Type, depth: int = 3) -> Values:
-    """Values for a slot of this type; `any` slots are filled `depth` levels deep."""
+    """Strategy for values in a slot of a type; `any` slots are filled `depth` levels deep."""
     match type_:
         case AnyType():
             return any_values(depth)
@@ -161,21 +161,21 @@ def _registered(name: str, depth: int) -> Values:
 
 
 def any_values(depth: int) -> Values:
-    """What an `any` slot may hold."""
+    """Strategy for values in an `any` slot."""
     if depth <= 0:
         return st.one_of(st.none(), st.just(1), texts)
     return st.one_of(st.none(), types.flatmap(lambda type_: described(type_, depth - 1)))
 
 
 def described(type_: Type, depth: int) -> Values:
-    """Values of a type as an `any` slot holds them."""
+    """Strategy for values of a type as represented in an `any` slot."""
     if type_ is ANY:
         return any_values(depth)
     return values(type_, depth).map(lambda value: to_any_slot(type_, value, REGISTRY))
 
 
 def keys(type_: Type, depth: int) -> Values:
-    """Map keys; those of an `any` slot are Typed."""
+    """Strategy for map keys; keys in an `any` slot are Typed."""
     match type_:
         case AnyType():
             typed = key_types().filter(lambda inner: inner is not ANY)
@@ -191,4 +191,4 @@ def _typed_keys(type_: Type, depth: int) -> Values:
 
 
 tops = types.flatmap(lambda type_: described(type_, 2)).filter(lambda value: value is not None)
-"""What can be sent by itself."""
+"""Strategy for values allowed at top level."""

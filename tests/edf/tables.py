@@ -44,7 +44,7 @@ Hold: Any = HOLD.value_class
 NODE = Atom("a@b")
 TWICE = "0003614062"  # the atom a@b
 
-# descriptor and body, apart: in a typed slot the body stands alone
+# descriptor and body separately: a typed slot has the body only
 SCALARS: list[tuple[Type, Any, str, str]] = [
     (t.ATOM, Atom(""), "8c", "0000"),
     (t.ATOM, NODE, "8c", "0003614062"),
@@ -93,7 +93,7 @@ SCALARS: list[tuple[Type, Any, str, str]] = [
     (t.TIME, Time(0, 0, -32768 * 60), "af", "0f010000000e7791f700000000008000"),
 ]
 
-# descriptor and body together
+# descriptor and body in one
 CONTAINERS: list[Row] = [
     (Slice(t.INT32), [], "8200029d94" + "9d00000000"),
     (Slice(t.INT32), None, "8200029d94" + "ff"),
@@ -177,7 +177,7 @@ ROWS: list[Row] = [(type_, value, tag + body) for type_, value, tag, body in SCA
 
 
 def label(value: object) -> str | None:
-    """A short id for a row."""
+    """Returns a short test id for a row."""
     if isinstance(value, Type):
         return t.describe(value, 24)
     return value[:16] if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Damaged bytes: both readers give the same verdict, for the same reason, at the same offset."""
+"""Corrupted bytes: both readers return the same reason and offset."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ SOME = tuple(dict(PARTS).items())
 
 
 def damaged(data: bytes) -> Iterator[bytes]:
-    """One damage at each byte."""
+    """Returns one corruption per byte."""
     for i, byte in enumerate(data):
         for other in {byte ^ 1, byte ^ 0x80, (byte + 1) % 256, (byte - 1) % 256, 0, 255, 0x84} - {byte}:
             yield data[:i] + bytes([other]) + data[i + 1 :]

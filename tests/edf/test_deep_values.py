@@ -1,4 +1,4 @@
-"""The deepest legal values, at Python's own recursion limit and far down in a deep stack."""
+"""Values of maximum nesting, with Python's default recursion limit and on a deep call stack."""
 
 import sys
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def wrapped(value: Any, wrap: Callable[[Any], Any], levels: int) -> Any:
 
 
 def far_down(frames: int, call: Callable[[], Any]) -> Any:
-    """The result of a call made so many frames further down."""
+    """Returns the result of a call made `frames` stack frames deeper."""
     return call() if frames == 0 else far_down(frames - 1, call)
 
 
@@ -72,7 +72,7 @@ frames = pytest.mark.parametrize("depth", [0, 400, 700])
 
 @pytest.fixture(autouse=True)
 def usual_limit() -> Any:
-    """Python's usual recursion limit, which nobody has touched afterwards."""
+    """Sets Python's default recursion limit, and checks afterwards that the test did not change it."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(1000)
     yield
@@ -81,7 +81,7 @@ def usual_limit() -> Any:
 
 
 def pairs(a: Any, b: Any) -> bool:
-    """Equality of nested values without recursion."""
+    """Compares nested values without recursion."""
     todo = [(a, b)]
     while todo:
         x, y = todo.pop()

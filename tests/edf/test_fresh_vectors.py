@@ -1,4 +1,4 @@
-"""Vector files made by rule, with either writer as the oracle, held against both codecs; damage to a row is reported."""
+"""Generated vector files, checked with both codecs; a corrupted row is reported."""
 
 import json
 from functools import cache
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.cli.vectors import check_file
 from ergo_conformance.targets.self_node import NodeCodec
-from ergo_conformance.verdict.vectors.edf import EdfFile, SpecCodec, check_row, checks, registry_of
+from ergo_conformance.verdict.check import check_file
+from ergo_conformance.verdict.vectors.edf import EdfFile, SpecCodec, check_row, checks_of
+from ergo_conformance.verdict.vectors.files import file_registry
 
 from .codecs import WRITERS
 from .fresh import Maker
@@ -24,8 +25,8 @@ def file_of(seed: int, oracle: str) -> Any:
 
 
 def differences(content: Any, codec: Any) -> list[str]:
-    file = EdfFile(content, registry_of(content))
-    return [str(d) for row in file.rows for what in checks(row) for d in check_row(codec, row, file.registry, what)]
+    file = EdfFile(content, file_registry(content))
+    return [str(d) for row in file.rows for what in checks_of(row) for d in check_row(codec, row, file.registry, what)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -120,7 +121,7 @@ def test_a_wrong_expectation_of_a_case_is_reported(codec: Any, expect: str) -> N
     content = file_of(1, "spec")
     wrong = {"reject": "value", "value": "reject", "prefix": "value"}[expect]
     rows = [{**row, "expect": wrong} for row in content["cases"] if row["expect"] == expect][:20]
-    registry = registry_of(content)
+    registry = file_registry(content)
     for row in rows:
         assert list(check_row(codec, row, registry, "judges")), row["id"]
 
@@ -129,7 +130,7 @@ def test_a_wrong_expectation_of_a_case_is_reported(codec: Any, expect: str) -> N
 def test_a_wrong_hash_is_reported(codec: Any) -> None:
     content = file_of(1, "spec")
     row = next(row for row in content["vectors"] if row["hex"] is None)
-    registry = registry_of(content)
+    registry = file_registry(content)
     assert list(check_row(codec, row, registry, "writes")) == []
     assert list(check_row(codec, {**row, "sha256": "00" * 32}, registry, "writes"))
     assert list(check_row(codec, {**row, "len": row["len"] + 1}, registry, "writes"))

@@ -1,4 +1,4 @@
-"""The node's generated functions: what their source promises."""
+"""Properties of the source of the node's generated functions."""
 
 import ast
 import os
@@ -60,7 +60,7 @@ def test_a_reader_never_moves_back_nor_reads_a_name_before_it_is_set(kind: str) 
 
 @pytest.mark.parametrize("kind", ["writer", "dynamic_writer"])
 def test_a_writer_evaluates_no_part_of_the_value_twice(kind: str) -> None:
-    """Attributes and calls on the value are bound to a name before they are used a second time."""
+    """An attribute of the value or a call on it that is used twice is assigned to a name first."""
     registry = Registry(MANY)
     for type_ in TYPES:
         tree = ast.parse(source_of(registry, kind, type_))

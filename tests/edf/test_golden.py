@@ -1,4 +1,4 @@
-"""The project's own vectors and captures: every `expect` at both readers and both writers."""
+"""Golden vectors and captures: both readers and both writers meet every `expect`."""
 
 import json
 from functools import partial
@@ -12,18 +12,10 @@ from ergo_conformance.locate import suites
 from ergo_conformance.spec.ergo.stream import read_handshake
 from ergo_conformance.targets.self_node import NodeCodec
 from ergo_conformance.verdict import captures
-from ergo_conformance.verdict.vectors.edf import (
-    MAX_PREFIXES,
-    NODE_LIMITS,
-    EdfFile,
-    SpecCodec,
-    caches_of,
-    check_cost,
-    check_row,
-    checks,
-    golden,
-    input_of,
-)
+from ergo_conformance.verdict.vectors.cost import NODE_LIMITS, check_cost
+from ergo_conformance.verdict.vectors.edf import MAX_PREFIXES, EdfFile, SpecCodec, check_row, checks_of
+from ergo_conformance.verdict.vectors.files import row_bytes, row_caches
+from ergo_conformance.verdict.vectors.golden import golden_file
 from ergo_conformance.verdict.vectors.handshake import check_frame, check_malformed
 
 from .codecs import agreed
@@ -31,7 +23,7 @@ from .codecs import agreed
 CODECS = {"node": NodeCodec(), "spec": SpecCodec()}
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 FILES = ("edf_vectors.json", "edf_negative.json")
-GROUPS = [(name, group) for name in FILES for group in golden(name).groups()]
+GROUPS = [(name, group) for name in FILES for group in golden_file(name).groups()]
 UPSTREAM = ("master", "v300", "v310")
 FRAMES = json.loads((suites() / "golden" / "ehs_vectors.json").read_text(encoding="utf-8"))
 
@@ -40,7 +32,7 @@ codecs = pytest.mark.parametrize("codec", CODECS.values(), ids=list(CODECS))
 
 
 def rows_of(name: str, group: str) -> tuple[EdfFile, list[Any]]:
-    file = golden(name)
+    file = golden_file(name)
     return file, [row for row in file.rows if row["group"] == group]
 
 
@@ -48,28 +40,28 @@ def rows_of(name: str, group: str) -> tuple[EdfFile, list[Any]]:
 @codecs
 def test_every_row_is_met(codec: Any, name: str, group: str) -> None:
     file, rows = rows_of(name, group)
-    found = [str(d) for row in rows for what in checks(row) for d in check_row(codec, row, file.registry, what)]
+    found = [str(d) for row in rows for what in checks_of(row) for d in check_row(codec, row, file.registry, what)]
     assert found == []
 
 
 @groups
 def test_both_readers_give_one_verdict(name: str, group: str) -> None:
-    """Also where `expect` is free."""
+    """Also for rows whose `expect` is free."""
     file, rows = rows_of(name, group)
     for row in rows:
-        data = input_of(row)
+        data = row_bytes(row)
         if data is not None and len(data) <= 100_000:  # longer ones: test_every_row_is_met
-            agreed(data, file.registry, caches_of(row))
+            agreed(data, file.registry, row_caches(row))
 
 
 def test_every_proper_prefix_of_a_vector_is_refused_alike() -> None:
-    file = golden("edf_vectors.json")
+    file = golden_file("edf_vectors.json")
     for row in file.rows:
-        data = input_of(row)
+        data = row_bytes(row)
         if data is None or len(data) > MAX_PREFIXES // 6 or row["expect"] == "free":
             continue
         for n in range(len(data)):
-            assert agreed(data[:n], file.registry, caches_of(row)).reason is not None, row["id"]
+            assert agreed(data[:n], file.registry, row_caches(row)).reason is not None, row["id"]
 
 
 @pytest.mark.parametrize("group", ["depth", "huge", "hang", "length"])
@@ -77,9 +69,9 @@ def test_hostile_rows_cost_the_node_little_memory(group: str) -> None:
     file, rows = rows_of("edf_negative.json", group)
     codec = NodeCodec()
     for row in rows:
-        data, caches = input_of(row) or b"", caches_of(row)
+        data, caches = row_bytes(row) or b"", row_caches(row)
         too_much = check_cost(partial(codec.decode, data, file.registry, caches), len(data), NODE_LIMITS)
-        assert too_much is None or "ms" in too_much, row["id"]  # time is not for a busy machine to judge
+        assert too_much is None or "ms" in too_much, row["id"]  # a busy machine cannot judge time
 
 
 @pytest.mark.parametrize("row", FRAMES["vectors"], ids=lambda row: str(row["id"]))
@@ -104,7 +96,7 @@ def test_a_capture_of_an_upstream_node_has_no_difference(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["erlang", "newest", "registrar", "saturn"])
 def test_other_captures_are_read_or_refused(folder: str) -> None:
-    """What is in them is not EHS, or a script wrote it: a count or a difference, never an exception."""
+    """Captures of other protocols or of scripts yield a count or a difference, never an exception."""
     for path in sorted((CAPTURES / folder).glob("*.jsonl")):
         capture = captures.load(path)
         captures.check(capture)
@@ -113,7 +105,7 @@ def test_other_captures_are_read_or_refused(folder: str) -> None:
             assert read.end <= len(data)
             assert read.refusal is None or isinstance(read.refusal, Rejected)
             agreed(bytes(data[:64]))
-            agreed(bytes(data[6:400]), golden("edf_vectors.json").registry)
+            agreed(bytes(data[6:400]), golden_file("edf_vectors.json").registry)
 
 
 def test_a_capture_that_was_tampered_with_is_noticed(tmp_path: Path) -> None:

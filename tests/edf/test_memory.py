@@ -1,4 +1,4 @@
-"""What stays in memory after reading: bounded tables, types that go when nobody holds them, registries too."""
+"""Memory after reading: tables are bounded; unused types and registries are freed."""
 
 import gc
 import weakref
@@ -22,7 +22,7 @@ BOUND = 5000
 
 
 def tables_of(codec: Any) -> dict[str, int]:
-    """The sizes of what a decoder or encoder remembers."""
+    """Returns the sizes of the tables of a decoder or encoder."""
     tables = codec.tables
     return {name: len(part) for name in tables.__slots__ if hasattr(part := getattr(tables, name), "__len__")}
 
@@ -76,7 +76,7 @@ def interned() -> int:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_types_off_the_wire_go_with_their_values(reader: str) -> None:
-    """But for those that functions were generated for, which are bounded: they are used up first."""
+    """Except types with generated functions, whose number is bounded; the test exhausts that limit first."""
     registry = Registry()
     for i in range(2000):
         READERS[reader](folded(b"\x9d\x9d\x9e" + u32(i) + b"\x98") + b"\xff", registry)

@@ -1,4 +1,4 @@
-"""Exhaustiveness: every tag, row and reason has its schema, reader, writer, strategy and vector; a failure names what lacks."""
+"""Exhaustiveness: each tag, row and reason has schema, reader, writer, strategy and vector; failures name what is missing."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from ergo_conformance.model.registry import Marshaler, Registry
 from ergo_conformance.model.types import Array, Map, Reg, Scalar, Slice, Type
 from ergo_conformance.spec.ergo.edf.scalars import SCALARS as SPEC_SCALARS
 from ergo_conformance.spec.ergo.ehs import write_frame
-from ergo_conformance.verdict.vectors.edf import golden, input_of
+from ergo_conformance.verdict.vectors.files import row_bytes
+from ergo_conformance.verdict.vectors.golden import golden_file
 from ergo_conformance.verdict.vectors.handshake import READERS as FRAME_READERS
 
 from .codecs import READERS, WRITERS, judged
@@ -25,7 +26,7 @@ from .strategies import SCALAR_VALUES, values
 from .tables import REGISTRY
 from .tables import ROWS as TABLE
 
-VECTORS = golden("edf_vectors.json")
+VECTORS = golden_file("edf_vectors.json")
 Names = set[str]
 
 
@@ -34,7 +35,7 @@ def names(tags: Iterator[int] | set[int]) -> Names:
 
 
 def tags_of(type_: Type) -> Iterator[Tag]:
-    """The tags in a descriptor."""
+    """Returns the tags in a descriptor."""
     kinds: dict[type, Tag] = {Slice: Tag.SLICE, Array: Tag.ARRAY, Map: Tag.MAP, Reg: Tag.REG, type(t.ANY): Tag.ANY}
     for part in t.preorder(type_):
         yield part.tag if isinstance(part, Scalar) else kinds[type(part)]
@@ -53,7 +54,7 @@ def test_every_scalar_has_a_schema() -> None:
 
 
 def test_every_tag_has_a_row_of_the_table() -> None:
-    """The table is run through both readers and both writers: what it has is read and written."""
+    """test_tables.py reads and writes every row of the table with both codecs."""
     assert names({*Tag}) - names({tag for type_, _, _ in TABLE for tag in tags_of(type_)} | {Tag.NIL}) == set()
 
 
@@ -92,7 +93,7 @@ def test_every_constructor_has_a_strategy(type_: Type) -> None:
 def golden_tags() -> set[int]:
     found: set[int] = set()
     for row in VECTORS.rows:
-        data = input_of(row)
+        data = row_bytes(row)
         if data is None or row["expect"] not in ("both", "read"):
             continue
         found.add(data[0])
@@ -105,7 +106,7 @@ def golden_tags() -> set[int]:
 
 
 def _unfolded(descriptor: bytes) -> Type | None:
-    """The type of a descriptor, read by the schema."""
+    """Returns the type of a descriptor, read by the schema."""
     from ergo_conformance.spec import Parsed, parse
     from ergo_conformance.spec.ergo import edf
     from ergo_conformance.spec.ergo.edf.values import LENGTH_AND_FOLDED
@@ -133,7 +134,7 @@ NO_VECTOR: dict[str, str] = {
 
 
 def mentioned(obj: Any) -> Iterator[str]:
-    """Every registered name in a JSON value."""
+    """Returns every registered name in a JSON value."""
     if isinstance(obj, dict):
         if isinstance(obj.get("name"), str) and obj.get("type") in ("struct", "reg"):
             yield obj["name"]
@@ -192,7 +193,7 @@ REACHED_IN_FRAMES: dict[Reason, str] = {
 
 
 OF_OTHERS = {Reason.UNKNOWN_FRAME, Reason.COMPRESSION}
-"""Reasons that only frames of ENP have: tests/enp."""
+"""Reasons that occur only in ENP frames; tested in tests/enp."""
 
 
 def test_every_reason_is_listed() -> None:

@@ -1,4 +1,4 @@
-"""What can't be written is refused by both writers with CannotEncode, and the path names the part."""
+"""Values that cannot be encoded: both writers raise CannotEncode with the path of the part."""
 
 from array import array
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Write = Callable[..., bytes]
 LONE = "\ud800"
 A = Atom("a")
 
-# type, value that it can't carry, words that the message has to have in one of the writers' spellings
+# type, value that cannot be encoded as this type
 REFUSED: list[tuple[Type, Any]] = [
     (t.STRING, "x" * 65536),
     (t.STRING, "é" * 32768),
@@ -160,7 +160,7 @@ class Text(str):
 )
 @both_writers
 def test_a_class_that_only_resembles_a_known_one_is_refused(write: Write, value: Any) -> None:
-    with pytest.raises(CannotEncode, match="wrap it in Typed"):
+    with pytest.raises(CannotEncode, match="wrap the value in Typed"):
         write(value, REGISTRY)
 
 

@@ -1,4 +1,4 @@
-"""The statements of the protocol document that are bytes and no plain table row, by their ids."""
+"""Statements of the protocol document about bytes that are not a row of tables.py, by requirement id."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ READ: list[tuple[str, str, Any]] = [
     ("EDF-REG-3", "83000623782f466f6f" + "00000007" + "000162", Foo(7, "b")),
 ]
 
-# statement, bytes, why they are refused, where
+# statement, bytes, reason of the refusal, offset
 REFUSED: list[tuple[str, str, Reason, int]] = [
     ("EDF-TOP-5", "", R.END_OF_DATA, 0),
     ("EDF-TAG-1", "00", R.UNKNOWN_TAG, 0),

@@ -1,4 +1,4 @@
-"""One list of types, values and bytes, through both readers and both writers, in every kind of slot."""
+"""The rows of tables.py, read and written by both codecs in every kind of slot."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every byte that may stand where a tag does: at top level, in a folded type, in an `any` slot (EDF-TAG-1, EDF-TAG-2)."""
+"""Every byte in place of a tag: at top level, in a folded type, in an `any` slot (EDF-TAG-1, EDF-TAG-2)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Both readers and both writers of ENP frames behind one signature, and what they answer."""
+"""Both readers and both writers of ENP frames behind one signature, and their verdicts."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.registry import Registry
-from ergo_conformance.reference_node.ergo.enp.codec import Explainer, FrameDecoder, FrameEncoder
+from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder, SlowFrameReader
 from ergo_conformance.spec.ergo import enp as spec_enp
 from ergo_conformance.spec.ergo.edf import EdfContext
 
@@ -22,9 +22,9 @@ def node_reads(data: bytes, registry: Registry = REGISTRY, caches: Caches = NO_C
 
 
 def slowly_reads(data: bytes, registry: Registry = REGISTRY, caches: Caches = NO_CACHES) -> Any:
-    """The node's explaining reader alone, on bytes whose header is good."""
+    """Reads with the node's slow reader alone; the header must be valid."""
     decoder = FrameDecoder(registry, caches)
-    return Explainer(data, decoder.values, decoder.names).read()
+    return SlowFrameReader(data, decoder.values, decoder.names).read()
 
 
 def spec_reads(data: bytes, registry: Registry = REGISTRY, caches: Caches = NO_CACHES) -> Any:
@@ -50,7 +50,7 @@ both_writers = pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITE
 
 
 class Verdict(NamedTuple):
-    """What a reader says of bytes: reason, path and offset; no reason, and the bytes are a frame."""
+    """Verdict of a reader: reason, path and offset; reason None for a valid frame."""
 
     reason: Reason | None
     path: str = ""
@@ -58,7 +58,7 @@ class Verdict(NamedTuple):
 
 
 def judged(read: Callable[[], Any]) -> tuple[Verdict, Any]:
-    """The verdict of one reading, and the frame if there is one. Nothing but Rejected may be raised."""
+    """Returns the verdict of one reader, and the frame or None. Only Rejected may be raised."""
     try:
         return Verdict(None), read()
     except Rejected as refusal:
@@ -66,7 +66,7 @@ def judged(read: Callable[[], Any]) -> tuple[Verdict, Any]:
 
 
 def agreed(data: bytes, registry: Registry = REGISTRY, caches: Caches = NO_CACHES) -> Verdict:
-    """The verdict of both readers, reason and offset alike; the frames are the same to the protocol."""
+    """Returns the verdict of both readers; fails if reasons, offsets or frames differ."""
     (by_node, node_frame), (by_spec, spec_frame) = (
         judged(partial(read, data, registry, caches)) for read in READERS.values()
     )
@@ -81,7 +81,7 @@ EDF_FIELDS = frozenset({"payload", "reason", "message", "error"})
 
 
 def same_frames(a: Any, b: Any, registry: Registry = REGISTRY) -> bool:
-    """Whether two frames are of one type, with fields that are the same to the protocol."""
+    """Tells whether two frames have the same type and equivalent fields."""
     if type(a) is not type(b):
         return False
     fields = zip(a._fields, a, b, strict=True)

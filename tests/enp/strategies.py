@@ -1,4 +1,4 @@
-"""Hypothesis strategies: frames of every type, control messages among them; and one plain frame of each type."""
+"""Hypothesis strategies for frames of every type, control messages included; and one simple frame of each type."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ outcomes = st.one_of(
 
 
 def slots(type_: Type, depth: int = 1) -> Values:
-    """Values for a slot of this type, of a framework type also."""
+    """Strategy for values in a slot of a type, framework types included."""
     row = REGISTRY.get(type_.name) if isinstance(type_, Reg) else None
     match row:
         case Struct():
@@ -58,7 +58,7 @@ def slots(type_: Type, depth: int = 1) -> Values:
 
 
 controls = {row.value_class.__name__: slots(Reg(row.name)) for row in enp.CONTROL}
-"""Every control message, by the name of its class."""
+"""Strategies for control messages, by class name."""
 
 FIELDS: dict[str, Values] = {
     "order": u8, "from_id": u64, "to_id": u64, "id": u64, "priority": u8, "mid": u64,
@@ -68,11 +68,11 @@ FIELDS: dict[str, Values] = {
     "algorithm": u8, "length": st.integers(0, 0xFFFF_FFFF), "stream": st.binary(max_size=40),
 }  # fmt: skip
 CACHED = frozenset(type_ for type_ in FrameType if type_.name.endswith("_CACHE"))
-"""Types with the id of a name."""
+"""Frame types with a cached name."""
 
 
 def frames(type_: FrameType, caches: Caches = CACHES) -> Values:
-    """Frames of a type; cached names are in these caches."""
+    """Strategy for frames of a type; cached names are taken from the caches."""
     parts = dict(FIELDS)
     if type_ in CACHED:
         parts["name"] = parts["to_name"] = st.sampled_from([*caches.atoms.values()])

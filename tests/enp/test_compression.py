@@ -1,4 +1,4 @@
-"""Compressed frames: each algorithm both ways, what is refused and why, and what a lie may cost."""
+"""Compressed frames: round trip of each algorithm, refusals with reasons, and the cost of wrong lengths."""
 
 import gzip
 import tracemalloc
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, Compressed, CompressionLevel, FrameType
+from ergo_conformance.reference_node.api.messages import Compression
 from ergo_conformance.reference_node.ergo.enp import lzw
-from ergo_conformance.reference_node.ergo.enp.compression import Compression, compress, uncompress
+from ergo_conformance.reference_node.ergo.enp.compression import compress, uncompress
 from ergo_conformance.spec.ergo.enp import pack, unpack
 from tests.edf.strategies import fixed
 
@@ -46,7 +47,7 @@ algorithms = pytest.mark.parametrize("algorithm", Algorithm, ids=lambda algorith
 
 
 def frame_of(algorithm: int, data: bytes, length: int | None = None) -> Compressed:
-    """A compressed frame; `length`: what it announces."""
+    """Returns a compressed frame; `length`: the announced length."""
     stream = STREAMS.get(algorithm, zlib.compress)(data)  # type: ignore[call-overload]
     return Compressed(7, algorithm, len(data) if length is None else length, stream)
 
@@ -150,7 +151,7 @@ def test_a_stream_of_another_algorithm(unpack: Unpack, algorithm: Algorithm, oth
 
 @unpackers
 def test_an_empty_last_block_belongs_to_the_stream(unpack: Unpack) -> None:
-    """Go's writer, flushed and then closed, ends like this (ENP-Z-2)."""
+    """Go's writer produces this ending after Flush and Close (ENP-Z-2)."""
     packer = zlib.compressobj()
     stream = packer.compress(FRAME) + packer.flush(zlib.Z_SYNC_FLUSH) + packer.flush()
     assert unpack(Compressed(0, Algorithm.ZLIB, len(FRAME), stream), GIB) == FRAME
@@ -160,7 +161,7 @@ def test_an_empty_last_block_belongs_to_the_stream(unpack: Unpack) -> None:
 
 
 def peak(work: Callable[[], Any]) -> int:
-    """Bytes that a refusal takes at most."""
+    """Returns the peak memory of a refusal, in bytes."""
     tracemalloc.start()
     try:
         with pytest.raises(Rejected):
@@ -187,7 +188,7 @@ def test_an_announcement_that_can_t_be_costs_nothing(unpack: Unpack, algorithm: 
 @algorithms
 @unpackers
 def test_a_bomb_is_given_up_at_the_announced_length(unpack: Unpack, algorithm: Algorithm) -> None:
-    """The stream holds far more than it says."""
+    """The stream contains far more than the announced length."""
     frame = Compressed(0, algorithm, 10_000, ZEROS[algorithm])
     assert peak(lambda: unpack(frame, GIB)) < 1_500_000
 
@@ -195,7 +196,7 @@ def test_a_bomb_is_given_up_at_the_announced_length(unpack: Unpack, algorithm: A
 @algorithms
 @unpackers
 def test_an_announced_gibibyte_is_not_reserved(unpack: Unpack, algorithm: Algorithm) -> None:
-    """The stream holds far less than it says."""
+    """The stream contains far less than the announced length."""
     frame = frame_of(algorithm, FRAME, GIB)
     assert peak(lambda: unpack(frame, GIB)) < 1_000_000
 

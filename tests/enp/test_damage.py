@@ -1,4 +1,4 @@
-"""Damaged frames: both readers give the same verdict, for the same reason, at the same offset."""
+"""Corrupted frames: both readers return the same reason and offset."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -27,7 +27,7 @@ every_frame = pytest.mark.parametrize("type_", FrameType, ids=lambda type_: type
 
 
 def damaged(data: bytes) -> Iterator[bytes]:
-    """One damage at each byte, and the frame's length made good again where bytes came or went."""
+    """Returns one corruption per byte; the length field is corrected if bytes were added or removed."""
     for i, byte in enumerate(data):
         for other in {byte ^ 1, byte ^ 0x80, (byte - 1) % 256, 255} - {byte}:
             yield data[:i] + bytes([other]) + data[i + 1 :]
@@ -37,7 +37,7 @@ def damaged(data: bytes) -> Iterator[bytes]:
 
 
 def sized(data: bytes) -> bytes:
-    """A frame whose header states how long it is."""
+    """Returns a frame with correct length field."""
     return data[:2] + len(data).to_bytes(4, "big") + data[6:] if len(data) >= enp.HEADER_LENGTH else data
 
 
@@ -85,11 +85,13 @@ def test_every_byte_as_a_type() -> None:
 
 @every_frame
 def test_every_proper_prefix_is_refused(type_: FrameType) -> None:
-    """As it stands, and with a header that says that it is whole."""
+    """Tests each prefix unchanged, and with a header whose length matches it."""
     good = GOOD[type_]
     for n in range(len(good)):
         assert agreed(good[:n], caches=PLAIN_CACHES).reason is Reason.END_OF_DATA
-        if n >= enp.HEADER_LENGTH and not (type_ is FrameType.COMPRESSED and n >= 13):  # any stream is one, here
+        if n >= enp.HEADER_LENGTH and not (
+            type_ is FrameType.COMPRESSED and n >= 13
+        ):  # every stream is accepted at this level
             assert agreed(sized(good[:n]), caches=PLAIN_CACHES).reason in (Reason.END_OF_DATA, Reason.COUNT)
 
 
@@ -107,7 +109,7 @@ def test_a_byte_behind_the_value_is_refused_where_it_stands(type_: FrameType) ->
 
 
 def refused(type_: FrameType, start: int, end: int, by: bytes) -> tuple[Any, Any]:
-    """The refusals of both readers of a frame with other bytes in one place."""
+    """Returns the refusals of both readers for a frame with bytes replaced at one offset."""
     broken = sized(GOOD[type_][:start] + by + GOOD[type_][end:])
     return agreed(broken, caches=PLAIN_CACHES), judged(lambda: node_reads(broken, caches=PLAIN_CACHES))[0]
 
@@ -154,7 +156,7 @@ def test_the_slow_reader_refuses_what_the_fast_one_does(type_: FrameType, data: 
 
 
 def unpacked(data: bytes) -> tuple[Reason | None, Reason | None]:
-    """What both make of a compressed frame and the one inside."""
+    """Returns the verdicts of both readers on a compressed frame and its inner frame."""
 
     def by_node() -> Any:
         return node_reads(uncompress(node_reads(data, caches=CACHES), enp.MAX_UNLIMITED), caches=CACHES)

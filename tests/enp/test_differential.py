@@ -1,4 +1,4 @@
-"""Frames made by rule: both writers give the same bytes, both readers the same frames."""
+"""Generated frames: both writers return the same bytes, both readers the same frames."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_they_agree_on_every_control_message(name: str, data: st.DataObject) -> 
 @fixed(6)
 @given(data=st.data())
 def test_they_agree_under_an_atom_mapping(type_: FrameType, data: st.DataObject) -> None:
-    """A mapping is about all names: those in EDF and those in frames (connection.go:SendProcessID, handleRecvQueue)."""
+    """An atom mapping applies to names in EDF and in frames (connection.go:SendProcessID, handleRecvQueue)."""
     frame = data.draw(frames(type_, MAPPED))
     check_agreement(frame, MAPPED)
 
@@ -172,7 +172,7 @@ def test_what_does_not_fit_its_field_is_not_written(write: Any, wrong: Any) -> N
     ],
 )
 def test_the_node_writes_nothing_that_would_be_refused(wrong: Any) -> None:
-    """The schema does: with it the tester sends what is wrong."""
+    """The schema writes them: the tester uses it to send invalid frames."""
     with pytest.raises(CannotEncode):
         node_writes(wrong, caches=CACHES)
 

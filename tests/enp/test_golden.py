@@ -1,4 +1,4 @@
-"""The project's own golden frames: both readers, both writers, every row; and a slip in a row is noticed."""
+"""Golden frames: both readers and both writers, every row; an error in a row is detected."""
 
 from copy import deepcopy
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 
 from ergo_conformance.model.json.frames import frame_from_json, frame_to_json
 from ergo_conformance.spec.ergo.edf import EdfContext
-from ergo_conformance.verdict.vectors.edf import caches_of
-from ergo_conformance.verdict.vectors.frames import check_case, check_enp, check_row
+from ergo_conformance.verdict.vectors.files import row_caches
+from ergo_conformance.verdict.vectors.frames import check, check_frame, check_malformed
 
 from .codecs import agreed
 from .vectors import CASES, CONTENT, REGISTRY, ROWS
@@ -17,7 +17,7 @@ BY_ID = {row["id"]: row for row in ROWS}
 
 
 def test_every_row_is_met() -> None:
-    text, count, differences = check_enp(CONTENT)
+    text, count, differences = check(CONTENT)
     assert differences == []
     assert count == len(ROWS) + len(CASES)
     assert f"{len(ROWS)} frames" in text
@@ -25,7 +25,7 @@ def test_every_row_is_met() -> None:
 
 def test_both_readers_refuse_the_cases_at_the_same_offset() -> None:
     for case in CASES:
-        agreed(bytes.fromhex(case["hex"]), REGISTRY, caches_of(BY_ID[case["of"]]))
+        agreed(bytes.fromhex(case["hex"]), REGISTRY, row_caches(BY_ID[case["of"]]))
 
 
 def test_the_fields_of_a_row_survive_their_json_form() -> None:
@@ -36,7 +36,7 @@ def test_the_fields_of_a_row_survive_their_json_form() -> None:
 
 def test_every_proper_prefix_of_a_short_frame_is_refused_alike() -> None:
     for row in ROWS:
-        data, caches = bytes.fromhex(row["hex"]), caches_of(row)
+        data, caches = bytes.fromhex(row["hex"]), row_caches(row)
         for n in range(len(data) if len(data) <= 60 else 0):
             assert agreed(data[:n], REGISTRY, caches).reason is not None
 
@@ -46,7 +46,7 @@ def test_every_proper_prefix_of_a_short_frame_is_refused_alike() -> None:
 
 def slip(id_: str, **changes: Any) -> list[str]:
     row = deepcopy(BY_ID[id_]) | changes
-    return [difference.text for difference in check_row(row, REGISTRY)]
+    return [difference.text for difference in check_frame(row, REGISTRY)]
 
 
 def first(group: str, key: str = "group") -> Any:
@@ -82,14 +82,14 @@ def test_another_frame_inside_is_noticed() -> None:
     row = first("COMPRESSED")
     inner = deepcopy(row["inner"])
     inner["fields"]["from_id"] = "77"
-    assert sum("another frame" in text for text in slip(row["id"], inner=inner)) == 2
+    assert sum("another value" in text for text in slip(row["id"], inner=inner)) == 2
 
 
 def test_missing_ids_are_noticed() -> None:
     row = first("MESSAGE_NAME_CACHE", "options")
-    found = [difference.text for difference in check_row({k: v for k, v in row.items() if k != "options"}, REGISTRY)]
+    found = [difference.text for difference in check_frame({k: v for k, v in row.items() if k != "options"}, REGISTRY)]
     assert sum("unknown cache id" in text for text in found) == 2
-    assert sum("can't write it" in text for text in found) == 2
+    assert sum("cannot write the value" in text for text in found) == 2
 
 
 @pytest.mark.parametrize("reason", ["malformed time", None])
@@ -99,5 +99,5 @@ def test_a_case_with_another_outcome_is_noticed(reason: str | None) -> None:
         case["hex"] = BY_ID[case["of"]]["hex"]
     else:
         case["reason"] = reason
-    context = EdfContext(REGISTRY, caches_of(BY_ID[case["of"]]))
-    assert len([*check_case(case, context)]) == 2
+    context = EdfContext(REGISTRY, row_caches(BY_ID[case["of"]]))
+    assert len([*check_malformed(case, context)]) == 2

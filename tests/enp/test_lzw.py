@@ -1,4 +1,4 @@
-"""LZW: two implementations against each other and against streams that Go wrote; damaged streams; bombs."""
+"""LZW: two implementations compared with each other and with streams of Go; corrupted streams; decompression bombs."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def test_both_write_the_same_and_read_it_back(name: str) -> None:
 
 @pytest.mark.parametrize("n", [*range(250, 260), *range(505, 520), *range(3830, 3850), *range(4090, 4100)])
 def test_where_the_width_grows_and_the_table_is_full(n: int) -> None:
-    """Each byte is a code of its own, so n bytes define n - 1 codes."""
+    """Each byte is a separate code, so n bytes define n - 1 codes."""
     data = noise(n)
     stream = node_lzw.pack(data)
     assert spec_lzw.compress(data) == stream
@@ -70,7 +70,7 @@ def test_any_data(data: bytes) -> None:
 @pytest.mark.parametrize("row", [row for row in COMPRESSED if compressed_of(row).algorithm == Algorithm.LZW],
                          ids=lambda row: row["id"])  # fmt: skip
 def test_streams_that_go_wrote(row: Any) -> None:
-    """They are read, and the same data give the same stream again."""
+    """They are decompressed, and compressing the data again returns the same stream."""
     frame = compressed_of(row)
     data = bytes.fromhex(inner_hex(row))
     for unpack in UNPACK.values():
@@ -83,7 +83,7 @@ def test_streams_that_go_wrote(row: Any) -> None:
 
 
 def codes(*pairs: tuple[int, int]) -> bytes:
-    """Codes of given widths, least significant bit first."""
+    """Returns codes of given widths as bytes, least significant bit first."""
     pool = held = 0
     for code, width in pairs:
         pool |= code << held
@@ -101,7 +101,7 @@ def nine(*of: int) -> bytes:
         (nine(LZW_END), b""),
         (nine(LZW_CLEAR, LZW_END), b""),
         (nine(LZW_CLEAR, 97, LZW_END), b"a"),
-        (nine(97, 98, LZW_END), b"ab"),  # Go's reader wants no clear code first
+        (nine(97, 98, LZW_END), b"ab"),  # Go's reader does not require an initial clear code
         (nine(97, LZW_CLEAR, LZW_CLEAR, 98, LZW_END), b"ab"),
         (nine(97, 258, 259, LZW_END), b"aaaaaa"),
         (nine(97, 98, 258, LZW_END), b"abab"),
@@ -113,7 +113,7 @@ def test_streams_made_by_hand(unpack: Callable[[bytes, int], bytes], stream: byt
 
 
 def without_a_clear(extra: int) -> bytes:
-    """A writer that never clears: 3838 codes fill the table, the rest go on with twelve bits."""
+    """A writer that never clears the table: 3838 codes fill it, the remaining codes have twelve bits."""
     pairs, highest, width = [(97, 9)], LZW_END, 9
     for _ in range(3838 + extra):
         highest = min(highest + 1, (1 << LZW_MAX_BITS) - 1)
@@ -136,8 +136,8 @@ def test_a_table_that_is_full_stays_as_it_is(extra: int) -> None:
         b"",
         nine(97),
         nine(97, LZW_END)[:-1],
-        nine(97, 259, LZW_END),  # not defined yet
-        nine(258, LZW_END),  # nothing before it
+        nine(97, 259, LZW_END),  # code is not defined yet
+        nine(258, LZW_END),  # no code before it
         nine(LZW_CLEAR, 258, LZW_END),
         nine(97, 98, LZW_CLEAR, 258, LZW_END),
         nine(97, LZW_END) + b"\0",
@@ -154,7 +154,7 @@ def test_damaged_streams(unpack: Callable[[bytes, int], bytes], stream: bytes) -
 
 
 def attempt(unpack: Callable[[bytes, int], bytes], stream: bytes, limit: int = ROOM) -> bytes | None:
-    """What comes out; None for a stream that is refused, and for one that is longer than allowed."""
+    """Returns the decompressed bytes; None for a stream that is refused or exceeds the limit."""
     try:
         data = unpack(stream, limit)
     except ValueError:
@@ -186,7 +186,7 @@ def test_any_stream(stream: bytes) -> None:
 
 
 def bomb() -> bytes:
-    """A megabyte of zeros in some two kilobytes."""
+    """One megabyte of zeros, compressed to about two kilobytes."""
     return node_lzw.pack(bytes(1_000_000))
 
 

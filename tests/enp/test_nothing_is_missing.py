@@ -25,7 +25,7 @@ NO_VECTOR = {
     "DemonitorAlias": "as DemonitorPID",
     "UpdateCache": "upstream reads it and never writes it",
 }
-"""What no real node was recorded writing."""
+"""Frames without a capture from a real node."""
 
 
 def names(types: Any) -> set[str]:

@@ -1,4 +1,4 @@
-"""Hostile frames cost little, leave nothing behind in a codec, and a good frame is read after each of them."""
+"""Hostile frames: cost is bounded, the codec keeps no state of them, and it reads a valid frame after each."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,11 +24,11 @@ MANY = 6000
 GOOD = node_writes(PLAIN[FrameType.MESSAGE_PID])
 NAMED = node_writes(PLAIN[FrameType.MESSAGE_NAME])
 AT = 33
-"""Where the value of a MESSAGE_PID begins."""
+"""Offset of the value in a MESSAGE_PID."""
 
 
 def framed(payload: bytes) -> bytes:
-    """A message with these bytes as its value."""
+    """Returns a message whose value has these bytes."""
     return b"\x4e\1" + u32(AT + len(payload)) + GOOD[6:AT] + payload
 
 
@@ -42,7 +42,7 @@ NAMES: dict[str, Callable[[int], bytes]] = {
 
 
 def of_values(make: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """Values as the payloads of messages."""
+    """Returns values as payloads of messages."""
     return lambda i: framed(make(i))
 
 
@@ -99,7 +99,7 @@ def test_a_good_frame_is_read_after_each_hostile_one() -> None:
 
 
 def test_what_a_value_may_cost_is_counted_per_frame() -> None:
-    """A budget that is used up by many frames together would refuse the good ones at the end."""
+    """A limit shared by all frames would refuse the valid frames at the end."""
     items = framed(bytes.fromhex("8200079d9e0000000092" + "9d" + "00000400"))
     decoder = FrameDecoder(hostile.REGISTRY)
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""The golden rows of ENP, as the tests here want them."""
+"""Golden rows of ENP, prepared for these tests."""
 
 import json
 from functools import cache
@@ -9,7 +9,7 @@ from ergo_conformance.locate import suites
 from ergo_conformance.model.ergo.enp import Compressed
 from ergo_conformance.model.json.frames import frame_from_json
 from ergo_conformance.spec.ergo.enp import unpack
-from ergo_conformance.verdict.vectors.frames import model_registry
+from ergo_conformance.verdict.vectors.frames import frame_registry
 
 Json = Any
 
@@ -17,7 +17,7 @@ CONTENT: Json = json.loads((suites() / "golden" / "enp_vectors.json").read_text(
 ROWS: list[Json] = CONTENT["vectors"]
 CASES: list[Json] = CONTENT["cases"]
 COMPRESSED = [row for row in ROWS if row["group"] == "COMPRESSED"]
-REGISTRY = model_registry(CONTENT)
+REGISTRY = frame_registry(CONTENT)
 
 
 @cache
@@ -29,12 +29,12 @@ def _compressed(id_: str) -> Compressed:
 
 
 def compressed_of(row: Json) -> Compressed:
-    """The frame of a compressed row."""
+    """Returns the frame of a compressed row."""
     return _compressed(row["id"])
 
 
 def inner_hex(row: Json) -> str:
-    """The bytes inside it."""
+    """Returns the bytes of the inner frame."""
     data = unpack(compressed_of(row))
     assert not isinstance(data, Rejected)
     return data.hex()

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from ergo_conformance.model.values import PID, Atom, ProcessID
-from ergo_conformance.reference_node.core.process import Actor, Process
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, all_done, apart, cluster, connection, full, until
@@ -69,8 +70,12 @@ async def one_round(net: Cluster, a: Node, b: Node, rng: random.Random) -> None:
         process.stop()
     one, other = rng.choice([(a, b), (b, a)])
     one.network.drop(connection(one, other))
-    await until(lambda: apart(a, b) and not a.core.names.keys() & {"inbox"} and not b.core.names.keys() & {"inbox"})
-    await until(lambda: not a.network._links.live and not b.network._links.live)
+    await until(
+        lambda: (
+            apart(a, b) and not a.core.tables.names.keys() & {"inbox"} and not b.core.tables.names.keys() & {"inbox"}
+        )
+    )
+    await until(lambda: not a.network._sockets.live and not b.network._sockets.live)
 
 
 async def test_a_thousand_times_at_once() -> None:
@@ -80,5 +85,5 @@ async def test_a_thousand_times_at_once() -> None:
             Supervisor(node.core, LEVEL_1)
         for _ in range(ROUNDS):
             await one_round(net, a, b, rng)
-        assert not a.core.waiters(b.name)
-        assert not b.core.waiters(a.name)
+        assert not a.core.pending
+        assert not b.core.pending

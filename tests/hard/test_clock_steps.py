@@ -9,8 +9,9 @@ import pytest
 
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Actor, Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, cluster, full, port_of, until
@@ -70,7 +71,7 @@ async def test_steps_while_nodes_talk() -> None:
         kept = a.network.connections[b.name]
         subscriber = Subscriber()
         process = a.spawn(subscriber)
-        owner = b.core.names[Atom("echo")]
+        owner = b.core.tables.names[Atom("echo")]
         owner.register_event("tick")
         await process.monitor(Event(b.name, Atom("tick")))
         for number, (step, clock) in enumerate((step, clock) for step in STEPS for clock in clocks):
@@ -82,7 +83,7 @@ async def test_steps_while_nodes_talk() -> None:
             await asyncio.gather(*talking)
             assert asyncio.get_running_loop().time() - begun < 10
             for node, other, its in zip((a, b), (b, a), clocks, strict=True):
-                info = node.network.node(other.name).info()
+                info = node.network.node(other.name).info
                 assert info.uptime == int(its()) - other.creation  # NAPI-RN-1: it may be negative
                 assert abs(info.connection_uptime - (int(its()) - int(START))) <= 2
         assert a.network.connections[b.name] is kept
@@ -96,7 +97,7 @@ async def test_references_and_aliases_are_unique_whatever_the_clock_says() -> No
         process = a.spawn(lambda it: asyncio.sleep(100))
         seen = set()
         for number in range(2000):
-            seen |= {a.core.make_ref().id, a.core.create_alias(process).id}
+            seen |= {a.core.make_ref().id, a.core.spawner.create_alias(process).id}
             clock.off = START + rng.choice([-1, 1]) * rng.random() * 48 * HOUR
             assert len(seen) == 2 * (number + 1)
 
@@ -118,12 +119,12 @@ async def one_life(net: Cluster, a: Node, now: float, old: list[PID | Alias]) ->
         a.network.add_route(str(b.name), NetworkRoute(host=HOST, port=port_of(b)))
     Supervisor(b.core, LEVEL_1)
     await talk(a, b, 3)
-    assert abs(a.network.node(b.name).uptime() - (time.time() - b.creation)) < 2
+    assert abs(a.network.node(b.name).uptime - (time.time() - b.creation)) < 2
     for target in old:
         with pytest.raises(ErgoError, match="previous incarnation"):
             await within(a, partial(Process.call, to=target, request=1))
-    echo = b.core.names[Atom("echo")]
-    addresses: list[PID | Alias] = [echo.pid, b.core.create_alias(echo)]
+    echo = b.core.tables.names[Atom("echo")]
+    addresses: list[PID | Alias] = [echo.pid, b.core.spawner.create_alias(echo)]
     await b.stop()
     net.nodes.remove(b)
     await until(lambda: not a.network.connections)

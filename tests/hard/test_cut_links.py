@@ -10,7 +10,8 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.values import PID, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.connection import backoff as pauses
-from ergo_conformance.reference_node.core.process import Actor, Process
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.cluster import Cluster, End, Relay, cluster, connection, full, until
 from tests.support.nodes import transport_of
@@ -37,12 +38,12 @@ class Traffic:
     """Senders of one node, half of what they send is important. `sure`: the numbers that were acknowledged."""
 
     def __init__(self, one: Node, other: Node) -> None:
-        self.one, self.to = one, ProcessID(other.name, other.core.names["inbox"].name)  # type: ignore[index, arg-type]
-        self.inbox = other.core.names["inbox"]  # type: ignore[index]
+        self.one, self.to = one, ProcessID(other.name, other.core.tables.names["inbox"].name)  # type: ignore[index, arg-type]
+        self.inbox = other.core.tables.names["inbox"]  # type: ignore[index]
         self.sure: defaultdict[PID, list[int]] = defaultdict(list)
         self.errors: set[str] = set()
         self.going_on = True
-        self.tasks = [process.task for process in (one.spawn(self.sends, n) for n in range(SENDERS)) if process.task]
+        self.tasks = [process.join() for process in (one.spawn(self.sends, n) for n in range(SENDERS))]
 
     async def sends(self, process: Process, n: int) -> None:
         number = 0
@@ -65,9 +66,9 @@ class Traffic:
 
 def whole(relay: Relay, a: Node, b: Node) -> list[End]:
     """The links that both nodes use, and that are not about to be cut."""
-    ours = {transport_of(link).get_extra_info("sockname") for link in connection(a, b).links}
-    theirs = {transport_of(link).get_extra_info("peername") for link in connection(b, a).links}
-    return [link for link in relay.links if link.is_whole and link.near in ours and link.far in theirs]
+    ours = {transport_of(link).get_extra_info("sockname") for link in connection(a, b).sockets}
+    theirs = {transport_of(link).get_extra_info("peername") for link in connection(b, a).sockets}
+    return [link for link in relay.sockets if link.is_whole and link.near in ours and link.far in theirs]
 
 
 async def cuts(net: Cluster, relay: Relay, a: Node, b: Node, rng: random.Random) -> None:
@@ -82,14 +83,14 @@ async def cuts(net: Cluster, relay: Relay, a: Node, b: Node, rng: random.Random)
             rng.choice([link, link.other or link]).cut(after=rng.randint(5, 3000))  # in the middle of a frame
         await asyncio.sleep(rng.choice([0.0, 0.02, 0.1]))
         assert (connection(a, b), connection(b, a)) == kept
-    await until(lambda: full(a, b) and len(relay.links) == 3)
+    await until(lambda: full(a, b) and len(relay.sockets) == 3)
     assert (connection(a, b), connection(b, a)) == kept
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_nothing_that_was_acknowledged_is_lost(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enp, "REQUEST_TIMEOUT", PATIENCE)
-    monkeypatch.setattr(pauses, "LAST_PAUSE", pauses.FIRST_PAUSE)  # the pauses grow while links don't last: not here
+    monkeypatch.setattr(pauses, "MAX_DELAY", pauses.FIRST_DELAY)  # the pauses grow while links don't last: not here
     async with cluster("a", "b") as (net, [a, b]):
         relay = await net.relay(b)
         inboxes = [Inbox(), Inbox()]

@@ -11,10 +11,10 @@ from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import Handshaken, Joined, Local
+from ergo_conformance.reference_node.api.handshake import JoinedSocket, LocalIdentity, PeerInfo
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.ergo.ehs import Ehs
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, Watcher, all_done, apart, cluster, full, until, watch_all
@@ -49,14 +49,14 @@ async def one_end(net: Cluster, a: Node, b: Node, by: str) -> str:
     assert other.name not in one.network.connections
     await until(lambda: apart(a, b))
     await until(lambda: all(len(watcher.told) >= len(wanted) for watcher, wanted in notes))
-    await until(lambda: not a.network._links.live and not b.network._links.live)
+    await until(lambda: not a.network._sockets.live and not b.network._sockets.live)
     await asyncio.sleep(0.01)
     for watcher, wanted in notes:
         assert Counter(watcher.told) == wanted
     assert len(net.dials) <= 2 * POOL  # one Join for each link that has gone, and the end
     for node in (a, b):
-        node.core.names[Atom("target")].stop()
-    await until(lambda: not (a.core.names.keys() | b.core.names.keys()) & {"target"})
+        node.core.tables.names[Atom("target")].stop()
+    await until(lambda: not (a.core.tables.names.keys() | b.core.tables.names.keys()) & {"target"})
     return id_
 
 
@@ -83,16 +83,16 @@ class Refusing:
             server.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        local = Local(
+        local = LocalIdentity(
             name=ME.name, cookie="secret", creation=5, version=ME.version, pool_size=3, flags=ehs.DEFAULT_FLAGS
         )
-        side = Ehs(Role.ACCEPTOR, local, random_hex, address=f"{HOST}:{self.port}")
+        side = EhsSession(Role.ACCEPTOR, local, random_hex, address=f"{HOST}:{self.port}")
         with contextlib.suppress(OSError):
             match await Raw(reader, writer).shake(side):
-                case Joined():
+                case JoinedSocket():
                     self.joins += 1
                     await asyncio.sleep(self.keeps)
-                case Handshaken():
+                case PeerInfo():
                     self.full += 1
                     while not self.also_first and await reader.read(1 << 16):
                         pass
@@ -126,7 +126,7 @@ async def test_what_is_watched_on_a_node_that_goes_again_is_told_or_refused() ->
                     await take(ME.name)
                     taken += 1
                 await until(lambda: not a.network.connections)
-        assert not len(a.core.watching.relations)
+        assert not len(a.core.monitoring.relations)
         await until(lambda: len(watcher.told) == taken)
         assert refusing.full == 6
 

@@ -12,7 +12,7 @@ from ergo_conformance.model.ergo import ehs, enp
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.model.values import PID, Atom, ProcessID
-from ergo_conformance.reference_node.api.handshake import Handshaken
+from ergo_conformance.reference_node.api.handshake import PeerInfo
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -38,7 +38,7 @@ async def connect_time(port: int) -> float:
     reader, writer = await asyncio.open_connection(HOST, port)
     local = ME.__class__(**{**{name: getattr(ME, name) for name in ME.__slots__}, "name": Atom(f"me{began}@localhost")})
     try:
-        assert isinstance(await Raw(reader, writer).shake(dialer(local)), Handshaken)
+        assert isinstance(await Raw(reader, writer).shake(dialer(local)), PeerInfo)
     finally:
         writer.close()
     return time.perf_counter() - began
@@ -161,7 +161,7 @@ async def flood(port: int, name: str) -> float:
     """A peer that asks and asks, and reads nothing: seconds until its link ends."""
     local = ME.__class__(**{**{n: getattr(ME, n) for n in ME.__slots__}, "name": Atom(name)})
     reader, writer = await asyncio.open_connection(HOST, port)
-    assert isinstance(await Raw(reader, writer).shake(dialer(local)), Handshaken)
+    assert isinstance(await Raw(reader, writer).shake(dialer(local)), PeerInfo)
     began = time.monotonic()
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     data = question(bytes(QUESTION))
@@ -210,7 +210,7 @@ async def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatc
     async with cluster("a", "b") as (_, [a, b]):
         Supervisor(b.core, LEVEL_1)
         reader, writer = await asyncio.open_connection(HOST, port_of(b))
-        assert isinstance(await Raw(reader, writer).shake(dialer()), Handshaken)
+        assert isinstance(await Raw(reader, writer).shake(dialer()), PeerInfo)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         await until(lambda: ME.name in b.network.connections)
         sent = [0]
@@ -225,8 +225,8 @@ async def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatc
         while ME.name in b.network.connections:
             assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
             await asyncio.sleep(0.01)
-        await asyncio.gather(*(process.task for process in processes if process.task))
+        await asyncio.gather(*(process.join() for process in processes))
         assert {process.reason.text for process in processes if process.reason} <= {"no connection", "no route"}
         assert sent[0] < 20 * MEGABYTE  # what the kernel takes, and what is queued before they wait
-        assert b.network.nodes() == [a.name]
+        assert b.network.nodes == [a.name]
         writer.transport.abort()

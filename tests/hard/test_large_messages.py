@@ -13,8 +13,9 @@ from ergo_conformance.model.ergo.enp import MAGIC, FrameType
 from ergo_conformance.model.registry import Registry
 from ergo_conformance.model.values import PID, Atom
 from ergo_conformance.peers.corruption.frames import header
-from ergo_conformance.reference_node.api.handshake import Membership
-from ergo_conformance.reference_node.core.process import Actor, MessageOptions
+from ergo_conformance.reference_node.api.handshake import ConnectionRef
+from ergo_conformance.reference_node.api.messages import MessageOptions
+from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from tests.support.members import Member, members
 from tests.support.nodes import node, settle
@@ -91,7 +92,7 @@ async def test_who_sends_more_than_the_limit_loses_the_link_and_no_more() -> Non
             peer = await first.shake(dialer())
             async with raw(port) as second, raw(port) as third:
                 for link in (second, third):
-                    await link.shake(dialer(joining=Membership(peer.node, peer.connection_id)))
+                    await link.shake(dialer(joining=ConnectionRef(peer.node, peer.connection_id)))
                 await of(b, str(ME.name), 3)
                 before, _ = await b.good("memory")
                 second.writer.write(header(FrameType.MESSAGE_PID)[:2] + (LIMIT + 1).to_bytes(4, "big") + bytes(2))

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.core.relations import Kind, Watched
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from tests.support.cluster import Told, Watcher, cluster, port_of, told, until
 from tests.support.members import Member
@@ -23,8 +23,8 @@ LIMIT = 10.0
 """Seconds until all are told: far more than it takes."""
 
 
-def targets_of(made: list[list[object]], creation: int) -> list[Watched]:
-    found: list[Watched] = []
+def targets_of(made: list[list[object]], creation: int) -> list[RelationTarget]:
+    found: list[RelationTarget] = []
     for i, (number, words) in enumerate(made):
         name = Atom(f"t{i}")
         alias = Alias(B, creation, tuple(words))  # type: ignore[arg-type]
@@ -37,19 +37,19 @@ async def watch(a: Node, b: Member) -> tuple[list[Watcher], Counter[Told]]:
     creation = a.network.connections[B].peer.creation
     targets = targets_of(await b.good("targets", TARGETS), creation)
     watchers = [Watcher() for _ in range(CONSUMERS)]
-    kinds = list(Kind)
+    kinds = list(RelationKind)
 
     async def of_one(number: int, watcher: Watcher) -> None:
         process = a.spawn(watcher)
         for i, target in enumerate(targets):
-            await a.core.watching.watch(kinds[(i + number) % 2], process, target)
+            await a.core.monitoring.request(kinds[(i + number) % 2], process, target)
 
     await asyncio.gather(*(of_one(*each) for each in enumerate(watchers)))
     wanted = Counter(told(kinds[(i + number) % 2], t) for number in range(CONSUMERS) for i, t in enumerate(targets))
-    assert wanted.total() == RELATIONS == await b.good("relations") == len(a.core.watching.relations)
+    assert wanted.total() == RELATIONS == await b.good("relations") == len(a.core.monitoring.relations)
     for watcher in watchers:
         for kind in kinds:
-            await a.core.watching.watch(kind, watcher.process, B)
+            await a.core.monitoring.request(kind, watcher.process, B)
             wanted[told(kind, B)] += 1
     return watchers, wanted
 
@@ -67,7 +67,7 @@ async def test_ten_thousand_relations_are_told_once_each(dialer: str, how: str) 
             await asyncio.sleep(0.5)  # nothing comes behind
             assert Counter(row for watcher in watchers for row in watcher.told) == wanted
             assert all(len(set(watcher.told)) == len(watcher.told) for watcher in watchers)
-            assert not len(a.core.watching.relations)
+            assert not len(a.core.monitoring.relations)
             if how == "reset":  # it forgets them silently, its consumers are out of reach
                 assert not await b.good("relations")
     finally:

@@ -15,11 +15,11 @@ import pytest
 
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import RegistrarError
-from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.errors import ErgoError, RegistrarError
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, EsrdServer
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
 from tests.support.cluster import full, port_of, until
 from tests.support.members import Member
 from tests.support.settings import start_node
@@ -86,11 +86,11 @@ class Town:
         self.note(name, None)
 
     def registrars(self) -> list[EsrdRegistrar]:
-        return [node.network.registrar() for node in self.nodes.values()]  # type: ignore[misc]
+        return [node.network.registrar for node in self.nodes.values()]  # type: ignore[misc]
 
     @property
     def server(self) -> Atom:
-        [found] = [name for name, node in self.nodes.items() if node.network.registrar().serving]  # type: ignore[attr-defined]
+        [found] = [name for name, node in self.nodes.items() if node.network.registrar.serving]  # type: ignore[attr-defined]
         return found
 
     async def settled(self) -> None:
@@ -124,7 +124,7 @@ class Town:
                 continue
             with contextlib.suppress(ErgoError):
                 found = await one.network.get_node(other.name)
-                assert found.name() == other.name
+                assert found.name == other.name
                 self.dialed += 1
                 found.disconnect()
 

@@ -10,7 +10,9 @@ import pytest
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.values import PID, Alias, Atom, ProcessID, Ref
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import NO_REPLY, Actor, Call, Process
+from ergo_conformance.reference_node.api.messages import Call
+from ergo_conformance.reference_node.core.actor import NO_REPLY, Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -46,7 +48,7 @@ async def start(net: Cluster, life: int, port: int = 0) -> Node:
 async def die(b: Node, how: str) -> None:
     """Regularly; or all its links are reset at once and nothing is said."""
     if how == "crash":
-        for link in list(b.network._links.live):
+        for link in list(b.network._sockets.live):
             link.abort()
     await b.stop()
 
@@ -69,8 +71,8 @@ async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
     """b ends, and comes back: the new one."""
     echo = ProcessID(b.name, Atom("echo"))
     assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
-    agent = b.core.names[Atom("echo")]
-    old: list[PID | Alias] = [agent.pid, b.core.create_alias(agent)]
+    agent = b.core.tables.names[Atom("echo")]
+    old: list[PID | Alias] = [agent.pid, b.core.spawner.create_alias(agent)]
     watcher, wanted = await watch_all(a, b)
     port = port_of(b)
     await die(b, how)
@@ -83,7 +85,7 @@ async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
             await within(a, partial(use, target=target))
     assert await within(a, lambda it: it.call(echo, life)) == life
     await until(lambda: full(a, new))
-    assert a.network.node(new.name).creation() == new.creation != b.creation
+    assert a.network.node(new.name).creation == new.creation != b.creation
     await asyncio.sleep(0.05)
     assert sorted(map(str, watcher.told)) == sorted(map(str, wanted_of(watcher, wanted, how)))
     return new
@@ -130,7 +132,7 @@ async def test_an_answer_to_the_former_life_reaches_nobody() -> None:
         a.spawn(late, name="late")
         a_late = ProcessID(a.name, Atom("late"))
         b = await start(net, 0)
-        unique = b.core._unique
+        unique = b.core.tables._unique
         asks = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
         await until(lambda: len(late.calls) == 5)
         first = list(late.calls)
@@ -139,13 +141,13 @@ async def test_an_answer_to_the_former_life_reaches_nobody() -> None:
         await until(lambda: apart(a, b))
         net.nodes.remove(b)
         b = await start(net, 1, port)
-        b.core._unique = unique  # as if the clock had gone back: the references are the same ones
+        b.core.tables._unique = unique  # as if the clock had gone back: the references are the same ones
         results: list[object] = []
 
         async def asks_again(it: Process) -> None:
             results.append(await it.call(a_late, "second", timeout=5))
 
-        again = [b.core.spawn(asks_again, number=old.pid.id) for old in asks]
+        again = [b.core.spawner.spawn(asks_again, number=old.pid.id) for old in asks]
         await until(lambda: len(late.calls) == 10)
         for call in first:
             late.process.reply(call, "too late")
@@ -154,9 +156,9 @@ async def test_an_answer_to_the_former_life_reaches_nobody() -> None:
         for call in late.calls[5:]:
             assert call.sender.creation == b.creation
             late.process.reply(call, "in time")
-        await asyncio.gather(*(process.task for process in again if process.task))
+        await asyncio.gather(*(process.join() for process in again))
         assert results == ["in time"] * 5
-        assert not b.core.waiters(a.name)
+        assert not b.core.pending
 
 
 async def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
@@ -182,15 +184,15 @@ async def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
         net.nodes.remove(b)
         b = await start(net, 1, port)
         b.spawn(Late(), name="late")
-        again = a.core.spawn(asks, number=asker.pid.id + 100)
-        await until(lambda: len(a.core.waiters(b.name)) == 1)
-        before = a.network.connections[b.name].node().info().messages_in
+        again = a.core.spawner.spawn(asks, number=asker.pid.id + 100)
+        await until(lambda: len(a.core.pending) == 1)
+        before = a.network.connections[b.name].node.info.messages_in
         stale = Ref(a.name, a.creation, words)
         for to in (asker.pid, again.pid):
             connection = b.network.connections[a.name]
-            connection.send_response(b.core.pid, to, stale, again.answer_options, "too late")
-            connection.send_response_error(b.core.pid, to, stale, again.answer_options, error_values.PROCESS_UNKNOWN)
-        await until(lambda: a.network.connections[b.name].node().info().messages_in >= before + 4)
-        assert len(a.core.waiters(b.name)) == 1
+            connection.send_response(b.core.pid, to, stale, again.reply_options, "too late")
+            connection.send_response_error(b.core.pid, to, stale, again.reply_options, error_values.PROCESS_UNKNOWN)
+        await until(lambda: a.network.connections[b.name].node.info.messages_in >= before + 4)
+        assert len(a.core.pending) == 1
         assert lost == ["no connection"]
         again.stop()

@@ -1,4 +1,4 @@
-"""The state table of the handshake is whole: each state is listed, leads to the end, and can be reached."""
+"""The state table of the handshake is complete: each state is listed, leads to DONE and is reachable."""
 
 from collections.abc import Iterator
 
@@ -44,7 +44,7 @@ def test_each_state_of_each_role_is_listed() -> None:
 
 
 @pytest.mark.parametrize("key", STEPS, ids=lambda key: f"{key[0].value}-{key[1].name}")
-def test_each_state_leads_to_the_end(key: tuple[Role, HandshakeState]) -> None:
+def test_each_state_leads_to_done(key: tuple[Role, HandshakeState]) -> None:
     role, state = key
     assert HandshakeState.DONE in reachable(role, {state})
     assert (STEPS[key] == {}) == (state is HandshakeState.DONE)
@@ -52,36 +52,38 @@ def test_each_state_leads_to_the_end(key: tuple[Role, HandshakeState]) -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_each_state_can_be_reached(role: Role) -> None:
+def test_each_state_is_reachable(role: Role) -> None:
     assert reachable(role, FIRST[role]) == {state for r, state in STEPS if r is role}
 
 
-def test_each_message_is_expected_somewhere_by_the_other_side() -> None:
+def test_each_message_is_expected_by_a_state_of_the_other_role() -> None:
     for role in Role:
         expected = {message for (r, _), row in STEPS.items() if r is role for message in row}
         assert expected <= MESSAGES
         assert expected == (MESSAGES - {ehs.Join} if role is Role.DIALER else MESSAGES)
 
 
-def test_each_step_has_an_effect_of_its_own() -> None:
+def test_each_step_has_a_distinct_effect() -> None:
     effects = [step.effect for row in STEPS.values() for step in row.values()]
     assert len(effects) == len(set(effects))
     assert all(effect.isidentifier() for effect in effects)
 
 
 def test_the_node_has_every_effect() -> None:
-    from ergo_conformance.reference_node.ergo.ehs import Ehs
+    from ergo_conformance.reference_node.ergo.ehs import EhsSession
 
     effects = {step.effect for row in STEPS.values() for step in row.values()}
-    assert {effect for effect in effects if not any(hasattr(Ehs, name) for name in (effect, f"_{effect}"))} == set()
+    assert {
+        effect for effect in effects if not any(hasattr(EhsSession, name) for name in (effect, f"_{effect}"))
+    } == set()
 
 
-def test_roles_are_each_others_other() -> None:
+def test_the_other_of_each_role_is_the_second_role() -> None:
     assert [role.other for role in Role] == [Role.ACCEPTOR, Role.DIALER]
     assert all(role.other.other is role for role in Role)
 
 
-def test_each_digest_has_a_requirement_of_its_own() -> None:
+def test_each_digest_has_a_distinct_requirement() -> None:
     from ergo_conformance.spec.requirements import catalogue
 
     ids = [rule.requirement for rule in Digest]

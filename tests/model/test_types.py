@@ -1,4 +1,4 @@
-"""Type descriptors: interned, immutable, described; rows, registries, profiles."""
+"""Type descriptors are interned, immutable and described; rows, registries and profiles."""
 
 import pickle
 from typing import Any
@@ -20,7 +20,7 @@ def class_of(row: Struct) -> Any:
 
 
 class TestDescriptor:
-    def test_equal_ones_are_one(self) -> None:
+    def test_equal_descriptors_are_one_object(self) -> None:
         assert Map(t.STRING, Slice(Array(2, Reg("#a")))) is Map(t.STRING, Slice(Array(2, Reg("#a"))))
         assert Array(2, t.INT8) is not Array(3, t.INT8)
         assert Slice(t.INT8) is not Slice(t.UINT8)
@@ -32,7 +32,7 @@ class TestDescriptor:
             with pytest.raises(AttributeError):
                 type_.tag = 1
 
-    def test_it_can_be_a_key_at_any_depth(self) -> None:
+    def test_it_is_hashable_at_any_depth(self) -> None:
         type_: Type = t.INT8
         for _ in range(5000):
             type_ = Slice(type_)
@@ -56,7 +56,7 @@ class TestDescriptor:
             type_ = Slice(type_)
         assert t.describe(type_, 20) == "[]" * 10 + "…"
 
-    def test_its_parts_come_in_wire_order(self) -> None:
+    def test_its_parts_are_in_wire_order(self) -> None:
         inner = Map(t.BOOL, ANY)
         array = Array(2, inner)
         type_ = Map(t.STRING, array)
@@ -65,7 +65,7 @@ class TestDescriptor:
     def test_every_scalar_has_its_name(self) -> None:
         assert {name: scalar.name for name, scalar in t.SCALARS.items()} == {name: name for name in t.SCALARS}
 
-    def test_a_copy_is_the_same(self) -> None:
+    def test_a_copy_is_the_same_object(self) -> None:
         assert pickle.loads(pickle.dumps(Slice(t.INT8))) is Slice(t.INT8)  # noqa: S301
 
 
@@ -78,11 +78,11 @@ class TestJson:
         ],
         ids=repr,
     )  # fmt: skip
-    def test_what_is_no_type_is_refused(self, wrong: Any) -> None:
+    def test_a_malformed_type_expression_is_refused(self, wrong: Any) -> None:
         with pytest.raises(ValueError, match="not a"):
             type_from_json(wrong)
 
-    def test_nested_spares_json_its_depth(self) -> None:
+    def test_a_nested_expression_needs_no_deep_json(self) -> None:
         assert type_from_json({"nested": ["9d", 2, "int8"]}) is Slice(Slice(t.INT8))
         assert type_from_json({"nested": ["9e00000002", 2, "any"]}) is Array(2, Array(2, ANY))
         assert type_from_json({"nested": ["9f8d", 1, {"slice": "pid"}]}) is Map(t.STRING, Slice(t.PID))
@@ -92,7 +92,7 @@ class TestJson:
     @pytest.mark.parametrize(
         "wrong", [{"name": "#a"}, {"name": "#a", "kind": "strukt"}, {"name": "#a", "def": {"x": 1}}]
     )
-    def test_what_is_no_row_is_refused(self, wrong: Any) -> None:
+    def test_a_malformed_row_is_refused(self, wrong: Any) -> None:
         with pytest.raises(ValueError, match="not a"):
             row_from_json(wrong)
 
@@ -106,24 +106,24 @@ class TestStruct:
         assert getattr(class_of(row)(1), python) == 1
 
     @pytest.mark.parametrize("name", ["#x/Foo", "#x/Generic[int]", "#/", "#x/1", "#x/ünï", "#x/a.b-c"])
-    def test_any_name_has_a_class(self, name: str) -> None:
+    def test_any_type_name_gives_a_class(self, name: str) -> None:
         assert class_of(Struct(name, (("A", t.INT8),)))(1) == (1,)
 
     @pytest.mark.parametrize("name", ["#main/class", "#main/None", "#main/pass", "#x/²"])
-    def test_a_name_that_python_can_not_spell_has_one_too(self, name: str) -> None:
+    def test_a_type_name_that_is_not_legal_in_python_gives_a_class(self, name: str) -> None:
         assert class_of(Struct(name, (("A", t.INT8),)))(1) == (1,)
 
-    def test_fields_that_python_spells_alike_are_kept_apart(self) -> None:
+    def test_fields_with_equal_python_names_are_kept_apart(self) -> None:
         assert class_of(Struct("#x/S", (("a-b", t.INT8), ("a_b", t.INT8))))(1, 2) == (1, 2)
 
 
 class TestRegistry:
-    def test_a_name_is_taken_once(self) -> None:
+    def test_a_name_registered_twice_is_refused(self) -> None:
         registry = Registry([Newtype("#a", t.INT8)])
         registry.add(Newtype("#a", t.INT8))
         assert len(registry) == 1
         for other in (Newtype("#a", t.INT16), Struct("#a", ()), Marshaler("#a")):
-            with pytest.raises(ValueError, match="#a is registered already"):
+            with pytest.raises(ValueError, match="#a is already registered"):
                 registry.add(other)
 
     def test_a_struct_is_found_by_its_class(self) -> None:
@@ -150,7 +150,7 @@ class TestRegistry:
 
 
 class TestProfiles:
-    def test_3_0_lacks_what_came_with_3_1(self) -> None:
+    def test_3_0_lacks_the_types_added_in_3_1(self) -> None:
         old, new = ({row.name for row in records.framework(profile)} for profile in ("ergo-3.0", "ergo-3.1"))
         assert new - old == records.SINCE_3_1
         assert old <= new
@@ -176,9 +176,9 @@ class TestProfiles:
             records.framework("ergo-9.9")
 
 
-class TestNatural:
+class TestInferred:
     @pytest.mark.parametrize("value", [True, 1, 1.0, "a", b"a", Atom("a"), Error("a"), PID(Atom("a"), 1, 2), [], {}])
-    def test_a_value_tells_its_type_and_comes_back_bare(self, value: Any) -> None:
+    def test_the_type_follows_from_the_value(self, value: Any) -> None:
         registry = Registry()
         type_, bare = infer_type(value, registry)
         assert type_ is INFERRED_TYPES[type(value)]
@@ -186,12 +186,12 @@ class TestNatural:
         assert to_any_slot(type_, value, registry) is value
         assert to_any_slot(Reg("#other"), value, registry) == Typed(Reg("#other"), value)
 
-    def test_nil_is_nil_only_where_it_has_no_type(self) -> None:
+    def test_a_nil_of_a_container_type_stays_typed(self) -> None:
         registry = Registry()
         assert to_any_slot(t.ERROR, None, registry) is None
         assert to_any_slot(Slice(ANY), None, registry) == Typed(Slice(ANY), None)
 
-    def test_what_tells_no_type_is_refused(self) -> None:
+    def test_a_value_of_an_unknown_class_is_refused(self) -> None:
         for value in (None, (1,), object()):
             with pytest.raises(TypeError):
                 infer_type(value, Registry())

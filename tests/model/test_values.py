@@ -1,4 +1,4 @@
-"""When two values are the same, what a payload may be, and the JSON form of values."""
+"""Equality of values, payload rules, and the JSON form of values."""
 
 import math
 import struct
@@ -60,14 +60,14 @@ DIFFERENT: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(("a", "b"), SAME, ids=lambda x: repr(x)[:40] if "0x" not in repr(x) else "object")
-def test_values_that_are_the_same(a: Any, b: Any) -> None:
+def test_equal_values(a: Any, b: Any) -> None:
     assert same(a, b, REGISTRY)
     assert same(b, a, REGISTRY)
     assert same([a], [b], REGISTRY)
 
 
 @pytest.mark.parametrize(("a", "b"), DIFFERENT, ids=lambda x: repr(x)[:40] if "0x" not in repr(x) else "object")
-def test_values_that_differ(a: Any, b: Any) -> None:
+def test_different_values(a: Any, b: Any) -> None:
     assert not same(a, b, REGISTRY)
     assert not same(b, a, REGISTRY)
     assert not same({"k": a}, {"k": b}, REGISTRY)
@@ -114,7 +114,7 @@ REFUSED: list[tuple[Any, bytes]] = [
 @pytest.mark.parametrize(
     ("rule", "payload", "canonical"), TAKEN, ids=lambda x: repr(x)[:40] if "0x" not in repr(x) else "object"
 )
-def test_a_payload_is_taken_and_has_a_canonical_form(rule: Any, payload: bytes, canonical: bytes) -> None:
+def test_an_accepted_payload_has_a_canonical_form(rule: Any, payload: bytes, canonical: bytes) -> None:
     assert rule.refusal(payload) is None
     assert rule.canonical(payload) == canonical
     assert rule.canonical(canonical) == canonical or rule.refusal(canonical) is not None
@@ -129,7 +129,7 @@ def test_a_payload_is_refused_with_a_reason(rule: Any, payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xff", bytes(range(256)), b"\xed\xa0\x80", "é€😀".encode()])
-def test_any_bytes_are_text_and_come_back(raw: bytes) -> None:
+def test_any_bytes_survive_as_text(raw: bytes) -> None:
     assert text_to_bytes(bytes_to_text(raw)) == raw
 
 
@@ -173,7 +173,7 @@ def test_short_forms_of_json(obj: Any, value: Any) -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_json_that_is_no_value_is_a_value_error(obj: Any) -> None:
+def test_malformed_json_raises_value_error(obj: Any) -> None:
     try:
         value_from_json(obj, REGISTRY)
     except ValueError:
@@ -182,16 +182,16 @@ def test_json_that_is_no_value_is_a_value_error(obj: Any) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_an_array_has_as_many_items_as_it_says(n: int) -> None:
+def test_an_array_with_a_wrong_number_of_items_is_refused(n: int) -> None:
     with pytest.raises(ValueError, match=r"."):
         value_from_json(
             {"type": "array", "elem": "bool", "len": n, "value": [{"type": "bool", "value": True}] * 2}, REGISTRY
         )
 
 
-def test_a_typed_slot_takes_only_its_type() -> None:
+def test_a_slot_refuses_a_value_of_another_type() -> None:
     assert slot_from_json({"type": "int8", "value": "1"}, t.INT8, REGISTRY) == 1
-    with pytest.raises(ValueError, match="int8 where int16 belongs"):
+    with pytest.raises(ValueError, match="int8, expected int16"):
         slot_from_json({"type": "int8", "value": "1"}, t.INT16, REGISTRY)
 
 
@@ -200,7 +200,7 @@ def test_a_newtype_of_an_identifier_is_refused() -> None:
         Registry([Newtype("#x/P", t.PROCESS_ID)])
 
 
-def test_what_has_no_json_form_is_a_type_error() -> None:
+def test_a_value_without_json_form_raises_type_error() -> None:
     for value in (object(), Typed(t.INT, object())):
         with pytest.raises(TypeError):
             value_to_json(value, REGISTRY)

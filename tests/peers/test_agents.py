@@ -11,10 +11,18 @@ from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.enp import Priority, Verb
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID
 from ergo_conformance.peers.ergo import agents
-from ergo_conformance.peers.ergo.agents import Acting
+from ergo_conformance.peers.ergo.agents import (
+    OWN_ADDRESSES,
+    OWN_PROCESS,
+    AgentDriver,
+    have_agent_send,
+    own_address,
+    receiver_of,
+    respond,
+    respond_error,
+)
 from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.peers.ergo.ours import OURS, TO, address, fail, reply, to_of, told
-from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.run.context import Context
@@ -47,10 +55,10 @@ def fails(script: Script, came: str) -> ViolationError:
 
 async def monitored(peer: Peer) -> tuple[Any, Any]:
     """The crasher by PID and by name, both monitored."""
-    pid = await agents.crasher(peer)
-    name = await agents.target_of(peer, "ProcessID", pid)
+    pid = await agents.crasher_pid(peer)
+    name = await agents.crasher_target(peer, "ProcessID", pid)
     for target in (pid, name):
-        await agents.watch(peer, Verb.MONITOR, target)
+        await agents.add_relation(peer, Verb.MONITOR, target)
     return pid, name
 
 
@@ -60,22 +68,22 @@ async def monitored(peer: Peer) -> tuple[Any, Any]:
 def test_each_address_is_told_of() -> None:
     async def script(peer: Peer) -> None:
         pid, name = await monitored(peer)
-        alias = await agents.target_of(peer, "Alias", pid)
-        event = await agents.target_of(peer, "Event", pid)
+        alias = await agents.crasher_target(peer, "Alias", pid)
+        event = await agents.crasher_target(peer, "Event", pid)
         assert [agents.word_of(each) for each in (pid, name, alias, event)] == list(enp.TARGETS)
         for target in (alias, event):
-            await agents.watch(peer, Verb.LINK, target)
+            await agents.add_relation(peer, Verb.LINK, target)
         peer.send(pid.id, "kill")
         for target in (event, alias, name, pid):
-            await agents.told_once(peer, target, error_values.KILL)
-        assert await agents.crasher(peer) != pid
+            await agents.expect_one_end(peer, target, error_values.KILL)
+        assert await agents.crasher_pid(peer) != pid
 
     play(script)
 
 
 def test_a_notice_is_of_one_target() -> None:
     x, words = Atom("x"), (1, 2, 3)
-    rows: list[tuple[agents.Watched, list[enp.Frame]]] = [
+    rows: list[tuple[agents.RelationTarget, list[enp.Frame]]] = [
         (
             ProcessID(Atom("n"), x),
             [cls(0, 1, x, error_values.KILL) for cls in (enp.TerminateName, enp.TerminateNameCache)],
@@ -88,31 +96,31 @@ def test_a_notice_is_of_one_target() -> None:
     ]
     for target, _ in rows:
         for other, frames in rows:
-            assert [agents.tells_of(frame, target) for frame in frames] == [other is target] * len(frames)
+            assert [agents.is_end_of(frame, target) for frame in frames] == [other is target] * len(frames)
 
 
 def test_another_reason_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
         pid, _ = await monitored(peer)
         peer.send(pid.id, "kill")
-        await agents.notice(peer, pid, error_values.SHUTDOWN)
+        await agents.expect_end(peer, pid, error_values.SHUTDOWN)
 
-    assert "'shutdown'" in str(fails(script, "kill").legal)
+    assert "'shutdown'" in str(fails(script, "kill").expected)
 
 
 def test_a_notice_where_none_may_come_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
         pid, name = await monitored(peer)
         peer.send(pid.id, "kill")
-        await agents.notice(peer, pid)
-        await agents.no_notice(peer, name, "notice of the name")
+        await agents.expect_end(peer, pid)
+        await agents.expect_no_end(peer, name, "notice of the name")
 
-    assert fails(script, "TerminateName").legal == ("no notice of the name",)
+    assert fails(script, "TerminateName").expected == ("no notice of the name",)
 
 
 def test_a_refused_relation_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
-        await agents.watch(peer, Verb.LINK, ProcessID(peer.target, Atom("nobody")))
+        await agents.add_relation(peer, Verb.LINK, ProcessID(peer.target, Atom("nobody")))
 
     fails(script, "unknown process")
 
@@ -124,23 +132,23 @@ def test_what_never_becomes_true_is_a_violation_in_time() -> None:
 
         started = asyncio.get_running_loop().time()
         try:
-            await agents.eventually(peer, ask, lambda n: n > 3, "more than three")
+            await agents.poll_until(peer, ask, lambda n: n > 3, "more than three")
         finally:
             assert 5.0 <= asyncio.get_running_loop().time() - started < 6.0
 
-    assert fails(script, "3").legal == ("more than three within 5 s",)
+    assert fails(script, "3").expected == ("more than three within 5 s",)
 
 
 def test_events_of_ones_own() -> None:
     async def script(peer: Peer) -> None:
-        first, second = await agents.own_event(peer), await agents.own_event(peer)
+        first, second = await agents.register_event(peer), await agents.register_event(peer)
         assert first != second
-        await agents.watch(peer, Verb.MONITOR, first)
+        await agents.add_relation(peer, Verb.MONITOR, first)
         await agents.publish(peer, second, "to nobody")
         await agents.publish(peer, first, "hello")
-        frame = (await peer.wait_for(agents.is_published(first), "a frame")).value
+        frame = (await peer.wait_for(agents.is_message_of(first), "a frame")).value
         assert frame.payload == "hello"
-        assert not agents.is_published(second)(frame)
+        assert not agents.is_message_of(second)(frame)
 
     play(script)
 
@@ -157,35 +165,35 @@ def test_an_event_that_is_not_there_can_not_be_published() -> None:
 
 def test_ops() -> None:
     async def script(peer: Peer) -> None:
-        acting = Acting(peer)
-        assert (await acting.pid()).node == peer.target
-        ref, frame = await told(acting, "call", "PID", "hello")
-        assert (to_of(frame), frame.payload) == (OURS, "hello")
-        reply(peer, frame, "answer")
-        assert await acting.done(ref) == "answer"
-        ref, frame = await told(acting, "send_important", "ProcessID", "hello")
-        fail(peer, frame, (frame.mid, 0, 0), enp.Code.MAILBOX_FULL)
-        await acting.refused(ref, error_values.MAILBOX_FULL)
-        await acting.timed_out(acting.tell("call", address(peer, "Alias"), 1), agents.CALL_TIMEOUT)
+        agent = AgentDriver(peer)
+        assert (await agent.pid()).node == peer.target
+        ref, frame = await have_agent_send(agent, "call", "PID", "hello")
+        assert (receiver_of(frame), frame.payload) == (OWN_PROCESS, "hello")
+        respond(peer, frame, "answer")
+        assert await agent.result(ref) == "answer"
+        ref, frame = await have_agent_send(agent, "send_important", "ProcessID", "hello")
+        respond_error(peer, frame, (frame.mid, 0, 0), enp.Code.MAILBOX_FULL)
+        await agent.expect_error(ref, error_values.MAILBOX_FULL)
+        await agent.expect_timeout(agent.start("call", own_address(peer, "Alias"), 1), agents.CALL_TIMEOUT)
 
     play(script)
 
 
 def test_ops_that_end_otherwise_are_violations() -> None:
     async def works(peer: Peer) -> None:
-        await Acting(peer).refused(Acting(peer).tell("keep_order", True), error_values.TIMEOUT)
+        await AgentDriver(peer).expect_error(AgentDriver(peer).start("keep_order", True), error_values.TIMEOUT)
 
     async def is_refused(peer: Peer) -> None:
-        await Acting(peer).set("disconnect", "nobody@localhost")
+        await AgentDriver(peer).run_true("disconnect", "nobody@localhost")
 
     async def unknown(peer: Peer) -> None:
-        await Acting(peer).refused(Acting(peer).tell("no_such_op"), error_values.TIMEOUT)
+        await AgentDriver(peer).expect_error(AgentDriver(peer).start("no_such_op"), error_values.TIMEOUT)
 
     async def too_early(peer: Peer) -> None:
-        acting = Acting(peer)
-        ref, frame = await told(acting, "call", "PID", "hello")
-        fail(peer, frame, frame.ref, enp.Code.OTHER, error_values.TIMEOUT)
-        await acting.timed_out(ref, agents.CALL_TIMEOUT)
+        agent = AgentDriver(peer)
+        ref, frame = await have_agent_send(agent, "call", "PID", "hello")
+        respond_error(peer, frame, frame.ref, enp.Code.OTHER, error_values.TIMEOUT)
+        await agent.expect_timeout(ref, agents.CALL_TIMEOUT)
 
     fails(works, "True")
     fails(is_refused, "no connection")
@@ -193,67 +201,67 @@ def test_ops_that_end_otherwise_are_violations() -> None:
     fails(too_early, r"timed out after 0\.00 s")
 
 
-def exit_signals(*texts: str) -> Callable[[Acting], Coroutine[Any, Any, None]]:
-    async def send(acting: Acting) -> None:
-        me = await acting.pid()
+def exit_signals(*texts: str) -> Callable[[AgentDriver], Coroutine[Any, Any, None]]:
+    async def send(agent: AgentDriver) -> None:
+        me = await agent.pid()
         for text in texts:
-            acting.peer.send_frame(enp.Exit(0, OURS, Priority.MAX, me.id, Error(text)))
+            agent.peer.send_frame(enp.Exit(0, OWN_PROCESS, Priority.MAX, me.id, Error(text)))
 
     return send
 
 
 def test_what_it_received() -> None:
     async def script(peer: Peer) -> None:
-        acting = Acting(peer)
-        await exit_signals("one", "two")(acting)
-        await acting.told("gen.MessageExitPID", "two")
-        await acting.told("gen.MessageExitPID", "one")  # read with the other one, and kept
-        await acting.heard_nothing("gen.MessageDownPID", "one")
-        await acting.heard_nothing("gen.MessageExitPID", "three")
+        agent = AgentDriver(peer)
+        await exit_signals("one", "two")(agent)
+        await agent.expect_received("gen.MessageExitPID", "two")
+        await agent.expect_received("gen.MessageExitPID", "one")  # read with the other one, and kept
+        await agent.expect_not_received("gen.MessageDownPID", "one")
+        await agent.expect_not_received("gen.MessageExitPID", "three")
 
     play(script)
 
 
 def test_what_it_should_have_received_otherwise_is_a_violation() -> None:
     async def twice(peer: Peer) -> None:
-        acting = Acting(peer)
-        await exit_signals("one", "one")(acting)
-        await acting.told("gen.MessageExitPID", "one")
+        agent = AgentDriver(peer)
+        await exit_signals("one", "one")(agent)
+        await agent.expect_received("gen.MessageExitPID", "one")
 
     async def never(peer: Peer) -> None:
-        await Acting(peer).told("gen.MessageExitPID", "one")
+        await AgentDriver(peer).expect_received("gen.MessageExitPID", "one")
 
     async def nevertheless(peer: Peer) -> None:
-        acting = Acting(peer)
-        await exit_signals("one")(acting)
-        await acting.heard_nothing("gen.MessageExitPID", "one")
+        agent = AgentDriver(peer)
+        await exit_signals("one")(agent)
+        await agent.expect_not_received("gen.MessageExitPID", "one")
 
     for script in (twice, nevertheless):
         fails(script, "gen.MessageExitPID")
-    assert "one gen.MessageExitPID with 'one'" in fails(never, r"\[\]").legal[0]
+    assert "one gen.MessageExitPID with 'one'" in fails(never, r"\[\]").expected[0]
 
 
 def test_a_setting_is_undone_whatever_happens() -> None:
     async def script(peer: Peer) -> None:
-        acting = Acting(peer)
+        agent = AgentDriver(peer)
 
         async def interrupted() -> None:
-            async with acting.setting("priority", 2, back=(0,)):
-                assert (await told(acting, "send", "PID", "hello"))[1].priority == Priority.MAX
+            async with agent.changed_setting("priority", 2, back=(0,)):
+                assert (await have_agent_send(agent, "send", "PID", "hello"))[1].priority == Priority.MAX
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
             await interrupted()
-        assert (await told(acting, "send", "PID", "hello"))[1].priority == Priority.NORMAL
+        assert (await have_agent_send(agent, "send", "PID", "hello"))[1].priority == Priority.NORMAL
 
     play(script)
 
 
-@pytest.mark.parametrize("word", list(TO))
+@pytest.mark.parametrize("word", list(OWN_ADDRESSES))
 def test_addresses_of_ours(word: str) -> None:
     async def script(peer: Peer) -> None:
-        ref, frame = await told(Acting(peer), "send", word, word)
-        assert (to_of(frame), frame.payload) == (TO[word], word)
-        assert await Acting(peer).done(ref) is True
+        ref, frame = await have_agent_send(AgentDriver(peer), "send", word, word)
+        assert (receiver_of(frame), frame.payload) == (OWN_ADDRESSES[word], word)
+        assert await AgentDriver(peer).result(ref) is True
 
     play(script)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, Hello
-from ergo_conformance.peers.ergo.handshake import Dialer, Facts, frame, payload_of
-from ergo_conformance.peers.link import VirtualLoop, connect_memory
+from ergo_conformance.peers.ergo.dialer import Dialer
+from ergo_conformance.peers.ergo.handshake import TargetInfo, frame, payload_of
+from ergo_conformance.peers.memory import VirtualLoop, connect_memory
 from ergo_conformance.peers.violation import ViolationError
 
 pytestmark = pytest.mark.real_loop
@@ -45,7 +46,7 @@ def play(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> t
     """What comes of it, and when."""
 
     async def run() -> tuple[Any, float]:
-        dialer = Dialer(connect_memory(script), Facts("a@b", "cookie"), random.Random(0))
+        dialer = Dialer(connect_memory(script), TargetInfo("a@b", "cookie"), random.Random(0))
         try:
             found = await act(dialer)
         except ViolationError as error:
@@ -59,7 +60,7 @@ def play(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> t
 def came(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> str:
     found, _ = play(script, act)
     assert isinstance(found, ViolationError), found
-    return found.came
+    return found.actual
 
 
 def test_a_message_in_pieces_is_one_message() -> None:
@@ -81,9 +82,9 @@ def test_two_messages_in_one_piece_are_two() -> None:
     [
         ([], "nothing within 5 s"),
         ([(0.0, says(HELLO[:9]))], "nothing within 5 s, after 9 bytes of a frame"),
-        ([(0.5, closes)], "the link was closed"),
-        ([(0.5, says(HELLO[:9])), (0.6, closes)], "the link was closed, after 9 bytes of a frame"),
-        ([(0.5, resets)], "the link was reset"),
+        ([(0.5, closes)], "the target closed the socket"),
+        ([(0.5, says(HELLO[:9])), (0.6, closes)], "the target closed the socket, after 9 bytes of a frame"),
+        ([(0.5, resets)], "the target reset the socket"),
         ([(0.0, says(b"HTTP/1.1 400"))], "bytes that are no handshake frame"),
         ([(0.0, says(b"\x57\x01\xff\xff\xff\xff"))], "bytes that are no handshake frame"),
         ([(0.0, says(frame(b"\x00")))], "bytes that are no handshake frame"),
@@ -104,13 +105,16 @@ def test_a_drip_does_not_make_it_wait_longer() -> None:
 def test_a_close_is_waited_for_and_timed() -> None:
     assert play(Script((2.0, closes)), lambda d: d.expect_close()) == (pytest.approx(2.0), pytest.approx(2.0))
     assert play(Script((2.0, resets)), lambda d: d.expect_close())[0] == pytest.approx(2.0)
-    assert came(Script(), lambda d: d.expect_close()) == "still open after 5 s"
-    assert came(Script((2.0, closes)), lambda d: d.expect_close(at_least=3.0)) == "closed after 2.00 s"
+    assert came(Script(), lambda d: d.expect_close()) == "the socket is still open after 5 s"
+    assert (
+        came(Script((2.0, closes)), lambda d: d.expect_close(at_least=3.0))
+        == "the target closed the socket after 2.00 s"
+    )
 
 
 def test_bytes_before_the_close_count_only_where_they_are_forbidden() -> None:
     script = [(1.0, says(b"oh")), (2.0, closes)]
-    assert came(Script(*script), lambda d: d.expect_close()).startswith("2 bytes: 6f68")
+    assert came(Script(*script), lambda d: d.expect_close()).startswith("the target sent 2 bytes: 6f68")
     assert play(Script(*script), lambda d: d.expect_close(bytes_allowed=True))[0] == pytest.approx(2.0)
 
 
@@ -129,7 +133,7 @@ class Flood(asyncio.Protocol):
 
 async def test_endless_talk_is_no_close() -> None:
     flood = Flood()
-    dialer = Dialer(connect_memory(flood), Facts("a@b", "cookie"), random.Random(0))
+    dialer = Dialer(connect_memory(flood), TargetInfo("a@b", "cookie"), random.Random(0))
     started = asyncio.get_running_loop().time()
     with pytest.raises(ViolationError, match="still open"):
         async with asyncio.timeout(10):
@@ -140,7 +144,9 @@ async def test_endless_talk_is_no_close() -> None:
 
 def test_an_open_link_is_watched_to_the_end() -> None:
     assert play(Script((0.5, says(b"anything"))), lambda d: d.expect_open(2.0)) == (None, pytest.approx(2.0))
-    assert came(Script((0.5, closes)), lambda d: d.expect_open(2.0)).startswith("closed 0.50 s later")
+    assert came(Script((0.5, closes)), lambda d: d.expect_open(2.0)).startswith(
+        "the target closed the socket after 0.50 s"
+    )
 
 
 def test_a_wrong_digest_names_the_rule_and_what_would_be_right() -> None:
@@ -150,6 +156,6 @@ def test_a_wrong_digest_names_the_rule_and_what_would_be_right() -> None:
 
     found, _ = play(Script(), checks)
     assert isinstance(found, ViolationError)
-    assert "EHS-DIG-2" in found.legal[0]
-    assert "wrong" in found.came
+    assert "EHS-DIG-2" in found.expected[0]
+    assert "wrong" in found.actual
     assert found.sent.startswith("Hello(")

@@ -9,11 +9,11 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.connection.link import KEEP_ALIVE
+from ergo_conformance.reference_node.connection.tcp import KEEP_ALIVE
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.options import LAST_PORT, AcceptorOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, acceptor, at, dial, echo, failure, forget, lan, ports_in_a_row, to
 from tests.support.nodes import transport_of, within
 from tests.support.sockets import HOST, Raw, eventually, links, port
@@ -79,7 +79,7 @@ async def test_an_acceptor_has_its_own_cookie() -> None:
         assert await failure(dial(a, b, port=first)) == "EOF"
         assert await failure(dial(a, b, port=second, cookie="own")) == "EOF"
         for number, cookie in ((first, "own"), (second, "secret"), (second, "")):
-            assert (await dial(a, b, port=number, cookie=cookie)).info().pool_dsn == (f"{HOST}:{number}",)
+            assert (await dial(a, b, port=number, cookie=cookie)).info.pool_dsn == (f"{HOST}:{number}",)
             assert links(a, b) == 3
             await forget(a, b)
 
@@ -92,16 +92,16 @@ async def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None
         own = b.network.acceptors[0]
         own.cookie, own.flags, own.max_message_size = "new", Flags.ENABLE, 4321
         assert await failure(dial(c, b)) == "EOF"
-        info = (await dial(c, b, cookie="new")).info()
+        info = (await dial(c, b, cookie="new")).info
         assert (info.flags, info.max_message_size) == (Flags.ENABLE, 4321)
-        assert (remote.info().flags, remote.info().max_message_size) == (ehs.DEFAULT_FLAGS, 0)
+        assert (remote.info.flags, remote.info.max_message_size) == (ehs.DEFAULT_FLAGS, 0)
         assert links(a, b) == 3
-        shown = b.network.info().acceptors[0]
+        shown = b.network.info.acceptors[0]
         assert (shown.flags, shown.max_message_size) == (Flags.ENABLE, 4321)
         own.cookie = None
         c.network.node(b.name).disconnect()
         await eventually(lambda: c.name not in b.network.connections)
-        assert (await dial(c, b)).name() == b.name
+        assert (await dial(c, b)).name == b.name
 
 
 async def test_acceptors_of_one_node_differ() -> None:
@@ -111,7 +111,7 @@ async def test_acceptors_of_one_node_differ() -> None:
         a, b = await start("a"), await start("b", acceptors=rows, max_message_size=5000)
         seen = []
         for each in b.network.acceptors:
-            info = (await dial(a, b, port=each.port)).info()
+            info = (await dial(a, b, port=each.port)).info
             seen.append((info.max_message_size, info.flags))
             await forget(a, b)
         assert seen == [(5000, ehs.DEFAULT_FLAGS), (77_000, Flags.ENABLE), (0, ehs.DEFAULT_FLAGS)]
@@ -125,9 +125,9 @@ async def test_silent_dialers_delay_nobody() -> None:
     async with lan() as start:
         a, b = await start("a"), await start("b")
         async with Raw.dial(b), Raw.dial(b):
-            await eventually(lambda: b.network._links.accepting == 2)
+            await eventually(lambda: b.network._sockets.accepting == 2)
             await dial(a, b)
-            assert b.network._links.accepting == 2
+            assert b.network._sockets.accepting == 2
 
 
 async def test_links_are_kept_alive_and_their_family_is_ipv4() -> None:
@@ -136,7 +136,7 @@ async def test_links_are_kept_alive_and_their_family_is_ipv4() -> None:
         a, b = await start("a"), await start("b@localhost", acceptors=(acceptor(host="localhost"),))
         await dial(a, b)
         await eventually(lambda: links(b, a) == 3)
-        for link in (*a.network.connections[b.name].links, *b.network.connections[a.name].links):
+        for link in (*a.network.connections[b.name].sockets, *b.network.connections[a.name].sockets):
             sock = transport_of(link).get_extra_info("socket")
             assert sock.family is socket.AF_INET
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -151,7 +151,7 @@ async def test_an_acceptor_with_its_own_registrar_is_registered_there_alone() ->
         one, two, three = (each.port for each in b.network.acceptors)
         assert [route.Port for route in await common.resolve(b.name)] == [one, three]
         assert [route.Port for route in await own.resolve(b.name)] == [two]
-        shown = b.network.info().acceptors
+        shown = b.network.info.acceptors
         assert [each.registrar is None for each in shown] == [True, False, True]
         await b.network.stop()
         assert not common.registered
@@ -178,7 +178,7 @@ async def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other:
     async with lan() as start:
         a = await start("a", handshake=EhsHandshake(pool_size=other))
         b = await start("b", handshake=EhsHandshake(pool_size=pool))
-        info = (await dial(a, b)).info()
+        info = (await dial(a, b)).info
         assert (info.pool_size, info.pool_dsn) == (pool, (f"{HOST}:{port(b)}",))
         await eventually(lambda: links(a, b) == links(b, a) == pool)
 
@@ -189,8 +189,7 @@ async def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other:
 class Renamed(EnpProto):
     """ENP under another name."""
 
-    def version(self) -> Version:
-        return Version("MINE", "R7")
+    version = Version("MINE", "R7")
 
 
 async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
@@ -203,18 +202,16 @@ async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
         a.network.register_proto(Renamed())
         number = b.network.acceptors[1].port
         remote = await dial(a, b, port=number, proto_version=Version("MINE", "R7"))
-        assert (remote.info().pool_size, remote.info().proto_version.Name) == (2, "MINE")
+        assert (remote.info.pool_size, remote.info.proto_version.Name) == (2, "MINE")
         await eventually(lambda: a.name in b.network.connections)
-        assert b.network.node(a.name).info().proto_version == Version("MINE", "R7")
+        assert b.network.node(a.name).info.proto_version == Version("MINE", "R7")
         echo(b)
         assert await within(a, lambda it: it.call(at(b), 1)) == 1
-        routes = await b.network.registrar().resolver().resolve(b.name)
+        routes = await b.network.registrar.resolver.resolve(b.name)
         assert [route.ProtoVersion.Name for route in routes] == ["ENP", "MINE"]
         await forget(a, b)
         a.network.add_route("b@", to(b, port=number))
-        assert (
-            await b.network.get_node_with_route(a.name, to(a, proto_version=Version("MINE", "R7")))
-        ).name() == a.name
+        assert (await b.network.get_node_with_route(a.name, to(a, proto_version=Version("MINE", "R7")))).name == a.name
 
 
 async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:

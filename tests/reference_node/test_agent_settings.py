@@ -10,9 +10,9 @@ from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priorit
 from ergo_conformance.model.ergo.gen import NO_PID
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, Typed
-from ergo_conformance.reference_node.core.applications import Mode
-from ergo_conformance.reference_node.core.process import Actor
-from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.api.applications import ApplicationMode
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.target.agent_operations import permit_remote_starts
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.acting import acting, places
 from tests.support.nodes import settle
@@ -55,8 +55,8 @@ async def test_it_spawns(args: list[Any], as_: type) -> None:
         named = await s.do("spawn_register", node, as_("keeps"), as_("it"), *args)
         assert Keeps.args == tuple(args)
         assert isinstance(plain, PID)
-        assert named == s.a.core.names[Atom("it")].pid != plain
-        assert s.a.core.processes[plain.id].parent == s.pid("agent")
+        assert named == s.a.core.tables.names[Atom("it")].pid != plain
+        assert s.a.core.tables.processes[plain.id].parent == s.pid("agent")
         assert await s.do("spawn_register", node, "keeps", "it") == "<resource is taken>"
 
 
@@ -95,9 +95,9 @@ async def test_it_ends_if_too_little_is_said(request_: list[str], caplog: pytest
 async def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
     """1 temporary, 2 transient, 3 permanent, everything else the default."""
     async with acting() as s:
-        open_up(s.a.core, "allowed@localhost")
+        permit_remote_starts(s.a.core, "allowed@localhost")
         assert await s.do("app_start", as_(s.a.name), as_("test_app"), given) is True
-        assert s.a.core.applications.get("test_app").mode == (mode or Mode.TRANSIENT)
+        assert s.a.core.applications.get("test_app").mode == (mode or ApplicationMode.TRANSIENT)
         assert await s.do("app_start", s.a.name, "test_app") == "<application is still running>"
         assert await s.do("app_start", s.a.name, "test_app1") is True
         assert await s.do("app_start", s.a.name, "restricted_app") == "<not allowed>"
@@ -109,13 +109,13 @@ async def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
 @pytest.mark.parametrize("as_", [Atom, str])
 async def test_what_it_says_of_its_nodes_applications(mode: int, as_: type) -> None:
     async with acting() as s:
-        name, word = as_("test_app"), Mode(mode).name.lower()
+        name, word = as_("test_app"), ApplicationMode(mode).name.lower()
         assert await s.do("app_info", name) == "loaded transient"
         await s.a.core.remote.start_application(s.b.name, Atom("test_app"), mode)
         assert await s.do("app_info", name) == f"running {word}"
         assert await s.do("app_stop", name) is True
         assert await s.do("app_info", name) == f"loaded {word}"
-        assert "test_app_worker" not in s.b.core.names
+        assert "test_app_worker" not in s.b.core.tables.names
         assert await s.do("app_stop", name) is True
         for op in ("app_info", "app_stop"):
             assert await s.do(op) == await s.do(op, "unknown") == "<unknown application>"
@@ -131,19 +131,19 @@ async def test_its_priority(given: Any, number: int) -> None:
     async with acting() as s:
         assert await s.do("priority", 2) is True
         assert await s.do("priority", given) is True
-        assert s.b.core.names[Atom("agent")].options.priority is Priority(number)
+        assert s.b.core.tables.names[Atom("agent")].options.priority is Priority(number)
         for wrong in (3, -1, Typed(t.INT64, 256)):
             assert await s.do("priority", wrong) == "<incorrect value or argument>"
-        assert s.b.core.names[Atom("agent")].options.priority is Priority(number)
+        assert s.b.core.tables.names[Atom("agent")].options.priority is Priority(number)
 
 
 @bools
 async def test_its_order(given: Any, on: bool) -> None:
     async with acting() as s:
-        assert s.b.core.names[Atom("agent")].options.keep_order
+        assert s.b.core.tables.names[Atom("agent")].options.keep_order
         for first in (True, False):
             assert [await s.do("keep_order", x) for x in (first, given)] == [True, True]
-            assert s.b.core.names[Atom("agent")].options.keep_order is on
+            assert s.b.core.tables.names[Atom("agent")].options.keep_order is on
 
 
 @bools
@@ -188,7 +188,7 @@ async def test_its_compression(steps: list[list[Any]], wanted: Any) -> None:
             assert await s.do("compression", *step) is True
         for wrong in (["gz"], ["GZIP", 2000], ["gzip", 1024, 3], ["lzw", 0, -1]):
             assert await s.do("compression", *wrong) == "<incorrect value or argument>"
-        how = s.b.core.names[Atom("agent")].options.compression
+        how = s.b.core.tables.names[Atom("agent")].options.compression
         assert (how and (how.algorithm, how.level, how.threshold)) == wanted
 
 

@@ -13,9 +13,10 @@ from ergo_conformance.model.ergo.enp import Code
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Typed
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.target.agent_operations import permit_remote_starts
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Echo, Supervisor
 from tests.support.nodes import Net, context, node, settle, within
 
@@ -65,7 +66,7 @@ async def test_echo_sends_back_what_it_is_sent(name: str, value: Any) -> None:
     """The special strings, too: by Send they are texts like others."""
     async with at_node() as (peer, pids):
         peer.send(name, value, sender=2000, priority=enp.Priority.MAX)
-        message = (await peer.mail(to=2000)).value
+        message = (await peer.receive_message(to=2000)).value
         assert message == enp.MessagePID(2000 % 255, pids[name], 0, 0, 2000, value)
 
 
@@ -113,7 +114,7 @@ async def test_a_new_error_never_goes_as_an_id() -> None:
         for text in ("!error:timeout", "!error:timed out"):
             ref = peer.ask("echo", text)
             await peer.answer(ref)
-            received = peer.lines[0].dialer.link.transcript.bytes_of("received")
+            received = peer.sockets[0].transcript.bytes_of("received")
             ids[text] = len(received[received.rindex(ref[0].to_bytes(8, "big")) :])
         assert ids["!error:timed out"] - ids["!error:timeout"] == len("timed out")
 
@@ -126,7 +127,7 @@ async def test_echo_tells_its_pid() -> None:
 
 async def test_echo_does_not_answer_if_it_is_told_so() -> None:
     async with at_node() as (peer, _):
-        await peer.no_answer(peer.ask("echo", "!noreply"), 10)
+        await peer.expect_no_answer(peer.ask("echo", "!noreply"), 10)
 
 
 async def test_echo_tells_its_environment() -> None:
@@ -145,7 +146,7 @@ async def test_processes_of_a_node_have_its_environment_and_take_it_along_if_exp
     net = Net()
     a, b, _ = await net.pair(env={"NODE": "1", "BOTH": "node"}, expose_env=True)
     b.spawn(Echo(), name="echo", options=ProcessOptions(env={"BOTH": "own"}))
-    open_up(b.core, "allowed@localhost")
+    permit_remote_starts(b.core, "allowed@localhost")
 
     async def ask(process: Process) -> None:
         environment = await process.call(ProcessID(b.name, Atom("echo")), "!env")
@@ -167,7 +168,7 @@ async def test_echo_ends_when_it_is_told_and_is_started_again() -> None:
         await settle()
         pid = await peer.call("echo", "!self")
         assert pid.id not in pids.values()
-        await peer.no_answer(peer.ask(pids["echo"], "anybody there?"))
+        await peer.expect_no_answer(peer.ask(pids["echo"], "anybody there?"))
 
 
 async def test_echo_survives_what_it_cannot_send_back() -> None:
@@ -190,13 +191,13 @@ async def test_sink_counts_and_remembers() -> None:
             return await peer.call("sink", text)
 
         assert [await ask("count"), await ask("from")] == [0, NOBODY]
-        await peer.no_answer(peer.ask("sink", "last"))
+        await peer.expect_no_answer(peer.ask("sink", "last"))
         for i in range(3):
             peer.send("sink", ["message", i], sender=2000 + i)
         assert [await ask("count"), await ask("last"), await ask("from")] == [3, ["message", 2], peer.pid(2002)]
         assert await ask("reset") is True
         assert [await ask("count"), await ask("from")] == [0, peer.pid(2002)]
-        await peer.no_answer(peer.ask("sink", "last"))
+        await peer.expect_no_answer(peer.ask("sink", "last"))
         peer.send("sink", "again")
         assert [await ask("count"), await ask("last"), await ask("from")] == [1, "again", peer.pid()]
 
@@ -248,7 +249,7 @@ async def test_one_message_fits_into_the_small_mailbox_while_it_sleeps(name: str
         peer.send(name, int64(1000))
         await settle()
         for to in (name, pids[name]):
-            found = [(await peer.acknowledged(peer.send_important(to, int64(1000)))).code for _ in range(3)]
+            found = [(await peer.acknowledgement(peer.send_important(to, int64(1000)))).code for _ in range(3)]
             assert found == (codes if to == name else [max(codes)] * 3)
 
 
@@ -261,4 +262,4 @@ async def test_a_call_that_does_not_fit_is_refused_if_it_is_important_and_droppe
         assert (await peer.answer(refused)).value.code == Code.MAILBOX_FULL
         assert (await peer.answer(first)).value.payload == int64(1000)
         assert (await peer.answer(second)).value.payload == int64(5)
-        await peer.no_answer(dropped)
+        await peer.expect_no_answer(dropped)

@@ -11,7 +11,8 @@ from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID, Typed
-from ergo_conformance.reference_node.core.process import Call, Message, Process
+from ergo_conformance.reference_node.api.messages import Call, Message
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.acting import Scene, acting, address, places
 from tests.support.nodes import settle
@@ -28,14 +29,14 @@ addresses = pytest.mark.parametrize("kind", ["pid", "name", "alias"])
 def spied(s: Scene) -> list[tuple[Any, Priority]]:
     """Messages and calls from the agent that reach processes of the asker's node from now on, and how."""
     seen: list[tuple[Any, Priority]] = []
-    deliver = s.a.core.deliver
+    deliver = s.a.core.tables.deliver
 
     def spy(process: Process | None, envelope: Any, priority: Priority) -> Error | None:
         if isinstance(envelope, Message | Call) and envelope.sender == s.pid("agent"):
             seen.append((envelope, priority))
         return deliver(process, envelope, priority)
 
-    s.a.core.deliver = spy  # type: ignore[method-assign]
+    s.a.core.tables.deliver = spy  # type: ignore[method-assign]
     return seen
 
 
@@ -186,13 +187,13 @@ async def test_other_targets_are_not_supported(op: str, remote: bool) -> None:
 async def test_nil_can_not_be_sent(op: str) -> None:
     """It is the value if none is given (ENP-REQ-5)."""
     async with acting() as s:
-        frames = s.b.network.node(s.a.name).info().messages_out if s.b.network.connections else 0
+        frames = s.b.network.node(s.a.name).info.messages_out if s.b.network.connections else 0
         pid = s.it.process.pid
         for request in ([op, pid], [op, pid, None]):
             answer = await s.it.process.call(s.agent, request)
             assert isinstance(answer, Error)
         assert s.it.told == []
-        assert s.b.network.node(s.a.name).info().messages_out == frames + 2
+        assert s.b.network.node(s.a.name).info.messages_out == frames + 2
 
 
 @places

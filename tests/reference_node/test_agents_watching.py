@@ -9,7 +9,7 @@ from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo.error_values import SHUTDOWN
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
-from ergo_conformance.reference_node.target.go_format import printed
+from ergo_conformance.reference_node.target.go_format import go_format
 from tests.support.acting import Scene, acting, address, places
 from tests.support.nodes import settle
 from tests.support.watchers import idle
@@ -138,7 +138,7 @@ async def test_an_entry_as_a_real_node_printed_it() -> None:
     ids=repr,
 )
 def test_how_values_are_printed(value: Any, text: str) -> None:
-    assert printed(value) == text
+    assert go_format(value) == text
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.peers.ergo.connection import Peer
-from ergo_conformance.peers.ergo.handshake import Facts
-from ergo_conformance.reference_node.connection import link as transport
-from ergo_conformance.reference_node.connection.link import LinkProtocol
+from ergo_conformance.peers.ergo.handshake import TargetInfo
+from ergo_conformance.reference_node.connection import outbox
+from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
@@ -28,12 +28,12 @@ KILOBYTE = 1024
 class Jam:
     """What is below a link of the node, from now on with a queue that the test empties, or not."""
 
-    def __init__(self, link: LinkProtocol, high: int) -> None:
+    def __init__(self, link: SocketProtocol, high: int) -> None:
         self.link, self.below, self.high = link, transport_of(link), high
         self.held = bytearray()
         self.writes = 0
         self.paused = False
-        link._transport = self  # type: ignore[assignment]
+        link._transport = link._outbox._transport = self  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.below, name)
@@ -60,9 +60,9 @@ class Jam:
 async def jammed(links: int = 1) -> tuple[Node, Peer, list[Jam]]:
     b = node()
     Supervisor(b.core, LEVEL_1)
-    peer = await context(b).peer(links=links)
+    peer = await context(b).peer(sockets=links)
     await settle()
-    jams = [Jam(link, transport.HIGH_WATER) for link in b.network.connections[peer.name].links]  # type: ignore[arg-type]
+    jams = [Jam(link, outbox.HIGH_WATER) for link in b.network.connections[peer.name].sockets]  # type: ignore[arg-type]
     return b, peer, jams
 
 
@@ -81,17 +81,17 @@ async def test_what_is_written_in_one_turn_goes_out_together() -> None:
     for turns in (1, 2):
         for i in range(100):
             connection = b.network.connections[peer.name]
-            connection.send_pid(processes[0].pid, peer.pid(), processes[0].answer_options, i)
+            connection.send(processes[0].pid, peer.pid(), processes[0].reply_options, i)
         assert jam.writes == turns - 1
         await settle()
         assert jam.writes == turns
     jam.take(len(jam.held))
-    assert [(await peer.mail()).value.payload for _ in range(200)] == [*range(100)] * 2
+    assert [(await peer.receive_message()).value.payload for _ in range(200)] == [*range(100)] * 2
     await b.stop()
 
 
 async def test_senders_wait_when_much_is_queued_and_go_on_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "HIGH_WATER", 50 * KILOBYTE)
+    monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
     b, peer, [jam] = await jammed()
     sent = [0]
     process = b.spawn(pouring, peer, sent)
@@ -111,7 +111,7 @@ async def test_senders_wait_when_much_is_queued_and_go_on_afterwards(monkeypatch
 
 
 async def test_all_senders_of_a_link_wait_and_those_of_another_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "HIGH_WATER", 50 * KILOBYTE)
+    monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
     b, peer, jams = await jammed(links=2)
     counts: list[list[int]] = [[0] for _ in range(6)]
     processes = [b.spawn(pouring, peer, count) for count in counts]
@@ -127,13 +127,12 @@ async def test_all_senders_of_a_link_wait_and_those_of_another_do_not(monkeypatc
 
 
 async def test_who_waits_for_a_link_that_goes_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "HIGH_WATER", 50 * KILOBYTE)
+    monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
     b, peer, _ = await jammed()
     processes = [b.spawn(pouring, peer, [0]) for _ in range(3)]
     await settle(500)
-    peer.lines[0].dialer.link.abort()
-    ends = await asyncio.gather(*(process.task for process in processes if process.task))
-    assert ends == [None] * 3
+    peer.sockets[0].abort()
+    await asyncio.gather(*(process.join() for process in processes))
     assert {process.reason.text for process in processes if process.reason} == {"no route"}
     await b.stop()
 
@@ -157,7 +156,7 @@ async def test_a_peer_that_does_not_read_its_answers_is_cut_off(monkeypatch: pyt
         await settle()
     assert not b.network.connections.get(peer.name)
     assert 100 * KILOBYTE < len(jam.held) < 115 * KILOBYTE
-    await other.alive()
+    await other.check_alive()
     assert list(b.network.connections) == [other.name]
     await b.stop()
 
@@ -166,8 +165,8 @@ async def test_memory_is_bounded_whatever_a_peer_asks_for(monkeypatch: pytest.Mo
     monkeypatch.setattr(enp, "MAX_QUEUED", 1 << 20)
     b, peer, _ = await jammed()
     data = b"".join(peer.data_of(peer.request("echo", bytes(KILOBYTE), peer.new_ref())) for _ in range(100))
-    link = b.network.connections[peer.name].links[0]
-    assert isinstance(link, LinkProtocol)
+    link = b.network.connections[peer.name].sockets[0]
+    assert isinstance(link, SocketProtocol)
     tracemalloc.start()
     for _ in range(100):  # ten megabytes of answers
         link.data_received(data)
@@ -189,7 +188,7 @@ async def test_a_peer_that_stands_still_is_cut_off() -> None:
         await asyncio.sleep(enp.STALL_TIMEOUT - 1)
         jam.take(1)
     await settle()
-    assert b.network.connections[peer.name].links
+    assert b.network.connections[peer.name].sockets
     begun = loop.time()
     while b.network.connections:
         await asyncio.sleep(0.5)
@@ -204,7 +203,7 @@ async def test_a_peer_that_catches_up_is_left_alone() -> None:
     process.stop()
     jam.take(len(jam.held))
     await asyncio.sleep(10 * enp.STALL_TIMEOUT)
-    assert b.network.connections[peer.name].links
+    assert b.network.connections[peer.name].sockets
     await b.stop()
 
 
@@ -222,27 +221,27 @@ async def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
             sent[0] += 1
 
     b = await start_node("b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST, port=0),))
-    facts, port = Facts(b.name, b.network.cookie), b.network.acceptors[0].port
+    facts, port = TargetInfo(b.name, b.network.cookie), b.network.acceptors[0].port
     running = TcpRunningTarget(facts, tls=False, offers=OFFERS, host=HOST, port=port)
     peer = await Context(running, context(b).rng).peer()
     await eventually(lambda: peer.name in b.network.connections)
-    peer.lines[0].dialer.link.stop_reading()
+    peer.sockets[0].stop_reading()
     sent = [0]
     tracemalloc.start()
     process = b.spawn(sends, peer, sent)
-    while not b.network.connections[peer.name].links[0].is_congested:
+    while not b.network.connections[peer.name].sockets[0].is_congested:
         await asyncio.sleep(0)
     await settle()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sent[0] < number // 2
-    assert peak < 4 * transport.HIGH_WATER
-    transport_ = peer.lines[0].dialer.link.transport
+    assert peak < 4 * outbox.HIGH_WATER
+    transport_ = peer.sockets[0].transport
     assert transport_ is not None
     transport_.resume_reading()
-    found = [(await peer.mail()).value.payload[0] for _ in range(number)]
+    found = [(await peer.receive_message()).value.payload[0] for _ in range(number)]
     assert found == list(range(number))
-    assert process.task is not None
-    await process.task
-    peer.lines[0].dialer.link.close()
+
+    await process.join()
+    peer.sockets[0].close()
     await b.stop()

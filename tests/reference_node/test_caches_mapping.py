@@ -14,9 +14,9 @@ from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.types import Reg, Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Typed
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, REGISTRY, Peer
-from ergo_conformance.reference_node.core.relations import Kind
+from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
@@ -40,7 +40,7 @@ async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> Async
     b = node(**{"atoms": (CACHED,), **options})
     b.spawn(Echo(), name="echo")
     it = watcher(b)
-    peer = await context(b).peer(caches=caches, links=links)
+    peer = await context(b).peer(caches=caches, sockets=links)
     await settle()
     try:
         yield b, it, peer
@@ -50,8 +50,8 @@ async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> Async
 
 async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
     """The bytes that the node writes while something is done."""
-    transcript = peer.lines[0].dialer.link.transcript
-    peer.lines[0].dialer.link.read_now()
+    transcript = peer.sockets[0].transcript
+    peer.sockets[0].read_now()
     before = len(transcript.bytes_of("received"))
     await write()
     await settle()
@@ -89,8 +89,8 @@ async def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool
         id_ = it.process.pid.id
         cls = enp.MessageNameCache if name == CACHED else enp.MessageName
         frame = cls(id_ % 255, id_, 0, 0, name, value)
-        assert data == with_ids(frame, b.network.caches)
-        plain = with_ids(enp.MessageName(*frame), replace(b.network.caches, types={}, errors={}, atoms={}))
+        assert data == with_ids(frame, b.network._stacks._caches)
+        plain = with_ids(enp.MessageName(*frame), replace(b.network._stacks._caches, types={}, errors={}, atoms={}))
         assert (len(data) < len(plain)) is (as_id or name == CACHED)
 
 
@@ -104,13 +104,15 @@ async def test_ids_in_other_frames() -> None:
 
         async def is_written(write: Callable[[], Any], *wanted: enp.Frame) -> None:
             data = await raw(b, peer, write)
-            assert data == b"".join(with_ids(frame, b.network.caches) for frame in wanted)
-            assert data != b"".join(with_ids(frame, replace(b.network.caches, types={}, errors={})) for frame in wanted)
+            assert data == b"".join(with_ids(frame, b.network._stacks._caches) for frame in wanted)
+            assert data != b"".join(
+                with_ids(frame, replace(b.network._stacks._caches, types={}, errors={})) for frame in wanted
+            )
 
         pid, process = it.process.pid, it.process
         order = PROCESS % 255
         await is_written(lambda: process.exit(peer.pid(), CUSTOM), enp.Exit(order, pid.id, 2, PROCESS, CUSTOM))
-        message: Any = relation(peer, Verb.MONITOR, "PID", pid)
+        message: Any = relation_request(peer, Verb.MONITOR, "PID", pid)
         peer.send_frame(enp.Control(0, message))
         await is_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
         await is_written(lambda: ends(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
@@ -146,14 +148,14 @@ def texts(value: Any) -> str:
 async def test_the_same_id_means_two_things_in_two_directions() -> None:
     """Also to two peers: each has its own table."""
     async with at_peer() as (b, it, _):
-        first = min(b.network.caches.atoms)
+        first = min(b.network._stacks._caches.atoms)
         other = await context(b, 2).peer("other@localhost", caches=Caches(atoms={first: Atom("hers")}))
         mine = await context(b, 3).peer("mine@localhost", caches=Caches(atoms={first: Atom("mine")}))
         for each, text in ((other, "hers"), (mine, "mine")):
             each.send(it.process.pid.id, Atom(text))
             await settle()
             assert it.take() == [Atom(text)]
-            assert await each.call("echo", [Atom(text), b.network.caches.atoms[first]]) == [text, b.name]
+            assert await each.call("echo", [Atom(text), b.network._stacks._caches.atoms[first]]) == [text, b.name]
 
 
 UNKNOWN = Caches({900: PLAIN}, {9000: subject.SMALL.name}, {39000: "an error"})
@@ -163,10 +165,10 @@ UNKNOWN = Caches({900: PLAIN}, {9000: subject.SMALL.name}, {39000: "an error"})
 async def test_an_id_that_was_not_announced(value: Any) -> None:
     """The frame is dropped, the connection lives on (ENP-HDR-7); the node's own ids are no help."""
     async with at_peer() as (b, it, peer):
-        for caches in (UNKNOWN, b.network.caches if value is SMALL else UNKNOWN):
+        for caches in (UNKNOWN, b.network._stacks._caches if value is SMALL else UNKNOWN):
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
-        await peer.alive()
+        await peer.check_alive()
         assert it.told == []
 
 
@@ -237,12 +239,12 @@ async def test_further_ids_in_all_that_a_peer_may_say() -> None:
 
         send(enp.RequestNameCache(0, PROCESS, 0, (5, 6, 7), Atom("echo"), "hi"))
         assert (await peer.answer((5, 6, 7))).value.payload == "hi"
-        message: Any = relation(peer, Verb.MONITOR, "PID", it.process.pid)
+        message: Any = relation_request(peer, Verb.MONITOR, "PID", it.process.pid)
         send(enp.Control(0, message))
         assert (await peer.result(message.Ref)).Error is None
         event, alias = Event(peer.name, Atom("ev")), Alias(peer.name, peer.creation, (1, 2, 3))
         for target in (event, alias):
-            b.core.watching.relations.add(Kind.LINK, target, it.process.pid)
+            b.core.monitoring.relations.add(RelationKind.LINK, target, it.process.pid)
         send(enp.EventCacheFrame(0, PROCESS, 0, 1, Atom("ev"), MessageEvent(event, 2, "inner")))
         await settle()
         assert [heard.message for heard in it.take()] == [MessageEvent(event, 2, "inner")]

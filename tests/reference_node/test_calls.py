@@ -11,8 +11,10 @@ from ergo_conformance.model.ergo.enp import Code, Priority
 from ergo_conformance.model.values import Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.connection import Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.pending import Waiters
-from ergo_conformance.reference_node.core.process import NO_REPLY, Actor, Call, Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import Call, ProcessOptions
+from ergo_conformance.reference_node.core.actor import NO_REPLY, Actor
+from ergo_conformance.reference_node.core.pending import PendingRequests
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import context, node, settle, within
 
@@ -80,7 +82,7 @@ async def test_a_call_times_out(timeout: float | None) -> None:
     with pytest.raises(ErgoError, match="timed out"):
         await call(b, server.pid, None, **how)
     assert asyncio.get_running_loop().time() - begun == pytest.approx(timeout or enp.REQUEST_TIMEOUT)
-    assert not b.core.waiters(b.name)
+    assert not b.core.pending
     await b.stop()
 
 
@@ -116,7 +118,7 @@ async def test_a_call_that_nobody_can_get_fails_at_once() -> None:
         await call(b, server.pid, 1)
     assert await call(b, server.pid, 2, priority=Priority.HIGH) == 2  # that queue is empty
     assert [await busy, await waits] == [1.0, 0.0]
-    assert not b.core.waiters(b.name)
+    assert not b.core.pending
     await b.stop()
 
 
@@ -151,10 +153,10 @@ async def test_a_caller_that_ends_leaves_nothing_behind() -> None:
 
     caller = b.spawn(calls)
     await settle()
-    assert len(b.core.waiters(b.name)) == 1
+    assert len(b.core.pending) == 1
     caller.stop()
     await settle()
-    assert not b.core.waiters(b.name)
+    assert not b.core.pending
     process.reply(server.kept[0], "nobody waits")
     await b.stop()
 
@@ -165,21 +167,23 @@ async def test_references_are_not_used_twice() -> None:
     assert len(words) == 300_000
 
 
-# --- waiters ----------------------------------------------------------------------------------------------------------
+# --- pending requests ---------------------------------------------------------------------------------------------------
 
 
-async def test_waiters_hand_over_what_was_waited_for() -> None:
-    waiters = Waiters()
-    one, two = waiters.add((1, 0, 0), 7), waiters.add((2, 0, 0), 7)
-    assert not waiters.answer((1, 0, 0), 8, "of another process")
-    assert not waiters.answer((3, 0, 0), 7, "of another call")
-    assert waiters.answer((1, 0, 0), 7, "it")
-    assert not waiters.answer((1, 0, 0), 7, "again")
+async def test_a_pending_request_is_completed_once_by_its_own_node_and_process() -> None:
+    pending, here = PendingRequests(), Atom("b@localhost")
+    one, two = (asyncio.ensure_future(pending.wait(here, (n, 0, 0), 7, 5.0, lambda: None)) for n in (1, 2))
+    await settle()
+    assert not pending.answer(here, 8, (1, 0, 0), "of another process")
+    assert not pending.answer(here, 7, (3, 0, 0), "of another call")
+    assert not pending.answer(Atom("a@localhost"), 7, (1, 0, 0), "of another node")
+    assert pending.answer(here, 7, (1, 0, 0), "it")
+    assert not pending.answer(here, 7, (1, 0, 0), "again")
     assert await one == "it"
-    waiters.fail_all(error_values.NO_CONNECTION)
+    pending.fail_all(here, error_values.NO_CONNECTION)
     with pytest.raises(ErgoError, match="no connection"):
         await two
-    assert len(waiters) == 0
+    assert len(pending) == 0
 
 
 # --- answers from another node ----------------------------------------------------------------------------------------
@@ -241,7 +245,7 @@ async def test_a_late_answer_from_elsewhere_is_dropped() -> None:
     request, task = await asked(peer, b, timeout=1)
     with pytest.raises(ErgoError, match="timed out"):
         await task
-    assert not b.core.waiters(peer.name)
+    assert not b.core.pending
     peer.send_frame(response(request, "late"))
     request, task = await asked(peer, b)
     peer.send_frame(response(request, "in time"))
@@ -256,5 +260,5 @@ async def test_what_cannot_be_written_is_said_and_not_waited_for() -> None:
         with pytest.raises(CannotEncode):
             await within(b, work)
     connection = b.network.connections[peer.name]
-    assert (len(b.core.waiters(peer.name)), connection.node().info().messages_out) == (0, 0)
+    assert (len(b.core.pending), connection.node.info.messages_out) == (0, 0)
     await b.stop()

@@ -10,12 +10,12 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Verb
 from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
-from ergo_conformance.peers.ergo.lines import Received
+from ergo_conformance.peers.ergo.pool import Received
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Call, Process, ProcessOptions
-from ergo_conformance.reference_node.ergo.enp.compression import Compression
+from ergo_conformance.reference_node.api.messages import Call, Compression, ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.spec.ergo.enp import pack
@@ -161,7 +161,7 @@ async def test_exits_and_control_messages_are_never_compressed() -> None:
         received = await peer.receive(1)
         assert received is not None
         assert (received.outer, type(received.value)) == (None, kind)
-    peer.send_frame(enp.Control(0, message := relation(peer, Verb.MONITOR, "PID", process.pid)))
+    peer.send_frame(enp.Control(0, message := relation_request(peer, Verb.MONITOR, "PID", process.pid)))
     await peer.result(message.Ref)
     process.stop(Error(TEXT))
     received = await peer.wait_for(lambda frame: isinstance(frame, enp.TerminatePID), "its end")
@@ -179,7 +179,7 @@ async def test_what_comes_compressed_is_unpacked(algorithm: Algorithm) -> None:
     for size in (0, 1, 5000, 100_000):
         payload = random.Random(size).randbytes(size)
         peer.send_frame(peer.message("echo", payload), algorithm=algorithm)
-        assert (await peer.mail()).value.payload == payload
+        assert (await peer.receive_message()).value.payload == payload
     await b.stop()
 
 
@@ -191,7 +191,7 @@ async def test_what_cannot_be_unpacked_is_dropped_and_the_link_stays(
     b, peer = await connected()
     data = peer.data_of(peer.message("echo", TEXT))
     peer.send_frame(pack(data, algorithm, ORDER)._replace(**lies))
-    await peer.none_of(lambda frame: True, "message")
+    await peer.expect_none(lambda frame: True, "message")
     await b.stop()
 
 
@@ -203,15 +203,15 @@ async def test_the_own_limit_holds_for_what_is_unpacked(algorithm: Algorithm) ->
         data = peer.data_of(peer.message("echo", bytes(size - len(peer.data_of(peer.message("echo", b""))))))
         assert len(data) == size
         peer.send_bytes(peer.compress(data, algorithm), f"{size} bytes, compressed")
-    assert len((await peer.mail()).value.payload) < LIMIT
-    await peer.none_of(lambda frame: True, "message above the limit")
+    assert len((await peer.receive_message()).value.payload) < LIMIT
+    await peer.expect_none(lambda frame: True, "message above the limit")
     await b.stop()
 
 
 async def test_a_frame_above_the_own_limit_ends_its_link() -> None:
     b, peer = await connected(max_message_size=LIMIT)
     peer.send_bytes(peer.data_of(peer.message("echo", bytes(LIMIT)))[:8], "the header of a frame above the limit")
-    await peer.closed()
+    await peer.expect_close()
     assert not b.network.connections
     await b.stop()
 
@@ -235,35 +235,35 @@ async def test_a_message_the_peer_would_not_take_is_refused_here(compression: Co
         with pytest.raises(ErgoError, match="too large"):
             await within(b, work, compression=compression)
     assert await peer.receive(0.1) is None
-    assert not b.core.waiters(peer.name)
+    assert not b.core.pending
     await b.stop()
 
 
 async def test_an_answer_the_peer_would_not_take_is_dropped_and_the_process_lives_on() -> None:
     b, peer = await connected(theirs=LIMIT)
-    before = b.core.names[Atom("echo")].pid
+    before = b.core.tables.names[Atom("echo")].pid
     for payload in (TEXT * 2, Error(TEXT * 2)):
-        await peer.no_answer(peer.ask("echo", payload))
+        await peer.expect_no_answer(peer.ask("echo", payload))
     peer.send("echo", TEXT * 2)
-    await peer.none_of(lambda frame: True, "message above the limit")
-    assert b.core.names[Atom("echo")].pid == before
+    await peer.expect_none(lambda frame: True, "message above the limit")
+    assert b.core.tables.names[Atom("echo")].pid == before
     await b.stop()
 
 
 async def test_a_peer_that_takes_next_to_nothing_gets_no_acknowledgement() -> None:
     b, peer = await connected(theirs=20)
     peer.send_important("sink", "hi")
-    peer.send_frame(enp.Control(0, relation(peer, Verb.LINK, "PID")))
+    peer.send_frame(enp.Control(0, relation_request(peer, Verb.LINK, "PID")))
     assert await peer.receive(1) is None
-    assert b.network.node(peer.name).info().messages_in == 2
+    assert b.network.node(peer.name).info.messages_in == 2
     await b.stop()
 
 
 async def test_what_ends_is_told_as_far_as_it_fits() -> None:
     b, peer = await connected(theirs=LIMIT)
     process = b.spawn(answers)
-    peer.send_frame(enp.Control(0, message := relation(peer, Verb.MONITOR, "PID", process.pid)))
+    peer.send_frame(enp.Control(0, message := relation_request(peer, Verb.MONITOR, "PID", process.pid)))
     await peer.result(message.Ref)
     process.stop(Error(TEXT * 2))
-    await peer.none_of(lambda frame: True, "frame above the limit")
+    await peer.expect_none(lambda frame: True, "frame above the limit")
     await b.stop()

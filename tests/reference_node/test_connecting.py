@@ -11,15 +11,16 @@ from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import Atom, ProcessID
-from ergo_conformance.reference_node.api import RegistrarError
+from ergo_conformance.reference_node.api.errors import RegistrarError
+from ergo_conformance.reference_node.api.messages import Down
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection.dial_errors import cause_of
 from ergo_conformance.reference_node.connection.tls import self_signed
-from ergo_conformance.reference_node.core.process import Down, Process
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS
-from ergo_conformance.reference_node.network import dialer as dialing
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
 from tests.support.nodes import within
 from tests.support.sockets import HOST, eventually, links, port
@@ -54,10 +55,10 @@ async def test_node_never_dials() -> None:
         a, b = await start("a"), await start("b")
         a.network.add_route("b@", to(b))
         assert refusal(lambda: a.network.node(b.name)) == "no connection"
-        assert a.network.nodes() == []
+        assert a.network.nodes == []
         await a.network.get_node(b.name)
-        assert a.network.node(b.name).name() == b.name
-        assert a.network.nodes() == [b.name]
+        assert a.network.node(b.name).name == b.name
+        assert a.network.nodes == [b.name]
 
 
 async def test_get_node_connects_first() -> None:
@@ -68,7 +69,7 @@ async def test_get_node_connects_first() -> None:
         remote = await a.network.get_node(b.name)
         assert await a.network.get_node(b.name) is remote
         await eventually(lambda: a.name in b.network.connections)
-        assert (await b.network.get_node(a.name)).name() == a.name
+        assert (await b.network.get_node(a.name)).name == a.name
 
 
 async def send(it: Process, target: ProcessID) -> Any:
@@ -96,7 +97,7 @@ async def monitor_node(it: Process, target: ProcessID) -> Any:
 
 
 async def spawn(it: Process, target: ProcessID) -> Any:
-    return await it.core.remote.spawn(it, target.node, Atom("factory"))
+    return await it.remote_spawn(target.node, "factory")
 
 
 @pytest.mark.parametrize("verb", [send, call, link, monitor, link_node, monitor_node, spawn])
@@ -108,7 +109,7 @@ async def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> 
         b.network.enable_spawn("factory", Echo)
         a.network.add_route("b@", to(b))
         await within(a, lambda it: verb(it, at(b)))
-        assert a.network.nodes() == [b.name]
+        assert a.network.nodes == [b.name]
 
 
 async def test_static_routes_then_proxies_then_the_registrar() -> None:
@@ -124,7 +125,7 @@ async def test_static_routes_then_proxies_then_the_registrar() -> None:
         assert await failure(a.network.get_node(b.name)) == "no route"
         assert found.asked == []
         a.network.remove_proxy_route("^b@")
-        assert (await a.network.get_node(b.name)).name() == b.name
+        assert (await a.network.get_node(b.name)).name == b.name
         assert found.asked == [b.name]
 
 
@@ -137,7 +138,7 @@ async def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> Non
         good = Route("", port(b), False, EHS, ENP)
         strange = good._replace(**{field: getattr(good, field)._replace(Name=name)})
         a = await start("a", registrar=Finder(strange, good._replace(Port=1), good))
-        assert (await a.network.get_node(b.name)).name() == b.name
+        assert (await a.network.get_node(b.name)).name == b.name
         c = await start("c", registrar=Finder(strange))
         assert await failure(c.network.get_node(b.name)) == "no route"
         d = await start("d", registrar=Finder())
@@ -168,10 +169,10 @@ async def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> No
 def test_causes_that_asyncio_says_in_other_words() -> None:
     """NAPI-CON-4."""
     both = OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed")
-    assert dialing.cause_of(both) == "connection refused"
-    assert dialing.cause_of(OSError("no number")) == "no number"
-    assert dialing.cause_of(ConnectionResetError()) == "EOF"
-    assert dialing.cause_of(ConnectionResetError(104, "x")) == "connection reset by peer"
+    assert cause_of(both) == "connection refused"
+    assert cause_of(OSError("no number")) == "no number"
+    assert cause_of(ConnectionResetError()) == "EOF"
+    assert cause_of(ConnectionResetError(104, "x")) == "connection reset by peer"
 
 
 async def test_the_peer_has_to_have_the_wanted_name() -> None:
@@ -205,7 +206,7 @@ async def test_there_is_one_connection_per_pair() -> None:
         await eventually(lambda: links(a, b) == links(b, a) == 3)
         assert await dial(a, b) is first
         assert await a.network.get_node_with_route(b.name, NOWHERE) is first
-        assert len(a.network._links.live) == len(b.network._links.live) == 3
+        assert len(a.network._sockets.live) == len(b.network._sockets.live) == 3
 
 
 @pytest.mark.parametrize("static", [True, False])
@@ -216,9 +217,9 @@ async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) 
         route = NetworkRoute(port=port(b))
         if static:
             a.network.add_route("b@", route)
-            assert (await a.network.get_node(b.name)).name() == b.name
+            assert (await a.network.get_node(b.name)).name == b.name
         else:
-            assert (await a.network.get_node_with_route(b.name, route)).name() == b.name
+            assert (await a.network.get_node_with_route(b.name, route)).name == b.name
 
 
 async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,13 +270,13 @@ async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
         await eventually(lambda: len(ready) == 2)
         await eventually(lambda: links(b, a) == 3)
         connection = b.network.connections[a.name]
-        frames = b.network.node(a.name).info().messages_in
+        frames = b.network.node(a.name).info.messages_in
         assert frames > 0
         remote.disconnect()
-        assert a.network.nodes() == []
+        assert a.network.nodes == []
         assert refusal(remote.disconnect) == "no connection"
-        await eventually(lambda: not b.network.connections and not b.network._links.live)
-        assert connection.node().info().messages_in == frames
+        await eventually(lambda: not b.network.connections and not b.network._sockets.live)
+        assert connection.node.info.messages_in == frames
         await eventually(lambda: heard["a"] and heard["b"])
         for key, node in (("a", b), ("b", a)):
             [down] = heard[key]

@@ -8,7 +8,8 @@ import pytest
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.verdict.run.context import Context
 from tests.support.nodes import context, node, settle
@@ -27,24 +28,24 @@ def senders(b: Node, count: int, **options: Any) -> list[Process]:
 async def connected(links: int = 3) -> tuple[Node, Peer, Context]:
     b = node()
     ctx = context(b)
-    peer = await ctx.peer(links=links)
+    peer = await ctx.peer(sockets=links)
     await settle()
     return b, peer, ctx
 
 
-async def add_link(ctx: Context, peer: Peer) -> None:
-    accept = peer.lines[0].dialer.target_accept
+async def add_socket(ctx: Context, peer: Peer) -> None:
+    accept = peer.endpoints[0].target_accept
     assert accept is not None
-    await ctx.add_link(peer, accept.ID)
+    await ctx.add_socket(peer, accept.ID)
     await settle()
 
 
 async def line_of(process: Process, peer: Peer) -> int:
     """The link over which the next message of a process comes."""
     await process.send(peer.pid(), process.pid.id)
-    received = await peer.mail()
+    received = await peer.receive_message()
     assert received.value.payload == process.pid.id
-    return received.line
+    return received.socket
 
 
 def by_number(process: Process, links: int) -> int:
@@ -74,7 +75,7 @@ async def test_all_that_a_sender_says_goes_over_its_link() -> None:
     for to in (process.pid.id, words):  # ask the process, whose answer goes over its link, too
         peer.send(to, "ignored")
     received = [await peer.receive(1) for _ in work]
-    assert {found.line for found in received if found} == {by_number(process, 3)}
+    assert {found.socket for found in received if found} == {by_number(process, 3)}
     assert len([found for found in received if found]) == 4
     for task in work:
         task.cancel()
@@ -86,7 +87,7 @@ async def test_without_order_the_links_take_turns(ordered: bool) -> None:
     """So it is without keep_order, and for numbers that are 0 modulo 255 (ENP-ORD-5); none gets such a one by itself."""
     b, peer, _ = await connected()
     assert all(process.pid.id % 255 for process in senders(b, 300))
-    process = b.core.spawn(idle, number=255 * 100) if ordered else senders(b, 1, keep_order=False)[0]
+    process = b.core.spawner.spawn(idle, number=255 * 100) if ordered else senders(b, 1, keep_order=False)[0]
     lines = [await line_of(process, peer) for _ in range(9)]
     assert sorted(lines) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert lines[:3] == lines[3:6] == lines[6:]
@@ -98,7 +99,7 @@ async def test_who_has_sent_stays_on_its_link_when_others_join() -> None:
     early, late = senders(b, 6), senders(b, 6)
     assert [await line_of(process, peer) for process in early] == [0] * 6
     for _ in range(2):
-        await add_link(ctx, peer)
+        await add_socket(ctx, peer)
     assert [await line_of(process, peer) for process in early] == [0] * 6
     assert [await line_of(process, peer) for process in late] == [by_number(process, 3) for process in late]
     await b.stop()
@@ -108,14 +109,14 @@ async def test_only_the_senders_of_a_lost_link_move() -> None:
     b, peer, ctx = await connected()
     all_ = senders(b, 9)
     before = [await line_of(process, peer) for process in all_]
-    peer.lines[1].dialer.link.abort()
+    peer.sockets[1].abort()
     await settle()
     after = [await line_of(process, peer) for process in all_]
     assert {line for line, old in zip(after, before, strict=True) if old == 1} <= {0, 2}
     assert [line for line in after if line in before] == after
     for line, old in zip(after, before, strict=True):
         assert old in {1, line}
-    await add_link(ctx, peer)
+    await add_socket(ctx, peer)
     assert [await line_of(process, peer) for process in all_] == after
     await b.stop()
 
@@ -133,7 +134,7 @@ async def test_answers_go_over_the_link_of_who_answers() -> None:
         for asker in (PROCESS, 3, 255):
             words = peer.ask(process.pid.id, "?", sender=asker)
             received = await peer.answer(words, sender=asker)
-            assert received.line == by_number(process, 3)
+            assert received.socket == by_number(process, 3)
     await b.stop()
 
 
@@ -142,5 +143,5 @@ async def test_acknowledgements_go_over_the_link_of_whom_the_message_was_for() -
     for process in senders(b, 6):
         mid = peer.send_important(process.pid.id, "hi")
         received = await peer.wait_for(lambda frame, mid=mid: frame.ref[0] == mid, "an ack")  # type: ignore[misc]
-        assert received.line == by_number(process, 3)
+        assert received.socket == by_number(process, 3)
     await b.stop()

@@ -1,10 +1,11 @@
-"""Each of the 33 methods of gen.Connection, called by the node for what processes do, between two nodes on the loopback.
+"""The 33 methods of gen.Connection (FrameworkConnection), called for operations of processes between two nodes on loopback.
 
-The proto of the nodes is a subclass of ENP that notes the calls: a proto of one's own, as NetworkOptions.proto has it.
+The proto of the nodes is a custom one: ENP whose connections have the framework's method names and record the calls.
 """
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,19 +14,20 @@ import pytest
 
 from ergo_conformance.model.ergo import error_values, gen
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.reference_node.api import Connection, Core
+from ergo_conformance.reference_node.api import Core
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import Handshaken
-from ergo_conformance.reference_node.core.process import (
+from ergo_conformance.reference_node.api.handshake import PeerInfo
+from ergo_conformance.reference_node.api.messages import (
     Call,
     Down,
     Envelope,
     ExitSignal,
     Message,
-    Process,
     ProcessOptions,
     Published,
 )
+from ergo_conformance.reference_node.connection.framework import FrameworkConnection
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.node import Node
@@ -45,30 +47,41 @@ METHODS = (
 """gen/network.go, typed from the document."""
 
 
-def spelled(name: str) -> str:
-    """`SendProcessID` is send_process_id."""
+def python_name(name: str) -> str:
+    """Returns `send_process_id` for `SendProcessID`."""
     words = name.replace("PID", "Pid").replace("ProcessID", "ProcessId")
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in words).removeprefix("_")
 
 
-class Noting(EnpProto):
-    """ENP whose connections note which of the methods is called."""
+class RecordingConnection(EnpConnection):
+    """ENP behind the framework's names: each of them records its call."""
+
+    send, call = FrameworkConnection.send, FrameworkConnection.call
+    send_terminate = FrameworkConnection.send_terminate
+    link, unlink = FrameworkConnection.link, FrameworkConnection.unlink
+    monitor, demonitor = FrameworkConnection.monitor, FrameworkConnection.demonitor
+
+
+class RecordingProto(EnpProto):
+    """ENP whose connections record which of the framework's methods are called."""
 
     def __init__(self) -> None:
         self.called: list[str] = []
 
-    def new_connection(self, core: Core, result: Handshaken, log: logging.Logger) -> EnpConnection:
-        connection = super().new_connection(core, result, log)
-        for name in map(spelled, METHODS):
-            setattr(connection, name, self._noted(name, getattr(connection, name)))
+    def new_connection(self, core: Core, peer: PeerInfo, log: logging.Logger) -> EnpConnection:
+        connection = RecordingConnection(peer, core)
+        for name in map(python_name, METHODS):
+            generic = re.sub("_(pid|process_id|alias|event)$", "", name) if name != "send_event" else name
+            if name != "node":
+                setattr(connection, name, self._recorded(name, getattr(EnpConnection, generic).__get__(connection)))
         return connection
 
-    def _noted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*args: Any, **named: Any) -> Any:
+    def _recorded(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(*args: Any, **named: Any) -> Any:
             self.called.append(name)
             return method(*args, **named)
 
-        return noted
+        return recorded
 
 
 class Owner:
@@ -109,7 +122,7 @@ class Owner:
 class Scene:
     """a, whose proto notes its calls, is connected with b and its Owner."""
 
-    def __init__(self, a: Node, b: Node, near: Noting, far: Noting) -> None:
+    def __init__(self, a: Node, b: Node, near: RecordingProto, far: RecordingProto) -> None:
         self.a, self.b, self.near, self.far = a, b, near, far
         self.owner = Owner(b)
 
@@ -123,7 +136,7 @@ class Scene:
 @asynccontextmanager
 async def scenario() -> AsyncIterator[Scene]:
     async with lan() as start:
-        near, far = Noting(), Noting()
+        near, far = RecordingProto(), RecordingProto()
         a, b = await start("a", proto=near), await start("b", proto=far)
         await dial(a, b)
         await eventually(lambda: a.name in b.network.connections)
@@ -135,7 +148,7 @@ async def scenario() -> AsyncIterator[Scene]:
 def test_all_33_are_there() -> None:
     """gen.Connection."""
     assert len(set(METHODS)) == 33
-    assert [name for name in map(spelled, METHODS) if not hasattr(Connection, name)] == []
+    assert [name for name in map(python_name, METHODS) if not hasattr(FrameworkConnection, name)] == []
 
 
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias"])
@@ -170,7 +183,7 @@ async def test_relations_are_taken_and_given_back(take: str, give_back: str, tar
     """Link… and Unlink…, Monitor… and Demonitor… of the four kinds; an event's last messages come with the answer."""
     async with scenario() as scene:
         to = scene.owner.targets()[target]
-        relations = scene.b.core.watching.relations
+        relations = scene.b.core.monitoring.relations
 
         async def both(it: Process) -> Any:
             last = await getattr(it, take)(to)
@@ -222,7 +235,7 @@ async def test_a_remote_spawn() -> None:
     async with scenario() as scene:
         scene.b.network.enable_spawn("factory", Echo)
         pid = await scene.a.network.node(scene.b.name).spawn("factory", gen.ProcessOptions(), 1)
-        assert scene.b.core.processes[pid.id].pid == pid
+        assert scene.b.core.tables.processes[pid.id].pid == pid
         assert "remote_spawn" in scene.near.called
 
 
@@ -230,8 +243,7 @@ async def test_the_life_of_a_connection() -> None:
     """Node, Join (once per link), Terminate (once, in the end)."""
     async with scenario() as scene:
         assert scene.near.called.count("join") == 3
-        assert scene.a.network.node(scene.b.name).name() == scene.b.name
-        assert "node" in scene.near.called
+        assert scene.a.network.node(scene.b.name).name == scene.b.name
         scene.a.network.node(scene.b.name).disconnect()
         await eventually(lambda: "terminate" in scene.far.called)
         await asyncio.sleep(0)

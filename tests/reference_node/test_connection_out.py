@@ -13,7 +13,8 @@ from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import context, node, settle, within
 
@@ -174,7 +175,7 @@ async def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> Non
     b, peer, to = await connected()
     old = to[kind]._replace(creation=peer.creation - 1)
     await refused(within(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
-    assert not b.core.waiters(peer.name)
+    assert not b.core.pending
     await b.stop()
 
 
@@ -218,7 +219,7 @@ async def test_answers_to_somebody_who_has_gone() -> None:
     process = b.spawn(keeps)
     peer.ask(process.pid.id, "?")
     await settle()
-    peer.lines[0].dialer.link.abort()
+    peer.sockets[0].abort()
     await settle()
     process.reply(calls[0], "nobody is there")
     again = await context(b, 2).peer(str(peer.name), Creation=peer.creation + 1)

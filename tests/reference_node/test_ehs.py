@@ -15,22 +15,22 @@ from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.ehs import Accept, Digest, Flags, HandshakeState, Hello, Introduce, Join, Role
 from ergo_conformance.model.values import Atom, Error
+from ergo_conformance.reference_node.api.errors import HandshakeError
 from ergo_conformance.reference_node.api.handshake import (
-    HandshakeError,
-    Handshaken,
+    ConnectionRef,
     Introduced,
-    Joined,
-    Joining,
-    Local,
-    Membership,
+    JoinedSocket,
+    JoinRequest,
+    LocalIdentity,
+    PeerInfo,
 )
 from ergo_conformance.reference_node.ergo.edf import Decoder
-from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, Ehs, announced
+from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, EhsSession, announced_caches
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 CAPTURED = ("master/handshake*.jsonl", "master/duplicate.jsonl", "v3??/handshake*.jsonl")
 FINGERPRINT = bytes(range(20))
-A = Local(name=Atom("a@localhost"), cookie="s3cret", creation=1, version=ehs.Version("app", "1"))
+A = LocalIdentity(name=Atom("a@localhost"), cookie="s3cret", creation=1, version=ehs.Version("app", "1"))
 B = replace(A, name=Atom("b@localhost"), creation=2, max_message_size=5000, pool_size=5)
 EMPTY = Introduce(A.name, A.version, bytes(8), 1, 0, None, None, None, "")
 SAMPLES = {Hello: Hello("", ""), Join: Join(Atom("x"), "", "", ""), Introduce: EMPTY, Accept: Accept()}
@@ -41,15 +41,15 @@ def tokens() -> Any:
     return lambda length: f"{next(numbers):0{length}x}"
 
 
-def dialer(local: Local = A, cls: type[Ehs] = Ehs, **more: Any) -> Ehs:
+def dialer(local: LocalIdentity = A, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
     return cls(Role.DIALER, local, tokens(), **more)
 
 
-def acceptor(local: Local = B, cls: type[Ehs] = Ehs, **more: Any) -> Ehs:
+def acceptor(local: LocalIdentity = B, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
     return cls(Role.ACCEPTOR, local, tokens(), **more)
 
 
-def feed(side: Ehs, data: bytes, size: int) -> tuple[bytes, list[Any]]:
+def feed(side: EhsSession, data: bytes, size: int) -> tuple[bytes, list[Any]]:
     """What a side sends and finds out when the bytes come in chunks of this size."""
     sent, events = b"", []
     for at in range(0, len(data), size):
@@ -61,7 +61,7 @@ def feed(side: Ehs, data: bytes, size: int) -> tuple[bytes, list[Any]]:
     return sent, events
 
 
-def shake(dials: Ehs, accepts: Ehs, size: int = 1 << 20) -> tuple[list[Any], list[Any]]:
+def shake(dials: EhsSession, accepts: EhsSession, size: int = 1 << 20) -> tuple[list[Any], list[Any]]:
     """Let two sides talk until nothing is said any more; what each found out."""
     at_dialer: list[Any] = []
     at_acceptor: list[Any] = []
@@ -94,11 +94,11 @@ def test_two_sides_meet_however_the_bytes_are_split(size: int, fingerprint: byte
 @pytest.mark.parametrize("size", [1, 1 << 20])
 @pytest.mark.parametrize("fingerprint", [None, FINGERPRINT])
 def test_a_further_link_joins(size: int, fingerprint: bytes | None) -> None:
-    joins = dialer(fingerprint=fingerprint, joining=Membership(B.name, "the id"))
+    joins = dialer(fingerprint=fingerprint, joining=ConnectionRef(B.name, "the id"))
     [at_dialer], at_acceptor = shake(joins, acceptor(fingerprint=fingerprint), size)
-    assert at_dialer == Joined(Role.DIALER, B.name, "the id")
-    joined = Joined(Role.ACCEPTOR, A.name, "the id")
-    assert at_acceptor == [Joining(joined), joined]
+    assert at_dialer == JoinedSocket(Role.DIALER, B.name, "the id")
+    joined = JoinedSocket(Role.ACCEPTOR, A.name, "the id")
+    assert at_acceptor == [JoinRequest(joined), joined]
 
 
 def test_caches_and_flags_arrive() -> None:
@@ -123,7 +123,7 @@ def test_bytes_behind_the_last_message_are_the_tail() -> None:
 
 
 def test_bytes_behind_a_join_are_kept() -> None:
-    joins = dialer(joining=Membership(B.name, "id"))
+    joins = dialer(joining=ConnectionRef(B.name, "id"))
     _, [_, joined] = feed(acceptor(), joins.start() + b"early enp", 1 << 20)
     assert joined.tail == b"early enp"
 
@@ -145,14 +145,14 @@ ILLEGAL = [(*place, message) for place, row in ehs.STEPS.items() for message in 
     ("role", "state", "message"), ILLEGAL, ids=lambda part: getattr(part, "name", "") or part.__name__
 )
 def test_what_has_no_row_is_refused(role: Role, state: HandshakeState, message: Any) -> None:
-    side = Ehs(role, B, tokens())
+    side = EhsSession(role, B, tokens())
     side.state = state
     with pytest.raises(HandshakeError, match="is not expected in state"):
         side.step(SAMPLES[message])
 
 
 def test_every_effect_is_there() -> None:
-    assert {step.effect for row in ehs.STEPS.values() for step in row.values()} <= set(dir(Ehs))
+    assert {step.effect for row in ehs.STEPS.values() for step in row.values()} <= set(dir(EhsSession))
     assert len(ILLEGAL) == 4 * len(ehs.STEPS) - sum(len(row) for row in ehs.STEPS.values())
 
 
@@ -174,9 +174,8 @@ GOOD = dialer().start()
     ],
 )
 def test_bad_frames(data: bytes, reason: str) -> None:
-    with pytest.raises(HandshakeError, match=reason) as caught:
+    with pytest.raises(HandshakeError, match=reason):
         feed(acceptor(), data, 1)
-    assert caught.value.reason == str(caught.value)
 
 
 def test_the_longest_message_is_waited_for() -> None:
@@ -185,7 +184,7 @@ def test_the_longest_message_is_waited_for() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_another_cookie(role: Role) -> None:
-    class Blind(Ehs):
+    class Blind(EhsSession):
         """Believes any digest."""
 
         def check(self, kind: Digest, given: str) -> None:
@@ -195,7 +194,7 @@ def test_another_cookie(role: Role) -> None:
     sides = (dialer(other, Blind), acceptor()) if role is Role.DIALER else (dialer(), acceptor(other, Blind))
     with pytest.raises(HandshakeError, match="wrong digest"):
         shake(*sides)
-    joining = Membership(B.name, "id")
+    joining = ConnectionRef(B.name, "id")
     sides = (
         (dialer(other, Blind, joining=joining), acceptor())
         if role is Role.DIALER
@@ -207,7 +206,7 @@ def test_another_cookie(role: Role) -> None:
 
 @pytest.mark.parametrize("spoil", [str.upper, lambda _: "", lambda text: "ä" + text[1:], lambda text: text + "\udcff"])
 def test_digests_are_compared_as_text(spoil: Any) -> None:
-    class Spoilt(Ehs):
+    class Spoilt(EhsSession):
         def hello(self) -> Hello:
             hello = super().hello()
             return hello._replace(Digest=spoil(hello.Digest))
@@ -222,9 +221,9 @@ def test_any_cookie_will_do(cookie: str) -> None:
     assert met.node == B.name
 
 
-@pytest.mark.parametrize("joining", [None, Membership(B.name, "id")])
+@pytest.mark.parametrize("joining", [None, ConnectionRef(B.name, "id")])
 @pytest.mark.parametrize(("seen", "own"), [(FINGERPRINT, bytes(20)), (FINGERPRINT, None)])
-def test_somebody_in_the_middle(seen: bytes, own: bytes | None, joining: Membership | None) -> None:
+def test_somebody_in_the_middle(seen: bytes, own: bytes | None, joining: ConnectionRef | None) -> None:
     with pytest.raises(HandshakeError, match="CERT"):
         shake(dialer(fingerprint=seen, joining=joining), acceptor(fingerprint=own))
 
@@ -238,9 +237,9 @@ def test_our_own_name_is_refused_by_both() -> None:
     with pytest.raises(HandshakeError, match="own name"):
         shake(dialer(), acceptor(replace(B, name=A.name)))
 
-    class Careless(Ehs):
-        def met(self, introduce: Introduce, pool: Accept) -> Handshaken:
-            return super().met(introduce._replace(Node=Atom("x")), pool)
+    class Careless(EhsSession):
+        def peer_info(self, introduce: Introduce, pool: Accept) -> PeerInfo:
+            return super().peer_info(introduce._replace(Node=Atom("x")), pool)
 
     with pytest.raises(HandshakeError, match="own name"):
         shake(dialer(), acceptor(replace(B, name=A.name), Careless))
@@ -253,7 +252,7 @@ def test_pool_sizes_are_bounded(asked: int, taken: int) -> None:
 
 
 def test_ids_that_are_lengths_are_left_out() -> None:
-    class Odd(Ehs):
+    class Odd(EhsSession):
         def introduction(self, digest: str) -> Introduce:
             return (
                 super()
@@ -281,13 +280,13 @@ def test_what_does_not_fit_is_not_sent() -> None:
     many = {4096 + i: f"#{i:0100}" for i in range(1000)}
     with pytest.raises(HandshakeError, match="too long"):
         shake(dialer(replace(A, caches=Caches(types=many))), acceptor())
-    with pytest.raises(HandshakeError, match="can't be written"):
+    with pytest.raises(HandshakeError, match="cannot be encoded"):
         shake(dialer(replace(A, name=Atom("x" * 256))), acceptor())
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda b: b"\x57\x01" + len(b).to_bytes(4, "big") + b))
 def test_any_other_exception_is_a_bug(data: bytes) -> None:
-    for side in (acceptor(), dialer(), dialer(joining=Membership(B.name, ""))):
+    for side in (acceptor(), dialer(), dialer(joining=ConnectionRef(B.name, ""))):
         try:
             feed(side, data, 64)
         except HandshakeError:
@@ -297,25 +296,25 @@ def test_any_other_exception_is_a_bug(data: bytes) -> None:
 # --- a test can break it ----------------------------------------------------------------------------------------------
 
 
-class OffByOne(Ehs):
+class OffByOne(EhsSession):
     def header(self, payload: bytes) -> bytes:
         return super().header(payload + b"x")
 
 
-class SwappedDigest(Ehs):
+class SwappedDigest(EhsSession):
     def digest(self, kind: Digest) -> str:
         self.parts["salt1"], self.parts["salt2"] = self.parts.get("salt2", ""), self.parts.get("salt1", "")
         return super().digest(kind)
 
 
-class IntroducesFirst(Ehs):
+class IntroducesFirst(EhsSession):
     def accept_and_introduce(self, message: Introduce) -> Effect:
         event, accept, introduce = super().accept_and_introduce(message)
         return [event, introduce, accept]
 
 
 @pytest.mark.parametrize("cls", [OffByOne, SwappedDigest, IntroducesFirst])
-def test_mutants_need_a_few_lines(cls: type[Ehs]) -> None:
+def test_mutants_need_a_few_lines(cls: type[EhsSession]) -> None:
     try:
         at_dialer, _ = shake(dialer(), acceptor(cls=cls))
     except HandshakeError:
@@ -350,31 +349,31 @@ def handshakes() -> Iterator[Any]:
                 yield pytest.param(meta, link[out], link[back], id=f"{path.parent.name}-{path.stem}-{number}")
 
 
-def replayed(meta: Any, written: list[Any], *, dials: bool) -> Ehs:
+def replayed(meta: Any, written: list[Any], *, dials: bool) -> EhsSession:
     """A side that has the name, the secrets and the dice of the one that was recorded."""
     own = next((m for m in written if isinstance(m, Introduce)), EMPTY)
     pool = next((m for m in written if isinstance(m, Accept)), Accept())
     join = next((m for m in written if isinstance(m, Join)), None)
     dice = [m.Salt for m in written if hasattr(m, "Salt")] + [pool.ID]
     dialing, accepting = meta["dialer"], next(s for s in meta["sides"].values() if s != meta["dialer"])
-    local = Local(
+    local = LocalIdentity(
         name=join.Node if join else own.Node,
         cookie=meta["secrets"][dialing if dials else accepting]["cookie"],
         creation=own.Creation,
         version=own.Version,
         flags=Flags(int.from_bytes(own.Flags)),
         max_message_size=own.MaxMessageSize,
-        caches=announced(own),
+        caches=announced_caches(own),
         pool_size=pool.PoolSize,
     )
     seen = meta["secrets"][accepting].get("fingerprint_sha1")
-    return Ehs(
+    return EhsSession(
         Role.DIALER if dials else Role.ACCEPTOR,
         local,
         lambda _: dice.pop(0),
         fingerprint=bytes.fromhex(seen) if seen else None,
         address=(pool.PoolDSN or [""])[0],
-        joining=Membership(Atom("b@localhost"), join.ConnectionID) if join else None,
+        joining=ConnectionRef(Atom("b@localhost"), join.ConnectionID) if join else None,
     )
 
 
@@ -389,7 +388,7 @@ def test_we_write_what_a_real_node_wrote(meta: Any, out: bytes, back: bytes, dia
     assert written.startswith(sent)
     assert written[len(sent) :][:1] in {b"", b"\x4e"}  # then comes ENP
     result = events[-1]
-    assert isinstance(result, Handshaken | Joined)
+    assert isinstance(result, PeerInfo | JoinedSocket)
     assert result.tail[:1] in {b"", b"\x4e"}
 
 

@@ -8,7 +8,9 @@ from ergo_conformance.errors import CannotEncode
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
-from ergo_conformance.reference_node.core.process import Actor, Call, Process
+from ergo_conformance.reference_node.api.messages import Call
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from tests.support.error_values import IDS, TEXTS, constant
 from tests.support.network import at, dial, echo, failure, lan
 from tests.support.nodes import within

@@ -11,11 +11,14 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import gen
 from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.api import RegistrarError
-from ergo_conformance.reference_node.core.applications import Member, Specification, State
-from ergo_conformance.reference_node.core.process import Actor, Down, Process, ProcessOptions
+from ergo_conformance.reference_node.api.applications import ApplicationState
+from ergo_conformance.reference_node.api.errors import RegistrarError
+from ergo_conformance.reference_node.api.messages import Down, ProcessOptions
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.error_values import TEXTS, spelled
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
 from tests.support.nodes import within
@@ -42,7 +45,7 @@ class Scene:
         self.a, self.b = a, b
         for node in (a, b):
             echo(node)
-            node.core.applications.load(Specification("app", (Member(Echo),)))
+            node.core.applications.load(ApplicationSpec("app", (ApplicationMember(Echo),)))
         self.remote = a.network.node(b.name)
 
     def does(self, work: Callable[[Process], Awaitable[Any]], **options: Any) -> Awaitable[str]:
@@ -109,20 +112,20 @@ async def application_unknown(it: Scene) -> str:
 
 
 async def application_state(it: Scene) -> str:
-    it.a.core.applications.get("app").state = State.STOPPING
+    it.a.core.applications.get("app").state = ApplicationState.STOPPING
     return await failure(it.a.core.applications.start("app"))
 
 
 async def application_empty(it: Scene) -> str:
-    return refusal(lambda: it.a.core.applications.load(Specification("empty", ())))
+    return refusal(lambda: it.a.core.applications.load(ApplicationSpec("empty", ())))
 
 
 async def application_name(it: Scene) -> str:
-    return refusal(lambda: it.a.core.applications.load(Specification("", (Member(Echo),))))
+    return refusal(lambda: it.a.core.applications.load(ApplicationSpec("", (ApplicationMember(Echo),))))
 
 
 async def application_stopping(it: Scene) -> str:
-    it.a.core.applications.get("app").state = State.STOPPING
+    it.a.core.applications.get("app").state = ApplicationState.STOPPING
     return await failure(it.a.core.applications.stop("app"))
 
 
@@ -150,7 +153,7 @@ async def alias_unknown(it: Scene) -> str:
 async def alias_owner(it: Scene) -> str:
     one, _ = echo(it.a, "one")
     two, _ = echo(it.a, "two")
-    return refusal(lambda: it.a.core.delete_alias(two, one.create_alias()))
+    return refusal(lambda: it.a.core.monitoring.delete_alias(two, one.create_alias()))
 
 
 async def event_unknown(it: Scene) -> str:
@@ -274,8 +277,8 @@ async def normal(it: Scene) -> str:
 
 async def kill(it: Scene) -> str:
     async def cancelled(process: Process) -> None:
-        assert process.task is not None
-        process.task.cancel()
+
+        process.cancel()
         await asyncio.sleep(0)
 
     return await end_of(it, cancelled)

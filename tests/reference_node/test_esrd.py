@@ -3,9 +3,9 @@
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import spoiled
+from ergo_conformance.peers.corruption.packets import corrupt_packets
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.reference_node.ergo.esrd import LinkState, Registration, Table
+from ergo_conformance.reference_node.ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
 
@@ -22,24 +22,24 @@ def said(data: bytes | None) -> object:
     return parsed.value
 
 
-def serving() -> Table:
+def serving() -> EsrdNameTable:
     """A table with the node that serves."""
-    table = Table()
+    table = EsrdNameTable()
     assert table.register(A, [route(9)]) == RegisterReply(None)
     return table
 
 
-def registered(table: Table, request: RegisterRoutes = REQUEST) -> Registration:
-    link = Registration(table)
+def registered(table: EsrdNameTable, request: RegisterRoutes = REQUEST) -> EsrdServerSession:
+    link = EsrdServerSession(table)
     assert said(link.receive(write_packet(request))) == RegisterReply(None)
-    assert link.state is LinkState.REGISTERED
+    assert link.state is EsrdSessionState.REGISTERED
     return link
 
 
-def refused(table: Table, request: RegisterRoutes) -> object:
-    link = Registration(table)
+def refused(table: EsrdNameTable, request: RegisterRoutes) -> object:
+    link = EsrdServerSession(table)
     reply = said(link.receive(write_packet(request)))
-    assert link.state is LinkState.CLOSED
+    assert link.state is EsrdSessionState.CLOSED
     return reply
 
 
@@ -52,7 +52,7 @@ def test_a_lease() -> None:
     assert table.resolve(B) == ResolveReply([route(1)], None)
     link.end()
     assert B not in table
-    assert link.state is LinkState.CLOSED
+    assert link.state is EsrdSessionState.CLOSED
     registered(table)
 
 
@@ -68,7 +68,7 @@ def test_a_name_that_is_taken_comes_before_missing_routes() -> None:
 def test_who_was_refused_takes_no_lease_with_it() -> None:
     table = serving()
     registered(table)
-    link = Registration(table)
+    link = EsrdServerSession(table)
     link.receive(write_packet(REQUEST))
     link.end()
     assert B in table
@@ -87,14 +87,14 @@ def test_a_registered_link_is_deaf() -> None:
     link = registered(table)
     for data in (write_packet(RegisterRoutes(Atom("c@localhost"), [route(2)])), b"junk", bytes(100_000)):
         assert link.receive(data) == b""
-    assert link.state is LinkState.REGISTERED
+    assert link.state is EsrdSessionState.REGISTERED
     assert table.resolve(B).Routes == [route(1)]
     assert Atom("c@localhost") not in table
 
 
 def test_of_two_requests_in_one_piece_the_first_one_counts() -> None:
     table = serving()
-    link = Registration(table)
+    link = EsrdServerSession(table)
     two = write_packet(REQUEST) + write_packet(RegisterRoutes(Atom("c@localhost"), [route(2)]))
     assert said(link.receive(two)) == RegisterReply(None)
     assert Atom("c@localhost") not in table
@@ -105,7 +105,7 @@ def test_a_request_may_come_in_pieces() -> None:
     data = write_packet(REQUEST)
     for size in (1, 2, 4, 60):
         table = serving()
-        link = Registration(table)
+        link = EsrdServerSession(table)
         answers = [link.receive(data[at : at + size]) for at in range(0, len(data), size)]
         assert answers[:-1] == [b""] * (len(answers) - 1)
         assert said(answers[-1]) == RegisterReply(None)
@@ -114,41 +114,41 @@ def test_a_request_may_come_in_pieces() -> None:
 def test_every_malformed_request_closes_its_link_without_a_word() -> None:
     table = serving()
     lease = registered(table)
-    for damage in spoiled(RegisterRoutes(Atom("c@localhost"), [route(1)])):
-        link = Registration(table)
+    for damage in corrupt_packets(RegisterRoutes(Atom("c@localhost"), [route(1)])):
+        link = EsrdServerSession(table)
         assert link.receive(damage.data) == b"", damage.label
         waits = damage.label.startswith(("length_plus", "header_of"))  # the rest may still come
-        assert link.state is (LinkState.WAITING if waits else LinkState.CLOSED), damage.label
+        assert link.state is (EsrdSessionState.WAITING if waits else EsrdSessionState.CLOSED), damage.label
         link.end()
-    assert lease.state is LinkState.REGISTERED
+    assert lease.state is EsrdSessionState.REGISTERED
     assert Atom("c@localhost") not in table
 
 
 def test_another_packet_closes_the_link() -> None:
     for message in (RegisterReply(None), ResolveRoutes(A), ResolveReply(None, None)):
-        link = Registration(serving())
+        link = EsrdServerSession(serving())
         assert link.receive(write_packet(message)) == b""
-        assert link.state is LinkState.CLOSED
+        assert link.state is EsrdSessionState.CLOSED
 
 
 def test_the_longest_request() -> None:
     bare = len(write_packet(RegisterRoutes(B, [route(1)])))
     longest = RegisterRoutes(B, [route(1, Host="h" * (esrd.MAX_REGISTER - bare))])
     registered(serving(), longest)
-    link = Registration(serving())
+    link = EsrdServerSession(serving())
     assert link.receive(write_packet(longest._replace(Routes=[route(1, Host="h" * (4097 - bare))]))[:4]) == b""
-    assert link.state is LinkState.CLOSED, "closed as soon as the header is there"
+    assert link.state is EsrdSessionState.CLOSED, "closed as soon as the header is there"
 
 
 def test_nothing_is_held_back_behind_a_request() -> None:
-    link = Registration(serving())
+    link = EsrdServerSession(serving())
     link.receive(write_packet(REQUEST) + bytes(100_000))
     assert link._buffer == b""
 
 
 def test_a_link_that_was_closed_hears_nothing() -> None:
     table = serving()
-    link = Registration(table)
+    link = EsrdServerSession(table)
     link.receive(b"\0")
     assert link.receive(write_packet(REQUEST)) == b""
     assert B not in table
@@ -184,6 +184,6 @@ def test_anything_else_is_met_with_silence() -> None:
         b"",
         write_packet(REQUEST),
         write_packet(ResolveReply(None, UNKNOWN)),
-        *(damage.data for damage in spoiled(ResolveRoutes(A))),
+        *(damage.data for damage in corrupt_packets(ResolveRoutes(A))),
     ):
         assert table.answer(data) is None

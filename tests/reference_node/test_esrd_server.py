@@ -10,11 +10,12 @@ import pytest
 
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.esrd_client import Registrant, datagrams, route
-from ergo_conformance.peers.link import Link, connect
-from ergo_conformance.reference_node.registrars import esrd as registrar
-from ergo_conformance.reference_node.registrars.esrd import EsrdServer
-from ergo_conformance.reference_node.registrars.udp import Wildcard
+from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, open_resolver, route
+from ergo_conformance.peers.sockets import Socket, connect
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
+from ergo_conformance.reference_node.registrars import esrd_server
+from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
+from ergo_conformance.reference_node.registrars.udp import WildcardSocket
 from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.real_loop
@@ -32,8 +33,8 @@ async def serving(port: int = 0) -> AsyncIterator[EsrdServer]:
         await server.stop()
 
 
-async def registrant(server: EsrdServer, name: str = "b@localhost") -> Registrant:
-    return Registrant(await connect(HOST, server.port), random.Random(1), name)
+async def registrant(server: EsrdServer, name: str = "b@localhost") -> ScriptedEsrdClient:
+    return ScriptedEsrdClient(await connect(HOST, server.port), random.Random(1), name)
 
 
 def taken(kind: socket.SocketKind, port: int = 0) -> socket.socket:
@@ -75,24 +76,24 @@ async def test_any_free_port_is_one_that_is_free_for_both(monkeypatch: pytest.Mo
     """The first port that is free for TCP may be taken for UDP."""
     refusals = iter([True, True, False])
 
-    def sometimes(port: int) -> Wildcard:
+    def sometimes(port: int) -> WildcardSocket:
         if next(refusals):
             with taken(socket.SOCK_DGRAM, port):
-                return Wildcard(port)
-        return Wildcard(port)
+                return WildcardSocket(port)
+        return WildcardSocket(port)
 
-    monkeypatch.setattr(registrar, "Wildcard", sometimes)
+    monkeypatch.setattr(esrd_server, "WildcardSocket", sometimes)
     async with serving() as server:
         assert next(refusals, None) is None
         assert server.port
 
 
 async def test_no_port_is_free_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(port: int) -> Wildcard:
+    def never(port: int) -> WildcardSocket:
         with taken(socket.SOCK_DGRAM, port):
-            return Wildcard(port)
+            return WildcardSocket(port)
 
-    monkeypatch.setattr(registrar, "Wildcard", never)
+    monkeypatch.setattr(esrd_server, "WildcardSocket", never)
     with pytest.raises(OSError, match="in use"):
         await EsrdServer(port=0).start()
 
@@ -147,7 +148,7 @@ async def test_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_what_is_no_request_is_not_answered_and_the_next_one_is() -> None:
     async with serving() as server:
-        resolver = await datagrams(HOST, server.port)
+        resolver = await open_resolver(HOST, server.port)
         for junk in (b"", b"\1\x2e\0\0", bytes(60_000)):
             resolver.send(junk)
         await resolver.resolve("a@localhost")
@@ -158,7 +159,11 @@ async def test_what_is_no_request_is_not_answered_and_the_next_one_is() -> None:
 # --- leases -----------------------------------------------------------------------------------------------------------
 
 
-ENDS: dict[str, Callable[[Link], None]] = {"closed": Link.close, "half_closed": Link.end_writing, "reset": Link.abort}
+ENDS: dict[str, Callable[[Socket], None]] = {
+    "closed": Socket.close,
+    "half_closed": Socket.end_writing,
+    "reset": Socket.abort,
+}
 
 
 @pytest.mark.parametrize("how", ENDS)
@@ -166,13 +171,13 @@ async def test_a_lease_ends_with_its_link(how: str) -> None:
     async with serving() as server:
         client = await registrant(server)
         await client.register()
-        ENDS[how](client.link)
+        ENDS[how](client.socket)
         await eventually(lambda: client.name not in server.table)
-        await eventually(lambda: not server._links)
+        await eventually(lambda: not server._sockets)
         again = await registrant(server)
         await again.register()
-        again.link.abort()
-        client.link.abort()
+        again.socket.abort()
+        client.socket.abort()
 
 
 async def test_a_mute_client_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +186,10 @@ async def test_a_mute_client_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) 
         mute, good = await registrant(server, "mute@localhost"), await registrant(server)
         await good.register()
         assert await mute.expect_close(at_least=0.05) < 1
-        mute.link.abort()
+        mute.socket.abort()
         await good.expect_open(0.15)
         assert good.name in server.table
-        good.link.abort()
+        good.socket.abort()
 
 
 async def test_who_is_refused_gets_the_reply_before_the_end() -> None:
@@ -194,8 +199,8 @@ async def test_who_is_refused_gets_the_reply_before_the_end() -> None:
         for _ in range(20):
             other = await registrant(server)
             await other.refused("resource is taken", Routes=None)
-            other.link.abort()
-        first.link.abort()
+            other.socket.abort()
+        first.socket.abort()
 
 
 async def test_stopping_ends_all_links() -> None:
@@ -207,7 +212,7 @@ async def test_stopping_ends_all_links() -> None:
         await server.stop()
         for client in (*leases, mute):
             await client.expect_close(1.0)
-            client.link.abort()
+            client.socket.abort()
     await server.stop()  # a second time does nothing
 
 
@@ -215,9 +220,9 @@ async def test_the_server_notices_the_loss_of_a_client_s_machine() -> None:
     async with serving() as server:
         client = await registrant(server)
         await client.register()
-        (link,) = server._links
+        (link,) = server._sockets
         assert link.transport is not None
         sock = link.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == esrd.SERVER_KEEP_ALIVE
-        client.link.abort()
+        client.socket.abort()

@@ -11,15 +11,15 @@ from ergo_conformance.model.ergo import error_values, gen
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.values import Atom, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.relations import Kind
+from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net, settle
 from tests.support.watchers import Heard, Told, Watcher, refused, watcher
 
 BYE = Error("bye")
 EV = Atom("ev")
-HOW = {Kind.LINK: "exit", Kind.MONITOR: "down"}
-kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
+kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
 
 
@@ -38,10 +38,12 @@ class Scene:
         for message in messages:
             self.owner.process.publish(EV, message)
 
-    async def subscribed(self, kind: Kind = Kind.LINK, node: Node | None = None) -> tuple[Watcher, list[Any]]:
+    async def subscribed(
+        self, kind: RelationKind = RelationKind.LINK, node: Node | None = None
+    ) -> tuple[Watcher, list[Any]]:
         """A new subscriber, and the messages it got for a start."""
         it = watcher(node or self.here)
-        last = await (it.link(self.event) if kind is Kind.LINK else it.monitor(self.event))
+        last = await (it.link(self.event) if kind is RelationKind.LINK else it.monitor(self.event))
         assert all(event[0] == self.event for event in last)
         return it, [event.Message for event in last]
 
@@ -65,8 +67,8 @@ def fails(work: Callable[[], Any]) -> str:
     return raised.value.error.text
 
 
-async def leave(it: Watcher, kind: Kind, event: Event) -> None:
-    await (it.process.unlink(event) if kind is Kind.LINK else it.process.demonitor(event))
+async def leave(it: Watcher, kind: RelationKind, event: Event) -> None:
+    await (it.process.unlink(event) if kind is RelationKind.LINK else it.process.demonitor(event))
 
 
 # --- owners -----------------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ async def test_a_name_is_registered_once_and_used_by_its_owner_alone() -> None:
 
 @places
 @kinds
-async def test_an_event_that_is_unregistered(kind: Kind, remote: bool) -> None:
+async def test_an_event_that_is_unregistered(kind: RelationKind, remote: bool) -> None:
     async with scenario(remote=remote) as s:
         s.register(buffer=2)
         it, _ = await s.subscribed(kind)
@@ -100,7 +102,7 @@ async def test_an_event_that_is_unregistered(kind: Kind, remote: bool) -> None:
         s.owner.process.unregister_event(EV)
         await settle()
         assert it.take() == [*s.heard("last words"), Told(HOW[kind], s.event, "unregistered")]
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
         s.register(buffer=2)
         s.publish("a new life")
         await settle()
@@ -111,14 +113,14 @@ async def test_an_event_that_is_unregistered(kind: Kind, remote: bool) -> None:
 @places
 @kinds
 @pytest.mark.parametrize("reason", [BYE, error_values.SHUTDOWN, error_values.PANIC], ids=lambda reason: reason.text)
-async def test_an_event_ends_with_its_owner(kind: Kind, remote: bool, reason: Error) -> None:
+async def test_an_event_ends_with_its_owner(kind: RelationKind, remote: bool, reason: Error) -> None:
     async with scenario(remote=remote) as s:
         s.register()
         it, _ = await s.subscribed(kind)
         s.owner.process.stop(reason)
         await settle()
         assert it.told == [Told(HOW[kind], s.event, reason.text)]
-        assert EV not in s.there.core.watching.events
+        assert EV not in s.there.core.events._events
         assert await refused(it.link(s.event)) == "unknown event"
 
 
@@ -132,7 +134,7 @@ async def test_an_event_ends_with_its_owner(kind: Kind, remote: bool, reason: Er
     [(0, 0, []), (0, 3, []), (1, 0, []), (1, 3, [2]), (3, 2, [0, 1]), (3, 3, [0, 1, 2]), (3, 10, [7, 8, 9])],
 )
 async def test_a_latecomer_gets_the_last_messages(
-    kind: Kind, remote: bool, buffer: int, published: int, last: list[int]
+    kind: RelationKind, remote: bool, buffer: int, published: int, last: list[int]
 ) -> None:
     """Oldest first, and none of them a second time."""
     async with scenario(remote=remote) as s:
@@ -164,7 +166,7 @@ async def test_the_last_messages_have_their_times(remote: bool) -> None:
 async def test_messages_come_in_the_order_in_which_they_are_published(remote: bool) -> None:
     async with scenario(remote=remote) as s:
         s.register()
-        them = [(await s.subscribed(kind))[0] for kind in (*Kind, *Kind)]
+        them = [(await s.subscribed(kind))[0] for kind in (*RelationKind, *RelationKind)]
         s.publish(*range(500))
         await settle()
         assert all(it.told == s.heard(*range(500)) for it in them)
@@ -185,26 +187,26 @@ async def test_who_is_linked_and_monitors_hears_it_once_and_of_the_end_twice(rem
 
 
 @kinds
-async def test_each_node_gets_one_frame_for_all_its_subscribers(kind: Kind) -> None:
+async def test_each_node_gets_one_frame_for_all_its_subscribers(kind: RelationKind) -> None:
     async with scenario() as s:
         s.register()
         c = s.net.node("c@localhost")
         them = [(await s.subscribed(kind, node))[0] for node in (s.here, c, s.there) for _ in range(3)]
         connections = [s.there.network.connections[node.name] for node in (s.here, c)]
-        before = [connection.node().info().messages_out for connection in connections]
+        before = [connection.node.info.messages_out for connection in connections]
         s.publish("to all")
         await settle()
-        assert [connection.node().info().messages_out for connection in connections] == [count + 1 for count in before]
+        assert [connection.node.info.messages_out for connection in connections] == [count + 1 for count in before]
         assert all(it.told == s.heard("to all") for it in them)
         s.owner.process.unregister_event(EV)
         await settle()
-        assert [connection.node().info().messages_out for connection in connections] == [count + 2 for count in before]
+        assert [connection.node.info.messages_out for connection in connections] == [count + 2 for count in before]
         assert all(it.told[1:] == [Told(HOW[kind], s.event, "unregistered")] for it in them)
 
 
 @places
 @kinds
-async def test_who_has_left_hears_nothing_more(kind: Kind, remote: bool) -> None:
+async def test_who_has_left_hears_nothing_more(kind: RelationKind, remote: bool) -> None:
     async with scenario(remote=remote) as s:
         s.register()
         (it, _), (other, _) = await s.subscribed(kind), await s.subscribed(kind)
@@ -214,10 +216,10 @@ async def test_who_has_left_hears_nothing_more(kind: Kind, remote: bool) -> None
         assert it.told == []
         assert other.told == s.heard("to the other")
         await leave(other, kind, s.event)
-        frames = [connection.node().info().messages_out for connection in s.there.network.connections.values()]
+        frames = [connection.node.info.messages_out for connection in s.there.network.connections.values()]
         s.publish("to nobody")
         await settle()
-        assert frames == [connection.node().info().messages_out for connection in s.there.network.connections.values()]
+        assert frames == [connection.node.info.messages_out for connection in s.there.network.connections.values()]
 
 
 @places
@@ -256,7 +258,7 @@ async def test_the_owner_may_be_among_its_subscribers(remote: bool) -> None:
 
 @places
 @kinds
-async def test_the_end_overtakes_what_was_published(kind: Kind, remote: bool) -> None:
+async def test_the_end_overtakes_what_was_published(kind: RelationKind, remote: bool) -> None:
     """It goes with a higher priority; nothing is lost."""
     async with scenario(remote=remote) as s:
         s.register()
@@ -274,7 +276,7 @@ START, STOP = gen.MessageEventStart(EV), gen.MessageEventStop(EV)
 
 @places
 @kinds
-async def test_the_owner_hears_of_the_first_and_of_the_last_subscriber(kind: Kind, remote: bool) -> None:
+async def test_the_owner_hears_of_the_first_and_of_the_last_subscriber(kind: RelationKind, remote: bool) -> None:
     async with scenario(remote=remote) as s:
         s.register(notify=True)
         for _ in range(2):
@@ -282,12 +284,12 @@ async def test_the_owner_hears_of_the_first_and_of_the_last_subscriber(kind: Kin
             await settle()
             assert s.owner.take() == [START]
             second, _ = await s.subscribed(kind)
-            await second.monitor(s.event) if kind is Kind.LINK else await second.link(s.event)
+            await second.monitor(s.event) if kind is RelationKind.LINK else await second.link(s.event)
             await leave(first, kind, s.event)
             await leave(second, kind, s.event)
             await settle()
             assert s.owner.take() == []
-            await leave(second, Kind.MONITOR if kind is Kind.LINK else Kind.LINK, s.event)
+            await leave(second, RelationKind.MONITOR if kind is RelationKind.LINK else RelationKind.LINK, s.event)
             await settle()
             assert s.owner.take() == [STOP]
 
@@ -296,7 +298,7 @@ async def test_an_owner_that_did_not_ask_hears_of_nobody() -> None:
     async with scenario() as s:
         s.register()
         it, _ = await s.subscribed()
-        await leave(it, Kind.LINK, s.event)
+        await leave(it, RelationKind.LINK, s.event)
         await settle()
         assert s.owner.told == []
 
@@ -314,7 +316,7 @@ async def test_the_last_subscriber_may_leave_by_its_end(both: bool) -> None:
 
 
 @kinds
-async def test_the_last_subscribers_may_leave_with_their_node(kind: Kind) -> None:
+async def test_the_last_subscribers_may_leave_with_their_node(kind: RelationKind) -> None:
     async with scenario() as s:
         s.register(notify=True)
         for _ in range(3):
@@ -329,7 +331,7 @@ async def test_a_refused_subscriber_is_none() -> None:
         s.register(notify=True)
         it, _ = await s.subscribed()
         assert await refused(it.link(s.event)) == "target is already exist"
-        await leave(it, Kind.LINK, s.event)
+        await leave(it, RelationKind.LINK, s.event)
         await settle()
         assert s.owner.told == [START, STOP]
 
@@ -344,11 +346,11 @@ async def test_the_end_of_an_event_is_no_last_subscriber() -> None:
 
 
 @kinds
-async def test_a_full_mailbox_loses_messages_but_not_the_end(kind: Kind) -> None:
+async def test_a_full_mailbox_loses_messages_but_not_the_end(kind: RelationKind) -> None:
     async with scenario(remote=False) as s:
         s.register()
         it = watcher(s.here, mailbox_size=2, trap_exit=True)
-        await (it.link(s.event) if kind is Kind.LINK else it.monitor(s.event))
+        await (it.link(s.event) if kind is RelationKind.LINK else it.monitor(s.event))
         s.publish(1, 2, 3)
         s.owner.process.stop(BYE)
         await settle()

@@ -14,10 +14,10 @@ from ergo_conformance.model.ergo.enp import Algorithm, Priority, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Atom, Error, Event, Typed
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
-from ergo_conformance.reference_node.core.relations import Kind
-from ergo_conformance.reference_node.ergo.enp.compression import Compression
+from ergo_conformance.reference_node.api.messages import Compression
+from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import context, node, settle
 from tests.support.watchers import Heard, Watcher, refused, watcher
@@ -43,7 +43,7 @@ async def at_peer(**options: Any) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
 
 
 async def subscribe(peer: Peer, verb: Verb = Verb.LINK, name: Atom = EV, sender: int = PROCESS) -> enp.Result:
-    message = relation(peer, verb, "Event", Event(peer.target, name))._replace(Source=peer.pid(sender))
+    message = relation_request(peer, verb, "Event", Event(peer.target, name))._replace(Source=peer.pid(sender))
     peer.send_frame(enp.Control(0, message))
     return await peer.result(message.Ref)
 
@@ -69,7 +69,7 @@ async def test_a_published_message(verb: Verb, cached: bool, priority: Priority,
             assert (await subscribe(peer, verb, sender=sender)).Error is None
         options = owner.process.message_options(priority, important=None)._replace(keep_order=keep_order)
         now = b.core.now()
-        b.core.watching.publish(owner.process, EV, "hi", options)
+        b.core.events.publish(owner.process, EV, "hi", options)
         value = (await frame(peer)).value
         id_ = owner.process.pid.id
         assert type(value) is (enp.EventCacheFrame if cached else enp.EventFrame)
@@ -83,8 +83,8 @@ async def test_a_long_message_is_compressed_as_its_publisher_wants(algorithm: Al
         owner.process.register_event(EV)
         await subscribe(peer)
         for text, packed in (("short", False), ("x" * 5000, True)):
-            options = owner.process.answer_options._replace(compression=Compression(algorithm))
-            b.core.watching.publish(owner.process, EV, text, options)
+            options = owner.process.reply_options._replace(compression=Compression(algorithm))
+            b.core.events.publish(owner.process, EV, text, options)
             received = await frame(peer)
             assert received.value.payload == text
             assert (received.outer is not None) == packed
@@ -145,13 +145,13 @@ async def test_a_message_does_not_overtake_the_result() -> None:
         for i in range(6):
             it = watcher(b)
             it.process.register_event(f"ev{i}")
-            message = relation(peer, Verb.LINK, "Event", Event(b.name, Atom(f"ev{i}")))
+            message = relation_request(peer, Verb.LINK, "Event", Event(b.name, Atom(f"ev{i}")))
             peer.send_frame(enp.Control(0, message), i % 3)
             await settle()
             it.process.publish(f"ev{i}", "first")
             came = [await frame(peer) for _ in range(2)]
             assert {type(received.value) for received in came} == {enp.Control, enp.EventFrame}
-            assert len({received.line for received in came}) == 1
+            assert len({received.socket for received in came}) == 1
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ async def subscribed(b: Node, peer: Peer, result: Any = None) -> tuple[Watcher, 
     """A subscriber of the node to an event of the peer, which answers so."""
     it = watcher(b)
     event = Event(peer.name, EV)
-    task = asyncio.ensure_future(b.core.watching.watch(Kind.LINK, it.process, event))
+    task = asyncio.ensure_future(b.core.monitoring.request(RelationKind.LINK, it.process, event))
     asked = (await peer.wait_for(lambda f: isinstance(f, enp.Control), "a request")).value.message
     peer.send_frame(enp.Control(0, enp.Result(None, result, asked.Ref)))
     return it, task
@@ -174,7 +174,7 @@ async def test_no_last_messages(result: Any) -> None:
     async with at_peer() as (b, _, peer):
         _, task = await subscribed(b, peer, result)
         assert await task == []
-        assert len(b.core.watching.relations) == 1
+        assert len(b.core.monitoring.relations) == 1
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
@@ -191,7 +191,7 @@ async def test_a_result_of_another_type_is_malformed(result: Any) -> None:
     async with at_peer() as (b, _, peer):
         _, task = await subscribed(b, peer, result)
         assert await refused(task) == "malformed value"
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -203,8 +203,8 @@ async def test_a_frame_reaches_each_subscriber_once(cached: bool, priority: int)
     await task
     event = Event(peer.name, EV)
     other = watcher(b)
-    for kind in Kind:
-        b.core.watching.relations.add(kind, event, other.process.pid)
+    for kind in RelationKind:
+        b.core.monitoring.relations.add(kind, event, other.process.pid)
     cls = enp.EventCacheFrame if cached else enp.EventFrame
     for i, value in enumerate(VALUES):
         peer.send_frame(cls(0, 9, priority, i, EV, value))

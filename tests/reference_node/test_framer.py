@@ -54,7 +54,7 @@ def test_any_split_gives_the_same_frames(whole: list[bytes], places: list[int]) 
     framer = Framer(LIMIT)
     found, refusal, _ = cut_by(framer, chunked(b"".join(whole), places))
     assert (found, refusal) == (whole, None)
-    assert framer.taken == len(b"".join(whole))
+    assert framer.consumed == len(b"".join(whole))
 
 
 @given(frames, st.integers(1, 59))
@@ -121,9 +121,9 @@ def test_the_limit_itself_is_allowed() -> None:
 
 def test_what_is_refused_is_said() -> None:
     _, refusal, _ = cut_by(Framer(LIMIT), [header(FrameType.MESSAGE_PID, LIMIT + 1)])
-    assert str(refusal) == "length out of range (1,001, between 8 and 1,000 are allowed) at length, offset 0"
+    assert str(refusal) == "length out of range (1,001, allowed 8 to 1,000) at length, offset 0"
     _, refusal, _ = cut_by(Framer(LIMIT), [b"GET / HTTP/1.1"])
-    assert str(refusal) == "wrong magic or version (4745 where 4e01 belongs), offset 0"
+    assert str(refusal) == "wrong magic or version (4745, expected 4e01), offset 0"
 
 
 # --- long frames ------------------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import Code, Priority
 from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
-from ergo_conformance.peers.corruption.frames import NO_ALIAS, NO_NAME, NOBODY
+from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
 from ergo_conformance.peers.ergo.connection import ORDER, PROCESS, Peer
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import context, node, settle, within
@@ -43,13 +44,13 @@ async def connected(*, flags: Flags = DEFAULT_FLAGS, theirs: Flags = DEFAULT_FLA
 
 def addresses(process: Process | None) -> dict[str, Any]:
     if process is None:
-        return {"pid": NOBODY, "name": str(NO_NAME), "alias": NO_ALIAS}
+        return {"pid": UNKNOWN_PROCESS, "name": str(UNKNOWN_NAME), "alias": UNKNOWN_ALIAS}
     return {"pid": process.pid.id, "name": "it", "alias": process.create_alias().id}
 
 
 async def acknowledgement(peer: Peer, mid: int) -> enp.ResponseError:
-    ack = await peer.acknowledged(mid)
-    await peer.none_of(lambda frame: isinstance(frame, enp.ResponseError), "second one")
+    ack = await peer.acknowledgement(mid)
+    await peer.expect_none(lambda frame: isinstance(frame, enp.ResponseError), "second one")
     return ack
 
 
@@ -98,7 +99,7 @@ async def test_of_a_request_only_a_failure_is_told_and_only_if_it_is_important(
         from_id = to if kind == "pid" else 0
         answer = (await peer.answer(words)).value
         assert answer == enp.ResponseError(0, from_id, Priority.HIGH, PROCESS, words, code, None)
-    await peer.no_answer(words)
+    await peer.expect_no_answer(words)
     await b.stop()
 
 
@@ -108,9 +109,9 @@ async def test_only_the_nodes_own_flag_decides_whether_it_tells(theirs: Flags) -
         b, peer = await connected(flags=flags, theirs=theirs)
         b.spawn(Echo(), name="echo")
         peer.send_important("echo", "hi")
-        peer.send_frame(peer.request(str(NO_NAME), "?", (5, 0, 0), priority=enp.IMPORTANT))
-        assert (await peer.mail()).value.payload == "hi"
-        await peer.alive()
+        peer.send_frame(peer.request(str(UNKNOWN_NAME), "?", (5, 0, 0), priority=enp.IMPORTANT))
+        assert (await peer.receive_message()).value.payload == "hi"
+        await peer.check_alive()
         found = [frame.value.code for frame in peer.skipped if isinstance(frame.value, enp.ResponseError)]
         assert found == ([0, 1] if flags == DEFAULT_FLAGS else [])
         await b.stop()
@@ -159,7 +160,7 @@ async def test_a_send_ends_as_the_receiver_says(kind: str, code: Code) -> None:
         with pytest.raises(ErgoError) as raised:
             await task
         assert raised.value.error == (error or enp.CODE_ERRORS[code])
-    assert not b.core.waiters(peer.name)
+    assert not b.core.pending
     await b.stop()
 
 

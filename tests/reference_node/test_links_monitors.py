@@ -8,14 +8,14 @@ import pytest
 
 from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.reference_node.core.relations import Kind, Watched
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import settle
 from tests.support.scenes import BYE, HOW, give_back, scene, take
 from tests.support.watchers import Told, refused, watcher
 
 WORDS = ("pid", "name", "alias", "event")
-kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 words = pytest.mark.parametrize("word", WORDS)
 places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
 
@@ -26,7 +26,7 @@ places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"
 @pytest.mark.parametrize(
     "reason", [BYE, error_values.KILL, error_values.NORMAL, subject.CUSTOM_ERROR], ids=lambda r: r.text
 )
-async def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason: Error) -> None:
+async def test_the_end_is_told_once(kind: RelationKind, word: str, remote: bool, reason: Error) -> None:
     async with scene(remote=remote) as s:
         it = watcher(s.here)
         await take(it, kind, s.by[word])
@@ -42,7 +42,7 @@ async def test_the_end_is_told_once(kind: Kind, word: str, remote: bool, reason:
 @places
 @words
 @kinds
-async def test_what_was_taken_back_is_not_told(kind: Kind, word: str, remote: bool) -> None:
+async def test_what_was_taken_back_is_not_told(kind: RelationKind, word: str, remote: bool) -> None:
     async with scene(remote=remote) as s:
         it = watcher(s.here)
         await take(it, kind, s.by[word])
@@ -55,7 +55,7 @@ async def test_what_was_taken_back_is_not_told(kind: Kind, word: str, remote: bo
 @places
 @words
 @kinds
-async def test_a_relation_is_taken_once_and_given_back_once(kind: Kind, word: str, remote: bool) -> None:
+async def test_a_relation_is_taken_once_and_given_back_once(kind: RelationKind, word: str, remote: bool) -> None:
     async with scene(remote=remote) as s:
         it, target = watcher(s.here), s.by[word]
         assert await refused(give_back(it, kind, target)) == "unknown target"
@@ -75,7 +75,7 @@ async def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
         both = [watcher(s.here), watcher(s.here)]
         for it in both:
             for target in s.by.values():
-                for kind in Kind:
+                for kind in RelationKind:
                     await take(it, kind, target)
         assert s.relations == (16, 16)
         await s.end()
@@ -88,12 +88,12 @@ async def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
 
 @places
 @kinds
-async def test_only_the_other_kind_is_left(kind: Kind, remote: bool) -> None:
+async def test_only_the_other_kind_is_left(kind: RelationKind, remote: bool) -> None:
     """To take back a link leaves the monitor, and the reverse."""
-    other = next(other for other in Kind if other is not kind)
+    other = next(other for other in RelationKind if other is not kind)
     async with scene(remote=remote) as s:
         it = watcher(s.here)
-        for each in Kind:
+        for each in RelationKind:
             await take(it, each, s.by["pid"])
         await give_back(it, kind, s.by["pid"])
         await s.end()
@@ -102,7 +102,7 @@ async def test_only_the_other_kind_is_left(kind: Kind, remote: bool) -> None:
 
 # --- targets that are not there ---------------------------------------------------------------------------------------
 
-UNKNOWN: list[tuple[Callable[[Node], Watched], str]] = [
+UNKNOWN: list[tuple[Callable[[Node], RelationTarget], str]] = [
     (lambda node: PID(node.name, 9999, node.creation), "unknown process"),
     (lambda node: ProcessID(node.name, Atom("nobody")), "unknown process"),
     (lambda node: Alias(node.name, node.creation, (1, 2, 3)), "unknown alias"),
@@ -116,7 +116,7 @@ UNKNOWN: list[tuple[Callable[[Node], Watched], str]] = [
 @kinds
 @pytest.mark.parametrize(("target", "text"), UNKNOWN)
 async def test_an_unknown_target_is_refused(
-    target: Callable[[Node], Watched], text: str, kind: Kind, remote: bool
+    target: Callable[[Node], RelationTarget], text: str, kind: RelationKind, remote: bool
 ) -> None:
     async with scene(remote=remote) as s:
         it = watcher(s.here)
@@ -127,7 +127,7 @@ async def test_an_unknown_target_is_refused(
 @places
 @kinds
 @words
-async def test_a_target_that_has_ended_is_unknown(word: str, kind: Kind, remote: bool) -> None:
+async def test_a_target_that_has_ended_is_unknown(word: str, kind: RelationKind, remote: bool) -> None:
     async with scene(remote=remote) as s:
         await s.end()
         it = watcher(s.here)
@@ -138,7 +138,7 @@ async def test_a_target_that_has_ended_is_unknown(word: str, kind: Kind, remote:
 
 @kinds
 @pytest.mark.parametrize("word", ["pid", "alias"])
-async def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: Kind) -> None:
+async def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: RelationKind) -> None:
     async with scene() as s:
         it = watcher(s.here)
         old: Any = s.by[word]
@@ -148,7 +148,7 @@ async def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: 
 
 
 @kinds
-async def test_a_node_that_is_not_there_is_no_target(kind: Kind) -> None:
+async def test_a_node_that_is_not_there_is_no_target(kind: RelationKind) -> None:
     nowhere = Atom("nowhere@localhost")
     async with scene() as s:
         it = watcher(s.here)
@@ -159,7 +159,7 @@ async def test_a_node_that_is_not_there_is_no_target(kind: Kind) -> None:
 
 
 @kinds
-async def test_a_process_does_not_watch_itself(kind: Kind) -> None:
+async def test_a_process_does_not_watch_itself(kind: RelationKind) -> None:
     async with scene() as s:
         it = watcher(s.here)
         assert await refused(take(it, kind, it.process.pid)) == "not allowed"
@@ -203,18 +203,18 @@ async def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -
         it.process.stop(BYE)
         await settle()
         assert s.target.reason is None
-        assert len(s.here.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == 0
         await s.end()
         assert s.relations == (0, 0)
 
 
 @places
 @kinds
-async def test_a_deleted_alias_is_unregistered(kind: Kind, remote: bool) -> None:
+async def test_a_deleted_alias_is_unregistered(kind: RelationKind, remote: bool) -> None:
     async with scene(remote=remote) as s:
         it, alias = watcher(s.here), s.target.create_alias()
         await take(it, kind, alias)
-        s.there.core.delete_alias(s.target, alias)
+        s.target.delete_alias(alias)
         await settle()
         assert it.take() == [Told(HOW[kind], alias, "unregistered")]
         await s.end()
@@ -225,7 +225,7 @@ async def test_many_relations_at_once() -> None:
     """Taken side by side, all told."""
     async with scene() as s:
         them = [watcher(s.here) for _ in range(100)]
-        await asyncio.gather(*(take(it, kind, s.by["pid"]) for it in them for kind in Kind))
+        await asyncio.gather(*(take(it, kind, s.by["pid"]) for it in them for kind in RelationKind))
         assert s.relations == (200, 200)
         await s.end()
         assert all(sorted(told.how for told in it.told) == ["down", "exit"] for it in them)

@@ -8,7 +8,10 @@ import pytest
 
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import PID, Atom
-from ergo_conformance.reference_node.core.process import TURNS, Actor, Mailbox, Message, Process
+from ergo_conformance.reference_node.api.messages import Message
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.mailbox import YIELD_AFTER, Mailbox
+from ergo_conformance.reference_node.core.process import Process
 from tests.support.nodes import node, settle
 
 SENDER = PID(Atom("x@y"), 1, 1)
@@ -103,9 +106,9 @@ async def test_a_busy_process_lets_others_run(kind: str) -> None:
     actor, counts = Counting(), [0]
     process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
     await settle()
-    many = 10 * TURNS
+    many = 10 * YIELD_AFTER
     for i in range(many):
-        b.core.deliver(process, message(i), NORMAL)
+        b.core.tables.deliver(process, message(i), NORMAL)
     seen = [0]
     while seen[-1] < many:
         await asyncio.sleep(0)
@@ -122,10 +125,10 @@ async def test_a_flood_does_not_pile_up(kind: str) -> None:
     b = node()
     actor, counts = Counting(), [0]
     process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
-    longest, each = 0, 5 * TURNS
+    longest, each = 0, 5 * YIELD_AFTER
     for _ in range(100):
         for i in range(each):
-            b.core.deliver(process, message(i), NORMAL)
+            b.core.tables.deliver(process, message(i), NORMAL)
         longest = max(longest, len(process.mailbox))
         await asyncio.sleep(0)
     assert longest <= 3 * each

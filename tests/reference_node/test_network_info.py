@@ -8,15 +8,17 @@ from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Flags
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api.info import AcceptorInfo, Enabled, RegistrarInfo
+from ergo_conformance.reference_node.api.info import AcceptorInfo, EnabledInfo
+from ergo_conformance.reference_node.api.registrar import RegistrarInfo
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tls import self_signed
-from ergo_conformance.reference_node.ergo.enp.proto import ENP, EnpProto
-from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
-from ergo_conformance.reference_node.network.acceptor import new_acceptor
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
-from ergo_conformance.reference_node.options import AcceptorOptions, Mode
-from ergo_conformance.reference_node.registrars.esrd import ESRD, EsrdRegistrar
-from ergo_conformance.reference_node.registrars.saturn import SATURN, SaturnOptions, SaturnRegistrar, SaturnServer
+from ergo_conformance.reference_node.ergo.enp.proto import ENP
+from ergo_conformance.reference_node.ergo.handshake import EHS
+from ergo_conformance.reference_node.network.acceptor import Acceptor
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode, NetworkOptions
+from ergo_conformance.reference_node.registrars.esrd_client import ESRD, EsrdRegistrar
+from ergo_conformance.reference_node.registrars.saturn_client import SATURN, SaturnOptions, SaturnRegistrar
+from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer
 from tests.support.network import Echo, dial, lan
 from tests.support.settings import make
 from tests.support.sockets import HOST, eventually, port
@@ -48,7 +50,7 @@ async def test_the_network_of_a_node() -> None:
         network.enable_application_start("app", "c@localhost")
         network.disable_application_start("app", "c@localhost")
 
-        info = network.info()
+        info = network.info
         server = f"localhost:{common.port}"
         assert info.mode == "enabled"
         assert info.registrar == RegistrarInfo(server=server, embedded=True, version=ESRD)
@@ -68,10 +70,12 @@ async def test_the_network_of_a_node() -> None:
         assert [(row.match, row.weight, row.route) for row in info.routes] == [("^c@", 7, route)]
         assert [(row.match, row.weight, row.route) for row in info.proxy_routes] == [("^d@", 8, proxy)]
         assert info.enabled_spawn == (
-            Enabled(name=Atom("open"), nodes=(), closed=False, behavior="Echo"),
-            Enabled(name=Atom("some"), nodes=(Atom("a@localhost"), Atom("c@localhost")), closed=False, behavior="Echo"),
+            EnabledInfo(name=Atom("open"), nodes=(), closed=False, behavior="Echo"),
+            EnabledInfo(
+                name=Atom("some"), nodes=(Atom("a@localhost"), Atom("c@localhost")), closed=False, behavior="Echo"
+            ),
         )
-        assert info.enabled_application_start == (Enabled(name=Atom("app"), nodes=(), closed=True),)
+        assert info.enabled_application_start == (EnabledInfo(name=Atom("app"), nodes=(), closed=True),)
 
 
 async def test_a_client_of_a_registrar_is_not_the_server() -> None:
@@ -80,7 +84,7 @@ async def test_a_client_of_a_registrar_is_not_the_server() -> None:
         first = EsrdRegistrar(port=0)
         await start("b", registrar=first)
         a = await start("a", registrar=EsrdRegistrar(port=first.port))
-        info = a.network.info().registrar
+        info = a.network.info.registrar
         assert info is not None
         assert (info.server, info.embedded, info.version) == (f"localhost:{first.port}", False, ESRD)
         assert not any((info.register_proxy, info.register_application, info.config, info.event))
@@ -89,12 +93,12 @@ async def test_a_client_of_a_registrar_is_not_the_server() -> None:
 async def test_a_hidden_node_has_neither_acceptors_nor_a_server() -> None:
     """§7, hidden."""
     async with lan() as start:
-        a = await start("a", mode=Mode.HIDDEN, registrar=EsrdRegistrar(port=0))
-        info = a.network.info()
+        a = await start("a", mode=NetworkMode.HIDDEN, registrar=EsrdRegistrar(port=0))
+        info = a.network.info
         assert (info.mode, info.acceptors) == ("hidden", ())
         assert info.registrar == RegistrarInfo(server="", embedded=False, version=ESRD)
         without = await start("b")
-        assert without.network.info().registrar is None
+        assert without.network.info.registrar is None
 
 
 async def test_what_saturn_can() -> None:
@@ -106,7 +110,7 @@ async def test_what_saturn_can() -> None:
         async with lan() as start:
             options = SaturnOptions(token=token, host=HOST, port=server.port, skip_verify=True)
             b = await start("b", registrar=SaturnRegistrar(options))
-            info = b.network.info().registrar
+            info = b.network.info.registrar
             assert info is not None
             assert (info.server, info.embedded, info.version) == (f"{HOST}:{server.port}", False, SATURN)
             assert (info.register_proxy, info.register_application, info.config, info.event) == (
@@ -122,5 +126,5 @@ async def test_what_saturn_can() -> None:
 async def test_an_interface_with_colons_is_bracketed() -> None:
     """AcceptorInfo.Interface of an IPv6 host."""
     network = make("a@localhost").network
-    acceptor = new_acceptor(AcceptorOptions(host="::1", port=25_000), "localhost", EhsHandshake(), EnpProto(), None)
-    assert acceptor.info(network._stack_of(acceptor)).interface == "[::1]:25000"
+    acceptor = Acceptor.of(AcceptorOptions(host="::1", port=25_000), NetworkOptions(), "localhost", None)
+    assert acceptor.info(acceptor.stack(network._stacks)).interface == "[::1]:25000"

@@ -12,14 +12,13 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Flags, Role, Version
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import HandshakeError, Handshaken, Local
+from ergo_conformance.reference_node.api.errors import ErgoError, HandshakeError, RefusedError
+from ergo_conformance.reference_node.api.handshake import LocalIdentity, PeerInfo
 from ergo_conformance.reference_node.connection import tls as certificates
-from ergo_conformance.reference_node.connection.table import RefusedError
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, Mode
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, ME, Raw, dialer, eventually, links, port, started
 
@@ -50,7 +49,7 @@ async def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
     async with started("a", "b", **options) as (a, b):
         for one, other in ((a, b), (b, a)):
             connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
-            assert len(connection.links) == pool
+            assert len(connection.sockets) == pool
             await eventually(lambda: links(a, b) == links(b, a) == pool)
             one.network.table.drop(connection)
             await eventually(lambda: not a.network.connections and not b.network.connections)
@@ -83,7 +82,7 @@ async def test_an_acceptor_has_its_own_settings() -> None:
         assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
 
 
-class Lies(Ehs):
+class Lies(EhsSession):
     """An acceptor behind whose back somebody else ends TLS."""
 
     def digest(self, kind: ehs.Digest) -> str:
@@ -93,13 +92,13 @@ class Lies(Ehs):
 
 
 async def test_the_certificate_is_bound() -> None:
-    lying = {"acceptors": TLS, "handshake": EhsHandshake(machine=Lies)}
+    lying = {"acceptors": TLS, "handshake": EhsHandshake(session_class=Lies)}
     async with started("a") as (a,), started("b", **lying) as (b,):
         with pytest.raises(HandshakeError, match="HELLO_CERT"):
             await a.network.connect(HOST, port(b), tls=True)
     trusting = EhsHandshake(disable_tls_fingerprint=True)
     async with started("a", handshake=trusting) as (a,), started("b", **lying) as (b,):
-        assert len((await a.network.connect(HOST, port(b), tls=True)).links) == 3
+        assert len((await a.network.connect(HOST, port(b), tls=True)).sockets) == 3
 
 
 async def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
@@ -144,7 +143,7 @@ async def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         dropper = asyncio.create_task(drip(dripping))
         idle = [asyncio.create_task(silent(b)) for _ in range(20)]
         half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
-        await eventually(lambda: b.network._links.accepting == 26)
+        await eventually(lambda: b.network._sockets.accepting == 26)
         await a.network.connect(HOST, port(b))
         assert asyncio.get_running_loop().time() - begin < 0.5
         for took in await asyncio.gather(*idle, *half):
@@ -162,13 +161,13 @@ async def test_half_open_peers_are_closed() -> None:
                 raw.writer.write(data)
                 raw.writer.write_eof()
                 await raw.rest()
-        assert b.network._links.accepting == 0
+        assert b.network._sockets.accepting == 0
 
 
 @pytest.mark.parametrize("local", [replace(ME, name=Atom("")), replace(ME, creation=0)])
-async def test_peers_that_cannot_be_registered(local: Local) -> None:
+async def test_peers_that_cannot_be_registered(local: LocalIdentity) -> None:
     async with started("b") as (b,), Raw.dial(b) as raw:
-        assert isinstance(await raw.shake(dialer(local)), Handshaken)
+        assert isinstance(await raw.shake(dialer(local)), PeerInfo)
         assert await raw.rest() == b""
         assert not b.network.connections
 
@@ -192,7 +191,7 @@ async def test_a_dialer_wants_the_name_it_dialed() -> None:
 async def test_stop_closes_everything() -> None:
     async with started("b") as (b,), Raw.dial(b) as idle, Raw.dial(b) as met:
         await met.shake(dialer())
-        await eventually(lambda: b.network.connections and b.network._links.accepting)
+        await eventually(lambda: b.network.connections and b.network._sockets.accepting)
         where = port(b)
         await b.stop()
         assert await idle.rest() == await met.rest() == b""
@@ -210,11 +209,11 @@ async def test_stop_ends_a_dial() -> None:
         server = await asyncio.start_server(listen_only, HOST, 0)
         async with server:
             dial = asyncio.create_task(a.network.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost"))
-            await eventually(lambda: a.network._links.live)
+            await eventually(lambda: a.network._sockets.live)
             await a.stop()
             with pytest.raises(HandshakeError, match="has stopped"):
                 await dial
-            assert not a.network._links.live
+            assert not a.network._sockets.live
 
 
 async def test_no_way() -> None:
@@ -228,7 +227,7 @@ async def test_no_way() -> None:
 
 
 async def test_a_hidden_node_dials_only() -> None:
-    async with started("a", mode=Mode.HIDDEN) as (a,), started("b") as (b,):
+    async with started("a", mode=NetworkMode.HIDDEN) as (a,), started("b") as (b,):
         assert a.network.acceptors == []
         await a.network.connect(HOST, port(b))
 

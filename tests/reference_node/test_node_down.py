@@ -6,17 +6,17 @@ import pytest
 
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import Connection
-from ergo_conformance.reference_node.core.relations import Kind
+from ergo_conformance.reference_node.api.relations import RelationKind
 from tests.support.nodes import Net, settle
 from tests.support.scenes import BYE, HOW, give_back, scene, take
 from tests.support.watchers import Told, ended, idle, refused, watcher
 
-kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 
 
 @kinds
 @pytest.mark.parametrize("who", ["here", "there"])
-async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Kind, who: str) -> None:
+async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: RelationKind, who: str) -> None:
     async with scene() as s:
         both = [watcher(s.here), watcher(s.here)]
         watched = [*s.by.values(), s.there.name]
@@ -35,7 +35,7 @@ async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Kind
 
 
 @kinds
-async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: Kind) -> None:
+async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: RelationKind) -> None:
     net = Net()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     it = watcher(a)
@@ -43,7 +43,7 @@ async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: Kind) -> No
     assert net.dialed
     assert await refused(take(it, kind, b.name)) == "target is already exist"
     await settle()
-    assert a.network.node(b.name).info().messages_out == b.network.node(a.name).info().messages_out == 0
+    assert a.network.node(b.name).info.messages_out == b.network.node(a.name).info.messages_out == 0
     await b.stop()
     await settle()
     assert it.told == [Told(HOW[kind], b.name, "no connection")]
@@ -51,7 +51,7 @@ async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: Kind) -> No
 
 
 @kinds
-async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: Kind) -> None:
+async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: RelationKind) -> None:
     net = Net()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     it = watcher(a)
@@ -65,9 +65,9 @@ async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: Kind) -> None:
 
 
 @kinds
-async def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: Kind) -> None:
+async def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: RelationKind) -> None:
     async with scene() as s:
-        it, connect = watcher(s.here), s.here.core._connect
+        it, connect = watcher(s.here), s.here.core.peers._connect
         s.here.core.disconnect(s.there.name)
 
         async def connected_for_a_moment(name: Atom) -> Connection:
@@ -75,20 +75,20 @@ async def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: Kind) -> None:
             s.here.core.disconnect(name)
             return connection
 
-        s.here.core._connect = connected_for_a_moment
+        s.here.core.peers._connect = connected_for_a_moment
         for target in (s.there.name, *s.by.values()):
             assert await refused(take(it, kind, target)) == "no connection"
-        assert len(s.here.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == 0
 
 
 @kinds
-async def test_a_node_is_no_longer_watched(kind: Kind) -> None:
+async def test_a_node_is_no_longer_watched(kind: RelationKind) -> None:
     async with scene() as s:
         it = watcher(s.here)
         await take(it, kind, s.there.name)
         await give_back(it, kind, s.there.name)
         assert await refused(give_back(it, kind, s.there.name)) == "unknown target"
-        assert s.here.network.node(s.there.name).info().messages_out == 0
+        assert s.here.network.node(s.there.name).info.messages_out == 0
         s.here.core.disconnect(s.there.name)
         await settle()
         assert it.told == []

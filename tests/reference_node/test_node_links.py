@@ -8,9 +8,9 @@ import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, Introduce, Role
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api.handshake import Handshaken, Membership
-from ergo_conformance.reference_node.connection.table import RefusedError
-from ergo_conformance.reference_node.ergo.ehs import Effect, Ehs
+from ergo_conformance.reference_node.api.errors import RefusedError
+from ergo_conformance.reference_node.api.handshake import ConnectionRef, PeerInfo
+from ergo_conformance.reference_node.ergo.ehs import Effect, EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import random_hex
 from tests.support.nodes import FRAME
@@ -24,10 +24,10 @@ async def test_a_second_connection_of_one_peer_is_closed() -> None:
         met = await first.shake(dialer())
         await eventually(lambda: b.network.connections)
         again = await second.shake(dialer())
-        assert isinstance(again, Handshaken)  # the handshake is fine, the close comes behind it
+        assert isinstance(again, PeerInfo)  # the handshake is fine, the close comes behind it
         assert await second.rest() == b""
         first.writer.write(FRAME)
-        await eventually(lambda: b.network.node(ME.name).info().bytes_in == len(FRAME))
+        await eventually(lambda: b.network.node(ME.name).info.bytes_in == len(FRAME))
         assert b.network.connections[ME.name].peer.connection_id == met.connection_id
 
 
@@ -38,25 +38,25 @@ async def test_a_join_to_nothing_is_closed_without_an_accept() -> None:
         other = replace(ME, name=Atom("other@localhost"))
         for local, id_ in ((ME, "unknown"), (other, met.connection_id)):
             async with Raw.dial(b) as raw:
-                raw.writer.write(dialer(local, Membership(b.name, id_)).start())
+                raw.writer.write(dialer(local, ConnectionRef(b.name, id_)).start())
                 assert await raw.rest() == b""
         async with Raw.dial(b) as raw:
-            raw.writer.write(dialer(replace(ME, cookie="x"), Membership(b.name, met.connection_id)).start())
+            raw.writer.write(dialer(replace(ME, cookie="x"), ConnectionRef(b.name, met.connection_id)).start())
             assert await raw.rest() == b""
-        assert len(b.network.connections[ME.name].links) == 1
+        assert len(b.network.connections[ME.name].sockets) == 1
 
 
 async def test_a_connection_lives_as_long_as_one_link() -> None:
     async with started("b") as (b,), Raw.dial(b) as first, Raw.dial(b) as second:
         met = await first.shake(dialer())
         await eventually(lambda: b.network.connections)
-        side = dialer(joining=Membership(b.name, met.connection_id))
+        side = dialer(joining=ConnectionRef(b.name, met.connection_id))
         second.writer.write(side.start() + FRAME)
-        await eventually(lambda: b.network.node(ME.name).info().bytes_in == len(FRAME))
+        await eventually(lambda: b.network.node(ME.name).info.bytes_in == len(FRAME))
         first.writer.close()
-        await eventually(lambda: len(b.network.connections[ME.name].links) == 1)
+        await eventually(lambda: len(b.network.connections[ME.name].sockets) == 1)
         second.writer.write(FRAME)
-        await eventually(lambda: b.network.node(ME.name).info().bytes_in == 2 * len(FRAME))
+        await eventually(lambda: b.network.node(ME.name).info.bytes_in == 2 * len(FRAME))
         second.writer.close()
         await eventually(lambda: not b.network.connections)
 
@@ -66,9 +66,9 @@ async def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Accepts, and then knows nothing of it."""
-        result = await Raw(reader, writer).shake(Ehs(Role.ACCEPTOR, ME, random_hex))
+        result = await Raw(reader, writer).shake(EhsSession(Role.ACCEPTOR, ME, random_hex))
         served.append(type(result).__name__)
-        if served[-1] == "Handshaken":
+        if served[-1] == "PeerInfo":
             await reader.read()
         writer.close()
 
@@ -77,10 +77,10 @@ async def test_a_refused_join_ends_the_connection_and_is_not_repeated() -> None:
         with contextlib.suppress(RefusedError):  # it may be over already
             await a.network.connect(HOST, server.sockets[0].getsockname()[1])
         await eventually(lambda: not a.network.connections)
-        assert sorted(served) == ["Handshaken", "Joined", "Joined"]
+        assert sorted(served) == ["JoinedSocket", "JoinedSocket", "PeerInfo"]
 
 
-class FarAway(Ehs):
+class FarAway(EhsSession):
     """Announces a pool address that nobody can reach."""
 
     def accept_and_introduce(self, message: Introduce) -> Effect:
@@ -91,8 +91,8 @@ class FarAway(Ehs):
 
 
 async def test_links_go_where_the_first_one_went_if_the_announced_address_is_out_of_reach() -> None:
-    async with started("a") as (a,), started("b", handshake=EhsHandshake(machine=FarAway)) as (b,):
-        assert len((await a.network.connect(HOST, port(b))).links) == 3
+    async with started("a") as (a,), started("b", handshake=EhsHandshake(session_class=FarAway)) as (b,):
+        assert len((await a.network.connect(HOST, port(b))).sockets) == 3
 
 
 async def test_connecting_at_once_gives_one_connection() -> None:
@@ -109,4 +109,4 @@ async def test_connecting_at_once_gives_one_connection() -> None:
             await eventually(lambda: links(a, b) == links(b, a) == 3)
             assert await b.network.connect(HOST, port(a)) is back  # without a name: dialed, and found to be a duplicate
             a.network.table.drop(there)
-            await eventually(lambda: not a.network._links.live and not b.network._links.live)
+            await eventually(lambda: not a.network._sockets.live and not b.network._sockets.live)

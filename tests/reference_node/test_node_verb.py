@@ -20,7 +20,7 @@ from ergo_conformance.cli import node as verb
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
 from ergo_conformance.reference_node.connection import tls as certificates
-from ergo_conformance.reference_node.options import Mode
+from ergo_conformance.reference_node.options import NetworkMode
 from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.reference_node.target.agents import LEVEL_1
 
@@ -174,11 +174,11 @@ def test_acceptors_replace_host_port_and_tls(tmp_path: Path) -> None:
         Path(file).write_bytes(pem)
     rows = [{"tls": files, "cookie": "own"}, {"flags": {"spawn": False}, "max_message_size": 5}]
     target = {"name": "n@localhost", "acceptors": rows, "mode": "hidden", "tls": {}}
-    options = settings.options_of(verb.target_of(json.dumps(target), {}))
+    options = settings.config_of(verb.target_of(json.dumps(target), {}))
     tls, plain = options.network.acceptors
     assert (tls.tls, tls.cookie, tls.flags, plain.tls, plain.cookie) == (pair, "own", None, None, None)
     assert (plain.flags, plain.max_message_size) == (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, 5)
-    assert options.network.mode is Mode.HIDDEN
+    assert options.network.mode is NetworkMode.HIDDEN
     assert "acceptors" not in verb.target_of(json.dumps(target), {"port": 0})
     with running(target={**target, "mode": "enabled"}) as (_, ready):
         first, second = ready["config"]["acceptors"]

@@ -6,9 +6,15 @@ import pytest
 
 from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.connection.backoff import AT_ONCE, FIRST_PAUSE, LAST_PAUSE, Pauses, longer
-from ergo_conformance.reference_node.core.process import MessageOptions
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.messages import MessageOptions
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection.backoff import (
+    FIRST_DELAY,
+    MAX_DELAY,
+    MIN_LIFETIME,
+    ReconnectBackoff,
+    next_delay,
+)
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net, settle
 
@@ -16,19 +22,19 @@ NAME = Atom("b@localhost")
 
 
 def test_pauses_grow_up_to_a_bound_and_begin_anew() -> None:
-    pauses, now, seen = Pauses(), 100.0, []
-    assert pauses.left(NAME, now) == 0
+    pauses, now, seen = ReconnectBackoff(), 100.0, []
+    assert pauses.remaining(NAME, now) == 0
     for _ in range(10):
-        pauses.in_vain(NAME, now)
-        seen.append(pauses.left(NAME, now))
-        assert pauses.left(NAME, now + seen[-1]) == 0
-    assert seen == pytest.approx([min(FIRST_PAUSE * 2**i, LAST_PAUSE) for i in range(10)])
-    assert pauses.left(Atom("other@localhost"), now) == 0
-    pauses.of_use(NAME)
-    assert pauses.left(NAME, now) == 0
-    pauses.in_vain(NAME, now)
-    assert pauses.left(NAME, now) == pytest.approx(FIRST_PAUSE)
-    assert longer(0.0) == FIRST_PAUSE
+        pauses.failed(NAME, now)
+        seen.append(pauses.remaining(NAME, now))
+        assert pauses.remaining(NAME, now + seen[-1]) == 0
+    assert seen == pytest.approx([min(FIRST_DELAY * 2**i, MAX_DELAY) for i in range(10)])
+    assert pauses.remaining(Atom("other@localhost"), now) == 0
+    pauses.succeeded(NAME)
+    assert pauses.remaining(NAME, now) == 0
+    pauses.failed(NAME, now)
+    assert pauses.remaining(NAME, now) == pytest.approx(FIRST_DELAY)
+    assert next_delay(0.0) == FIRST_DELAY
 
 
 async def tries(a: Node, b: Node, *, lives: float, ours: bool = False) -> float:
@@ -45,13 +51,13 @@ async def tries(a: Node, b: Node, *, lives: float, ours: bool = False) -> float:
 
 @pytest.mark.parametrize(
     ("lives", "ours", "grows"),
-    [(0.0, False, True), (AT_ONCE / 2, False, True), (AT_ONCE, False, False), (0.0, True, False)],
+    [(0.0, False, True), (MIN_LIFETIME / 2, False, True), (MIN_LIFETIME, False, False), (0.0, True, False)],
 )
 async def test_only_who_is_let_go_at_once_waits(lives: float, ours: bool, grows: bool) -> None:
     net = Net()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     took = [await tries(a, b, lives=lives, ours=ours) for _ in range(5)]
-    wanted = [0.0, *(FIRST_PAUSE * 2**i for i in range(4))] if grows else [0.0] * 5
+    wanted = [0.0, *(FIRST_DELAY * 2**i for i in range(4))] if grows else [0.0] * 5
     assert took == pytest.approx(wanted, abs=1e-3)
     await net.stop()
 
@@ -64,7 +70,7 @@ async def test_a_word_is_enough() -> None:
         begun = loop.time()
         await a.network.connection(b.name)
         assert loop.time() - begun < 1e-3
-        b.network.connections[a.name].send_pid(b.core.pid, a.core.pid, MessageOptions(), "a word")
+        b.network.connections[a.name].send(b.core.pid, a.core.pid, MessageOptions(), "a word")
         await settle()
         b.core.disconnect(a.name)
         await settle()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.applications import Member, Specification
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.core.permissions import Permission
-from ergo_conformance.reference_node.core.process import Actor
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net
 
@@ -87,7 +87,7 @@ class Thing:
             self.enable: Callable[..., None] = lambda *nodes: remote.enable_spawn(NAME, Actor, *nodes)
             self.disable: Callable[..., None] = lambda *nodes: remote.disable_spawn(NAME, *nodes)
         else:
-            there.core.applications.load(Specification(NAME, (Member(Actor),)))
+            there.core.applications.load(ApplicationSpec(NAME, (ApplicationMember(Actor),)))
             self.enable = lambda *nodes: remote.enable_application_start(NAME, *nodes)
             self.disable = lambda *nodes: remote.disable_application_start(NAME, *nodes)
 

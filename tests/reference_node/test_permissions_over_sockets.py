@@ -8,7 +8,7 @@ import pytest
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import RemoteNode
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.applications import Member, Specification
+from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.network.network import Network
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, dial, lan, refusal
@@ -56,7 +56,7 @@ class Scene:
         return await self.may("a"), await self.may("c")
 
     def shown(self) -> tuple[tuple[Atom, ...], bool]:
-        info = self.network.info()
+        info = self.network.info
         [row] = info.enabled_spawn if self.kind == "spawn" else info.enabled_application_start
         assert row.name == "it"
         return row.nodes, row.closed
@@ -66,7 +66,7 @@ class Scene:
 async def scene(kind: str) -> AsyncIterator[Scene]:
     async with lan() as start:
         b = await start("b")
-        b.core.applications.load(Specification("it", (Member(Echo),)))
+        b.core.applications.load(ApplicationSpec("it", (ApplicationMember(Echo),)))
         askers = {name: await dial(await start(name), b) for name in ("a", "c")}
         await eventually(lambda: len(b.network.connections) == 2)
         yield Scene(b, askers, kind)
@@ -151,7 +151,7 @@ async def test_what_the_application_says() -> None:
         it.enable()
         it.b.core.applications.unload("it")
         assert await it.may("a") == "unknown application"
-        it.b.core.applications.load(Specification("it", (Member(Echo),)))
+        it.b.core.applications.load(ApplicationSpec("it", (ApplicationMember(Echo),)))
         await it.b.core.applications.start("it")
         assert await it.may("a") == "application is still running"
 
@@ -175,7 +175,7 @@ async def test_a_name_stands_for_one_factory() -> None:
         network.enable_spawn("it", Echo, A)
         text = "it associated with another process factory"
         assert refusal(lambda: network.enable_spawn("it", Other)) == text
-        [row] = network.info().enabled_spawn
+        [row] = network.info.enabled_spawn
         assert (row.behavior, row.nodes) == ("Echo", (A,))
         network.enable_spawn("made", maker.make)
         network.enable_spawn("made", maker.make)
@@ -186,5 +186,5 @@ async def test_what_counts_is_how_the_peer_introduced_itself(kind: str) -> None:
     """NAPI-PL-2: not what a request says."""
     async with scene(kind) as it:
         it.enable(C)
-        assert it.network.nodes() == [A, C]
+        assert it.network.nodes == [A, C]
         assert await it.both() == (NO, YES)

@@ -9,9 +9,11 @@ from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.connection.link import REFUSED_WITHIN
-from ergo_conformance.reference_node.core.process import Actor, Call, Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.messages import Call
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection.socket_protocol import REFUSED_WITHIN
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.nodes import within
@@ -67,14 +69,14 @@ async def test_the_route_chooses_the_stack() -> None:
     a, b, answers = await pair(pages, proto, other(proto), PLAIN)
     assert pages[b.name][0][3:] == (CARD, TALK)
     await talks(a, b, answers)
-    info = a.network.node(b.name).info()
+    info = a.network.node(b.name).info
     assert (info.handshake_version, info.proto_version) == (CARD, TALK)
     assert (info.pool_size, info.messages_out, info.messages_in) == (POOL, 2, 1)
     assert isinstance(a.network.connections[b.name], TalkConnection)
-    await eventually(lambda: len(b.network.connections[a.name].links) == POOL)
+    await eventually(lambda: len(b.network.connections[a.name].sockets) == POOL)
     assert sorted(proto.served) == [(a.name, False), (b.name, True)]
     remote = a.network.node(b.name)
-    assert (remote.name(), remote.creation(), remote.version()) == (
+    assert (remote.name, remote.creation, remote.version) == (
         f"nick {b.name}",
         b.creation,
         Version("somebody"),
@@ -84,7 +86,7 @@ async def test_the_route_chooses_the_stack() -> None:
     pages[b.name].reverse()
     answers.heard.clear()
     await talks(a, b, answers)
-    assert a.network.node(b.name).info().proto_version[:2] == ("ENP", "R1")
+    assert a.network.node(b.name).info.proto_version[:2] == ("ENP", "R1")
     await a.stop()
     await b.stop()
     assert not pages
@@ -97,7 +99,7 @@ async def test_a_static_route_names_a_stack() -> None:
     named = NetworkRoute(host=HOST, port=port, handshake_version=CARD, proto_version=TALK)
     with pytest.raises(ErgoError, match="i/o timeout"):
         await a.network.get_node_with_route(b.name, NetworkRoute(host=HOST, port=port))  # in EHS, to the wrong door
-    assert (await a.network.get_node_with_route(b.name, named)).info().proto_version == TALK
+    assert (await a.network.get_node_with_route(b.name, named)).info.proto_version == TALK
     await talks(a, b, answers)
     await a.stop()
     await b.stop()
@@ -128,7 +130,7 @@ async def test_a_whole_node_may_speak_another_stack() -> None:
     answers = Answers()
     b.spawn(answers, name="answers")
     await talks(a, b, answers)
-    assert a.network.info().handshake_version == CARD
+    assert a.network.info.handshake_version == CARD
     await a.stop()
     await b.stop()
 
@@ -164,10 +166,10 @@ async def test_a_line_that_is_none_ends_the_link_alone() -> None:
     proto = TalkProto()
     a, b, answers = await pair({}, proto, other(proto))
     await a.network.get_node(b.name)
-    await eventually(lambda: len(b.network.connections[a.name].links) == POOL)
+    await eventually(lambda: len(b.network.connections[a.name].sockets) == POOL)
     await asyncio.sleep(2 * REFUSED_WITHIN)  # a link that ends sooner would mean that we are not known
-    a.network.connections[b.name].links[1].write(b"what?\n")
-    await eventually(lambda: len(b.network.connections[a.name].links) == POOL - 1)
+    a.network.connections[b.name].sockets[1].write(b"what?\n")
+    await eventually(lambda: len(b.network.connections[a.name].sockets) == POOL - 1)
     await talks(a, b, answers)
     await a.stop()
     await b.stop()

@@ -10,12 +10,12 @@ import pytest
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.reference_node.api import Connection
-from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.connection.backoff import FIRST_PAUSE, LAST_PAUSE
-from ergo_conformance.reference_node.connection.table import Connections, RefusedError
+from ergo_conformance.reference_node.api.errors import ErgoError, RefusedError
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection.backoff import FIRST_DELAY, MAX_DELAY
+from ergo_conformance.reference_node.connection.table import ConnectionTable
 from ergo_conformance.reference_node.ergo.enp.proto import SETTLED
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import Net, settle, transport_of, within
@@ -27,7 +27,7 @@ def pool(size: int) -> EhsHandshake:
 
 def cut(connection: Connection, number: int = 0) -> None:
     """Ends one link, as a network does that fails."""
-    transport_of(connection.links[number]).abort()
+    transport_of(connection.sockets[number]).abort()
 
 
 async def echoes(a: Node, b: Node, value: Any = "hello") -> Any:
@@ -47,7 +47,7 @@ async def pair(**options: Any) -> tuple[Net, Node, Node, Connection]:
 
 def links(a: Node, b: Node) -> tuple[int, int]:
     """How many each side sees."""
-    return tuple(len(x.network.connections[y.name].links) for x, y in ((a, b), (b, a)))  # type: ignore[return-value]
+    return tuple(len(x.network.connections[y.name].sockets) for x, y in ((a, b), (b, a)))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("size", [None, 1, 2, 5])
@@ -88,7 +88,7 @@ async def test_the_pauses_grow_while_it_can_not_and_messages_go_on_meanwhile() -
             raise ConnectionRefusedError
         await dial(protocol, address)
 
-    a.network._dialing.open_link = out_of_reach
+    a.network._dialer._dial = out_of_reach
     begun = loop.time()
     cut(connection)
     for i in range(30):
@@ -100,8 +100,8 @@ async def test_the_pauses_grow_while_it_can_not_and_messages_go_on_meanwhile() -
     assert links(a, b) == (3, 3)
     pauses = [later - earlier for earlier, later in pairwise(tries)]
     assert tries[0] == begun
-    assert pauses == pytest.approx([min(FIRST_PAUSE * 2**i, LAST_PAUSE) for i in range(len(pauses))])
-    assert tries[-1] - begun < 40 + LAST_PAUSE
+    assert pauses == pytest.approx([min(FIRST_DELAY * 2**i, MAX_DELAY) for i in range(len(pauses))])
+    assert tries[-1] - begun < 40 + MAX_DELAY
     await net.stop()
 
 
@@ -165,7 +165,7 @@ async def test_calls_both_ways_while_links_are_cut() -> None:
     work = [asyncio.ensure_future(calls(one, other)) for one, other in ((a, b), (b, a)) * 4]
     for number in range(3):
         await asyncio.sleep(0.5)
-        cut(connection, number % len(connection.links))
+        cut(connection, number % len(connection.sockets))
     assert sum(await asyncio.gather(*work)) < 8 * 110
     await asyncio.sleep(10)
     assert links(a, b) == (3, 3)
@@ -225,18 +225,18 @@ def _refuse(*_: Any) -> None:
 
 async def test_an_acceptor_that_ends_each_new_link_later_is_not_stormed(monkeypatch: pytest.MonkeyPatch) -> None:
     net, a, b, connection = await pair()
-    join, loop = Connections.join, asyncio.get_running_loop()
+    join, loop = ConnectionTable.join, asyncio.get_running_loop()
 
     def joins_for_a_moment(self: Any, link: Any, joined: Any) -> Any:
         if self is b.network.table:
             loop.call_later(0.3, link.abort)
         return join(self, link, joined)
 
-    monkeypatch.setattr(Connections, "join", joins_for_a_moment)
+    monkeypatch.setattr(ConnectionTable, "join", joins_for_a_moment)
     cut(connection)
     await asyncio.sleep(300)
     assert await echoes(a, b) == "hello"
-    assert len(net.dialed) < 3 + 10 + 300 / LAST_PAUSE
+    assert len(net.dialed) < 3 + 10 + 300 / MAX_DELAY
     await net.stop()
 
 
@@ -267,6 +267,6 @@ async def test_both_dial_at_once_fifty_times() -> None:
         assert links(a, b) == (3, 3)
         (a if i % 2 else b).core.disconnect((b if i % 2 else a).name)
         await settle()
-        assert not a.network._links.live
-        assert not b.network._links.live
+        assert not a.network._sockets.live
+        assert not b.network._sockets.live
     await net.stop()

@@ -10,7 +10,9 @@ from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.values import PID, Alias, Atom, Error, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
-from ergo_conformance.reference_node.core.process import Actor, ExitSignal, Message, Process, ProcessOptions
+from ergo_conformance.reference_node.api.messages import ExitSignal, Message, ProcessOptions
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo, Supervisor
 from tests.support.nodes import node, settle, within
@@ -26,8 +28,7 @@ async def idle(process: Process) -> None:
 
 async def ends(process: Process) -> Error:
     """Waits for the end of a process: its reason."""
-    assert process.task is not None
-    await asyncio.gather(process.task, return_exceptions=True)
+    await process.join()
     assert process.reason is not None
     return process.reason
 
@@ -70,8 +71,8 @@ async def test_a_process_ends_with_a_reason(body: Any, reason: Error, caplog: py
         b = node()
         process = b.spawn(body, name="it")
         assert await ends(process) == reason
-        assert process.pid.id not in b.core.processes
-        assert not b.core.names
+        assert process.pid.id not in b.core.tables.processes
+        assert not b.core.tables.names
     assert ("a mistake" in caplog.text) == (body is panics)
 
 
@@ -108,7 +109,7 @@ async def test_a_process_is_ended_from_outside(begun: bool) -> None:
     process.stop(BYE)
     process.stop(Error("too late"))
     assert await ends(process) == BYE
-    assert not b.core.processes
+    assert not b.core.tables.processes
     assert b.spawn(idle, name="it") is not process
     await b.stop()
 
@@ -138,7 +139,7 @@ async def test_nothing_reaches_one_that_has_ended() -> None:
     alias = process.create_alias()
     process.stop()
     letter = Message(process.pid, "too late")
-    assert b.core.deliver(process, letter, Priority.NORMAL) == error_values.PROCESS_TERMINATED
+    assert b.core.tables.deliver(process, letter, Priority.NORMAL) == error_values.PROCESS_TERMINATED
     await ends(process)
     for target in (process.pid, alias):
         with pytest.raises(ErgoError, match="unknown process"):
@@ -152,7 +153,7 @@ async def test_the_core_stops_all_and_starts_none() -> None:
     fresh = b.spawn(idle)
     await b.core.stop()
     assert reached.reason == fresh.reason == error_values.SHUTDOWN
-    assert not b.core.processes
+    assert not b.core.tables.processes
     with pytest.raises(ErgoError, match="node terminated"):
         b.spawn(idle)
 
@@ -165,7 +166,7 @@ async def test_a_name_is_taken_once() -> None:
     first = b.spawn(idle, name="it")
     with pytest.raises(ErgoError, match="resource is taken"):
         b.spawn(idle, name="it")
-    assert b.core.names == {Atom("it"): first}
+    assert b.core.tables.names == {Atom("it"): first}
     first.stop()
     await ends(first)
     second = b.spawn(idle, name="it")
@@ -192,7 +193,7 @@ async def test_a_process_is_reached_by_pid_name_and_alias() -> None:
     assert aliases[0] != aliases[1]
     for to in (echo.pid, "echo", ProcessID(b.name, Atom("echo")), *aliases):
         assert await answer_of(b, to) == "hello"
-    b.core.delete_alias(echo, aliases[0])
+    b.core.monitoring.delete_alias(echo, aliases[0])
     assert await answer_of(b, aliases[1]) == "hello"
     with pytest.raises(ErgoError, match="unknown process"):
         await answer_of(b, aliases[0])
@@ -204,10 +205,10 @@ async def test_an_alias_is_deleted_by_its_owner_once() -> None:
     owner, other = b.spawn(idle), b.spawn(idle)
     alias = owner.create_alias()
     with pytest.raises(ErgoError, match="not an owner"):
-        b.core.delete_alias(other, alias)
-    b.core.delete_alias(owner, alias)
+        b.core.monitoring.delete_alias(other, alias)
+    b.core.monitoring.delete_alias(owner, alias)
     with pytest.raises(ErgoError, match="unknown alias"):
-        b.core.delete_alias(owner, alias)
+        b.core.monitoring.delete_alias(owner, alias)
     await b.stop()
 
 
@@ -272,7 +273,7 @@ async def test_who_traps_exits_lives_on_but_not_without_its_parent() -> None:
     b = node()
     actor = Trapping()
     parent = b.spawn(idle)
-    process = b.core.spawn(actor, parent=parent.pid)
+    process = b.core.spawner.spawn(actor, parent=parent.pid)
     sender = await within(b, _exit_to(process.pid))
     await settle()
     assert (actor.seen, process.reason) == ([(sender, BYE)], None)
@@ -310,7 +311,7 @@ async def test_the_supervisor_starts_again_what_has_ended(begun: bool) -> None:
     before = supervisor.pids
     if begun:
         await settle()
-    b.core.names[Atom("one")].stop(BYE)
+    b.core.tables.names[Atom("one")].stop(BYE)
     await settle()
     assert supervisor.pids == {"two": before["two"], "one": before["two"] + 1}
     assert await answer_of(b, "one") == "hello"

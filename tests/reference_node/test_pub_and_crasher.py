@@ -10,7 +10,7 @@ from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.ergo.gen import ProcessOptions
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Ref, Typed
-from ergo_conformance.reference_node.core.applications import Mode, State
+from ergo_conformance.reference_node.api.applications import ApplicationMode, ApplicationState
 from tests.support.acting import Scene, acting, places
 from tests.support.nodes import settle, within
 from tests.support.watchers import Heard, Told, refused
@@ -224,7 +224,7 @@ async def test_the_factories(name: str, node: str) -> None:
         if name == "crasher_factory":
             assert await within(other, lambda it: it.call(pid, "pid")) == pid
             assert await refused(within(other, lambda it: it.call(pid, "shutdown", timeout=1))) == "timed out"
-            assert pid.id not in s.b.core.processes
+            assert pid.id not in s.b.core.tables.processes
             assert s.pid("crasher") != pid
         else:
             assert await within(other, lambda it: it.call(pid, "!env")) == Typed(Slice(t.STRING), ["K=v"])
@@ -235,20 +235,20 @@ APPS = {"test_app": 2, "test_app1": 1, "test_app2": 1, "test_app3": 1, "restrict
 
 
 @pytest.mark.parametrize(("name", "own"), APPS.items())
-@pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.name)
+@pytest.mark.parametrize("mode", list(ApplicationMode), ids=lambda mode: mode.name)
 @pytest.mark.parametrize("node", ["a@localhost", "allowed@localhost"])
-async def test_the_applications(name: str, own: int, mode: Mode, node: str) -> None:
+async def test_the_applications(name: str, own: int, mode: ApplicationMode, node: str) -> None:
     async with acting() as s:
         other = s.a if node == s.a.name else s.net.node(node)
         application = s.b.core.applications.get(name)
-        assert (application.state, application.mode) == (State.LOADED, own)
+        assert (application.state, application.mode) == (ApplicationState.LOADED, own)
         start = other.core.remote.start_application(s.b.name, Atom(name), mode)
         if (name, node) == ("restricted_app", "a@localhost"):
             assert await refused(start) == "not allowed"
             return
         await start
-        assert (application.state, application.mode) == (State.RUNNING, mode or own)
+        assert (application.state, application.mode) == (ApplicationState.RUNNING, mode or own)
         assert await s.ask(f"{name}_worker", "hi") == "hi"
         assert await s.ask(f"{name}_worker", "!terminate") == "bye"
         await settle()
-        assert application.state is State.LOADED
+        assert application.state is ApplicationState.LOADED

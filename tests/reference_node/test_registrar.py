@@ -8,12 +8,14 @@ import pytest
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, Route
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import holding, spoiled, with_length
+from ergo_conformance.peers.corruption.packets import corrupt_packets, with_length, with_value
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.peers.listener import HOST
-from ergo_conformance.reference_node.api import Registrar, RegistrarError
-from ergo_conformance.reference_node.registrars import esrd as registrar
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar, spelled
+from ergo_conformance.reference_node.api import Registrar
+from ergo_conformance.reference_node.api.errors import RegistrarError
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
+from ergo_conformance.reference_node.registrars.errors import registrar_errors
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 
@@ -31,7 +33,7 @@ async def test_the_first_one_serves_and_the_others_register() -> None:
         assert (a.serving, b.serving) == (True, False)
         assert a.registered
         assert b.registered
-        for user in (each.resolver() for each in typed):
+        for user in (each.resolver for each in typed):
             assert await user.resolve(a.name) == await user.resolve(b.name) == ROUTES
             assert await text_of(user.resolve(Atom("c@localhost"))) == "unknown"
 
@@ -43,7 +45,7 @@ async def test_a_name_that_is_taken(name: str) -> None:
         await made.start("b", a.port)
         assert await text_of(made.start(name, a.port)) == "resource is taken"
         assert not made.all[-1].registered
-        assert len(a.server._links if a.server else ()) == 1
+        assert len(a.server._sockets if a.server else ()) == 1
 
 
 async def test_nobody_is_registered_without_routes() -> None:
@@ -60,9 +62,9 @@ async def test_a_hidden_node_only_resolves() -> None:
         hidden = await made.start("h", server.port, hidden=True)
         assert not hidden.registered
         asking = asyncio.create_task(hidden.resolve(Atom("a@localhost")))
-        (await server.question()).answer(ROUTES)
+        (await server.resolve_request()).answer(ROUTES)
         assert await asking == ROUTES
-        assert not server.leases
+        assert not server.registrations
 
 
 async def test_a_node_that_does_not_serve_needs_somebody_who_does() -> None:
@@ -102,11 +104,11 @@ REPLIES: dict[str, tuple[bytes, str | None]] = {
     "an error without a text": (write_packet(RegisterReply(Error(""))), ""),
     "an error of 900 bytes": (padded(900), "x" * 900),
     "an error of 1200 bytes": (padded(1200), WRONG),
-    "no value": (holding(GRANTED, b"\1\2"), WRONG),
+    "no value": (with_value(GRANTED, b"\1\2"), WRONG),
     "an error by id": (GRANTED[:-2] + b"\x80\x05", WRONG),
     # what upstream takes: it starts unregistered (ESRD-CL-5), or reads beyond the length (ESRD-FR-4)
-    "nil": (holding(GRANTED, b"\xff"), WRONG),
-    "another message": (holding(GRANTED, write_packet(ResolveReply(None, None))[4:]), WRONG),
+    "nil": (with_value(GRANTED, b"\xff"), WRONG),
+    "another message": (with_value(GRANTED, write_packet(ResolveReply(None, None))[4:]), WRONG),
     "length 0": (with_length(GRANTED, 0), WRONG),
     "another packet": (write_packet(ResolveReply(None, None)), WRONG),
 }
@@ -118,11 +120,11 @@ async def test_a_reply_to_a_registration(reply: str) -> None:
     async with scripted() as server:
         user = client(server.port)
         starting = asyncio.create_task(text_of(user.register(facts(), ROUTES)))
-        lease = await server.lease()
+        lease = await server.registration()
         assert await lease.request() == RegisterRoutes(user.name, ROUTES)
-        lease.link.write(data)
+        lease.socket.write(data)
         if reply.endswith("the end"):
-            lease.link.end_writing()
+            lease.socket.end_writing()
         assert await starting == wanted
         assert user.registered is (wanted is None)
         if wanted is not None:
@@ -132,11 +134,11 @@ async def test_a_reply_to_a_registration(reply: str) -> None:
 
 async def test_every_fault_in_a_reply_is_one() -> None:
     async with scripted() as server:
-        for damage in spoiled(RegisterReply(Error("taken"))):
+        for damage in corrupt_packets(RegisterReply(Error("taken"))):
             starting = asyncio.create_task(text_of(client(server.port).register(facts(), ROUTES)))
-            lease = await server.lease()
-            lease.link.write(damage.data)
-            lease.link.end_writing()
+            lease = await server.registration()
+            lease.socket.write(damage.data)
+            lease.socket.end_writing()
             assert await starting == WRONG, damage.label
             await lease.request()
             await lease.expect_close(1.0)
@@ -146,7 +148,7 @@ async def test_a_reply_in_pieces_is_put_together() -> None:
     async with scripted() as server:
         user = client(server.port)
         starting = asyncio.create_task(user.register(facts(), ROUTES))
-        await (await server.lease()).link.drip(GRANTED, 16, 0.001)
+        await (await server.registration()).socket.drip(GRANTED, 16, 0.001)
         await starting
         assert user.registered
         await user.terminate()
@@ -156,7 +158,7 @@ async def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(esrd, "REGISTER_TIMEOUT", 0.05)
     async with scripted() as server:
         assert await text_of(client(server.port).register(facts(), ROUTES)) == "i/o timeout"
-        lease = await server.lease()
+        lease = await server.registration()
         await lease.request()
         await lease.expect_close(1.0)
 
@@ -164,7 +166,7 @@ async def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_registration_that_is_given_up_leaves_nothing_open() -> None:
     async with scripted() as server:
         starting = asyncio.create_task(client(server.port).register(facts(), ROUTES))
-        lease = await server.lease()
+        lease = await server.registration()
         await lease.request()
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
@@ -185,14 +187,14 @@ ANSWERS: dict[str, tuple[bytes, list[Route] | str]] = {
     "3 bytes": (FOUND[:3], WRONG),
     "no bytes": (b"", WRONG),
     "length too long": (with_length(FOUND, 900), WRONG),
-    "no value": (holding(FOUND, b"\1"), WRONG),
+    "no value": (with_value(FOUND, b"\1"), WRONG),
     "no routes": (write_packet(ResolveReply([], None)), []),
     "nil": (write_packet(ResolveReply(None, None)), []),
     "an error beside routes": (write_packet(ResolveReply(ROUTES, Error("busy"))), "busy"),
     "more than 4096 bytes": (write_packet(ResolveReply([route(1, Host="h" * 50)] * 90, None)), WRONG),
     # what upstream takes for no routes (ESRD-CL-10), or reads beyond the length (ESRD-FR-4)
-    "another message": (holding(FOUND, write_packet(RegisterReply(None))[4:]), WRONG),
-    "nil in place of a message": (holding(FOUND, b"\xff"), WRONG),
+    "another message": (with_value(FOUND, write_packet(RegisterReply(None))[4:]), WRONG),
+    "nil in place of a message": (with_value(FOUND, b"\xff"), WRONG),
     "length 0": (with_length(FOUND, 0), WRONG),
     "another packet": (GRANTED, WRONG),
 }
@@ -203,8 +205,8 @@ async def test_a_reply_to_a_question(answer: str) -> None:
     data, wanted = ANSWERS[answer]
     async with scripted() as server:
         asking = asyncio.create_task(client(server.port).resolve(Atom("a@127.0.0.1")))
-        question = await server.question()
-        assert question.wanted == "a@127.0.0.1"
+        question = await server.resolve_request()
+        assert question.name == "a@127.0.0.1"
         question.answer_bytes(data)
         if isinstance(wanted, str):
             assert await text_of(asking) == wanted
@@ -217,8 +219,8 @@ async def test_only_the_first_datagram_counts_and_every_question_has_its_own_soc
         user, askers = client(server.port), set()
         for first in (b"junk", FOUND):
             asking = asyncio.create_task(user.resolve(Atom("a@localhost")))
-            question = await server.question()
-            askers.add(question.asker)
+            question = await server.resolve_request()
+            askers.add(question.sender)
             question.answer_bytes(first)
             question.answer(THREE)
             if first == FOUND:
@@ -232,8 +234,8 @@ async def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(esrd, "RESOLVE_TIMEOUT", 0.05)
     async with scripted() as server:
         assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "i/o timeout"
-        assert server.questions is not None
-        assert server.questions.waiting.qsize() == 1, "one try"
+        assert server.resolving is not None
+        assert server.resolving.requests.qsize() == 1, "one try"
     assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "connection refused"
 
 
@@ -273,6 +275,6 @@ def test_what_goes_wrong_below_is_put_in_the_framework_s_words() -> None:
         (UnicodeError("label too long"), "incorrect value or argument"),
     ]
     for error, text in cases:
-        with pytest.raises(RegistrarError) as caught, spelled():
+        with pytest.raises(RegistrarError) as caught, registrar_errors():
             raise error
         assert str(caught.value) == text

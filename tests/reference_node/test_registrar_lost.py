@@ -11,9 +11,10 @@ import pytest
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
+from ergo_conformance.peers.ergo.esrd_server import ScriptedEsrdServer
 from ergo_conformance.peers.listener import HOST
-from ergo_conformance.reference_node.registrars import esrd as registrar
+from ergo_conformance.reference_node.connection import tcp
+from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.spec.ergo.esrd import write_packet
 from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
 from tests.support.sockets import eventually
@@ -47,62 +48,62 @@ async def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick
 async def test_however_the_link_ends_it_is_registered_again_at_once(how: str) -> None:
     async with users() as made, scripted() as server:
         starting = asyncio.create_task(made.start("c", server.port, serve=False))
-        lease, _ = await server.granted()
+        lease, _ = await server.grant_next()
         await starting
-        link = lease.link
+        link = lease.socket
         {"closed": link.close, "half_closed": link.end_writing, "reset": link.send_reset}[how]()
-        _, request = await server.granted(0.9)  # within the second that a second try would take
+        _, request = await server.grant_next(0.9)  # within the second that a second try would take
         assert request == RegisterRoutes(Atom("c@localhost"), ROUTES)
 
 
 async def test_it_tries_again_every_second_for_ever(quick: None) -> None:
     async with users() as made, scripted() as server:
         starting = asyncio.create_task(made.start("c", server.port))
-        lease, _ = await server.granted()
+        lease, _ = await server.grant_next()
         c = await starting
-        lease.link.close()
+        lease.socket.close()
         times = []
         for n in range(5):
-            again = await server.lease()
+            again = await server.registration()
             await again.request()
-            times.append(again.link.now())
+            times.append(again.socket.now())
             assert not c.registered
-            again.refuse("resource is taken") if n % 2 else again.link.close()
+            again.refuse("resource is taken") if n % 2 else again.socket.close()
         assert all(later - sooner >= 0.049 for sooner, later in itertools.pairwise(times))
-        await server.granted()
+        await server.grant_next()
         await eventually(lambda: c.registered)
 
 
 async def test_what_comes_on_a_lease_means_nothing() -> None:
     async with users() as made, scripted() as server:
         starting = asyncio.create_task(made.start("c", server.port))
-        lease, _ = await server.granted()
+        lease, _ = await server.grant_next()
         c = await starting
         for data in (b"junk", GRANTED, write_packet(RegisterReply(Error("go away"))), bytes(100_000)):
-            lease.link.write(data)
+            lease.socket.write(data)
         await lease.expect_open(0.05)
         assert c.registered
-        assert len(server.leases) == 1
+        assert len(server.registrations) == 1
 
 
-def lose_tcp(server: ScriptedRegistrar) -> None:
+def lose_tcp(server: ScriptedEsrdServer) -> None:
     """The server is gone but for its UDP port."""
     assert server._server is not None
     server._server.close()
-    server.leases[0].link.abort()
+    server.registrations[0].socket.abort()
 
 
 async def test_taking_over_needs_both_ports(quick: None) -> None:
     async with users() as made, scripted() as server:
         starting = asyncio.create_task(made.start("c", server.port))
-        await server.granted()
+        await server.grant_next()
         c = await starting
         lose_tcp(server)
         await asyncio.sleep(0.12)
         assert not c.registered, "UDP is still taken"
-        assert server.questions is not None
-        assert server.questions.transport is not None
-        server.questions.transport.close()
+        assert server.resolving is not None
+        assert server.resolving.transport is not None
+        server.resolving.transport.close()
         await eventually(lambda: c.serving)
         assert await registrar.ask(HOST, server.port, c.name) == ResolveReply(ROUTES, None)
 
@@ -111,12 +112,12 @@ async def test_stopping_ends_the_lease() -> None:
     async with scripted() as server:
         user = client(server.port)
         starting = asyncio.create_task(user.register(facts(), ROUTES))
-        lease, _ = await server.granted()
+        lease, _ = await server.grant_next()
         await starting
         await user.terminate()
         await lease.expect_close(1.0)
         await user.terminate()
-        assert len(server.leases) == 1
+        assert len(server.registrations) == 1
 
 
 @pytest.mark.parametrize("lost_for", [0.0, 0.01, 0.12], ids=["at_once", "while_it_tries", "while_it_waits"])
@@ -124,7 +125,7 @@ async def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -
     async with users() as made:
         async with scripted() as server:
             starting = asyncio.create_task(made.start("b", server.port))
-            await server.granted()
+            await server.grant_next()
             b = await starting
             lose_tcp(server)
             await asyncio.sleep(lost_for)
@@ -135,7 +136,7 @@ async def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -
 
 async def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    keep_alive: Callable[[Any, int], None] = registrar.keep_alive
+    keep_alive: Callable[[Any, int], None] = tcp.keep_alive
 
     def noted(sock: Any, seconds: int) -> None:
         keep_alive(sock, seconds)
@@ -144,6 +145,6 @@ async def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: 
     monkeypatch.setattr(registrar, "keep_alive", noted)
     async with scripted() as server, users() as made:
         starting = asyncio.create_task(made.start("c", server.port))
-        await server.granted()
+        await server.grant_next()
         await starting
     assert seen == [(esrd.CLIENT_KEEP_ALIVE, esrd.CLIENT_KEEP_ALIVE)]

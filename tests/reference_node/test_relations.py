@@ -9,22 +9,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.core.relations import Kind, Relation, Relations, Watched, key_of, node_of
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget, node_of
+from ergo_conformance.reference_node.core.relation_table import Relation, RelationTable, key_of
 
 A, B, C = Atom("a@localhost"), Atom("b@localhost"), Atom("c@localhost")
 NAME = Atom("it")
-TARGETS: list[Watched] = [
+TARGETS: list[RelationTarget] = [
     target
     for node in (A, B)
     for target in (PID(node, 7, 1), ProcessID(node, NAME), Alias(node, 1, (7, 8, 9)), Event(node, NAME), node)
 ]
 CONSUMERS = [PID(node, id_, 1) for node in (A, B, C) for id_ in (1, 2)]
-kinds = pytest.mark.parametrize("kind", list(Kind))
+kinds = pytest.mark.parametrize("kind", list(RelationKind))
 targets = pytest.mark.parametrize("target", TARGETS[:5], ids=lambda target: type(target).__name__)
 ONE, OTHER = CONSUMERS[:2]
 
 
-def assert_empty(table: Relations) -> None:
+def assert_empty(table: RelationTable) -> None:
     """Nothing at all is left, in no index."""
     assert len(table) == 0
     assert not table._by_target
@@ -33,20 +34,20 @@ def assert_empty(table: Relations) -> None:
     assert not table._consumers_of_node
 
 
-def filled() -> Relations:
+def filled() -> RelationTable:
     """Everybody watches everything, in both ways."""
-    table = Relations()
+    table = RelationTable()
     for target in TARGETS:
         for consumer in CONSUMERS:
-            for kind in Kind:
+            for kind in RelationKind:
                 assert table.add(kind, target, consumer)
     return table
 
 
 @targets
 @kinds
-def test_a_relation_is_there_once(kind: Kind, target: Watched) -> None:
-    table = Relations()
+def test_a_relation_is_there_once(kind: RelationKind, target: RelationTarget) -> None:
+    table = RelationTable()
     assert not table.has(kind, target, ONE)
     assert table.add(kind, target, ONE)
     assert not table.add(kind, target, ONE)
@@ -57,8 +58,8 @@ def test_a_relation_is_there_once(kind: Kind, target: Watched) -> None:
 
 @targets
 @kinds
-def test_a_relation_is_taken_out_once(kind: Kind, target: Watched) -> None:
-    table = Relations()
+def test_a_relation_is_taken_out_once(kind: RelationKind, target: RelationTarget) -> None:
+    table = RelationTable()
     assert not table.remove(kind, target, ONE)
     table.add(kind, target, ONE)
     assert not table.remove(kind, target, OTHER)
@@ -68,15 +69,15 @@ def test_a_relation_is_taken_out_once(kind: Kind, target: Watched) -> None:
 
 
 @targets
-def test_links_and_monitors_are_apart(target: Watched) -> None:
-    table = Relations()
-    table.add(Kind.LINK, target, ONE)
-    assert not table.has(Kind.MONITOR, target, ONE)
-    assert not table.remove(Kind.MONITOR, target, ONE)
-    assert table.add(Kind.MONITOR, target, ONE)
-    assert table.of(target) == [Relation(Kind.LINK, ONE), Relation(Kind.MONITOR, ONE)]
-    table.remove(Kind.LINK, target, ONE)
-    assert table.of(target) == [Relation(Kind.MONITOR, ONE)]
+def test_links_and_monitors_are_apart(target: RelationTarget) -> None:
+    table = RelationTable()
+    table.add(RelationKind.LINK, target, ONE)
+    assert not table.has(RelationKind.MONITOR, target, ONE)
+    assert not table.remove(RelationKind.MONITOR, target, ONE)
+    assert table.add(RelationKind.MONITOR, target, ONE)
+    assert table.of(target) == [Relation(RelationKind.LINK, ONE), Relation(RelationKind.MONITOR, ONE)]
+    table.remove(RelationKind.LINK, target, ONE)
+    assert table.of(target) == [Relation(RelationKind.MONITOR, ONE)]
 
 
 def test_kinds_of_targets_that_look_the_same_are_apart() -> None:
@@ -84,42 +85,42 @@ def test_kinds_of_targets_that_look_the_same_are_apart() -> None:
     name, event = ProcessID(A, NAME), Event(A, NAME)
     assert tuple(name) == tuple(event)
     assert key_of(name) != key_of(event)
-    table = Relations()
-    table.add(Kind.LINK, name, ONE)
-    assert not table.has(Kind.LINK, event, ONE)
+    table = RelationTable()
+    table.add(RelationKind.LINK, name, ONE)
+    assert not table.has(RelationKind.LINK, event, ONE)
     assert not table.take(event)
-    table.add(Kind.MONITOR, event, ONE)
-    assert table.take(name) == [Relation(Kind.LINK, ONE)]
-    assert table.take(event) == [Relation(Kind.MONITOR, ONE)]
+    table.add(RelationKind.MONITOR, event, ONE)
+    assert table.take(name) == [Relation(RelationKind.LINK, ONE)]
+    assert table.take(event) == [Relation(RelationKind.MONITOR, ONE)]
     assert_empty(table)
 
 
 def test_the_same_number_of_another_incarnation_is_another_target() -> None:
     old, new = PID(A, 7, 1), PID(A, 7, 2)
-    table = Relations()
-    table.add(Kind.LINK, old, ONE)
-    assert not table.has(Kind.LINK, new, ONE)
+    table = RelationTable()
+    table.add(RelationKind.LINK, old, ONE)
+    assert not table.has(RelationKind.LINK, new, ONE)
     assert not table.take(new)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=repr)
-def test_each_target_has_a_node(target: Watched) -> None:
+def test_each_target_has_a_node(target: RelationTarget) -> None:
     assert node_of(target) == (A if A in (target, target[0]) else B)
 
 
 def test_relations_are_told_in_the_order_in_which_they_came() -> None:
-    table = Relations()
+    table = RelationTable()
     target = TARGETS[0]
-    wanted = [Relation(kind, consumer) for consumer in reversed(CONSUMERS) for kind in Kind]
+    wanted = [Relation(kind, consumer) for consumer in reversed(CONSUMERS) for kind in RelationKind]
     for kind, consumer in wanted:
         table.add(kind, target, consumer)
-    table.add(Kind.LINK, target, CONSUMERS[-1])
+    table.add(RelationKind.LINK, target, CONSUMERS[-1])
     assert table.of(target) == wanted
     assert table.take(target) == wanted
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=repr)
-def test_a_target_is_taken_once(target: Watched) -> None:
+def test_a_target_is_taken_once(target: RelationTarget) -> None:
     table = filled()
     all_of_them = len(table)
     assert len(table.take(target)) == 2 * len(CONSUMERS)
@@ -130,7 +131,7 @@ def test_a_target_is_taken_once(target: Watched) -> None:
 def test_a_consumer_is_forgotten_with_all_that_it_had() -> None:
     table = filled()
     gone = table.forget(ONE)
-    assert sorted(map(repr, gone)) == sorted(repr(target) for target in TARGETS for _ in Kind)
+    assert sorted(map(repr, gone)) == sorted(repr(target) for target in TARGETS for _ in RelationKind)
     assert table.forget(ONE) == []
     assert not any(relation.consumer == ONE for target in TARGETS for relation in table.of(target))
     assert len(table) == 2 * len(TARGETS) * (len(CONSUMERS) - 1)
@@ -174,8 +175,8 @@ def test_nothing_is_left(how: str) -> None:
 
 # --- against a plain model --------------------------------------------------------------------------------------------
 
-Row = tuple[Kind, type, Watched, PID]
-a_kind, a_target, a_consumer = st.sampled_from(list(Kind)), st.sampled_from(TARGETS), st.sampled_from(CONSUMERS)
+Row = tuple[RelationKind, type, RelationTarget, PID]
+a_kind, a_target, a_consumer = st.sampled_from(list(RelationKind)), st.sampled_from(TARGETS), st.sampled_from(CONSUMERS)
 
 
 class AgainstRows(RuleBasedStateMachine):
@@ -183,7 +184,7 @@ class AgainstRows(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = Relations()
+        self.table = RelationTable()
         self.rows: list[Row] = []
         self.added = self.gone = 0
 
@@ -194,7 +195,7 @@ class AgainstRows(RuleBasedStateMachine):
         return left
 
     @rule(kind=a_kind, watched=a_target, consumer=a_consumer)
-    def add(self, kind: Kind, watched: Watched, consumer: PID) -> None:
+    def add(self, kind: RelationKind, watched: RelationTarget, consumer: PID) -> None:
         row = (kind, type(watched), watched, consumer)
         assert self.table.add(kind, watched, consumer) == (row not in self.rows)
         if row not in self.rows:
@@ -202,13 +203,13 @@ class AgainstRows(RuleBasedStateMachine):
             self.added += 1
 
     @rule(kind=a_kind, watched=a_target, consumer=a_consumer)
-    def remove(self, kind: Kind, watched: Watched, consumer: PID) -> None:
+    def remove(self, kind: RelationKind, watched: RelationTarget, consumer: PID) -> None:
         row = (kind, type(watched), watched, consumer)
         assert self.table.remove(kind, watched, consumer) == (row in self.rows)
         self.leave([row] if row in self.rows else [])
 
     @rule(watched=a_target)
-    def take(self, watched: Watched) -> None:
+    def take(self, watched: RelationTarget) -> None:
         told = self.table.take(watched)
         wanted = self.leave(row for row in self.rows if row[1:3] == (type(watched), watched))
         assert told == [Relation(kind, consumer) for kind, _, _, consumer in wanted]
@@ -231,7 +232,7 @@ class AgainstRows(RuleBasedStateMachine):
         self.forget_node(node)
 
     @staticmethod
-    def check_targets(found: list[Watched], rows: list[Row]) -> None:
+    def check_targets(found: list[RelationTarget], rows: list[Row]) -> None:
         def spelled(targets: Iterable[Any]) -> list[str]:
             return sorted(map(repr, targets))
 

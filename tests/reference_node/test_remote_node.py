@@ -11,9 +11,11 @@ from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.ergo.gen import ApplicationOptions
 from ergo_conformance.model.values import PID, Atom
 from ergo_conformance.reference_node.api import RemoteNode
+from ergo_conformance.reference_node.api.applications import ApplicationMode, ApplicationState
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.applications import Member, Mode, Specification, State
-from ergo_conformance.reference_node.core.process import Actor, Call
+from ergo_conformance.reference_node.api.messages import Call
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.node import Node
@@ -62,13 +64,13 @@ async def test_what_is_known_of_a_node() -> None:
         clock = Clock(1_000_100.2)
         a = await start("a", clock=clock)
         remote = await dial(a, b)
-        assert (remote.name(), remote.version(), remote.creation()) == (b.name, version, 1_000_000)
-        assert (remote.uptime(), remote.connection_uptime()) == (100, 0)
+        assert (remote.name, remote.version, remote.creation) == (b.name, version, 1_000_000)
+        assert (remote.uptime, remote.connection_uptime) == (100, 0)
         clock.now += 50
-        assert (remote.uptime(), remote.connection_uptime()) == (150, 50)
+        assert (remote.uptime, remote.connection_uptime) == (150, 50)
         await eventually(lambda: a.name in b.network.connections)
         back = b.network.node(a.name)
-        assert (back.name(), back.creation()) == (a.name, 1_000_100)
+        assert (back.name, back.creation) == (a.name, 1_000_100)
 
 
 async def test_the_info_of_a_node() -> None:
@@ -79,12 +81,12 @@ async def test_the_info_of_a_node() -> None:
         a = await start("a")
         remote = await dial(a, b)
         await eventually(lambda: links(b, a) == 2)
-        info = remote.info()
-        assert (info.node, info.version, info.uptime) == (b.name, b.options.version, remote.uptime())
+        info = remote.info
+        assert (info.node, info.version, info.uptime) == (b.name, b.options.version, remote.uptime)
         assert (info.handshake_version, info.proto_version) == (EHS, ENP)
         assert (info.flags, info.max_message_size) == (flags, 9999)
         assert (info.pool_size, info.pool_dsn) == (2, (f"{HOST}:{port(b)}",))
-        back = b.network.node(a.name).info()
+        back = b.network.node(a.name).info
         assert (back.node, back.flags, back.max_message_size) == (a.name, ehs.DEFAULT_FLAGS, 0)
         assert (back.pool_size, back.pool_dsn) == (2, ())
 
@@ -98,8 +100,8 @@ async def test_messages_and_bytes_are_counted() -> None:
         await eventually(lambda: links(b, a) == 3)
         await within(a, lambda it: it.call(at(b), "x" * 100))
         await within(a, lambda it: it.send(at(b), "last"))
-        await eventually(lambda: b.network.node(a.name).info().messages_in == 2)
-        info, back = remote.info(), b.network.node(a.name).info()
+        await eventually(lambda: b.network.node(a.name).info.messages_in == 2)
+        info, back = remote.info, b.network.node(a.name).info
         assert (info.messages_in, info.messages_out) == (back.messages_out, back.messages_in) == (1, 2)
         assert (info.bytes_in, info.bytes_out) == (back.bytes_out, back.bytes_in)
         assert info.bytes_out > info.bytes_in > 100
@@ -129,11 +131,11 @@ async def test_a_process_is_started_there_under_a_name() -> None:
         b.network.enable_spawn("told", Told)
         remote = await dial(a, b)
         pid = await remote.spawn_register("worker", "told", None, 5)
-        assert b.core.names[Atom("worker")].pid == pid
+        assert b.core.tables.names[Atom("worker")].pid == pid
         told = await within(a, lambda it: it.call(at(b, "worker"), 0))
         assert (told[0], told[4]) == ([5], "worker")
         assert await failure(remote.spawn_register("worker", "told")) == "resource is taken"
-        assert len(b.core.processes) == 1
+        assert len(b.core.tables.processes) == 1
 
 
 async def test_why_a_process_is_not_started() -> None:
@@ -146,7 +148,7 @@ async def test_why_a_process_is_not_started() -> None:
         assert await failure(remote.spawn("fails", None, error_values.UNSUPPORTED)) == "not supported"
         assert await failure(remote.spawn("nothing")) == "unknown name"
         assert await failure(remote.spawn("closed")) == "not allowed"
-        assert not b.core.processes
+        assert not b.core.tables.processes
 
 
 async def spawns(remote: RemoteNode) -> Any:
@@ -166,7 +168,7 @@ async def test_without_the_peers_flag_nothing_is_asked(ask: Callable[[RemoteNode
             open_up(node)
         remote = await dial(a, b)
         assert await failure(ask(remote)) == "not allowed"
-        assert remote.info().messages_out == 0
+        assert remote.info.messages_out == 0
         await ask(b.network.node(a.name))
 
 
@@ -180,7 +182,7 @@ async def test_who_asks_although_the_flag_is_off_is_answered(ask: Callable[[Remo
         remote = await dial(a, b)
         object.__setattr__(a.network.connections[b.name].peer, "flags", ehs.DEFAULT_FLAGS)
         assert await failure(ask(remote)) == "not allowed"
-        assert remote.info().messages_in == 1
+        assert remote.info.messages_in == 1
         assert await within(a, lambda it: it.call(at(b, "living"), 1)) == 1
 
 
@@ -215,18 +217,20 @@ async def test_answers_within_microseconds_are_not_lost() -> None:
 # --- applications -----------------------------------------------------------------------------------------------------
 
 
-def open_up(node: Node, mode: Mode = Mode.PERMANENT) -> None:
+def open_up(node: Node, mode: ApplicationMode = ApplicationMode.PERMANENT) -> None:
     """A factory `echo` and an application `app` for all."""
     node.network.enable_spawn("echo", Echo)
-    node.core.applications.load(Specification("app", (Member(Told, "app_worker"),), mode=mode, env={"S": "s"}))
+    node.core.applications.load(
+        ApplicationSpec("app", (ApplicationMember(Told, "app_worker"),), mode=mode, env={"S": "s"})
+    )
     node.network.enable_application_start("app")
 
 
 MODES = {
-    "application_start": Mode.PERMANENT,
-    "application_start_temporary": Mode.TEMPORARY,
-    "application_start_transient": Mode.TRANSIENT,
-    "application_start_permanent": Mode.PERMANENT,
+    "application_start": ApplicationMode.PERMANENT,
+    "application_start_temporary": ApplicationMode.TEMPORARY,
+    "application_start_transient": ApplicationMode.TRANSIENT,
+    "application_start_permanent": ApplicationMode.PERMANENT,
 }
 
 
@@ -235,20 +239,20 @@ async def test_an_application_is_started_there_in_a_mode(method: str) -> None:
     """NAPI-RN-7: 0, 1, 2, 3 on the wire; NAPI-RN-8: 0 is the application's own (upstream makes it temporary)."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
-        own = Mode.PERMANENT if method == "application_start" else Mode.TEMPORARY
+        own = ApplicationMode.PERMANENT if method == "application_start" else ApplicationMode.TEMPORARY
         open_up(b, own)
         asked: list[int] = []
-        start_asked = b.core.remote.start_asked
+        begin = b.core.applications.start
 
-        async def noted(node: Atom, name: Atom, mode: int, options: Any) -> None:
+        async def noted(name: str, mode: int = 0, options: Any = None) -> None:
             asked.append(mode)
-            await start_asked(node, name, mode, options)
+            await begin(name, mode, options)
 
-        b.core.remote.start_asked = noted  # type: ignore[method-assign]
+        b.core.applications.start = noted  # type: ignore[method-assign]
         remote = await dial(a, b)
         await getattr(remote, method)("app", ApplicationOptions(Env={"O": "o"}))
         application = b.core.applications.get("app")
-        assert (application.state, application.mode) == (State.RUNNING, MODES[method])
+        assert (application.state, application.mode) == (ApplicationState.RUNNING, MODES[method])
         assert asked == [list(MODES).index(method)]
         told = await within(a, lambda it: it.call(at(b, "app_worker"), 0))
         assert told[1:] == [["O=o", "S=s"], a.core.pid, a.core.pid, "app_worker"]
@@ -267,7 +271,7 @@ async def test_why_an_application_is_not_started() -> None:
         assert await failure(remote.application_start("not_loaded")) == "unknown application"
         await remote.application_start("app")
         assert await failure(remote.application_start("app")) == "application is still running"
-        b.core.applications.get("app").state = State.STOPPING
+        b.core.applications.get("app").state = ApplicationState.STOPPING
         assert await failure(remote.application_start("app")) == "application is in running/stopping state"
 
 
@@ -281,8 +285,8 @@ async def test_what_is_known_stays_known_and_what_is_asked_fails() -> None:
         open_up(b)
         remote = await dial(a, b)
         remote.disconnect()
-        assert a.network.nodes() == []
-        assert (remote.name(), remote.info().node, remote.creation()) == (b.name, b.name, b.creation)
+        assert a.network.nodes == []
+        assert (remote.name, remote.info.node, remote.creation) == (b.name, b.name, b.creation)
         await eventually(lambda: not b.network.connections)
         again = await dial(a, b)
         for gone in (
@@ -302,6 +306,6 @@ async def test_who_waits_for_an_answer_when_the_connection_ends_is_told() -> Non
         b.network.enable_spawn("sleeps", Sleeps)
         remote = await dial(a, b)
         waits = asyncio.ensure_future(failure(remote.spawn("sleeps")))
-        await eventually(lambda: b.core.processes)
+        await eventually(lambda: b.core.tables.processes)
         b.network.node(a.name).disconnect()
         assert await waits == "no connection"

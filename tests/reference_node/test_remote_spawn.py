@@ -12,10 +12,11 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
 from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priority
 from ergo_conformance.model.ergo.gen import Compression, ProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error
+from ergo_conformance.reference_node.api import messages
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
-from ergo_conformance.reference_node.core import process as processes
-from ergo_conformance.reference_node.core.process import Actor, Process
-from ergo_conformance.reference_node.core.relations import Kind
+from ergo_conformance.reference_node.api.relations import RelationKind
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net, settle
 from tests.support.watchers import Told, ended, idle, refused, watcher
@@ -63,7 +64,7 @@ class Scene:
             self.parent.process, self.there.name, Atom(name), args, asked, register=register
         )
         assert pid[::2] == (self.there.name, self.there.creation)
-        return self.there.core.processes[pid.id]
+        return self.there.core.tables.processes[pid.id]
 
     def pid(self) -> PID:
         return self.parent.process.pid
@@ -85,10 +86,10 @@ async def scenario(**options: Any) -> AsyncIterator[Scene]:
 async def test_a_process_without_options() -> None:
     async with scenario() as s:
         child = await s.spawn()
-        assert child.options == processes.ProcessOptions()
+        assert child.options == messages.ProcessOptions()
         assert (child.parent, child.leader, child.name) == (s.pid(), s.parent.process.leader, None)
         assert s.children[0].args == ()
-        assert len(s.there.core.watching.relations) == len(s.here.core.watching.relations) == 0
+        assert len(s.there.core.monitoring.relations) == len(s.here.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("args", [(), (1,), ("a", 2, None, [Atom("b")], {"k": True})], ids=repr)
@@ -115,7 +116,7 @@ async def test_its_arguments(args: tuple[Any, ...]) -> None:
 async def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
     async with scenario() as s:
         child = await s.spawn(**asked)
-        assert child.options == processes.ProcessOptions(**wanted)
+        assert child.options == messages.ProcessOptions(**wanted)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ async def test_its_compression(asked: Compression, wanted: Any) -> None:
 async def test_its_mailbox_has_the_size_asked_for() -> None:
     async with scenario() as s:
         child = await s.spawn(MailboxSize=2)
-        taken = [child.mailbox.put(processes.Message(s.pid(), i), Priority.NORMAL) for i in range(3)]
+        taken = [child.mailbox.put(messages.Message(s.pid(), i), Priority.NORMAL) for i in range(3)]
         assert taken == [True, True, False]
 
 
@@ -165,7 +166,7 @@ async def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
 async def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: dict[str, str]) -> None:
     """The parent's, if it is exposed, under its own (ENP-SPAWN-4)."""
     async with scenario(expose_env=expose, env={"A_NODE": "never without a process"}) as s:
-        s.parent.process.options = processes.ProcessOptions(env=parent)
+        s.parent.process.options = messages.ProcessOptions(env=parent)
         assert (await s.spawn(Env=asked)).options.env == wanted
 
 
@@ -173,7 +174,7 @@ async def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: di
 async def test_a_node_may_be_the_parent(expose: bool) -> None:
     async with scenario(expose_env=expose, env={"N": 1}) as s:
         pid = await s.here.core.remote.spawn(None, s.there.name, FACTORY)
-        child = s.there.core.processes[pid.id]
+        child = s.there.core.tables.processes[pid.id]
         assert child.parent == child.leader == s.here.core.pid
         assert child.options.env == ({"N": 1} if expose else {})
 
@@ -187,7 +188,7 @@ async def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, h
     """Also when the connection ends (ENP-SPAWN-5). An exit of its parent it can't trap."""
     async with scenario() as s:
         child = await s.spawn(LinkParent=linked)
-        child.options = processes.ProcessOptions(trap_exit=how == "ends")
+        child.options = messages.ProcessOptions(trap_exit=how == "ends")
         if how == "ends":
             s.parent.process.stop(BYE)
         else:
@@ -195,7 +196,7 @@ async def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, h
         await settle()
         wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
         assert (child.reason and child.reason.text) == (wanted if linked else None)
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -210,7 +211,7 @@ async def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, h
         await settle()
         wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
         assert s.parent.told == ([Told("exit", child.pid, wanted)] if linked else [])
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 async def test_a_child_that_ends_at_once_is_told() -> None:
@@ -218,7 +219,7 @@ async def test_a_child_that_ends_at_once_is_told() -> None:
     async with scenario() as s:
 
         async def brief(process: Process) -> None:
-            process.ready()
+            process.set_ready()
 
         s.there.core.remote.enable_spawn("brief", lambda: _Body(brief))
         pid = await s.here.core.remote.spawn(
@@ -226,7 +227,7 @@ async def test_a_child_that_ends_at_once_is_told() -> None:
         )
         await settle()
         assert s.parent.told == [Told("exit", pid, "normal")]
-        assert len(s.here.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == 0
 
 
 class _Body(Actor):
@@ -241,12 +242,12 @@ async def test_both_ways_at_once() -> None:
     async with scenario() as s:
         child = await s.spawn(LinkParent=True, LinkChild=True)
         for node in (s.here, s.there):
-            assert node.core.watching.relations.has(Kind.LINK, s.pid(), child.pid)
-            assert node.core.watching.relations.has(Kind.LINK, child.pid, s.pid())
+            assert node.core.monitoring.relations.has(RelationKind.LINK, s.pid(), child.pid)
+            assert node.core.monitoring.relations.has(RelationKind.LINK, child.pid, s.pid())
         s.parent.process.stop(BYE)
         assert await ended(child) == "bye"
         await settle()
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 # --- names and refusals -----------------------------------------------------------------------------------------------
@@ -268,13 +269,13 @@ async def test_a_name_is_taken_once() -> None:
 )
 async def test_a_child_that_fails_in_its_beginning(args: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
     async with scenario() as s:
-        living = len(s.there.core.processes)
+        living = len(s.there.core.tables.processes)
         assert await refused(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
         await settle()
-        assert len(s.there.core.processes) == living
-        assert not s.there.core.names
+        assert len(s.there.core.tables.processes) == living
+        assert not s.there.core.tables.names
         assert s.parent.told == []
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 async def test_there_is_no_such_factory_node_or_parent() -> None:
@@ -310,7 +311,7 @@ async def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
         await asyncio.sleep(2)
         assert s.parent.told == []
         assert s.children[0].process.reason == error_values.NO_CONNECTION
-        assert len(s.here.core.watching.relations) == len(s.there.core.watching.relations) == 0
+        assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("flags", [DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, Flags.ENABLE])
@@ -321,7 +322,7 @@ async def test_a_peer_that_does_not_want_it_is_not_asked(flags: Flags) -> None:
     connection = await a.network.connection(b.name)
     process = a.spawn(idle)
     assert await refused(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
-    assert connection.node().info().messages_out == 0
+    assert connection.node.info.messages_out == 0
     # the own flags do not limit what a node may ask for (NAPI-RN-6)
     a.core.remote.enable_spawn(FACTORY, Child)
     assert await b.core.remote.spawn(None, a.name, FACTORY)

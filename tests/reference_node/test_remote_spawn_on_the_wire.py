@@ -18,7 +18,7 @@ from ergo_conformance.model.ergo.gen import (
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.target.agent_operations import open_up
+from ergo_conformance.reference_node.target.agent_operations import permit_remote_starts
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import context, node, settle
 from tests.support.watchers import Told, Watcher, refused, watcher
@@ -32,7 +32,7 @@ WITHOUT = [Flags.REMOTE_SPAWN, Flags.REMOTE_APPLICATION_START]
 async def at_peer(theirs: Flags = DEFAULT_FLAGS, **options: Any) -> AsyncIterator[tuple[Node, Peer]]:
     """`theirs`: the flags of the peer."""
     b = node(**options)
-    open_up(b.core, "allowed@localhost")
+    permit_remote_starts(b.core, "allowed@localhost")
     peer = await context(b).peer(Flags=theirs.to_bytes(FLAGS_WIDTH, "big"))
     await settle()
     try:
@@ -67,7 +67,7 @@ async def test_a_spawn() -> None:
         message = spawn(peer, Register=Atom("it"))
         peer.send_frame(enp.Control(0, message))
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Control), "a Result")).value
-        pid = b.core.names[Atom("it")].pid
+        pid = b.core.tables.names[Atom("it")].pid
         assert frame == enp.Control(PROCESS % 255, enp.Result(None, pid, message.Ref))
         assert await peer.call(pid.id, "!self") == pid
 
@@ -86,10 +86,10 @@ async def test_a_refused_spawn(change: dict[str, Any], error: str) -> None:
     """The zero PID and the error (ENP-SPAWN-1)."""
     async with at_peer() as (b, peer):
         b.spawn(Echo(), name="taken")
-        processes = len(b.core.processes)
+        processes = len(b.core.tables.processes)
         result = await asked(peer, spawn(peer, **change))
         assert (text(result), result.Result) == (error, gen.NO_PID)
-        assert len(b.core.processes) == processes
+        assert len(b.core.tables.processes) == processes
 
 
 @pytest.mark.parametrize("without", WITHOUT, ids=lambda flag: flag.name)
@@ -100,7 +100,7 @@ async def test_who_asks_though_our_flags_exclude_it_gets_an_error(without: Flags
         started = await asked(peer, start(peer))
         errors = [text(spawned), text(started)]
         assert errors == (["not allowed", None] if without is Flags.REMOTE_SPAWN else [None, "not allowed"])
-        assert len(b.core.processes) == 1
+        assert len(b.core.tables.processes) == 1
 
 
 async def test_without_enable_the_flags_exclude_nothing() -> None:
@@ -112,22 +112,22 @@ async def test_without_enable_the_flags_exclude_nothing() -> None:
 async def test_parent_and_child_are_linked_as_it_was_asked_for() -> None:
     async with at_peer() as (b, peer):
         result = await asked(peer, spawn(peer, LinkChild=True, LinkParent=True))
-        child = b.core.processes[result.Result.id]
+        child = b.core.tables.processes[result.Result.id]
         child.stop(BYE)
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.TerminatePID), "the end")).value
         assert frame == enp.TerminatePID(0, 1, child.pid.id, BYE)
         result = await asked(peer, spawn(peer, LinkParent=True))
-        child = b.core.processes[result.Result.id]
+        child = b.core.tables.processes[result.Result.id]
         peer.send_frame(enp.TerminatePID(0, 1, PROCESS, BYE))
         await settle()
         assert child.reason == BYE
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
 
 async def test_a_child_is_not_linked_for_a_third_node() -> None:
     async with at_peer() as (b, peer):
         await asked(peer, spawn(peer, parent=PID(Atom("stranger@localhost"), 7, 1), LinkChild=True))
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -136,14 +136,14 @@ async def test_a_peer_that_goes_right_after_its_request(begun: bool) -> None:
     async with at_peer() as (b, peer):
         connection = b.network.connections[peer.name]
         data = peer.data_of(enp.Control(0, spawn(peer, LinkParent=True, LinkChild=True)))
-        connection.receive(connection.links[0], data)
+        connection.receive(connection.sockets[0], data)
         if begun:
             await settle()
-            assert b.core.processes
+            assert b.core.tables.processes
         b.core.disconnect(peer.name)
         await settle()
-        assert not b.core.processes
-        assert len(b.core.watching.relations) == 0
+        assert not b.core.tables.processes
+        assert len(b.core.monitoring.relations) == 0
 
 
 def start(peer: Peer, name: str = "test_app", mode: int = 0) -> enp.ApplicationStart:
@@ -240,7 +240,7 @@ async def test_no_result(which: int) -> None:
         assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
         peer.send_frame(enp.Control(0, enp.Result(None, peer.pid(77), frame.message.Ref)))
         await settle()
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
 
 @which
@@ -251,7 +251,7 @@ async def test_a_refusal(which: int, error: str) -> None:
         frame = await request(peer)
         peer.send_frame(enp.Control(0, enp.Result(Error(error), gen.NO_PID, frame.message.Ref)))
         assert await task == error
-        assert len(b.core.watching.relations) == 0
+        assert len(b.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("value", [None, 1, "pid", ["a"]], ids=repr)
@@ -268,7 +268,7 @@ async def test_the_peer_goes_while_it_is_asked(which: int) -> None:
     async with at_peer() as (b, peer):
         task = asyncio.ensure_future(refused(requests(b, peer)[which](watcher(b))))
         await request(peer)
-        peer.lines[0].dialer.link.close()
+        peer.sockets[0].close()
         assert await task == "no connection"
 
 

@@ -9,9 +9,9 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -53,7 +53,7 @@ async def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
     routes = {str(b.name): NetworkRoute(host=host, port=b.network.acceptors[0].port, tls=tls)}
     a = make("a@localhost", cookie="secret", routes=routes)
     connection = await a.network.connection(b.name)
-    assert (connection.peer.role, len(connection.links)) == (Role.DIALER, 3)
+    assert (connection.peer.role, len(connection.sockets)) == (Role.DIALER, 3)
     echo = ProcessID(b.name, Atom("echo"))
     assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
     await a.stop()
@@ -74,7 +74,7 @@ async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
     peer = await context(b).peer()
     await settle()
     await within(b, lambda it: it.send(peer.pid(), "hello"))
-    assert (await peer.mail()).value.payload == "hello"
+    assert (await peer.receive_message()).value.payload == "hello"
     await b.stop()
 
 

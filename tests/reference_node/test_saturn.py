@@ -13,11 +13,20 @@ from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, SessionState
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.link import connect_memory
-from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.peers.memory import connect_memory
+from ergo_conformance.reference_node.api import NodeRegistration
+from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.connection.tls import self_signed
-from ergo_conformance.reference_node.ergo.saturn import Client, ClientState, Hub, Session, View, write
-from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar, SaturnServer, ServerLink
+from ergo_conformance.reference_node.ergo.saturn import (
+    ClusterView,
+    SaturnClientSession,
+    SaturnClientState,
+    SaturnDirectory,
+    SaturnServerSession,
+    write,
+)
+from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
+from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer, SaturnServerSocket
 
 A, B, C = Atom("a@here"), Atom("b@here"), Atom("c@here")
 TOKEN = "token"
@@ -27,12 +36,14 @@ TOKEN = "token"
 
 
 class Pair:
-    """A client and its session at a hub."""
+    """A client and its session at the server."""
 
-    def __init__(self, hub: Hub, name: Atom, cluster: str = "c", *, token: str = TOKEN, hidden: bool = False) -> None:
+    def __init__(
+        self, directory: SaturnDirectory, name: Atom, cluster: str = "c", *, token: str = TOKEN, hidden: bool = False
+    ) -> None:
         self.out: list[bytes] = []
-        self.session = Session(hub, self.out.append)
-        self.client = Client(View(cluster, name), token, hidden=hidden)
+        self.session = SaturnServerSession(directory, self.out.append)
+        self.client = SaturnClientSession(ClusterView(cluster, name), token, hidden=hidden)
 
     def exchange(self, data: bytes) -> list[Message]:
         self.session.receive(data)
@@ -48,8 +59,8 @@ class Pair:
 
 
 def test_a_node_is_told_who_is_there() -> None:
-    hub = Hub(TOKEN, {"*:A": 1, "c:b@here:B": 2, "d:*:C": 3})
-    a, b = Pair(hub, A), Pair(hub, B)
+    directory = SaturnDirectory(TOKEN, {"*:A": 1, "c:b@here:B": 2, "d:*:C": 3})
+    a, b = Pair(directory, A), Pair(directory, B)
     assert a.register() == [saturn.RegisterResult(None, {"*:A": 1}, None, None)]
     assert b.register() == [saturn.RegisterResult(None, {"*:A": 1, "c:b@here:B": 2}, [A], None)]
     assert a.news() == [saturn.NodeJoined(B)]
@@ -60,7 +71,7 @@ def test_a_node_is_told_who_is_there() -> None:
 
 
 def test_the_most_special_item_counts() -> None:
-    view = View("c", A, config={"*:X": 1, "a@here:X": 2, "c:*:X": 3, "c:a@here:X": 4})
+    view = ClusterView("c", A, config={"*:X": 1, "a@here:X": 2, "c:*:X": 3, "c:a@here:X": 4})
     for value, name in ((4, "c:a@here:X"), (3, "c:*:X"), (2, "a@here:X"), (1, "*:X")):
         assert view.item("X") == value
         del view.config[name]
@@ -69,36 +80,36 @@ def test_the_most_special_item_counts() -> None:
 
 
 def test_only_those_concerned_hear_of_an_item() -> None:
-    hub = Hub(TOKEN)
-    a, b, other, stranger = Pair(hub, A), Pair(hub, B), Pair(hub, A, "d"), Pair(hub, C)
+    directory = SaturnDirectory(TOKEN)
+    a, b, other, stranger = Pair(directory, A), Pair(directory, B), Pair(directory, A, "d"), Pair(directory, C)
     for pair in (a, b, other):
         pair.register()
     a.news()
-    hub.configure({"c:a@here:X": 1, "c:*:Y": 2})
+    directory.configure({"c:a@here:X": 1, "c:*:Y": 2})
     assert a.news() == [saturn.ConfigUpdate("c:a@here:X", 1), saturn.ConfigUpdate("c:*:Y", 2)]
     assert b.news() == [saturn.ConfigUpdate("c:*:Y", 2)]
     assert not other.news()
     assert not stranger.out  # SAT-CF-4
-    hub.configure({"c:*:Y": 2})
+    directory.configure({"c:*:Y": 2})
     assert not a.news()
 
 
 def test_a_hidden_node_is_not_to_be_found() -> None:
-    hub = Hub(TOKEN)
-    a, hidden = Pair(hub, A), Pair(hub, B, hidden=True)
+    directory = SaturnDirectory(TOKEN)
+    a, hidden = Pair(directory, A), Pair(directory, B, hidden=True)
     a.register()
     hidden.register()
     assert not a.news()
     a.exchange(write(saturn.Resolve(1, B)))
-    assert hub.find("c", B) is None
-    assert Pair(hub, C).register()[0].Nodes == [A]  # type: ignore[union-attr]
+    assert directory.find("c", B) is None
+    assert Pair(directory, C).register()[0].Nodes == [A]  # type: ignore[union-attr]
     hidden.session.end()
     assert saturn.NodeLeft(B) not in a.news()
 
 
 def test_a_name_that_is_taken() -> None:
-    hub = Hub(TOKEN)
-    a, again, b = Pair(hub, A), Pair(hub, A), Pair(hub, B)
+    directory = SaturnDirectory(TOKEN)
+    a, again, b = Pair(directory, A), Pair(directory, A), Pair(directory, B)
     a.register()
     b.register()
     a.news()
@@ -110,15 +121,15 @@ def test_a_name_that_is_taken() -> None:
 
 
 def test_applications_are_kept_by_name() -> None:
-    hub = Hub(TOKEN)
-    a, b = Pair(hub, A), Pair(hub, B)
+    directory = SaturnDirectory(TOKEN)
+    a, b = Pair(directory, A), Pair(directory, B)
     a.register()
     b.register()
     a.news()
     for state in (1, 2):
         b.exchange(write(saturn.RegisterApplicationRoute(ApplicationRoute(B, Atom("app"), 1, 1, state))))
     assert [message.Route.State for message in a.news()] == [1, 2]  # type: ignore[union-attr]
-    late = Pair(hub, C)
+    late = Pair(directory, C)
     late.register()
     assert [route_.State for route_ in late.client.view.applications.values()] == [2]  # SAT-EV-4
     a.news()
@@ -129,49 +140,49 @@ def test_applications_are_kept_by_name() -> None:
 
 @pytest.mark.parametrize("message", [saturn.HandshakeResult("x"), saturn.RegisterResult(), saturn.Resolve(1, A)])
 def test_a_server_that_says_the_wrong_thing(message: Message) -> None:
-    client = Client(View("", A), TOKEN)
+    client = SaturnClientSession(ClusterView("", A), TOKEN)
     client.start("salt")
     with pytest.raises(RegistrarError, match="malformed value"):
         list(client.receive(write(message)))
 
 
 def test_news_of_a_server_that_has_proved_nothing_are_ignored() -> None:
-    client = Client(View("", A), TOKEN)
+    client = SaturnClientSession(ClusterView("", A), TOKEN)
     client.start("salt")
     assert not list(client.receive(write(saturn.ConfigUpdate("*:A", 1))))
     assert not client.view.config
-    assert client.state is ClientState.AWAIT_PROOF
+    assert client.state is SaturnClientState.AWAIT_PROOF
 
 
 def test_news_may_come_before_the_result() -> None:
-    hub = Hub(TOKEN)
-    pair = Pair(hub, A)
+    directory = SaturnDirectory(TOKEN)
+    pair = Pair(directory, A)
     pair.exchange(pair.client.start("salt"))
     assert list(pair.client.receive(write(saturn.NodeJoined(B)))) == [saturn.NodeJoined(B)]
     assert pair.client.view.nodes == {B}
 
 
 def test_a_session_leaves_nothing_behind() -> None:
-    hub = Hub(TOKEN)
+    directory = SaturnDirectory(TOKEN)
     for _ in range(3):
-        pair = Pair(hub, A)
+        pair = Pair(directory, A)
         pair.register()
         pair.session.end()
         pair.session.end()
-    assert not hub.clusters
+    assert not directory.clusters
 
 
 def test_a_result_that_can_not_be_written_is_no_registration() -> None:
     """Two nodes, and items that take up more than the 64 KiB of a message when they come together."""
-    hub = Hub(TOKEN, {f"b@here:{n}": "x" * 40_000 for n in range(2)})
-    a, b = Pair(hub, A), Pair(hub, B)
+    directory = SaturnDirectory(TOKEN, {f"b@here:{n}": "x" * 40_000 for n in range(2)})
+    a, b = Pair(directory, A), Pair(directory, B)
     a.register()
     assert not b.register()
     assert b.session.state is SessionState.CLOSED
-    assert hub.find("c", B) is None
+    assert directory.find("c", B) is None
     assert not a.news()
-    hub.configure({})
-    assert Pair(hub, B).register() == [saturn.RegisterResult(None, {}, [A], None)]
+    directory.configure({})
+    assert Pair(directory, B).register() == [saturn.RegisterResult(None, {}, [A], None)]
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------------
@@ -199,7 +210,7 @@ async def client(
 ) -> AsyncIterator[SaturnRegistrar]:
     options = SaturnOptions(**{"token": TOKEN, "port": server.port, "cluster": "c", "skip_verify": True, **more})
     registrar = SaturnRegistrar(options)
-    await registrar.register(NodeFacts(name, salt, hidden), [route()])
+    await registrar.register(NodeRegistration(name, salt, hidden), [route()])
     try:
         yield registrar
     finally:
@@ -222,8 +233,8 @@ async def refused(registrar: Coroutine[Any, Any, Any]) -> str:
 async def test_two_nodes_find_each_other() -> None:
     async with serving() as server, client(server, A) as a, client(server, B) as b:
         assert await a.resolve(B) == await b.resolve(A) == [route()]
-        await until(lambda: a.nodes() == [B])
-        assert b.nodes() == [A]
+        await until(lambda: a.nodes == [B])
+        assert b.nodes == [A]
         assert await refused(a.resolve(A)) == "not allowed"
         assert await refused(a.resolve(C)) == "no route"
         assert await refused(a.resolve_proxy(C)) == "no route"
@@ -244,7 +255,7 @@ async def test_applications_and_configuration() -> None:
         with pytest.raises(RegistrarError, match="no route"):
             await a.resolve_application(Atom("app"))
         assert a.config_item("A") == 1
-        server.hub.configure({"*:A": 2})
+        server.directory.configure({"*:A": 2})
         await until(lambda: a.config_item("A") == 2)
         with pytest.raises(RegistrarError, match="unknown"):
             a.config_item("B")
@@ -291,13 +302,13 @@ async def test_a_lost_server_is_found_again() -> None:
         await until(lambda: not a.registered and not b.registered)
         assert await refused(a.resolve(B)) == "no connection"  # upstream ends (SAT-RC-3)
         async with serving(port=first.port):
-            await until(lambda: a.registered and b.registered and a.nodes() == [B])
+            await until(lambda: a.registered and b.registered and a.nodes == [B])
             await until(lambda: a.view.applications)
             assert await a.resolve_application(Atom("app")) == [app]
             assert await a.resolve(B) == [route()]
 
 
-class LikeUpstream(Session):
+class LikeUpstream(SaturnServerSession):
     """Tells nobody who is there of the applications of a registration."""
 
     def register(self, message: saturn.Register) -> None:
@@ -307,12 +318,12 @@ class LikeUpstream(Session):
 
 @pytest.mark.real_loop
 async def test_applications_are_announced_again_with_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn.Session", LikeUpstream)
+    monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn_server.SaturnServerSession", LikeUpstream)
     async with serving() as server, client(server, A) as a, client(server, B) as b:
         app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
         b.register_application_route(app)
         await until(lambda: a.view.applications)
-        server.hub.clusters["c"][B].end()
+        server.directory.clusters["c"][B].end()
         await until(lambda: not a.view.applications)
         assert b._writer is not None
         b._writer.close()  # the link alone is lost; `a` stays
@@ -337,14 +348,14 @@ async def test_who_says_nothing_is_closed() -> None:
         async with asyncio.timeout(saturn.REGISTER_WITHIN + 3):
             assert await reader.read() == b""
         writer.close()
-        assert not server.hub.clusters
+        assert not server.directory.clusters
 
 
 async def test_the_deadline_counts_from_the_tcp_connection() -> None:
     """Whoever is slow to begin TLS has that much less for the registration (SAT-HS-5)."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    link = ServerLink(Hub(TOKEN), set())
+    link = SaturnServerSocket(SaturnDirectory(TOKEN), set())
     await asyncio.sleep(2.5)
     assert await connect_memory(link, None, "").read(10) == b""
     assert loop.time() - started == pytest.approx(saturn.REGISTER_WITHIN, abs=0.01)
@@ -361,6 +372,6 @@ async def test_a_mute_server_is_not_waited_for_long() -> None:
     server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
     options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)
     registrar = SaturnRegistrar(options)
-    assert await refused(registrar.register(NodeFacts(A, salt), [])) == "i/o timeout"
+    assert await refused(registrar.register(NodeRegistration(A, salt), [])) == "i/o timeout"
     assert not registrar.registered
     server.close()

@@ -10,13 +10,14 @@ import pytest
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo.saturn import ApplicationRoute
 from ergo_conformance.model.values import Atom, ProcessID
+from ergo_conformance.reference_node.api.applications import ApplicationMode
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.applications import Member, Mode, Specification
+from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.options import Mode as NetworkMode
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
-from ergo_conformance.reference_node.registrars.saturn import SaturnOptions, SaturnRegistrar, SaturnServer
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
+from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer
 from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import within
@@ -79,9 +80,9 @@ async def test_nodes_find_each_other() -> None:
         (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
         assert await reaches(a, b.name)
         assert await reaches(b, a.name)
-        assert (of_b.nodes(), a.network.nodes()) == ([a.name], [b.name])
-        await eventually(lambda: of_a.nodes() == [b.name])
-        info = a.network.info().registrar
+        assert (of_b.nodes, a.network.nodes) == ([a.name], [b.name])
+        await eventually(lambda: of_a.nodes == [b.name])
+        info = a.network.info.registrar
         assert info is not None
         assert (info.embedded, info.version[:2], info.server) == (
             False,
@@ -89,7 +90,7 @@ async def test_nodes_find_each_other() -> None:
             f"localhost:{of_a.options.port}",
         )
         await b.stop()
-        await eventually(lambda: not of_a.nodes() and not a.network.nodes())
+        await eventually(lambda: not of_a.nodes and not a.network.nodes)
         with pytest.raises(ErgoError, match="no route"):
             await a.network.get_node(b.name)
 
@@ -109,7 +110,7 @@ async def test_a_hidden_node_dials_and_is_not_found() -> None:
         b, of_b = await nodes.start("b")
         with pytest.raises(ErgoError, match="no route"):
             await b.network.get_node(hidden.name)
-        assert of_b.nodes() == []
+        assert of_b.nodes == []
         assert await reaches(hidden, b.name)
         assert await reaches(b, hidden.name)  # over the link that it has opened
 
@@ -157,9 +158,11 @@ async def test_applications_are_announced_in_each_state() -> None:
         seen: list[tuple[int, int]] = []
         b, of_b = await nodes.start("b")
         of_b.listeners.append(lambda message: seen.append(rows(message)))
-        specification = Specification("app", (Member(Echo, "worker"),), mode=Mode.TRANSIENT, weight=7)
+        specification = ApplicationSpec(
+            "app", (ApplicationMember(Echo, "worker"),), mode=ApplicationMode.TRANSIENT, weight=7
+        )
         a.core.applications.load(specification)
-        await a.core.applications.start("app", Mode.PERMANENT)
+        await a.core.applications.start("app", ApplicationMode.PERMANENT)
         await a.core.applications.stop("app")
         a.core.applications.unload("app")
         await eventually(lambda: len(seen) == 5)
@@ -170,7 +173,7 @@ async def test_applications_are_announced_in_each_state() -> None:
         late, of_late = await nodes.start("late")
         assert await of_late.resolve_application(Atom("app")) == [ApplicationRoute(a.name, Atom("app"), 7, 2, 1)]
         assert of_a.own
-        assert (b.network.nodes(), late.network.nodes()) == ([], [])
+        assert (b.network.nodes, late.network.nodes) == ([], [])
 
 
 def rows(message: Any) -> tuple[int, int]:
@@ -188,10 +191,10 @@ async def test_the_saturn_comes_back_and_knows_everything_again(monkeypatch: pyt
         await eventually(lambda: not of_a.registered and not of_b.registered)
         with pytest.raises(ErgoError, match="no route"):
             await a.network.get_node(b.name)
-        a.core.applications.load(Specification("app", (Member(Echo),)))
+        a.core.applications.load(ApplicationSpec("app", (ApplicationMember(Echo),)))
         async with serving(port):
             await eventually(lambda: of_a.registered and of_b.registered)
-            await eventually(lambda: of_a.nodes() == [b.name] and of_b.nodes() == [a.name])
+            await eventually(lambda: of_a.nodes == [b.name] and of_b.nodes == [a.name])
             assert await reaches(a, b.name)
             await eventually(lambda: of_b.view.applications)
             assert [route.Node for route in await of_b.resolve_application(Atom("app"))] == [a.name]
@@ -201,12 +204,12 @@ async def test_the_settings_of_a_target_name_a_saturn() -> None:
     async with cluster() as nodes:
         row = {"kind": "saturn", "host": "localhost", "port": nodes.server.port, "token": TOKEN, "cluster": "c"}
         target = {"name": f"t@{HOST}", "cookie": "secret", "host": HOST, "registrar": row}
-        node = await settings.options_of(target).start()
+        node = await settings.config_of(target).make_node().start()
         nodes.all.append(node)
         assert settings.ready(node, target)["config"]["registrar"] == row
-        assert list(nodes.server.hub.clusters["c"]) == [node.name]
+        assert list(nodes.server.directory.clusters["c"]) == [node.name]
         third = {**target, "name": f"u@{HOST}", "acceptors": [{"host": HOST, "registrar": row}]}
         del third["registrar"]
-        nodes.all.append(await settings.options_of(third).start())
-        assert sorted(nodes.server.hub.clusters["c"]) == [node.name, f"u@{HOST}"]
+        nodes.all.append(await settings.config_of(third).make_node().start())
+        assert sorted(nodes.server.directory.clusters["c"]) == [node.name, f"u@{HOST}"]
         await asyncio.sleep(0)

@@ -18,6 +18,7 @@ from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, Proces
 from ergo_conformance.reference_node.api import (
     Connection,
     Core,
+    LocalProcess,
     Network,
     NetworkHandshake,
     NetworkProto,
@@ -25,13 +26,13 @@ from ergo_conformance.reference_node.api import (
     RemoteNode,
 )
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.api.handshake import Handshaken, Local
+from ergo_conformance.reference_node.api.handshake import LocalIdentity, PeerInfo
 from ergo_conformance.reference_node.api.info import NetworkInfo
-from ergo_conformance.reference_node.core.process import Envelope, MessageOptions, Process
-from ergo_conformance.reference_node.core.relations import Kind, Watched
+from ergo_conformance.reference_node.api.messages import Envelope, MessageOptions
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from tests.support.settings import make
 
 pytestmark = pytest.mark.real_loop
@@ -50,13 +51,14 @@ class Diary:
     def __init__(self) -> None:
         self.pages: list[tuple[Any, ...]] = []
         self.registry: Registry = records.framework()
-        self.processes: dict[int, Process] = {}
-        self.names: dict[Atom, Process] = {}
-        self.aliases: dict[Words, Process] = {}
+        self.processes: dict[int, LocalProcess] = {}
+        self.names: dict[Atom, LocalProcess] = {}
+        self.aliases: dict[Words, LocalProcess] = {}
+        self.tables = self
         self._refs = 0
         self._work: list[asyncio.Future[None]] = []
 
-    def deliver(self, process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
+    def deliver(self, process: LocalProcess | None, envelope: Envelope, priority: Priority) -> Error | None:
         self.pages.append((type(envelope).__name__, envelope[0], envelope[-2 if len(envelope) > 2 else -1], priority))
         return error_values.PROCESS_UNKNOWN
 
@@ -93,28 +95,28 @@ class Diary:
     def route_send_exit(self, sender: PID, to_id: int, reason: Error) -> None:
         self.pages.append(("exit", sender, to_id, reason))
 
-    def route_link(self, kind: Kind, consumer: PID, target: Watched) -> list[MessageEvent]:
+    def route_link(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
         self.pages.append(("link", kind, consumer, target))
         return []
 
-    def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
+    def route_unlink(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> None:
         raise ErgoError(error_values.TARGET_UNKNOWN)
 
-    def route_terminate(self, target: Watched, reason: Error) -> None:
+    def route_terminate(self, target: RelationTarget, reason: Error) -> None:
         self.pages.append(("terminate", target, reason))
 
-    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> bool:
+    def relation_taken(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         self.pages.append(("taken", kind, consumer, target))
         return True
 
-    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> bool:
+    def relation_given_back(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         self.pages.append(("given back", kind, consumer, target))
         return True
 
-    def owner_of(self, target: Watched) -> Process | None:
+    def owner_of(self, target: RelationTarget) -> LocalProcess | None:
         return None
 
-    async def route_spawn(self, node: Atom, name: Atom, options: gen.ProcessOptionsExtra) -> Process:
+    async def route_spawn(self, node: Atom, name: Atom, options: gen.ProcessOptionsExtra) -> LocalProcess:
         raise ErgoError(error_values.NAME_UNKNOWN)
 
     async def route_application_start(
@@ -150,13 +152,13 @@ class Line:
     def close(self) -> None:
         self.written.append(b"closed")
 
-    async def relieved(self) -> None:
+    async def drain(self) -> None:
         """At once."""
 
 
 def connected(core: Core) -> tuple[Connection, Line]:
-    local = Local(name=US, cookie="c", creation=5, version=Version())
-    peer = Handshaken(
+    local = LocalIdentity(name=US, cookie="c", creation=5, version=Version())
+    peer = PeerInfo(
         role=Role.DIALER, local=local, node=PEER, version=Version(), flags=DEFAULT_FLAGS, raw_flags=bytes(8), creation=7,
         max_message_size=0, caches=NO_CACHES, connection_id="id", pool_size=1,
     )  # fmt: skip
@@ -206,22 +208,22 @@ async def test_a_connection_tells_any_core() -> None:
 async def test_what_a_connection_asks_for_is_told_to_the_core_that_asked() -> None:
     diary = Diary()
     connection, line = connected(diary)
-    asked = asyncio.ensure_future(connection.link_pid(OURS, THEIRS))
+    asked = asyncio.ensure_future(connection.link(OURS, THEIRS))
     await asyncio.sleep(0)
     (frame,) = frames(diary, line)
     answer = enp.Control(0, enp.Result(None, None, frame.message.Ref))
     connection.receive(line, FrameEncoder(diary.registry, NO_CACHES).write(answer))
-    assert diary.pages == [("taken", Kind.LINK, OURS, THEIRS)]
+    assert diary.pages == [("taken", RelationKind.LINK, OURS, THEIRS)]
     assert await asked == []
     connection.terminate(error_values.NO_CONNECTION)
     with pytest.raises(ErgoError, match="no connection"):
-        connection.node().disconnect()
+        connection.node.disconnect()
 
 
 async def test_an_alias_of_the_peer() -> None:
     diary = Diary()
     connection, line = connected(diary)
-    connection.send_alias(OURS, Alias(PEER, 7, (1, 2, 3)), MessageOptions(), "to an alias")
+    connection.send(OURS, Alias(PEER, 7, (1, 2, 3)), MessageOptions(), "to an alias")
     (frame,) = frames(diary, line)
     assert (frame.from_id, frame.to_alias, frame.payload) == (1002, (1, 2, 3), "to an alias")
 
@@ -237,6 +239,7 @@ class Island:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    @property
     def nodes(self) -> list[Atom]:
         return []
 
@@ -286,9 +289,11 @@ class Island:
     def register_proto(self, proto: NetworkProto) -> None:
         """Nobody will speak."""
 
+    @property
     def registrar(self) -> Registrar:
         raise ErgoError(error_values.NO_ROUTE)
 
+    @property
     def info(self) -> NetworkInfo:
         raise ErgoError(error_values.NETWORK_STOPPED)
 
@@ -298,7 +303,7 @@ async def reachable(network: Network, *names: str) -> list[str]:
     found = []
     for name in names:
         try:
-            found.append(str((await network.get_node(name)).name()))
+            found.append(str((await network.get_node(name)).name))
         except ErgoError as error:
             found.append(error.error.text)
     return found

@@ -9,11 +9,11 @@ from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import RegistrarError
+from ergo_conformance.reference_node.api.errors import RegistrarError
+from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
 from tests.support.nodes import within
 from tests.support.settings import make
@@ -87,7 +87,7 @@ async def test_all_that_match_are_tried() -> None:
         a.network.add_route("b@local", NOWHERE, 10)
         a.network.add_route("b@", to(stranger), 5)
         a.network.add_route("b", to(b), 1)
-        assert (await a.network.get_node(b.name)).name() == b.name
+        assert (await a.network.get_node(b.name)).name == b.name
 
 
 async def test_a_route_has_its_own_cookie_and_flags() -> None:
@@ -97,11 +97,11 @@ async def test_a_route_has_its_own_cookie_and_flags() -> None:
         a.network.add_route("b@", to(b, cookie="other", flags=Flags.ENABLE))
         await a.network.get_node(b.name)
         await eventually(lambda: links(b, a) == 3)
-        assert b.network.node(a.name).info().flags == Flags.ENABLE
+        assert b.network.node(a.name).info.flags == Flags.ENABLE
         c = await start("c", flags=Flags.ENABLE | Flags.REMOTE_SPAWN)
         await dial(a, c, cookie="", flags=Flags(0))
         await eventually(lambda: a.name in c.network.connections)
-        assert c.network.node(a.name).info().flags == a.network.options.announced_flags
+        assert c.network.node(a.name).info.flags == a.network.options.announced_flags
 
 
 @pytest.mark.parametrize("static", [True, False])
@@ -120,7 +120,7 @@ async def test_what_is_set_beside_a_resolver_counts(static: bool) -> None:
         else:
             await a.network.get_node_with_route(b.name, route)
         await eventually(lambda: a.name in b.network.connections)
-        assert b.network.node(a.name).info().flags == Flags.ENABLE
+        assert b.network.node(a.name).info.flags == Flags.ENABLE
         await within(a, lambda it: it.send(at(b), Atom("ours")))
         await eventually(lambda: actor.got == [Atom("theirs")])
 
@@ -134,7 +134,7 @@ async def test_a_resolver_that_finds_nothing() -> None:
         a.network.add_route("b@", route, 10)
         assert await failure(a.network.get_node(b.name)) == "no route"
         a.network.add_route("b", to(b))
-        assert (await a.network.get_node(b.name)).name() == b.name
+        assert (await a.network.get_node(b.name)).name == b.name
 
 
 async def test_proxy_routes_are_kept_and_lead_nowhere() -> None:
@@ -148,11 +148,11 @@ async def test_proxy_routes_are_kept_and_lead_nowhere() -> None:
         assert refusal(lambda: a.network.add_proxy_route("(", proxy)).startswith("error parsing regexp: ")
         assert refusal(lambda: a.network.proxy_route("d@x")) == "no route"
         assert await failure(a.network.get_node("b@x")) == "no route"
-        [row] = a.network.info().proxy_routes
+        [row] = a.network.info.proxy_routes
         assert (row.match, row.weight, row.route) == ("b@", 3, proxy)
         assert refusal(lambda: a.network.remove_proxy_route("c@")) == "unknown"
         a.network.remove_proxy_route("b@")
-        assert a.network.info().proxy_routes == ()
+        assert a.network.info.proxy_routes == ()
 
 
 async def test_atoms_are_mapped_both_ways_over_a_dialed_link() -> None:
@@ -177,7 +177,7 @@ async def test_a_route_names_what_is_spoken() -> None:
         for strange in ({"handshake_version": Version("EHS", "R2")}, {"proto_version": Version("DIST", "R1")}):
             assert await failure(dial(a, b, **strange)) == "no route"
         same = {"handshake_version": EHS._replace(Commit="x"), "proto_version": ENP._replace(License="x")}
-        assert (await dial(a, b, **same)).name() == b.name
+        assert (await dial(a, b, **same)).name == b.name
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,14 +11,16 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.saturn import ProxyRoute
 from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
-from ergo_conformance.reference_node.api.handshake import HandshakeError
+from ergo_conformance.peers.memory import join_protocols
+from ergo_conformance.reference_node.api.errors import HandshakeError
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.core import Core
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from ergo_conformance.reference_node.options import AcceptorOptions, Mode
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
-from tests.support.nodes import join_ends, within
+from tests.support.nodes import within
 from tests.support.settings import make
 from tests.support.sockets import ACCEPTORS, HOST, eventually, links, port
 
@@ -28,7 +30,7 @@ ROUTE = NetworkRoute(host=HOST, port=1)
 
 
 async def disabled(start: Start) -> Node:
-    return await start("a", mode=Mode.DISABLED, registrar=EsrdRegistrar(port=0))
+    return await start("a", mode=NetworkMode.DISABLED, registrar=EsrdRegistrar(port=0))
 
 
 async def stopped(start: Start) -> Node:
@@ -47,8 +49,8 @@ async def test_every_method_says_that_the_network_is_stopped(without: Without) -
     """NAPI-OPT-2, -3: "network stack is stopped"; Node is "no connection"."""
     async with lan() as start:
         network = (await without(start)).network
-        assert refusal(network.info) == STOPPED
-        assert refusal(network.registrar) == STOPPED
+        assert refusal(lambda: network.info) == STOPPED
+        assert refusal(lambda: network.registrar) == STOPPED
         assert refusal(lambda: network.acceptors) == STOPPED
         assert refusal(lambda: network.node(X)) == "no connection"
         assert await failure(network.get_node(X)) == STOPPED
@@ -56,7 +58,7 @@ async def test_every_method_says_that_the_network_is_stopped(without: Without) -
         assert await failure(network.connection(X)) == STOPPED
         assert await failure(network.connect(HOST, 1)) == STOPPED
         assert await failure(network.listen(AcceptorOptions(host=HOST, port=0))) == STOPPED
-        assert (network.nodes(), dict(network.connections)) == ([], {})
+        assert (network.nodes, dict(network.connections)) == ([], {})
 
 
 @both
@@ -94,8 +96,8 @@ VERBS: dict[str, Callable[[Process], Awaitable[Any]]] = {
     "link of an event": lambda it: it.link(Event(X, Atom("ev"))),
     "link of a node": lambda it: it.link(X),
     "monitor of a node": lambda it: it.monitor(X),
-    "spawn": lambda it: it.core.remote.spawn(it, X, Atom("f")),
-    "application start": lambda it: it.core.remote.start_application(X, Atom("app"), 0),
+    "spawn": lambda it: it.remote_spawn(X, "f"),
+    "application start": lambda it: cast("Core", it.host).remote.start_application(X, Atom("app"), 0),
 }
 
 
@@ -119,16 +121,16 @@ async def test_a_disabled_network_opens_nothing() -> None:
             number = taken.getsockname()[1]
             registrar = EsrdRegistrar(port=0)
             acceptors = (AcceptorOptions(host=HOST, port=number, last_port=number),)
-            await start("a", mode=Mode.DISABLED, acceptors=acceptors, registrar=registrar)
+            await start("a", mode=NetworkMode.DISABLED, acceptors=acceptors, registrar=registrar)
         assert not registrar.registered
 
 
 async def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> None:
     """NAPI-OPT-2: in both roles, without a byte."""
-    without, other = make("a@localhost", mode=Mode.DISABLED), make("b@localhost")
+    without, other = make("a@localhost", mode=NetworkMode.DISABLED), make("b@localhost")
     for one, two in ((without, other), (other, without)):
         dialer = one.network.dialer_protocol()
-        join_ends(dialer, two.network.acceptor_protocol())
+        join_protocols(dialer, two.network.acceptor_protocol())
         assert dialer.outcome is not None
         with pytest.raises(HandshakeError, match="has stopped" if one is without else "closed"):
             await dialer.outcome
@@ -146,7 +148,7 @@ async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
         await eventually(lambda: links(b, a) == 3)
         before = port(b)
         await b.network.stop()
-        assert (dict(b.network.connections), b.network._links.live) == ({}, set())
+        assert (dict(b.network.connections), b.network._sockets.live) == ({}, set())
         assert (registrar.registered, registrar.serving) == (False, False)
         await eventually(lambda: not a.network.connections)
         assert refusal(remote.disconnect) == "no connection"
@@ -162,7 +164,7 @@ async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
             await within(a, lambda it: it.send(at(b), "hello"))
             await eventually(lambda: actor.got)
             actor.got.clear()
-            assert (again.name(), again.creation()) == (b.name, b.creation)
+            assert (again.name, again.creation) == (b.name, b.creation)
             await b.network.stop()
 
 
@@ -173,7 +175,7 @@ async def test_a_network_is_started_once() -> None:
         a, b = await start("a"), await start("b")
         with pytest.raises(UsageError, match="network stack is already running"):
             await b.network.start()
-        assert (await dial(a, b)).name() == b.name
+        assert (await dial(a, b)).name == b.name
         await b.network.stop()
         await b.network.stop()
         await b.network.start()
@@ -190,7 +192,7 @@ async def test_a_start_that_fails_leaves_nothing_and_may_be_tried_again() -> Non
         with socket.create_server((HOST, number)):
             with pytest.raises(UsageError, match="no available ports"):
                 await node.network.start()
-            assert refusal(node.network.info) == STOPPED
+            assert refusal(lambda: node.network.info) == STOPPED
         await node.network.start()
         assert node.network.acceptors[1].port == number
 
@@ -208,7 +210,7 @@ async def test_who_waits_for_a_dial_when_the_network_stops_gets_the_error() -> N
                 asyncio.ensure_future(failure(a.network.get_node(X))),
                 asyncio.ensure_future(failure(a.network.get_node_with_route(X, route))),
             ]
-            await eventually(lambda: a.network._links.live)
+            await eventually(lambda: a.network._sockets.live)
             given_up = asyncio.ensure_future(a.network.get_node(X))
             await asyncio.sleep(0)
             given_up.cancel()

@@ -10,7 +10,7 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.reference_node.connection.tls import CertManager, self_signed
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import acceptor, at, dial, echo, failure, forget, lan
 from tests.support.nodes import transport_of, within
 from tests.support.settings import make
@@ -27,11 +27,11 @@ async def test_with_a_certificate_only_tls_is_spoken_and_the_route_says_so() -> 
         a = await start("a")
         b = await start("b", acceptors=(acceptor(tls=PAIR),), registrar=EsrdRegistrar(port=0))
         assert await failure(dial(a, b, tls=False)) == "EOF"
-        assert (await dial(a, b)).info().pool_size == links(a, b) == 3
-        registrar = b.network.registrar()
-        [route] = await registrar.resolver().resolve(b.name)
+        assert (await dial(a, b)).info.pool_size == links(a, b) == 3
+        registrar = b.network.registrar
+        [route] = await registrar.resolver.resolve(b.name)
         assert route.TLS
-        assert b.network.info().acceptors[0].tls
+        assert b.network.info.acceptors[0].tls
         await forget(a, b)
         assert await failure(dial(b, a, tls=True)) == "EOF"
 
@@ -47,7 +47,7 @@ async def test_the_certificate_of_the_node_is_that_of_acceptors_without_one() ->
         ]
         a = await start("a")
         for each in b.network.acceptors:
-            assert (await dial(a, b, port=each.port)).info().pool_size == 3
+            assert (await dial(a, b, port=each.port)).info.pool_size == 3
             await forget(a, b)
         manager.update(OTHER)
         assert len({each.fingerprint for each in b.network.acceptors}) == 1
@@ -73,7 +73,7 @@ async def test_a_certificate_is_replaced_while_links_are_open() -> None:
         manager.update(OTHER)
         assert await shown(b) == ssl.PEM_cert_to_DER_cert(OTHER.certificate.decode()) != before
         assert await within(a, lambda it: it.call(at(b), "still here")) == "still here"
-        assert (await dial(c, b)).info().pool_size == links(c, b) == 3
+        assert (await dial(c, b)).info.pool_size == links(c, b) == 3
         with pytest.raises(UsageError, match="not a certificate"):
             manager.update(PAIR._replace(key=b"no key"))
         assert await shown(b) == ssl.PEM_cert_to_DER_cert(OTHER.certificate.decode())
@@ -84,7 +84,7 @@ async def test_nobody_is_asked_for_a_client_certificate() -> None:
     async with lan() as start:
         a, b = await start("a"), await start("b", acceptors=(acceptor(tls=PAIR),))
         await dial(a, b)
-        [link, *_] = b.network.connections[a.name].links
+        [link, *_] = b.network.connections[a.name].sockets
         tls = transport_of(link).get_extra_info("ssl_object")
         assert tls.context.verify_mode is ssl.CERT_NONE
         assert tls.getpeercert(binary_form=True) is None
@@ -99,9 +99,9 @@ async def test_a_certificate_is_verified_unless_that_is_switched_off(tmp_path: P
         strict = await start("strict", insecure_skip_verify=False)
         assert await failure(dial(strict, b)) == "x509: self-signed certificate"
         trusting = await start("trusting", insecure_skip_verify=False, ca=str(ca))
-        assert (await dial(trusting, b)).name() == b.name
+        assert (await dial(trusting, b)).name == b.name
         lax = await start("lax", insecure_skip_verify=True)
-        assert (await dial(lax, b)).name() == b.name
+        assert (await dial(lax, b)).name == b.name
 
 
 async def test_a_route_may_have_its_own_switch() -> None:
@@ -110,7 +110,7 @@ async def test_a_route_may_have_its_own_switch() -> None:
         b = await start("b", acceptors=(AcceptorOptions(host=HOST, port=0, tls=PAIR),))
         strict = await start("strict", insecure_skip_verify=False)
         lax = await start("lax", insecure_skip_verify=True)
-        assert (await dial(strict, b, insecure_skip_verify=True)).name() == b.name
+        assert (await dial(strict, b, insecure_skip_verify=True)).name == b.name
         assert (await failure(dial(lax, b, insecure_skip_verify=False))).startswith("x509: ")
 
 

@@ -9,12 +9,14 @@ import pytest
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api import Pooled
-from ergo_conformance.reference_node.api.handshake import HandshakeError, Joined, Local, Membership
-from ergo_conformance.reference_node.connection import link as transport
-from ergo_conformance.reference_node.connection.link import Address, LinkProtocol
-from ergo_conformance.reference_node.connection.table import RefusedError
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.peers.memory import MemoryTransport, join_protocols
+from ergo_conformance.reference_node.api import PooledConnection
+from ergo_conformance.reference_node.api.errors import HandshakeError, RefusedError
+from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedSocket, LocalIdentity
+from ergo_conformance.reference_node.connection import socket_registry
+from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
+from ergo_conformance.reference_node.connection.tcp import Endpoint
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from tests.support.settings import settings_of
@@ -22,63 +24,16 @@ from tests.support.settings import settings_of
 FINGERPRINT = bytes(range(20))
 
 
-class Wire(asyncio.Transport):
-    """One end of a link in memory. Without a protocol on the other end it keeps what was written."""
-
-    def __init__(self, protocol: asyncio.Protocol) -> None:
-        super().__init__()
-        self.protocol = protocol
-        self.other: Wire | None = None
-        self.written = b""
-        self.closed_at: float | None = None
-
-    def write(self, data: Any) -> None:
-        self.written += data
-        if self.other is not None:
-            asyncio.get_running_loop().call_soon(self.other.deliver, bytes(data))
-
-    def deliver(self, data: bytes) -> None:
-        if self.closed_at is None:
-            self.protocol.data_received(data)
-
-    def is_closing(self) -> bool:
-        return self.closed_at is not None
-
-    def close(self) -> None:
-        if self.closed_at is None:
-            loop = asyncio.get_running_loop()
-            self.closed_at = loop.time()
-            loop.call_soon(self.protocol.connection_lost, None)
-            if self.other is not None:
-                loop.call_soon(self.other.close)
-
-    abort = close
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing waits here."""
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-
-def attach(protocol: LinkProtocol) -> Wire:
-    wire = Wire(protocol)
+def attach(protocol: SocketProtocol) -> MemoryTransport:
+    wire = MemoryTransport(protocol)
     protocol.connection_made(wire)
     return wire
-
-
-def join_ends(one: LinkProtocol, other: LinkProtocol) -> tuple[Wire, Wire]:
-    ends = Wire(one), Wire(other)
-    ends[0].other, ends[1].other = reversed(ends)
-    other.connection_made(ends[1])
-    one.connection_made(ends[0])
-    return ends
 
 
 def make(name: str, **more: Any) -> Node:
     tokens = count(1)
     wanted = settings_of(name, cookie="c", **more)
-    return wanted.make(clock=lambda: 7.9, token=lambda n: f"{next(tokens):0{n}x}")
+    return wanted.make_node(clock=lambda: 7.9, random_hex=lambda n: f"{next(tokens):0{n}x}")
 
 
 async def turns() -> None:
@@ -88,18 +43,18 @@ async def turns() -> None:
 
 
 def hello() -> bytes:
-    local = Local(name=Atom("x@y"), cookie="c", creation=1, version=ehs.Version())
-    return Ehs(Role.DIALER, local, lambda n: "0" * n).start()
+    local = LocalIdentity(name=Atom("x@y"), cookie="c", creation=1, version=ehs.Version())
+    return EhsSession(Role.DIALER, local, lambda n: "0" * n).start()
 
 
 def join(name: str, connection_id: str) -> bytes:
-    local = Local(name=Atom(name), cookie="c", creation=1, version=ehs.Version())
-    return Ehs(Role.DIALER, local, lambda n: "0" * n, joining=Membership(Atom("?"), connection_id)).start()
+    local = LocalIdentity(name=Atom(name), cookie="c", creation=1, version=ehs.Version())
+    return EhsSession(Role.DIALER, local, lambda n: "0" * n, joining=ConnectionRef(Atom("?"), connection_id)).start()
 
 
-async def meet(a: Node, b: Node, **more: Any) -> tuple[Pooled, Wire, Wire]:
+async def meet(a: Node, b: Node, **more: Any) -> tuple[PooledConnection, MemoryTransport, MemoryTransport]:
     dials = a.network.dialer_protocol(**more)
-    ends = join_ends(dials, b.network.acceptor_protocol(fingerprint=more.get("fingerprint")))
+    ends = join_protocols(dials, b.network.acceptor_protocol(fingerprint=more.get("fingerprint")))
     assert dials.outcome is not None
     return await dials.outcome, *ends
 
@@ -121,7 +76,7 @@ async def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
 async def test_a_given_fingerprint_stands_in_for_tls() -> None:
     a, b = make("a@h"), make("b@h")
     dials = a.network.dialer_protocol(fingerprint=bytes(20))
-    join_ends(dials, b.network.acceptor_protocol(fingerprint=FINGERPRINT))
+    join_protocols(dials, b.network.acceptor_protocol(fingerprint=FINGERPRINT))
     assert dials.outcome is not None
     with pytest.raises(HandshakeError, match="HELLO_CERT"):
         await dials.outcome
@@ -130,37 +85,37 @@ async def test_a_given_fingerprint_stands_in_for_tls() -> None:
 async def test_a_silent_peer_is_closed_after_the_read_deadline() -> None:
     wire = attach(make("b@h").network.acceptor_protocol())
     await asyncio.sleep(ehs.READ_TIMEOUT - 0.01)
-    wire.deliver(b"\x57")
+    wire.arrive(b"\x57")
     await asyncio.sleep(5)
     assert wire.closed_at == pytest.approx(2 * ehs.READ_TIMEOUT - 0.01)
-    assert wire.written == b""
+    assert wire.unread == b""
 
 
 async def test_a_dripping_peer_is_served_until_the_whole_handshake_is_late() -> None:
     wire = attach(make("b@h").network.acceptor_protocol())
     for byte in hello():
         await asyncio.sleep(0.7)
-        wire.deliver(bytes([byte]))
+        wire.arrive(bytes([byte]))
     assert wire.closed_at == pytest.approx(ehs.HANDSHAKE_TIMEOUT)
 
 
 async def test_a_peer_that_stops_after_hello() -> None:
     wire = attach(make("b@h").network.acceptor_protocol())
-    wire.deliver(hello())
+    wire.arrive(hello())
     await asyncio.sleep(5)
     assert wire.closed_at == pytest.approx(ehs.READ_TIMEOUT)
-    assert wire.written
+    assert wire.unread
 
 
 async def test_a_refused_link_gets_not_a_byte_and_hears_nothing_more() -> None:
     wire = attach(make("b@h").network.acceptor_protocol())
     wire.protocol.data_received(b"\x57\x01\x00\x01\x00\x00")
     wire.protocol.data_received(hello())
-    assert (wire.written, wire.closed_at) == (b"", 0)
+    assert (wire.unread, wire.closed_at) == (b"", 0)
 
 
 async def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MAX_HANDSHAKES", 3)
+    monkeypatch.setattr(socket_registry, "MAX_HANDSHAKES", 3)
     b = make("b@h")
     wires = [attach(b.network.acceptor_protocol()) for _ in range(5)]
     assert [wire.is_closing() for wire in wires] == [True, True, False, False, False]
@@ -171,22 +126,22 @@ async def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: py
 async def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
     a, b = make("a@h"), make("b@h")
     dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
-    first, last = Wire(dials), Wire(accepts)
+    first, last = MemoryTransport(dials), MemoryTransport(accepts)
     last.other = first
     accepts.connection_made(last)
     dials.connection_made(first)  # what a writes is delivered by hand
     await turns()
-    last.deliver(first.written)
+    last.arrive(first.unread)
     await turns()
-    before = len(first.written)
-    last.deliver(first.written[len(hello()) :])
+    before = len(first.unread)
+    last.arrive(first.unread[len(hello()) :])
     await turns()
     assert dials.outcome is not None
     peer = (await dials.outcome).peer
-    _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
+    _, _, second = await meet(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
     assert not b.network.connections
-    last.deliver(first.written[before:])
-    assert len(b.network.connections[Atom("a@h")].links) == 2
+    last.arrive(first.unread[before:])
+    assert len(b.network.connections[Atom("a@h")].sockets) == 2
     last.close()
     await asyncio.sleep(0)
     assert not second.is_closing()
@@ -195,18 +150,18 @@ async def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
 async def test_links_that_joined_go_when_the_first_is_refused() -> None:
     a, b = make("a@h"), make("b@h")
     dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
-    first, last = Wire(dials), Wire(accepts)
+    first, last = MemoryTransport(dials), MemoryTransport(accepts)
     last.other = first
     accepts.connection_made(last)
     dials.connection_made(first)
     for _ in range(2):
         await turns()
-        sent, first.written = first.written, b""
-        last.deliver(sent)
+        sent, first.unread = first.unread, b""
+        last.arrive(sent)
     await turns()
     assert dials.outcome is not None
     peer = (await dials.outcome).peer
-    _, _, second = await meet(a, b, joining=Membership(peer.node, peer.connection_id))
+    _, _, second = await meet(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
     await asyncio.sleep(5)  # the last message never comes
     assert last.closed_at == pytest.approx(ehs.READ_TIMEOUT)
     assert second.is_closing()
@@ -218,38 +173,38 @@ async def test_only_the_dialer_of_the_first_link_adds_others() -> None:
     connection, *_ = await meet(a, b)
     await asyncio.sleep(1)
     wire = attach(a.network.acceptor_protocol())
-    wire.deliver(join("b@h", connection.peer.connection_id))
-    assert not wire.written
+    wire.arrive(join("b@h", connection.peer.connection_id))
+    assert not wire.unread
     assert wire.is_closing()
     with pytest.raises(RefusedError, match="does not exist"):
         b.network.table.join(
-            b.network.dialer_protocol(), Joined(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
+            b.network.dialer_protocol(), JoinedSocket(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
         )
-    assert len(connection.links) == 1
+    assert len(connection.sockets) == 1
 
 
 async def test_links_above_the_pool_are_refused() -> None:
     a, b = make("a@h"), make("b@h", handshake=EhsHandshake(pool_size=2))
     connection, *_ = await meet(a, b)
     await asyncio.sleep(1)
-    joining = Membership(Atom("b@h"), connection.peer.connection_id)
+    joining = ConnectionRef(Atom("b@h"), connection.peer.connection_id)
     for links in (2, 3):
         await meet(a, b, joining=joining)
-        assert len(b.network.connections[Atom("a@h")].links) == links
+        assert len(b.network.connections[Atom("a@h")].sockets) == links
     dials = a.network.dialer_protocol(joining=joining)
-    with pytest.raises(RefusedError, match="3 links already"):
-        a.network.table.join(dials, Joined(Role.DIALER, *joining))
+    with pytest.raises(RefusedError, match="is full: 3 sockets"):
+        a.network.table.join(dials, JoinedSocket(Role.DIALER, *joining))
     wire = attach(b.network.acceptor_protocol())
-    wire.deliver(join("a@h", joining.connection_id))
-    assert not wire.written  # who sees an Accept joins again at once (ENP-RED-3)
+    wire.arrive(join("a@h", joining.connection_id))
+    assert not wire.unread  # who sees an Accept joins again at once (ENP-RED-3)
     assert wire.is_closing()
 
 
 @pytest.mark.parametrize(
     ("dsn", "address"),
     [
-        ("127.0.0.1:80", Address("127.0.0.1", 80)),
-        ("[::1]:65535", Address("::1", 65_535)),
+        ("127.0.0.1:80", Endpoint("127.0.0.1", 80)),
+        ("[::1]:65535", Endpoint("::1", 65_535)),
         ("host:0", None),
         ("host:65536", None),
         ("host:000080", None),
@@ -259,5 +214,5 @@ async def test_links_above_the_pool_are_refused() -> None:
         ("", None),
     ],
 )
-def test_announced_addresses(dsn: str, address: Address | None) -> None:
-    assert Address.parse(dsn, None) == address
+def test_announced_addresses(dsn: str, address: Endpoint | None) -> None:
+    assert Endpoint.parse(dsn, None) == address

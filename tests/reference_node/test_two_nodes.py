@@ -11,9 +11,10 @@ import pytest
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import Algorithm
 from ergo_conformance.model.values import PID, Atom, ProcessID
-from ergo_conformance.reference_node.core.process import Actor, Process, ProcessOptions
-from ergo_conformance.reference_node.ergo.enp.compression import Compression
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.messages import Compression, ProcessOptions
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -52,7 +53,7 @@ async def nodes() -> AsyncIterator[tuple[Node, Node]]:
         Supervisor(made.core, LEVEL_1)
     try:
         await a.network.connection(b.name)
-        await eventually(lambda: len(b.network.connections[a.name].links) == 3)
+        await eventually(lambda: len(b.network.connections[a.name].sockets) == 3)
         yield a, b
     finally:
         await a.stop()
@@ -68,7 +69,7 @@ async def all_send(a: Node, target: Any, text: str = "twenty characters ok", **o
             await process.send(target, subject.Small(i, text))
 
     processes = [a.spawn(sends, options=ProcessOptions(**options)) for _ in range(SENDERS)]
-    await asyncio.gather(*(process.task for process in processes if process.task))
+    await asyncio.gather(*(process.join() for process in processes))
     return [process.pid for process in processes]
 
 
@@ -104,4 +105,4 @@ async def test_ten_thousand_calls_at_once() -> None:
             return list(await asyncio.gather(*(it.call(echo, i, timeout=60) for i in range(CALLS))))
 
         assert await within(a, work) == list(range(CALLS))
-        assert not a.core.waiters(b.name)
+        assert not a.core.pending

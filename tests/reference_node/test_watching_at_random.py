@@ -4,19 +4,21 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable
+from typing import cast
 
 import pytest
 
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
+from ergo_conformance.reference_node.core.monitoring import Monitoring
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net, settle, transport_of
 from tests.support.watchers import Told, Watcher, idle, watcher
 
 STEPS, WATCHERS, TARGETS = 60, 6, 4
-HOW = {Kind.LINK: "exit", Kind.MONITOR: "down"}
+HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 LEGAL = {
     "no connection", "no route", "unknown process", "unknown alias", "unknown event", "unknown target",
     "target is already exist", "process ID belongs to the previous incarnation",
@@ -31,7 +33,7 @@ class Turmoil:
         self.rng, self.nodes = rng, (a, b)
         self.balance: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.living: dict[tuple[Node, int], tuple[Process, list[Watched]]] = {}
+        self.living: dict[tuple[Node, int], tuple[Process, list[RelationTarget]]] = {}
         self.watchers: list[Watcher] = [watcher(node) for node in self.nodes for _ in range(WATCHERS)]
         for node in self.nodes:
             for i in range(TARGETS):
@@ -44,10 +46,10 @@ class Turmoil:
         name, event = ProcessID(node.name, Atom(f"it{i}")), Event(node.name, Atom(f"ev{i}"))
         self.living[node, i] = process, [process.pid, name, process.create_alias(), event]
 
-    def key(self, of: Watcher, how: str, target: Watched) -> str:
+    def key(self, of: Watcher, how: str, target: RelationTarget) -> str:
         return f"{self.watchers.index(of)} {how} {target!r}"
 
-    def target(self) -> Watched:
+    def target(self) -> RelationTarget:
         """Anything; now and then a node."""
         targets = [target for _, found in self.living.values() for target in found]
         return self.rng.choice([*targets, *(node.name for node in self.nodes)])
@@ -62,17 +64,17 @@ class Turmoil:
 
     async def watches(self, it: Watcher) -> None:
         """Takes and gives back at random, a few at a time."""
-        watching = it.process.core.watching
+        watching = cast("Monitoring", it.process.host.monitoring)
 
-        async def one(kind: Kind, target: Watched) -> None:
+        async def one(kind: RelationKind, target: RelationTarget) -> None:
             if self.rng.random() < 0.3 and watching.relations.has(kind, target, it.process.pid):
-                good, change = await self.tried(watching.unwatch(kind, it.process, target)), -1
+                good, change = await self.tried(watching.withdraw(kind, it.process, target)), -1
             else:
-                good, change = await self.tried(watching.watch(kind, it.process, target)), 1
+                good, change = await self.tried(watching.request(kind, it.process, target)), 1
             self.balance[self.key(it, HOW[kind], target)] += change * good
 
         for _ in range(STEPS):
-            kinds = self.rng.choices(list(Kind), k=self.rng.randrange(1, 4))
+            kinds = self.rng.choices(list(RelationKind), k=self.rng.randrange(1, 4))
             await asyncio.gather(*(one(kind, self.target()) for kind in kinds))
             await settle(self.rng.randrange(3))
 
@@ -85,11 +87,11 @@ class Turmoil:
                 case 0 if node.network.connections:
                     node.core.disconnect(next(iter(node.network.connections)))
                 case 1 if node.network.connections:
-                    transport_of(self.rng.choice(next(iter(node.network.connections.values())).links)).abort()
+                    transport_of(self.rng.choice(next(iter(node.network.connections.values())).sockets)).abort()
                 case _:
                     self.living[node, i][0].stop(Error("bye"))
                     await settle(self.rng.randrange(1, 4))
-                    if f"it{i}" not in node.core.names:
+                    if f"it{i}" not in node.core.tables.names:
                         self.begin(node, i)
 
     def settled(self) -> Counter[str]:
@@ -117,7 +119,7 @@ async def test_all_relations_are_given_back_or_told_once(seed: int) -> None:
     assert set(turmoil.refusals) <= LEGAL
     assert sum(turmoil.balance.values()) > 100
     for node in (a, b):
-        relations = node.core.watching.relations
+        relations = node.core.monitoring.relations
         assert len(relations) == 0
         assert not relations._by_target | relations._by_node | relations._by_consumer | relations._consumers_of_node
     await net.stop()

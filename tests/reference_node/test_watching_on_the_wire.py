@@ -7,9 +7,9 @@ import pytest
 from ergo_conformance.model.ergo import enp, error_values
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import PID, Alias, Atom
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import PROCESS
-from ergo_conformance.reference_node.core.relations import Kind
+from ergo_conformance.reference_node.api.relations import RelationKind
 from tests.support.nodes import context, settle
 from tests.support.relating import BYE, GIVE, NOTICES, TAKE, ask, at_peer, kinds, ours, watched, words
 from tests.support.watchers import Told, watcher
@@ -18,7 +18,7 @@ from tests.support.watchers import Told, watcher
 @words
 @kinds
 @pytest.mark.parametrize("cached", [False, True])
-async def test_one_notice_for_all_consumers_of_a_node(kind: Kind, word: str, cached: bool) -> None:
+async def test_one_notice_for_all_consumers_of_a_node(kind: RelationKind, word: str, cached: bool) -> None:
     async with at_peer(atoms=("it", "ev") if cached else ()) as (b, peer):
         second = await context(b, 2).peer("second@localhost")
         process, targets = ours(b)
@@ -53,18 +53,18 @@ async def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
         peer = await context(b, 3).peer("wide@localhost", links=3)
         for i in range(6):
             process, targets = ours(b)
-            peer.send_frame(enp.Control(0, relation(peer, Verb.MONITOR, word, targets[word])), i % 3)
+            peer.send_frame(enp.Control(0, relation_request(peer, Verb.MONITOR, word, targets[word])), i % 3)
             await settle()
             await process.send(peer.pid(), "last words")
             process.stop(BYE)
             came = [received for _ in range(3) if (received := await peer.receive(10))]
             assert {type(received.value) for received in came} == {enp.Control, enp.MessagePID, type(NOTICES[word])}
-            assert len({received.line for received in came}) == 1
+            assert len({received.socket for received in came}) == 1
 
 
 @words
 @kinds
-async def test_no_notice_of_what_was_given_back(kind: Kind, word: str) -> None:
+async def test_no_notice_of_what_was_given_back(kind: RelationKind, word: str) -> None:
     async with at_peer() as (b, peer):
         process, targets = ours(b)
         for verb in (TAKE[kind], GIVE[kind]):
@@ -76,11 +76,11 @@ async def test_no_notice_of_what_was_given_back(kind: Kind, word: str) -> None:
 
 @words
 @kinds
-async def test_what_is_there_already_and_what_is_not_there(kind: Kind, word: str) -> None:
+async def test_what_is_there_already_and_what_is_not_there(kind: RelationKind, word: str) -> None:
     """It is the asker's node that knows (ENP-LINK-1): one of upstream that is refused never lets go of what it has."""
     async with at_peer() as (b, peer):
         _, targets = ours(b)
-        target, relations = targets[word], b.core.watching.relations
+        target, relations = targets[word], b.core.monitoring.relations
         for verb in (GIVE[kind], TAKE[kind], TAKE[kind]):
             assert await ask(peer, verb, word, target) is None
         assert len(relations) == 1
@@ -92,7 +92,7 @@ async def test_what_is_there_already_and_what_is_not_there(kind: Kind, word: str
 
 
 @kinds
-async def test_an_earlier_incarnation_is_unknown(kind: Kind) -> None:
+async def test_an_earlier_incarnation_is_unknown(kind: RelationKind) -> None:
     async with at_peer() as (b, peer):
         process, targets = ours(b)
         old, alias = process.pid._replace(creation=b.creation - 1), targets["Alias"]
@@ -104,7 +104,7 @@ async def test_an_earlier_incarnation_is_unknown(kind: Kind) -> None:
 
 @words
 @kinds
-async def test_only_for_its_own_processes_and_only_ours(kind: Kind, word: str) -> None:
+async def test_only_for_its_own_processes_and_only_ours(kind: RelationKind, word: str) -> None:
     """Upstream looks at neither (ENP-LINK-3)."""
     stranger = Atom("stranger@localhost")
     async with at_peer() as (b, peer):
@@ -124,7 +124,7 @@ async def test_consumers_of_a_lost_peer_are_forgotten() -> None:
             for verb in TAKE.values():
                 await ask(peer, verb, word, target)
         assert watched(b) == 9
-        peer.lines[0].dialer.link.close()
+        peer.sockets[0].close()
         await settle()
         assert watched(b) == 1
         process.stop(error_values.KILL)

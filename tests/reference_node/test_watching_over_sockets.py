@@ -11,10 +11,11 @@ import pytest
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.gen import ProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID
-from ergo_conformance.reference_node.core.applications import State
-from ergo_conformance.reference_node.core.process import Actor, Process
-from ergo_conformance.reference_node.core.relations import Watched
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.applications import ApplicationState
+from ergo_conformance.reference_node.api.relations import RelationTarget
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target import config as settings
@@ -63,28 +64,28 @@ def kill(node: Node) -> None:
         assert acceptor.server is not None
         acceptor.server.close()
     for connection in list(node.network.connections.values()):
-        for link in list(connection.links):
+        for link in list(connection.sockets):
             transport_of(link).abort()
 
 
-def targets(there: Node) -> tuple[Process, list[Watched]]:
+def targets(there: Node) -> tuple[Process, list[RelationTarget]]:
     """A process of the other node with all that can be watched of it, and more than one of its kind."""
     process = there.spawn(idle, name="it")
-    found: list[Watched] = [process.pid, ProcessID(there.name, Atom("it"))]
+    found: list[RelationTarget] = [process.pid, ProcessID(there.name, Atom("it"))]
     for i in range(3):
         process.register_event(f"ev{i}")
         found += [process.create_alias(), Event(there.name, Atom(f"ev{i}"))]
     return process, found
 
 
-async def watching(here: Node, watched: list[Watched], count: int = 3) -> list[Watcher]:
+async def watching(here: Node, watched: list[RelationTarget], count: int = 3) -> list[Watcher]:
     """So many that are linked to everything and monitor everything."""
     them = [watcher(here) for _ in range(count)]
     await asyncio.gather(*(take(target) for it in them for target in watched for take in (it.link, it.monitor)))
     return them
 
 
-def expected(watched: list[Watched], reason: str) -> Counter[str]:
+def expected(watched: list[RelationTarget], reason: str) -> Counter[str]:
     return Counter(repr(Told(how, target, reason)) for target in watched for how in ("exit", "down"))
 
 
@@ -97,7 +98,7 @@ async def told(them: list[Watcher], wanted: Counter[str]) -> None:
 
 
 def relations(*nodes_: Node) -> int:
-    return sum(len(node.core.watching.relations) for node in nodes_)
+    return sum(len(node.core.monitoring.relations) for node in nodes_)
 
 
 @sides
@@ -134,7 +135,7 @@ async def test_a_lost_link_ends_nothing(dialed: bool) -> None:
     async with over_sockets(dialed=dialed) as (here, there):
         process, watched = targets(there)
         them = await watching(here, watched)
-        for link in there.network.connections[here.name].links[:2]:
+        for link in there.network.connections[here.name].sockets[:2]:
             transport_of(link).abort()
         await eventually(lambda: links(here, there) == links(there, here) == 3)
         assert not any(it.told for it in them)
@@ -225,7 +226,7 @@ async def test_the_end_comes_behind_what_was_sent_before() -> None:
             await asyncio.sleep(60)
 
     class Listener(Watcher):
-        async def handle_down(self, source: Watched, reason: Error) -> None:
+        async def handle_down(self, source: RelationTarget, reason: Error) -> None:
             self.told_at = len(self.told) + len(self.process.mailbox)
 
     async with over_sockets() as (here, there):
@@ -246,7 +247,7 @@ async def test_a_spawned_process_and_its_parent(how: str, dialed: bool) -> None:
         it, name = watcher(here), Atom("echo_factory")
         options = ProcessOptions(LinkParent=True, LinkChild=True)
         pids = [await here.core.remote.spawn(it.process, there.name, name, None, options) for _ in range(5)]
-        children = [there.core.processes[pid.id] for pid in pids]
+        children = [there.core.tables.processes[pid.id] for pid in pids]
         assert await it.process.call(pids[0], "hi") == "hi"
         reason = "no connection" if how == "killed" else "bye"
         match how:
@@ -271,7 +272,7 @@ async def test_an_application_that_another_node_started(dialed: bool) -> None:
         remote, it = here.core.remote, watcher(here)
         await remote.start_application(there.name, Atom("test_app"), 3)
         application = there.core.applications.get("test_app")
-        worker = there.core.names[Atom("test_app_worker")]
+        worker = there.core.tables.names[Atom("test_app_worker")]
         assert await it.process.call(worker.pid, "hi") == "hi"
         assert (
             await refused(remote.start_application(there.name, Atom("test_app"), 3)) == "application is still running"
@@ -279,7 +280,7 @@ async def test_an_application_that_another_node_started(dialed: bool) -> None:
         await it.monitor(ProcessID(there.name, Atom("test_app_worker")))
         kill(there)
         await told([it], Counter([repr(Told("down", ProcessID(there.name, Atom("test_app_worker")), "no connection"))]))
-        assert application.state is State.RUNNING
+        assert application.state is ApplicationState.RUNNING
 
 
 @sides

@@ -1,4 +1,4 @@
-"""The combinators: each reads and writes by itself, as an ordinary construct, inside one, and can be walked."""
+"""Each combinator reads and writes alone, as an ordinary construct and inside one, and can be walked."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ from ergo_conformance.spec.combinators import (
 )
 from ergo_conformance.spec.ergo import edf
 from ergo_conformance.spec.ergo.ehs import FRAME
-from ergo_conformance.spec.interpreter import Node
+from ergo_conformance.spec.interpreter import SchemaNode
 from ergo_conformance.spec.walk import parts, walk
 
 PAIR = Fields("a" / U8, "b" / U16)
@@ -94,12 +94,12 @@ class TestNode:
         assert found.value["behind"] == 0x56
         assert found.span("it") == ("it", 0, len(digits) // 2)
 
-    def test_its_size_is_not_known_beforehand(self, schema: Any, value: Any, digits: str) -> None:
-        if isinstance(schema, Node):
+    def test_its_sizeof_raises(self, schema: Any, value: Any, digits: str) -> None:
+        if isinstance(schema, SchemaNode):
             with pytest.raises(construct.SizeofError):
                 schema.sizeof()
 
-    def test_it_takes_no_less_than_its_least(self, schema: Any, value: Any, digits: str) -> None:
+    def test_no_value_is_smaller_than_its_min_size(self, schema: Any, value: Any, digits: str) -> None:
         assert min_size_of(schema) <= len(digits) // 2
 
 
@@ -124,7 +124,7 @@ def test_refusals(schema: Any, digits: str, reason: Reason, offset: int, path: s
         (Fields("a" / U8, into=lambda a: (a,)), (1, 2)),
     ],
 )  # fmt: skip
-def test_values_that_can_not_be_written(schema: Any, value: Any) -> None:
+def test_a_wrong_value_raises_cannot_encode(schema: Any, value: Any) -> None:
     if schema is PAIR:
         with pytest.raises((CannotEncode, KeyError)):
             build(schema, value)
@@ -133,7 +133,7 @@ def test_values_that_can_not_be_written(schema: Any, value: Any) -> None:
             build(schema, value)
 
 
-def test_a_dict_without_a_field_can_not_be_written() -> None:
+def test_a_dict_without_a_field_raises_cannot_encode() -> None:
     with pytest.raises(CannotEncode):
         build(PAIR, {"a": 1})
 
@@ -151,7 +151,7 @@ def test_a_name_and_documentation_may_be_given_in_any_order() -> None:
     assert found.span("told") == ("told", 1, 2)
 
 
-def test_the_outer_name_counts() -> None:
+def test_the_outer_name_is_used() -> None:
     schema = Fields("outer" / (U8 * "documented"), "b" / U8)
     found = parse(schema, b"\1\2")
     assert isinstance(found, Parsed)
@@ -178,7 +178,7 @@ def test_every_schema_can_be_walked() -> None:
 
 
 def test_no_schema_holds_a_function() -> None:
-    """Schemas are data (ten rules, 7): what they are made of can be named, compared and drawn."""
+    """Schemas are data (ten rules, 7): their parts can be named, compared and drawn."""
     for root in ROOTS.values():
         for visit in walk(root):
             held = vars(visit.schema) if hasattr(visit.schema, "__dict__") else {}
@@ -193,7 +193,7 @@ def test_every_field_of_every_record_is_a_part_of_its_schema() -> None:
             assert labels == [name for name, _ in row.fields]
 
 
-def test_walking_a_frame_meets_its_header_and_all_messages() -> None:
+def test_walking_a_frame_yields_its_header_and_all_messages() -> None:
     paths = {visit.path for visit in walk(FRAME)}
     assert {
         "magic",

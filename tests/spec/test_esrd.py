@@ -1,4 +1,4 @@
-"""The registrar's packets: the schema and the node's reader agree on every byte, good or bad."""
+"""ESRD packets: schema and node's codec agree on every byte, valid or damaged."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from ergo_conformance.model.ergo.esrd import (  # fmt: skip
     Route,
 )
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import spoiled, with_length
+from ergo_conformance.peers.corruption.packets import corrupt_packets, with_length
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
 from ergo_conformance.reference_node.ergo import esrd as node
 from ergo_conformance.spec.ergo.esrd import packet_size, read_packet, write_packet
@@ -62,7 +62,7 @@ def by_node(data: bytes) -> Message | Rejected:
 
 
 def agreed(data: bytes) -> Any:
-    """What both readers find: the value, or the refusal of the schema."""
+    """Returns the result on which both readers agree: the value, or the refusal of the schema."""
     parsed, found = read_packet(data), by_node(data)
     if isinstance(parsed, Rejected):
         assert isinstance(found, Rejected), data.hex()
@@ -73,7 +73,7 @@ def agreed(data: bytes) -> Any:
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_a_message_is_what_real_nodes_send(name: str) -> None:
+def test_a_message_equals_the_bytes_of_real_nodes(name: str) -> None:
     assert write_packet(MESSAGES[name]).hex() == REAL[name]
 
 
@@ -93,23 +93,23 @@ def test_a_packet_states_its_size_and_type(name: str) -> None:
 
 
 @named
-def test_every_fault_is_refused_alike(name: str) -> None:
-    damages = spoiled(MESSAGES[name])
+def test_both_readers_refuse_every_fault_alike(name: str) -> None:
+    damages = corrupt_packets(MESSAGES[name])
     assert len({damage.label for damage in damages}) == len(damages) > 20
     for damage in damages:
         assert isinstance(agreed(damage.data), Rejected), damage.label
 
 
 @named
-def test_no_part_of_a_packet_is_one(name: str) -> None:
+def test_a_truncated_packet_is_refused(name: str) -> None:
     data = write_packet(MESSAGES[name])
     for n in range(len(data)):
         assert agreed(data[:n]).reason is Reason.END_OF_DATA
 
 
 @named
-def test_a_value_ends_where_its_length_says(name: str) -> None:
-    """Upstream reads beyond it (ESRD-FR-4); what lies there belongs to nobody."""
+def test_a_value_longer_than_its_length_is_refused(name: str) -> None:
+    """Upstream reads beyond the length (ESRD-FR-4), bytes that are part of no packet."""
     data = write_packet(MESSAGES[name])
     for n in range(len(data) - esrd.HEADER_LENGTH):
         assert isinstance(agreed(with_length(data, n)), Rejected)
@@ -118,7 +118,7 @@ def test_a_value_ends_where_its_length_says(name: str) -> None:
 
 
 @named
-def test_a_value_under_another_type(name: str) -> None:
+def test_a_value_of_another_packet_type_is_refused(name: str) -> None:
     data = write_packet(MESSAGES[name])
     for type_ in PacketType:
         if type_ != data[1]:
@@ -144,7 +144,7 @@ def test_a_packet_within_other_bytes() -> None:
     ],
     ids=["name", "error", "port", "whole"],
 )
-def test_what_no_packet_can_hold(message: Message, path: str) -> None:
+def test_a_value_that_no_packet_can_hold_raises_cannot_encode(message: Message, path: str) -> None:
     for write in (write_packet, node.write):
         with pytest.raises(CannotEncode) as caught:
             write(message)
@@ -165,14 +165,14 @@ messages: st.SearchStrategy[Message] = st.one_of(
 
 
 @given(messages)
-def test_any_message_survives(message: Message) -> None:
+def test_any_message_survives_a_round_trip(message: Message) -> None:
     data = write_packet(message)
     assert node.write(message) == data
     assert agreed(data) == message
 
 
 @given(messages, st.data())
-def test_damaged_packets_get_one_verdict(message: Message, data: st.DataObject) -> None:
+def test_both_readers_agree_on_damaged_packets(message: Message, data: st.DataObject) -> None:
     packet = bytearray(write_packet(message))
     at = data.draw(st.integers(0, len(packet) - 1))
     packet[at] = data.draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""The door: spans nest and cover, offsets and paths are right, the end of the input is the caller's choice."""
+"""`parse`: spans nest and cover all bytes, offsets and paths are right, `prefix` allows further bytes."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def parsed(data: bytes, **options: Any) -> Parsed:
 @pytest.mark.parametrize("row", FRAMES, ids=lambda row: str(row["id"]))
 class TestSpans:
     def test_they_nest(self, row: Any) -> None:
-        """Two spans are apart, or one is inside the other, and the inner one comes first."""
+        """Two spans are disjoint, or one is inside the other and the inner one comes first."""
         spans = [s for s in parsed(bytes.fromhex(row["hex"])).spans if s.end > s.start]
         around: list[Span] = []
         for span in reversed(spans):
@@ -67,7 +67,7 @@ class TestSpans:
         assert there == [Span(path, start + 9, end + 9) for path, start, end in here]
 
 
-def test_a_frame_has_its_header_and_its_message_where_they_are() -> None:
+def test_the_spans_of_a_frame_are_those_of_header_and_message() -> None:
     data = frame_of("MessageHello") if any(r["group"] == "MessageHello" for r in FRAMES) else frame_of("Hello")
     found = parsed(data)
     assert [found.span(name) for name in ("magic", "version", "length")] == [
@@ -89,12 +89,12 @@ def test_every_field_of_every_message_has_a_span() -> None:
 
 
 class TestEnd:
-    def test_bytes_behind_are_refused(self) -> None:
+    def test_bytes_behind_the_value_are_refused(self) -> None:
         found = read_frame(write_frame(Accept()) + b"x")
         assert isinstance(found, Rejected)
         assert (found.reason, found.path, found.offset) == (Reason.LEFTOVER, "", len(write_frame(Accept())))
 
-    def test_with_prefix_they_may_follow(self) -> None:
+    def test_bytes_behind_the_value_are_allowed_with_prefix(self) -> None:
         data = write_frame(Accept())
         assert parsed(data + b"x", prefix=True).end == len(data)
 
@@ -112,7 +112,7 @@ class TestEnd:
         assert found.reason is Reason.END_OF_DATA
         assert found.offset <= n
 
-    def test_a_frame_ends_where_its_header_says_not_where_the_input_does(self) -> None:
+    def test_a_frame_ends_at_the_length_of_its_header(self) -> None:
         data = write_frame(Hello("s", "d"))
         short = data[:2] + (len(data) - 8).to_bytes(4, "big") + data[6:]
         found = read_frame(short, prefix=True)
@@ -130,7 +130,7 @@ class TestContext:
             assert isinstance(found, Parsed)
             assert found.end == 7 + width
 
-    def test_a_schema_that_needs_none_needs_none(self) -> None:
+    def test_a_schema_without_context_reads_without_one(self) -> None:
         found = parse(
             combinators.Fields("a" / combinators.U8, "b" / combinators.CountedText(combinators.U16)), b"\1\0\2hi"
         )
@@ -149,7 +149,7 @@ def test_refusals_and_faults_of_values_have_paths() -> None:
     assert str(refusal).endswith(f"offset {refusal.offset}")
 
 
-def test_a_message_that_can_not_be_written_has_its_path() -> None:
+def test_cannot_encode_has_the_path_of_the_wrong_field() -> None:
     with pytest.raises(CannotEncode) as caught:
         build(FRAME, Hello("s", 5), CONTEXT)  # type: ignore[arg-type]
     assert caught.value.path == "message.Digest"
@@ -172,7 +172,7 @@ def test_a_body_has_65535_bytes_at_most() -> None:
         write_frame(longest._replace(Digest="d"))
 
 
-def test_the_size_of_a_frame_is_known_once_its_header_is_there() -> None:
+def test_the_size_of_a_frame_needs_a_complete_header() -> None:
     data = write_frame(Accept())
     assert [frame_size(data[:n]) for n in range(7)] == [None] * 6 + [len(data)]
 
@@ -197,7 +197,7 @@ class TestStream:
         assert read.end == len(b"".join(frames))
         assert read.refusal is None
 
-    def test_a_bad_frame_ends_it(self) -> None:
+    def test_a_bad_frame_ends_the_reading(self) -> None:
         good = write_frame(Accept())
         read = read_handshake(good + good[:-1])
         assert len(read.frames) == 1
@@ -210,9 +210,9 @@ class TestStream:
         assert refusal is not None
         assert refusal.reason is Reason.MAGIC
 
-    def test_nothing_is_no_frame(self) -> None:
+    def test_empty_input_is_refused(self) -> None:
         assert read_handshake(b"").frames == ()
 
 
-def test_a_plain_construct_that_refuses_is_a_refusal() -> None:
+def test_an_error_of_a_plain_construct_is_a_refusal() -> None:
     assert isinstance(parse(construct.Const(b"x"), b"y"), Rejected)

@@ -24,7 +24,7 @@ evidence = "READ"
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A copy of the catalogue that may be spoiled; the loader reads it."""
+    """Makes the loader read a copy of the catalogue, which a test may change."""
     for protocol in PROTOCOLS:
         with resources.as_file(resources.files(requirements).joinpath(f"{protocol}.toml")) as source:
             shutil.copy(source, tmp_path)
@@ -44,13 +44,13 @@ def test_the_copy_is_the_catalogue(copy: Path) -> None:
     assert catalogue()["EDF-NEW-1"].level is RequirementLevel.MUST
 
 
-def test_an_id_that_stands_in_two_files_is_refused(copy: Path) -> None:
+def test_an_id_in_two_files_is_refused(copy: Path) -> None:
     spoil(copy, "ehs", "EDF-TOP-1")
     with pytest.raises(ErgoConformanceError, match=r"ehs\.toml: EDF-TOP-1"):
         catalogue()
 
 
-def test_an_id_that_stands_twice_in_one_file_is_refused(copy: Path) -> None:
+def test_an_id_twice_in_one_file_is_refused(copy: Path) -> None:
     spoil(copy, "edf", "EDF-TOP-1")
     with pytest.raises(ErgoConformanceError, match=r"edf\.toml"):
         catalogue()
@@ -73,7 +73,7 @@ def test_an_unknown_level_is_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_every_row_is_whole(protocol: str) -> None:
+def test_every_row_is_complete(protocol: str) -> None:
     rows = [row for row in catalogue().values() if row.protocol == protocol]
     assert rows
     for row in rows:
@@ -85,7 +85,7 @@ def test_every_row_is_whole(protocol: str) -> None:
         assert row.level is not RequirementLevel.MUST or not row.differs, row.id
 
 
-def test_the_strictest_level_counts() -> None:
+def test_the_strictest_level_is_returned() -> None:
     by_level = {
         level: next(r.id for r in catalogue().values() if r.level is level)
         for level in (RequirementLevel.MUST, RequirementLevel.OBSERVED)

@@ -1,4 +1,4 @@
-"""Messages of the central registrar: the schema and the node's codec agree on every byte, good or bad."""
+"""Saturn packets: schema and node's codec agree on every byte, valid or damaged."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ergo_conformance.model.compare import same
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, ProxyRoute
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.corruption.packets import SATURN, spoiled
+from ergo_conformance.peers.corruption.packets import SATURN, corrupt_packets
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.reference_node.ergo import saturn as node
 from ergo_conformance.spec.ergo import saturn as spec
@@ -54,7 +54,7 @@ def by_spec(data: bytes) -> Any:
 
 
 def agreed(data: bytes) -> Any:
-    """What both find: one value, or one reason at one offset."""
+    """Returns the result on which both readers agree: a value, or a reason and an offset."""
     ours, theirs = by_node(data), by_spec(data)
     if isinstance(ours, Rejected) or isinstance(theirs, Rejected):
         assert isinstance(ours, Rejected), theirs
@@ -78,14 +78,14 @@ def test_both_write_and_read_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_cut_anywhere_it_is_refused(name: str) -> None:
+def test_a_truncated_packet_is_refused(name: str) -> None:
     data = node.write(MESSAGES[name])
     for n in range(len(data)):
         assert isinstance(agreed(data[:n]), Rejected)
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_each_byte_damaged(name: str) -> None:
+def test_both_readers_agree_on_each_damaged_byte(name: str) -> None:
     data = node.write(MESSAGES[name])
     for at in range(len(data)):
         for by in (0, 0xFF, data[at] ^ 1):
@@ -93,28 +93,28 @@ def test_each_byte_damaged(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_every_fault_is_refused_alike(name: str) -> None:
-    damages = spoiled(MESSAGES[name], SATURN)
+def test_both_readers_refuse_every_fault_alike(name: str) -> None:
+    damages = corrupt_packets(MESSAGES[name], SATURN)
     assert len({damage.label for damage in damages}) == len(damages) > 20
     for damage in damages:
         assert isinstance(agreed(damage.data), Rejected), damage.label
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes(rest: bytes) -> None:
+def test_both_readers_agree_on_any_bytes(rest: bytes) -> None:
     agreed(rest)
     agreed(b"\x63\x01" + len(rest).to_bytes(2, "big") + rest)
 
 
-def test_a_message_too_long_for_its_length() -> None:
+def test_a_message_of_more_than_65535_bytes_raises_cannot_encode() -> None:
     long = saturn.Register("", False, NAME, AnnouncedRoutes([route(port) for port in range(2000)], [], None))
     for write in (node.write, spec.write_packet):
         with pytest.raises(CannotEncode, match="at most 65535"):
             write(long)
 
 
-def test_proxies_can_not_be_registered() -> None:
-    """No release registers these types: a server can't read them (SAT §3)."""
+def test_registrations_of_proxies_are_refused() -> None:
+    """No release registers these types, so a server cannot read them (SAT §3)."""
     assert {row.value_class.__name__ for row in saturn.UNREGISTERED} == {"RegisterProxy", "UnregisterProxy"}
     name = saturn.UNREGISTERED[0].name.encode()
     value = b"\x83" + len(name).to_bytes(2, "big") + name + b"\0\1a\0\1b"
@@ -151,5 +151,5 @@ def test_proofs(salt: str, token: str, digest: str) -> None:
         ("*:", False), ("c:a@b", False),
     ],
 )  # fmt: skip
-def test_whom_an_item_concerns(name: str, yes: bool) -> None:
+def test_the_nodes_that_an_item_concerns(name: str, yes: bool) -> None:
     assert saturn.concerns(name, "c", "a@b") is yes

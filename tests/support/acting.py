@@ -10,8 +10,8 @@ from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID, Typed
+from ergo_conformance.reference_node.api.relations import RelationTarget
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.core.relations import Watched
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target import config as settings
 from tests.support.nodes import Net, settle
@@ -53,10 +53,10 @@ class Scene:
 
     def pid(self, name: str) -> PID:
         """The PID that an agent has now."""
-        return self.b.core.names[Atom(name)].pid
+        return self.b.core.tables.names[Atom(name)].pid
 
 
-def address(process: Process, kind: str) -> Watched:
+def address(process: Process, kind: str) -> RelationTarget:
     """A process by each kind of address, or its event."""
     node = process.pid.node
     match kind:

@@ -9,13 +9,15 @@ from typing import Any, cast
 
 from ergo_conformance.model.ergo import error_values, subject
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
-from ergo_conformance.peers.link import LINGER_NOT
+from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api import Connection
-from ergo_conformance.reference_node.connection import link as transport
-from ergo_conformance.reference_node.connection.link import Address
-from ergo_conformance.reference_node.core.process import Actor, Process, ProcessOptions
-from ergo_conformance.reference_node.core.relations import Kind, Watched
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection import tcp
+from ergo_conformance.reference_node.connection.tcp import Endpoint
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.settings import make
@@ -36,7 +38,7 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         if self.other is None:
-            self.relay.links.append(self)
+            self.relay.sockets.append(self)
             self.relay.accepted += 1
             self.task = asyncio.get_running_loop().create_task(self._reach())
         else:
@@ -65,8 +67,8 @@ class End(asyncio.Protocol):
             self.other.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self in self.relay.links:
-            self.relay.links.remove(self)
+        if self in self.relay.sockets:
+            self.relay.sockets.remove(self)
         if self.other is not None and self.other.transport is not None:
             if exc is None:
                 self.other.transport.close()
@@ -112,7 +114,7 @@ class Relay:
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
-        self.links: list[End] = []
+        self.sockets: list[End] = []
         """The dialers' ends of the open links, oldest first."""
         self.accepted = 0
         self.port = 0
@@ -123,7 +125,7 @@ class Relay:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut_all(self) -> None:
-        for link in list(self.links):
+        for link in list(self.sockets):
             link.cut()
 
     async def close(self) -> None:
@@ -145,10 +147,10 @@ class Cluster:
     async def node(self, name: str, **options: Any) -> Node:
         """One more node that listens, and that all others may dial by its name."""
 
-        async def dial(protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
+        async def dial(protocol: Callable[[], asyncio.Protocol], address: Endpoint) -> None:
             self.dials.append((name, address.port))
             relay = self.relays.get(address.port)
-            await transport.dial(protocol, address._replace(port=relay.port) if relay else address)
+            await tcp.dial(protocol, address._replace(port=relay.port) if relay else address)
 
         defaults: dict[str, Any] = {
             "cookie": "secret", "types": subject.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
@@ -157,7 +159,7 @@ class Cluster:
         await made.network.start()
         for other in self.nodes:
             for one, two in ((made, other), (other, made)):
-                if str(two.name) not in {row[0] for row in one.network.ways.routes.rows()}:
+                if str(two.name) not in {row[0] for row in one.network.resolver.routes.rows()}:
                     one.network.add_route(str(two.name), NetworkRoute(host=HOST, port=port_of(two)))
         self.nodes.append(made)
         return made
@@ -195,7 +197,7 @@ def connection(one: Node, other: Node) -> Connection:
 
 def links(one: Node, other: Node) -> int:
     found = one.network.connections.get(other.name)
-    return len(found.links) if found else 0
+    return len(found.sockets) if found else 0
 
 
 def full(one: Node, other: Node, size: int = 3) -> bool:
@@ -223,18 +225,18 @@ class Watcher(Actor):
     def __init__(self) -> None:
         self.told: list[Told] = []
 
-    async def handle_exit(self, source: Watched, reason: Error) -> None:
-        self.told.append(told(Kind.LINK, source, reason.text))
+    async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
+        self.told.append(told(RelationKind.LINK, source, reason.text))
 
-    async def handle_down(self, source: Watched, reason: Error) -> None:
-        self.told.append(told(Kind.MONITOR, source, reason.text))
+    async def handle_down(self, source: RelationTarget, reason: Error) -> None:
+        self.told.append(told(RelationKind.MONITOR, source, reason.text))
 
 
-Told = tuple[Kind, str, Watched, str]
+Told = tuple[RelationKind, str, RelationTarget, str]
 """How it was watched, what kind of target, which one, the reason."""
 
 
-def told(kind: Kind, source: Watched, reason: str = "no connection") -> Told:
+def told(kind: RelationKind, source: RelationTarget, reason: str = "no connection") -> Told:
     """What a Watcher notes. A name and an event may be equal: the kind of target keeps them apart."""
     return kind, type(source).__name__, source, reason
 
@@ -256,19 +258,19 @@ async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[Told]]:
     """A process that links and monitors one of each kind, and what it is to be told at the end."""
     target = other.spawn(owner, name="target")
     await until(lambda: target.aliases)
-    targets: list[Watched] = [
+    targets: list[RelationTarget] = [
         target.pid, ProcessID(other.name, Atom("target")), target.aliases[0], Event(other.name, Atom("event")), other.name,
     ]  # fmt: skip
     watcher = Watcher()
     process = one.spawn(watcher)
-    for kind in Kind:
+    for kind in RelationKind:
         for each in targets:
-            await one.core.watching.watch(kind, process, each)
-    return watcher, Counter(told(kind, each) for kind in Kind for each in targets)
+            await one.core.monitoring.request(kind, process, each)
+    return watcher, Counter(told(kind, each) for kind in RelationKind for each in targets)
 
 
 async def all_done(node: Node, *bodies: Callable[[Process], Awaitable[None]]) -> None:
     """Runs these as processes of a node to their ends. AssertionError if one does not end normally."""
     processes = [node.spawn(cast("Any", body)) for body in bodies]
-    await asyncio.gather(*(process.task for process in processes if process.task))
+    await asyncio.gather(*(process.join() for process in processes))
     assert {process.reason for process in processes} <= {error_values.NORMAL}

@@ -14,14 +14,14 @@ from typing import Any
 
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.values import PID, Atom, ProcessID
-from ergo_conformance.peers.link import LINGER_NOT
-from ergo_conformance.reference_node.api import RegistrarError
-from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Actor, Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.peers.sockets import LINGER_NOT
+from ergo_conformance.reference_node.api.errors import ErgoError, RegistrarError
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 
 
@@ -55,7 +55,7 @@ class Member:
         self.node.network.add_route(f"^{name}$", NetworkRoute(host=host, port=port))
 
     async def get_node(self, name: str) -> int:
-        return (await self.node.network.get_node(name)).creation()
+        return (await self.node.network.get_node(name)).creation
 
     async def disconnect(self, name: str) -> None:
         self.node.network.node(name).disconnect()
@@ -63,14 +63,14 @@ class Member:
     async def reset(self) -> None:
         """Ends all links with RST."""
         for connection in list(self.node.network.connections.values()):
-            for link in list(connection.links):
+            for link in list(connection.sockets):
                 found = link._transport.get_extra_info("socket")  # type: ignore[attr-defined]
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
                 link.abort()  # type: ignore[attr-defined]
 
     async def connections(self) -> dict[str, list[Any]]:
         found = self.node.network.connections
-        return {str(name): [each.peer.connection_id, len(each.links)] for name, each in found.items()}
+        return {str(name): [each.peer.connection_id, len(each.sockets)] for name, each in found.items()}
 
     async def targets(self, number: int) -> list[list[Any]]:
         """Processes t0, t1, … with an event of the same name each: the number of the PID, the words of an alias."""
@@ -87,7 +87,7 @@ class Member:
         return [[process.pid.id, process.aliases[0].id] for process in made]
 
     async def relations(self) -> int:
-        return len(self.node.core.watching.relations)
+        return len(self.node.core.monitoring.relations)
 
     async def call(self, node: str, value: Any, process: str = "echo") -> Any:
         return await self._as_process(lambda it: it.call(ProcessID(Atom(node), Atom(process)), value, timeout=50))
@@ -111,7 +111,7 @@ class Member:
     async def resolve(self, name: str) -> list[Any]:
         found = self.node.network.options.registrar
         assert found is not None
-        return [[route.Host, route.Port] for route in await found.resolver().resolve(Atom(name))]
+        return [[route.Host, route.Port] for route in await found.resolver.resolve(Atom(name))]
 
     async def _as_process(self, work: Any) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -151,7 +151,7 @@ async def main(settings: dict[str, Any]) -> None:
         cookie="secret", acceptors=(acceptor,), max_message_size=settings.get("max_message_size", 0),
         registrar=None if registrar is None else EsrdRegistrar(port=registrar, serve=settings.get("serve", True)),
     )  # fmt: skip
-    node = await Node.start(settings["name"], network, NodeOptions(types=subject.ROWS))
+    node = await Node(settings["name"], network, NodeOptions(types=subject.ROWS)).start()
     member = Member(node)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -11,8 +11,10 @@ import pytest
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.reference_node.api import RemoteNode
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Actor, Call, Process
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.reference_node.api.messages import Call
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.settings import start_node

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
-from ergo_conformance.peers.ergo.handshake import Facts
-from ergo_conformance.peers.link import MemoryTransport
-from ergo_conformance.reference_node.connection.link import Address
-from ergo_conformance.reference_node.core.process import Process, ProcessOptions
-from ergo_conformance.reference_node.network.static_routes import NetworkRoute
+from ergo_conformance.peers.ergo.handshake import TargetInfo
+from ergo_conformance.peers.listener import HOST
+from ergo_conformance.peers.memory import join_protocols
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection.tcp import Endpoint
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.targets.self_node import OFFERS, MemoryRunningTarget, make_node
 from ergo_conformance.verdict.run.context import Context
@@ -37,7 +39,7 @@ def node(name: str = "b@localhost", **options: Any) -> Node:
 
 def context(of: Node, seed: int = 1) -> Context:
     """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
-    running = MemoryRunningTarget(Facts(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
+    running = MemoryRunningTarget(TargetInfo(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
     return Context(running, random.Random(seed))
 
 
@@ -55,17 +57,6 @@ async def within(of: Node, work: Callable[[Process], Awaitable[T]], **options: A
     return await future
 
 
-def join_ends(one: asyncio.Protocol, other: asyncio.Protocol, port: int = 0) -> tuple[MemoryTransport, MemoryTransport]:
-    """A link in memory: `one` dialed, `other` accepts at this port."""
-    here, there = ("127.0.0.1", 0), ("127.0.0.1", port)
-    ours = MemoryTransport(one, {"sockname": here, "peername": there})
-    theirs = MemoryTransport(other, {"sockname": there, "peername": here})
-    ours.other, theirs.other = theirs, ours
-    other.connection_made(theirs)
-    one.connection_made(ours)
-    return ours, theirs
-
-
 class Net:
     """Where nodes in memory dial each other. A node listens at its number, and `dialed` notes the numbers dialed."""
 
@@ -77,17 +68,19 @@ class Net:
         """A node that can dial those that were made before, by name."""
         routes = {str(other.name): NetworkRoute(host="127.0.0.1", port=port) for port, other in self.nodes.items()}
         made = node(name, **{"routes": routes, **options})
-        made.network._dialing.open_link = self.dial
+        made.network._dialer._dial = self.dial
         self.nodes[len(self.nodes) + 1] = made
         return made
 
-    async def dial(self, protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
-        """Opens a link, as transport.dial does."""
+    async def dial(self, protocol: Callable[[], asyncio.Protocol], address: Endpoint) -> None:
+        """Opens a link, as tcp.dial does."""
         self.dialed.append(address.port)
         await asyncio.sleep(0)
         if address.port not in self.nodes:
             raise ConnectionRefusedError(f"nobody listens at {address.port}")
-        join_ends(protocol(), self.nodes[address.port].network.acceptor_protocol(), address.port)
+        join_protocols(
+            protocol(), self.nodes[address.port].network.acceptor_protocol(), acceptor_address=(HOST, address.port)
+        )
 
     async def pair(self, **options: Any) -> tuple[Node, Node, Any]:
         """Two nodes, and the connection that the second one has dialed."""

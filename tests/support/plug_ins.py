@@ -12,33 +12,35 @@ from ergo_conformance.model.ergo.ehs import Flags, Role, Version
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.ergo.saturn import ApplicationRoute, ProxyRoute
 from ergo_conformance.model.values import PID, Alias, Atom, ProcessID, Ref
-from ergo_conformance.reference_node.api import (  # fmt: skip
+from ergo_conformance.reference_node.api import (
     Connection,
     Core,
+    Deadlines,
+    FlowLimits,
     Handshake,
-    Link,
-    NetworkDial,
     NetworkHandshake,
     NetworkProto,
-    NodeFacts,
+    NodeRegistration,
+    OpenSocket,
     Registrar,
-    RegistrarError,
     RemoteNode,
     Resolver,
+    Socket,
 )
-from ergo_conformance.reference_node.api.handshake import (  # fmt: skip
-    HandshakeError,
-    Handshaken,
+from ergo_conformance.reference_node.api.errors import HandshakeError, RegistrarError
+from ergo_conformance.reference_node.api.handshake import (
+    ConnectionRef,
     Introduced,
-    Joined,
-    LinkFacts,
-    Local,
-    Membership,
+    JoinedSocket,
+    LocalIdentity,
     Output,
+    PeerInfo,
+    SocketInfo,
 )
-from ergo_conformance.reference_node.api.info import RegistrarInfo, RemoteNodeInfo
-from ergo_conformance.reference_node.connection.unsupported import PartialConnection
-from ergo_conformance.reference_node.core.process import MessageOptions
+from ergo_conformance.reference_node.api.info import RemoteNodeInfo
+from ergo_conformance.reference_node.api.messages import MessageOptions
+from ergo_conformance.reference_node.api.registrar import RegistrarInfo
+from ergo_conformance.reference_node.connection.unsupported import UnsupportedConnection
 
 CARD, TALK = Version("CARD", "1"), Version("TALK", "1")
 POOL = 2
@@ -47,7 +49,9 @@ POOL = 2
 class CardMachine:
     """Each side shows one line of JSON: who it is, and the cookie in the clear."""
 
-    def __init__(self, role: Role, local: Local, link: LinkFacts, joining: Membership | None = None) -> None:
+    def __init__(
+        self, role: Role, local: LocalIdentity, link: SocketInfo, joining: ConnectionRef | None = None
+    ) -> None:
         self.role, self.local, self.link, self.joining = role, local, link, joining
         self.buffer = b""
 
@@ -73,19 +77,19 @@ class CardMachine:
             yield self.joined(shown, rest) if self.joining else self.met(shown, shown["id"], rest)
         elif shown["joins"]:
             yield self.card()
-            yield Joined(self.role, Atom(shown["name"]), shown["joins"], rest)
+            yield JoinedSocket(self.role, Atom(shown["name"]), shown["joins"], rest)
         else:
-            peer = self.met(shown, self.link.token(8), rest)
+            peer = self.met(shown, self.link.random_hex(8), rest)
             yield Introduced(peer)
             yield self.card(id=peer.connection_id)
             yield peer
 
-    def joined(self, shown: Any, rest: bytes) -> Joined:
+    def joined(self, shown: Any, rest: bytes) -> JoinedSocket:
         assert self.joining is not None
-        return Joined(self.role, Atom(shown["name"]), self.joining.connection_id, rest)
+        return JoinedSocket(self.role, Atom(shown["name"]), self.joining.connection_id, rest)
 
-    def met(self, shown: Any, id_: str, rest: bytes) -> Handshaken:
-        return Handshaken(
+    def met(self, shown: Any, id_: str, rest: bytes) -> PeerInfo:
+        return PeerInfo(
             role=self.role, local=self.local, node=Atom(shown["name"]), version=Version("somebody"), flags=Flags(0),
             raw_flags=bytes(8), creation=shown["creation"], max_message_size=0, caches=NO_CACHES, connection_id=id_,
             pool_size=POOL, tail=rest,
@@ -93,34 +97,41 @@ class CardMachine:
 
 
 class CardHandshake:
+    deadlines = Deadlines(connect=3.0, read=1.0, handshake=20.0)
+
+    @property
+    @property
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
-    def start(self, local: Local, link: LinkFacts) -> Handshake:
+    def start(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
         return CardMachine(Role.DIALER, local, link)
 
-    def join(self, local: Local, link: LinkFacts, membership: Membership) -> Handshake:
+    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> Handshake:
         return CardMachine(Role.DIALER, local, link, membership)
 
-    def accept(self, local: Local, link: LinkFacts) -> Handshake:
+    def accept(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
         return CardMachine(Role.ACCEPTOR, local, link)
 
+    @property
+    @property
     def version(self) -> Version:
         return CARD
 
 
-class TalkConnection(PartialConnection):
+class TalkConnection(UnsupportedConnection):
     """Lines of JSON: messages and requests to names, and answers."""
 
-    def __init__(self, peer: Handshaken, core: Core) -> None:
+    def __init__(self, peer: PeerInfo, core: Core) -> None:
         super().__init__(peer, core)
-        self.halves: dict[Link, bytes] = {}
+        self.halves: dict[Socket, bytes] = {}
 
+    @property
     def node(self) -> RemoteNode:
-        return Nickname(super().node())
+        return Nickname(super().node)
 
     def say(self, *what: Any) -> bool:
-        link = self.links[0]
+        link = self.sockets[0]
         link.write(json.dumps(what).encode() + b"\n")
         self.frames_out += 1
         return link.is_congested
@@ -138,7 +149,7 @@ class TalkConnection(PartialConnection):
     def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
         self.say("answer", sender.id, to.id, response, ref.id)
 
-    def receive(self, link: Link, data: bytes) -> None:
+    def receive(self, link: Socket, data: bytes) -> None:
         super().receive(link, data)
         *lines, self.halves[link] = (self.halves.get(link, b"") + data).split(b"\n")
         for line in lines:
@@ -162,19 +173,23 @@ class TalkConnection(PartialConnection):
 
 
 class TalkProto:
+    flow_limits = FlowLimits(max_queued=1 << 20, stall_timeout=30.0)
+
     def __init__(self) -> None:
         self.served: list[tuple[Atom, bool]] = []
 
-    def new_connection(self, core: Core, result: Handshaken, log: logging.Logger) -> Connection:
+    def new_connection(self, core: Core, result: PeerInfo, log: logging.Logger) -> Connection:
         log.info("%s begins to talk", result.node)
         return TalkConnection(result, core)
 
-    async def serve(self, connection: Connection, dial: NetworkDial | None) -> None:
+    async def serve(self, connection: Connection, dial: OpenSocket | None) -> None:
         self.served.append((connection.name, dial is not None))
         if dial is not None:
             for _ in range(1, connection.peer.pool_size):
                 await dial("")
 
+    @property
+    @property
     def version(self) -> Version:
         return TALK
 
@@ -186,10 +201,12 @@ class Notebook:
         self.pages = pages
         self.name = Atom("")
 
+    @property
+    @property
     def resolver(self) -> Resolver:
         return self
 
-    async def register(self, node: NodeFacts, routes: Sequence[Route]) -> None:
+    async def register(self, node: NodeRegistration, routes: Sequence[Route]) -> None:
         if node.name in self.pages:
             raise RegistrarError("resource is taken")
         self.name = node.name
@@ -198,9 +215,13 @@ class Notebook:
     async def terminate(self) -> None:
         self.pages.pop(self.name, None)
 
+    @property
+    @property
     def info(self) -> RegistrarInfo:
-        return RegistrarInfo(server="here", embedded=True, version=self.version())
+        return RegistrarInfo(server="here", embedded=True, version=self.version)
 
+    @property
+    @property
     def version(self) -> Version:
         return Version("NOTE", "1")
 
@@ -222,20 +243,30 @@ class Nickname:
     def __init__(self, node: RemoteNode) -> None:
         self._node = node
 
+    @property
+    @property
     def name(self) -> Atom:
-        return Atom(f"nick {self._node.name()}")
+        return Atom(f"nick {self._node.name}")
 
+    @property
+    @property
     def uptime(self) -> int:
-        return self._node.uptime()
+        return self._node.uptime
 
+    @property
+    @property
     def connection_uptime(self) -> int:
-        return self._node.connection_uptime()
+        return self._node.connection_uptime
 
+    @property
+    @property
     def version(self) -> Version:
-        return self._node.version()
+        return self._node.version
 
+    @property
+    @property
     def info(self) -> RemoteNodeInfo:
-        return self._node.info()
+        return self._node.info
 
     async def spawn(self, name: str, options: gen.ProcessOptions | None = None, *args: Any) -> PID:
         return await self._node.spawn(name, options, *args)
@@ -257,8 +288,10 @@ class Nickname:
     async def application_start_permanent(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
         await self._node.application_start_permanent(name, options)
 
+    @property
+    @property
     def creation(self) -> int:
-        return self._node.creation()
+        return self._node.creation
 
     def disconnect(self) -> None:
         self._node.disconnect()

@@ -7,10 +7,11 @@ from typing import Any
 from ergo_conformance.model.ergo.esrd import RegisterReply
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
-from ergo_conformance.reference_node.api import NodeFacts, RegistrarError
+from ergo_conformance.peers.ergo.esrd_server import ScriptedEsrdServer
+from ergo_conformance.reference_node.api import NodeRegistration
+from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.node import random_hex
-from ergo_conformance.reference_node.registrars.esrd import EsrdRegistrar
+from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.spec.ergo.esrd import write_packet
 
 ROUTES = [route(11_144)]
@@ -42,8 +43,8 @@ async def users() -> AsyncIterator[Users]:
 
 
 @contextlib.asynccontextmanager
-async def scripted(port: int = 0) -> AsyncIterator[ScriptedRegistrar]:
-    registrar_ = await ScriptedRegistrar().start(port)
+async def scripted(port: int = 0) -> AsyncIterator[ScriptedEsrdServer]:
+    registrar_ = await ScriptedEsrdServer().start(port)
     try:
         yield registrar_
     finally:
@@ -59,9 +60,9 @@ async def text_of(work: Awaitable[object]) -> str | None:
     return None
 
 
-def facts(name: str = "c", *, hidden: bool = False) -> NodeFacts:
+def facts(name: str = "c", *, hidden: bool = False) -> NodeRegistration:
     """A node on this host."""
-    return NodeFacts(Atom(f"{name}@localhost"), random_hex, hidden)
+    return NodeRegistration(Atom(f"{name}@localhost"), random_hex, hidden)
 
 
 def client(port: int) -> EsrdRegistrar:

@@ -9,19 +9,19 @@ import pytest
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID
-from ergo_conformance.peers.corruption.frames import relation
+from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import context, node, settle
 from tests.support.watchers import idle
 
 BYE = Error("bye")
 WORDS = (7, 300, 9)
-TAKE = {Kind.LINK: Verb.LINK, Kind.MONITOR: Verb.MONITOR}
-GIVE = {Kind.LINK: Verb.UNLINK, Kind.MONITOR: Verb.DEMONITOR}
-kinds = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+TAKE = {RelationKind.LINK: Verb.LINK, RelationKind.MONITOR: Verb.MONITOR}
+GIVE = {RelationKind.LINK: Verb.UNLINK, RelationKind.MONITOR: Verb.DEMONITOR}
+kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 words = pytest.mark.parametrize("word", list(enp.TARGETS))
 NOTICES: dict[str, Any] = {
     "PID": enp.TerminatePID(0, 1, PROCESS, BYE),
@@ -48,14 +48,14 @@ async def at_peer(**options: Any) -> AsyncIterator[tuple[Node, Peer]]:
         await b.stop()
 
 
-def theirs(peer: Peer) -> dict[str, Watched]:
+def theirs(peer: Peer) -> dict[str, RelationTarget]:
     """Something of the peer's by each kind of address."""
     name = ProcessID(peer.name, Atom("it"))
     event = Event(peer.name, Atom("ev"))
     return {"PID": peer.pid(), "ProcessID": name, "Alias": Alias(peer.name, peer.creation, WORDS), "Event": event}
 
 
-def ours(b: Node) -> tuple[Process, dict[str, Watched]]:
+def ours(b: Node) -> tuple[Process, dict[str, RelationTarget]]:
     """Something of the node's."""
     process = b.spawn(idle, name="it")
     process.register_event("ev")
@@ -79,11 +79,11 @@ def answer(frame: enp.Control, error: Error | None = None, result: Any = None) -
 
 async def ask(peer: Peer, verb: Verb, word: str, target: Any, **other: Any) -> str | None:
     """A relation request of the peer: the text of the error in its Result."""
-    message: Any = relation(peer, verb, word, target)._replace(**other)
+    message: Any = relation_request(peer, verb, word, target)._replace(**other)
     peer.send_frame(enp.Control(0, message))
     result = await peer.result(message.Ref)
     return result.Error and result.Error.text
 
 
 def watched(b: Node) -> int:
-    return len(b.core.watching.relations)
+    return len(b.core.monitoring.relations)

@@ -1,4 +1,4 @@
-"""How suites/golden/saturn_vectors.json is made: rows from the captures, malformed ones by rule from the rows.
+"""Generator of suites/golden/saturn_vectors.json: rows from the captures, malformed rows by rule from these.
 
 `python -m tests.support.saturn_vectors` writes the file.
 """
@@ -18,7 +18,7 @@ from ergo_conformance.model.json.values import value_to_json
 from ergo_conformance.model.registry import Newtype, Row, Struct
 from ergo_conformance.model.types import Reg, describe
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.corruption.packets import HEADER, SATURN, Spoiled, spoiled
+from ergo_conformance.peers.corruption.packets import HEADER, SATURN, CorruptPacket, corrupt_packets
 from ergo_conformance.spec.ergo.saturn import CONTEXT, read_packet
 from ergo_conformance.verdict import captures
 from ergo_conformance.verdict.captures import Capture
@@ -34,12 +34,12 @@ NO_VECTOR = {
     "RegisterProxy": "declared, and registered by no release up to 3.1: a server refuses it as an unknown type",
     "UnregisterProxy": "as RegisterProxy",
 }
-"""Messages that no real side was recorded writing or taking."""
+"""Messages that are in no capture, with the reason."""
 MESSAGE_FIELDS = {row.value_class.__name__: [name for name, _ in row.fields] for row in saturn.MESSAGES}
 
 
-class Recorded(NamedTuple):
-    """A line that is one whole message. `closed`: the server ended the connection next, having said nothing."""
+class RecordedMessage(NamedTuple):
+    """A line that is one whole message. `closed`: the server closed the connection next, without an answer."""
 
     capture: Capture
     line: int
@@ -55,8 +55,8 @@ class Recorded(NamedTuple):
         return {CLIENT: "client", SERVER: "server"}[self.dir]
 
 
-def recorded() -> Iterator[Recorded]:
-    """The messages of all captures that have a line for themselves."""
+def recorded() -> Iterator[RecordedMessage]:
+    """Yields the messages of all captures that have a line of their own."""
     for capture in map(captures.load, FILES):
         for number, line in enumerate(capture.lines, 2):
             data = bytes.fromhex(line.get("hex") or "")
@@ -64,11 +64,11 @@ def recorded() -> Iterator[Recorded]:
             if not isinstance(parsed, Rejected):
                 scripted = capture.is_scripted(line["conn"], line["dir"])
                 found = (capture, number, line["conn"], line["dir"], data, parsed.value)
-                yield Recorded(*found, scripted, reaction(capture, number) == "closed")
+                yield RecordedMessage(*found, scripted, reaction(capture, number) == "closed")
 
 
 def reaction(capture: Capture, number: int) -> str:
-    """What the server did after this line of a client's."""
+    """Returns what the server did after this line of a client: nothing, answered or closed."""
     conn = capture.lines[number - 2]["conn"]
     then = next((line for line in capture.lines[number - 1 :] if line["conn"] == conn), {"dir": CLIENT})
     if then["dir"] == CLIENT:
@@ -77,7 +77,7 @@ def reaction(capture: Capture, number: int) -> str:
 
 
 def form(value: Any) -> Any:
-    """What of a value makes it a row of its own: what is nil or empty, one or several, and what numbers stand for."""
+    """Returns the form of a value: which parts are nil, empty, single or several, and enumerated numbers."""
     if isinstance(value, saturn.ApplicationRoute):
         return (*map(form, value[:2]), int(value.Mode), int(value.State))
     if isinstance(value, tuple) and hasattr(value, "_fields") and not isinstance(value, Error):
@@ -91,21 +91,21 @@ def form(value: Any) -> Any:
     return (type(value).__name__, bool(value.text if isinstance(value, Error) else value))
 
 
-def chosen() -> list[Recorded]:
-    """The first message of each form that a real side wrote; of the other forms the first that the real server took."""
-    good = [
+def chosen() -> list[RecordedMessage]:
+    """Returns the first message of each form that a real side wrote; for other forms the first accepted by the server."""
+    accepted = [
         each
         for each in recorded()
         if not each.scripted or (not each.closed and "client" in saturn.writers(type(each.message)))
     ]
-    first: dict[Any, Recorded] = {}
-    for each in sorted(good, key=lambda each: each.scripted):
+    first: dict[Any, RecordedMessage] = {}
+    for each in sorted(accepted, key=lambda each: each.scripted):
         first.setdefault((each.role, form(each.message)), each)
     order = [row.value_class for row in saturn.MESSAGES]
     return sorted(first.values(), key=lambda each: order.index(type(each.message)))
 
 
-# --- rows -------------------------------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------------------------
 
 CITED = {
     saturn.Handshake: "SAT-HS-1", saturn.HandshakeResult: "SAT-HS-2", saturn.Register: "SAT-RG-1",
@@ -122,7 +122,7 @@ def dashed(name: str) -> str:
 
 
 def rows() -> list[Json]:
-    """The rows of `vectors`."""
+    """Returns the rows of `vectors`."""
     made: list[Json] = []
     for each in chosen():
         group = type(each.message).__name__
@@ -137,14 +137,14 @@ def rows() -> list[Json]:
 
 
 def requirements(message: Message) -> list[str]:
-    """What a good message shows, besides how one looks."""
+    """Returns the requirements of a valid message, other than that of its format."""
     if isinstance(message, saturn.RegisterResult) and message.Error is not None:
         return ["SAT-RG-3"]
     return [CITED[type(message)]] if type(message) in CITED else []
 
 
-def first_of(each: Recorded) -> str:
-    """What the digest is computed over, with the token: the salt, or the client's digest."""
+def first_of(each: RecordedMessage) -> str:
+    """Returns what the digest is computed from, besides the token: the salt, or the client's digest."""
     if isinstance(each.message, saturn.Handshake):
         return each.message.Salt
     said = read_packet(each.capture.stream(each.conn, CLIENT), prefix=True)
@@ -152,23 +152,23 @@ def first_of(each: Recorded) -> str:
     return str(said.value.Digest)
 
 
-def source(each: Recorded) -> Json:
-    """Where it stands, who wrote it, and the release of that side; of a script's, of the server that took it."""
+def source(each: RecordedMessage) -> Json:
+    """Returns the place of a message, its writer and the writer's release; for a script the release of the server."""
     writer = "script" if each.scripted else {"client": "node", "server": "server"}[each.role]
     release = each.capture.meta["release"]["server" if each.scripted else each.role]
     name = f"saturn/{each.capture.path.stem}"
     return {"capture": name, "line": each.line, "dir": each.dir, "writer": writer, "release": release}
 
 
-# --- cases ------------------------------------------------------------------------------------------------------------
+# --- cases ----------------------------------------------------------------------------------------------------------
 
 
 def cases() -> list[Json]:
-    """The rows of `cases`: everything that can be wrong with each message, made from the first row that has the part."""
+    """Returns the rows of `cases`: each corruption of each message, made from the first row that has the part."""
     made: list[Json] = []
     seen = set()
     for row, each in zip(rows(), chosen(), strict=True):
-        for damage in spoiled(each.message, SATURN):
+        for damage in corrupt_packets(each.message, SATURN):
             id_ = f"neg-saturn-{dashed(row['group'])}-{damage.label.replace('_', '-')}"
             if id_ not in seen and not re.search(r"\[[1-9]", damage.path):  # one item of a list stands for all
                 seen.add(id_)
@@ -176,19 +176,23 @@ def cases() -> list[Json]:
     return [*made, *probes()]
 
 
-def case(id_: str, row: Json, damage: Spoiled) -> Json:
-    """A malformed row."""
+def case(id_: str, row: Json, damage: CorruptPacket) -> Json:
+    """Returns a malformed row."""
     refusal = read_packet(damage.data)
     assert isinstance(refusal, Rejected)
     made: Json = {"id": id_, "group": row["group"], "role": row["role"], "of": row["id"], "hex": damage.data.hex()}
     made |= {"len": len(damage.data), "reason": refusal.reason.value}
     taken = damage.label in ("length_minus_1", "length_0") or refusal.reason in (Reason.LEFTOVER, Reason.UNEXPECTED)
     made |= {"differs": True} if taken else {}
-    return made | {"requirements": [FAULTS.get(damage.kind, "SAT-ML-1")], "expect": "reject", "notes": damage.what}
+    return made | {
+        "requirements": [FAULTS.get(damage.kind, "SAT-ML-1")],
+        "expect": "reject",
+        "notes": damage.description,
+    }
 
 
 def probes() -> Iterator[Json]:
-    """Messages that a script sent to a real server, and that are none."""
+    """Yields rows of malformed messages that a script sent to a real server."""
     first = {row["group"]: row["id"] for row in reversed(rows())}
     for capture in map(captures.load, FILES):
         for number, data, refusal, before in unreadable(capture):
@@ -205,8 +209,8 @@ def probes() -> Iterator[Json]:
 
 
 def unreadable(capture: Capture) -> Iterator[tuple[int, bytes, Rejected, Message | None]]:
-    """Line, bytes, refusal, and the message before it, of each script's last line that no reader takes."""
-    for conn in capture.links():
+    """Yields line, bytes, refusal and previous message of each script's last line if it is malformed."""
+    for conn in capture.sockets():
         lines = [
             (number, bytes.fromhex(line["hex"]))
             for number, line in enumerate(capture.lines, 2)
@@ -223,11 +227,11 @@ def unreadable(capture: Capture) -> Iterator[tuple[int, bytes, Rejected, Message
             yield number, chunk, refusal, before
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------
+# --- the file -------------------------------------------------------------------------------------------------------
 
 
 def types() -> list[Json]:
-    """The registered types that a message may hold."""
+    """Returns the registered types that a message may contain."""
     registry = records.framework()
     named = {type_.name for _, type_ in saturn.APPLICATION_ROUTE.fields if isinstance(type_, Reg)}
     found: list[Row] = [VERSION_ROW, esrd.ROUTE, *(row for row in registry if row.name in named)]
@@ -263,7 +267,7 @@ PROVENANCE = (
 
 
 def document() -> Json:
-    """The whole file."""
+    """Returns the content of the file."""
     vectors, malformed = rows(), cases()
     return {
         "format": "ergo-vectors/1",
@@ -283,7 +287,7 @@ def document() -> Json:
 
 
 def text(content: Json) -> str:
-    """As it stands in the file: one row a line."""
+    """Returns the text of the file, with one row per line."""
     parts = []
     for key, part in content.items():
         if isinstance(part, list):

@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
+from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.core.process import Process
-from ergo_conformance.reference_node.core.relations import Kind, Watched
 from ergo_conformance.reference_node.node import Node
 from tests.support.nodes import Net, settle
 from tests.support.watchers import Watcher, idle
 
 BYE = Error("bye")
-HOW = {Kind.LINK: "exit", Kind.MONITOR: "down"}
+HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 
 
 @dataclass
@@ -23,11 +23,11 @@ class Scene:
     here: Node
     there: Node
     target: Process
-    by: dict[str, Watched]
+    by: dict[str, RelationTarget]
 
     @property
     def relations(self) -> tuple[int, int]:
-        return len(self.here.core.watching.relations), len(self.there.core.watching.relations)
+        return len(self.here.core.monitoring.relations), len(self.there.core.monitoring.relations)
 
     async def end(self, reason: Error = BYE) -> None:
         self.target.stop(reason)
@@ -42,16 +42,20 @@ async def scene(*, remote: bool = True) -> AsyncIterator[Scene]:
     process = there.spawn(idle, name="it")
     process.register_event("ev")
     name = there.name
-    by: dict[str, Watched] = {"pid": process.pid, "name": ProcessID(name, Atom("it")), "alias": process.create_alias()}
+    by: dict[str, RelationTarget] = {
+        "pid": process.pid,
+        "name": ProcessID(name, Atom("it")),
+        "alias": process.create_alias(),
+    }
     try:
         yield Scene(net, a, there, process, {**by, "event": Event(name, Atom("ev"))})
     finally:
         await net.stop()
 
 
-async def take(of: Watcher, kind: Kind, target: Watched) -> None:
-    assert await (of.link(target) if kind is Kind.LINK else of.monitor(target)) == []
+async def take(of: Watcher, kind: RelationKind, target: RelationTarget) -> None:
+    assert await (of.link(target) if kind is RelationKind.LINK else of.monitor(target)) == []
 
 
-async def give_back(of: Watcher, kind: Kind, target: Watched) -> None:
-    await (of.process.unlink(target) if kind is Kind.LINK else of.process.demonitor(target))
+async def give_back(of: Watcher, kind: RelationKind, target: RelationTarget) -> None:
+    await (of.process.unlink(target) if kind is RelationKind.LINK else of.process.demonitor(target))

@@ -3,41 +3,43 @@
 from dataclasses import fields, replace
 from typing import Any
 
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import NetworkOptions, NodeOptions
-from ergo_conformance.reference_node.target.config import Settings
+from ergo_conformance.reference_node.target.config import NodeConfig
 
 _NODE = {field.name for field in fields(NodeOptions)}
 
 
-def settings_of(name: str, **flat: Any) -> Settings:
+def settings_of(name: str, **flat: Any) -> NodeConfig:
     """Without a registrar, unless one is given; TLS takes any certificate."""
     routes = flat.pop("routes", {})
     node = {key: value for key, value in flat.items() if key in _NODE}
     network: dict[str, Any] = {"registrar": None, "insecure_skip_verify": True}
     network |= {key: value for key, value in flat.items() if key not in _NODE}
-    return Settings(name=name, network=NetworkOptions(**network), node=NodeOptions(**node), routes=routes)
+    return NodeConfig(name=name, network=NetworkOptions(**network), node=NodeOptions(**node), routes=routes)
 
 
-def with_machine(settings: Settings, machine: type[Ehs]) -> Settings:
+def with_session_class(settings: NodeConfig, session_class: type[EhsSession]) -> NodeConfig:
     """The same with another conductor of handshakes."""
     handshake = settings.network.handshake
     assert isinstance(handshake, EhsHandshake)
-    return replace(settings, network=replace(settings.network, handshake=replace(handshake, machine=machine)))
+    return replace(
+        settings, network=replace(settings.network, handshake=replace(handshake, session_class=session_class))
+    )
 
 
 def make(name: str, **flat: Any) -> Node:
     """A node without sockets."""
     more = _more(flat)
-    return settings_of(name, **flat).make(**more)
+    return settings_of(name, **flat).make_node(**more)
 
 
 async def start_node(name: str, **flat: Any) -> Node:
     """A node that listens."""
     more = _more(flat)
-    return await settings_of(name, **flat).start(**more)
+    return await settings_of(name, **flat).make_node(**more).start()
 
 
 def _more(flat: dict[str, Any]) -> dict[str, Any]:

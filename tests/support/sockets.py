@@ -7,15 +7,15 @@ from typing import Any
 
 from ergo_conformance.model.ergo.ehs import Role, Version
 from ergo_conformance.model.values import Atom
-from ergo_conformance.reference_node.api.handshake import Handshaken, Joined, Local, Membership
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedSocket, LocalIdentity, PeerInfo
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.settings import start_node
 
 HOST = "127.0.0.1"
 ACCEPTORS = (AcceptorOptions(host=HOST, port=0),)
-ME = Local(name=Atom("me@localhost"), cookie="secret", creation=5, version=Version())
+ME = LocalIdentity(name=Atom("me@localhost"), cookie="secret", creation=5, version=Version())
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ def port(node: Node) -> int:
 
 def links(node: Node, peer: Node) -> int:
     connection = node.network.connections.get(peer.name)
-    return len(connection.links) if connection else 0
+    return len(connection.sockets) if connection else 0
 
 
 class Raw:
@@ -59,12 +59,12 @@ class Raw:
         finally:
             raw.writer.close()
 
-    async def shake(self, side: Ehs) -> Any:
+    async def shake(self, side: EhsSession) -> Any:
         """Do the whole handshake; what came of it, or None if the other end closed."""
         self.writer.write(side.start())
         while data := await self.reader.read(1 << 16):
             for output in side.receive(data):
-                if isinstance(output, Handshaken | Joined):
+                if isinstance(output, PeerInfo | JoinedSocket):
                     return output
                 if isinstance(output, bytes):
                     self.writer.write(output)
@@ -78,5 +78,5 @@ class Raw:
             return b""
 
 
-def dialer(local: Local = ME, joining: Membership | None = None) -> Ehs:
-    return Ehs(Role.DIALER, local, random_hex, joining=joining)
+def dialer(local: LocalIdentity = ME, joining: ConnectionRef | None = None) -> EhsSession:
+    return EhsSession(Role.DIALER, local, random_hex, joining=joining)

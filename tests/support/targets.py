@@ -3,25 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.targets.base import RunningTarget
 from ergo_conformance.targets.self_node import MemoryRunningTarget, SelfTarget, make_node
-from tests.support.settings import with_machine
+from tests.support.settings import with_session_class
 
 
 class FaultyTarget(SelfTarget):
     """The embedded node in memory with another handshake."""
 
-    def __init__(self, factory: type[Ehs], **settings: Any) -> None:
+    def __init__(self, factory: type[EhsSession], **settings: Any) -> None:
         super().__init__(**settings)
         self.factory = factory
 
     async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         running = await super().start(config)
         assert isinstance(running, MemoryRunningTarget)
-        wanted = settings.options_of({**self.base, **config, "tls": None})
-        running.node = make_node(with_machine(wanted, self.factory), "seed")
+        wanted = settings.config_of({**self.base, **config, "tls": None})
+        running.node = make_node(with_session_class(wanted, self.factory), "seed")
         return running
 
 

@@ -1,12 +1,13 @@
 """Processes that watch others and keep what they are told."""
 
-import asyncio
 from typing import Any, NamedTuple
 
 from ergo_conformance.model.values import PID, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
-from ergo_conformance.reference_node.core.process import Actor, Process, ProcessOptions
-from ergo_conformance.reference_node.core.relations import Watched
+from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.api.relations import RelationTarget
+from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 
 
@@ -14,7 +15,7 @@ class Told(NamedTuple):
     """The end of something: `how` is exit for a link and down for a monitor, `reason` a text."""
 
     how: str
-    source: Watched
+    source: RelationTarget
     reason: str
 
 
@@ -36,19 +37,19 @@ class Watcher(Actor):
     async def handle_message(self, sender: PID, message: Any) -> None:
         self.told.append(message)
 
-    async def handle_exit(self, source: Watched, reason: Error) -> None:
+    async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
         self.told.append(Told("exit", source, reason.text))
 
-    async def handle_down(self, source: Watched, reason: Error) -> None:
+    async def handle_down(self, source: RelationTarget, reason: Error) -> None:
         self.told.append(Told("down", source, reason.text))
 
     async def handle_event(self, event: Event, timestamp: int, message: Any) -> None:
         self.told.append(Heard(event, message))
 
-    async def link(self, target: Watched) -> Any:
+    async def link(self, target: RelationTarget) -> Any:
         return await self.process.link(target)
 
-    async def monitor(self, target: Watched) -> Any:
+    async def monitor(self, target: RelationTarget) -> Any:
         return await self.process.monitor(target)
 
     def take(self) -> list[Any]:
@@ -81,7 +82,6 @@ async def refused(work: Any) -> str:
 
 async def ended(process: Process) -> str:
     """Waits for the end of a process: the text of its reason."""
-    assert process.task is not None
-    await asyncio.gather(process.task, return_exceptions=True)
+    await process.join()
     assert process.reason is not None
     return process.reason.text

@@ -1,4 +1,4 @@
-"""Which agents a target hosts: from its READY, or by calls; what is said where one is missing."""
+"""Agents of a target: from READY or by probing; messages about missing agents."""
 
 import asyncio
 import json
@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import subject
-from ergo_conformance.peers.link import VirtualLoop
-from ergo_conformance.reference_node.core.process import Actor
-from ergo_conformance.reference_node.target.agent_operations import LEVEL_2
+from ergo_conformance.peers.memory import VirtualLoop
+from ergo_conformance.reference_node.target.agent_operations import level_2
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.targets.base import RunningTarget
 from ergo_conformance.targets.probe import AGENTS_TIMEOUT, probe_agents
@@ -33,10 +32,10 @@ ALL = frozenset(subject.ACTING)
 async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[RunningTarget]:
     """A node in memory with these agents, of which nobody has told."""
     config = await SelfTarget().start({})
-    wanted = settings_of(config.facts.name, cookie=config.facts.cookie, types=subject.ROWS)
+    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=subject.ROWS)
     node = make_node(wanted, "agents")
-    running = MemoryRunningTarget(config.facts, False, offers, agents_unknown=asks, node=node)
-    known: dict[str, type[Actor]] = LEVEL_1 | LEVEL_2
+    running = MemoryRunningTarget(config.target_info, False, offers, agents_unknown=asks, node=node)
+    known = {**LEVEL_1, **level_2(node.core)}
     Supervisor(running.node.core, {name: known[name] for name in names})
     try:
         yield running
@@ -59,7 +58,7 @@ def probed(*names: str, offers: tuple[str, ...] = ("accept",), asks: bool = True
 
 
 @pytest.mark.parametrize("hosted", [set(), {"pub"}, {"crasher", "agent"}, ALL])
-def test_agents_of_level_2_are_asked_each(hosted: set[str]) -> None:
+def test_probe_finds_the_hosted_agents_of_level_2(hosted: set[str]) -> None:
     running, seconds = probed("echo", *hosted)
     assert running.offers == {"accept", "agents"}
     assert running.agents == hosted
@@ -67,19 +66,19 @@ def test_agents_of_level_2_are_asked_each(hosted: set[str]) -> None:
     assert seconds <= AGENTS_TIMEOUT
 
 
-def test_without_echo_nobody_is_asked_further() -> None:
+def test_probe_without_echo_calls_no_other_agent() -> None:
     running, _ = probed(*ALL)
     assert running.offers == {"accept"}
     assert (running.agents, running.types) == (frozenset(), False)
 
 
-def test_who_said_that_there_are_agents_is_asked_which() -> None:
+def test_probe_of_a_target_that_offers_agents_finds_which() -> None:
     running, _ = probed("pub", offers=AGENTS, asks=False)
     assert running.agents == {"pub"}
     assert running.types is None  # as before
 
 
-async def test_known_ones_are_not_asked_again() -> None:
+async def test_probe_does_not_call_agents_that_ready_names() -> None:
     async with hosting({"echo", *ALL}, offers=frozenset(AGENTS), asks=False) as running:
         running.pids = {"echo": 1001}
         await probe_agents(running)
@@ -87,7 +86,7 @@ async def test_known_ones_are_not_asked_again() -> None:
 
 
 @pytest.mark.real_loop
-async def test_the_embedded_node_tells_its_agents() -> None:
+async def test_embedded_node_names_its_agents() -> None:
     running = await SelfTarget().start({})
     assert running.agents >= ALL | LEVEL_1.keys()
     await running.stop()
@@ -95,7 +94,7 @@ async def test_the_embedded_node_tells_its_agents() -> None:
 
 @pytest.mark.parametrize(("told", "found"), [({"echo": 1, "pub": 2}, {"echo", "pub"}), ({}, set()), (None, set())])
 @pytest.mark.real_loop
-async def test_a_process_tells_its_agents_in_ready(told: Any, found: set[str]) -> None:
+async def test_ready_names_the_agents_of_a_process(told: Any, found: set[str]) -> None:
     ready = json.dumps({"name": "a@b", "port": 1, "offers": [*AGENTS], "pids": told, "config": {}})
     program = f"import threading; print('READY', {ready!r}, flush=True); threading.Event().wait(30)"
     target = ProcessTarget([sys.executable, "-S", "-c", program])
@@ -112,7 +111,7 @@ def needs(*agents: str) -> PlannedCase:
     return PlannedCase("node.area.case", Case(("ENP-EVT-1",), frozenset(AGENTS), frozenset(agents)), body)
 
 
-async def test_a_case_says_which_agents_are_missing() -> None:
+async def test_missing_agents_skip_a_case_with_their_names() -> None:
     async with hosting({"echo"}, offers=frozenset(AGENTS), asks=False) as running:
         running.agents = frozenset({"pub"})
         result = await run_case(needs("pub"), running, 0, 5.0)
@@ -125,9 +124,9 @@ async def test_a_case_says_which_agents_are_missing() -> None:
 
 @pytest.mark.parametrize("offers", [None, frozenset(AGENTS)], ids=["unsaid", "offered"])
 @pytest.mark.real_loop
-async def test_a_running_node_is_asked_at_the_start_of_a_run(offers: frozenset[str] | None) -> None:
+async def test_start_of_a_run_probes_the_agents_of_a_running_node(offers: frozenset[str] | None) -> None:
     async with started("a") as (node,):
-        Supervisor(node.core, {name: (LEVEL_1 | LEVEL_2)[name] for name in ("echo", "crasher")})
+        Supervisor(node.core, {name: {**LEVEL_1, **level_2(node.core)}[name] for name in ("echo", "crasher")})
         port = node.network.acceptors[0].port
         target = TcpTarget(f"tcp://127.0.0.1:{port}", cookie="secret", node=None, tls_ca=None, offers=offers)
         runner = LiveRunner(target, 0, 10.0, 4)

@@ -1,4 +1,4 @@
-"""Starting a target: its READY line, its settings, its end."""
+"""Targets that are started by a command: READY line, settings, stop."""
 
 import asyncio
 import os
@@ -55,20 +55,20 @@ def complaint(of: ProcessTarget, **config: Any) -> str:
 # --- READY ------------------------------------------------------------------------------------------------------------
 
 
-def test_facts_come_from_the_ready_line() -> None:
+def test_ready_line_gives_address_name_cookie_and_config() -> None:
     running = run(started(good(cookie="mine", node="x@y")))
     assert (running.host, running.port, running.context) == ("127.0.0.1", 1, None)
-    assert (running.facts.name, running.facts.cookie) == ("a@b", "mine")
+    assert (running.target_info.name, running.target_info.cookie) == ("a@b", "mine")
     assert running.offers == {"accept"}
     assert running.config["name"] == "x@y"  # in force, as the target says
     assert running.config["tls"] is False
 
 
-def test_offers_of_the_command_line_win() -> None:
+def test_offers_of_the_command_line_replace_those_of_ready() -> None:
     assert run(started(good(offers=frozenset({"codec"})))).offers == {"codec"}
 
 
-def test_lines_before_ready_are_passed_over() -> None:
+def test_lines_before_ready_are_ignored() -> None:
     assert (
         run(started(target("print('starting')\nprint('READYness')\n" + GOOD.replace("CONFIG", "{}") + STAYS))).port == 1
     )
@@ -88,13 +88,13 @@ def test_lines_before_ready_are_passed_over() -> None:
     ],
     ids=["word", "list", "empty", "no port", "bad port", "bad config", "bad offers", "endless"],
 )
-def test_a_ready_line_that_is_none(line: str, what: str) -> None:
+def test_invalid_ready_line_raises(line: str, what: str) -> None:
     short = line if len(line) < 1000 else line[0]
     program = f"print({short!r} * {len(line) // len(short)}, flush=True)"
     assert what in complaint(target(program + STAYS))
 
 
-def test_no_ready_line_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ready_line_raises_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "START_TIMEOUT", 1.0)
     said = complaint(target("print(os.getpid(), file=sys.stderr, flush=True)" + STAYS))
     assert "no READY line within 1 s" in said
@@ -103,13 +103,13 @@ def test_no_ready_line_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         os.kill(pid, 0)
 
 
-def test_the_end_before_ready_shows_the_last_words() -> None:
+def test_end_before_ready_raises_with_the_last_lines_of_stderr() -> None:
     said = complaint(target("for i in range(20): print('word', i, file=sys.stderr)\nsys.exit(3)"))
     assert "ended with code 3 before its READY line" in said
     assert said.splitlines()[-8:] == [f"  | word {i}" for i in range(12, 20)]
 
 
-def test_a_line_that_comes_in_pieces_is_one_line() -> None:
+def test_line_in_several_chunks_is_one_line() -> None:
     async def drain() -> deque[str]:
         stream, tail = asyncio.StreamReader(), deque[str](maxlen=8)
         task = asyncio.create_task(process._drain(stream, tail))
@@ -124,7 +124,7 @@ def test_a_line_that_comes_in_pieces_is_one_line() -> None:
     assert list(run(drain())) == ["one line", "two", "thr\ufffd"]
 
 
-def test_a_command_that_can_not_be_started() -> None:
+def test_missing_command_raises() -> None:
     with pytest.raises(TargetError, match="No such file"):
         run(started(ProcessTarget(["/nowhere/node"])))
 
@@ -141,16 +141,16 @@ def test_a_command_that_can_not_be_started() -> None:
         ("{'flags': {'spawn': True}}", {"flags": {"spawn": False}}, "needs flags"),
     ],
 )
-def test_a_setting_that_is_not_in_force_is_not_given(config: str, asked: dict[str, Any], missing: str) -> None:
+def test_setting_that_is_not_in_force_raises(config: str, asked: dict[str, Any], missing: str) -> None:
     with pytest.raises(ConfigNotSupportedError, match=missing):
         run(started(good(config), **asked))
 
 
-def test_a_setting_in_force() -> None:
+def test_setting_in_force_is_in_config() -> None:
     assert run(started(good(), pool=1, flags={"spawn": False})).config["pool"] == 1
 
 
-def test_of_an_object_only_the_asked_keys_count() -> None:
+def test_in_force_compares_only_the_requested_keys_of_an_object() -> None:
     assert in_force({"a": 1}, {"a": 1, "b": 2})
     assert not in_force({"a": 1}, {"b": 2})
     assert not in_force({"a": 1}, 1)
@@ -159,17 +159,17 @@ def test_of_an_object_only_the_asked_keys_count() -> None:
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-def test_sigterm_ends_it() -> None:
+def test_stop_sends_sigterm() -> None:
     assert run(started(good())).process.returncode == -signal.SIGTERM
 
 
-def test_what_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_kills_a_process_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "STOP_TIMEOUT", 0.2)
     deaf = target("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD.replace("CONFIG", "{}") + STAYS)
     assert run(started(deaf)).process.returncode == -signal.SIGKILL
 
 
-def test_a_target_that_talks_much_never_waits_for_us_and_may_end_before_it_is_stopped() -> None:
+def test_target_with_much_output_never_blocks_and_may_end_before_stop() -> None:
     talk = "\nfor out in (sys.stdout, sys.stderr): print('x' * 500_000, file=out, flush=True)\nsys.exit(7)"
 
     async def until_it_ends() -> int:

@@ -1,4 +1,4 @@
-"""The registrar of a target: where it is told, what it adds to the offers, how it is reached."""
+"""Registrar of a target: its address, its offers, its sockets."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,9 @@ import pytest
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo.esrd import ResolveReply
 from ergo_conformance.model.values import Error
-from ergo_conformance.peers.ergo.esrd_client import Registrant, route
-from ergo_conformance.peers.ergo.esrd_server import ScriptedRegistrar
-from ergo_conformance.peers.ergo.handshake import Facts
+from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, route
+from ergo_conformance.peers.ergo.esrd_server import ScriptedEsrdServer
+from ergo_conformance.peers.ergo.handshake import TargetInfo
 from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
@@ -52,7 +52,7 @@ def ready(told: Mapping[str, Any]) -> ProcessTarget:
 # --- where it is told -------------------------------------------------------------------------------------------------
 
 
-def test_an_address() -> None:
+def test_registrar_address_is_parsed() -> None:
     assert address_of(None) is None
     assert address_of("localhost:4499") == ("localhost", 4499)
     assert address_of("[::1]:65535") == ("::1", 65_535)
@@ -72,7 +72,7 @@ def test_registrar_option_with_a_target_that_the_toolkit_starts_raises(target: s
 
 
 @pytest.mark.parametrize("port", ["4499", 65_536, -1])
-async def test_a_target_that_tells_no_port(port: Any) -> None:
+async def test_invalid_registrar_port_in_ready_raises(port: Any) -> None:
     with pytest.raises(TargetError, match="READY has no valid registrar_port"):
         await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
 
@@ -80,16 +80,16 @@ async def test_a_target_that_tells_no_port(port: Any) -> None:
 # --- what it adds -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_target_without_one() -> None:
+async def test_target_without_a_registrar_is_unreachable_there() -> None:
     async with started(ready({"name": "a@b", "port": 1})) as running:
         assert running.offers == {"accept"}
         with pytest.raises(UnreachableError, match="serves no registrar"):
-            await running.registrar_link()
+            await running.registrar_socket()
         with pytest.raises(UnreachableError, match="serves no registrar"):
-            await running.registrar_datagrams()
+            await running.resolver()
 
 
-async def test_a_registrar_without_a_node() -> None:
+async def test_registrar_without_a_node_offers_only_the_registrar() -> None:
     """Whatever it says it offers, it can't be dialed."""
     told = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
     async with started(ready(told)) as running:
@@ -98,10 +98,10 @@ async def test_a_registrar_without_a_node() -> None:
         await ready({"name": "", "registrar_port": None}).start({})
 
 
-async def test_a_running_target_and_its_registrar() -> None:
+async def test_registrar_option_adds_the_offer_registrar() -> None:
     acceptors = (AcceptorOptions(host=HOST, port=0),)
     node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
-    server = await ScriptedRegistrar().start()
+    server = await ScriptedEsrdServer().start()
     spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
     try:
         async with started(target_of(TargetOptions(target=spelled, cookie="c"))) as running:
@@ -109,8 +109,8 @@ async def test_a_running_target_and_its_registrar() -> None:
         told = TargetOptions(target=spelled, cookie="c", registrar=f"{HOST}:{server.port}")
         async with started(target_of(told)) as running:
             assert running.offers == {"accept", "registrar"}
-            (await running.registrar_link()).close()
-            await server.lease()
+            (await running.registrar_socket()).close()
+            await server.registration()
     finally:
         await server.stop()
         await node.stop()
@@ -120,33 +120,33 @@ async def test_a_running_target_and_its_registrar() -> None:
 
 
 @pytest.mark.parametrize("over", ["memory", "tcp"])
-async def test_the_embedded_node_serves(over: str) -> None:
+async def test_embedded_node_serves_a_registrar(over: str) -> None:
     """Its links and datagrams lead to one table, which has the node itself and ends with it."""
     async with started(SelfTarget(over=over), name="self@localhost") as running:
         assert "registrar" in running.offers
-        client = Registrant(await running.registrar_link(), random.Random(1), "b@localhost")
-        resolver = await running.registrar_datagrams()
+        client = ScriptedEsrdClient(await running.registrar_socket(), random.Random(1), "b@localhost")
+        resolver = await running.resolver()
         assert (await resolver.resolve("self@localhost")).Routes
         assert await resolver.resolve("b@localhost") == UNKNOWN
         await client.register()
         assert await resolver.resolve("b@localhost") == ResolveReply([route()], None)
-        client.link.close()
+        client.socket.close()
         while await resolver.resolve("b@localhost") != UNKNOWN:
             await asyncio.sleep(0.01)
         resolver.close()
 
 
-async def test_an_address_of_the_same_machine() -> None:
+async def test_resolver_uses_another_address_of_the_machine() -> None:
     async with started(SelfTarget(over="tcp")) as running:
-        resolver = await running.registrar_datagrams(host="127.0.0.2")
+        resolver = await running.resolver(host="127.0.0.2")
         assert await resolver.resolve("b@localhost") == UNKNOWN
         resolver.close()
     async with started(SelfTarget()) as running:
         with pytest.raises(UnreachableError, match="in memory there are no addresses"):
-            await running.registrar_datagrams(host="127.0.0.2")
+            await running.resolver(host="127.0.0.2")
 
 
-async def test_what_runs_without_a_registrar_says_so() -> None:
-    running = RunningTarget(Facts("a@b", "c"), tls=False, offers=frozenset())
+async def test_running_target_without_a_registrar_raises_unreachable() -> None:
+    running = RunningTarget(TargetInfo("a@b", "c"), tls=False, offers=frozenset())
     with pytest.raises(UnreachableError):
-        await running.registrar_link()
+        await running.registrar_socket()

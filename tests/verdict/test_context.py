@@ -1,4 +1,4 @@
-"""What a case has in hand, against the embedded node in memory."""
+"""Context of a case, with the embedded node in memory."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Flags
-from ergo_conformance.peers.link import VirtualLoop
+from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.targets.base import RunningTarget
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.targets.tcp import TcpRunningTarget
@@ -29,27 +29,27 @@ def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) 
         runner.run(run())
 
 
-def test_a_contemporary_has_the_creation_of_the_target() -> None:
+def test_contemporary_peer_has_the_creation_of_the_target() -> None:
     async def script(ctx: Context) -> None:
-        peer = await ctx.contemporary("twin@localhost", links=2)
+        peer = await ctx.peer_with_target_creation("twin@localhost", sockets=2)
         assert peer.creation == peer.introduce.Creation
-        assert (peer.name, len(peer.lines)) == ("twin@localhost", 2)
+        assert (peer.name, len(peer.sockets)) == ("twin@localhost", 2)
         assert (await ctx.peer()).creation != peer.creation
-        await peer.alive()
+        await peer.check_alive()
 
     play(script)
 
 
-def test_a_peer_may_be_of_any_creation() -> None:
+def test_peer_has_the_given_creation() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer(creation=7)
         assert peer.pid().creation == 7
-        await peer.alive()
+        await peer.check_alive()
 
     play(script)
 
 
-def test_a_flag_that_is_needed() -> None:
+def test_missing_flag_skips_the_case() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer()
         ctx.needs_flag(peer, Flags.REMOTE_APPLICATION_START)
@@ -59,7 +59,7 @@ def test_a_flag_that_is_needed() -> None:
     play(script, flags={"spawn": False})
 
 
-def test_only_what_we_started_is_ours_to_stop() -> None:
+def test_only_targets_that_the_toolkit_started_are_stoppable() -> None:
     async def script(ctx: Context) -> None:
         assert ctx.target.stoppable
 

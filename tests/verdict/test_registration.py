@@ -1,4 +1,4 @@
-"""Cases that start the target with a registrar of ours: what becomes of targets that can't, won't, or do otherwise."""
+"""Cases that start the target with a scripted registrar: targets that register, refuse, hang or can't be configured."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -57,29 +57,29 @@ def run_live(target: Target, *cases: PlannedCase, limit: float = 10.0) -> list[C
 
 
 async def registers(ctx: RegistrationContext) -> None:
-    await ctx.registered()
+    await ctx.registered_at_esrd()
 
 
 async def waits_for_a_lease(ctx: RegistrationContext) -> None:
-    await ctx.lease()
+    await ctx.esrd_registration()
 
 
 async def refuses(ctx: RegistrationContext) -> None:
-    lease = await ctx.lease()
+    lease = await ctx.esrd_registration()
     await lease.request()
     lease.refuse("not today")
     await ctx.not_started()
 
 
-def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> None:
+def test_registrar_listens_before_the_target_starts_and_stops_after_the_case() -> None:
     async def esrd(ctx: RegistrationContext) -> None:
-        await ctx.registered()
+        await ctx.registered_at_esrd()
         assert ctx.config["registrar"]["port"] == ctx.esrd.port
         ports.append(ctx.esrd.port)
         await ctx.still_serves()
 
     async def saturn(ctx: RegistrationContext) -> None:
-        _, request = await ctx.member()
+        _, request = await ctx.registered_at_saturn()
         assert request.Cluster == ctx.cluster
         ports.append(ctx.saturn.port)
 
@@ -95,15 +95,15 @@ def test_the_registrar_is_there_before_the_target_and_gone_after_the_case() -> N
     assert rows["saturn"].keys() == {"kind", "host", "port", "token", "cluster"}
     for running in target.running:
         with pytest.raises(UnreachableError):
-            asyncio.run(running.link())
+            asyncio.run(running.socket())
 
 
-def test_a_target_that_is_refused_is_no_error_of_the_run() -> None:
+def test_refused_registration_passes() -> None:
     (result,) = run_live(Odd(), planned(refuses))
     assert result.error is None
 
 
-def test_a_target_that_starts_unregistered_fails() -> None:
+def test_target_that_starts_unregistered_fails() -> None:
     async def starts_anyway(config: Mapping[str, Any]) -> RunningTarget:
         reader, writer = await asyncio.open_connection("127.0.0.1", config["registrar"]["port"])
         writer.write(b"\1\x2c\0\0")
@@ -112,27 +112,27 @@ def test_a_target_that_starts_unregistered_fails() -> None:
         return await SelfTarget(over="tcp").start({})
 
     async def closes(ctx: RegistrationContext) -> None:
-        (await ctx.lease()).link.close()
+        (await ctx.esrd_registration()).socket.close()
         await ctx.not_started()
 
     (result,) = run_live(Odd(starts_anyway), planned(closes))
     assert isinstance(result.error, ViolationError)
-    assert result.error.came == "it has started"
+    assert result.error.actual == "it has started"
     assert [transcript.label for transcript in result.transcripts] == ["registration 1"]
 
 
 @pytest.mark.parametrize("script", [waits_for_a_lease, registers])
-def test_a_target_that_does_not_come_fails(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_that_does_not_register_fails(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     async def elsewhere(config: Mapping[str, Any]) -> RunningTarget:
         return await SelfTarget(over="tcp").start({})
 
     monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
     (result,) = run_live(Odd(elsewhere), planned(script))
     assert isinstance(result.error, ViolationError)
-    assert result.error.legal == ("a target that registers when it starts",)
+    assert result.error.expected == ("a target that registers when it starts",)
 
 
-def test_a_target_that_does_not_start_at_all_fails() -> None:
+def test_target_that_does_not_start_fails() -> None:
     async def ends(config: Mapping[str, Any]) -> RunningTarget:
         raise TargetError("ended with code 1")
 
@@ -143,10 +143,10 @@ def test_a_target_that_does_not_start_at_all_fails() -> None:
     for script in (registers, hidden):
         (result,) = run_live(Odd(ends), planned(script))
         assert isinstance(result.error, ViolationError)
-        assert result.error.came == "it does not start: ended with code 1"
+        assert result.error.actual == "it does not start: ended with code 1"
 
 
-def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_that_hangs_fails_and_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[bool] = []
 
     async def hangs(config: Mapping[str, Any]) -> RunningTarget:
@@ -163,11 +163,11 @@ def test_a_target_that_hangs_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
     (result,) = run_live(Odd(hangs), planned(waits))
     assert isinstance(result.error, ViolationError)
-    assert "neither started nor ended" in result.error.came
+    assert "neither started nor ended" in result.error.actual
     assert ended == [True]
 
 
-def test_a_target_that_can_not_be_given_a_registrar_is_skipped() -> None:
+def test_target_without_a_configurable_registrar_skips_the_case() -> None:
     async def not_given(config: Mapping[str, Any]) -> RunningTarget:
         raise ConfigNotSupportedError("needs a target that honours registrar")
 
@@ -177,19 +177,19 @@ def test_a_target_that_can_not_be_given_a_registrar_is_skipped() -> None:
         assert str(result.error) == "needs a target that honours registrar"
 
 
-def test_a_target_that_runs_already_can_not_be_given_one() -> None:
+def test_running_target_has_no_configurable_registrar() -> None:
     target = TcpTarget("tcp://127.0.0.1:1", cookie="secret", node=None, tls_ca=None, offers=None)
     with pytest.raises(ConfigNotSupportedError, match="needs a target whose registrar can be set"):
         asyncio.run(target.start(ESRD))
 
 
-def test_in_memory_there_are_no_addresses() -> None:
+def test_target_in_memory_skips_the_case() -> None:
     result = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(registers))
     assert isinstance(result.error, SkippedError)
     assert str(result.error).endswith("in memory there are no addresses")
 
 
-def test_an_unexpected_end_of_a_start_is_an_error() -> None:
+def test_unexpected_exception_of_a_start_is_an_error() -> None:
     async def breaks(config: Mapping[str, Any]) -> RunningTarget:
         raise UsageError("a bug in the case's settings")
 
@@ -197,7 +197,7 @@ def test_an_unexpected_end_of_a_start_is_an_error() -> None:
     assert isinstance(result.error, UsageError)
 
 
-def test_only_a_few_targets_start_side_by_side() -> None:
+def test_concurrent_starts_are_limited() -> None:
     now = most = 0
 
     async def notes(ctx: RegistrationContext) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from ergo_conformance.model.ergo.ehs import Accept, Hello
+from ergo_conformance.mutants.handshake import SwappedDigest
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
@@ -30,7 +31,6 @@ from ergo_conformance.verdict.run.options import SessionOptions
 from ergo_conformance.verdict.run.outcome import Verdict
 from ergo_conformance.verdict.run.session import failure_text, outcome_of
 from ergo_conformance.verdict.run.summary import RunHeader, RunSummary
-from tests.support.broken_node import SwappedDigest
 from tests.support.targets import FaultyTarget
 
 HOSTILE = "\x1b[31m[bold]<&\"'>]]>\x00\x07\udcff\ud800￿𝄞\r\n\u202e[/]"
@@ -52,7 +52,7 @@ async def hostile_words(ctx: Context) -> None:
 
 
 async def two_links(ctx: Context) -> None:
-    await ctx.link("[first]")
+    await ctx.socket("[first]")
     dialer = await ctx.dial()
     dialer.send(dialer.join("no such id"))
     await dialer.expect(Accept)
@@ -138,7 +138,7 @@ def on_a_terminal(summary: RunSummary, *, width: int = 100, verbose: bool = Fals
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def test_verdicts(bad_run: RunSummary) -> None:
+def test_each_end_of_a_case_has_its_verdict(bad_run: RunSummary) -> None:
     found = {outcome.id.rpartition(".")[2]: outcome.verdict.value for outcome in bad_run.outcomes}
     assert found == {
         "passed": "PASS",
@@ -165,7 +165,7 @@ def test_verdicts(bad_run: RunSummary) -> None:
         (set(), 5),
     ],
 )
-def test_exit_codes(bad_run: RunSummary, left: set[Verdict], code: int) -> None:
+def test_verdicts_determine_the_exit_code(bad_run: RunSummary, left: set[Verdict], code: int) -> None:
     outcomes = [outcome for outcome in bad_run.outcomes if outcome.verdict in left]
     summary = replace(bad_run, outcomes=outcomes)
     assert summary.exit_code == code
@@ -174,7 +174,7 @@ def test_exit_codes(bad_run: RunSummary, left: set[Verdict], code: int) -> None:
     assert on_a_terminal(summary).splitlines()[-1].startswith(f"{last}: ")
 
 
-def test_a_collection_error_is_a_bad_end(good_run: RunSummary) -> None:
+def test_error_of_the_run_gives_exit_code_1(good_run: RunSummary) -> None:
     summary = replace(good_run, errors=("test_x.py: [bold]no such module",))
     assert summary.exit_code == 1
     assert "test_x.py: [bold]no such module" in on_a_terminal(summary)
@@ -184,7 +184,7 @@ def test_a_collection_error_is_a_bad_end(good_run: RunSummary) -> None:
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def test_json_has_everything(bad_run: RunSummary) -> None:
+def test_json_report_is_valid_and_has_every_key(bad_run: RunSummary) -> None:
     report = json.loads(to_json(bad_run))
     jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
     assert set(report) == {"format", "run", "counts", "exit_code", "errors", "cases"}
@@ -199,7 +199,7 @@ def test_json_has_everything(bad_run: RunSummary) -> None:
         assert all(set(link) == {"socket", "lines"} for link in row["transcripts"])
 
 
-def test_json_survives_hostile_words(hostile_run: RunSummary) -> None:
+def test_json_report_contains_hostile_text_as_ascii(hostile_run: RunSummary) -> None:
     text = to_json(hostile_run)
     text.encode("ascii")
     row = json.loads(text)["cases"][0]
@@ -207,7 +207,7 @@ def test_json_survives_hostile_words(hostile_run: RunSummary) -> None:
     assert row["expected"][1] == "another"
 
 
-def test_json_is_the_same_each_time(bad_run: RunSummary, snapshot: SnapshotAssertion) -> None:
+def test_json_report_matches_the_snapshot(bad_run: RunSummary, snapshot: SnapshotAssertion) -> None:
     assert to_json(bad_run) == snapshot
 
 
@@ -218,7 +218,7 @@ def elements(summary: RunSummary) -> Iterator[ET.Element]:
     return ET.fromstring(to_junit(summary).encode()).iter("testcase")
 
 
-def test_junit_counts_what_json_counts(bad_run: RunSummary) -> None:
+def test_junit_report_has_the_counts_of_the_summary(bad_run: RunSummary) -> None:
     (suite,) = ET.fromstring(to_junit(bad_run).encode()).findall("testsuite")
     counts = bad_run.counts
     assert suite.get("tests") == str(len(bad_run.outcomes)) == str(len(suite.findall("testcase")))
@@ -230,7 +230,7 @@ def test_junit_counts_what_json_counts(bad_run: RunSummary) -> None:
     assert names == [outcome.id for outcome in bad_run.outcomes]
 
 
-def test_junit_survives_hostile_words(hostile_run: RunSummary) -> None:
+def test_junit_report_with_hostile_text_is_valid_xml(hostile_run: RunSummary) -> None:
     found = list(elements(hostile_run))
     assert len(found) == len(hostile_run.outcomes)
     failure = found[0].find("failure")
@@ -239,7 +239,7 @@ def test_junit_survives_hostile_words(hostile_run: RunSummary) -> None:
     assert "another" in (failure.text or "")
 
 
-def test_junit_says_the_verdict_of_every_case(bad_run: RunSummary) -> None:
+def test_junit_report_has_the_verdict_of_every_case(bad_run: RunSummary) -> None:
     for case, outcome in zip(elements(bad_run), bad_run.outcomes, strict=True):
         properties = {p.get("name"): p.get("value") for p in case.iter("property")}
         assert properties["verdict"] == outcome.verdict.value
@@ -250,49 +250,53 @@ CHARACTERS = "\x00\x0b\x1f\x7f\x85\ud800\udfff\ufffe\uffff\U00010000\U0010ffff"
 
 
 @pytest.mark.parametrize("c", CHARACTERS, ids=ascii)
-def test_junit_survives_any_character_anywhere(good_run: RunSummary, c: str) -> None:
+def test_junit_report_with_any_character_is_valid_xml(good_run: RunSummary, c: str) -> None:
     outcome = replace(good_run.outcomes[0], verdict=Verdict.FAIL, title=c, received=c, reason=c, transcripts=[(c, [c])])
     skipped = replace(outcome, verdict=Verdict.SKIP)
     assert len(list(elements(replace(good_run, outcomes=[outcome, skipped])))) == 2
 
 
-def test_junit_is_the_same_each_time(bad_run: RunSummary, snapshot: SnapshotAssertion) -> None:
+def test_junit_report_matches_the_snapshot(bad_run: RunSummary, snapshot: SnapshotAssertion) -> None:
     assert to_junit(bad_run) == snapshot
 
 
 # --- terminal ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_failing_run_on_a_terminal(bad_run: RunSummary, snapshot: SnapshotAssertion) -> None:
+def test_terminal_report_of_a_failing_run_matches_the_snapshot(
+    bad_run: RunSummary, snapshot: SnapshotAssertion
+) -> None:
     assert on_a_terminal(bad_run) == snapshot
 
 
-def test_a_green_run_on_a_terminal(good_run: RunSummary, snapshot: SnapshotAssertion) -> None:
+def test_terminal_report_of_a_passing_run_matches_the_snapshot(
+    good_run: RunSummary, snapshot: SnapshotAssertion
+) -> None:
     assert on_a_terminal(good_run, verbose=True) == snapshot
 
 
-def test_an_interrupted_run_on_a_terminal(good_run: RunSummary) -> None:
+def test_terminal_report_of_an_interrupted_run_says_so(good_run: RunSummary) -> None:
     assert on_a_terminal(replace(good_run, interrupted=True)).splitlines()[-1].startswith("interrupted: 2 PASS")
 
 
-def test_what_a_target_says_is_no_markup_and_no_control_code(hostile_run: RunSummary) -> None:
+def test_terminal_report_escapes_markup_and_control_codes(hostile_run: RunSummary) -> None:
     text = on_a_terminal(hostile_run, verbose=True)
     assert text.count("[bold]<&") >= 3
     codes = sorted({ascii(c) for c in text if not c.isprintable() and c != "\n"})
     assert codes == []
 
 
-def test_pytest_can_print_what_a_target_says(hostile_run: RunSummary) -> None:
+def test_failure_text_has_no_surrogates(hostile_run: RunSummary) -> None:
     text = failure_text(hostile_run.outcomes[0])
     assert not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 @pytest.mark.parametrize("width", [40, 300])
-def test_any_width_will_do(bad_run: RunSummary, width: int) -> None:
+def test_terminal_report_fits_any_width(bad_run: RunSummary, width: int) -> None:
     assert "does not conform" in " ".join(on_a_terminal(bad_run, width=width).split())
 
 
-def test_many_failures_are_told_shortly(bad_run: RunSummary) -> None:
+def test_terminal_report_shows_a_limited_number_of_failures(bad_run: RunSummary) -> None:
     failure = bad_run.outcomes[1]
     many = [replace(failure, id=f"handshake.area.n{i}") for i in range(200)]
     text = on_a_terminal(replace(bad_run, outcomes=many))

@@ -1,4 +1,4 @@
-"""How cases are run: side by side, alone, again, with a limit; what each end of a case becomes."""
+"""Runners of cases: in memory, live, concurrent, alone, repeated; limits and results."""
 
 import asyncio
 import threading
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.peers.link import Link
+from ergo_conformance.peers.sockets import Socket
 from ergo_conformance.peers.transcript import Entry, Transcript
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
-from ergo_conformance.reference_node.ergo.ehs import Ehs
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.run import live as live_module
@@ -86,7 +86,7 @@ async def hangs(ctx: Context) -> None:
 # --- in memory --------------------------------------------------------------------------------------------------------
 
 
-def test_ten_minutes_in_memory_pass_within_the_limit_of_a_test() -> None:
+def test_wait_in_memory_takes_no_real_time() -> None:
     async def waits(ctx: Context) -> None:
         dialer, _ = await ctx.connected()
         await dialer.expect_open(600.0)
@@ -94,13 +94,13 @@ def test_ten_minutes_in_memory_pass_within_the_limit_of_a_test() -> None:
     assert in_memory(waits).error is None
 
 
-def test_a_case_that_hangs_in_memory_is_a_failure() -> None:
+def test_case_that_hangs_in_memory_fails() -> None:
     error = in_memory(hangs).error
     assert isinstance(error, ViolationError)
-    assert error.came.startswith("the case did not end within")
+    assert error.actual.startswith("the case did not end within")
 
 
-def test_every_case_in_memory_has_a_target_of_its_own() -> None:
+def test_each_case_in_memory_has_its_own_target() -> None:
     async def named(ctx: Context) -> None:
         await ctx.connected("one@name")
 
@@ -108,22 +108,22 @@ def test_every_case_in_memory_has_a_target_of_its_own() -> None:
     assert [runner.result(planned(named)).error for _ in range(2)] == [None, None]
 
 
-def test_a_violation_keeps_its_transcripts() -> None:
-    class Mute(Ehs):
+def test_violation_has_transcripts() -> None:
+    class Mute(EhsSession):
         def receive(self, data: bytes) -> Iterator[Any]:
             return iter(())
 
     result = in_memory(good, FaultyTarget(Mute))
     assert isinstance(result.error, ViolationError)
-    assert result.error.came == "the link was closed"
+    assert result.error.actual == "the target closed the socket"
     (transcript,) = result.transcripts
     lines = list(transcript.lines())
-    assert transcript.label == "link 1"
+    assert transcript.label == "socket 1"
     assert "> Hello(" in lines[1]
     assert lines[-1].endswith("< closed")
 
 
-def test_a_passed_case_keeps_its_raw_transcripts() -> None:
+def test_passed_case_has_raw_transcripts() -> None:
     result = in_memory(good)
     assert result.error is None
     (transcript,) = result.transcripts
@@ -140,21 +140,21 @@ def test_transcripts_over_the_limit_count_as_lost() -> None:
     assert len(transcripts[0].entries) == 2
 
 
-def test_after_a_hostile_case_a_good_peer_has_to_be_served() -> None:
+def test_hostile_case_fails_if_no_good_peer_is_served_afterwards() -> None:
     async def ruins(ctx: Context) -> None:
-        async def refuse(label: str = "") -> Link:
+        async def refuse(label: str = "") -> Socket:
             raise UnreachableError("nobody is there")
 
-        ctx.target.link = refuse  # type: ignore[method-assign]
+        ctx.target.socket = refuse  # type: ignore[method-assign]
 
     error = in_memory(ruins, hostile=True).error
     assert isinstance(error, ViolationError)
-    assert error.came.startswith("nobody is there")
+    assert error.actual.startswith("nobody is there")
     assert "ROB-EHS-3" in str(error)
     assert in_memory(ruins).error is None
 
 
-def test_the_random_source_depends_on_seed_and_case_alone() -> None:
+def test_random_values_depend_on_seed_and_case_only() -> None:
     drawn: list[str] = []
 
     async def draws(ctx: Context) -> None:
@@ -174,17 +174,17 @@ def raises(error: Exception) -> Body:
 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
-def test_an_exception_in_a_case_is_kept_as_it_is(run: Callable[[Body], CaseResult]) -> None:
+def test_exception_of_a_case_is_its_error(run: Callable[[Body], CaseResult]) -> None:
     error = ZeroDivisionError("a bug in the case")
     assert run(raises(error)).error is error
 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
-def test_all_links_are_closed_behind_a_case(run: Callable[[Body], CaseResult]) -> None:
-    links: list[Link] = []
+def test_sockets_are_closed_after_a_case(run: Callable[[Body], CaseResult]) -> None:
+    links: list[Socket] = []
 
     async def opens(ctx: Context) -> None:
-        links.extend([await ctx.link(), await ctx.link()])
+        links.extend([await ctx.socket(), await ctx.socket()])
 
     assert run(opens).error is None
     assert [link.transport.is_closing() for link in links if link.transport] == [True, True]
@@ -209,7 +209,7 @@ class Fixed(LoopTarget):
         return await super().start(config)
 
 
-def test_what_a_target_does_not_offer_or_can_not_be_given_is_skipped() -> None:
+def test_missing_offer_or_unsupported_config_skips_a_case() -> None:
     async def skips(ctx: Context) -> None:
         ctx.skip("not today")
 
@@ -222,7 +222,7 @@ def test_what_a_target_does_not_offer_or_can_not_be_given_is_skipped() -> None:
     assert skip_reason(in_memory(skips)) == "not today"
 
 
-def test_a_configuration_that_does_not_start_is_an_error_of_its_cases_alone() -> None:
+def test_configuration_that_does_not_start_is_an_error_of_its_cases_only() -> None:
     broken, fine = run_live(planned(good, "flags", config={"flags": {}}), planned(good, "fine"), target=Fixed())
     assert isinstance(broken.error, TargetError)
     assert fine.error is None
@@ -231,8 +231,8 @@ def test_a_configuration_that_does_not_start_is_an_error_of_its_cases_alone() ->
 # --- live: beside each other, alone, last -----------------------------------------------------------------------------
 
 
-def test_as_many_cases_wait_at_once_as_there_are_jobs() -> None:
-    """Each waits until all have begun."""
+def test_live_cases_wait_concurrently() -> None:
+    """Each case waits until all have begun."""
     barriers: list[asyncio.Barrier] = []
 
     async def meets(ctx: Context) -> None:
@@ -245,7 +245,7 @@ def test_as_many_cases_wait_at_once_as_there_are_jobs() -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_no_more_cases_at_once_than_jobs(jobs: int) -> None:
+def test_jobs_limits_concurrent_cases(jobs: int) -> None:
     together = Together()
     run_live(*together.cases(7), jobs=jobs)
     assert together.most == jobs
@@ -260,21 +260,21 @@ def probed(**found: bool) -> Callable[[RunningTarget], Any]:
     return probe
 
 
-def test_on_a_serial_target_cases_run_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serial_target_runs_cases_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "probe", probed(serial=True))
     together = Together()
     run_live(*together.cases(4), *[planned(together.body("other"), "other", config={"pool": 1})])
     assert together.most == 1
 
 
-def test_on_a_silent_target_nearly_all_cases_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_target_runs_more_cases_concurrently_than_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "probe", probed(silent=True, answered=False))
     together = Together()
     run_live(*together.cases(40), jobs=2)
     assert together.most == 40
 
 
-def test_dangerous_cases_come_last_each_alone_on_a_target_of_its_own() -> None:
+def test_dangerous_cases_run_last_each_on_a_new_target() -> None:
     together, target = Together(), LoopTarget()
     dangerous = [planned(together.body(f"bomb {i}"), f"bomb {i}", dangerous=True) for i in range(2)]
     configured = planned(together.body("configured"), "configured", config={"pool": 1})
@@ -284,7 +284,7 @@ def test_dangerous_cases_come_last_each_alone_on_a_target_of_its_own() -> None:
     assert len(target.started) == target.stopped == 4  # as it is, pool of one, two bombs
 
 
-def test_exclusive_cases_run_alone_behind_the_others_on_the_same_target() -> None:
+def test_exclusive_cases_run_alone_after_the_others_on_the_same_target() -> None:
     together, target = Together(), LoopTarget()
     seen: list[int] = []
 
@@ -308,14 +308,14 @@ def test_each_configuration_is_started_once_and_stopped() -> None:
     assert target.stopped == 3
 
 
-def test_a_case_over_its_time_is_a_failure_and_the_others_are_not() -> None:
+def test_case_over_its_limit_fails_and_others_pass() -> None:
     slow, fast = run_live(planned(hangs, "slow"), planned(good, "fast"), limit=0.3)
     assert isinstance(slow.error, ViolationError)
-    assert slow.error.came == "the case did not end within 0.3 s"
+    assert slow.error.actual == "the case did not end within 0.3 s"
     assert fast.error is None
 
 
-def test_closing_ends_cases_that_still_run() -> None:
+def test_close_cancels_running_cases() -> None:
     begun = threading.Event()
 
     async def long(ctx: Context) -> None:
@@ -332,7 +332,7 @@ def test_closing_ends_cases_that_still_run() -> None:
     assert runner.results["long"].done()
 
 
-def test_a_target_that_does_not_start_leaves_nothing_behind() -> None:
+def test_target_that_does_not_start_leaves_no_thread() -> None:
     class Dead(LoopTarget):
         async def start(self, config: Mapping[str, Any]) -> RunningTarget:
             raise TargetError("it is dead")
@@ -362,13 +362,13 @@ class Busy:
                 raise ViolationError("nothing in time")
 
 
-def test_a_fault_found_by_a_late_tester_is_looked_at_again() -> None:
+def test_violation_found_by_a_late_tester_runs_again() -> None:
     busy = Busy(times_late=1)
     (result,) = run_live(planned(busy))
     assert (result.error, busy.runs) == (None, 2)
 
 
-def test_a_tester_that_stays_late_proves_nothing() -> None:
+def test_violation_found_by_a_late_tester_again_is_inconclusive() -> None:
     busy = Busy(times_late=100)
     (result,) = run_live(planned(busy))
     assert isinstance(result.error, InconclusiveError)
@@ -376,13 +376,13 @@ def test_a_tester_that_stays_late_proves_nothing() -> None:
     assert busy.runs == 1 + live_module.RETRIES
 
 
-def test_a_case_that_passes_need_not_be_punctual() -> None:
+def test_passed_case_of_a_late_tester_does_not_run_again() -> None:
     busy = Busy(times_late=1, fault=False)
     (result,) = run_live(planned(busy))
     assert (result.error, busy.runs) == (None, 1)
 
 
-def test_the_second_look_is_taken_with_nothing_beside_it() -> None:
+def test_second_run_after_lateness_is_alone() -> None:
     together, busy = Together(), Busy(times_late=1)
     seen: list[int] = []
 
@@ -395,7 +395,7 @@ def test_the_second_look_is_taken_with_nothing_beside_it() -> None:
     assert len(seen) == 2
 
 
-def test_a_fault_found_in_time_is_one_at_once() -> None:
+def test_violation_found_in_time_does_not_run_again() -> None:
     async def wrong(ctx: Context) -> None:
         runs.append(1)
         raise ViolationError("wrong")

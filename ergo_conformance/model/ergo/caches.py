@@ -1,4 +1,4 @@
-"""What one side announced about the ids in the bytes it writes."""
+"""Caches: the ids that one side announced for atoms, types and errors in the bytes it writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from ..values import Atom
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """The writer's three tables (id → name) and the reader's or writer's own atom mapping (local → remote).
+    """The three tables of the writer (id → name), and the local atom mapping of the reader or writer (local → remote).
 
-    Both directions use the writer's tables: whoever encodes looks its own ids up, whoever decodes the peer's.
-    The mapping is configuration, never sent: a writer replaces local atoms by remote ones, a reader the reverse.
+    Both directions use the writer's tables: an encoder looks up its own ids, a decoder those of its peer. The mapping is
+    configuration and is never sent: a writer replaces local atoms by remote ones, a reader remote atoms by local ones.
     """
 
     atoms: Mapping[int, Atom] = field(default_factory=dict)

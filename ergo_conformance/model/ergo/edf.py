@@ -56,36 +56,36 @@ MAX_STRING: Final = 0xFFFF  # bytes
 MAX_ATOM: Final = 0xFF  # bytes; a larger number is a cache id
 MAX_TYPE_NAME: Final = 0x0FFF  # bytes; a larger number is a cache id
 MAX_ERROR: Final = 0x7FFF  # bytes; a larger number is a cache id
-NIL_ERROR: Final = 0xFFFF  # in place of an error's length or id
+NIL_ERROR: Final = 0xFFFF  # instead of the length or id of an error
 MAX_FOLDED: Final = 0xFFFF  # bytes of a folded type
 
 FIRST_ATOM_ID: Final = MAX_ATOM + 1
-LAST_ATOM_ID: Final = 64_535  # the upstream node keeps the last thousand back
+LAST_ATOM_ID: Final = 64_535  # the upstream node reserves the last thousand
 FIRST_TYPE_ID: Final = MAX_TYPE_NAME + 1
 LAST_TYPE_ID: Final = 0xFFFF
 FIRST_ERROR_ID: Final = MAX_ERROR + 1
 LAST_ERROR_ID: Final = NIL_ERROR - 1
 
-# --- what bounds a reader (own rules: the format itself has no limit) -------------------------------------------------
+# --- bounds of a reader (own rules: the format has no limit) ----------------------------------------------------------
 MAX_DEPTH: Final = 1024
-"""Two separate counts: open `any` slots, and slice/array/map constructors on one path inside one folded type."""
+"""Limit of two separate counts: open `any` slots, and slice/array/map constructors on one path inside one folded type."""
 MAX_OPEN: Final = 2 * MAX_DEPTH
 """Open slices, arrays, maps and `any` slots together."""
 MAX_EMPTY_ITEMS: Final = 4096
-"""Items without a byte of their own ([n]struct{} and the like) in one value: nothing in the input pays for them."""
+"""Items without bytes ([n]struct{} and similar) in one value: the size of the input does not limit them."""
 
 MAX_ARRAYS_PER_BYTE: Final = 2
-"""Arrays inside arrays in one value, per byte of input and beyond MAX_EMPTY_ITEMS: an array has no byte of its own, so a
-value of one byte may stand in a thousand of them."""
+"""Arrays inside arrays in one value, per byte of input and in addition to MAX_EMPTY_ITEMS: an array adds no byte, so that a
+value of one byte may be nested in a thousand arrays."""
 
 # --- time: the binary form of Go's time.Time --------------------------------------------------------------------------
 TIME_V1: Final = 1  # 15 bytes, offset in minutes
 TIME_V2: Final = 2  # 16 bytes, one more for the seconds of the offset
 TIME_LENGTHS: Final = {TIME_V1: 15, TIME_V2: 16}
 TIME_EPOCH: Final = 62_135_596_800  # seconds from 0001-01-01 to 1970-01-01, UTC
-TIME_UTC: Final = -1  # offset in minutes that stands for UTC itself
+TIME_UTC: Final = -1  # offset in minutes that means UTC
 MAX_NANOS: Final = 999_999_999
 
 # --- names ------------------------------------------------------------------------------------------------------------
 FRAMEWORK: Final = "#ergo.services/ergo/"
-"""Registered names are `#`, the Go package path, `/` and the Go type name; the framework's own begin like this."""
+"""Prefix of the framework's registered names. A name is `#`, the Go package path, `/` and the Go type name."""

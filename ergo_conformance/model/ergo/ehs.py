@@ -1,10 +1,10 @@
 """EHS R1, the Ergo handshake: messages, digests, limits, and the state table of both roles.
 
-Theory of operation.  The dialer proves the cookie with a salted digest; the acceptor answers with its own; both then
-introduce themselves.  A Join replaces the whole exchange when a link is added to a connection that exists.  `STEPS` says
-which message is expected in which state, what it sets off, and where it leads; a message that is not in the row ends the
-handshake: the socket is closed and nothing is sent.  Both readers of the protocol use this table: the reference node
-looks its next step up, the suites subtract the row from all messages and get every illegal order as a case.
+Theory of operation.  The dialer proves that it knows the cookie with a salted digest; the acceptor answers with its own
+digest; then both introduce themselves.  To add a socket to an existing connection, a Join replaces the whole exchange.
+`STEPS` lists for each state the expected messages, their effects and the next states.  A message that is not in the row of
+the state ends the handshake: the socket is closed and nothing is sent.  The reference node looks up its next step in this
+table; the suites subtract each row from all messages, which makes every illegal order a case.
 
 Sources: net/handshake/{types,start,accept,join,handshake}.go, gen/network.go, release 3.1.
 """
@@ -27,15 +27,15 @@ MAX_PAYLOAD: Final = 65_535
 
 # --- deadlines, seconds -----------------------------------------------------------------------------------------------
 READ_TIMEOUT: Final = 1.0
-"""A peer that sends nothing for this long is closed without a word; each read starts it anew."""
+"""A socket whose peer sends nothing for this long is closed and nothing is sent; each read restarts the time."""
 CONNECT_TIMEOUT: Final = 3.0
 HANDSHAKE_TIMEOUT: Final = 20.0
-"""Own rule: the whole handshake. Upstream has only the deadline per read, so a dripping client keeps it busy for ever."""
+"""Own rule: limit of the whole handshake. Upstream limits each read only, so a client that sends byte by byte blocks it."""
 
 # --- defaults ---------------------------------------------------------------------------------------------------------
 POOL_SIZE: Final = 3
 MAX_POOL_SIZE: Final = 64
-"""Own rule: a dialer opens no more links than this, whatever a peer's Accept asks for."""
+"""Own rule: a dialer opens at most this many sockets, even if the peer's Accept asks for more."""
 SALT_LENGTH: Final = 64  # characters; any length is accepted
 CONNECTION_ID_LENGTH: Final = 32
 PROTOCOL: Final = "EHS"
@@ -43,7 +43,7 @@ RELEASE: Final = "R1"
 
 
 class Flags(IntFlag):
-    """gen.NetworkFlags. Without ENABLE all others mean nothing and eight zero bytes are written."""
+    """gen.NetworkFlags. Without ENABLE all others are ignored, and eight zero bytes are written."""
 
     ENABLE = 1
     REMOTE_SPAWN = 2
@@ -59,7 +59,7 @@ DEFAULT_FLAGS: Final = (
 )
 FLAGS_WIDTH: Final = 8  # bytes
 NEWEST_FLAGS: Final = 128
-"""Bits from here on are 3.3's (simultaneous connect, keep-alive, tracing, …): a hint at the profile, nothing more."""
+"""The lowest bit of release 3.3 (simultaneous connect, keep-alive, tracing, …): a hint at the profile only."""
 
 NETWORK_FLAGS: Final = Marshaler(
     FRAMEWORK + "gen/NetworkFlags",
@@ -68,7 +68,7 @@ NETWORK_FLAGS: Final = Marshaler(
 
 
 class Version(NamedTuple):
-    """gen.Version: of a node, a framework, a protocol."""
+    """gen.Version: version of a node, a framework or a protocol."""
 
     Name: Annotated[str, STRING] = ""
     Release: Annotated[str, STRING] = ""
@@ -81,7 +81,7 @@ _HANDSHAKE: Final = FRAMEWORK + "net/handshake/"
 
 
 class Hello(NamedTuple):
-    """The first message of either side."""
+    """The first message of each side."""
 
     Salt: Annotated[str, STRING]
     Digest: Annotated[str, STRING]
@@ -89,7 +89,7 @@ class Hello(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Adds a link to the connection that `ConnectionID` names."""
+    """Asks to add a socket to the connection with the id `ConnectionID`."""
 
     Node: Annotated[Atom, ATOM]
     ConnectionID: Annotated[str, STRING]
@@ -98,7 +98,7 @@ class Join(NamedTuple):
 
 
 class Introduce(NamedTuple):
-    """Who a node is and which ids it will use in what it sends. `Version` is the application's, not the framework's."""
+    """Identity of a node, and the ids it will use in the bytes it sends. `Version`: of the application, not the framework."""
 
     Node: Annotated[Atom, ATOM]
     Version: Annotated[Version, Reg(VERSION_ROW.name)]
@@ -112,7 +112,7 @@ class Introduce(NamedTuple):
 
 
 class Accept(NamedTuple):
-    """The end of a handshake: from the acceptor with id and pool, from the dialer empty, for a Join with digests only."""
+    """Ends a handshake: the acceptor sends id and pool, the dialer no fields; the answer to a Join has digests only."""
 
     ID: Annotated[str, STRING] = ""
     PoolSize: Annotated[int, INT] = 0
@@ -131,8 +131,8 @@ MESSAGES: Final[tuple[Struct, ...]] = (HELLO, JOIN, INTRODUCE, ACCEPT)
 
 
 class Digest(Enum):
-    """What each digest is the lower-case hex SHA-256 of: fields named in `parts`, joined by ":"; a certificate's 20-byte
-    SHA-1 fingerprint follows directly where `fingerprint` is set.
+    """Input of each digest, a lower-case hex SHA-256: the fields named in `parts`, joined by ":", and where `fingerprint` is
+    set the 20-byte SHA-1 fingerprint of the certificate directly behind them.
     """
 
     HELLO_DIALER = ("EHS-DIG-1", ("salt1", "cookie"), False)
@@ -153,7 +153,7 @@ FINGERPRINT_LENGTH: Final = 20  # SHA-1 of the DER of the acceptor's leaf certif
 
 
 class Role(Enum):
-    """Who opened the link, and who took it."""
+    """Role in a handshake: the side that connected, or the side that accepted."""
 
     DIALER = "dialer"
     ACCEPTOR = "acceptor"
@@ -164,7 +164,7 @@ class Role(Enum):
 
 
 class HandshakeState(Enum):
-    """Where a handshake stands. A dialer starts in HELLO_SENT, or in JOIN_SENT for a further link."""
+    """State of a handshake. A dialer starts in HELLO_SENT, or in JOIN_SENT for a further socket of a connection."""
 
     HELLO_SENT = auto()
     INTRODUCED = auto()
@@ -178,7 +178,7 @@ class HandshakeState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One legal move: what the message sets off, and the state after it."""
+    """One legal step: the effect of the message, and the next state."""
 
     effect: str
     then: HandshakeState

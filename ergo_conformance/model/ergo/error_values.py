@@ -1,6 +1,6 @@
 """The framework's errors and termination reasons: 43 values (gen/errors.go and gen/process.go; the same in 3.0 and 3.1).
 
-On the wire an error is its text, or an id if the sender announced one; only the registered ones are announced.
+On the wire an error is its text, or an id that the sender announced; only registered errors are announced.
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ REGISTERED: Final = (
     INCORRECT, TIMEOUT, UNSUPPORTED, UNKNOWN, NAME_UNKNOWN, NOT_ALLOWED, PROCESS_UNKNOWN, PROCESS_TERMINATED, META_UNKNOWN,
     APPLICATION_UNKNOWN, TAKEN, NORMAL, SHUTDOWN, KILL, PANIC,
 )  # fmt: skip
-"""In the order of registration: their ids follow from it."""
+"""In the order of registration, which determines their cache ids."""
 
 PARENT_UNKNOWN: Final = Error("parent/leader is not set")
 NODE_TERMINATED: Final = Error("node terminated")

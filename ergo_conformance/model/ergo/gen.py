@@ -1,6 +1,6 @@
-"""Records of package gen that the node itself reads and writes: options of processes and applications, events.
+"""Records of package gen that the node reads and writes: options of processes and applications, events.
 
-`records.ROWS` has them all in the order of registration; these have classes of their own because code names their fields.
+`records.ROWS` has all records in the order of registration; those with a class here have fields that code refers to.
 """
 
 from typing import Annotated, Any, Final, NamedTuple
@@ -14,11 +14,11 @@ from .edf import FRAMEWORK
 _GEN: Final = FRAMEWORK + "gen/"
 ENV: Final = Map(Reg(_GEN + "Env"), ANY)
 NO_PID: Final = PID(Atom(""), 0, 0)
-"""The zero PID: no process."""
+"""The zero PID, which stands for no process."""
 
 
 class Compression(NamedTuple):
-    """A process's compression. `Type`: gzip, zlib, lzw; `Threshold` in bytes."""
+    """Compression settings of a process. `Type`: gzip, zlib, lzw; `Threshold` in bytes."""
 
     Enable: Annotated[bool, t.BOOL] = False
     Type: Annotated[str, Reg(_GEN + "CompressionType")] = ""
@@ -27,7 +27,7 @@ class Compression(NamedTuple):
 
 
 class ProcessFallback(NamedTuple):
-    """Who gets what does not fit the mailbox."""
+    """The process that receives messages for which the mailbox has no room."""
 
     Enable: Annotated[bool, t.BOOL] = False
     Name: Annotated[Atom, t.ATOM] = Atom("")
@@ -39,7 +39,7 @@ NO_FALLBACK: Final = ProcessFallback()
 
 
 class ProcessOptions(NamedTuple):
-    """What a parent asks for. `LogLevel` 0: the parent's."""
+    """Options of a process, as its parent gives them. `LogLevel` 0: that of the parent."""
 
     MailboxSize: Annotated[int, t.INT64] = 0
     Leader: Annotated[PID, t.PID] = NO_PID
@@ -54,7 +54,7 @@ class ProcessOptions(NamedTuple):
 
 
 class ProcessOptionsExtra(NamedTuple):
-    """The same with what the parent's node adds."""
+    """ProcessOptions, and the fields that the node of the parent adds."""
 
     ProcessOptions: Annotated[ProcessOptions, Reg(_GEN + "ProcessOptions")]
     ParentPID: Annotated[PID, t.PID]
@@ -67,14 +67,14 @@ class ProcessOptionsExtra(NamedTuple):
 
 
 class ApplicationOptions(NamedTuple):
-    """What who starts an application asks for."""
+    """Options of an application, as given by the process that starts it."""
 
     Env: Annotated[dict[str, Any] | None, ENV] = None
     LogLevel: Annotated[int, Reg(_GEN + "LogLevel")] = 0
 
 
 class ApplicationOptionsExtra(NamedTuple):
-    """The same with what its node adds."""
+    """ApplicationOptions, and the fields that the node of that process adds."""
 
     ApplicationOptions: Annotated[ApplicationOptions, Reg(_GEN + "ApplicationOptions")]
     CorePID: Annotated[PID, t.PID]
@@ -83,7 +83,7 @@ class ApplicationOptionsExtra(NamedTuple):
 
 
 class MessageEvent(NamedTuple):
-    """What was published; `Timestamp` in Unix nanoseconds."""
+    """A published message of an event; `Timestamp` in Unix nanoseconds."""
 
     Event: Annotated[Event, t.EVENT]
     Timestamp: Annotated[int, t.INT64]
@@ -112,4 +112,4 @@ MESSAGE_EVENT: Final = struct_of(MessageEvent, _GEN + "MessageEvent")
 MESSAGE_EVENT_START: Final = struct_of(MessageEventStart, _GEN + "MessageEventStart")
 MESSAGE_EVENT_STOP: Final = struct_of(MessageEventStop, _GEN + "MessageEventStop")
 EVENTS: Final = Slice(Reg(MESSAGE_EVENT.name))
-"""What the Result of linking or monitoring an event holds: the last events, oldest first (ENP-EVT-1)."""
+"""Type of the Result of linking or monitoring an event: the last messages, oldest first (ENP-EVT-1)."""

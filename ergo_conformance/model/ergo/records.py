@@ -1,4 +1,4 @@
-"""Every type the framework registers, one row each, in the order 3.1 registers them (its cache ids follow from it).
+"""Table of all types that the framework registers, in the order of 3.1, which determines their cache ids.
 
 Sources: gen/, net/edf/init.go, net/{handshake,proto,registrar}/types.go, app/system/, release 3.1.
 """
@@ -210,7 +210,7 @@ SINCE_3_1: Final = frozenset(
         "app/system/inspect/MessageInspectApplicationTree",
     )
 )
-"""Rows that 3.0 does not have."""
+"""Names of the rows that 3.0 does not have."""
 
 # fmt: off
 ROWS_3_0: Final[tuple[Row, ...]] = (
@@ -220,21 +220,21 @@ ROWS_3_0: Final[tuple[Row, ...]] = (
         RegisteredAliases=INT64, RegisteredNames=INT64, RegisteredEvents=INT64, ApplicationsTotal=INT64,
         ApplicationsRunning=INT64, MemoryUsed=UINT64, MemoryAlloc=UINT64, UserTime=INT64, SystemTime=INT64),
 )
-"""Rows that look different in 3.0."""
+"""Rows whose definition in 3.0 differs."""
 # fmt: on
 
 ERRORS: Final = tuple(error.text for error in error_values.REGISTERED)
-"""Texts of the errors the framework registers, in order; ids count from FIRST_ERROR_ID."""
+"""Texts of the errors that the framework registers, in order; their ids start at FIRST_ERROR_ID."""
 
 
 PROFILES: Final = ("ergo-3.0", "ergo-3.1")
-"""The releases whose rows stand here."""
+"""The releases that have a table here."""
 
 
 def framework(profile: str = "ergo-3.1") -> Registry:
-    """The types a node of this profile knows before it registers its own."""
+    """Returns the types that a node of this profile knows before it registers its own. ValueError for an unknown profile."""
     if profile not in PROFILES:
-        raise ValueError(f"{profile}: no such profile")
+        raise ValueError(f"unknown profile {profile!r} (known: {', '.join(PROFILES)})")
     if profile != "ergo-3.0":
         return Registry(ROWS)
     older = {row.name: row for row in ROWS_3_0}

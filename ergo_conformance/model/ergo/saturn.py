@@ -1,7 +1,7 @@
 """Saturn R1, the central registrar: messages, states, deadlines, names of configuration items.
 
-One TLS connection per node is its registration.  Both sides prove a token; names are unique within a cluster; the server
-tells the nodes of a cluster who joins and leaves, which applications they have, and what is configured.
+The registration of a node is one TLS connection.  Both sides prove that they know the token; names are unique within a
+cluster; the server tells the nodes of a cluster which nodes join and leave, their applications, and the configuration.
 
 Sources: tools/saturn/registrar/, registrar/saturn/{client,types}.go.
 """
@@ -28,15 +28,15 @@ SALT_LENGTH: Final = 64
 
 # --- seconds ----------------------------------------------------------------------------------------------------------
 REGISTER_WITHIN: Final = 3.0
-"""From the start of a connection to its registration; the server closes then (SAT-HS-5)."""
+"""Limit from the start of a connection to its registration; then the server closes it (SAT-HS-5)."""
 ANSWER_TIMEOUT: Final = 1.0
-"""The client waits so long for each answer until it is registered …"""
+"""Time that the client waits for each answer before it is registered."""
 RESOLVE_TIMEOUT: Final = 3.0
-"""… and so long for routes (SAT-RS-3)."""
+"""Time that the client waits for routes (SAT-RS-3)."""
 DIAL_TIMEOUT: Final = 3.0
 KEEP_ALIVE: Final = 3
 REDIAL: Final = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
-"""Pauses before the tries to reconnect; the last one is repeated (SAT-RC-1)."""
+"""Delays before the attempts to reconnect; the last one is repeated (SAT-RC-1)."""
 
 # --- records of package gen -------------------------------------------------------------------------------------------
 _GEN: Final = FRAMEWORK + "gen/"
@@ -53,7 +53,7 @@ class ApplicationRoute(NamedTuple):
 
 
 class ProxyRoute(NamedTuple):
-    """A node that is reached through another one."""
+    """The proxy through which a node is reached."""
 
     To: Annotated[Atom, t.ATOM]
     Proxy: Annotated[Atom, t.ATOM]
@@ -64,7 +64,7 @@ PROXY_ROUTE: Final = struct_of(ProxyRoute, _GEN + "ProxyRoute")
 
 
 class AnnouncedRoutes(NamedTuple):
-    """What a node announces of itself."""
+    """gen.RegisterRoutes: the routes that a node announces."""
 
     Routes: Annotated[list[Route] | None, Slice(Reg(ROUTE.name))] = None
     ApplicationRoutes: Annotated[list[ApplicationRoute] | None, Slice(Reg(APPLICATION_ROUTE.name))] = None
@@ -73,27 +73,27 @@ class AnnouncedRoutes(NamedTuple):
 
 ANNOUNCED_ROUTES: Final = struct_of(AnnouncedRoutes, _GEN + "RegisterRoutes")
 
-_Error = Error  # a field below has the name of its type
+_Error = Error  # a field below has the same name as its type
 
 # --- messages ---------------------------------------------------------------------------------------------------------
 _SATURN: Final = "#ergo.services/registrar/saturn/"
 
 
 class Handshake(NamedTuple):
-    """The client proves the token: hex SHA-256 of salt:token."""
+    """Proof of the token by the client: hex SHA-256 of salt:token."""
 
     Salt: Annotated[str, t.STRING]
     Digest: Annotated[str, t.STRING]
 
 
 class HandshakeResult(NamedTuple):
-    """The server does: hex SHA-256 of the client's digest:token."""
+    """Proof of the token by the server: hex SHA-256 of the client's digest:token."""
 
     Digest: Annotated[str, t.STRING]
 
 
 class Register(NamedTuple):
-    """A node asks for its name in a cluster. `Hidden`: it is not to be found."""
+    """Asks to register a node in a cluster under its name. `Hidden`: other nodes do not find it."""
 
     Cluster: Annotated[str, t.STRING]
     Hidden: Annotated[bool, t.BOOL]
@@ -102,7 +102,7 @@ class Register(NamedTuple):
 
 
 class RegisterResult(NamedTuple):
-    """It has it, and this is the cluster; or an error says why not."""
+    """Answer to Register: the state of the cluster, or the error that says why the node is not registered."""
 
     Error: Annotated[_Error | None, t.ERROR] = None
     Config: Annotated[dict[str, Any] | None, Map(t.STRING, ANY)] = None
@@ -111,21 +111,21 @@ class RegisterResult(NamedTuple):
 
 
 class Resolve(NamedTuple):
-    """Where is this node?"""
+    """Asks for the routes of a node."""
 
     ID: Annotated[int, t.UINT32]
     Name: Annotated[Atom, t.ATOM]
 
 
 class ResolveProxy(NamedTuple):
-    """Through whom is this node reached?"""
+    """Asks for the proxies through which a node is reached."""
 
     ID: Annotated[int, t.UINT32]
     Name: Annotated[Atom, t.ATOM]
 
 
 class ResolveResult(NamedTuple):
-    """There, or an error."""
+    """Answer to Resolve: the routes, or an error."""
 
     ID: Annotated[int, t.UINT32]
     Error: Annotated[Error | None, t.ERROR]
@@ -133,7 +133,7 @@ class ResolveResult(NamedTuple):
 
 
 class ResolveProxyResult(NamedTuple):
-    """Through them, or an error."""
+    """Answer to ResolveProxy: the proxies, or an error."""
 
     ID: Annotated[int, t.UINT32]
     Error: Annotated[Error | None, t.ERROR]
@@ -147,13 +147,13 @@ class NodeJoined(NamedTuple):
 
 
 class NodeLeft(NamedTuple):
-    """A registration has ended."""
+    """The registration of a node has ended."""
 
     Node: Annotated[Atom, t.ATOM]
 
 
 class RegisterApplicationRoute(NamedTuple):
-    """An application was loaded, has started, is stopping, has stopped."""
+    """An application of a node was loaded, has started, is stopping or has stopped."""
 
     Route: Annotated[ApplicationRoute, Reg(APPLICATION_ROUTE.name)]
 
@@ -166,20 +166,20 @@ class UnregisterApplicationRoute(NamedTuple):
 
 
 class ConfigUpdate(NamedTuple):
-    """An item has another value now."""
+    """A configuration item has a new value."""
 
     Item: Annotated[str, t.STRING]
     Value: Annotated[Any, ANY]
 
 
 class RegisterProxy(NamedTuple):
-    """Declared, and registered by no release up to 3.1: a server can't read it."""
+    """Announces a proxy. Declared, but not registered by any release up to 3.1: a server cannot read it."""
 
     Route: Annotated[ProxyRoute, Reg(PROXY_ROUTE.name)]
 
 
 class UnregisterProxy(NamedTuple):
-    """The same."""
+    """Withdraws a proxy. Not registered by any release, like RegisterProxy."""
 
     Route: Annotated[ProxyRoute, Reg(PROXY_ROUTE.name)]
 
@@ -189,7 +189,7 @@ _CLASSES: Final[tuple[type[Any], ...]] = (
     NodeJoined, NodeLeft, RegisterApplicationRoute, UnregisterApplicationRoute, ConfigUpdate,
 )  # fmt: skip
 MESSAGES: Final[tuple[Struct, ...]] = tuple(struct_of(cls, f"{_SATURN}Message{cls.__name__}") for cls in _CLASSES)
-"""In the order in which the documents list them; nothing follows from it: no caches are used."""
+"""In the order of the documents; the order has no effect, as no caches are used."""
 UNREGISTERED: Final[tuple[Struct, ...]] = tuple(
     struct_of(cls, f"{_SATURN}Message{cls.__name__}") for cls in (RegisterProxy, UnregisterProxy)
 )
@@ -200,7 +200,7 @@ Message = (
 
 
 class SessionState(Enum):
-    """Of a connection, as the server sees it."""
+    """State of a connection at the server."""
 
     AWAIT_HANDSHAKE = auto()
     AWAIT_REGISTER = auto()
@@ -218,17 +218,17 @@ STEPS: Final[Mapping[SessionState, Mapping[type[Any], str]]] = {
         UnregisterApplicationRoute: "unregister_application",
     },
 }
-"""What a message does in a state. Another message of a client closes the connection (SAT-HS-6)."""
+"""Effect of each message of a client in each state. Any other closes the connection (SAT-HS-6)."""
 OF_THE_SERVER: Final = frozenset({
     HandshakeResult, RegisterResult, ResolveResult, ResolveProxyResult, NodeJoined, NodeLeft, ConfigUpdate,
 })  # fmt: skip
-"""Messages that a client does not send; ignored if one does (SAT-EV-5)."""
+"""Messages of a server; the server ignores them if a client sends one (SAT-EV-5)."""
 FORWARDED: Final = frozenset({RegisterApplicationRoute, UnregisterApplicationRoute})
-"""Messages of a client that the server sends on to the other nodes (SAT-EV-2)."""
+"""Messages of a client that the server forwards to the other nodes (SAT-EV-2)."""
 
 
 def writers(message: type[Any]) -> tuple[str, ...]:
-    """Who writes a message: client, server or both; nobody for a class that is none."""
+    """Returns the writers of a message: client, server, both, or none if the class is not a message."""
     client = any(message in row for row in STEPS.values())
     return ("client",) * client + ("server",) * (message in OF_THE_SERVER or message in FORWARDED)
 
@@ -238,12 +238,12 @@ ALL: Final = "*"
 
 
 def item_names(item: str, cluster: str, node: str) -> tuple[str, ...]:
-    """The names under which an item of a node may stand, the one that counts first (SAT-CF-1)."""
+    """Returns the names of an item that apply to a node, in order of precedence (SAT-CF-1)."""
     return (f"{cluster}:{node}:{item}", f"{cluster}:{ALL}:{item}", f"{node}:{item}", f"{ALL}:{item}")
 
 
 def concerns(name: str, cluster: str, node: str) -> bool:
-    """Whether an item of this name is for that node. The parts of nested items are joined by colons, too."""
+    """Tells whether an item of this name applies to the node. The parts of nested items are joined by colons, too."""
     return any(
         name.startswith(prefix) and len(name) > len(prefix) for prefix in item_names("", cluster, node)
     )  # fmt: skip

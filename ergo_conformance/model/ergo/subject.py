@@ -1,6 +1,6 @@
-"""What a node with agents registers: one type of each kind, and an error (protocol notes: agents, section 7).
+"""Types and error that a node with agents registers: one type of each kind (protocol notes: agents, section 7).
 
-The same rows stand language-neutral in suites/golden/subject_types.json, from which others build their agents.
+suites/golden/subject_types.json has the same rows for agents in other languages.
 """
 
 from typing import Annotated, Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from ..values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 PREFIX: Final = "#conformance.local/subject/types/"
 CUSTOM_ERROR: Final = Error("custom registered error", registered=True)
 ACTING: Final = ("pub", "crasher", "agent")
-"""Agents of level 2."""
+"""Names of the agents of level 2."""
 
 
 def _reg(name: str) -> Reg:
@@ -37,7 +37,7 @@ EMPTY: Final = _struct("Empty")
 
 
 class Nested(NamedTuple):
-    """A struct inside others."""
+    """A struct that is a field of others."""
 
     ID: Annotated[int, t.UINT32]
     Name: Annotated[str, t.STRING]
@@ -82,7 +82,7 @@ def register(registry: Registry) -> Registry:
 
 
 def sample(pid: PID) -> Any:
-    """An Everything with something in every field; `pid` gives the node that the identifiers are of."""
+    """Returns an Everything with a value in every field; the identifiers are of the node of `pid`."""
     node, creation = pid.node, pid.creation
     values = (
         True, -5, -8, -16, -32, -64, 5, 8, 16, 32, 64, 1.5, -2.25, "string", b"\x00\x01\xfe\xff", Atom("an_atom"),

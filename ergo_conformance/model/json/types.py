@@ -1,4 +1,4 @@
-"""Type expressions and rows of type tables as JSON (`ergo-vectors/1`, `ergo-types/1`), and back."""
+"""Type expressions and rows of type tables to and from JSON (`ergo-vectors/1`, `ergo-types/1`)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -14,8 +14,8 @@ _LENGTH_BYTES = 4
 
 
 def type_from_json(obj: Json) -> Type:
-    """A type expression: a scalar's name, `any`, `{"slice": T}`, `{"array": [n, T]}`, `{"map": [K, V]}`, `{"reg": name}`,
-    or `{"nested": [prefix hex, n, T]}`. ValueError for anything else.
+    """Returns the type of a type expression. ValueError for anything but a scalar's name, `any`, `{"slice": T}`,
+    `{"array": [n, T]}`, `{"map": [K, V]}`, `{"reg": name}` and `{"nested": [prefix hex, n, T]}`.
     """
     wrap: list[Callable[[Type], Type]] = []
     while isinstance(obj, dict):
@@ -51,7 +51,7 @@ def _wrapped(wrap: Iterable[Callable[[Type], Type]], inner: Type) -> Type:
 
 
 def _wrapper(prefix: bytes) -> Callable[[Type], Type]:
-    """The constructor whose folded bytes before the wrapped type are `prefix`."""
+    """Returns the type constructor whose folded bytes in front of the inner type are `prefix`."""
     match prefix[:1], prefix[1:]:
         case (b"\x9d", b""):
             return Slice
@@ -65,7 +65,7 @@ def _wrapper(prefix: bytes) -> Callable[[Type], Type]:
 
 
 def type_to_json(type_: Type) -> Json:
-    """The type expression of a type. Recurses with it: for tables, whose types are shallow."""
+    """Returns the type expression of a type. Recurses as deep as the type: for tables, whose types are shallow."""
     match type_:
         case Slice():
             return {"slice": type_to_json(type_.item)}
@@ -82,7 +82,7 @@ def type_to_json(type_: Type) -> Json:
 
 
 def row_from_json(obj: Json, payloads: Mapping[str, Payload] | None = None) -> Row:
-    """A row of `types` in a vector file. `payloads`: the rules of its marshalers, by name."""
+    """Returns the row of an entry of `types` in a vector file. `payloads`: the payload rules of marshalers, by name."""
     name = obj["name"]
     match obj:
         case {"kind": "struct", "fields": fields}:
@@ -105,7 +105,7 @@ def _layout(layout: Json) -> Layout:
 
 
 def payload_from_json(obj: Json) -> Payload:
-    """The rule of a marshaler in a vector file's `marshalers`; its sentences are fixed phrases."""
+    """Returns the payload rule of an entry of `marshalers` in a vector file; the file states rules in fixed phrases."""
     match obj:
         case {"writes": str(text)} if text.startswith("nothing"):
             return Ignored()

@@ -1,7 +1,7 @@
-"""Values as tagged JSON (`ergo-vectors/1`), and back.
+"""Values to and from tagged JSON (`ergo-vectors/1`).
 
 Every value is an object with a `type` key: `{"type": "int32", "value": "7"}`; numbers are decimal strings, text that is
-not UTF-8 is hex, long runs are `repeat`. docs/vectors.md has the whole table.
+not UTF-8 is hex, repeated content is `repeat`. docs/vectors.md has the complete table.
 """
 
 import struct
@@ -24,7 +24,7 @@ Json = Any
 
 
 def value_from_json(obj: Json, registry: Registry) -> Any:
-    """The value of a tagged object, in the form an `any` slot holds it. ValueError if it is not one."""
+    """Returns the value of a tagged object in the form for an `any` slot. ValueError if the object is malformed."""
     if obj is None:
         return None
     type_, value = _tagged(obj, registry)
@@ -32,12 +32,12 @@ def value_from_json(obj: Json, registry: Registry) -> Any:
 
 
 def slot_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
-    """The value of a tagged object for a slot of a known type. ValueError if it has another type."""
+    """Returns the value of a tagged object for a slot of a known type. ValueError if the object has another type."""
     if type_ is ANY:
         return value_from_json(obj, registry)
     found, value = _tagged(obj, registry)
     if found is not type_:
-        raise ValueError(f"{t.describe(found)} where {t.describe(type_)} belongs")
+        raise ValueError(f"{t.describe(found)}, expected {t.describe(type_)}")
     return value
 
 
@@ -102,7 +102,7 @@ _SCALAR_READERS: dict[str, Callable[[Json], Any]] = {
 
 
 def _tagged(obj: Json, registry: Registry) -> tuple[Type, Any]:
-    """Type and bare value of a tagged object. Recurses only as deep as the JSON itself is nested."""
+    """Returns type and bare value of a tagged object. Recurses as deep as the JSON is nested."""
     try:
         return _tagged_unchecked(obj, registry)
     except (KeyError, TypeError, IndexError) as error:
@@ -169,7 +169,7 @@ def _container_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
 
 
 def _key_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
-    """A map key; one of an `any` slot is Typed."""
+    """Returns a map key; a key of type `any` is Typed."""
     if type_ is not ANY or obj is None:
         return slot_from_json(obj, type_, registry)
     found, value = _tagged(obj, registry)
@@ -179,10 +179,12 @@ def _key_from_json(obj: Json, type_: Type, registry: Registry) -> Any:
 def _struct_from_json(obj: Json, registry: Registry) -> tuple[Type, Any]:
     row = registry.get(obj["name"])
     if not isinstance(row, Struct):
-        raise ValueError(f"{obj['name']} is not a registered struct")  # noqa: TRY004  what is wrong is the JSON
+        raise ValueError(f"{obj['name']} is not a registered struct")  # noqa: TRY004  the JSON is wrong, not the type of an argument
     fields = dict(obj["fields"])
     if list(fields) != [name for name, _ in row.fields]:
-        raise ValueError(f"the fields of {row.name} are not those of its row")
+        raise ValueError(
+            f"fields of {row.name}: {', '.join(fields)}; expected {', '.join(name for name, _ in row.fields)}"
+        )
     values = {attribute(name): slot_from_json(fields[name], type_, registry) for name, type_ in row.fields}
     return Reg(row.name), row.value_class(**values)
 
@@ -214,8 +216,8 @@ def _text_json(kind: str, text: str) -> Json:
 
 
 def value_to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
-    """The tagged form of a value in a slot of this type. Recurses with the value: for reports and vectors, whose values
-    are shallow; RecursionError for what is deeper than Python's limit.
+    """Returns the tagged form of a value in a slot of this type. Recurses as deep as the value: for reports and vectors,
+    whose values are shallow; RecursionError for a value deeper than Python's limit.
     """
     if type_ is ANY:
         if value is None:
@@ -240,20 +242,20 @@ def value_to_json(value: Any, registry: Registry, type_: Type = ANY) -> Json:
                     return {**inner, "type": "reg", "name": row.name, "kind": inner["type"]}
             raise ValueError(f"{type_.name} is not registered")
         case Map():
-            entries = (
-                None
-                if value is None
-                else [
-                    [value_to_json(k, registry, type_.key), value_to_json(v, registry, type_.value)]
-                    for k, v in value.items()
-                ]
-            )
-            return {"type": "map", "key": type_to_json(type_.key), "elem": type_to_json(type_.value), "value": entries}
+            return _map_json(value, type_, registry)
     assert isinstance(type_, Slice | Array)
     items = None if value is None else [value_to_json(item, registry, type_.item) for item in value]
     if isinstance(type_, Array):
         return {"type": "array", "elem": type_to_json(type_.item), "len": type_.length, "value": items}
     return {"type": "slice", "elem": type_to_json(type_.item), "value": items}
+
+
+def _map_json(value: dict[Any, Any] | None, type_: Map, registry: Registry) -> Json:
+    entries = None
+    if value is not None:
+        key, item = type_.key, type_.value
+        entries = [[value_to_json(k, registry, key), value_to_json(v, registry, item)] for k, v in value.items()]
+    return {"type": "map", "key": type_to_json(type_.key), "elem": type_to_json(type_.value), "value": entries}
 
 
 def _scalar_json(type_: Scalar, value: Any) -> Json:

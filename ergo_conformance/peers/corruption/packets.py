@@ -1,4 +1,4 @@
-"""Packets of the registrars spoiled on purpose. What can go wrong with one is computed from its schema, not listed by hand."""
+"""Corrupt packets of the registrars, computed from the schemas."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
@@ -13,27 +13,27 @@ from ...spec.parse import Parsed, Span
 
 LENGTH: Final = slice(2, 4)
 HEADER: Final = esrd.HEADER_LENGTH
-"""Both registrars have two bytes, the length of the value, and the value."""
+"""A packet of both registrars is two bytes, the length of its value, and the value."""
 OTHER_MAGIC: Final = (0, esrd.VERSION, saturn.MAGIC - 1, saturn.MAGIC + 1)
-"""One of them begins a packet of the embedded registrar, which has the same port."""
+"""One of them is the first byte of a packet of the embedded registrar, which has the same port."""
 OTHER_TYPES: Final = (0, min(PacketType) - 1, max(PacketType) + 1, max(PacketType) + 3, 0xFF)
-"""Two of them are those that later releases have: 48 and 50."""
+"""Two of them are types of later releases: 48 and 50."""
 TEXTS: Final = frozenset({edf.Tag.ATOM, edf.Tag.STRING, edf.Tag.ERROR})
 CONTAINERS: Final = frozenset({edf.Tag.SLICE, edf.Tag.MAP})
 
 
-class Spoiled(NamedTuple):
-    """The bytes of a packet, what kind of thing is wrong with them, and which one of that kind. `path`: in which part."""
+class CorruptPacket(NamedTuple):
+    """The bytes of a corrupt packet; `kind` and `label` name the defect, `path` the corrupt part of the value."""
 
     kind: str
     label: str
     data: bytes
-    what: str
+    description: str
     path: str = ""
 
 
 def with_length(data: bytes, length: int | None = None) -> bytes:
-    """A packet whose header states this length, by default the right one."""
+    """A packet with this length in its header, by default the number of the bytes behind it."""
     right = len(data) - HEADER
     return data[: LENGTH.start] + (right if length is None else length).to_bytes(2, "big") + data[LENGTH.stop :]
 
@@ -43,86 +43,95 @@ def value_of(data: bytes) -> bytes:
     return data[HEADER:]
 
 
-def holding(data: bytes, value: bytes) -> bytes:
-    """The packet with another value in it, its length made right."""
+def with_value(data: bytes, value: bytes) -> bytes:
+    """The packet with another value and the length corrected."""
     return with_length(data[:HEADER] + value)
 
 
-class Wire(NamedTuple):
-    """What differs between the registrars: reader and writer of the schema, and what can be wrong with a header."""
+class PacketSchema(NamedTuple):
+    """What differs between the registrars: the schema's reader and writer, and the corruptions of a header."""
 
     read: Callable[[bytes], Parsed | Rejected]
     write: Callable[[Any], bytes]
-    headers: Callable[[bytes], Iterator[Spoiled]]
+    headers: Callable[[bytes], Iterator[CorruptPacket]]
 
 
-def spoiled(message: Any, wire: "Wire | None" = None) -> list[Spoiled]:
-    """Everything that can be wrong with the packet of a message. All of it is refused by the schema."""
-    wire = wire or ESRD
-    data = wire.write(message)
-    parsed = wire.read(data)
+def corrupt_packets(message: Any, schema: "PacketSchema | None" = None) -> list[CorruptPacket]:
+    """All corruptions of the packet of a message. The schema rejects each of them."""
+    schema = schema or ESRD
+    data = schema.write(message)
+    parsed = schema.read(data)
     assert isinstance(parsed, Parsed)
     spans = list(parsed.spans)
     leaves = _leaves(spans)
-    made = [*wire.headers(data), *_lengths_stated(data)]
+    made = [*schema.headers(data), *_lengths_stated(data)]
     made += [*_values(data), *_fields(data, leaves), *_lengths(data, leaves), *_containers(data, spans)]
-    return [each for each in made if isinstance(wire.read(each.data), Rejected)]
+    return [each for each in made if isinstance(schema.read(each.data), Rejected)]
 
 
-def _esrd_headers(data: bytes) -> Iterator[Spoiled]:
-    """Another version, another type."""
+def _esrd_headers(data: bytes) -> Iterator[CorruptPacket]:
+    """Wrong versions and types."""
     for version in (0, 2):
-        yield Spoiled("version", f"version_{version}", bytes([version]) + data[1:], f"version {version}")
+        yield CorruptPacket("version", f"version_{version}", bytes([version]) + data[1:], f"version {version}")
     for type_ in OTHER_TYPES:
-        yield Spoiled("type", f"type_{type_}", data[:1] + bytes([type_]) + data[2:], f"a type there is not: {type_}")
+        yield CorruptPacket(
+            "type", f"type_{type_}", data[:1] + bytes([type_]) + data[2:], f"a type there is not: {type_}"
+        )
 
 
-def _saturn_headers(data: bytes) -> Iterator[Spoiled]:
-    """Another first byte, another version, a length that ends the value early."""
+def _saturn_headers(data: bytes) -> Iterator[CorruptPacket]:
+    """Wrong first bytes and versions, and lengths that end the value early."""
     for magic in OTHER_MAGIC:
-        yield Spoiled("magic", f"magic_{magic}", bytes([magic]) + data[1:], f"{magic} as its first byte")
+        yield CorruptPacket("magic", f"magic_{magic}", bytes([magic]) + data[1:], f"{magic} as its first byte")
     for version in (0, 2):
-        yield Spoiled("version", f"version_{version}", data[:1] + bytes([version]) + data[2:], f"version {version}")
+        yield CorruptPacket(
+            "version", f"version_{version}", data[:1] + bytes([version]) + data[2:], f"version {version}"
+        )
     n = len(value_of(data))
-    yield Spoiled("length", "length_minus_1", with_length(data, n - 1), "a length one too small")
-    yield Spoiled("length", "length_0", with_length(data, 0), "length 0, the value behind it")
+    yield CorruptPacket("length", "length_minus_1", with_length(data, n - 1), "a length one too small")
+    yield CorruptPacket("length", "length_0", with_length(data, 0), "length 0, the value behind it")
 
 
-def _lengths_stated(data: bytes) -> Iterator[Spoiled]:
-    """A length beyond the end, a header that is not whole."""
+def _lengths_stated(data: bytes) -> Iterator[CorruptPacket]:
+    """Lengths beyond the end, and incomplete headers."""
     n = len(value_of(data))
-    yield Spoiled("length", "length_plus_1", with_length(data, n + 1), "a length one beyond the end")
-    yield Spoiled("length", "length_65535", with_length(data, 0xFFFF), "the longest length there is")
+    yield CorruptPacket("length", "length_plus_1", with_length(data, n + 1), "a length one beyond the end")
+    yield CorruptPacket("length", "length_65535", with_length(data, 0xFFFF), "the longest length there is")
     for size in range(1, HEADER):
-        yield Spoiled("header", f"header_of_{size}", data[:size], f"{size} bytes of a header")
-    yield Spoiled("header", "header_alone", with_length(data[:HEADER], 0), "no value at all")
+        yield CorruptPacket("header", f"header_of_{size}", data[:size], f"{size} bytes of a header")
+    yield CorruptPacket("header", "header_alone", with_length(data[:HEADER], 0), "no value at all")
 
 
-def _values(data: bytes) -> Iterator[Spoiled]:
-    """Another value, or something that is none."""
+def _values(data: bytes) -> Iterator[CorruptPacket]:
+    """Other values and invalid ones."""
     value = value_of(data)
     name_end = 3 + int.from_bytes(value[1:3], "big")
     fields = value[name_end:]
-    yield Spoiled("nil", "nil", holding(data, bytes([edf.Tag.NIL])), "nil as its value")
-    yield Spoiled("text", "text", holding(data, bytes.fromhex("8d00026869")), "a text as its value")
-    yield Spoiled("no_tag", "no_tag", holding(data, b"\x01" + value[1:]), "a value with a tag there is not")
-    yield Spoiled(
-        "type_id", "type_id", holding(data, value[:1] + edf.FIRST_TYPE_ID.to_bytes(2, "big") + fields), "a type by id"
+    yield CorruptPacket("nil", "nil", with_value(data, bytes([edf.Tag.NIL])), "nil as its value")
+    yield CorruptPacket("text", "text", with_value(data, bytes.fromhex("8d00026869")), "a text as its value")
+    yield CorruptPacket("no_tag", "no_tag", with_value(data, b"\x01" + value[1:]), "a value with a tag there is not")
+    yield CorruptPacket(
+        "type_id",
+        "type_id",
+        with_value(data, value[:1] + edf.FIRST_TYPE_ID.to_bytes(2, "big") + fields),
+        "a type by id",
     )
-    yield Spoiled(
-        "type_unknown", "type_unknown", holding(data, value.replace(b"/Message", b"/Massage")), "a type nobody knows"
+    yield CorruptPacket(
+        "type_unknown", "type_unknown", with_value(data, value.replace(b"/Message", b"/Massage")), "a type nobody knows"
     )
     version = VERSION_ROW.name.encode()
     other = value[:1] + len(version).to_bytes(2, "big") + version + bytes(8)
-    yield Spoiled("type_other", "type_other", holding(data, other), "a registered value that is no message")
-    yield Spoiled("surplus", "surplus", holding(data, value + b"\0"), "a byte behind its value, within the length")
+    yield CorruptPacket("type_other", "type_other", with_value(data, other), "a registered value that is no message")
+    yield CorruptPacket(
+        "surplus", "surplus", with_value(data, value + b"\0"), "a byte behind its value, within the length"
+    )
 
 
-def _fields(data: bytes, leaves: list[Span]) -> Iterator[Spoiled]:
-    """Ended before a field and one byte early in it, the length made right."""
+def _fields(data: bytes, leaves: list[Span]) -> Iterator[CorruptPacket]:
+    """Packets cut before each field and one byte before its end, with the length corrected."""
     for span in leaves:
         label = _label(span)
-        yield Spoiled(
+        yield CorruptPacket(
             f"cut_{label}",
             f"before_{label}",
             with_length(data[: span.start]),
@@ -130,7 +139,7 @@ def _fields(data: bytes, leaves: list[Span]) -> Iterator[Spoiled]:
             span.path,
         )
         if span.end - 1 > span.start:
-            yield Spoiled(
+            yield CorruptPacket(
                 f"cut_{label}",
                 f"within_{label}",
                 with_length(data[: span.end - 1]),
@@ -139,8 +148,8 @@ def _fields(data: bytes, leaves: list[Span]) -> Iterator[Spoiled]:
             )
 
 
-def _lengths(data: bytes, leaves: list[Span]) -> Iterator[Spoiled]:
-    """The length of a text one off, or an id in its place."""
+def _lengths(data: bytes, leaves: list[Span]) -> Iterator[CorruptPacket]:
+    """Texts with a wrong length, or with an id in place of it."""
     for span in leaves:
         label, at = _label(span), span.start + (data[span.start] in TEXTS)
         stated = int.from_bytes(data[at : at + 2], "big")
@@ -155,11 +164,11 @@ def _lengths(data: bytes, leaves: list[Span]) -> Iterator[Spoiled]:
             if length >= 0:
                 put = data[:at] + length.to_bytes(2, "big") + data[at + 2 :]
                 what = f"{length} as the length of {span.path}"
-                yield Spoiled(f"length_of_{label}", f"{label}_length_{word}", put, what, span.path)
+                yield CorruptPacket(f"length_of_{label}", f"{label}_length_{word}", put, what, span.path)
 
 
-def _containers(data: bytes, spans: list[Span]) -> Iterator[Spoiled]:
-    """The tag of a slice or map wrong, or its count."""
+def _containers(data: bytes, spans: list[Span]) -> Iterator[CorruptPacket]:
+    """Slices and maps with a wrong tag or a wrong count."""
     known = {*spans}
     for span in spans:
         label, at = _label(span), span.start
@@ -169,14 +178,14 @@ def _containers(data: bytes, spans: list[Span]) -> Iterator[Spoiled]:
         for wrong in dict.fromkeys((count + 1, max(count - 1, 0), 0xFFFFFFFF)) if is_container else ():
             put = data[: at + 1] + wrong.to_bytes(4, "big") + data[at + 5 :]
             what = f"{wrong} as the number of {span.path}"
-            yield Spoiled(f"count_of_{label}", f"{label}_count_{wrong}", put, what, span.path)
+            yield CorruptPacket(f"count_of_{label}", f"{label}_count_{wrong}", put, what, span.path)
         if is_container or data[at : span.end] == bytes([edf.Tag.NIL]):
             what = f"a tag that {span.path} can't have"
-            yield Spoiled(f"tag_of_{label}", f"{label}_tag", data[:at] + b"\0" + data[at + 1 :], what, span.path)
+            yield CorruptPacket(f"tag_of_{label}", f"{label}_tag", data[:at] + b"\0" + data[at + 1 :], what, span.path)
 
 
 def _leaves(spans: list[Span]) -> list[Span]:
-    """The parts of the value that hold no parts, in order."""
+    """The parts of the value that have no parts, in order."""
     value = {span.path: span for span in spans if span.path.startswith("message.")}
     holders = {path.rpartition(mark)[0] for path in value for mark in ".["}
     return [span for path, span in value.items() if path not in holders]
@@ -186,5 +195,5 @@ def _label(span: Span) -> str:
     return span.path.removeprefix("message.").replace("[", "_").replace("]", "").replace(".", "_").lower()
 
 
-ESRD: Final = Wire(esrd_schema.read_packet, esrd_schema.write_packet, _esrd_headers)
-SATURN: Final = Wire(saturn_schema.read_packet, saturn_schema.write_packet, _saturn_headers)
+ESRD: Final = PacketSchema(esrd_schema.read_packet, esrd_schema.write_packet, _esrd_headers)
+SATURN: Final = PacketSchema(saturn_schema.read_packet, saturn_schema.write_packet, _saturn_headers)

@@ -1,4 +1,4 @@
-"""The agents of level 2 of a target, as a peer uses them: it watches what they own, makes them end, tells them what to do."""
+"""The agents of a target, as a peer uses them: pub and crasher, the process `agent`, and our process that agent addresses."""
 
 import asyncio
 import contextlib
@@ -6,50 +6,51 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from ...model.ergo import enp, error_values
-from ...model.ergo.enp import Frame, Verb
+from ...model.ergo.enp import ORDER_MODULUS, Frame, Priority, Verb
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
-from ..corruption.frames import relation
+from ..corruption.frames import relation_request
+from ..endpoint import REPLY_TIMEOUT
 from .connection import ORDER, Peer
-from .handshake import REPLY
+from .pool import Received
 
 POLL: Final = 0.02
-"""Seconds between two questions about what has to become true."""
-TAKING: Final = (Verb.LINK, Verb.MONITOR)
-TAKEN_BACK: Final = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
-PATIENCE: Final = REPLY + enp.REQUEST_TIMEOUT
-"""Seconds for an op of the agent: it may still be waiting for what a case before has left it with."""
+"""Seconds between two questions about a condition that has to become true."""
+ADDING_VERBS: Final = (Verb.LINK, Verb.MONITOR)
+REMOVING_VERBS: Final = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
+OP_TIMEOUT: Final = REPLY_TIMEOUT + enp.REQUEST_TIMEOUT
+"""Seconds for an operation of agent: it may still wait for a request of the case before."""
 CALL_TIMEOUT: Final = 3.0
-"""Seconds that the agent waits for the answer to a plain call."""
-Watched = PID | ProcessID | Alias | Event
+"""Seconds that agent waits for the answer to a plain call."""
+RelationTarget = PID | ProcessID | Alias | Event
 _WORDS: Final = {cls: word for word, (cls, _) in enp.TARGETS.items()}
 
 
-def word_of(target: Watched) -> str:
-    """The word for this kind of target in the names of messages about it."""
+def word_of(target: RelationTarget) -> str:
+    """The word for this kind of target in the names of messages: PID, ProcessID, Alias, Event."""
     return _WORDS[type(target)]
 
 
-# --- watching ---------------------------------------------------------------------------------------------------------
+# --- relations --------------------------------------------------------------------------------------------------------
 
 
-async def ask_relation(peer: Peer, verb: Verb, target: Watched, source: int | None = None) -> enp.Result:
-    """The Result of a relation request of a process of ours."""
-    message = relation(peer, verb, word_of(target), target)
+async def request_relation(peer: Peer, verb: Verb, target: RelationTarget, source: int | None = None) -> enp.Result:
+    """Requests a relation for one of our processes. Returns the Result."""
+    message = relation_request(peer, verb, word_of(target), target)
     if source is not None:
         message = message._replace(Source=peer.pid(source))
     peer.send_frame(enp.Control(ORDER, message))
     return await peer.result(message.Ref)
 
 
-async def watch(peer: Peer, verb: Verb, target: Watched, source: int | None = None) -> Any:
-    """The same; the Result has to be without an error. Its value."""
-    result = await ask_relation(peer, verb, target, source)
+async def add_relation(peer: Peer, verb: Verb, target: RelationTarget, source: int | None = None) -> Any:
+    """Requests a relation; the Result has to be without an error. Returns the value in it."""
+    result = await request_relation(peer, verb, target, source)
     peer.check(result.Error is None, result, f"a Result of {verb.value} without an error")
     return result.Result
 
 
-def tells_of(frame: Any, target: Watched) -> bool:
-    """Whether a frame says that this target of the peer is gone."""
+def is_end_of(frame: Any, target: RelationTarget) -> bool:
+    """Whether a frame reports the end of this target."""
     match target:
         case PID():
             return isinstance(frame, enp.TerminatePID) and frame.id == target.id
@@ -60,70 +61,74 @@ def tells_of(frame: Any, target: Watched) -> bool:
     return type(frame) in (enp.TerminateName, enp.TerminateNameCache) and frame.name == target.name
 
 
-async def notice(peer: Peer, target: Watched, reason: Error | None = None, within: float = REPLY) -> Any:
-    """The frame that tells of a target's end, with this reason if one is given."""
-    what = f"a notice of the end of {target!r}"
-    received = await peer.wait_for(lambda frame: tells_of(frame, target), what, within)
+async def expect_end(
+    peer: Peer, target: RelationTarget, reason: Error | None = None, within: float = REPLY_TIMEOUT
+) -> Any:
+    """The frame that reports the end of a target, with this reason if one is given."""
+    expected = f"a report of the end of {target!r}"
+    received = await peer.wait_for(lambda frame: is_end_of(frame, target), expected, within)
     if reason is not None:
-        peer.check(received.value.reason.text == reason.text, received.value, f"{what}, reason {reason.text!r}")
+        expected += f", reason {reason.text!r}"
+        peer.check(received.value.reason.text == reason.text, received.value, expected)
     return received.value
 
 
-async def no_notice(peer: Peer, target: Watched, what: str) -> None:
-    """Nothing is told of a target, neither before the target node answers a later call nor for a moment after."""
-    await peer.none_of(lambda frame: tells_of(frame, target), what)
+async def expect_no_end(peer: Peer, target: RelationTarget, what: str) -> None:
+    """The target node does not report the end of a target; `what` names the report in a violation."""
+    await peer.expect_none(lambda frame: is_end_of(frame, target), what)
 
 
-async def told_once(peer: Peer, target: Watched, reason: Error | None = None) -> Any:
-    """The one notice of a target's end."""
-    frame = await notice(peer, target, reason)
-    await no_notice(peer, target, f"second notice of the end of {target!r}")
+async def expect_one_end(peer: Peer, target: RelationTarget, reason: Error | None = None) -> Any:
+    """The only report of the end of a target."""
+    frame = await expect_end(peer, target, reason)
+    await expect_no_end(peer, target, f"second report of the end of {target!r}")
     return frame
 
 
-async def eventually(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], bool], legal: str) -> Any:
-    """Asks again and again until the answer is good; ViolationError if it never is in time."""
+async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], bool], expected: str) -> Any:
+    """Asks until the answer is good. ViolationError if none is within REPLY_TIMEOUT."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + REPLY
+    deadline = loop.time() + REPLY_TIMEOUT
     while True:
         answer = await ask()
         if good(answer):
             return answer
         if loop.time() > deadline:
-            peer.fail(f"{answer!r}", f"{legal} within {REPLY:g} s")
+            peer.fail(f"{answer!r}", f"{expected} within {REPLY_TIMEOUT:g} s")
         await asyncio.sleep(POLL)
 
 
 # --- pub and crasher --------------------------------------------------------------------------------------------------
 
 
-async def crasher(peer: Peer) -> PID:
-    """The PID of `crasher` as it is now; waits until it is back."""
+async def crasher_pid(peer: Peer) -> PID:
+    """The current PID of `crasher`; waits until its supervisor has restarted it."""
 
     async def pid() -> Any:
         ref = peer.ask("crasher", "pid")
-        frame = await peer.look(lambda f: isinstance(f, enp.Response) and f.ref == ref, within=0.1)
+        frame = await peer.find(lambda f: isinstance(f, enp.Response) and f.ref == ref, within=0.1)
         return frame and frame.value.payload
 
-    found: PID = await eventually(peer, pid, lambda value: isinstance(value, PID), "crasher back, its PID as an answer")
+    expected = "crasher restarted, its PID as the answer"
+    found: PID = await poll_until(peer, pid, lambda value: isinstance(value, PID), expected)
     return found
 
 
-async def target_of(peer: Peer, word: str, pid: PID) -> Watched:
-    """The crasher with this PID: by PID, name or alias, or the event that it owns."""
+async def crasher_target(peer: Peer, word: str, pid: PID) -> RelationTarget:
+    """The crasher with this PID as PID, ProcessID, Alias or Event."""
     match word:
         case "PID":
             return pid
         case "ProcessID":
             return ProcessID(peer.target, Atom("crasher"))
-    found: Watched = await peer.call(pid.id, word.lower())
+    found: RelationTarget = await peer.call(pid.id, word.lower())
     kind = enp.TARGETS[word][0]
     peer.check(isinstance(found, kind), repr(found), f"{kind.__name__} of crasher")
     return found
 
 
-async def own_event(peer: Peer) -> Event:
-    """An event of `pub` that no other case knows, with room for three messages."""
+async def register_event(peer: Peer) -> Event:
+    """Has pub register an event for this case alone, with a buffer of three messages."""
     name = Atom(f"ev_{peer.name.partition('@')[0]}_{peer.new_ref()[0]}")
     token = await peer.call("pub", f"register_event:{name}")
     peer.check(isinstance(token, Ref), repr(token), "a reference, the token of a registered event")
@@ -136,7 +141,7 @@ async def publish(peer: Peer, event: Event, text: str) -> None:
     peer.check(isinstance(counter, int), repr(counter), "an int, the counter of pub")
 
 
-def is_published(event: Event) -> Callable[[Frame], bool]:
+def is_message_of(event: Event) -> Callable[[Frame], bool]:
     """Whether a frame is a message of this event."""
     return lambda frame: isinstance(frame, enp.EventFrame) and frame.name == event.name
 
@@ -144,95 +149,154 @@ def is_published(event: Event) -> Callable[[Frame], bool]:
 # --- agent ------------------------------------------------------------------------------------------------------------
 
 
-class Acting:
-    """The process `agent` of a target, told what to do."""
+class AgentDriver:
+    """Gives operations to the process `agent` of a target and checks their answers."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
-        self.heard: list[str] = []
-        """What it has told of what it got."""
+        self.log: list[str] = []
+        """All entries that agent has reported as received."""
 
-    def tell(self, op: str, *arguments: Any) -> enp.Words:
-        """Begins an op; the reference of its answer."""
+    def start(self, op: str, *arguments: Any) -> enp.Words:
+        """Starts an operation. Returns the reference of its answer."""
         return self.peer.ask("agent", [op, *arguments])
 
-    async def done(self, ref: enp.Words, within: float = PATIENCE) -> Any:
-        """The answer of an op that was begun: its value, true, or an error value."""
+    async def result(self, ref: enp.Words, within: float = OP_TIMEOUT) -> Any:
+        """The answer of an operation: its value, true, or an error value."""
         answer = (await self.peer.answer(ref, within)).value
         self.peer.check(isinstance(answer, enp.Response), answer, "a Response of agent")
         return answer.payload
 
-    async def do(self, op: str, *arguments: Any, within: float = PATIENCE) -> Any:
-        """An op and its answer."""
-        return await self.done(self.tell(op, *arguments), within)
+    async def run(self, op: str, *arguments: Any, within: float = OP_TIMEOUT) -> Any:
+        """Runs an operation. Returns its answer."""
+        return await self.result(self.start(op, *arguments), within)
 
-    async def good(self, ref: enp.Words) -> None:
-        """An op that was begun has worked."""
-        value = await self.done(ref)
+    async def expect_true(self, ref: enp.Words) -> None:
+        """The answer of an operation is true."""
+        value = await self.result(ref)
         self.peer.check(value is True, repr(value), "true as the answer of agent")
 
-    async def set(self, op: str, *arguments: Any) -> None:
-        """An op that has to work at once."""
-        await self.good(self.tell(op, *arguments))
+    async def run_true(self, op: str, *arguments: Any) -> None:
+        """Runs an operation; its answer has to be true."""
+        await self.expect_true(self.start(op, *arguments))
 
-    async def refused(self, ref: enp.Words, error: Error, within: float = PATIENCE) -> None:
-        """The answer of an op is this error value."""
-        value = await self.done(ref, within)
+    async def expect_error(self, ref: enp.Words, error: Error, within: float = OP_TIMEOUT) -> None:
+        """The answer of an operation is this error value."""
+        value = await self.result(ref, within)
         good = isinstance(value, Error) and value.text == error.text
         self.peer.check(good, repr(value), f"the error value {error.text!r}")
 
-    async def timed_out(self, ref: enp.Words, after: float) -> None:
-        """The op gives up after so many seconds, not sooner."""
-        await self.gives_up(ref, error_values.TIMEOUT, after)
+    async def expect_timeout(self, ref: enp.Words, after: float) -> None:
+        """The operation times out after so many seconds."""
+        await self.expect_error_after(ref, error_values.TIMEOUT, after)
 
-    async def gives_up(self, ref: enp.Words, error: Error, after: float) -> None:
-        """It ends with this error, and not sooner."""
+    async def expect_error_after(self, ref: enp.Words, error: Error, after: float) -> None:
+        """The operation ends with this error after so many seconds, not before."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await self.refused(ref, error, after + REPLY)
+        await self.expect_error(ref, error, after + REPLY_TIMEOUT)
         waited = loop.time() - started
         self.peer.check(waited > after * 0.8, f"{error.text} after {waited:.2f} s", f"{error.text} after {after:g} s")
 
     async def pid(self) -> PID:
-        """Its PID."""
-        pid = await self.do("pid")
+        """The PID of agent."""
+        pid = await self.run("pid")
         good = isinstance(pid, PID) and pid[::2] == (self.peer.target, self.peer.introduce.Creation)
         self.peer.check(good, repr(pid), f"a PID of {self.peer.target}")
         found: PID = pid
         return found
 
     async def received(self) -> list[str]:
-        """What it has got since this conversation began, one text each; it empties its own list."""
-        value = await self.do("received")
+        """Everything that agent has received since this driver was made, a text each; agent empties its own list."""
+        value = await self.run("received")
         texts = getattr(value, "value", value)
         good = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
         self.peer.check(good, repr(value), "a list of strings")
-        self.heard += texts
-        return self.heard
+        self.log += texts
+        return self.log
 
     async def entries(self, kind: str, *parts: str) -> list[str]:
-        """Of these the entries of a kind (the first word) that mention all these texts."""
+        """The received entries of this kind (their first word) that contain all these texts."""
         return [t for t in await self.received() if t.partition(" ")[0] == kind and all(part in t for part in parts)]
 
-    async def told(self, kind: str, *parts: str) -> None:
-        """Waits until it has got something of this kind that mentions these texts; it has to be one such entry."""
-        legal = f"one {kind} with {' and '.join(map(repr, parts)) or 'anything'} in what agent received"
-        await eventually(self.peer, lambda: self.entries(kind, *parts), bool, legal)
-        await self.peer.alive()
+    async def expect_received(self, kind: str, *parts: str) -> None:
+        """Waits until agent has received exactly one entry of this kind with these texts."""
+        expected = f"one {kind} with {' and '.join(map(repr, parts)) or 'anything'} in what agent received"
+        await poll_until(self.peer, lambda: self.entries(kind, *parts), bool, expected)
+        await self.peer.check_alive()
         found = await self.entries(kind, *parts)
-        self.peer.check(len(found) == 1, found, legal)
+        self.peer.check(len(found) == 1, found, expected)
 
-    async def heard_nothing(self, kind: str, *parts: str) -> None:
-        """It has got nothing of this kind; what was sent to it before was handled."""
-        await self.peer.alive()
+    async def expect_not_received(self, kind: str, *parts: str) -> None:
+        """Agent has received no such entry, and has handled everything that was sent to it before."""
+        await self.peer.check_alive()
         found = await self.entries(kind, *parts)
         self.peer.check(not found, found, f"no {kind} in what agent received")
 
     @contextlib.asynccontextmanager
-    async def setting(self, op: str, *arguments: Any, back: tuple[Any, ...]) -> AsyncIterator[None]:
-        """Runs the body with a setting of the agent changed; `back`: the arguments that undo it."""
-        await self.set(op, *arguments)
+    async def changed_setting(self, op: str, *arguments: Any, back: tuple[Any, ...]) -> AsyncIterator[None]:
+        """Runs the body with a changed setting of agent; `back`: the arguments that restore it."""
+        await self.run_true(op, *arguments)
         try:
             yield
         finally:
-            await self.set(op, *back)
+            await self.run_true(op, *back)
+
+
+# --- our process that agent addresses ---------------------------------------------------------------------------------
+
+OWN_PROCESS: Final = 2001
+"""Number of our process."""
+OWN_NAME: Final = Atom("ours")
+OWN_ALIAS: Final = (OWN_PROCESS, 7, 8)
+"""Words of its alias."""
+OWN_ADDRESSES: Final = {"PID": OWN_PROCESS, "ProcessID": OWN_NAME, "Alias": OWN_ALIAS}
+"""Receiver in a message or a request for our process, by kind of address."""
+MESSAGES: Final = (enp.MessagePID, enp.MessageName, enp.MessageAlias)
+REQUESTS: Final = (enp.RequestPID, enp.RequestName, enp.RequestAlias)
+
+
+def own_address(peer: Peer, word: str) -> RelationTarget:
+    """Our process as PID, ProcessID or Alias, or an Event that it owns."""
+    addresses: dict[str, RelationTarget] = {
+        "PID": peer.pid(OWN_PROCESS),
+        "ProcessID": ProcessID(peer.name, OWN_NAME),
+        "Alias": Alias(peer.name, peer.creation, OWN_ALIAS),
+        "Event": Event(peer.name, OWN_NAME),
+    }
+    return addresses[word]
+
+
+def receiver_of(frame: Any) -> Any:
+    """The receiver of a message or a request."""
+    return next(getattr(frame, field) for field in ("to_id", "to_name", "to_alias") if hasattr(frame, field))
+
+
+async def receive_from_agent(peer: Peer) -> Received:
+    """The next message or request for our process."""
+    return await peer.wait_for(
+        lambda f: isinstance(f, (*MESSAGES, *REQUESTS)) and receiver_of(f) in OWN_ADDRESSES.values(),
+        "a message or a request of agent",
+    )
+
+
+async def have_agent_send(driver: AgentDriver, op: str, word: str, value: Any) -> tuple[enp.Words, Any]:
+    """Starts an operation that sends to our process or calls it. Returns its reference and the frame."""
+    ref = driver.start(op, own_address(driver.peer, word), value)
+    return ref, (await receive_from_agent(driver.peer)).value
+
+
+def respond(peer: Peer, frame: Any, payload: Any, **overrides: Any) -> None:
+    """Answers a request with a Response; `overrides` replace fields."""
+    answer = enp.Response(
+        frame.from_id % ORDER_MODULUS, OWN_PROCESS, Priority.NORMAL, frame.from_id, frame.ref, payload
+    )
+    peer.send_frame(answer._replace(**overrides))
+
+
+def respond_error(
+    peer: Peer, frame: Any, ref: enp.Words, code: int, error: Error | None = None, **overrides: Any
+) -> None:
+    """Answers a request, or acknowledges a message, with a ResponseError; `overrides` replace fields."""
+    answer = enp.ResponseError(0, OWN_PROCESS, Priority.NORMAL, frame.from_id, ref, code, error)
+    peer.send_frame(answer._replace(**overrides))

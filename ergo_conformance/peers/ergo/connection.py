@@ -1,45 +1,48 @@
-"""A peer that speaks ENP as the schemas say, over one link or a whole pool, or lies wherever its script wants."""
+"""A scripted peer after the handshake: it speaks ENP over a pool of sockets, with any field overridden."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from ...errors import Rejected
 from ...model import types as t
 from ...model.ergo import enp, error_values, records, subject
 from ...model.ergo.caches import NO_CACHES, Caches
+from ...model.ergo.ehs import Introduce
 from ...model.ergo.enp import Frame, Priority, Words
 from ...model.registry import Registry
 from ...model.values import PID, Atom, Ref, Typed
 from ...spec.ergo import enp as frames
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.stream import caches_of
+from ..endpoint import REPLY_TIMEOUT
+from ..sockets import Socket
 from ..transcript import describe_frame
 from ..violation import ViolationError
-from .handshake import REPLY, Dialer
-from .lines import Line, Received
+from .handshake import HandshakePeer
+from .pool import FrameReader, Received
 
 AGENT_NAMES: Final = ("echo", "echo_cached", "sink", "slow", "small_mailbox")
 SLEEPS: Final = (300, 1_500, 4_000)
 """Milliseconds that an agent is kept busy: the first is enough on an idle machine."""
 BEGIN: Final = 0.05
-"""Seconds in which an agent that has got a message begins with it."""
+"""Seconds in which an agent starts to handle a message."""
 ANNOUNCED: Final = Caches(
     atoms={300 + i: Atom(name) for i, name in enumerate((*AGENT_NAMES, "nobody"))},
     types={5000 + i: row.name for i, row in enumerate(subject.ROWS)},
     errors={33000 + i: error.text for i, error in enumerate((*error_values.REGISTERED, subject.CUSTOM_ERROR))},
 )
-"""Ids that a peer may announce and then write with: the agents' names, types and errors."""
+"""Caches that a peer may announce and write with: the agents' names, types and errors."""
 
 Address = int | str | Words
-"""Whom a frame is for: a PID's number, a name, the words of an alias."""
+"""Receiver of a frame: the number of a PID, a name, or the words of an alias."""
 PROCESS: Final = 1007
-"""Number of the tester's own process, unless a case wants another one."""
+"""Number of the peer's process that sends, unless a case names another one."""
 ORDER: Final = PROCESS % enp.ORDER_MODULUS
-"""Order byte of what that process sends by name: frames that bear it are handled one after the other (ENP-ORD-3)."""
+"""Order byte of frames from that process to a name: frames with the same one are handled in order (ENP-ORD-3)."""
 QUIET: Final = 0.2
-"""Seconds in which nothing more may come, once a later call was answered."""
+"""Seconds without a frame, after a later call was answered, that show that none will be sent."""
 
 
 def registry() -> Registry:
@@ -48,34 +51,55 @@ def registry() -> Registry:
 
 
 REGISTRY: Final = registry()
+NO_CONTEXT: Final = EdfContext(REGISTRY, NO_CACHES)
 
 
 class Peer:
-    """The tester's node. `caches`: the ids it announced and writes with; `dialer`: its first link, handshake done."""
+    """A node of the tester, connected with the target.
 
-    def __init__(self, dialer: Dialer, caches: Caches = NO_CACHES) -> None:
-        assert dialer.target_introduce is not None
-        self.introduce = dialer.target_introduce
-        self.name = dialer.name
-        self.creation = dialer.creation
-        self.caches = caches
-        self.context = EdfContext(REGISTRY, caches)
-        self.target_caches = caches_of(self.introduce)
-        self._theirs = EdfContext(REGISTRY, self.target_caches)
+    `endpoints`: its sockets, their handshakes done; `introduce`: the target's; `context`: what our frames are written with.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[HandshakePeer], introduce: Introduce, context: EdfContext = NO_CONTEXT
+    ) -> None:
+        first = endpoints[0]
+        self.introduce, self.context = introduce, context
+        self.name, self.creation = first.name, first.creation
+        self.target_caches = caches_of(introduce)
+        self._target_context = EdfContext(REGISTRY, self.target_caches)
         self._wake = asyncio.Event()
-        self._refs = 1_000_000 * dialer.rng.randrange(1, 1_000)
+        self._refs = 1_000_000 * first.rng.randrange(1, 1_000)
         self._last_sent: str | Frame = ""
-        self.lines: list[Line] = []
+        self._readers: list[FrameReader] = []
+        self.endpoints: list[HandshakePeer] = []
         self.skipped: list[Received] = []
-        """What came while something else was waited for."""
-        self.add(dialer)
+        """Frames that arrived while another one was expected."""
+        for endpoint in endpoints:
+            self.add(endpoint)
 
-    def add(self, dialer: Dialer) -> None:
-        """One more link, its handshake done."""
-        dialer.link.transcript.contexts = {"sent": self.context, "received": self._theirs}
-        dialer.link.listener = self._wake.set
-        self.lines.append(Line(dialer, len(self.lines), self._theirs))
+    def add(self, endpoint: HandshakePeer) -> None:
+        """Adds a socket to the pool, its handshake done."""
+        endpoint.socket.transcript.contexts = {"sent": self.context, "received": self._target_context}
+        endpoint.socket.subscribe(self._wake.set)
+        self.endpoints.append(endpoint)
+        self._readers.append(FrameReader(endpoint, len(self._readers), self._target_context))
         self._wake.set()
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """The sockets of the pool in the order in which they were added."""
+        return [endpoint.socket for endpoint in self.endpoints]
+
+    @property
+    def caches(self) -> Caches:
+        """The ids that our frames are written with."""
+        return self.context.caches
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the target has ended every socket."""
+        return all(socket.eof for socket in self.sockets)
 
     @property
     def target(self) -> Atom:
@@ -83,7 +107,7 @@ class Peer:
         return self.introduce.Node
 
     def pid(self, id_: int = PROCESS) -> PID:
-        """A PID of ours."""
+        """The PID of one of our processes."""
         return PID(self.name, id_, self.creation)
 
     def target_pid(self, id_: int) -> PID:
@@ -91,7 +115,7 @@ class Peer:
         return PID(self.target, id_, self.introduce.Creation)
 
     def new_ref(self) -> Words:
-        """The words of a reference not used before."""
+        """The words of an unused reference."""
         self._refs += 1
         return self._refs, 0, 0
 
@@ -101,28 +125,28 @@ class Peer:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    def line_of(self, sender: int) -> int:
-        """The link that a good peer uses for this sender."""
-        return sender % enp.ORDER_MODULUS % len(self.lines)
+    def socket_of(self, sender: int) -> int:
+        """The number of the socket that carries the frames of this sender (ENP-ORD-1)."""
+        return sender % enp.ORDER_MODULUS % len(self.endpoints)
 
     def data_of(self, frame: Frame, caches: Caches | None = None) -> bytes:
-        """A frame as we write it, or as one would who announced other caches."""
+        """The bytes of a frame, written with our caches or with others."""
         return frames.write_frame(frame, self.context if caches is None else EdfContext(REGISTRY, caches))
 
-    def send_frame(self, frame: Frame, line: int = 0, **around: Any) -> None:
-        """A frame on one link; `around` as for `compress`."""
+    def send_frame(self, frame: Frame, socket: int = 0, **compression: Any) -> None:
+        """Sends a frame on one socket of the pool; with `compression`, arguments of `compress`, compressed."""
         data = self.data_of(frame)
-        self.send_bytes(self.compress(data, **around) if around else data, frame, line)
+        self.send_bytes(self.compress(data, **compression) if compression else data, frame, socket)
 
-    def send_bytes(self, data: bytes, story: str | Frame, line: int = 0) -> None:
-        """Any bytes; `story` says in a report what they are."""
-        self._last_sent = story
-        self.lines[line].dialer.link.write(data)
+    def send_bytes(self, data: bytes, description: str | Frame, socket: int = 0) -> None:
+        """Sends any bytes; `description` tells the reader of a report what they are."""
+        self._last_sent = description
+        self.sockets[socket].write(data, description if isinstance(description, str) else "")
 
-    def compress(self, data: bytes, algorithm: enp.Algorithm = enp.Algorithm.GZIP, **lies: Any) -> bytes:
-        """The compressed frame around the bytes of one. `lies` replace fields of enp.Compressed."""
+    def compress(self, data: bytes, algorithm: enp.Algorithm = enp.Algorithm.GZIP, **overrides: Any) -> bytes:
+        """The Compressed frame around the bytes of a frame; `overrides` replace fields of enp.Compressed."""
         order = data[enp.HEADER_LENGTH - 2] if len(data) >= enp.HEADER_LENGTH else ORDER
-        return self.data_of(frames.pack(data, algorithm, order)._replace(**lies))
+        return self.data_of(frames.pack(data, algorithm, order)._replace(**overrides))
 
     def message(
         self,
@@ -134,7 +158,7 @@ class Peer:
         mid: int = 0,
         order: int | None = None,
     ) -> Frame:
-        """A message as a good peer sends it; important if it has a `mid`."""
+        """A correct message; with a `mid` an important one."""
         priority |= enp.IMPORTANT if mid else 0
         match to:
             case int():
@@ -154,7 +178,7 @@ class Peer:
         priority: int = Priority.NORMAL,
         order: int | None = None,
     ) -> Frame:
-        """A call as a good peer sends it."""
+        """A correct call."""
         match to:
             case int():
                 return enp.RequestPID(_order(to, order), sender, priority, ref, to, payload)
@@ -164,25 +188,25 @@ class Peer:
         return enp.RequestAlias(_order(to[1], order), sender, priority, ref, to, payload)
 
     def send(self, to: Address, payload: Any, **how: Any) -> None:
-        """A good message on the link of its sender."""
-        self.send_frame(self.message(to, payload, **how), self.line_of(how.get("sender", PROCESS)))
+        """Sends a correct message on the socket of its sender."""
+        self.send_frame(self.message(to, payload, **how), self.socket_of(how.get("sender", PROCESS)))
 
     def send_important(self, to: Address, payload: Any, **how: Any) -> int:
-        """A message whose delivery is to be acknowledged; its id."""
+        """Sends an important message. Returns its id."""
         mid = self.new_ref()[0]
         self.send(to, payload, mid=mid, **how)
         return mid
 
     def ask(self, to: Address, payload: Any, **how: Any) -> Words:
-        """A good call on the link of its sender; the reference of its answer."""
+        """Sends a correct call on the socket of its sender. Returns its reference."""
         ref = self.new_ref()
-        self.send_frame(self.request(to, payload, ref, **how), self.line_of(how.get("sender", PROCESS)))
+        self.send_frame(self.request(to, payload, ref, **how), self.socket_of(how.get("sender", PROCESS)))
         return ref
 
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     async def receive(self, within: float) -> Received | None:
-        """The next frame on any link; None if none comes in time, or all links are closed.
+        """The next frame on any socket; None if none arrives in time or all sockets are closed.
 
         ViolationError for bytes that are no frame.
         """
@@ -190,20 +214,20 @@ class Peer:
         deadline = loop.time() + within
         while True:
             self._wake.clear()
-            for line in self.lines:
-                read = line.next()
+            for reader in self._readers:
+                read = reader.read_now()
                 if isinstance(read, Rejected):
                     self.fail(f"bytes that are no frame: {read}", "frames")
                 if read is not None:
-                    return Received.of(line.number, read)
-            if loop.time() >= deadline or not any(line.is_open for line in self.lines):
+                    return read
+            if loop.time() >= deadline or self.is_closed:
                 return None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._wake.wait()
 
-    async def look(self, wanted: Callable[[Any], bool], within: float) -> Received | None:
-        """The first frame of this kind, None if none comes; others are kept in `skipped`."""
+    async def find(self, wanted: Callable[[Any], bool], within: float) -> Received | None:
+        """The first frame of this kind; None if none arrives in time. Others are kept in `skipped`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         for i, early in enumerate(self.skipped):
@@ -216,78 +240,80 @@ class Peer:
             self.skipped.append(received)
         return None
 
-    async def wait_for(self, wanted: Callable[[Any], bool], legal: str, within: float = REPLY) -> Received:
-        """The first frame of this kind; ViolationError if none comes."""
-        received = await self.look(wanted, within)
+    async def wait_for(self, wanted: Callable[[Any], bool], expected: str, within: float = REPLY_TIMEOUT) -> Received:
+        """The first frame of this kind. ViolationError if none arrives in time."""
+        received = await self.find(wanted, within)
         if received is None:
-            self.fail(self._what_came(within), legal)
+            self.fail(self._actual(within), expected)
         return received
 
-    def _what_came(self, within: float) -> str:
-        if not any(line.is_open for line in self.lines):
-            return "the link was closed"
-        others = f"; but {describe_frame(self.skipped[-1].value)}" if self.skipped else ""
-        return f"nothing of that within {within:g} s{others}"
+    def _actual(self, within: float) -> str:
+        if self.is_closed:
+            return "the target closed the connection"
+        others = f"; last frame: {describe_frame(self.skipped[-1].value)}" if self.skipped else ""
+        return f"no such frame within {within:g} s{others}"
 
-    async def answer(self, ref: Words, within: float = REPLY, *, sender: int = PROCESS) -> Received:
-        """The Response or ResponseError to a call of ours."""
+    async def answer(self, ref: Words, within: float = REPLY_TIMEOUT, *, sender: int = PROCESS) -> Received:
+        """The Response or ResponseError to our call."""
 
         def answers(frame: Any) -> bool:
             return isinstance(frame, enp.Response | enp.ResponseError) and (frame.ref, frame.to_id) == (ref, sender)
 
         return await self.wait_for(answers, f"an answer with ref {ref[0]}", within)
 
-    async def none_of(self, wanted: Callable[[Any], bool], what: str, within: float = QUIET) -> None:
-        """No frame of this kind, neither before the target answers a later call nor for `within` seconds after it."""
-        await self.alive()
-        received = await self.look(wanted, within)
+    async def expect_none(self, wanted: Callable[[Any], bool], what: str, within: float = QUIET) -> None:
+        """No frame of this kind arrives before the target answers a later call, nor in `within` seconds after that."""
+        await self.check_alive()
+        received = await self.find(wanted, within)
         if received is not None:
             self.fail(describe_frame(received.value), f"no {what}")
 
-    async def no_answer(self, ref: Words, within: float = QUIET) -> None:
-        """No Response and no ResponseError to a call of ours."""
-        await self.none_of(_answers(ref), f"answer with ref {ref[0]}", within)
+    async def expect_no_answer(self, ref: Words, within: float = QUIET) -> None:
+        """No Response and no ResponseError to our call arrives."""
+        await self.expect_none(_answers(ref), f"answer with ref {ref[0]}", within)
 
-    async def answers(self, count: int, within: float = REPLY) -> list[Any]:
-        """So many Responses and ResponseErrors, in order of arrival."""
+    async def answers(self, count: int, within: float = REPLY_TIMEOUT) -> list[Any]:
+        """The next `count` Responses and ResponseErrors, in order of arrival."""
         return await self.collect(count, lambda f: isinstance(f, enp.Response | enp.ResponseError), "answers", within)
 
-    async def collect(self, count: int, wanted: Callable[[Any], bool], what: str, within: float = REPLY) -> list[Any]:
-        """So many frames of one kind, in order of arrival; ViolationError if fewer come in time."""
+    async def collect(
+        self, count: int, wanted: Callable[[Any], bool], what: str, within: float = REPLY_TIMEOUT
+    ) -> list[Any]:
+        """The next `count` frames of one kind, in order of arrival. ViolationError if fewer arrive in time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         found: list[Any] = []
         while len(found) < count:
-            received = await self.look(wanted, deadline - loop.time())
+            received = await self.find(wanted, deadline - loop.time())
             if received is None:
-                self.fail(f"{len(found)}: {self._what_came(within)}", f"{count} {what} within {within:g} s")
+                self.fail(f"{len(found)} {what}: {self._actual(within)}", f"{count} {what} within {within:g} s")
             found.append(received.value)
         return found
 
-    async def call(self, to: Address, payload: Any, within: float = REPLY, **how: Any) -> Any:
-        """A call and the value of its Response."""
+    async def call(self, to: Address, payload: Any, within: float = REPLY_TIMEOUT, **how: Any) -> Any:
+        """Sends a call. Returns the value of its Response."""
         ref = self.ask(to, payload, **how)
         received = await self.answer(ref, within, sender=how.get("sender", PROCESS))
         if not isinstance(received.value, enp.Response):
             self.fail(describe_frame(received.value), "a Response")
         return received.value.payload
 
-    async def acknowledged(self, mid: int, within: float = REPLY) -> enp.ResponseError:
-        """What the target says about an important message."""
+    async def acknowledgement(self, mid: int, within: float = REPLY_TIMEOUT) -> enp.ResponseError:
+        """The acknowledgement of an important message with this id."""
         received = await self.wait_for(
             lambda f: isinstance(f, enp.ResponseError) and f.ref[0] == mid, f"an acknowledgement of {mid}", within
         )
         ack: enp.ResponseError = received.value
         return ack
 
-    async def mail(self, within: float = REPLY, *, to: int = PROCESS) -> Received:
-        """The next message to a process of ours."""
+    async def receive_message(self, within: float = REPLY_TIMEOUT, *, to: int = PROCESS) -> Received:
+        """The next message to one of our processes."""
         return await self.wait_for(
             lambda f: isinstance(f, enp.MessagePID) and f.to_id == to, f"a message to {to}", within
         )
 
-    async def result(self, ref: Ref, within: float = REPLY) -> enp.Result:
-        """The Result of a control request of ours."""
+    async def result(self, ref: Ref, within: float = REPLY_TIMEOUT) -> enp.Result:
+        """The Result of our control request."""
 
         def answers(frame: Any) -> bool:
             return isinstance(frame, enp.Control) and isinstance(frame.message, enp.Result) and frame.message.Ref == ref
@@ -296,55 +322,60 @@ class Peer:
         result: enp.Result = received.value.message
         return result
 
-    async def alive(self, echo: Address = "echo", line: int = 0) -> None:
-        """The target still answers on this connection; the question goes over one link, behind all with ORDER on it."""
+    async def check_alive(self, echo: Address = "echo", socket: int = 0) -> None:
+        """The target answers a call that is sent on one socket behind all frames with ORDER."""
         ref = self.new_ref()
         token = f"alive {ref[0]}"
-        self.send_frame(self.request(echo, token, ref), line)
+        self.send_frame(self.request(echo, token, ref), socket)
         value = (await self.answer(ref)).value
         if not isinstance(value, enp.Response) or value.payload != token:
-            self.fail(describe_frame(value), f"{token!r}, the call to {echo} answered")
+            self.fail(describe_frame(value), f"a Response of {echo} with {token!r}")
 
     async def while_busy(self, agent: Address) -> AsyncIterator[None]:
-        """Runs the body of the loop while an agent sleeps; again, with a longer sleep, if the body took too long."""
+        """Runs the loop's body while an agent sleeps; repeats it with a longer sleep if the body took too long."""
         for sleep in SLEEPS:
             ref = self.ask(agent, Typed(t.INT64, sleep))
-            await self.alive()
+            await self.check_alive()
             await asyncio.sleep(BEGIN)
             yield
-            await self.alive()
-            if await self.look(_answers(ref), 0) is None:
-                await self.answer(ref, REPLY + sleep / 1000)
+            await self.check_alive()
+            if await self.find(_answers(ref), 0) is None:
+                await self.answer(ref, REPLY_TIMEOUT + sleep / 1000)
                 return
 
     async def echo_id(self) -> int:
-        """The number of echo's PID, as it says itself."""
+        """The number of the PID that echo gives as its own."""
         pid = await self.call("echo", "!self")
         if not isinstance(pid, PID) or pid[::2] != (self.target, self.introduce.Creation):
             self.fail(repr(pid), f"a PID of {self.target} in its creation {self.introduce.Creation}")
         return pid.id
 
-    async def closed(self, line: int = 0, within: float = REPLY) -> None:
-        """The target ends one link; what it says before is its own business."""
-        link = self.lines[line].dialer.link
-        deadline = link.now() + within
-        while not link.eof:
-            left = deadline - link.now()
+    async def expect_close(self, socket: int = 0, within: float = REPLY_TIMEOUT) -> None:
+        """The target ends one socket; it may send anything before."""
+        ended = self.sockets[socket]
+        deadline = ended.now() + within
+        while not ended.eof:
+            left = deadline - ended.now()
             if left <= 0:
-                self.fail(f"link {line + 1} still open after {within:g} s", f"the link closed within {within:g} s")
+                self.fail(
+                    f"socket {socket + 1} is still open after {within:g} s",
+                    f"the target closes socket {socket + 1} within {within:g} s",
+                )
             self._wake.clear()
-            link.read_now()
+            ended.read_now()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
 
-    def fail(self, came: str, *legal: str) -> NoReturn:
+    def fail(self, actual: str, *expected: str) -> NoReturn:
+        """Raises ViolationError."""
         last = self._last_sent
-        raise ViolationError(came, legal, last if isinstance(last, str) else describe_frame(last))
+        raise ViolationError(actual, expected, last if isinstance(last, str) else describe_frame(last))
 
-    def check(self, ok: bool, came: object, legal: str) -> None:  # noqa: FBT001  reads like assert
+    def check(self, ok: bool, actual: object, expected: str) -> None:  # noqa: FBT001  reads like assert
+        """Raises ViolationError unless `ok`."""
         if not ok:
-            self.fail(str(came), legal)
+            self.fail(str(actual), expected)
 
 
 def _order(id_: int, given: int | None) -> int:

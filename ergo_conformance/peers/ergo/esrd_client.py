@@ -1,4 +1,4 @@
-"""Users of a registrar, scripted: a registration link, and the datagrams of who resolves."""
+"""Scripted clients of an embedded registrar: one registers over a socket, one resolves by datagrams."""
 
 import asyncio
 import contextlib
@@ -6,67 +6,66 @@ import random
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from ...errors import Rejected
-from ...model.ergo import ehs, enp
+from ...model.ergo import ehs, enp, esrd
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.values import Atom
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..link import Link
+from ..endpoint import REPLY_TIMEOUT, Endpoint
+from ..packet_reader import PacketFormat, PacketReader
+from ..sockets import Socket
 from ..transcript import Entry, Transcript
 from ..violation import UnreachableError, ViolationError
-from .handshake import REPLY
-from .talker import Talker
 
 M = TypeVar("M", RegisterReply, ResolveReply)
+FORMAT: Final = PacketFormat(
+    esrd.VERSION, esrd.HEADER_LENGTH, packet_size, esrd.HEADER_LENGTH, esrd.HEADER_LENGTH + 0xFFFF
+)
 EHS = ehs.Version(ehs.PROTOCOL, ehs.RELEASE, "", "MIT")
 ENP = ehs.Version(enp.PROTOCOL, enp.RELEASE, "", "MIT")
 
 
 def route(port: int = 11_144, **changes: Any) -> Route:
-    """A route as a real node registers it."""
+    """A route as the framework registers it; `changes` replace fields."""
     return Route("", port, False, EHS, ENP)._replace(**changes)
 
 
-class Registrant(Talker):
-    """A node that registers, on one link."""
+class ScriptedEsrdClient(Endpoint):
+    """A node that registers over one socket."""
 
-    def __init__(self, link: Link, rng: random.Random, name: str | None = None) -> None:
-        super().__init__(link)
-        link.transcript.kind = "packets"
+    def __init__(self, socket: Socket, rng: random.Random, name: str | None = None) -> None:
+        super().__init__(socket)
+        socket.transcript.kind = "packets"
         self.name = Atom(name or f"tester-{rng.randrange(16**8):08x}@localhost")
-        self._buffer = b""
+        self._reader = PacketReader(socket, FORMAT)
 
-    def request(self, **lies: Any) -> RegisterRoutes:
-        """A good request; `lies` replace fields."""
-        return RegisterRoutes(self.name, [route()])._replace(**lies)
+    def request(self, **overrides: Any) -> RegisterRoutes:
+        """A correct request; `overrides` replace fields."""
+        return RegisterRoutes(self.name, [route()])._replace(**overrides)
 
     def send(self, message: Message) -> None:
+        """Sends any message."""
         self.send_bytes(write_packet(message), repr(message))
 
-    async def reply(self, within: float = REPLY) -> RegisterReply:
-        """The registrar's reply. ViolationError if it is none."""
-        legal = f"a RegisterReply within {within:g} s"
-        deadline = self.link.now() + within
-        while (size := packet_size(self._buffer)) is None or len(self._buffer) < size:
-            chunk = await self.link.read(deadline - self.link.now())
-            if chunk is None:
-                self.fail(f"nothing within {within:g} s", legal)
-            if chunk == b"":
-                self.fail("the link was closed", legal)
-            self._buffer += chunk
-        return _message(self._buffer[:size], RegisterReply, self._last_sent)
+    async def reply(self, within: float = REPLY_TIMEOUT) -> RegisterReply:
+        """The registrar's reply."""
+        expected = f"a RegisterReply within {within:g} s"
+        data = await self._reader.read(within)
+        if not data:
+            self.fail(f"nothing within {within:g} s" if data is None else self.ended(), expected)
+        return _message(data, RegisterReply, self._last_sent)
 
-    async def register(self, **lies: Any) -> None:
-        """Asks for the name and gets it."""
-        self.send(self.request(**lies))
+    async def register(self, **overrides: Any) -> None:
+        """Registers; the registrar has to grant it. `overrides` replace fields of the request."""
+        self.send(self.request(**overrides))
         reply = await self.reply()
         self.check(reply.Error is None, reply, "a RegisterReply without an error")
 
-    async def refused(self, text: str, **lies: Any) -> None:
-        """Asks, is refused with this text, and the link is closed (ESRD-REG-3, -4)."""
-        self.send(self.request(**lies))
+    async def refused(self, text: str, **overrides: Any) -> None:
+        """Registers; the registrar refuses with this text and closes the socket (ESRD-REG-3, -4)."""
+        self.send(self.request(**overrides))
         reply = await self.reply()
         self.check(reply.Error is not None and reply.Error.text == text, reply, f"a RegisterReply with {text!r}")
         await self.expect_close()
@@ -81,8 +80,8 @@ def _message(data: bytes, wanted: type[M], sent: str) -> M:
     return parsed.value
 
 
-class Datagrams(asyncio.DatagramProtocol):
-    """A socket of one's own for every request: it is the correlation (ESRD-TR-4)."""
+class ScriptedResolver(asyncio.DatagramProtocol):
+    """Resolves names by datagrams. Each request needs its own socket: nothing else links a reply to it (ESRD-TR-4)."""
 
     def __init__(self, label: str = "") -> None:
         self.transcript = Transcript(label, "datagrams")
@@ -106,19 +105,19 @@ class Datagrams(asyncio.DatagramProtocol):
     def _now(self) -> float:
         return asyncio.get_running_loop().time() - self._opened
 
-    def send(self, data: bytes, story: str = "") -> None:
-        """One datagram."""
-        self._last_sent = story or f"{len(data)} bytes"
-        self.transcript.add(Entry(self._now(), "sent", data))
+    def send(self, data: bytes, description: str = "") -> None:
+        """Sends one datagram."""
+        self._last_sent = description or f"{len(data)} bytes"
+        self.transcript.add(Entry(self._now(), "sent", data, description=description))
         self.put(data)
 
     def put(self, data: bytes) -> None:
-        """Onto the wire."""
+        """Sends a datagram without a note in the transcript."""
         if self._transport is not None:
             send_datagram(self._transport, data)
 
-    async def receive(self, within: float = REPLY) -> bytes | None:
-        """The next datagram; None if there is none in time."""
+    async def receive(self, within: float = REPLY_TIMEOUT) -> bytes | None:
+        """The next datagram; None if none arrives in time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while not self._arrived:
@@ -126,23 +125,25 @@ class Datagrams(asyncio.DatagramProtocol):
                     await self._wake.wait()
         return self._arrived.popleft() if self._arrived else None
 
-    async def resolve(self, name: str, within: float = REPLY) -> ResolveReply:
-        """A good request and its reply. ViolationError if there is none."""
-        self.send(write_packet(ResolveRoutes(Atom(name))), f"a good request for {name}")
+    async def resolve(self, name: str, within: float = REPLY_TIMEOUT) -> ResolveReply:
+        """Sends a correct request. Returns its reply."""
+        self.send(write_packet(ResolveRoutes(Atom(name))), f"a correct request for {name}")
         return await self.reply(within)
 
-    async def reply(self, within: float = REPLY) -> ResolveReply:
-        """The next datagram, which has to be a reply."""
+    async def reply(self, within: float = REPLY_TIMEOUT) -> ResolveReply:
+        """The next datagram, which has to be a ResolveReply."""
         data = await self.receive(within)
         if data is None:
             raise ViolationError(f"nothing within {within:g} s", ("a ResolveReply",), self._last_sent)
         return _message(data, ResolveReply, self._last_sent)
 
-    async def silence(self, seconds: float) -> None:
-        """No answer."""
+    async def expect_silence(self, seconds: float) -> None:
+        """No datagram arrives for so long."""
         data = await self.receive(seconds)
         if data is not None:
-            raise ViolationError(f"{len(data)} bytes: {data[:32].hex(' ', 4)}", ("silence",), self._last_sent)
+            raise ViolationError(
+                f"{len(data)} bytes: {data[:32].hex(' ', 4)}", (f"no datagram within {seconds:g} s",), self._last_sent
+            )
 
     def close(self) -> None:
         if self._transport is not None:
@@ -150,7 +151,7 @@ class Datagrams(asyncio.DatagramProtocol):
 
 
 def send_datagram(transport: asyncio.DatagramTransport, data: bytes, to: Any = None) -> None:
-    """Sends a datagram, even one without a byte: asyncio drops those."""
+    """Sends a datagram; also an empty one, which asyncio drops."""
     if data:
         transport.sendto(data, to)
         return
@@ -158,8 +159,8 @@ def send_datagram(transport: asyncio.DatagramTransport, data: bytes, to: Any = N
         sock.sendto(data, to or sock.getpeername())
 
 
-class MemoryDatagrams(Datagrams):
-    """The same without a socket; `answer` is the registrar's side."""
+class MemoryResolver(ScriptedResolver):
+    """A resolver without a socket; `answer` is the registrar."""
 
     def __init__(self, answer: Callable[[bytes], bytes | None], label: str = "") -> None:
         super().__init__(label)
@@ -171,11 +172,11 @@ class MemoryDatagrams(Datagrams):
             asyncio.get_running_loop().call_soon(self.datagram_received, reply, None)
 
 
-async def datagrams(host: str, port: int, label: str = "") -> Datagrams:
-    """A connected socket. UnreachableError if there can't be one."""
+async def open_resolver(host: str, port: int, label: str = "") -> ScriptedResolver:
+    """Opens a resolver with a connected socket. Raises UnreachableError."""
     try:
         _, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: Datagrams(label), remote_addr=(host, port), family=socket.AF_INET
+            lambda: ScriptedResolver(label), remote_addr=(host, port), family=socket.AF_INET
         )
     except OSError as error:
         raise UnreachableError(f"no datagrams to {host}:{port}: {error}") from None

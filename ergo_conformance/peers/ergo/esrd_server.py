@@ -1,4 +1,4 @@
-"""A registrar, scripted: it takes what nodes register and ask, and a script answers, with lies if it likes."""
+"""A scripted embedded registrar: requests of nodes are queued, and the script answers them with any field overridden."""
 
 import asyncio
 from typing import Any, cast
@@ -7,77 +7,76 @@ from ...errors import Rejected
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..link import Link
-from ..listener import HOST, Accepted, in_time
+from ..endpoint import REPLY_TIMEOUT, Endpoint
+from ..listener import HOST, AcceptedSocket, expect_empty, wait_within
+from ..sockets import Socket
 from ..transcript import Entry, Transcript
 from ..violation import UnreachableError, ViolationError
 from .esrd_client import send_datagram
-from .handshake import REPLY
-from .talker import Talker
 
 PORT_TRIES = 50
-"""To find a port that is free for TCP and UDP alike."""
+"""Attempts to find a port that is free for both TCP and UDP."""
 
 
-class Lease(Talker):
-    """A registration link at the registrar's end."""
+class EsrdRegistration(Endpoint):
+    """The registrar's end of a node's registration socket."""
 
-    async def request(self, within: float = REPLY) -> RegisterRoutes:
-        """What the node asks for: one packet in one segment (ESRD-FR-3)."""
-        legal = f"a RegisterRoutes in one segment within {within:g} s"
-        data = await self.link.read(within)
+    async def request(self, within: float = REPLY_TIMEOUT) -> RegisterRoutes:
+        """The node's request: one packet in one segment (ESRD-FR-3)."""
+        expected = f"a RegisterRoutes in one segment within {within:g} s"
+        data = await self.socket.read(within)
         if not data:
-            self.fail("the link was closed" if data == b"" else f"nothing within {within:g} s", legal)
+            self.fail(self.ended() if data == b"" else f"nothing within {within:g} s", expected)
         parsed = read_packet(data)
         if isinstance(parsed, Rejected) or not isinstance(parsed.value, RegisterRoutes):
-            self.fail(f"{parsed}; {len(data)} of {packet_size(data)} bytes: {data[:32].hex(' ', 4)}", legal)
+            self.fail(f"{parsed}; {len(data)} of {packet_size(data)} bytes: {data[:32].hex(' ', 4)}", expected)
         return parsed.value
 
     def grant(self) -> None:
-        """The node has its name as long as this link is open."""
+        """Grants the name for as long as the socket is open."""
         self.send(RegisterReply(None))
 
     def refuse(self, text: str) -> None:
-        """It does not get it."""
+        """Refuses the name with this text and closes the socket."""
         self.send(RegisterReply(Error(text)))
-        self.link.close()
+        self.socket.close()
 
     def send(self, message: Message) -> None:
-        """Any message, right or wrong here."""
+        """Sends any message."""
         self.send_bytes(write_packet(message), repr(message))
 
 
-class Question:
-    """A resolve request."""
+class ResolveRequest:
+    """A resolve request that arrived; `sender`: its address."""
 
-    def __init__(self, data: bytes, asker: Any, registrar: "Questions") -> None:
+    def __init__(self, data: bytes, sender: Any, registrar: "ResolveListener") -> None:
         self.data = data
-        self.asker = asker
+        self.sender = sender
         self._registrar = registrar
 
     @property
-    def wanted(self) -> str:
-        """The name that is asked for. ViolationError if the datagram is no request."""
+    def name(self) -> str:
+        """The requested name. ViolationError if the datagram is no request."""
         parsed = read_packet(self.data)
         if isinstance(parsed, Rejected) or not isinstance(parsed.value, ResolveRoutes):
             raise ViolationError(f"{parsed}: {self.data[:32].hex(' ', 4)}", ("a ResolveRoutes",))
         return str(parsed.value.Node)
 
     def answer(self, routes: list[Route] | None, error: str | None = None) -> None:
-        """A reply."""
+        """Sends a reply."""
         self.answer_bytes(write_packet(ResolveReply(routes, None if error is None else Error(error))))
 
     def answer_bytes(self, data: bytes) -> None:
-        """Any datagram."""
-        self._registrar.send(data, self.asker)
+        """Sends any datagram."""
+        self._registrar.send(data, self.sender)
 
 
-class Questions(asyncio.DatagramProtocol):
-    """The socket that resolve requests come to."""
+class ResolveListener(asyncio.DatagramProtocol):
+    """The datagram socket for resolve requests."""
 
     def __init__(self) -> None:
         self.transcript = Transcript("resolve requests", "datagrams")
-        self.waiting: asyncio.Queue[Question] = asyncio.Queue()
+        self.requests: asyncio.Queue[ResolveRequest] = asyncio.Queue()
         self.transport: asyncio.DatagramTransport | None = None
         self._opened = asyncio.get_running_loop().time()
 
@@ -86,9 +85,10 @@ class Questions(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.transcript.add(Entry(self._now(), "received", data))
-        self.waiting.put_nowait(Question(data, addr, self))
+        self.requests.put_nowait(ResolveRequest(data, addr, self))
 
     def send(self, data: bytes, to: Any) -> None:
+        """Sends one datagram."""
         self.transcript.add(Entry(self._now(), "sent", data))
         if self.transport is not None:
             send_datagram(self.transport, data, to)
@@ -97,24 +97,24 @@ class Questions(asyncio.DatagramProtocol):
         return asyncio.get_running_loop().time() - self._opened
 
 
-class ScriptedRegistrar:
-    """Both sockets on one port of the loopback. What comes waits until the script asks for it."""
+class ScriptedEsrdServer:
+    """The registrar: a TCP and a UDP socket on one port of the loopback."""
 
     def __init__(self) -> None:
         self.port = 0
-        self.leases: list[Lease] = []
-        """All links so far."""
-        self.questions: Questions | None = None
-        self._arrived: asyncio.Queue[Lease] = asyncio.Queue()
+        self.registrations: list[EsrdRegistration] = []
+        """All registration sockets that were accepted."""
+        self.resolving: ResolveListener | None = None
+        self._queue: asyncio.Queue[EsrdRegistration] = asyncio.Queue()
         self._server: asyncio.Server | None = None
 
     @property
-    def links(self) -> list[Link]:
-        """The same, as links."""
-        return [lease.link for lease in self.leases]
+    def sockets(self) -> list[Socket]:
+        """The sockets of all registrations."""
+        return [registration.socket for registration in self.registrations]
 
-    async def start(self, port: int = 0) -> "ScriptedRegistrar":
-        """`port` 0 is any that is free for both. UnreachableError if there is none."""
+    async def start(self, port: int = 0) -> "ScriptedEsrdServer":
+        """Listens; port 0 is any that is free for TCP and UDP. UnreachableError if there is none."""
         for left in range(1 if port else PORT_TRIES, 0, -1):
             try:
                 await self._open(port)
@@ -126,62 +126,59 @@ class ScriptedRegistrar:
 
     async def _open(self, port: int) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._link, HOST, port)
+        server = await loop.create_server(self._make, HOST, port)
         self.port = server.sockets[0].getsockname()[1]
         try:
-            _, self.questions = await loop.create_datagram_endpoint(Questions, local_addr=(HOST, self.port))
+            _, self.resolving = await loop.create_datagram_endpoint(ResolveListener, local_addr=(HOST, self.port))
         except OSError:
             server.close()
             raise
         self._server = server
 
-    def _link(self) -> Link:
-        return Accepted(f"registration {len(self.leases) + 1}", self._arrival)
+    def _make(self) -> Socket:
+        return AcceptedSocket(f"registration {len(self.registrations) + 1}", self._accepted)
 
-    def _arrival(self, link: Link) -> None:
-        self.leases.append(Lease(link))
-        self._arrived.put_nowait(self.leases[-1])
+    def _accepted(self, socket: Socket) -> None:
+        self.registrations.append(EsrdRegistration(socket))
+        self._queue.put_nowait(self.registrations[-1])
 
-    async def lease(self, within: float = REPLY) -> Lease:
-        """The next registration link. ViolationError if there is none in time."""
-        return await in_time(self._arrived.get(), within, "a registration link")
+    async def registration(self, within: float = REPLY_TIMEOUT) -> EsrdRegistration:
+        """The next registration socket. ViolationError if the target opens none in time."""
+        return await wait_within(self._queue.get(), within, "the target opens a registration socket")
 
-    async def nobody(self, seconds: float) -> None:
-        """Nobody registers for so long. ViolationError."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._arrived.get()
-        except TimeoutError:
-            return
-        raise ViolationError("a registration link", (f"no registration link for {seconds:g} s",))
+    async def expect_no_connection(self, seconds: float) -> None:
+        """The target opens no registration socket for so long."""
+        await expect_empty(self._queue, seconds, "registration")
 
-    async def granted(self, within: float = REPLY) -> tuple[Lease, RegisterRoutes]:
-        """The next registration, granted: its link, and what the node asked for."""
-        lease = await self.lease(within)
-        request = await lease.request()
-        lease.grant()
-        return lease, request
+    async def grant_next(self, within: float = REPLY_TIMEOUT) -> tuple[EsrdRegistration, RegisterRoutes]:
+        """Grants the next registration. Returns it with the request."""
+        registration = await self.registration(within)
+        request = await registration.request()
+        registration.grant()
+        return registration, request
 
-    async def question(self, within: float = REPLY) -> Question:
-        """The next resolve request. ViolationError if there is none in time."""
-        assert self.questions is not None
-        return await in_time(self.questions.waiting.get(), within, "a resolve request")
+    async def resolve_request(self, within: float = REPLY_TIMEOUT) -> ResolveRequest:
+        """The next resolve request. ViolationError if none arrives in time."""
+        assert self.resolving is not None
+        return await wait_within(self.resolving.requests.get(), within, "a resolve request")
 
-    def no_question(self) -> None:
-        """None has come that was not taken. ViolationError."""
-        if self.questions is not None and not self.questions.waiting.empty():
-            raise ViolationError(f"a resolve request: {self.questions.waiting.get_nowait().data!r:.200}", ("none",))
+    def expect_no_resolve_request(self) -> None:
+        """No further resolve request has arrived."""
+        if self.resolving is not None and not self.resolving.requests.empty():
+            raise ViolationError(
+                f"a resolve request: {self.resolving.requests.get_nowait().data!r:.200}", ("no resolve request",)
+            )
 
     async def stop_listening(self) -> None:
-        """Closes the socket of registrations; the links end with RST."""
+        """Stops accepting registrations and ends their sockets with RST."""
         if self._server is not None:
             self._server.close()
-            for lease in self.leases:
-                lease.link.send_reset()
+            for registration in self.registrations:
+                registration.socket.send_reset()
             await self._server.wait_closed()
 
     async def stop(self) -> None:
         """Closes both sockets."""
-        if self.questions is not None and self.questions.transport is not None:
-            self.questions.transport.close()
+        if self.resolving is not None and self.resolving.transport is not None:
+            self.resolving.transport.close()
         await self.stop_listening()

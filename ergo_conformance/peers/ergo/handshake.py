@@ -1,36 +1,38 @@
-"""A dialer that speaks EHS as the schemas say, or lies wherever its script wants."""
+"""What the scripted dialer and acceptor share: EHS messages as the schemas write them, with any field overridden."""
 
 import random
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ...errors import Rejected
 from ...model.ergo import ehs
-from ...model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join, Message
+from ...model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, Message
 from ...model.values import Atom
 from ...spec.ergo.ehs import digest, frame_size, read_frame, write_frame
-from ..link import Link
+from ..endpoint import REPLY_TIMEOUT, Endpoint
+from ..packet_reader import PacketFormat, PacketReader
+from ..sockets import Socket
 from ..transcript import describe
-from .talker import Talker
 
 M = TypeVar("M", Hello, Join, Introduce, Accept)
 
-REPLY = 5.0
-"""Seconds a target has to answer; an idle node takes a millisecond, a loaded CI machine may take a thousand times that."""
-VERSION = ehs.Version("ergo-conformance", "1", "", "MIT")
-HEX = "0123456789abcdef"
+VERSION: Final = ehs.Version("ergo-conformance", "1", "", "MIT")
+HEX: Final = "0123456789abcdef"
+FORMAT: Final = PacketFormat(
+    ehs.MAGIC, ehs.HEADER_LENGTH, frame_size, ehs.HEADER_LENGTH, ehs.HEADER_LENGTH + ehs.MAX_PAYLOAD
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the tester knows of a target: its name and cookie, and whether the link is TLS."""
+class TargetInfo:
+    """What the tester knows of a target before it talks to it: name and cookie."""
 
     name: str
     cookie: str
 
 
 def frame(payload: bytes, *, magic: int = ehs.MAGIC, version: int = ehs.VERSION, length: int | None = None) -> bytes:
-    """A handshake frame with any header; the length defaults to the right one."""
+    """A handshake frame with any header; the length defaults to that of the payload."""
     return bytes([magic, version]) + (len(payload) if length is None else length).to_bytes(4, "big") + payload
 
 
@@ -39,37 +41,45 @@ def payload_of(message: Message) -> bytes:
     return write_frame(message)[ehs.HEADER_LENGTH :]
 
 
-class Dialer(Talker):
-    """The dialing side of one link. `cookie`, `salt`, … are what a good dialer would use; every builder takes lies."""
+class HandshakePeer(Endpoint):
+    """One side of a handshake on one socket. The messages of the target are kept as `target_hello` and so on.
 
-    def __init__(self, link: Link, facts: Facts, rng: random.Random, name: str | None = None) -> None:
-        super().__init__(link)
-        self.facts = facts
+    `name` and `creation` (Unix seconds) default to values from `rng`, the cookie to that of the target.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        target_info: TargetInfo,
+        rng: random.Random,
+        name: str | None = None,
+        *,
+        creation: int | None = None,
+    ) -> None:
+        super().__init__(socket)
+        self.target_info = target_info
         self.rng = rng
         self.name = Atom(name or f"tester-{self.token(8)}@localhost")
-        self.cookie = facts.cookie
-        self.creation = 1_700_000_000 + rng.randrange(10_000_000)
+        self.cookie = target_info.cookie
+        drawn = 1_700_000_000 + rng.randrange(10_000_000)
+        self.creation = creation or drawn
         self.salt = self.token(ehs.SALT_LENGTH)
         self.target_hello: Hello | None = None
+        self.target_join: Join | None = None
         self.target_accept: Accept | None = None
         self.target_introduce: Introduce | None = None
-        self.sent_join: Join | None = None
-        self._buffer = b""
+        self.sent: dict[type[Message], Message] = {}
+        """The last message of each kind that was sent."""
+        self._reader = PacketReader(socket, FORMAT)
 
     def token(self, n: int) -> str:
         """N lower-case hex characters from the run's seed."""
         return "".join(self.rng.choice(HEX) for _ in range(n))
 
-    # --- good messages, with lies -------------------------------------------------------------------------------------
+    # --- sending ------------------------------------------------------------------------------------------------------
 
-    def hello(self, **lies: Any) -> Hello:
-        salt = lies.get("Salt", self.salt)
-        self.salt = salt
-        good = Hello(salt, digest(Digest.HELLO_DIALER, salt1=salt, cookie=self.cookie))
-        return good._replace(**lies)
-
-    def introduce(self, **lies: Any) -> Introduce:
-        salt2 = self.target_hello.Salt if self.target_hello else self.token(ehs.SALT_LENGTH)
+    def introduce(self, **overrides: Any) -> Introduce:
+        """Our Introduce; `overrides` replace fields."""
         good = Introduce(
             Node=self.name,
             Version=VERSION,
@@ -79,60 +89,47 @@ class Dialer(Talker):
             AtomCache=None,
             RegCache=None,
             ErrCache=None,
-            Digest=digest(Digest.INTRODUCE, salt2=salt2, cookie=self.cookie),
+            Digest=self.introduce_digest(),
         )
-        return good._replace(**lies)
+        return good._replace(**overrides)
 
-    def join(self, connection_id: str, **lies: Any) -> Join:
-        salt = lies.get("Salt", self.salt)
-        good = Join(
-            self.name, connection_id, salt, digest(Digest.JOIN, id=connection_id, salt=salt, cookie=self.cookie)
-        )
-        return good._replace(**lies)
-
-    # --- sending ------------------------------------------------------------------------------------------------------
+    def introduce_digest(self) -> str:
+        """The digest in our Introduce."""
+        raise NotImplementedError
 
     def send(self, message: Message) -> None:
-        if isinstance(message, Join):
-            self.sent_join = message
-        self._last_sent = describe(message)
-        self.link.write(write_frame(message))
+        """Sends one message."""
+        self.sent[type(message)] = message
+        self.send_bytes(write_frame(message), describe(message))
 
-    # --- expecting ----------------------------------------------------------------------------------------------------
+    # --- receiving ----------------------------------------------------------------------------------------------------
 
-    async def receive(self, within: float = REPLY, legal: str = "a handshake message") -> Message:
-        """The next message. ViolationError if the link closes, nothing comes, or what comes is no message."""
-        deadline = self.link.now() + within
-        while (size := frame_size(self._buffer)) is None or len(self._buffer) < size:
-            if self._buffer[:1] not in (b"", bytes([ehs.MAGIC])) or (size or 0) > ehs.HEADER_LENGTH + ehs.MAX_PAYLOAD:
-                break
-            chunk = await self.link.read(deadline - self.link.now())
-            if chunk is None:
-                self.fail(f"nothing within {within:g} s" + self._incomplete(), legal)
-            if chunk == b"":
-                self.fail(f"the link was {'reset' if self.link.reset else 'closed'}" + self._incomplete(), legal)
-            self._buffer += chunk
-        parsed = read_frame(self._buffer, prefix=True)
+    async def receive(self, within: float = REPLY_TIMEOUT, expected: str = "a handshake message") -> Message:
+        """The next message. ViolationError if the socket ends, nothing arrives, or the bytes are no message."""
+        data = await self._reader.read(within)
+        if data is None:
+            self.fail(f"nothing within {within:g} s" + self._incomplete(), expected)
+        if not data:
+            self.fail(self.ended() + self._incomplete(), expected)
+        parsed = read_frame(data)
         if isinstance(parsed, Rejected):
-            self.fail(f"bytes that are no handshake frame: {parsed}; {self._buffer[:32].hex(' ', 4)}", legal)
-        self._buffer = self._buffer[parsed.end :]
+            self.fail(f"bytes that are no handshake frame: {parsed}; {data[:32].hex(' ', 4)}", expected)
         message: Message = parsed.value
         return message
 
     def take_rest(self) -> bytes:
-        """Bytes that came behind the last handshake message: the beginning of what follows it."""
-        rest, self._buffer = self._buffer, b""
-        return rest
+        """Removes and returns the bytes behind the last handshake message: ENP begins with them."""
+        return self._reader.take_rest()
 
     def _incomplete(self) -> str:
-        return f", after {len(self._buffer)} bytes of a frame" if self._buffer else ""
+        return f", after {self._reader.incomplete} bytes of a frame" if self._reader.incomplete else ""
 
-    async def expect(self, what: type[M], within: float = REPLY) -> M:
-        """The next message, which has to be of one kind."""
-        legal = f"{what.__name__} within {within:g} s"
-        message = await self.receive(within, legal)
-        if not isinstance(message, what):
-            self.fail(describe(message), legal)
+    async def expect(self, kind: type[M], within: float = REPLY_TIMEOUT) -> M:
+        """The next message, which has to be of this kind."""
+        expected = f"{kind.__name__} within {within:g} s"
+        message = await self.receive(within, expected)
+        if not isinstance(message, kind):
+            self.fail(describe(message), expected)
         self._remember(message)
         return message
 
@@ -140,61 +137,21 @@ class Dialer(Talker):
         match message:
             case Hello():
                 self.target_hello = message
+            case Join():
+                self.target_join = message
             case Accept():
                 self.target_accept = message
             case Introduce():
                 self.target_introduce = message
 
-    # --- the good path ------------------------------------------------------------------------------------------------
+    # --- digests ------------------------------------------------------------------------------------------------------
 
-    async def reach(self, state: HandshakeState) -> None:
-        """Plays the dialer's good part until the acceptor is in this state."""
-        if state is HandshakeState.AWAIT_HELLO:
-            return
-        if self.target_hello is None:
-            self.send(self.hello())
-            await self.expect(Hello)
-        if state is HandshakeState.HELLO_ANSWERED:
-            return
-        if self.target_accept is None:
-            self.send(self.introduce())
-            await self.expect(Accept)
-            await self.expect(Introduce)
-        if state is HandshakeState.AWAIT_ACCEPT:
-            return
-        self.send(Accept())
+    def digest(self, rule: Digest, **inputs: str) -> str:
+        """A digest with our cookie and the certificate of this socket."""
+        return digest(rule, fingerprint=self.socket.fingerprint or b"", cookie=self.cookie, **inputs)
 
-    async def handshake(self, **lies: Any) -> Accept:
-        """A whole good handshake; every digest that proves the target is checked. Returns its Accept.
-
-        `lies` replace fields of our Introduce: what we announce of ourselves.
-        """
-        self.send(self.hello())
-        hello = await self.expect(Hello)
-        self.check_hello(hello)
-        self.send(self.introduce(**lies))
-        await self.expect(Accept)
-        await self.expect(Introduce)
-        await self.reach(HandshakeState.DONE)
-        assert self.target_accept is not None
-        return self.target_accept
-
-    def check_hello(self, hello: Hello) -> None:
-        """The acceptor's Hello proves the cookie, and over TLS the certificate."""
-        ours = digest(Digest.HELLO_DIALER, salt1=self.salt, cookie=self.cookie)
-        self._check_digest(Digest.HELLO_ACCEPTOR, hello.Digest, salt2=hello.Salt, digest1=ours)
-        if self.link.peer_fingerprint is not None:
-            self._check_digest(Digest.HELLO_CERT, hello.DigestCert, salt2=hello.Salt, salt1=self.salt)
-
-    def check_joined(self, accept: Accept) -> None:
-        """The Accept that answers our Join proves the cookie, and over TLS the certificate."""
-        assert self.sent_join is not None
-        facts = {"join_digest": self.sent_join.Digest, "join_salt": self.sent_join.Salt}
-        self._check_digest(Digest.JOIN_ACCEPT, accept.Digest, **facts)
-        if self.link.peer_fingerprint is not None:
-            self._check_digest(Digest.JOIN_CERT, accept.DigestCert, **facts)
-
-    def _check_digest(self, what: Digest, given: str, **facts: str) -> None:
-        good = digest(what, fingerprint=self.link.peer_fingerprint or b"", cookie=self.cookie, **facts)
-        field = "DigestCert" if what.fingerprint else "Digest"
-        self.check(given == good, f"{field} {given}", f"{field} {good} ({what.requirement})")
+    def check_digest(self, rule: Digest, given: str, **inputs: str) -> None:
+        """Raises ViolationError, which names the requirement, unless the target gave this digest."""
+        wanted = self.digest(rule, **inputs)
+        field = "DigestCert" if rule.fingerprint else "Digest"
+        self.check(given == wanted, f"{field} {given}", f"{field} {wanted} ({rule.requirement})")

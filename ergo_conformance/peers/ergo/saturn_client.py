@@ -1,135 +1,139 @@
-"""A node at a Saturn, scripted: one connection, good by default."""
+"""A scripted client of a Saturn registrar."""
 
 import random
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ...errors import Rejected
 from ...model.ergo import saturn
 from ...model.ergo.saturn import AnnouncedRoutes, Message, RegisterResult
 from ...model.values import Atom
 from ...spec.ergo.saturn import packet_size, proof, read_packet, write_packet
-from ..link import Link
+from ..endpoint import REPLY_TIMEOUT, Endpoint
+from ..packet_reader import PacketFormat, PacketReader
+from ..sockets import Socket
 from ..violation import ViolationError
 from .esrd_client import route
-from .handshake import REPLY
-from .talker import Talker
 
 M = TypeVar("M")
+FORMAT: Final = PacketFormat(
+    saturn.MAGIC, saturn.HEADER_LENGTH, packet_size, saturn.HEADER_LENGTH, saturn.HEADER_LENGTH + 0xFFFF
+)
 
 
-class Conversation(Talker):
-    """Messages of Saturn over one link, from either end."""
+class SocketEndedError(ViolationError):
+    """The other side ended the socket in place of a message."""
 
-    def __init__(self, link: Link) -> None:
-        super().__init__(link)
-        link.transcript.kind = "packets"
-        self._buffer = b""
+
+class SaturnEndpoint(Endpoint):
+    """Exchanges Saturn messages over one socket, as client or server."""
+
+    def __init__(self, socket: Socket) -> None:
+        super().__init__(socket)
+        socket.transcript.kind = "packets"
+        self._reader = PacketReader(socket, FORMAT)
 
     def send(self, *messages: Message) -> None:
-        """Messages, in one chunk."""
+        """Sends messages in one chunk."""
         self.send_bytes(b"".join(map(write_packet, messages)), f"{', '.join(map(repr, messages)):.300}")
 
-    async def receive(self, within: float = REPLY) -> Message | None:
-        """The next message; None if there is none in time. ViolationError for what is none, and for the end."""
-        deadline = self.link.now() + within
-        while (size := packet_size(self._buffer)) is None or len(self._buffer) < size:
-            chunk = await self.link.read(deadline - self.link.now())
-            if chunk is None:
-                return None
-            if chunk == b"":
-                self.fail("the link was closed", f"a message within {within:g} s")
-            self._buffer += chunk
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
+    async def receive(self, within: float = REPLY_TIMEOUT) -> Message | None:
+        """The next message; None if none arrives in time. ViolationError for other bytes and when the socket ends."""
+        data = await self._reader.read(within)
+        if data is None:
+            return None
+        if not data:
+            raise SocketEndedError(self.ended(), (f"a message within {within:g} s",), self._last_sent)
         parsed = read_packet(data)
         if isinstance(parsed, Rejected):
             self.fail(f"bytes that are no message: {parsed}; {data[:32].hex(' ', 4)}", "a message")
         return parsed.value  # type: ignore[no-any-return]
 
-    async def expect(self, kind: type[M], within: float = REPLY, also: Sequence[type] = ()) -> M:  # noqa: RET503  fail
-        """The next message of this kind; others may come before it only if they are of the kinds in `also`."""
-        deadline = self.link.now() + within
-        while (message := await self.receive(deadline - self.link.now())) is not None:
+    async def expect(self, kind: type[M], within: float = REPLY_TIMEOUT, also: Sequence[type] = ()) -> M:  # noqa: RET503  fail
+        """The next message of this kind. Only messages of the kinds in `also` may arrive before it."""
+        deadline = self.socket.now() + within
+        while (message := await self.receive(deadline - self.socket.now())) is not None:
             if isinstance(message, kind):
                 return message
             if not isinstance(message, tuple(also) or ()):
                 self.fail(f"{message!r:.300}", f"a {kind.__name__}")
         self.fail(f"nothing within {within:g} s", f"a {kind.__name__}")
 
-    async def silence(self, seconds: float) -> None:
-        """Nothing is told, and the link stays."""
+    async def expect_silence(self, seconds: float) -> None:
+        """No byte arrives for so long, and the socket stays open."""
         message = await self.receive(seconds)
         if message is not None:
             self.fail(f"{message!r:.300}", f"nothing for {seconds:g} s")
-        self.check(not self._buffer, f"{len(self._buffer)} bytes of a message", f"nothing for {seconds:g} s")
+        held = self._reader.incomplete
+        self.check(not held, f"{held} bytes of a message", f"nothing for {seconds:g} s")
 
 
-class Subscriber(Conversation):
-    """Proves a token, registers, hears of the others. `lies` replace fields of what it says."""
+class ScriptedSaturnClient(SaturnEndpoint):
+    """A node that proves the token, registers, and is notified about other nodes. `overrides` replace fields."""
 
-    def __init__(self, link: Link, rng: random.Random, token: str, name: str | None = None, cluster: str = "") -> None:
-        super().__init__(link)
+    def __init__(
+        self, socket: Socket, rng: random.Random, token: str, name: str | None = None, cluster: str = ""
+    ) -> None:
+        super().__init__(socket)
         self.token, self.cluster = token, cluster
         self.name = Atom(name or f"tester-{rng.randrange(16**8):08x}@localhost")
         self.salt = "".join(rng.choice("0123456789abcdef") for _ in range(saturn.SALT_LENGTH))
 
-    # --- what it says -------------------------------------------------------------------------------------------------
+    # --- messages -------------------------------------------------------------------------------------------------
 
-    def hello(self, **lies: Any) -> saturn.Handshake:
-        """A good handshake; the digest is that of the salt that is sent."""
-        salt = lies.get("Salt", self.salt)
-        return saturn.Handshake(salt, proof(salt, self.token))._replace(**lies)
+    def hello(self, **overrides: Any) -> saturn.Handshake:
+        """A correct handshake; its digest is made from its salt."""
+        salt = overrides.get("Salt", self.salt)
+        return saturn.Handshake(salt, proof(salt, self.token))._replace(**overrides)
 
-    def request(self, **lies: Any) -> saturn.Register:
-        """A good request for the name."""
+    def request(self, **overrides: Any) -> saturn.Register:
+        """A correct request for the name."""
         routes = AnnouncedRoutes([route()], [], None)
-        return saturn.Register(self.cluster, False, self.name, routes)._replace(**lies)
+        return saturn.Register(self.cluster, False, self.name, routes)._replace(**overrides)
 
-    def application(self, name: str, state: int = 2, **lies: Any) -> saturn.RegisterApplicationRoute:
-        """An application of ours."""
-        found = saturn.ApplicationRoute(self.name, Atom(name), 7, 1, state)._replace(**lies)
+    def application(self, name: str, state: int = 2, **overrides: Any) -> saturn.RegisterApplicationRoute:
+        """Registers an application of this node."""
+        found = saturn.ApplicationRoute(self.name, Atom(name), 7, 1, state)._replace(**overrides)
         return saturn.RegisterApplicationRoute(found)
 
-    async def hears_of(self, client: "Subscriber") -> None:
-        """A good client registers, and this one, registered before, is told: both are served, whatever went before."""
+    async def expect_joined(self, client: "ScriptedSaturnClient") -> None:
+        """Another client registers, and this registered one is notified: the server still serves both."""
         await client.register()
-        joined = await self.expect(saturn.NodeJoined, also=NEWS)
-        self.check(joined.Node == client.name, joined, f"{client.name} joined, afterwards")
+        joined = await self.expect(saturn.NodeJoined, also=NOTIFICATIONS)
+        self.check(joined.Node == client.name, joined, f"a NodeJoined of {client.name}")
 
-    # --- good conduct -------------------------------------------------------------------------------------------------
+    # --- exchanges -------------------------------------------------------------------------------------------------
 
-    async def handshake(self, **lies: Any) -> None:
-        """Both sides prove the token."""
-        hello = self.hello(**lies)
+    async def handshake(self, **overrides: Any) -> None:
+        """A handshake; the server has to prove the token."""
+        hello = self.hello(**overrides)
         self.send(hello)
         answer = await self.expect(saturn.HandshakeResult, also=(saturn.ConfigUpdate,))
         wanted = proof(hello.Digest, self.token)
         self.check(answer.Digest == wanted, f"Digest {answer.Digest}", f"Digest {wanted}")
 
-    async def register(self, **lies: Any) -> RegisterResult:
-        """Handshake and registration, which has to be granted. News may come before the result (SAT-EV-1)."""
+    async def register(self, **overrides: Any) -> RegisterResult:
+        """A handshake and a registration, which has to be granted. Notifications may precede the result (SAT-EV-1)."""
         await self.handshake()
-        self.send(self.request(**lies))
-        result = await self.expect(RegisterResult, also=NEWS)
+        self.send(self.request(**overrides))
+        result = await self.expect(RegisterResult, also=NOTIFICATIONS)
         self.check(result.Error is None, f"{result!r:.300}", "a RegisterResult without an error")
         return result
 
-    async def refused(self, text: str, **lies: Any) -> None:
-        """Handshake and a registration that is refused: by a result with this text, or by the end of the link alone."""
+    async def refused(self, text: str, **overrides: Any) -> None:
+        """A handshake and a registration that the server refuses: with this text, or by ending the socket without a result."""
         await self.handshake()
-        self.send(self.request(**lies))
+        self.send(self.request(**overrides))
         try:
             result = await self.expect(RegisterResult)
-        except ViolationError as violation:
-            if violation.came != "the link was closed":
-                raise
+        except SocketEndedError:
             return  # upstream loses the result in a race (SAT-RG-3)
         said = result.Error.text if result.Error is not None else None
         self.check(said == text, f"{result!r:.300}", f"a RegisterResult with {text!r}")
         await self.expect_close()
 
 
-NEWS = (
+NOTIFICATIONS = (
     saturn.NodeJoined, saturn.NodeLeft, saturn.RegisterApplicationRoute, saturn.UnregisterApplicationRoute,
     saturn.ConfigUpdate,
 )  # fmt: skip

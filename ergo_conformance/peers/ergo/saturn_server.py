@@ -1,4 +1,4 @@
-"""A Saturn, scripted: it takes nodes that register and ask, over TLS, and a script answers, with lies if it likes."""
+"""A scripted Saturn registrar over TLS: the script answers nodes, with any field overridden."""
 
 import ssl
 from typing import Any
@@ -8,24 +8,24 @@ from ...model.ergo.esrd import Route
 from ...model.ergo.saturn import Message
 from ...model.values import Error
 from ...spec.ergo.saturn import proof, write_packet
-from ..link import Link
+from ..endpoint import REPLY_TIMEOUT
 from ..listener import Listener
+from ..sockets import Socket
 from ..violation import ViolationError
-from .handshake import REPLY
-from .saturn_client import Conversation
+from .saturn_client import SaturnEndpoint
 
 
-class Membership(Conversation):
-    """A connection at the Saturn's end. `token` is what both sides have to prove."""
+class SaturnRegistration(SaturnEndpoint):
+    """The server's end of a node's socket. Both sides have to prove `token`."""
 
-    def __init__(self, link: Link, token: str) -> None:
-        super().__init__(link)
+    def __init__(self, socket: Socket, token: str) -> None:
+        super().__init__(socket)
         self.token = token
         self.hello: saturn.Handshake | None = None
 
-    # --- what the node says -------------------------------------------------------------------------------------------
+    # --- from the node -------------------------------------------------------------------------------------------
 
-    async def proved(self, within: float = REPLY) -> saturn.Handshake:
+    async def expect_handshake(self, within: float = REPLY_TIMEOUT) -> saturn.Handshake:
         """The node's first message, which has to prove the token (SAT-HS-1)."""
         self.hello = hello = await self.expect(saturn.Handshake, within)
         wanted = proof(hello.Salt, self.token)
@@ -33,53 +33,53 @@ class Membership(Conversation):
         return hello
 
     async def request(self) -> saturn.Register:
-        """The node's request for its name: both prove the token before."""
-        await self.proved()
+        """The node's registration, after a handshake in which both sides prove the token."""
+        await self.expect_handshake()
         self.send(self.proof())
         return await self.expect(saturn.Register)
 
-    async def ends(self, within: float) -> bool:
-        """Whether the node ends the connection in this time; what it says meanwhile is its own business."""
+    async def closes_within(self, within: float) -> bool:
+        """Whether the node ends the socket in this time; it may send messages before."""
         try:
-            await self.stays(within)
+            await self.expect_open_with_messages(within)
         except ViolationError:
             return True
         return False
 
-    async def stays(self, seconds: float) -> None:
-        """The node keeps the connection for so long, and says nothing but messages."""
-        until = self.link.now() + seconds
-        while await self.receive(until - self.link.now()) is not None:
+    async def expect_open_with_messages(self, seconds: float) -> None:
+        """The node keeps the socket open for so long and sends nothing but messages."""
+        until = self.socket.now() + seconds
+        while await self.receive(until - self.socket.now()) is not None:
             pass
 
-    # --- what the script answers --------------------------------------------------------------------------------------
+    # --- to the node --------------------------------------------------------------------------------------
 
     def proof(self) -> saturn.HandshakeResult:
-        """The good answer to the node's handshake (SAT-HS-2)."""
+        """The correct answer to the node's handshake (SAT-HS-2)."""
         assert self.hello is not None
         return saturn.HandshakeResult(proof(self.hello.Digest, self.token))
 
-    def grant(self, *news: Message, **told: Any) -> None:
-        """The node has its name; `told` are fields of the result, `news` messages in the same chunk behind it."""
-        self.send(saturn.RegisterResult(None, {}, None, None)._replace(**told), *news)
+    def grant(self, *notifications: Message, **overrides: Any) -> None:
+        """Grants the name; `overrides` replace fields of the result, `notifications` follow it in the same chunk."""
+        self.send(saturn.RegisterResult(None, {}, None, None)._replace(**overrides), *notifications)
 
     def refuse(self, text: str) -> None:
-        """It does not get it."""
+        """Refuses the name with this text and closes the socket."""
         self.send(saturn.RegisterResult(Error=Error(text)))
-        self.link.close()
+        self.socket.close()
 
-    def answer(self, question: saturn.Resolve, routes: list[Route] | None, error: str | None = None) -> None:
-        """Where the node is that was asked for."""
-        self.send(saturn.ResolveResult(question.ID, None if error is None else Error(error), routes))
+    def answer(self, request: saturn.Resolve, routes: list[Route] | None, error: str | None = None) -> None:
+        """Answers a resolve request with routes or an error."""
+        self.send(saturn.ResolveResult(request.ID, None if error is None else Error(error), routes))
 
-    async def in_pieces(self, message: Message, size: int, gap: float) -> None:
-        """A message, `size` bytes at a time with `gap` seconds between."""
+    async def send_in_pieces(self, message: Message, size: int, gap: float) -> None:
+        """Sends a message `size` bytes at a time with `gap` seconds between."""
         self._last_sent = f"{message!r:.200}, {size} bytes at a time"
-        await self.link.drip(write_packet(message), size, gap)
+        await self.socket.drip(write_packet(message), size, gap)
 
 
-class ScriptedSaturn:
-    """A port of the loopback. `context`: its TLS, with a certificate; `token`: what nodes have to prove."""
+class ScriptedSaturnServer:
+    """Listens on the loopback. `context`: TLS with a certificate; `token`: what nodes have to prove."""
 
     def __init__(self, context: ssl.SSLContext, token: str) -> None:
         self.token = token
@@ -90,30 +90,30 @@ class ScriptedSaturn:
         return self._listener.port
 
     @property
-    def links(self) -> list[Link]:
-        """All so far."""
-        return self._listener.links
+    def sockets(self) -> list[Socket]:
+        """All accepted sockets."""
+        return self._listener.sockets
 
-    async def start(self, port: int = 0) -> "ScriptedSaturn":
-        """`port` 0 is any free one. UnreachableError if it is taken."""
+    async def start(self, port: int = 0) -> "ScriptedSaturnServer":
+        """Listens; port 0 is any free one. UnreachableError if the port is taken."""
         await self._listener.start(port)
         return self
 
-    async def membership(self, within: float = REPLY) -> Membership:
-        """The next connection. ViolationError if there is none in time."""
-        return Membership(await self._listener.link(within), self.token)
+    async def registration(self, within: float = REPLY_TIMEOUT) -> SaturnRegistration:
+        """The next accepted socket. ViolationError if the target opens none in time."""
+        return SaturnRegistration(await self._listener.socket(within), self.token)
 
-    async def granted(self, within: float = REPLY) -> tuple[Membership, saturn.Register]:
-        """The next registration, granted: its connection, and what the node asked for."""
-        member = await self.membership(within)
+    async def grant_next(self, within: float = REPLY_TIMEOUT) -> tuple[SaturnRegistration, saturn.Register]:
+        """Grants the next registration. Returns it with the request."""
+        member = await self.registration(within)
         request = await member.request()
         member.grant()
         return member, request
 
-    async def nobody(self, seconds: float) -> None:
-        """Nobody comes for so long."""
-        await self._listener.nobody(seconds)
+    async def expect_no_connection(self, seconds: float) -> None:
+        """The target opens no socket for so long."""
+        await self._listener.expect_no_connection(seconds)
 
     async def stop(self) -> None:
-        """Closes the socket; the links end with RST."""
+        """Stops listening and ends all sockets with RST."""
         await self._listener.stop()

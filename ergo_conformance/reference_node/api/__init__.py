@@ -1,34 +1,38 @@
-"""The seams of a node: what can be replaced by something of one's own.
+"""The interfaces of a node, and the values that their methods name.
 
 They are the interfaces of the framework's network stack (gen.NetworkHandshake, gen.NetworkProto, gen.Connection, gen.Core,
-gen.RemoteNode, gen.Network, gen.Registrar, gen.Resolver), in Python's spelling.  Three things differ, because asyncio pushes
-bytes where Go's goroutines pull them: a handshake is an object that takes and gives bytes, a connection gets its bytes by
-`receive`, and what asks the peer for something is a coroutine.  Errors are raised: ErgoError with the framework's error value.
+gen.RemoteNode, gen.Network, gen.Registrar, gen.Resolver) in Python.  Three things differ, because asyncio pushes bytes where
+Go's goroutines pull them: a handshake is an object that takes and returns bytes, a connection gets its bytes by `receive`, and
+requests to a peer are coroutines.  Errors are raised: ErgoError with the framework's error value.  A member without arguments
+that has no effect is a property.
 
-A node picks handshake and proto by name and release of their versions: a route from a registrar names them ("EHS" "R1").
+A node chooses handshake and proto by name and release: a route from a registrar names them ("EHS" "R1").
 """
 
-from .connection import RELATION_METHODS, Connection, Link, NetworkDial, Pooled, RemoteNode
-from .core import Core
+from .connection import Connection, OpenSocket, PooledConnection, RemoteNode, Socket
+from .core import Core, LocalProcess, ProcessTables
 from .network import Network
-from .registrars import ApplicationRegistrar, NodeFacts, Registrar, RegistrarError, Resolver
-from .stack import Handshake, NetworkHandshake, NetworkProto
+from .registrar import ApplicationRegistrar, NodeRegistration, Registrar, RegistrarInfo, Resolver
+from .stack import Deadlines, FlowLimits, Handshake, NetworkHandshake, NetworkProto
 
 __all__ = [
-    "RELATION_METHODS",
     "ApplicationRegistrar",
     "Connection",
     "Core",
+    "Deadlines",
+    "FlowLimits",
     "Handshake",
-    "Link",
+    "LocalProcess",
     "Network",
-    "NetworkDial",
     "NetworkHandshake",
     "NetworkProto",
-    "NodeFacts",
-    "Pooled",
+    "NodeRegistration",
+    "OpenSocket",
+    "PooledConnection",
+    "ProcessTables",
     "Registrar",
-    "RegistrarError",
+    "RegistrarInfo",
     "RemoteNode",
     "Resolver",
+    "Socket",
 ]

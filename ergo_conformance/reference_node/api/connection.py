@@ -1,9 +1,7 @@
-"""Links and connections, and a connected node as programs see it."""
-
-from __future__ import annotations
+"""Sockets, connections and connected nodes, as the parts of a node see them."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ...model.ergo.ehs import Role, Version
 from ...model.ergo.gen import (
@@ -13,241 +11,173 @@ from ...model.ergo.gen import (
     ProcessOptions,
     ProcessOptionsExtra,
 )
-from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
-from ..core.relations import Kind
-from .handshake import Handshaken
-
-if TYPE_CHECKING:
-    from ..core.process import MessageOptions
-    from .info import RemoteNodeInfo
+from ...model.values import PID, Atom, Error, Ref
+from .handshake import PeerInfo
+from .info import RemoteNodeInfo
+from .messages import MessageOptions, ProcessAddress
+from .relations import RelationTarget
 
 
-class Link(Protocol):
-    """One TCP connection, as connections see it."""
+class Socket(Protocol):
+    """One TCP, TLS or in-memory byte stream of a connection's pool."""
 
     def write(self, data: bytes) -> None:
-        """Send."""
+        """Sends bytes."""
 
     def close(self) -> None:
-        """Flush and close; no more bytes are delivered."""
+        """Flushes and closes; delivers no more bytes."""
 
     @property
     def is_congested(self) -> bool:
         """Whether the peer reads more slowly than we write."""
 
-    async def relieved(self) -> None:
-        """Wait until it has caught up, or the link is gone."""
+    async def drain(self) -> None:
+        """Waits until the socket is not congested, or closed."""
 
 
-NetworkDial = Callable[[str], Awaitable[bool]]
-"""Opens one more link of a connection to an address ("host:port"; empty: where the first one went) and joins it.
+OpenSocket = Callable[[str], Awaitable[bool]]
+"""Opens one more socket of a connection to an address ("host:port"; empty: the address of the first socket) and joins it.
 
-It begins at once and never fails; the answer is whether the link stands.
+It starts at once and never raises; the result is whether the socket joined.
 """
 
 
-class Pooled(Protocol):
-    """What the table of a node's connections has to know of one."""
+class PooledConnection(Protocol):
+    """What the connection table needs of a connection."""
 
     @property
     def name(self) -> Atom:
         """The peer's name."""
 
     @property
-    def peer(self) -> Handshaken:
-        """What the handshake told of it."""
+    def peer(self) -> PeerInfo:
+        """Result of the handshake of the first socket."""
 
     @property
-    def links(self) -> Sequence[Link]:
-        """The open links."""
+    def sockets(self) -> Sequence[Socket]:
+        """The open sockets of the pool."""
 
     @property
     def key(self) -> tuple[Role, Atom, str]:
-        """What a further link has to agree with: who opened the connection, the peer's name, the connection's id."""
+        """Role of the side that opened the connection, the peer's name, the connection id: a Join has to repeat them."""
 
-    def join(self, link: Link, connection_id: str, dial: NetworkDial | None, tail: bytes) -> None:
-        """A link joins, the first one included. `dial`: opens more, None where the peer dials; `tail`: came with it."""
+    def join(self, socket: Socket, connection_id: str, open_socket: OpenSocket | None, tail: bytes) -> None:
+        """Adds a socket, the first one included. `open_socket`: None if the peer dialed; `tail`: bytes already received."""
 
-    def leave(self, link: Link) -> None:
-        """A link is gone."""
+    def leave(self, socket: Socket) -> None:
+        """Removes a closed socket."""
 
-    def receive(self, link: Link, data: bytes) -> None:
-        """Bytes that came over a link after its handshake. Raises Rejected if the link can't be read any further."""
+    def receive(self, socket: Socket, data: bytes) -> None:
+        """Takes bytes that a socket received. Raises Rejected if the socket has to be closed."""
 
     def terminate(self, reason: Error) -> None:
-        """The connection is over, its links are gone: whoever waits for the peer waits in vain."""
+        """Ends the connection after its last socket: pending requests fail with `reason`."""
 
 
-class Connection(Pooled, Protocol):
-    """What a node has of a peer: the 33 methods of gen.Connection (two of them in Pooled), and what asyncio needs besides.
+class Connection(PooledConnection, Protocol):
+    """A connection with a peer, as the core uses it.
 
-    `sender`, `pid`: a process of ours.  What is sent raises ErgoError ("no connection", "too large", "not supported", …) and
-    CannotEncode; where it returns a bool, true means that the peer reads more slowly than we write: wait with `relieved`.
+    The framework cuts gen.Connection into 33 methods by kind of address; `connection.framework` maps these six to them.
+    `sender`, `consumer`: a local process.  Methods that send raise ErgoError ("no connection", "too large",
+    "not supported", …) and CannotEncode; where they return a bool, true means that the socket is congested: wait with `drain`.
     `options.mid` numbers an important message; its acknowledgement goes to Core.route_send_response or …_error.
     """
 
-    def node(self) -> RemoteNode:
+    @property
+    def node(self) -> "RemoteNode":
         """The peer, as programs see it."""
 
-    # messages
+    def send(self, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> bool:
+        """Sends a message."""
 
-    def send_pid(self, sender: PID, to: PID, options: MessageOptions, message: Any) -> bool:
-        """A message."""
-
-    def send_process_id(self, sender: PID, to: ProcessID, options: MessageOptions, message: Any) -> bool:
-        """A message."""
-
-    def send_alias(self, sender: PID, to: Alias, options: MessageOptions, message: Any) -> bool:
-        """A message."""
-
-    def send_event(self, sender: PID, options: MessageOptions, message: MessageEvent) -> None:
-        """A message of an event of ours, once for all subscribers at the peer. What can't be sent is logged."""
-
-    def send_exit(self, sender: PID, to: PID, reason: Error) -> None:
-        """An exit signal."""
+    def call(self, ref: Ref, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> bool:
+        """Sends a request; the reply goes to Core.route_send_response or …_error."""
 
     def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
-        """The answer to a request of the peer."""
-
-    # what peers watch is no more; `owner` is whose it was: the notice does not overtake what that process sent before
-
-    def send_terminate_pid(self, target: PID, reason: Error, owner: PID) -> None:
-        """A process has ended."""
-
-    def send_terminate_process_id(self, target: ProcessID, reason: Error, owner: PID) -> None:
-        """A name is free again."""
-
-    def send_terminate_alias(self, target: Alias, reason: Error, owner: PID) -> None:
-        """An alias is no more."""
-
-    def send_terminate_event(self, target: Event, reason: Error, owner: PID) -> None:
-        """An event is no more."""
-
-    # requests
-
-    def call_pid(self, ref: Ref, sender: PID, to: PID, options: MessageOptions, message: Any) -> bool:
-        """A request; the answer goes to Core.route_send_response or …_error."""
-
-    def call_process_id(self, ref: Ref, sender: PID, to: ProcessID, options: MessageOptions, message: Any) -> bool:
-        """A request."""
-
-    def call_alias(self, ref: Ref, sender: PID, to: Alias, options: MessageOptions, message: Any) -> bool:
-        """A request."""
-
-    # links and monitors; when the peer agrees, Core.relation_taken or relation_given_back has to be called before anything
-    # else that it sent is handled.  The events returned are the last ones published, oldest first; none for what is no event
-
-    async def link_pid(self, pid: PID, target: PID) -> list[MessageEvent]:
-        """Link."""
-
-    async def unlink_pid(self, pid: PID, target: PID) -> None:
-        """The reverse."""
-
-    async def link_process_id(self, pid: PID, target: ProcessID) -> list[MessageEvent]:
-        """Link."""
-
-    async def unlink_process_id(self, pid: PID, target: ProcessID) -> None:
-        """The reverse."""
-
-    async def link_alias(self, pid: PID, target: Alias) -> list[MessageEvent]:
-        """Link."""
-
-    async def unlink_alias(self, pid: PID, target: Alias) -> None:
-        """The reverse."""
-
-    async def link_event(self, pid: PID, target: Event) -> list[MessageEvent]:
-        """Link."""
-
-    async def unlink_event(self, pid: PID, target: Event) -> None:
-        """The reverse."""
-
-    async def monitor_pid(self, pid: PID, target: PID) -> list[MessageEvent]:
-        """Monitor."""
-
-    async def demonitor_pid(self, pid: PID, target: PID) -> None:
-        """The reverse."""
-
-    async def monitor_process_id(self, pid: PID, target: ProcessID) -> list[MessageEvent]:
-        """Monitor."""
-
-    async def demonitor_process_id(self, pid: PID, target: ProcessID) -> None:
-        """The reverse."""
-
-    async def monitor_alias(self, pid: PID, target: Alias) -> list[MessageEvent]:
-        """Monitor."""
-
-    async def demonitor_alias(self, pid: PID, target: Alias) -> None:
-        """The reverse."""
-
-    async def monitor_event(self, pid: PID, target: Event) -> list[MessageEvent]:
-        """Monitor."""
-
-    async def demonitor_event(self, pid: PID, target: Event) -> None:
-        """The reverse."""
-
-    # the rest
-
-    async def remote_spawn(self, name: Atom, options: ProcessOptionsExtra) -> PID:
-        """A process of a factory of the peer's."""
-
-    # beyond gen.Connection
+        """Replies to a request of the peer."""
 
     def send_response_error(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, error: Error) -> None:
-        """The answer to a request that failed."""
+        """Replies to a request of the peer that it failed."""
+
+    def send_event(self, sender: PID, options: MessageOptions, message: MessageEvent) -> None:
+        """Sends a message of a local event, once for all consumers at the peer. Logs what can't be sent."""
+
+    def send_exit(self, sender: PID, to: PID, reason: Error) -> None:
+        """Sends an exit signal."""
+
+    def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
+        """Tells the peer that a local target of its relations has ended; not before the earlier messages of `owner`."""
+
+    async def link(self, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
+        """Links a target at the peer.
+
+        Calls Core.relation_taken before anything that the peer sent after its agreement is handled.  Returns the last messages
+        of an event, oldest first; an empty list for other targets.
+        """
+
+    async def unlink(self, consumer: PID, target: RelationTarget) -> None:
+        """Removes a link; calls Core.relation_given_back."""
+
+    async def monitor(self, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
+        """Monitors a target at the peer. Otherwise as `link`."""
+
+    async def demonitor(self, consumer: PID, target: RelationTarget) -> None:
+        """Removes a monitor; calls Core.relation_given_back."""
+
+    async def remote_spawn(self, name: Atom, options: ProcessOptionsExtra) -> PID:
+        """Spawns a process with a factory of the peer."""
 
     async def remote_application_start(self, name: Atom, mode: int, options: ApplicationOptionsExtra) -> None:
-        """An application of the peer's. `mode`: as applications.Mode."""
+        """Starts an application of the peer. `mode`: a value of ApplicationMode."""
 
-    async def relieved(self, sender: PID) -> None:
-        """Waits until the peer has caught up with what this process sends."""
-
-
-RELATION_METHODS = {
-    (kind, target): (f"{take}_{word}", f"{give_back}_{word}")
-    for kind, take, give_back in ((Kind.LINK, "link", "unlink"), (Kind.MONITOR, "monitor", "demonitor"))
-    for target, word in ((PID, "pid"), (ProcessID, "process_id"), (Alias, "alias"), (Event, "event"))
-}
-"""Kind of relation and of target → the names of the two methods of Connection."""
+    async def drain(self, sender: PID) -> None:
+        """Waits until the socket that carries this process's messages is not congested, or closed."""
 
 
 class RemoteNode(Protocol):
-    """A connected node, as programs see it: the 13 methods of gen.RemoteNode."""
+    """A connected node, as programs see it (gen.RemoteNode)."""
 
+    @property
     def name(self) -> Atom:
-        """As it introduced itself."""
+        """Its name, from its introduction."""
 
+    @property
+    def creation(self) -> int:
+        """Its start time, Unix seconds."""
+
+    @property
     def uptime(self) -> int:
-        """Seconds since it was started."""
+        """Seconds since its start."""
 
+    @property
     def connection_uptime(self) -> int:
-        """Seconds since it was connected."""
+        """Seconds since the connection was opened."""
 
+    @property
     def version(self) -> Version:
-        """Of its application, as it introduced itself."""
+        """Version of its application, from its introduction."""
 
+    @property
     def info(self) -> RemoteNodeInfo:
-        """All that is known of it, and what went over the connection."""
+        """Snapshot of the peer and of the traffic of the connection."""
 
     async def spawn(self, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
-        """A process of one of its factories. ErgoError: "not allowed", "unknown name", "timed out", …"""
+        """Spawns a process with one of its factories. ErgoError: "not allowed", "unknown name", "timed out", …"""
 
     async def spawn_register(self, register: str, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
-        """The same under a name. ErgoError "resource is taken" besides."""
+        """Spawns a process and registers its name. ErgoError "resource is taken" in addition."""
 
     async def application_start(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """One of its applications, in the mode of its specification. ErgoError."""
+        """Starts one of its applications in the mode of its specification. ErgoError."""
 
     async def application_start_temporary(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """The same in this mode."""
+        """Starts one of its applications in temporary mode. ErgoError."""
 
     async def application_start_transient(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """The same in this mode."""
+        """Starts one of its applications in transient mode. ErgoError."""
 
     async def application_start_permanent(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """The same in this mode."""
-
-    def creation(self) -> int:
-        """When it was started, Unix seconds."""
+        """Starts one of its applications in permanent mode. ErgoError."""
 
     def disconnect(self) -> None:
-        """Ends the connection: all links are closed, both sides forget each other at once."""
+        """Ends the connection: closes all sockets; both sides forget each other at once."""

@@ -1,9 +1,7 @@
-"""What connections see of the node."""
-
-from __future__ import annotations
+"""The core of a node, as connections see it (gen.Core)."""
 
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ...model.ergo.enp import Priority, Words
 from ...model.ergo.gen import (
@@ -14,18 +12,47 @@ from ...model.ergo.gen import (
     ProcessOptionsExtra,
 )
 from ...model.registry import Registry
-from ...model.values import PID, Alias, Atom, Error, ProcessID, Ref
+from ...model.values import PID, Atom, Error, Ref
+from .connection import Connection
+from .messages import Envelope, MessageOptions, ProcessAddress
+from .relations import RelationKind, RelationTarget
 
-if TYPE_CHECKING:
-    from ..core.process import Envelope, MessageOptions, Process
-    from ..core.relations import Kind, Watched
-    from .connection import Connection
+
+class LocalProcess(Protocol):
+    """A process of this node, as connections see it."""
+
+    @property
+    def pid(self) -> PID:
+        """Its PID."""
+
+    @property
+    def reason(self) -> Error | None:
+        """The reason of its end; None while it runs."""
+
+
+class ProcessTables(Protocol):
+    """The processes of this node by their addresses: the short way from a frame to a mailbox."""
+
+    @property
+    def processes(self) -> Mapping[int, LocalProcess]:
+        """Processes by the numbers of their PIDs."""
+
+    @property
+    def names(self) -> Mapping[Atom, LocalProcess]:
+        """Processes by their registered names."""
+
+    @property
+    def aliases(self) -> Mapping[Words, LocalProcess]:
+        """Processes by their aliases."""
+
+    def deliver(self, process: Any, envelope: Envelope, priority: Priority) -> Error | None:
+        """Puts an envelope into the mailbox of a process found in these tables, or None. Returns why it failed."""
 
 
 class Core(Protocol):
-    """Where connections deliver what comes from their peers.
+    """Delivers what connections receive from their peers.
 
-    `sender` is a process of the peer's.  Methods that return an error or None never raise: None is success.
+    `sender` and `consumer` are processes of the peer.  Methods that return an error or None never raise; None is success.
     """
 
     @property
@@ -34,100 +61,87 @@ class Core(Protocol):
 
     @property
     def creation(self) -> int:
-        """When we were started, Unix seconds."""
+        """Our start time, Unix seconds."""
 
     @property
     def pid(self) -> PID:
-        """Of the node itself."""
+        """PID of the node itself."""
 
     @property
     def registry(self) -> Registry:
         """The types that we know."""
 
     @property
-    def processes(self) -> Mapping[int, Process]:
-        """By the numbers of their PIDs. With `names`, `aliases` and `deliver` the short way to a mailbox."""
-
-    @property
-    def names(self) -> Mapping[Atom, Process]:
-        """By their names."""
-
-    @property
-    def aliases(self) -> Mapping[Words, Process]:
-        """By their aliases."""
-
-    def deliver(self, process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
-        """Into a mailbox. The error says why not."""
+    def tables(self) -> ProcessTables:
+        """Our processes."""
 
     def make_ref(self) -> Ref:
-        """A reference that was not used before."""
+        """Returns a reference that was never used before."""
 
     def now(self) -> int:
-        """Unix nanoseconds."""
+        """Returns the time in Unix nanoseconds."""
 
     def open_connection(self, node: Atom) -> Connection | None:
-        """The connection with a node, if there is one."""
+        """Returns the open connection with a node; never dials."""
+
+    def disconnect(self, node: Atom) -> None:
+        """Ends the connection with a node. ErgoError "no connection" if there is none."""
 
     def run(self, work: Awaitable[None]) -> None:
-        """Does some work beside everything else, until the node ends."""
+        """Runs work in the background until the node stops."""
 
-    def route_send(
-        self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any
-    ) -> Error | None:
-        """A message."""
+    def route_send(self, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> Error | None:
+        """Delivers a message."""
 
     def route_call(
-        self, ref: Ref, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any
+        self, ref: Ref, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any
     ) -> Error | None:
-        """A request; the answer goes to Connection.send_response or …_error."""
+        """Delivers a request; the reply goes to Connection.send_response or …_error."""
 
     def route_send_response(self, node: Atom, to_id: int, words: Words, response: Any) -> bool:
-        """An answer from a node, or None: an important message has arrived. False if nobody waits for it."""
+        """Delivers a reply, or with None the acknowledgement of an important message. False if no request is pending."""
 
     def route_send_response_error(self, node: Atom, to_id: int, words: Words, error: Error) -> bool:
-        """A request, or an important message, has failed. False if nobody waits for it."""
+        """Fails a request or an important message. False if no request is pending."""
 
     def route_send_event(self, event: MessageEvent, priority: Priority) -> None:
-        """A message of an event of the peer's."""
+        """Delivers a message of an event of the peer."""
 
     def route_send_exit(self, sender: PID, to_id: int, reason: Error) -> None:
-        """An exit signal."""
+        """Delivers an exit signal."""
 
-    def route_link(self, kind: Kind, consumer: PID, target: Watched) -> list[MessageEvent]:
-        """A process of the peer's links or monitors something of ours. ErgoError says why not."""
+    def route_link(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
+        """Adds a relation of a process of the peer to a target of ours. Returns the last messages of an event. ErgoError."""
 
-    def route_unlink(self, kind: Kind, consumer: PID, target: Watched) -> None:
-        """The reverse; no such relation is nothing. ErgoError if there is no such target."""
+    def route_unlink(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> None:
+        """Removes such a relation; a relation that does not exist is a no-op. ErgoError if the target does not exist."""
 
-    def route_terminate(self, target: Watched, reason: Error) -> None:
-        """Something of the peer's that we watch is no more."""
+    def route_terminate(self, target: RelationTarget, reason: Error) -> None:
+        """Notifies our consumers that a target of the peer has ended."""
 
-    def relation_taken(self, kind: Kind, consumer: PID, target: Watched) -> bool:
-        """The peer has agreed to a link or monitor of ours. False if it is there already: "target is already exist"."""
+    def relation_taken(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+        """Records a relation that the peer agreed to. False if it exists already: "target is already exist"."""
 
-    def relation_given_back(self, kind: Kind, consumer: PID, target: Watched) -> bool:
-        """The peer has let go of one. False if it is gone already: "unknown target"."""
+    def relation_given_back(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+        """Removes a relation after the peer has removed it. False if it does not exist: "unknown target"."""
 
-    def owner_of(self, target: Watched) -> Process | None:
-        """The process of ours that a target is of, or is: what is said about a target goes the way of what that one sends."""
+    def owner_of(self, target: RelationTarget) -> LocalProcess | None:
+        """Returns the local process that is or owns a target: notices about the target follow that process's messages."""
 
-    async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
-        """A node asks for a process: that, once it is ready. ErgoError says why not."""
+    async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> LocalProcess:
+        """Spawns a process requested by `node`; returns it once it has initialised. ErgoError."""
 
     async def route_application_start(
         self, node: Atom, name: Atom, mode: int, options: ApplicationOptionsExtra
     ) -> None:
-        """A node asks for an application. ErgoError says why not."""
+        """Starts an application requested by `node`. ErgoError."""
 
     async def remote_spawn(
         self, node: Atom, name: Atom, args: list[Any] | None, options: ProcessOptions | None, register: str
     ) -> PID:
-        """A process on another node; its parent is our node itself. Raises ErgoError and CannotEncode."""
+        """Spawns a process on another node; its parent is our node itself. Raises ErgoError and CannotEncode."""
 
     async def remote_application_start(
         self, node: Atom, name: Atom, mode: int, options: ApplicationOptions | None
     ) -> None:
-        """An application on another node. Raises ErgoError and CannotEncode."""
-
-    def disconnect(self, node: Atom) -> None:
-        """Ends the connection with a node. ErgoError "no connection" if there is none."""
+        """Starts an application on another node. Raises ErgoError and CannotEncode."""

@@ -1,43 +1,25 @@
-"""What a handshake is given, and what it tells: the words that the node shares with every handshake."""
+"""Values that the node gives to a handshake and gets from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from ...errors import ErgoConformanceError
 from ...model.ergo import ehs
 from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Flags, Role, Version
 from ...model.values import Atom
 
 NO_VERSION: Final = Version()
-Token = Callable[[int], str]
-"""Gives so many lower-case hexadecimal characters that nobody can guess."""
-
-
-class HandshakeError(ErgoConformanceError):
-    """The handshake is over without a result. The link is closed and nothing is sent."""
-
-    @property
-    def reason(self) -> str:
-        """Why, in a few words."""
-        return str(self)
-
-
-class ClosedError(HandshakeError):
-    """The peer has closed the link: it may know another cookie."""
-
-
-class SilentError(HandshakeError):
-    """The peer has said nothing for too long."""
+RandomHex = Callable[[int], str]
+"""Returns the given number of lower-case hexadecimal characters from a secure random source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
-    """What this side brings into a handshake. Creation in Unix seconds, message size in bytes (0 = no limit).
+class LocalIdentity:
+    """This side of a handshake. Creation in Unix seconds, message size in bytes (0: no limit).
 
-    `caches` are the ids in what we write, and the mapping of atoms for this connection; `pool_size` the links announced to
-    who dials; the versions are those of the stack that is spoken.
+    `caches`: the ids in the bytes that we write, and the atom mapping of this connection; `pool_size`: the number of sockets
+    announced to a dialer; the versions are those of the stack in use.
     """
 
     name: Atom
@@ -52,29 +34,29 @@ class Local:
     proto_version: Version = NO_VERSION
 
 
-class LinkFacts(NamedTuple):
-    """What a handshake may want to know of its link.
+class SocketInfo(NamedTuple):
+    """Facts about the socket of a handshake.
 
-    `token`: its entropy.  `address`: "host:port" of our end, empty if it can't be dialed.  `fingerprint`: SHA-1 of the
-    acceptor's certificate, 20 bytes, our own or as the dialer saw it; None without TLS.
+    `random_hex`: source of salts and ids.  `address`: "host:port" of our end, empty if it can't be dialed.  `fingerprint`:
+    SHA-1 of the acceptor's certificate, 20 bytes, our own or the one that the dialer saw; None without TLS.
     """
 
-    token: Token
+    random_hex: RandomHex
     address: str = ""
     fingerprint: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handshaken:
-    """What a full handshake told about the peer: the first link of a connection.
+class PeerInfo:
+    """Result of a full handshake: the facts about the peer.
 
-    `role` and `local` are ours.  `flags` has the known bits, none without ENABLE; `raw_flags` is what came.  `caches`
-    are the ids in what the peer writes.  `pool_size` is the acceptor's; `pool_dsns` only the dialer gets.  `tail` came
-    behind the last message and belongs to the protocol above.
+    `role` and `local` are ours.  `flags` has the known bits, none without ENABLE; `raw_flags` is the field as received.
+    `caches`: the ids in the bytes that the peer writes.  `pool_size` is the acceptor's; only a dialer gets `pool_dsns`.
+    `tail`: bytes received after the last handshake message; they belong to the proto.
     """
 
     role: Role
-    local: Local
+    local: LocalIdentity
     node: Atom
     version: Version
     flags: Flags
@@ -89,13 +71,13 @@ class Handshaken:
 
 
 class Introduced(NamedTuple):
-    """An acceptor knows who dials, before it answers with its own name. The peer has proved the cookie."""
+    """An acceptor has read the dialer's Introduce and has not answered yet. The peer has proved the cookie."""
 
-    peer: Handshaken
+    peer: PeerInfo
 
 
-class Joined(NamedTuple):
-    """A further link: who joins (at the dialer: who was joined), which connection, the bytes behind the handshake."""
+class JoinedSocket(NamedTuple):
+    """Result of a Join: the peer's name, the connection that the socket joins, the bytes received after the handshake."""
 
     role: Role
     node: Atom
@@ -103,18 +85,18 @@ class Joined(NamedTuple):
     tail: bytes = b""
 
 
-class Joining(NamedTuple):
-    """A peer that has proved the cookie wants to add a link. Who does not take it says so now: before our proof."""
+class JoinRequest(NamedTuple):
+    """A peer that has proved the cookie asks to join a socket. A node that refuses has to refuse now, before our proof."""
 
-    link: Joined
+    socket: JoinedSocket
 
 
-class Membership(NamedTuple):
-    """The connection that a dialer adds a link to."""
+class ConnectionRef(NamedTuple):
+    """The connection that a dialer joins a socket to."""
 
     node: Atom
     connection_id: str
 
 
-Output = bytes | Introduced | Handshaken | Joining | Joined
-"""In the order of happening: bytes to send, and what has become known. Handshaken or Joined is the last one."""
+Output = bytes | Introduced | PeerInfo | JoinRequest | JoinedSocket
+"""Output of a handshake, in order: bytes to send, and results. PeerInfo or JoinedSocket is the last output."""

@@ -1,25 +1,12 @@
-"""What a node tells of its network: gen.NetworkInfo and what it is made of. Sizes in bytes, times in seconds."""
+"""Snapshots of a node's network: gen.NetworkInfo and its parts. Sizes in bytes, times in seconds."""
 
 from dataclasses import dataclass
 
 from ...model.ergo.ehs import Flags, Version
 from ...model.ergo.saturn import ProxyRoute
 from ...model.values import Atom
-from ..core.permissions import Permission
-from ..network.static_routes import NetworkRoute
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrarInfo:
-    """gen.RegistrarInfo. `server`: "host:port", empty if the node registers nowhere; `embedded`: our node is that server."""
-
-    server: str
-    embedded: bool
-    version: Version
-    register_proxy: bool = False
-    register_application: bool = False
-    config: bool = False
-    event: bool = False
+from .registrar import RegistrarInfo
+from .routes import NetworkRoute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +24,7 @@ class AcceptorInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteInfo:
-    """A static route and what it matches."""
+    """A static route with its regular expression and weight."""
 
     match: str
     weight: int
@@ -46,7 +33,7 @@ class RouteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyRouteInfo:
-    """A static proxy route and what it matches."""
+    """A static proxy route with its regular expression and weight."""
 
     match: str
     weight: int
@@ -54,23 +41,18 @@ class ProxyRouteInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enabled:
-    """What other nodes may start here; without `nodes` everybody may, unless `closed`."""
+class EnabledInfo:
+    """A factory or application that other nodes may start. No `nodes`: every node may, or with `closed` no node."""
 
     name: Atom
     nodes: tuple[Atom, ...]
     closed: bool
     behavior: str = ""
 
-    @classmethod
-    def of(cls, name: Atom, permission: Permission, behavior: str = "") -> "Enabled":
-        """The list of a factory or an application."""
-        return cls(name=name, nodes=tuple(permission.nodes), closed=permission.closed, behavior=behavior)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkInfo:
-    """gen.NetworkInfo. `mode`: as options.Mode; `registrar`: None if the node has none."""
+    """gen.NetworkInfo. `mode`: a value of options.NetworkMode; `registrar`: None if the node has none."""
 
     mode: str
     registrar: RegistrarInfo | None
@@ -82,13 +64,13 @@ class NetworkInfo:
     routes: tuple[RouteInfo, ...]
     proxy_routes: tuple[ProxyRouteInfo, ...]
     flags: Flags
-    enabled_spawn: tuple[Enabled, ...]
-    enabled_application_start: tuple[Enabled, ...]
+    enabled_spawn: tuple[EnabledInfo, ...]
+    enabled_application_start: tuple[EnabledInfo, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteNodeInfo:
-    """gen.RemoteNodeInfo. Flags and `max_message_size` are the peer's; `pool_dsn` only who dialed knows (NAPI-RN-2)."""
+    """gen.RemoteNodeInfo. Flags and `max_message_size` are the peer's; `pool_dsn` is known only to the dialer (NAPI-RN-2)."""
 
     node: Atom
     uptime: int

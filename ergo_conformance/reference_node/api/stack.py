@@ -1,57 +1,84 @@
-"""Handshakes and protos: what a route names."""
+"""Handshakes and protos: the two protocols that a route names."""
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 from ...model.ergo.ehs import Flags, Version
-from .connection import Connection, NetworkDial
-from .handshake import Handshaken, LinkFacts, Local, Membership, Output
+from .connection import Connection, OpenSocket
+from .core import Core
+from .handshake import ConnectionRef, LocalIdentity, Output, PeerInfo, SocketInfo
 
-if TYPE_CHECKING:
-    from .core import Core
+
+class Deadlines(NamedTuple):
+    """Deadlines of a handshake in seconds. `read`: between two reads, also to flush a closing socket; `handshake`: in all."""
+
+    connect: float
+    read: float
+    handshake: float
+
+
+class FlowLimits(NamedTuple):
+    """Limits for a peer that does not read. `max_queued`: bytes per socket; `stall_timeout`: seconds without progress."""
+
+    max_queued: int
+    stall_timeout: float
 
 
 class Handshake(Protocol):
-    """One handshake over one link, sans-io."""
+    """One handshake over one socket, sans-io."""
 
     def start(self) -> bytes:
-        """What is sent first; empty if the other side begins. Raises HandshakeError."""
+        """Returns the first bytes to send; empty if the other side begins. Raises HandshakeError."""
 
     def receive(self, data: bytes) -> Iterator[Output]:
-        """Takes bytes off the wire. The iterator has to be used up; it raises HandshakeError."""
+        """Takes received bytes. The iterator has to be exhausted; it raises HandshakeError."""
 
 
 class NetworkHandshake(Protocol):
-    """How two nodes get to know each other. One object serves all links of a node or of an acceptor."""
+    """A handshake protocol. One object serves all sockets of a node or of an acceptor."""
 
+    @property
     def network_flags(self) -> Flags:
-        """What is announced where no flags are set."""
+        """The flags that are announced if none are configured."""
 
-    def start(self, local: Local, link: LinkFacts) -> Handshake:
-        """We dial: a full handshake. It ends with Handshaken."""
+    @property
+    def deadlines(self) -> Deadlines:
+        """Deadlines of each handshake."""
 
-    def join(self, local: Local, link: LinkFacts, membership: Membership) -> Handshake:
-        """We dial: a further link of a connection. It ends with Joined."""
-
-    def accept(self, local: Local, link: LinkFacts) -> Handshake:
-        """We are dialed. It gives Introduced as soon as the peer has proved itself, and ends with Handshaken or Joined."""
-
+    @property
     def version(self) -> Version:
-        """What routes call it by."""
+        """Name and release, as routes have them."""
+
+    def start(self, local: LocalIdentity, socket: SocketInfo) -> Handshake:
+        """Begins a full handshake as the dialer. Its last output is PeerInfo."""
+
+    def join(self, local: LocalIdentity, socket: SocketInfo, connection: ConnectionRef) -> Handshake:
+        """Begins the handshake of a further socket as the dialer. Its last output is JoinedSocket."""
+
+    def accept(self, local: LocalIdentity, socket: SocketInfo) -> Handshake:
+        """Begins a handshake as the acceptor.
+
+        It gives Introduced as soon as the peer has proved the cookie; its last output is PeerInfo or JoinedSocket.
+        """
 
 
 class NetworkProto(Protocol):
-    """What is spoken over links when the handshake is through."""
+    """A protocol that connections speak after the handshake."""
 
-    def new_connection(self, core: "Core", result: Handshaken, log: logging.Logger) -> Connection:
-        """A connection of the peer; its first link joins it next."""
+    @property
+    def flow_limits(self) -> FlowLimits:
+        """Limits for peers that do not read."""
 
-    async def serve(self, connection: Connection, dial: NetworkDial | None) -> None:
-        """Keeps a connection that is registered now: its pool, for instance. Cancelled when the connection ends.
-
-        `dial`: opens more links; None where the peer has dialed.
-        """
-
+    @property
     def version(self) -> Version:
-        """What routes call it by."""
+        """Name and release, as routes have them."""
+
+    def new_connection(self, core: Core, peer: PeerInfo, log: logging.Logger) -> Connection:
+        """Makes a connection; its first socket joins next."""
+
+    async def serve(self, connection: Connection, open_socket: OpenSocket | None) -> None:
+        """Maintains a registered connection, for example its pool. Cancelled when the connection ends.
+
+        `open_socket`: opens more sockets; None if the peer dialed.
+        """

@@ -1,4 +1,4 @@
-"""Settings that can't be: UsageError, one sentence."""
+"""Validation of settings: UsageError with one sentence for a wrong value."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,7 +11,7 @@ MAX_PORT: Final = 0xFFFF
 
 
 def check_name(name: str) -> None:
-    """A node's name has one `@`, something on both sides, and fits an atom (NAPI-OPT-10)."""
+    """A node's name is `name@host`, both parts not empty, and fits an atom (NAPI-OPT-10)."""
     left, at, right = name.partition("@")
     if not at or "@" in right:
         raise UsageError(f"incorrect FQDN node name (example: node@localhost): {name!r}")
@@ -24,26 +24,27 @@ def check_name(name: str) -> None:
 
 def check_atom(text: str) -> None:
     """An atom has at most 255 bytes."""
-    if len(text_to_bytes(text)) > edf.MAX_ATOM:
-        raise UsageError(f"{error_values.ATOM_TOO_LONG.text}: {len(text_to_bytes(text))} bytes")
+    size = len(text_to_bytes(text))
+    if size > edf.MAX_ATOM:
+        raise UsageError(f"{error_values.ATOM_TOO_LONG.text}: {size} bytes")
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Both sides of an atom mapping are atoms."""
+    """Keys and values of an atom mapping are atoms."""
     for local, remote in mapping.items():
         check_atom(local)
         check_atom(remote)
 
 
 def check_cookie(cookie: str | None) -> None:
-    """A cookie can be written as UTF-8."""
+    """A cookie can be encoded as UTF-8."""
     try:
         text_to_bytes(cookie or "")
     except UnicodeEncodeError:
-        raise UsageError("the cookie can't be written as UTF-8") from None
+        raise UsageError("the cookie can't be encoded as UTF-8") from None
 
 
-def within(what: str, value: int, low: int, high: int) -> None:
-    """A number is not out of its range."""
+def check_range(what: str, value: int, low: int, high: int) -> None:
+    """A number is between `low` and `high`, both included."""
     if not low <= value <= high:
         raise UsageError(f"{what} is {value}; it has to be between {low} and {high}")

@@ -1,37 +1,37 @@
-"""How long to wait before something is tried again that has just failed."""
+"""Delays before something that has failed is tried again."""
 
 from typing import Final
 
 from ...model.values import Atom
 
-FIRST_PAUSE: Final = 0.05
-"""Seconds before the second try; each pause is twice as long as the one before …"""
-LAST_PAUSE: Final = 5.0
-"""… up to this."""
-AT_ONCE: Final = 1.0
-"""Seconds that a connection has to live to have been of use, if nothing was said over it."""
+FIRST_DELAY: Final = 0.05
+"""Seconds before the second try; each further delay is twice the one before."""
+MAX_DELAY: Final = 5.0
+"""Seconds: the longest delay."""
+MIN_LIFETIME: Final = 1.0
+"""Seconds that a connection without received messages has to live to count as a success."""
 
 
-def longer(pause: float) -> float:
-    """The pause behind this one, in seconds."""
-    return min(max(FIRST_PAUSE, 2 * pause), LAST_PAUSE)
+def next_delay(delay: float) -> float:
+    """Returns the delay that follows this one, in seconds."""
+    return min(max(FIRST_DELAY, 2 * delay), MAX_DELAY)
 
 
-class Pauses:
-    """Of the peers that have taken us and let go at once without a word."""
+class ReconnectBackoff:
+    """Reconnect delays for peers that accept a connection and end it at once."""
 
     def __init__(self) -> None:
-        self._until: dict[Atom, tuple[float, float]] = {}
+        self._next_try: dict[Atom, tuple[float, float]] = {}  # delay, time of the next try
 
-    def in_vain(self, name: Atom, now: float) -> None:
-        """A connection with this peer was of no use."""
-        pause = longer(self._until.get(name, (0.0, 0.0))[0])
-        self._until[name] = pause, now + pause
+    def failed(self, name: Atom, now: float) -> None:
+        """A connection with this peer ended at once."""
+        delay = next_delay(self._next_try.get(name, (0.0, 0.0))[0])
+        self._next_try[name] = delay, now + delay
 
-    def of_use(self, name: Atom) -> None:
-        """One was, or we have ended it ourselves."""
-        self._until.pop(name, None)
+    def succeeded(self, name: Atom) -> None:
+        """A connection with this peer was used, or we ended it."""
+        self._next_try.pop(name, None)
 
-    def left(self, name: Atom, now: float) -> float:
-        """Seconds until the next try."""
-        return max(0.0, self._until[name][1] - now) if name in self._until else 0.0
+    def remaining(self, name: Atom, now: float) -> float:
+        """Returns the seconds until the next try is allowed."""
+        return max(0.0, self._next_try[name][1] - now) if name in self._next_try else 0.0

@@ -1,59 +1,61 @@
-"""A connected node, as programs see it (interfaces.RemoteNode)."""
+"""A connected node, as programs see it (api.RemoteNode)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from ...model.ergo import error_values
 from ...model.ergo.ehs import Role, Version
 from ...model.ergo.gen import ApplicationOptions, ProcessOptions
 from ...model.values import PID, Atom
+from ..api import Core
+from ..api.applications import ApplicationMode
 from ..api.errors import ErgoError
 from ..api.info import RemoteNodeInfo
-from ..core.applications import Mode
+from .base import BaseConnection
 
-if TYPE_CHECKING:
-    from ..api import Core
-    from .table import LinkedConnection
-
-NANOSECONDS = 1_000_000_000
+NANOSECONDS: Final = 1_000_000_000
 
 
 class ConnectedNode:
-    """The peer of one connection. When that is over, it is still known what it was; what is asked of it then fails."""
+    """The peer of one connection. After the end of the connection its facts remain readable, and requests fail."""
 
-    def __init__(self, core: Core, connection: LinkedConnection) -> None:
+    def __init__(self, core: Core, connection: BaseConnection) -> None:
         self._core = core
         self._connection = connection
         self._since = core.now()
 
+    @property
     def name(self) -> Atom:
-        """As it introduced itself."""
+        """Its name, from its introduction."""
         return self._connection.name
 
+    @property
     def uptime(self) -> int:
-        """Seconds since it was started, by our clock."""
-        return self._core.now() // NANOSECONDS - self.creation()
+        """Seconds since its start, by our clock."""
+        return self._core.now() // NANOSECONDS - self.creation
 
+    @property
     def connection_uptime(self) -> int:
-        """Seconds since it was connected."""
+        """Seconds since the connection was opened."""
         return (self._core.now() - self._since) // NANOSECONDS
 
+    @property
     def version(self) -> Version:
-        """Of its application, as it introduced itself."""
+        """Version of its application, from its introduction."""
         return self._connection.peer.version
 
+    @property
     def creation(self) -> int:
-        """When it was started, Unix seconds."""
+        """Its start time, Unix seconds."""
         return self._connection.peer.creation
 
+    @property
     def info(self) -> RemoteNodeInfo:
-        """All that is known of it, and what went over the connection."""
+        """Snapshot of the peer and of the traffic of the connection."""
         connection, peer = self._connection, self._connection.peer
         return RemoteNodeInfo(
             node=connection.name,
-            uptime=self.uptime(),
-            connection_uptime=self.connection_uptime(),
+            uptime=self.uptime,
+            connection_uptime=self.connection_uptime,
             version=peer.version,
             handshake_version=peer.local.handshake_version,
             proto_version=peer.local.proto_version,
@@ -68,40 +70,40 @@ class ConnectedNode:
         )
 
     async def spawn(self, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
-        """A process of one of its factories; its parent is our node itself. Raises ErgoError and CannotEncode."""
+        """Spawns a process with one of its factories; its parent is our node itself. Raises ErgoError and CannotEncode."""
         return await self.spawn_register("", name, options, *args)
 
     async def spawn_register(self, register: str, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
-        """The same under a name."""
-        self._check()
-        return await self._core.remote_spawn(self.name(), Atom(name), list(args) or None, options, register)
+        """Spawns a process and registers its name. Raises ErgoError and CannotEncode."""
+        self._check_connected()
+        return await self._core.remote_spawn(self.name, Atom(name), list(args) or None, options, register)
 
     async def application_start(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """One of its applications, in the mode of its specification. Raises ErgoError and CannotEncode."""
-        await self._start(name, Mode.OWN, options)
+        """Starts one of its applications in the mode of its specification. Raises ErgoError and CannotEncode."""
+        await self._start(name, ApplicationMode.OWN, options)
 
     async def application_start_temporary(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """The same in this mode."""
-        await self._start(name, Mode.TEMPORARY, options)
+        """Starts one of its applications in temporary mode."""
+        await self._start(name, ApplicationMode.TEMPORARY, options)
 
     async def application_start_transient(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """The same in this mode."""
-        await self._start(name, Mode.TRANSIENT, options)
+        """Starts one of its applications in transient mode."""
+        await self._start(name, ApplicationMode.TRANSIENT, options)
 
     async def application_start_permanent(self, name: str, options: ApplicationOptions | None = None) -> None:
-        """The same in this mode."""
-        await self._start(name, Mode.PERMANENT, options)
+        """Starts one of its applications in permanent mode."""
+        await self._start(name, ApplicationMode.PERMANENT, options)
 
-    async def _start(self, name: str, mode: Mode, options: ApplicationOptions | None) -> None:
-        self._check()
-        await self._core.remote_application_start(self.name(), Atom(name), mode, options)
+    async def _start(self, name: str, mode: ApplicationMode, options: ApplicationOptions | None) -> None:
+        self._check_connected()
+        await self._core.remote_application_start(self.name, Atom(name), mode, options)
 
     def disconnect(self) -> None:
-        """Ends the connection: all links are closed, there is no goodbye (ENP-DOWN-1). ErgoError if it is over already."""
-        self._check()
-        self._core.disconnect(self.name())
+        """Ends the connection: closes all sockets without a goodbye (ENP-DOWN-1). ErgoError if it has ended already."""
+        self._check_connected()
+        self._core.disconnect(self.name)
 
-    def _check(self) -> None:
-        found: object = self._core.open_connection(self.name())
+    def _check_connected(self) -> None:
+        found: object = self._core.open_connection(self.name)
         if found is not self._connection:
             raise ErgoError(error_values.NO_CONNECTION)

@@ -1,117 +1,82 @@
-"""Which connections a node has: one per peer, of one or more links. Sans-io: links are handed in, refusals are raised.
+"""Table of a node's connections: one per peer, each with one or more sockets. Sans-io.
 
-Rules, beside EHS-AST-6, EHS-DST-7 and -8, EHS-JOIN-1 to -9:
+Rules, in addition to EHS-AST-6, EHS-DST-7, EHS-DST-8 and EHS-JOIN-1 to EHS-JOIN-9:
 
-- A connection a peer opens is known by its id from its Introduce on, by its name from its last message on.  Between the
-  two further links may join already: on a bad line the last message of link 1 may come behind the first of link 2.
-- Only who dialed the first link adds others, and no more than the announced pool and SPARE_LINKS.
-- Both sides dial each other at once: the dial of the smaller name (in byte order) wins.  A node that is dialing refuses
-  to be dialed by that peer if its own name is the smaller one; the other node lets it in.
+- A connection that a peer opens is known by its id from the peer's Introduce on, and by the peer's name from its last
+  handshake message on.  Further sockets may join in between: on a slow line the last message of the first socket can arrive
+  after the first message of the second.
+- Only the side that dialed the first socket adds others, at most the announced pool and SPARE_SOCKETS.
+- When both sides dial each other at once, the dial of the smaller name (in byte order) wins.  A node that is dialing refuses
+  to be dialed by that peer if its own name is the smaller one; the other node accepts.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-from ...errors import ErgoConformanceError
 from ...model.ergo import error_values
-from ...model.ergo.ehs import Role
 from ...model.text import text_to_bytes
-from ...model.values import Atom, Error
-from ..api import Link, NetworkDial, Pooled
-from ..api.handshake import Handshaken, Joined
+from ...model.values import Atom
+from ..api.connection import OpenSocket, PooledConnection, Socket
+from ..api.errors import RefusedError
+from ..api.handshake import JoinedSocket, PeerInfo
 
-SPARE_LINKS: Final = 1
-"""Links above the pool: a dialer that replaces a link may know of its end before we do. (Upstream spares two.)"""
-
-
-class RefusedError(ErgoConformanceError):
-    """A link that passed the handshake and is closed nevertheless."""
+SPARE_SOCKETS: Final = 1
+"""Sockets above the pool: a dialer that replaces a socket may know of its end before we do. (Upstream spares two.)"""
 
 
 class DuplicateError(RefusedError):
-    """There is a connection with this peer already."""
+    """A connection with this peer exists already."""
 
-    def __init__(self, connection: Pooled) -> None:
+    def __init__(self, connection: PooledConnection) -> None:
         super().__init__(f"{connection.name!r} is connected already")
         self.connection = connection
 
 
-class LinkedConnection:
-    """One peer, one or more links: what a connection has to do with the table. What is spoken is a subclass's business."""
-
-    def __init__(self, peer: Handshaken) -> None:
-        self.peer = peer
-        self.links: list[Link] = []
-        self.bytes_in = self.bytes_out = 0
-        self.frames_in = self.frames_out = 0
-
-    @property
-    def name(self) -> Atom:
-        """The peer's name, as it introduced itself."""
-        return self.peer.node
-
-    @property
-    def key(self) -> tuple[Role, Atom, str]:
-        """What a further link has to agree with: who may add links is who opened the connection."""
-        return self.peer.role, self.peer.node, self.peer.connection_id
-
-    def join(self, link: Link, connection_id: str, dial: NetworkDial | None, tail: bytes) -> None:  # noqa: ARG002
-        """A link is there."""
-        self.links.append(link)
-        if tail:
-            self.receive(link, tail)
-
-    def receive(self, link: Link, data: bytes) -> None:  # noqa: ARG002  a protocol above answers on it
-        """Bytes that came over a link after its handshake. Raises Rejected if the link can't be read any further."""
-        self.bytes_in += len(data)
-
-    def leave(self, link: Link) -> None:
-        """A link is gone."""
-        self.links.remove(link)
-
-    def terminate(self, reason: Error) -> None:
-        """A connection that was open is over; called once, behind the last link."""
+C = TypeVar("C", bound=PooledConnection)
+C_contra = TypeVar("C_contra", bound=PooledConnection, contravariant=True)
+MakeConnection = Callable[[PeerInfo], C]
 
 
-C = TypeVar("C", bound=Pooled)
-MakeConnection = Callable[[Handshaken], C]
+class ConnectionListener(Protocol[C_contra]):
+    """Listener to the connections of a table."""
+
+    def connection_opened(self, connection: C_contra, open_socket: OpenSocket | None) -> None:
+        """A connection was opened. `open_socket`: opens more sockets for it if we have dialed."""
+
+    def connection_closed(self, connection: C_contra) -> None:
+        """An open connection has ended."""
 
 
-class Connections(Generic[C]):
+class ConnectionTable(Generic[C]):
     """The connections of one node."""
 
-    def __init__(self, name: Atom, connection: MakeConnection[C]) -> None:
-        """`connection` makes a connection of a peer, where a link brings nothing else for that."""
+    def __init__(self, name: Atom, listener: ConnectionListener[C]) -> None:
         self.name = name
-        self._make = connection
+        self._listener = listener
         self._open: dict[Atom, C] = {}
         self._accepted: dict[str, C] = {}
-        self._by_link: dict[Link, C] = {}
+        self._by_socket: dict[Socket, C] = {}
         self._dialing: Counter[Atom] = Counter()
-        self.opened: Callable[[C, NetworkDial | None], None] = lambda _, __: None
-        """Told of a new connection, and of what opens more links for it if we have dialed."""
-        self.closed: Callable[[C], None] = lambda _: None
-        """Told of a connection that was open and is over."""
 
     @property
     def connections(self) -> Mapping[Atom, C]:
         """The open connections by the peers' names."""
         return MappingProxyType(self._open)
 
-    def connection_of(self, link: Link) -> C | None:
-        """The connection that a link belongs to."""
-        return self._by_link.get(link)
+    def connection_of(self, socket: Socket) -> C | None:
+        """Returns the connection that a socket belongs to."""
+        return self._by_socket.get(socket)
 
     def is_accepting(self, name: Atom) -> bool:
-        """Whether a peer of this name has proved the cookie and is about to be connected."""
+        """Whether a peer of this name has proved the cookie and its connection is not open yet."""
         return any(c.name == name and self._open.get(name) is not c for c in self._accepted.values())
 
     @contextmanager
     def dialing(self, name: Atom | None) -> Iterator[None]:
-        """We are dialing this name as long as the block runs."""
+        """Marks this name as being dialed while the block runs."""
         if name is None:
             yield
             return
@@ -120,30 +85,30 @@ class Connections(Generic[C]):
             yield
         finally:
             self._dialing[name] -= 1
-            self._dialing += Counter()  # forget names at zero
+            self._dialing += Counter()  # removes names at zero
 
-    # --- links come ---------------------------------------------------------------------------------------------------
+    # --- sockets join -------------------------------------------------------------------------------------------------
 
-    def introduce(self, link: Link, peer: Handshaken, make: MakeConnection[C] | None = None) -> None:
-        """A dialer said who it is, we have not answered yet. `make`: makes the connection of a link with a proto of its own."""
+    def introduce(self, socket: Socket, peer: PeerInfo, make: MakeConnection[C]) -> None:
+        """Adds the connection of a dialer that has introduced itself and was not answered yet. Raises RefusedError."""
         if self._dialing[peer.node] and text_to_bytes(self.name) < text_to_bytes(peer.node):
-            raise RefusedError(f"we are dialing {peer.node!r} ourselves")
-        self._accepted[peer.connection_id] = connection = (make or self._make)(peer)
-        self._add(connection, link)
+            raise RefusedError(f"{peer.node!r} is being dialed by this node")
+        self._accepted[peer.connection_id] = connection = make(peer)
+        self._add(connection, socket)
 
     def admit(
         self,
-        link: Link,
-        peer: Handshaken,
+        socket: Socket,
+        peer: PeerInfo,
+        make: MakeConnection[C],
         wanted: Atom | None = None,
-        make: MakeConnection[C] | None = None,
-        dialer: "Callable[[C], NetworkDial] | None" = None,
+        make_opener: Callable[[C], OpenSocket] | None = None,
     ) -> C:
-        """A full handshake is through. `wanted`: the name that was dialed; `dialer` makes what opens more links.
+        """Opens the connection of a completed handshake. `wanted`: the dialed name; `make_opener`: see OpenSocket.
 
         Raises RefusedError; DuplicateError for a second connection with one peer, the first one stays untouched.
         """
-        connection = self._by_link.get(link) or (make or self._make)(peer)
+        connection = self._by_socket.get(socket) or make(peer)
         if wanted is not None and peer.node != wanted:  # NAPI-CON-5
             raise RefusedError(f"remote node '{wanted}' introduced itself as '{peer.node}'")
         if not peer.node:
@@ -153,67 +118,66 @@ class Connections(Generic[C]):
         if peer.node in self._open:
             raise DuplicateError(self._open[peer.node])
         self._open[peer.node] = connection
-        dial = dialer(connection) if dialer is not None else None
-        self._add(connection, link, dial)
-        self.opened(connection, dial)
+        open_socket = make_opener(connection) if make_opener is not None else None
+        self._add(connection, socket, open_socket)
+        self._listener.connection_opened(connection, open_socket)
         return connection
 
-    def join(self, link: Link, joined: Joined) -> C:
-        """A further link: somebody's to a connection it opened, or ours to one that we opened. Raises RefusedError."""
-        connection = self.joined_by(joined)
-        self._add(connection, link)
+    def join(self, socket: Socket, joined: JoinedSocket) -> C:
+        """Adds a further socket: a peer's to a connection it opened, or ours to one that we opened. Raises RefusedError."""
+        connection = self.find_joined(joined)
+        self._add(connection, socket)
         return connection
 
-    def joined_by(self, joined: Joined) -> C:
-        """The connection that a further link is for. Raises RefusedError if there is none, or it has links enough."""
+    def find_joined(self, joined: JoinedSocket) -> C:
+        """Returns the connection of a Join. Raises RefusedError if there is none, or if its pool is full."""
         connection = self._accepted.get(joined.connection_id) or self._open.get(joined.node)
         if connection is None or connection.key != (joined.role, joined.node, joined.connection_id):
             raise RefusedError(f"{joined.node!r} joins a connection that does not exist")
-        if len(connection.links) >= connection.peer.pool_size + SPARE_LINKS:
-            raise RefusedError(f"{joined.node!r} has {len(connection.links)} links already")
+        if len(connection.sockets) >= connection.peer.pool_size + SPARE_SOCKETS:
+            raise RefusedError(f"the pool of {joined.node!r} is full: {len(connection.sockets)} sockets")
         return connection
 
-    def _add(self, connection: C, link: Link, dial: NetworkDial | None = None) -> None:
-        if link not in self._by_link:
-            self._by_link[link] = connection
-            connection.join(link, connection.peer.connection_id, dial, b"")  # the link delivers what came behind
+    def _add(self, connection: C, socket: Socket, open_socket: OpenSocket | None = None) -> None:
+        if socket not in self._by_socket:
+            self._by_socket[socket] = connection
+            connection.join(
+                socket, connection.peer.connection_id, open_socket, b""
+            )  # the socket delivers the tail itself
 
-    # --- links go -----------------------------------------------------------------------------------------------------
+    # --- sockets leave ------------------------------------------------------------------------------------------------
 
-    def lose(self, link: Link) -> C | None:
-        """A link is gone. The connection, if that was its last one."""
-        connection = self._by_link.pop(link, None)
+    def lose(self, socket: Socket) -> None:
+        """Removes a closed socket, and with its last socket the connection."""
+        connection = self._by_socket.pop(socket, None)
         if connection is None:
-            return None
-        connection.leave(link)
-        if connection.links:
-            return None
-        if self._forget(connection):
+            return
+        connection.leave(socket)
+        if not connection.sockets and self._forget(connection):
             self._end(connection)
-        return connection
 
-    def abandon(self, link: Link) -> None:
-        """The first link of a connection ended before the handshake did: those that joined it go, too."""
-        connection = self._by_link.get(link)
+    def abandon(self, socket: Socket) -> None:
+        """Drops a connection whose first socket ended before its handshake did, with the sockets that joined it."""
+        connection = self._by_socket.get(socket)
         if connection is not None:
             self.drop(connection)
 
     def drop(self, connection: C) -> None:
-        """End a connection: it is forgotten at once and its links are closed."""
+        """Ends a connection: forgets it at once and closes its sockets."""
         was_open = self._forget(connection)
-        for link in list(connection.links):
-            del self._by_link[link]
-            connection.leave(link)
-            link.close()
+        for socket in list(connection.sockets):
+            del self._by_socket[socket]
+            connection.leave(socket)
+            socket.close()
         if was_open:
             self._end(connection)
 
     def _end(self, connection: C) -> None:
         connection.terminate(error_values.NO_CONNECTION)
-        self.closed(connection)
+        self._listener.connection_closed(connection)
 
     def _forget(self, connection: C) -> bool:
-        """Whether it was an open one, and not just about to be."""
+        """Removes a connection; returns whether it was open."""
         was_open = self._open.get(connection.name) is connection
         if was_open:
             del self._open[connection.name]

@@ -1,4 +1,4 @@
-"""Certificates of TLS acceptors: made, read, told by their fingerprint. Start-up only: this reads and writes files."""
+"""Certificates and TLS contexts: self-signed pairs, PEM files, fingerprints. Reads and writes files: start-up only."""
 
 import datetime as dt
 import hashlib
@@ -18,14 +18,14 @@ LIFETIME = dt.timedelta(days=365)
 
 
 class KeyPair(NamedTuple):
-    """A certificate (leaf first, chain behind it) and its private key, both PEM."""
+    """A certificate (leaf first, then its chain) and its private key, both PEM."""
 
     certificate: bytes
     key: bytes
 
 
 def self_signed(hostnames: Iterable[str]) -> KeyPair:
-    """A new ECDSA P-256 key and a certificate over it for these names and IP addresses, good for a year."""
+    """Makes an ECDSA P-256 key and a certificate for these names and IP addresses, valid for a year."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,7 +38,7 @@ def self_signed(hostnames: Iterable[str]) -> KeyPair:
             subject, subject, key.public_key(), x509.random_serial_number(), start, start + LIFETIME
         )
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in hostnames]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)  # so that it can be a --tls-ca
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)  # usable as --tls-ca
         .sign(key, hashes.SHA256())
     )
     return KeyPair(
@@ -57,7 +57,7 @@ def _general_name(name: str) -> "x509.GeneralName":
 
 
 def load(certificate: str, key: str) -> KeyPair:
-    """The pair in two PEM files. UsageError if they can't be read or don't belong together."""
+    """Reads a pair from two PEM files. UsageError if they can't be read or don't match."""
     try:
         pair = KeyPair(Path(certificate).read_bytes(), Path(key).read_bytes())
     except OSError as error:
@@ -70,7 +70,7 @@ def load(certificate: str, key: str) -> KeyPair:
 
 
 def fingerprint_sha1(pem: bytes) -> bytes:
-    """SHA-1 of the DER of the first certificate, 20 bytes: what the handshake binds (EHS-TLS-1)."""
+    """Returns the SHA-1 of the DER of the first certificate, 20 bytes: the fingerprint of EHS-TLS-1."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -78,25 +78,27 @@ def fingerprint_sha1(pem: bytes) -> bytes:
 
 
 def fingerprint_of_der(der: bytes) -> bytes:
-    """SHA-1 of a certificate in DER, 20 bytes."""
-    return hashlib.sha1(der, usedforsecurity=False).digest()  # SHA-1 is what the protocol says; SHA-256 goes around it
+    """Returns the SHA-1 of a certificate in DER, 20 bytes."""
+    return hashlib.sha1(
+        der, usedforsecurity=False
+    ).digest()  # the protocol demands SHA-1; the digest around it is SHA-256
 
 
 class CertManager:
-    """The certificate of an acceptor, which may be replaced while it listens (gen.CertManager).
+    """The certificate of an acceptor; it may be replaced while the acceptor listens (gen.CertManager).
 
-    Links that are open keep what they began with; a new one is shown the new certificate, and its handshake proves that.
+    Open sockets keep the old certificate; new sockets get the new one, and their handshakes prove its fingerprint.
     """
 
     def __init__(self, pair: KeyPair) -> None:
-        """`pair`: PEM. UsageError if it is no certificate and its key."""
+        """UsageError if `pair` is not a certificate and its key in PEM."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.update(pair)
 
     def update(self, pair: KeyPair) -> None:
-        """Takes another certificate. UsageError, and the old one stays, if it is no certificate and its key."""
+        """Replaces the certificate. UsageError, and the old one stays, if it is not a certificate and its key."""
         try:
-            server_context(pair)  # a context that fails halfway has lost what it had
+            server_context(pair)  # a context that fails halfway loses its old pair
             _load_into(self.context, pair)
             self.fingerprint = fingerprint_sha1(pair.certificate)
         except (ssl.SSLError, ValueError):
@@ -105,27 +107,27 @@ class CertManager:
 
 
 def manager_of(tls: KeyPair | CertManager | None) -> CertManager | None:
-    """What keeps a certificate; it may be shared. UsageError if it is none."""
+    """Returns a manager for a pair; a given manager may be shared. UsageError for a wrong pair."""
     return CertManager(tls) if isinstance(tls, KeyPair) else tls
 
 
 def server_context(pair: KeyPair) -> ssl.SSLContext:
-    """TLS for an acceptor. Nothing is asked of the dialer: there are no client certificates (EHS-TLS-4)."""
+    """Makes a TLS context for an acceptor. It asks for no client certificate (EHS-TLS-4)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load_into(context, pair)
     return context
 
 
 def _load_into(context: ssl.SSLContext, pair: KeyPair) -> None:
-    with tempfile.TemporaryDirectory() as directory:  # mode 700; OpenSSL reads files only
+    with tempfile.TemporaryDirectory() as directory:  # mode 700; OpenSSL only reads files
         certificate, key = Path(directory, "cert.pem"), Path(directory, "key.pem")
         certificate.write_bytes(pair.certificate)
         key.write_bytes(pair.key)
-        context.load_cert_chain(certificate, key, password="")  # never ask the terminal for one
+        context.load_cert_chain(certificate, key, password="")  # never ask for one on the terminal
 
 
 def client_context(ca: str | None = None) -> ssl.SSLContext:
-    """TLS for a dialer. The PKI is verified only against a given CA file, the fingerprint by the handshake."""
+    """Makes a TLS context for a dialer. Verifies the PKI only with a CA file; the handshake verifies the fingerprint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca is not None:
         try:
@@ -139,8 +141,5 @@ def client_context(ca: str | None = None) -> ssl.SSLContext:
 
 
 def verifying_context(ca: str | None) -> ssl.SSLContext:
-    """TLS for a dialer that wants a certificate for the name it dials, signed by `ca` (PEM file; None: by one of the system's).
-
-    UsageError if the file can't be read.
-    """
+    """Makes a TLS context that verifies host name and signature. `ca`: PEM file; None: the system's CAs. UsageError."""
     return client_context(ca) if ca is not None else ssl.create_default_context()

@@ -1,53 +1,33 @@
-"""Applications: groups of processes that are started together, and what the end of one means for the others."""
-
-from __future__ import annotations
+"""Applications: groups of processes that are started and stopped together."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, Protocol
 
 from ...model.ergo import error_values
 from ...model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ...model.values import PID, Atom, Error
+from ..api.applications import ApplicationMode, ApplicationState
 from ..api.errors import ErgoError
-from .process import Actor, Process, ProcessOptions
-
-if TYPE_CHECKING:
-    from .core import Core
+from ..api.messages import ProcessOptions
+from .actor import Actor
+from .outgoing import Outgoing
+from .process import Process
+from .process_table import ProcessTable
+from .spawner import Spawner
 
 log = logging.getLogger("ergo_conformance.node")
 
-STOP_TIMEOUT = 5.0
-"""Seconds that the processes of an application get to end."""
-
-
-class Mode(IntEnum):
-    """When an application stops because a process of it has ended. OWN: the mode of its specification.
-
-    Temporary: only with its last process.  Transient: also if one ends for another reason than normal and shutdown.
-    Permanent: whenever one ends.
-    """
-
-    OWN = 0
-    TEMPORARY = 1
-    TRANSIENT = 2
-    PERMANENT = 3
-
-
-class State(IntEnum):
-    """gen.ApplicationState."""
-
-    LOADED = 1
-    RUNNING = 2
-    STOPPING = 3
+STOP_TIMEOUT: Final = 5.0
+"""Seconds in which the processes of a stopped application have to end."""
+_CHOSEN: Final = frozenset(ApplicationMode) - {ApplicationMode.OWN}
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One process of an application; an empty name is none."""
+class ApplicationMember:
+    """One process of an application. `name`: its registered name; empty means no name."""
 
     factory: Callable[[], Actor]
     name: str = ""
@@ -56,12 +36,12 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Specification:
-    """An application as it is loaded."""
+class ApplicationSpec:
+    """Specification of an application."""
 
     name: str
-    members: tuple[Member, ...]
-    mode: Mode = Mode.TEMPORARY
+    members: tuple[ApplicationMember, ...]
+    mode: ApplicationMode = ApplicationMode.TEMPORARY
     weight: int = 0
     description: str = ""
     env: Mapping[str, Any] = field(default_factory=dict)
@@ -69,76 +49,95 @@ class Specification:
 
 @dataclass(slots=True)
 class Application:
-    """A loaded application. `mode`: of the run, or of the next one; `processes`: those that live.
+    """A loaded application. `mode`: of the current or next run; `processes`: the running ones.
 
-    `starting`: more of them are to come.
+    `starting`: not all processes have been started yet.
     """
 
-    specification: Specification
-    mode: Mode
-    state: State = State.LOADED
+    spec: ApplicationSpec
+    mode: ApplicationMode
+    state: ApplicationState = ApplicationState.LOADED
     starting: bool = False
     processes: set[Process] = field(default_factory=set)
     reason: Error | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class ApplicationListener(Protocol):
+    """Listener to the applications of a node."""
+
+    def application_changed(self, application: Application) -> None:
+        """An application was loaded, or its state has changed."""
+
+    def application_unloaded(self, name: Atom) -> None:
+        """An application was unloaded."""
+
+
 class Applications:
     """The applications of one node."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(
+        self,
+        tables: ProcessTable,
+        spawner: Spawner,
+        outgoing: Outgoing,
+        env: Mapping[str, Any],
+        listener: ApplicationListener | None = None,
+    ) -> None:
+        """`env`: the environment of the node."""
+        self._tables, self._spawner, self._outgoing, self._env = tables, spawner, outgoing, env
+        self._listener = listener
         self.loaded: dict[Atom, Application] = {}
-        self.changed: Callable[[Application], None] = lambda _: None
-        """Told of an application that was loaded, or is in another state."""
-        self.unloaded: Callable[[Atom], None] = lambda _: None
 
-    def load(self, specification: Specification) -> None:
-        """Makes an application known. Raises ErgoError."""
-        name = Atom(specification.name)
+    def load(self, spec: ApplicationSpec) -> None:
+        """Loads an application. Raises ErgoError."""
+        name = Atom(spec.name)
         if not name:
             raise ErgoError(error_values.APPLICATION_NAME)
-        if not specification.members:
+        if not spec.members:
             raise ErgoError(error_values.APPLICATION_EMPTY)
         if name in self.loaded:
             raise ErgoError(error_values.TAKEN)
-        self.loaded[name] = application = Application(specification, specification.mode or Mode.TEMPORARY)
-        self.changed(application)
+        self.loaded[name] = application = Application(spec, spec.mode or ApplicationMode.TEMPORARY)
+        self._announce(application)
 
     def unload(self, name: str) -> None:
-        """The reverse. Raises ErgoError while it runs."""
-        if self.get(name).state is not State.LOADED:
+        """Unloads an application. Raises ErgoError while it runs."""
+        if self.get(name).state is not ApplicationState.LOADED:
             raise ErgoError(error_values.APPLICATION_RUNNING)
         del self.loaded[Atom(name)]
-        self.unloaded(Atom(name))
+        if self._listener is not None:
+            self._listener.application_unloaded(Atom(name))
 
     def get(self, name: str) -> Application:
-        """A loaded application. Raises ErgoError."""
+        """Returns a loaded application. Raises ErgoError."""
         found = self.loaded.get(Atom(name))
         if found is None:
             raise ErgoError(error_values.APPLICATION_UNKNOWN)
         return found
 
-    async def start(self, name: str, mode: int = Mode.OWN, options: ApplicationOptionsExtra | None = None) -> None:
-        """Starts the processes one after the other. Raises ErgoError; then none of them is left.
+    async def start(
+        self, name: str, mode: int = ApplicationMode.OWN, options: ApplicationOptionsExtra | None = None
+    ) -> None:
+        """Starts the processes one after the other. Raises ErgoError and ends the processes that were started.
 
-        Mode 0 is the application's own (upstream takes it for temporary, ENP-APP-2).
+        Mode 0 means the mode of the specification (upstream: temporary, ENP-APP-2).
         """
         application = self.get(name)
-        if application.state is State.RUNNING:
+        if application.state is ApplicationState.RUNNING:
             raise ErgoError(error_values.APPLICATION_RUNNING)
-        if application.state is State.STOPPING:
+        if application.state is ApplicationState.STOPPING:
             raise ErgoError(error_values.APPLICATION_STATE)
-        extra = options or ApplicationOptionsExtra(ApplicationOptions(), self.core.pid)
-        specification = application.specification
-        own = {**self.core.env, **specification.env}
+        extra = options or ApplicationOptionsExtra(ApplicationOptions(), self._tables.pid)
+        spec = application.spec
+        own = {**self._env, **spec.env}
         env = {**(extra.CoreEnv or {}), **own, **(extra.ApplicationOptions.Env or {})}
         application.reason, application.starting = None, True
-        application.mode = Mode(mode) if mode in _CHOSEN else specification.mode or Mode.TEMPORARY
-        self._set(application, State.RUNNING)
+        application.mode = ApplicationMode(mode) if mode in _CHOSEN else spec.mode or ApplicationMode.TEMPORARY
+        self._set(application, ApplicationState.RUNNING)
         application.stopped.clear()
         try:
-            for member in specification.members:
+            for member in spec.members:
                 await self._start_member(application, member, env, extra.CorePID)
         except BaseException:
             await self._kill(application)
@@ -148,31 +147,31 @@ class Applications:
             self._settle(application)
 
     async def _kill(self, application: Application) -> None:
-        self._set(application, State.STOPPING)
-        living = list(application.processes)
-        for process in living:
-            self.core.end(process, error_values.KILL)
-        await asyncio.gather(*(process.task for process in living if process.task), return_exceptions=True)
+        self._set(application, ApplicationState.STOPPING)
+        running = list(application.processes)
+        for process in running:
+            self._spawner.end(process, error_values.KILL)
+        await asyncio.gather(*(process.join() for process in running), return_exceptions=True)
 
     async def _start_member(
-        self, application: Application, member: Member, env: Mapping[str, Any], parent: PID
+        self, application: Application, member: ApplicationMember, env: Mapping[str, Any], parent: PID
     ) -> None:
         actor = member.factory()
         own = member.options or actor.options
         options = replace(own, env={**env, **own.env})
-        process = self.core.spawn(actor, *member.args, name=member.name or None, options=options, parent=parent)
-        process.application = Atom(application.specification.name)
+        process = self._spawner.spawn(actor, *member.args, name=member.name or None, options=options, parent=parent)
+        process.application = Atom(application.spec.name)
         application.processes.add(process)
         await process.started
-        if application.state is not State.RUNNING:  # an end, or somebody else, has stopped it meanwhile
+        if application.state is not ApplicationState.RUNNING:  # stopped meanwhile
             raise ErgoError(application.reason or error_values.SHUTDOWN)
 
     async def stop(self, name: str, *, force: bool = False) -> None:
-        """Ends the processes: an exit signal, or with `force` at once. Raises ErgoError if they take too long."""
+        """Ends the processes: by exit signals, or with `force` at once. Raises ErgoError after STOP_TIMEOUT."""
         application = self.get(name)
-        if application.state is State.LOADED:
+        if application.state is ApplicationState.LOADED:
             return
-        if application.state is State.STOPPING and not force:
+        if application.state is ApplicationState.STOPPING and not force:
             raise ErgoError(error_values.APPLICATION_STOPPING)
         self._stop(application, error_values.KILL if force else error_values.SHUTDOWN, force=force)
         try:
@@ -183,35 +182,38 @@ class Applications:
 
     def _stop(self, application: Application, reason: Error, *, force: bool = False) -> None:
         application.reason = reason
-        self._set(application, State.STOPPING)
+        self._set(application, ApplicationState.STOPPING)
         for process in list(application.processes):
             if force:
-                self.core.end(process, error_values.KILL)
+                self._spawner.end(process, error_values.KILL)
             else:
-                self.core.route_send_exit(process.parent, process.pid.id, error_values.SHUTDOWN)
+                self._outgoing.signal_exit(process.parent, process.pid.id, error_values.SHUTDOWN)
 
     def process_ended(self, process: Process, reason: Error) -> None:
-        """A process is over; if it belonged to an application, that may be the end of more."""
+        """A process has ended: depending on the mode its application stops."""
         application = self.loaded.get(process.application) if process.application else None
         if application is None or process not in application.processes:
             return
         application.processes.discard(process)
         good = reason in (error_values.NORMAL, error_values.SHUTDOWN)
-        ends = application.mode is Mode.PERMANENT or (application.mode is Mode.TRANSIENT and not good)
-        if ends and application.state is State.RUNNING:
-            log.info("application %s stops: a process ended with %s", application.specification.name, reason.text)
+        ends = application.mode is ApplicationMode.PERMANENT or (
+            application.mode is ApplicationMode.TRANSIENT and not good
+        )
+        if ends and application.state is ApplicationState.RUNNING:
+            log.info("application %s stops: a process ended with %s", application.spec.name, reason.text)
             self._stop(application, reason)
         self._settle(application)
 
     def _settle(self, application: Application) -> None:
         if not application.processes and not application.starting:
-            self._set(application, State.LOADED)
+            self._set(application, ApplicationState.LOADED)
             application.stopped.set()
 
-    def _set(self, application: Application, state: State) -> None:
+    def _set(self, application: Application, state: ApplicationState) -> None:
         if application.state is not state:
             application.state = state
-            self.changed(application)
+            self._announce(application)
 
-
-_CHOSEN = frozenset((Mode.TEMPORARY, Mode.TRANSIENT, Mode.PERMANENT))
+    def _announce(self, application: Application) -> None:
+        if self._listener is not None:
+            self._listener.application_changed(application)

@@ -1,53 +1,67 @@
-"""Who waits for an answer."""
+"""Pending requests: replies and acknowledgements that processes wait for."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ...model.ergo import error_values
 from ...model.ergo.enp import Words
-from ...model.values import Error
+from ...model.values import Atom, Error
 from ..api.errors import ErgoError
 
+_Future = asyncio.Future[Any]
 
-class Waiters:
-    """Who waits for an answer, by the words of the reference. Answers that nobody waits for are dropped."""
+
+class PendingRequests:
+    """Requests by node and reference. One node can't reply for another; a reply without a request is dropped."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Words, tuple[int, asyncio.Future[Any]]] = {}
+        self._by_node: dict[Atom, dict[Words, tuple[int, _Future]]] = {}
 
-    def add(self, words: Words, process_id: int) -> asyncio.Future[Any]:
-        """A future for the answer to this process."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[words] = process_id, future
-        return future
+    async def wait(self, node: Atom, words: Words, process_id: int, timeout: float, begin: Callable[[], object]) -> Any:
+        """Calls `begin`, which sends the request, and returns the reply. ErgoError "timed out" after `timeout` seconds."""
+        future: _Future = asyncio.get_running_loop().create_future()
+        self._by_node.setdefault(node, {})[words] = process_id, future
+        try:
+            begin()
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            raise ErgoError(error_values.TIMEOUT) from None
+        finally:
+            self._by_node.get(node, {}).pop(words, None)
 
-    def forget(self, words: Words) -> None:
-        """Nobody waits any more."""
-        self._waiting.pop(words, None)
-
-    def answer(self, words: Words, process_id: int, value: Any) -> bool:
-        """Hands an answer over; False if this process does not wait for it."""
-        return self._end(words, process_id, lambda future: future.set_result(value))
-
-    def fail(self, words: Words, process_id: int, error: Error) -> bool:
-        """Hands an error over."""
-        return self._end(words, process_id, lambda future: future.set_exception(ErgoError(error)))
-
-    def _end(self, words: Words, process_id: int, finish: Callable[[asyncio.Future[Any]], None]) -> bool:
-        waiting = self._waiting.get(words)
-        if waiting is None or waiting[0] != process_id:
+    def answer(self, node: Atom, process_id: int, words: Words, value: Any) -> bool:
+        """Completes a request with a reply. False if this process has no such request."""
+        future = self._take(node, process_id, words)
+        if future is None:
             return False
-        del self._waiting[words]
-        if not waiting[1].done():
-            finish(waiting[1])
+        if not future.done():
+            future.set_result(value)
         return True
 
-    def fail_all(self, error: Error) -> None:
-        """Nothing will come any more."""
-        waiting, self._waiting = self._waiting, {}
-        for _, future in waiting.values():
+    def fail(self, node: Atom, process_id: int, words: Words, error: Error) -> bool:
+        """Completes a request with an error. False if this process has no such request."""
+        future = self._take(node, process_id, words)
+        if future is None:
+            return False
+        if not future.done():
+            future.set_exception(ErgoError(error))
+        return True
+
+    def _take(self, node: Atom, process_id: int, words: Words) -> _Future | None:
+        requests = self._by_node.get(node)
+        found = requests.get(words) if requests is not None else None
+        if requests is None or found is None or found[0] != process_id:
+            return None
+        del requests[words]
+        return found[1]
+
+    def fail_all(self, node: Atom, error: Error) -> None:
+        """Fails all requests to a node."""
+        for _, future in self._by_node.pop(node, {}).values():
             if not future.done():
                 future.set_exception(ErgoError(error))
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(len(requests) for requests in self._by_node.values())

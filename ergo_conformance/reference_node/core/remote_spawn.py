@@ -1,79 +1,101 @@
-"""What other nodes may start here, and what we start on others: processes by factory, applications by name."""
-
-from __future__ import annotations
+"""Remote spawn and remote application start, in both directions."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...model.ergo import enp, error_values, gen
 from ...model.ergo.enp import Algorithm, CompressionLevel
 from ...model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra, ProcessOptionsExtra
 from ...model.values import PID, Atom, Error
 from ..api.errors import ErgoError
-from ..ergo.enp.compression import Compression
+from ..api.info import EnabledInfo
+from ..api.messages import Compression, ProcessOptions
+from .actor import Actor
+from .applications import Applications
+from .peers import Peers
 from .permissions import Permission
-from .process import Actor, Process, ProcessOptions
-
-if TYPE_CHECKING:
-    from .applications import Mode
-    from .core import Core
+from .process import Process
+from .process_table import ProcessTable
+from .spawner import Spawner
 
 Factory = Callable[[], Actor]
 LOG_INFO: Final = 1
-"""gen.LogLevel of a node that was not told another one."""
+"""gen.LogLevel of a node without a configured level."""
 ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     "gzip": Algorithm.GZIP,
     "zlib": Algorithm.ZLIB,
     "lzw": Algorithm.LZW,
 }
-"""gen.CompressionType; anything else is gzip."""
+"""gen.CompressionType; any other name means gzip."""
 
 
-class Spawnable(NamedTuple):
-    """A factory and who may use it."""
+class EnabledFactory(NamedTuple):
+    """A factory, and the nodes that may spawn with it."""
 
     factory: Factory
     permission: Permission
 
 
-class Remote:
-    """Both directions of one node. `expose_env`: our processes' environment goes along."""
+class RemoteSpawn:
+    """Remote spawn and application start of one node. `expose_env`: requests carry the environment of their process."""
 
-    def __init__(self, core: Core, *, expose_env: bool = False) -> None:
-        self.core = core
+    def __init__(
+        self,
+        tables: ProcessTable,
+        spawner: Spawner,
+        applications: Applications,
+        peers: Peers,
+        env: Mapping[str, Any],
+        *,
+        expose_env: bool = False,
+    ) -> None:
+        self._tables, self._spawner, self._applications, self._peers = tables, spawner, applications, peers
+        self._env = env
         self.expose_env = expose_env
         self.log_level = LOG_INFO
-        """gen.LogLevel that what we start elsewhere is told to have."""
-        self.factories: dict[Atom, Spawnable] = {}
+        """gen.LogLevel in the requests to other nodes."""
+        self.factories: dict[Atom, EnabledFactory] = {}
         self.startable: dict[Atom, Permission] = {}
 
-    # --- what others may do -------------------------------------------------------------------------------------------
+    # --- permissions --------------------------------------------------------------------------------------------------
 
     def enable_spawn(self, name: str, factory: Factory, *nodes: str) -> None:
-        """Lets these nodes, or without nodes all, spawn with a factory.
+        """Allows these nodes, or without nodes every node, to spawn with a factory.
 
-        Raises ErgoError if the name stands for another factory already (NAPI-PL-8).
+        ErgoError if the name belongs to another factory already (NAPI-PL-8).
         """
-        found = self.factories.setdefault(Atom(name), Spawnable(factory, Permission(map(Atom, nodes))))
-        if found.factory != factory:  # a bound method is a new object each time
+        found = self.factories.setdefault(Atom(name), EnabledFactory(factory, Permission(map(Atom, nodes))))
+        if found.factory != factory:  # not `is not`: a bound method is a new object each time
             raise ErgoError(Error(f"{name} associated with another process factory"))
         found.permission.enable(map(Atom, nodes))
 
     def disable_spawn(self, name: str, *nodes: str) -> None:
-        """Takes these nodes off; without nodes the factory. ErgoError "unknown" if there is none."""
+        """Forbids these nodes to spawn with a factory; without nodes removes the factory. ErgoError "unknown"."""
         _disable(self.factories, Atom(name), nodes, lambda found: found.permission)
 
     def enable_application_start(self, name: str, *nodes: str) -> None:
-        """Lets these nodes, or without nodes all, start an application."""
+        """Allows these nodes, or without nodes every node, to start an application."""
         found = self.startable.setdefault(Atom(name), Permission(map(Atom, nodes)))
         found.enable(map(Atom, nodes))
 
     def disable_application_start(self, name: str, *nodes: str) -> None:
-        """Takes these nodes off; without nodes the application. ErgoError "unknown" if there is none."""
+        """Forbids these nodes to start an application; without nodes removes the permission. ErgoError "unknown"."""
         _disable(self.startable, Atom(name), nodes, lambda found: found)
 
-    async def spawn_asked(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
-        """A node asks for a process: the process once it is ready. Raises ErgoError."""
+    def enabled_factories(self) -> tuple[EnabledInfo, ...]:
+        """Returns the factories that other nodes may use."""
+        return tuple(
+            _enabled_info(name, found.permission, found.factory.__qualname__) for name, found in self.factories.items()
+        )
+
+    def enabled_applications(self) -> tuple[EnabledInfo, ...]:
+        """Returns the applications that other nodes may start."""
+        return tuple(_enabled_info(name, permission) for name, permission in self.startable.items())
+
+    # --- requests of other nodes --------------------------------------------------------------------------------------
+
+    async def spawn_requested(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
+        """Spawns a process requested by `node`; returns it once it has initialised. Raises ErgoError."""
         found = self.factories.get(name)
         if found is None:
             raise ErgoError(error_values.NAME_UNKNOWN)
@@ -81,29 +103,28 @@ class Remote:
             raise ErgoError(error_values.NOT_ALLOWED)
         if gen.NO_PID in (options.ParentPID, options.ParentLeader):
             raise ErgoError(error_values.PARENT_UNKNOWN)
-        process = self.core.spawn(
+        process = self._spawner.spawn(
             found.factory(),
             *(options.Args or ()),
             name=options.Register or None,
-            options=options_of(options),
+            options=options_from(options),
             parent=options.ParentPID,
         )
-        process.leader = (
-            options.ProcessOptions.Leader if options.ProcessOptions.Leader != gen.NO_PID else options.ParentLeader
-        )
+        leader = options.ProcessOptions.Leader
+        process.leader = leader if leader != gen.NO_PID else options.ParentLeader
         await process.started
         return process
 
-    async def start_asked(self, node: Atom, name: Atom, mode: int, options: ApplicationOptionsExtra) -> None:
-        """A node asks for an application. Raises ErgoError."""
+    async def start_requested(self, node: Atom, name: Atom, mode: int, options: ApplicationOptionsExtra) -> None:
+        """Starts an application requested by `node`. Raises ErgoError."""
         permission = self.startable.get(name)
         if permission is None:
             raise ErgoError(error_values.NAME_UNKNOWN)
         if not permission.allows(node):
             raise ErgoError(error_values.NOT_ALLOWED)
-        await self.core.applications.start(name, mode, options)
+        await self._applications.start(name, mode, options)
 
-    # --- what we ask of others ----------------------------------------------------------------------------------------
+    # --- requests to other nodes --------------------------------------------------------------------------------------
 
     async def spawn(
         self,
@@ -114,56 +135,64 @@ class Remote:
         options: gen.ProcessOptions | None = None,
         register: str = "",
     ) -> PID:
-        """A process on another node; `process` is its parent, None the node itself. Raises ErgoError and CannotEncode.
+        """Spawns a process on another node. `process`: its parent; None is the node itself.
 
-        No `args` and an empty list of them are two things on the wire.
+        Raises ErgoError and CannotEncode.  On the wire no `args` and an empty list of them differ.
         """
-        if node == self.core.name:
+        if node == self._tables.name:
             raise ErgoError(error_values.NOT_ALLOWED)
-        asked = options or gen.ProcessOptions()
-        parent = self.core.pid if process is None else process.pid
-        leader = self.core.pid if process is None else process.leader
-        env = dict(process.options.env if process else self.core.env) if self.expose_env else {}
+        own = self._tables.pid
+        env = dict(process.options.env if process else self._env) if self.expose_env else {}
         extra = ProcessOptionsExtra(
-            asked, parent, leader, env or None, self.log_level, Atom(register),
-            (process.application if process else None) or Atom(""), None if args is None else list(args),
-        )  # fmt: skip
-        connection = await self.core.connection(node)
+            options or gen.ProcessOptions(),
+            process.pid if process else own,
+            process.leader if process else own,
+            env or None,
+            self.log_level,
+            Atom(register),
+            (process.application if process else None) or Atom(""),
+            None if args is None else list(args),
+        )
+        connection = await self._peers.connection(node)
         return await connection.remote_spawn(name, extra)
 
     async def start_application(
-        self, node: Atom, name: Atom, mode: Mode | int, options: ApplicationOptions | None = None
+        self, node: Atom, name: Atom, mode: int, options: ApplicationOptions | None = None
     ) -> None:
-        """An application on another node. Raises ErgoError and CannotEncode."""
-        env = dict(self.core.env) if self.expose_env else {}
-        extra = ApplicationOptionsExtra(options or ApplicationOptions(), self.core.pid, env or None, self.log_level)
-        connection = await self.core.connection(node)
+        """Starts an application on another node. Raises ErgoError and CannotEncode."""
+        env = dict(self._env) if self.expose_env else {}
+        extra = ApplicationOptionsExtra(options or ApplicationOptions(), self._tables.pid, env or None, self.log_level)
+        connection = await self._peers.connection(node)
         await connection.remote_application_start(name, int(mode), extra)
 
 
-def options_of(extra: ProcessOptionsExtra) -> ProcessOptions:
-    """A process's settings as a parent on another node asked for them; the parent's environment first (ENP-SPAWN-4)."""
-    asked = extra.ProcessOptions
-    compression = asked.Compression
+def options_from(extra: ProcessOptionsExtra) -> ProcessOptions:
+    """Returns the options of a process requested by another node; its own environment overrides the parent's (ENP-SPAWN-4)."""
+    requested = extra.ProcessOptions
+    compression = requested.Compression
     return ProcessOptions(
-        mailbox_size=max(asked.MailboxSize, 0),
-        priority=enp.PRIORITIES[asked.SendPriority & enp.PRIORITY_MASK],
-        important=asked.ImportantDelivery,
-        compression=compression_of(compression.Type, compression.Level, compression.Threshold)
+        mailbox_size=max(requested.MailboxSize, 0),
+        priority=enp.PRIORITIES[requested.SendPriority & enp.PRIORITY_MASK],
+        important=requested.ImportantDelivery,
+        compression=compression_from(compression.Type, compression.Level, compression.Threshold)
         if compression.Enable
         else None,
-        link_parent=asked.LinkParent,
-        env={**(extra.ParentEnv or {}), **(asked.Env or {})},
+        link_parent=requested.LinkParent,
+        env={**(extra.ParentEnv or {}), **(requested.Env or {})},
     )
 
 
-def compression_of(name: str, level: int = 0, threshold: int = 0) -> Compression:
-    """A compression by the framework's words; threshold 0 is the default, less than the least is the least."""
+def compression_from(name: str, level: int = 0, threshold: int = 0) -> Compression:
+    """Returns a compression by the framework's names and numbers; the threshold is at least the minimum."""
     return Compression(
         ALGORITHMS.get(name, Algorithm.GZIP),
         CompressionLevel(level) if level in frozenset(CompressionLevel) else CompressionLevel.DEFAULT,
         max(threshold, enp.MIN_THRESHOLD),
     )
+
+
+def _enabled_info(name: Atom, permission: Permission, behavior: str = "") -> EnabledInfo:
+    return EnabledInfo(name=name, nodes=tuple(permission.nodes), closed=permission.closed, behavior=behavior)
 
 
 def _disable(table: dict[Atom, Any], name: Atom, nodes: tuple[str, ...], of: Callable[[Any], Permission]) -> None:

@@ -1,8 +1,7 @@
-"""ESRD R1, sans-io: packets, the server's table, and one registration link as the server sees it.
+"""ESRD R1, sans-io: packets, the server's table of names, and the server's side of one registration connection.
 
-Where upstream decodes beyond the bytes it has got (ESRD-BUG-1, -2), reads once and never again (ESRD-BUG-5) or forgets to
-take a name back (ESRD-BUG-7), this is done right.  A `length` smaller than the value is refused: the value ends where the
-length says.
+Upstream decodes beyond the received bytes (ESRD-BUG-1, -2), reads only once (ESRD-BUG-5) and does not always release a name
+(ESRD-BUG-7); this implementation does not. A `length` smaller than the value is refused: the value must end there.
 """
 
 from collections.abc import Sequence
@@ -24,19 +23,19 @@ _HEADER: Final = Struct(">BBH")
 
 
 def write(message: Message) -> bytes:
-    """A message as a packet. Raises CannotEncode."""
+    """Returns a message as a packet. Raises CannotEncode."""
     payload = _ENCODER.encode(message)
-    if len(payload) > 0xFFFF:  # noqa: PLR2004  what the length can say
-        raise CannotEncode(f"a message of {len(payload)} bytes")
+    if len(payload) > 0xFFFF:  # noqa: PLR2004  maximum of the length field
+        raise CannotEncode(f"message of {len(payload)} bytes, maximum {0xFFFF}")
     return _HEADER.pack(esrd.VERSION, esrd.TYPES[type(message)], len(payload)) + payload
 
 
 def read(data: bytes) -> Message:
-    """The one packet that these bytes are. Raises Rejected."""
+    """Reads exactly one packet. Raises Rejected, also for trailing bytes."""
     size = check_header(data)
     if size is None or len(data) < size:
-        at = esrd.HEADER_LENGTH if size else min(len(data), 2)  # the length is missing, or what it announces
-        raise Rejected(Reason.END_OF_DATA, "", at, "the packet is not whole")
+        at = esrd.HEADER_LENGTH if size else min(len(data), 2)  # header or payload is incomplete
+        raise Rejected(Reason.END_OF_DATA, "", at, "incomplete packet")
     try:
         value, end = Decoder(_TYPES).decode_prefix(data[:size], esrd.HEADER_LENGTH)
     except Rejected as refusal:
@@ -50,9 +49,9 @@ def read(data: bytes) -> Message:
 
 
 def check_header(data: bytes) -> int | None:
-    """Bytes of the packet that begins here; None until that is known. Raises Rejected for what can't become one."""
+    """Returns the size of the packet that begins here; None if the header is incomplete. Raises Rejected."""
     if data and data[0] != esrd.VERSION:
-        raise Rejected(Reason.MAGIC, "version", 0, f"{data[0]} where {esrd.VERSION} belongs")
+        raise Rejected(Reason.MAGIC, "version", 0, f"{data[0]}, expected {esrd.VERSION}")
     if len(data) > 1 and data[1] not in esrd.CLASSES:
         raise Rejected(Reason.UNKNOWN_FRAME, "type", 1, f"{data[1]}")
     if len(data) < esrd.HEADER_LENGTH:
@@ -60,14 +59,14 @@ def check_header(data: bytes) -> int | None:
     return esrd.HEADER_LENGTH + int(_HEADER.unpack_from(data)[2])
 
 
-class Table:
-    """The nodes that are registered, by name."""
+class EsrdNameTable:
+    """The server's table of registered nodes: name → routes."""
 
     def __init__(self) -> None:
         self._routes: dict[Atom, list[Route]] = {}
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
-        """Takes a name; an error says why not. Whether it is taken comes first (ESRD-REG-3)."""
+        """Registers a name, or returns an error. A taken name is reported before missing routes (ESRD-REG-3)."""
         if name in self._routes:
             return RegisterReply(error_values.TAKEN._replace(registered=False))
         if not routes:
@@ -76,20 +75,20 @@ class Table:
         return RegisterReply(None)
 
     def unregister(self, name: Atom) -> None:
-        """Gives a name back."""
+        """Releases a name."""
         self._routes.pop(name, None)
 
     def resolve(self, name: Atom) -> ResolveReply:
-        """Where a node is."""
+        """Returns the routes of a node, or an error."""
         routes = self._routes.get(name)
         if routes is None:
             return ResolveReply(None, error_values.UNKNOWN._replace(registered=False))
         return ResolveReply(routes, None)
 
     def answer(self, datagram: bytes) -> bytes | None:
-        """The reply to a resolve request; None for anything else: silence (ESRD-RES-2).
+        """Returns the reply to a resolve request; None (no reply) for any other datagram (ESRD-RES-2).
 
-        Of a longer datagram only the first bytes count, as the upstream node reads no more (ESRD-RES-3).
+        Only the first MAX_RESOLVE bytes are read, as upstream does (ESRD-RES-3).
         """
         try:
             size = check_header(datagram)
@@ -102,56 +101,56 @@ class Table:
         return name in self._routes
 
 
-class LinkState(Enum):
-    """Of a registration link."""
+class EsrdSessionState(Enum):
+    """State of a registration connection."""
 
     WAITING = auto()
     REGISTERED = auto()
     CLOSED = auto()
 
 
-class Registration:
-    """One registration link. It gives bytes to send, and says whether the link stays."""
+class EsrdServerSession:
+    """The server's side of one registration connection. Returns bytes to send; `state` tells when to close."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: EsrdNameTable) -> None:
         self.table = table
-        self.state = LinkState.WAITING
+        self.state = EsrdSessionState.WAITING
         self.name: Atom | None = None
         self._buffer = b""
 
     def receive(self, data: bytes) -> bytes:
-        """Bytes of the client, and the answer to them. The link is to be closed once `state` is CLOSED.
+        """Processes received bytes and returns the answer. The caller closes the connection once `state` is CLOSED.
 
-        A request that comes in pieces is put together; upstream closes (ESRD-FR-3).
+        A request that arrives in several chunks is joined; upstream closes (ESRD-FR-3).
         """
-        if self.state is not LinkState.WAITING:
-            return b""  # nothing is said on a link that is registered (ESRD-REG-7)
+        if self.state is not EsrdSessionState.WAITING:
+            return b""  # a registered connection carries no further messages (ESRD-REG-7)
         self._buffer += data
         try:
             size = check_header(self._buffer)
             if size is not None and size > esrd.MAX_REGISTER:
-                raise Rejected(Reason.LENGTH, "length", 2, f"a packet of {size} bytes")
+                raise Rejected(Reason.LENGTH, "length", 2, f"packet of {size} bytes, maximum {esrd.MAX_REGISTER}")
             if size is None or len(self._buffer) < size:
                 return b""
             message = read(self._buffer[:size])
         except Rejected:
             message = None
-        self._buffer = b""  # one request a link: what is behind it means nothing (ESRD-REG-8)
+        self._buffer = b""  # one request per connection: trailing bytes are ignored (ESRD-REG-8)
         if not isinstance(message, RegisterRoutes):
-            self.state = LinkState.CLOSED  # without a reply (ESRD-REG-11)
+            self.state = EsrdSessionState.CLOSED  # without a reply (ESRD-REG-11)
             return b""
         return self._register(message)
 
     def _register(self, message: RegisterRoutes) -> bytes:
         reply = self.table.register(message.Node, message.Routes)
-        self.state = LinkState.REGISTERED if reply.Error is None else LinkState.CLOSED
+        self.state = EsrdSessionState.REGISTERED if reply.Error is None else EsrdSessionState.CLOSED
         if reply.Error is None:
             self.name = message.Node
         return write(reply)
 
     def end(self) -> None:
-        """The link is gone: so is the lease, at once (ESRD-REG-6)."""
+        """The connection is closed: releases the name at once (ESRD-REG-6)."""
         if self.name is not None:
             self.table.unregister(self.name)
             self.name = None
-        self.state = LinkState.CLOSED
+        self.state = EsrdSessionState.CLOSED

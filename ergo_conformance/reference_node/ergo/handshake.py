@@ -1,61 +1,60 @@
-"""EHS as a node's handshake: the settings of handshake.Options, and a fresh Ehs for each link."""
+"""EHS as handshake of a node: its settings (handshake.Options of the framework), and a new EhsSession per socket."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import ClassVar, Final
 
 from ...errors import UsageError
 from ...model.ergo import ehs
-from ...model.ergo.ehs import Flags, Role, Version
-from ..api.handshake import LinkFacts, Local, Membership
-from .ehs import Ehs
+from ...model.ergo.ehs import Role, Version
+from ..api.handshake import ConnectionRef, LocalIdentity, SocketInfo
+from ..api.stack import Deadlines
+from .ehs import EhsSession
 
 EHS: Final = Version(ehs.PROTOCOL, ehs.RELEASE, "", "MIT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EhsHandshake:
-    """EHS R1 (interfaces.NetworkHandshake).
+    """EHS R1 (api.NetworkHandshake).
 
-    `pool_size`: links announced to those who dial, 1 to MAX_POOL_SIZE.  `disable_tls_fingerprint`: who dials over TLS does
-    not compare the acceptor's certificate with what it proves (upstream honours this only when it accepts, NAPI-OPT-7).
-    `machine`: conducts one handshake; a subclass of Ehs is how a fault gets in.  UsageError for a wrong pool size.
+    `pool_size`: number of sockets announced to dialers, 1 to MAX_POOL_SIZE; otherwise UsageError.
+    `disable_tls_fingerprint`: a TLS dialer does not verify the acceptor's certificate digest (upstream applies this only
+    when it accepts, NAPI-OPT-7). `session_class`: class of the handshakes; a subclass can inject faults.
     """
+
+    version: ClassVar = EHS
+    network_flags: ClassVar = ehs.DEFAULT_FLAGS
+    deadlines: ClassVar = Deadlines(ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
 
     pool_size: int = ehs.POOL_SIZE
     disable_tls_fingerprint: bool = False
-    machine: type[Ehs] = Ehs
+    session_class: type[EhsSession] = EhsSession
 
     def __post_init__(self) -> None:
         if not 1 <= self.pool_size <= ehs.MAX_POOL_SIZE:
-            raise UsageError(f"pool_size is {self.pool_size}; it has to be between 1 and {ehs.MAX_POOL_SIZE}")
+            raise UsageError(f"pool_size is {self.pool_size}; allowed: 1 to {ehs.MAX_POOL_SIZE}")
 
-    def network_flags(self) -> Flags:
-        """What is announced where no flags are set."""
-        return ehs.DEFAULT_FLAGS
-
-    def start(self, local: Local, link: LinkFacts) -> Ehs:
-        """We dial: a full handshake."""
+    def start(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
+        """Returns the dialer's side of a full handshake."""
         return self._make(Role.DIALER, local, link)
 
-    def join(self, local: Local, link: LinkFacts, membership: Membership) -> Ehs:
-        """We dial: a further link of a connection."""
+    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> EhsSession:
+        """Returns the dialer's side of a Join: a further socket of a connection."""
         return self._make(Role.DIALER, local, link, membership)
 
-    def accept(self, local: Local, link: LinkFacts) -> Ehs:
-        """We are dialed: the other side's first message tells whether it starts or joins."""
+    def accept(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
+        """Returns the acceptor's side. The peer's first message decides between full handshake and Join."""
         return self._make(Role.ACCEPTOR, local, link)
 
-    def version(self) -> Version:
-        """EHS R1."""
-        return EHS
-
-    def _make(self, role: Role, local: Local, link: LinkFacts, joining: Membership | None = None) -> Ehs:
-        believed = role is Role.DIALER and self.disable_tls_fingerprint
-        return self.machine(
+    def _make(
+        self, role: Role, local: LocalIdentity, link: SocketInfo, joining: ConnectionRef | None = None
+    ) -> EhsSession:
+        unverified = role is Role.DIALER and self.disable_tls_fingerprint
+        return self.session_class(
             role,
             replace(local, pool_size=self.pool_size),
-            link.token,
-            fingerprint=None if believed else link.fingerprint,
+            link.random_hex,
+            fingerprint=None if unverified else link.fingerprint,
             address=link.address,
             joining=joining,
         )

@@ -1,4 +1,4 @@
-"""What registrars that want to know are told of the applications of a node (SAT-EV-2)."""
+"""Announces the applications of a node to its registrars (SAT-EV-2)."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -7,32 +7,31 @@ from ...model.ergo.saturn import ApplicationRoute
 from ...model.values import Atom
 from ..api import ApplicationRegistrar
 from ..core.applications import Application
-from ..options import Mode, NetworkOptions
+from ..options import NetworkMode, NetworkOptions
 
 
-class ApplicationNews:
-    """Of one node, for its registrar and those of its acceptors. A hidden node tells nobody."""
+class ApplicationAnnouncements:
+    """Listener to the applications of one node (ApplicationListener). A hidden node announces nothing."""
 
     def __init__(self, name: Atom, options: NetworkOptions) -> None:
-        self.name, self.options = name, options
+        self._name, self._options = name, options
 
-    def changed(self, application: Application) -> None:
-        """It was loaded, or is in another state."""
-        specification = application.specification
-        route = ApplicationRoute(
-            self.name, Atom(specification.name), specification.weight, application.mode, application.state
-        )
+    def application_changed(self, application: Application) -> None:
+        """Announces an application that was loaded, or whose state has changed."""
+        spec = application.spec
+        route = ApplicationRoute(self._name, Atom(spec.name), spec.weight, application.mode, application.state)
         for registrar in self._registrars():
             registrar.register_application_route(route)
 
-    def unloaded(self, name: Atom) -> None:
-        """It is no more."""
+    def application_unloaded(self, name: Atom) -> None:
+        """Announces that an application was unloaded."""
         for registrar in self._registrars():
             registrar.unregister_application_route(name)
 
     def _registrars(self) -> Iterator[ApplicationRegistrar]:
-        if self.options.mode is Mode.ENABLED:
-            known = [self.options.registrar, *(options.registrar for options in self.options.acceptors)]
+        """Yields the registrars of the node and of its acceptors that take applications."""
+        if self._options.mode is NetworkMode.ENABLED:
+            known = [self._options.registrar, *(options.registrar for options in self._options.acceptors)]
             for registrar in known:
-                if registrar is not None and registrar.info().register_application:
+                if registrar is not None and registrar.info.register_application:
                     yield cast("ApplicationRegistrar", registrar)

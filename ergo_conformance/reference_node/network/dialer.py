@@ -1,53 +1,52 @@
-"""Dialing: one connection per peer, and more links for those that exist."""
+"""Dialing: opens one connection per peer, and more sockets for connections that exist."""
 
 import asyncio
-import os
-import re
-import socket
-import ssl
+import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from ...model.ergo import ehs
 from ...model.ergo.ehs import Role
 from ...model.values import Atom
-from ..api import Connection, Handshake, NetworkDial, NetworkHandshake, NetworkProto
-from ..api.handshake import ClosedError, HandshakeError, LinkFacts, Local, Membership, SilentError, Token
-from ..connection.backoff import Pauses
-from ..connection.link import Address, Dial, LinkProtocol, Links, log
-from ..connection.table import Connections, DuplicateError, RefusedError
+from ..api import Connection, Handshake, NetworkProto, OpenSocket
+from ..api.errors import HandshakeError, RefusedError
+from ..api.handshake import ConnectionRef, RandomHex, SocketInfo
+from ..connection.backoff import ReconnectBackoff
+from ..connection.dial_errors import describe
+from ..connection.socket_protocol import SocketProtocol, SocketSetup
+from ..connection.socket_registry import SocketRegistry
+from ..connection.table import ConnectionTable, DuplicateError, MakeConnection
+from ..connection.tcp import Dial, Endpoint
+from .stack import Stack
+
+log = logging.getLogger("ergo_conformance.node")
 
 T = TypeVar("T")
 
 
-class Stack(NamedTuple):
-    """What is spoken over a link, and what we bring into it."""
+class Dialer:
+    """The dials of one node.
 
-    handshake: NetworkHandshake
-    proto: NetworkProto
-    local: Local
-
-
-class Dialing:
-    """The dials of one node. `make`: a connection of a stack's proto; `token`: entropy of handshakes."""
+    `dial`: opens sockets.  `random_hex`: source of salts.  `connection_maker`: returns the function that makes connections of a
+    proto.
+    """
 
     def __init__(
         self,
-        connections: Connections[Connection],
-        links: Links,
+        table: ConnectionTable[Connection],
+        sockets: SocketRegistry,
         dial: Dial,
-        token: Token,
-        make: Callable[[NetworkProto], Callable[..., Connection]],
+        random_hex: RandomHex,
+        connection_maker: Callable[[NetworkProto], MakeConnection[Connection]],
     ) -> None:
-        self.connections = connections
-        self._links = links
-        self.open_link = dial
-        self._token = token
-        self._make = make
+        self._table = table
+        self._sockets = sockets
+        self._dial = dial
+        self._random_hex = random_hex
+        self._connection_maker = connection_maker
         self._tasks: set[asyncio.Task[Any]] = set()
         self._dials: dict[Atom, asyncio.Task[Connection]] = {}
-        self.pauses: Final = Pauses()
+        self.backoff: Final = ReconnectBackoff()
 
     def protocol(
         self,
@@ -55,186 +54,154 @@ class Dialing:
         wanted: Atom | None = None,
         *,
         fingerprint: bytes | None = None,
-        joining: Membership | None = None,
-        dialer: Callable[[Connection], NetworkDial] | None = None,
-    ) -> LinkProtocol:
-        """Our end of a link that we open. `fingerprint` stands in for TLS; `dialer` makes what opens more links."""
+        joining: ConnectionRef | None = None,
+        make_opener: Callable[[Connection], OpenSocket] | None = None,
+    ) -> SocketProtocol:
+        """Makes our end of a socket that we open. `fingerprint` replaces that of TLS; `make_opener`: see SocketSetup."""
 
-        def handshake(address: str, seen: bytes | None) -> Handshake:
-            facts = LinkFacts(self._token, address, seen)
+        def make_handshake(address: str, seen: bytes | None) -> Handshake:
+            info = SocketInfo(self._random_hex, address, seen)
             if joining is None:
-                return stack.handshake.start(stack.local, facts)
-            return stack.handshake.join(stack.local, facts, joining)
+                return stack.handshake.start(stack.local, info)
+            return stack.handshake.join(stack.local, info, joining)
 
-        return LinkProtocol(
-            self.connections, self._links, Role.DIALER, handshake,
-            fingerprint=fingerprint, wanted=wanted, make=self._make(stack.proto), dialer=dialer,
-        )  # fmt: skip
+        return SocketProtocol(self._table, self._sockets, SocketSetup(
+            role=Role.DIALER, make_handshake=make_handshake, make_connection=self._connection_maker(stack.proto),
+            deadlines=stack.handshake.deadlines, flow_limits=stack.proto.flow_limits,
+            fingerprint=fingerprint, wanted=wanted, make_opener=make_opener,
+        ))  # fmt: skip
 
-    async def connect(self, address: Address, wanted: Atom | None, stack: Stack) -> Connection:
-        """The connection with the peer at this address, dialed if there is none, with all links that can be had.
+    async def connect(self, endpoint: Endpoint, wanted: Atom | None, stack: Stack) -> Connection:
+        """Returns the connection with the peer at this endpoint, dialing it if needed, with as many sockets as possible.
 
-        `wanted`: who is expected there; an open connection, a dial and an accept in progress with that name are used.
-        Raises OSError (no link), HandshakeError (closed or wrong answer), RefusedError (not who it should be).
+        `wanted`: the expected name; an open connection, a dial and an accept in progress with that name are used.  Raises
+        OSError (no socket), HandshakeError (closed or wrong answer), RefusedError (another name).
         """
         if wanted is None:
-            return await self._shared(self.spawn(self._connect(address, None, stack)))
-        while self.connections.is_accepting(wanted):
-            await self._links.change()
-        if wanted in self.connections.connections:
-            return self.connections.connections[wanted]
+            return await self._shared(self.spawn(self._connect(endpoint, None, stack)))
+        while self._table.is_accepting(wanted):
+            await self._sockets.change()
+        if wanted in self._table.connections:
+            return self._table.connections[wanted]
         dial = self._dials.get(wanted)
         if dial is None:
-            self._dials[wanted] = dial = self.spawn(self._connect(address, wanted, stack))
+            self._dials[wanted] = dial = self.spawn(self._connect(endpoint, wanted, stack))
             dial.add_done_callback(lambda _: self._dials.pop(wanted, None))
         return await self._shared(dial)
 
     @staticmethod
     async def _shared(dial: "asyncio.Task[Connection]") -> Connection:
-        """What a dial gives to those who wait for it. If it is given up (`stop`), they are not cancelled: they hear of it."""
+        """Returns the result of a dial that several callers wait for; HandshakeError if `stop` has cancelled it."""
         await asyncio.wait([dial])
         if dial.cancelled():
             raise HandshakeError("the node has stopped")
         return dial.result()
 
-    async def _connect(self, address: Address, wanted: Atom | None, stack: Stack) -> Connection:
-        if wanted is not None and (left := self.pauses.left(wanted, asyncio.get_running_loop().time())):
-            await asyncio.sleep(left)  # a peer that takes us and lets go is not stormed, however it is used (ENP-RED-4)
-            if wanted in self.connections.connections:
-                return self.connections.connections[wanted]
-        more: list[_MoreLinks] = []
+    async def _connect(self, endpoint: Endpoint, wanted: Atom | None, stack: Stack) -> Connection:
+        if wanted is not None and (delay := self.backoff.remaining(wanted, asyncio.get_running_loop().time())):
+            await asyncio.sleep(delay)  # do not storm a peer that accepts and disconnects at once (ENP-RED-4)
+            if wanted in self._table.connections:
+                return self._table.connections[wanted]
+        openers: list[_SocketOpener] = []
 
-        def dialer(connection: Connection) -> NetworkDial:
-            more.append(_MoreLinks(self, connection, address, stack))
-            return more[-1]
+        def make_opener(connection: Connection) -> OpenSocket:
+            openers.append(_SocketOpener(self, connection, endpoint, stack))
+            return openers[-1]
 
-        with self.connections.dialing(wanted):
+        with self._table.dialing(wanted):
             try:
-                connection = await self.open(partial(self.protocol, stack, wanted, dialer=dialer), address)
+                protocol = partial(self.protocol, stack, wanted, make_opener=make_opener)
+                connection = await self.open(protocol, endpoint, stack.handshake.deadlines.connect)
             except DuplicateError as error:
-                return self.connections.connections[error.connection.name]
+                return self._table.connections[error.connection.name]
             except (OSError, HandshakeError, RefusedError):
-                other = await self._connected_meanwhile(wanted)
+                other = await self._accepted_meanwhile(wanted, stack.handshake.deadlines.read)
                 if other is None:
                     raise
                 return other
-        for dial in more:
-            await dial.idle()
-        if self.connections.connections.get(connection.name) is not connection:
+        for opener in openers:
+            await opener.idle()
+        if self._table.connections.get(connection.name) is not connection:
             raise RefusedError(f"{connection.name!r} has ended the connection again")
         return connection
 
-    async def open(self, protocol: Callable[[], LinkProtocol], address: Address) -> Connection:
-        """Opens one link and waits for its handshake. Raises as `connect`, and DuplicateError."""
-        links: list[LinkProtocol] = []
+    async def open(self, protocol: Callable[[], SocketProtocol], endpoint: Endpoint, timeout: float) -> Connection:
+        """Opens one socket within `timeout` seconds, and waits for its handshake. Raises as `connect`, and DuplicateError."""
+        made: list[SocketProtocol] = []
 
-        def make() -> LinkProtocol:
-            links.append(protocol())
-            return links[-1]
+        def make() -> SocketProtocol:
+            made.append(protocol())
+            return made[-1]
 
         try:
-            await self.open_link(make, address)
-            outcome = links[-1].outcome
+            async with asyncio.timeout(timeout):
+                await self._dial(make, endpoint)
+            outcome = made[-1].outcome
             assert outcome is not None
-            return cast("Connection", await outcome)  # the table makes no others
+            return cast("Connection", await outcome)  # the table has no other ones
         except asyncio.CancelledError:
-            for link in links:
-                link.abort()
+            for socket in made:
+                socket.abort()
             raise
 
-    async def _connected_meanwhile(self, name: Atom | None) -> Connection | None:
-        """Our dial failed: the peer may be dialing us, and its dial is the one that counts."""
+    async def _accepted_meanwhile(self, name: Atom | None, timeout: float) -> Connection | None:
+        """After a failed dial: waits for the connection of a dial of the peer, which may have won."""
         if name is None:
             return None
         try:
-            async with asyncio.timeout(ehs.READ_TIMEOUT):
-                while name not in self.connections.connections and self._links.accepting:
-                    await self._links.change()
+            async with asyncio.timeout(timeout):
+                while name not in self._table.connections and self._sockets.accepting:
+                    await self._sockets.change()
         except TimeoutError:
             pass
-        return self.connections.connections.get(name)
-
-    # --- the end ------------------------------------------------------------------------------------------------------
+        return self._table.connections.get(name)
 
     async def stop(self) -> None:
-        """Gives up all dials that are going on."""
+        """Cancels all dials in progress."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Does some work that ends with the node."""
+        """Runs work that ends with the node."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # whoever asked may be gone
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # the caller may be gone
         return task
 
 
-class _MoreLinks:
-    """Opens further links of one connection (interfaces.NetworkDial)."""
+class _SocketOpener:
+    """Opens further sockets of one connection (api.OpenSocket)."""
 
-    def __init__(self, dialing: Dialing, connection: Connection, address: Address, stack: Stack) -> None:
-        self._dialing, self._address, self._stack = dialing, address, stack
+    def __init__(self, dialer: Dialer, connection: Connection, first: Endpoint, stack: Stack) -> None:
+        self._dialer, self._first, self._stack = dialer, first, stack
         self._peer = connection.peer
-        self._going_on: set[asyncio.Task[bool]] = set()
+        self._running: set[asyncio.Task[bool]] = set()
 
     def __call__(self, address: str) -> "asyncio.Task[bool]":
-        task = self._dialing.spawn(self._open(address))
-        self._going_on.add(task)
-        task.add_done_callback(self._going_on.discard)
+        task = self._dialer.spawn(self._open(address))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return task
 
     async def _open(self, announced: str) -> bool:
-        """Opens a link where the peer announced it, else where the first one went."""
-        peer, first = self._peer, self._address
-        address = Address.parse(announced, first.tls) or first
-        membership = Membership(peer.node, peer.connection_id)
-        protocol = partial(self._dialing.protocol, self._stack, joining=membership)
-        for where in dict.fromkeys((address, first)):
+        """Opens a socket to the announced address, else to the address of the first socket."""
+        peer, first = self._peer, self._first
+        joining = ConnectionRef(peer.node, peer.connection_id)
+        protocol = partial(self._dialer.protocol, self._stack, joining=joining)
+        for endpoint in dict.fromkeys((Endpoint.parse(announced, first.tls) or first, first)):
             try:
-                await self._dialing.open(protocol, where)
+                await self._dialer.open(protocol, endpoint, self._stack.handshake.deadlines.connect)
             except (HandshakeError, RefusedError):
-                return False  # logged where it was refused
+                return False  # logged by the socket
             except (OSError, UnicodeError) as error:
-                log.info("a link to %r: %s:%d: %s", peer.node, where.host, where.port, why(error))
+                log.info("a socket to %r: %s:%d: %s", peer.node, endpoint.host, endpoint.port, describe(error))
             else:
                 return True
         return False
 
     async def idle(self) -> None:
-        """Waits until the links that were asked for at the beginning are there, or have failed."""
-        if self._going_on:
-            await asyncio.wait(self._going_on)
-
-
-def cause_of(error: Exception) -> str:
-    """What went wrong with a dial, as the framework says it (NAPI-CON-4)."""
-    match error:
-        case ClosedError():
-            return "EOF"
-        case ssl.SSLCertVerificationError():
-            return f"x509: {error.verify_message}"
-        case ssl.SSLError():  # its errno is one of OpenSSL's
-            return f"tls: {error.reason or error}".lower()
-        case TimeoutError() | SilentError():
-            return "i/o timeout"
-        case socket.gaierror() | UnicodeError():  # no name of a host has more than 63 characters between its dots
-            return "no such host"
-        case ConnectionResetError(errno=None):  # in the middle of a TLS handshake
-            return "EOF"
-        case OSError():
-            number = error.errno or _last_number(str(error))
-            return (os.strerror(number) if number else why(error)).lower()
-    return str(error)
-
-
-def _last_number(text: str) -> int | None:
-    """Of the last one of several failures: asyncio tries all addresses of a host, and tells all in one text."""
-    found = re.findall(r"\[Errno (\d+)\]", text)
-    return int(found[-1]) if found else None
-
-
-def why(error: Exception) -> str:
-    """What went wrong, in a few words."""
-    return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+        """Waits until the sockets requested so far have joined or failed."""
+        if self._running:
+            await asyncio.wait(self._running)

@@ -1,4 +1,4 @@
-"""What a node says of itself: the ids in what it writes, and the types it knows."""
+"""Registered types of a node, and the ids that it announces in its introduction."""
 
 from ...model.ergo import edf, records
 from ...model.ergo.caches import Caches
@@ -7,16 +7,16 @@ from ...model.values import Atom
 from ..options import NodeOptions
 
 
-def registry_of(options: NodeOptions) -> Registry:
-    """The types a node knows: the framework's and its own."""
+def make_registry(options: NodeOptions) -> Registry:
+    """Returns the types that a node knows: the framework's and its own."""
     registry = records.framework()
     for row in options.types:
         registry.add(row)
     return registry
 
 
-def announce(name: str, options: NodeOptions) -> Caches:
-    """The ids of a node, handed out in order of registration."""
+def initial_caches(name: str, options: NodeOptions) -> Caches:
+    """Returns the ids of a node's atoms, types and errors, in the order of registration."""
     atoms = dict.fromkeys((Atom(name), *map(Atom, options.atoms)))
     types = (*records.ROWS, *options.types)
     errors = (*records.ERRORS, *(error.text for error in options.errors))

@@ -1,6 +1,6 @@
-"""UDP on all addresses of a machine: what came to one of them is answered from it, wherever the kernel would send from.
+"""UDP on all addresses of a machine: a reply leaves from the address that the request was sent to.
 
-One socket for IPv4 and IPv6, as upstream has it: where "localhost" is ::1, too, its resolvers ask there.
+One socket for IPv4 and IPv6, as in upstream: where "localhost" is also ::1, upstream's resolvers send there.
 """
 
 import socket
@@ -14,17 +14,17 @@ Control = tuple[int, int, bytes]
 _PKTINFO4: Final = struct.Struct("=I4s4s")  # interface, local address, destination
 _PKTINFO6: Final = struct.Struct("=16sI")  # local address, interface
 _IP_PKTINFO: Final = 8
-"""Of Linux; Python 3.11 has no name for it."""
+"""Linux; Python 3.11 has no name for it."""
 _LINK_LOCAL: Final = 0xFE80, 0xFFC0
-"""Addresses that mean something on one interface only: first 16 bits, and which of them count."""
+"""Link-local addresses, valid on one interface only: the first 16 bits, and their mask."""
 
 
-class Wildcard:
-    """A socket that does not block."""
+class WildcardSocket:
+    """A non-blocking datagram socket on all addresses."""
 
     def __init__(self, port: int) -> None:
-        """Raises OSError if the port is taken, of IPv4 or IPv6."""
-        self.socket = _both() or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        """Raises OSError if the port is taken on IPv4 or IPv6."""
+        self.socket = _dual_stack() or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self.socket.setblocking(False)
             if self.socket.family == socket.AF_INET and sys.platform == "linux":
@@ -35,12 +35,12 @@ class Wildcard:
             raise
 
     def receive(self, size: int) -> tuple[bytes, tuple[list[Control], Any]]:
-        """The next datagram, cut to `size` bytes, and what `answer` needs. Raises OSError if there is none."""
+        """Returns the next datagram, cut to `size` bytes, and its origin for `answer`. OSError if there is none."""
         data, controls, _, client = self.socket.recvmsg(size, socket.CMSG_SPACE(_PKTINFO6.size))
-        return data, ([_from_there(control) for control in controls], client)
+        return data, ([_as_source(control) for control in controls], client)
 
     def answer(self, data: bytes, origin: tuple[list[Control], Any]) -> None:
-        """Sends a datagram to where the other one came from, from where that went to. Raises OSError."""
+        """Sends a reply to the sender of a datagram, from the address it was sent to. Raises OSError."""
         controls, client = origin
         self.socket.sendmsg([data], controls, 0, client)
 
@@ -48,8 +48,8 @@ class Wildcard:
         self.socket.close()
 
 
-def _both() -> socket.socket | None:
-    """A socket for both families; None where there is no IPv6."""
+def _dual_stack() -> socket.socket | None:
+    """Makes a socket for IPv4 and IPv6; None without IPv6."""
     if not socket.has_dualstack_ipv6():
         return None
     made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
@@ -58,8 +58,8 @@ def _both() -> socket.socket | None:
     return made
 
 
-def _from_there(control: Control) -> Control:
-    """Where a datagram arrived, as the place that another one leaves from; the interface is the kernel's choice."""
+def _as_source(control: Control) -> Control:
+    """Turns the arrival address of a datagram into the source address of a reply; the kernel chooses the interface."""
     level, kind, data = control
     if level == socket.IPPROTO_IP:
         _, local, _ = _PKTINFO4.unpack(data)

@@ -1,7 +1,7 @@
-"""The agents of level 2: pub, crasher, and the agent that does what it is told (protocol notes: agents, sections 3 to 6)."""
+"""Agents of level 2: pub, crasher, and the agent that executes operations (protocol notes: agents, sections 3 to 6)."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,20 +11,22 @@ from ...model.ergo import error_values, gen, subject
 from ...model.ergo.enp import CompressionLevel, Priority
 from ...model.types import Slice
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
+from ..api.applications import ApplicationMode
 from ..api.errors import ErgoError, Stop
-from ..core.applications import Member, Mode, Specification
+from ..api.messages import Call, ProcessOptions, Recipient
+from ..api.relations import RelationKind, RelationTarget
+from ..core.actor import Actor
+from ..core.applications import ApplicationMember, ApplicationSpec
 from ..core.core import Core
-from ..core.process import Actor, Call, ProcessOptions, Target
-from ..core.relations import Kind, Watched
-from ..core.remote_spawn import ALGORITHMS, compression_of
-from .agents import Echo, is_text, reason_of, text_of
-from .go_format import printed, word_of
+from ..core.remote_spawn import ALGORITHMS, compression_from
+from .agents import ActorFactory, Echo, is_text, reason_of, text_of
+from .go_format import go_format, type_word
 
-_PARTS: Final = 2  # colons that split a request to pub
+_MAX_SPLIT: Final = 2  # colons of a request to pub
 
 
 class Pub(Actor):
-    """Owns events and publishes on them."""
+    """Owns events and publishes messages on them."""
 
     async def init(self, *_: Any) -> None:
         self.published = self.starts = self.stops = 0
@@ -37,7 +39,7 @@ class Pub(Actor):
         ):
             self.process.register_event(name, buffer=buffer, notify=notify)
 
-    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
+    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  any sender
         match message:
             case gen.MessageEventStart():
                 self.starts += 1
@@ -50,8 +52,8 @@ class Pub(Actor):
         return self.act(call.payload) if is_text(call.payload) else error_values.UNSUPPORTED
 
     def act(self, request: str) -> Any:
-        """What a request asks for; a failure is answered as an error value."""
-        word, *rest = request.split(":", _PARTS)
+        """Executes a request; a failure is an error value."""
+        word, *rest = request.split(":", _MAX_SPLIT)
         try:
             return self._act(word, rest)
         except ErgoError as error:
@@ -90,17 +92,18 @@ class Pub(Actor):
         if self.alias is None:
             raise ErgoError(error_values.ALIAS_UNKNOWN)
         alias, self.alias = self.alias, None
-        self.process.core.delete_alias(self.process, alias)
+        self.process.delete_alias(alias)
         return alias
 
 
 class Crasher(Actor):
-    """Ends with the reason that it is sent."""
+    """Ends with the reason it receives."""
 
     async def init(self, *_: Any) -> None:
         self.alias: Alias | None = None
+        self.has_event = False
 
-    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
+    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  any sender
         raise Stop(error_values.PANIC if is_text(message) and message == "gopanic" else _reason(message))
 
     async def handle_call(self, call: Call) -> Any:
@@ -112,8 +115,9 @@ class Crasher(Actor):
                 self.alias = self.alias or process.create_alias()
                 return self.alias
             case "event":
-                if "crasher_ev" not in process.core.watching.events:
+                if not self.has_event:
                     process.register_event("crasher_ev")
+                    self.has_event = True
                 return Event(process.pid.node, Atom("crasher_ev"))
         raise Stop(_reason(call.payload))
 
@@ -124,26 +128,29 @@ def _reason(value: Any) -> Error:
             return value
         case str() if is_text(value):
             return reason_of(value)
-    return Error(printed(value))
+    return Error(go_format(value))
 
 
 Op = Callable[..., Awaitable[Any]]
 
 
 class Agent(Actor):
-    """Does what it is told: `[op, argument, …]`. Traps exits and collects what it gets."""
+    """Executes operations: `[op, argument, …]`. Traps exits and records what it receives."""
 
     options = ProcessOptions(trap_exit=True)
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     async def init(self, *_: Any) -> None:
         self.entries: list[str] = []
         self.threshold = self.level = 0
 
-    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
-        if isinstance(message, list) and is_text(message[0]):  # an empty one ends the agent (agents, section 4)
+    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  any sender
+        if isinstance(message, list) and is_text(message[0]):  # an empty list ends the agent (agents, section 4)
             await self.do(message)
         else:
-            self.entries.append(f"{_go_type(message)} {printed(message)}")
+            self.entries.append(f"{_go_type(message)} {go_format(message)}")
 
     async def handle_call(self, call: Call) -> Any:
         request = [call.payload] if is_text(call.payload) else call.payload
@@ -151,21 +158,21 @@ class Agent(Actor):
             return await self.do(request)
         return error_values.INCORRECT
 
-    async def handle_exit(self, source: Watched, reason: Error) -> None:
+    async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
         self._ended("Exit", source, reason)
 
-    async def handle_down(self, source: Watched, reason: Error) -> None:
+    async def handle_down(self, source: RelationTarget, reason: Error) -> None:
         self._ended("Down", source, reason)
 
-    def _ended(self, what: str, source: Watched, reason: Error) -> None:
+    def _ended(self, what: str, source: RelationTarget, reason: Error) -> None:
         tail = "" if isinstance(source, Atom) else f" {reason.text}"
-        self.entries.append(f"gen.Message{what}{word_of(source)} {{{printed(source)}{tail}}}")
+        self.entries.append(f"gen.Message{what}{type_word(source)} {{{go_format(source)}{tail}}}")
 
     async def handle_event(self, event: Event, timestamp: int, message: Any) -> None:
-        self.entries.append(f"gen.MessageEvent {{{printed(event)} {timestamp} {printed(message)}}}")
+        self.entries.append(f"gen.MessageEvent {{{go_format(event)} {timestamp} {go_format(message)}}}")
 
     async def do(self, request: list[Any]) -> Any:
-        """The answer of an op: its value, true if it has none, an error value if it fails."""
+        """Executes an operation: returns its value, true if it has none, an error value if it fails."""
         name, *arguments = request
         op: Op | None = getattr(self, f"op_{name}", None)
         if op is None:
@@ -178,7 +185,7 @@ class Agent(Actor):
             return Error(str(error))
         return True if answer is None else answer
 
-    # --- ops ----------------------------------------------------------------------------------------------------------
+    # --- operations ---------------------------------------------------------------------------------------------------
 
     async def op_pid(self) -> PID:
         return self.process.pid
@@ -213,21 +220,21 @@ class Agent(Actor):
 
     async def op_exit(self, pid: Any = None, reason: Any = None) -> None:
         if not isinstance(pid, PID):
-            raise TypeError(f"{pid!r} is no PID")
+            raise TypeError(f"{pid!r} is not a PID")
         await self.process.exit(
             pid, _reason(reason) if isinstance(reason, Error) or is_text(reason) else error_values.SHUTDOWN
         )
 
     async def op_link(self, target: Any = None) -> Any:
-        return await self._watch(Kind.LINK, target)
+        return await self._relate(RelationKind.LINK, target)
 
     async def op_monitor(self, target: Any = None) -> Any:
-        return await self._watch(Kind.MONITOR, target)
+        return await self._relate(RelationKind.MONITOR, target)
 
-    async def _watch(self, kind: Kind, target: Any) -> Any:
-        last = await self.process.core.watching.watch(kind, self.process, self._target(target))
+    async def _relate(self, kind: RelationKind, target: Any) -> Any:
+        last = await self._core.monitoring.request(kind, self.process, self._target(target))
         if isinstance(target, Event):
-            return f"[{' '.join(f'{{{printed(event)} {at} {printed(value)}}}' for event, at, value in last)}]"
+            return f"[{' '.join(f'{{{go_format(event)} {at} {go_format(value)}}}' for event, at, value in last)}]"
         return None
 
     async def op_unlink(self, target: Any = None) -> None:
@@ -236,7 +243,7 @@ class Agent(Actor):
     async def op_demonitor(self, target: Any = None) -> None:
         await self.process.demonitor(self._target(target))
 
-    def _target(self, target: Any) -> Watched:
+    def _target(self, target: Any) -> RelationTarget:
         if isinstance(target, Event):
             return target
         address = _address(target)
@@ -249,26 +256,26 @@ class Agent(Actor):
         await self.process.monitor(_name(node))
 
     async def op_spawn(self, node: Any, factory: Any, *args: Any) -> PID:
-        return await self.process.core.remote.spawn(self.process, _name(node), _name(factory), args)
+        return await self._core.remote.spawn(self.process, _name(node), _name(factory), args)
 
     async def op_spawn_register(self, node: Any, factory: Any, register: Any, *args: Any) -> PID:
-        remote = self.process.core.remote
+        remote = self._core.remote
         return await remote.spawn(self.process, _name(node), _name(factory), args, register=_name(register))
 
     async def op_app_start(self, node: Any = None, name: Any = None, mode: Any = 0) -> None:
         number = _number(mode)
-        chosen = number if number in frozenset(Mode) else Mode.OWN
-        await self.process.core.remote.start_application(_name(node), _name(name), chosen)
+        mode = number if number in frozenset(ApplicationMode) else ApplicationMode.OWN
+        await self._core.remote.start_application(_name(node), _name(name), mode)
 
     async def op_app_stop(self, name: Any = None) -> None:
-        await self.process.core.applications.stop(_name(name), force=True)
+        await self._core.applications.stop(_name(name), force=True)
 
     async def op_app_info(self, name: Any = None) -> str:
-        application = self.process.core.applications.get(_name(name))
+        application = self._core.applications.get(_name(name))
         return f"{application.state.name.lower()} {application.mode.name.lower()}"
 
     async def op_compression(self, type_: Any = None, threshold: Any = 0, level: Any = None) -> None:
-        """What is not given stays as it was, also while nothing is compressed."""
+        """Keeps the settings that are not given, also while compression is off."""
         word = _name(type_)
         if not word:
             self.process.options = replace(self.process.options, compression=None)
@@ -277,7 +284,7 @@ class Agent(Actor):
             raise ErgoError(error_values.INCORRECT)
         self.threshold = max(_number(threshold), 0) or self.threshold
         self.level = self.level if level is None else _number(level)
-        how = compression_of(word, self.level, self.threshold)
+        how = compression_from(word, self.level, self.threshold)
         self.process.options = replace(self.process.options, compression=how)
 
     async def op_priority(self, value: Any = None) -> None:
@@ -292,25 +299,25 @@ class Agent(Actor):
         self.process.options = replace(self.process.options, trap_exit=on is True)
 
     async def op_connect(self, node: Any = None) -> None:
-        await self.process.core.connection(_name(node))
+        await self._core.peers.connection(_name(node))
 
     async def op_disconnect(self, node: Any = None) -> None:
-        self.process.core.disconnect(_name(node))
+        self._core.disconnect(_name(node))
 
     async def op_nodes(self) -> Typed:
-        return Typed(Slice(t.STRING), list(self.process.core.connected))
+        return Typed(Slice(t.STRING), list(self._core.peers.connections))
 
     async def op_sample(self) -> Any:
         return subject.sample(self.process.pid)
 
 
 def _most(op: Op) -> int | None:
-    """How many arguments an op looks at; None if it takes all."""
+    """Returns how many arguments an operation takes; None if it takes any number."""
     code = op.__code__
     return None if code.co_flags & inspect.CO_VARARGS else code.co_argcount - 1
 
 
-# --- arguments: what is of another kind counts as empty ---------------------------------------------------------------
+# --- arguments: a value of another type counts as empty ---------------------------------------------------------------
 
 
 def _name(value: Any) -> Atom:
@@ -328,8 +335,8 @@ def _number(value: Any) -> int:
     return 0
 
 
-def _address(value: Any) -> Target:
-    """TARGET; the framework knows no others."""
+def _address(value: Any) -> Recipient:
+    """TARGET; the framework has no other kinds."""
     if isinstance(value, str | PID | ProcessID | Alias):
         return value
     raise ErgoError(error_values.UNSUPPORTED)
@@ -345,18 +352,20 @@ def _go_type(value: Any) -> str:
     return names.get(type(value), f"gen.{type(value).__name__}")
 
 
-LEVEL_2: Final[dict[str, type[Actor]]] = {"pub": Pub, "crasher": Crasher, "agent": Agent}
-"""Names and what stands behind them."""
+def level_2(core: Core) -> Mapping[str, ActorFactory]:
+    """Returns the factories of the agents of level 2, by name."""
+    return {"pub": Pub, "crasher": Crasher, "agent": lambda: Agent(core)}
 
 
-def open_up(core: Core, allowed: str) -> None:
-    """What other nodes may start: factories and applications, for all or for one node."""
+def permit_remote_starts(core: Core, allowed: str) -> None:
+    """Enables the agents' factories and applications for all nodes, and the restricted ones for node `allowed`."""
     remote = core.remote
     remote.enable_spawn("echo_factory", Echo)
     remote.enable_spawn("crasher_factory", Crasher)
     remote.enable_spawn("restricted_factory", Echo, allowed)
-    for name, mode in (("test_app", Mode.TRANSIENT), *((f"test_app{i}", Mode.TEMPORARY) for i in (1, 2, 3))):
-        core.applications.load(Specification(name, (Member(Echo, f"{name}_worker"),), mode))
+    temporary = ApplicationMode.TEMPORARY
+    for name, mode in (("test_app", ApplicationMode.TRANSIENT), *((f"test_app{i}", temporary) for i in (1, 2, 3))):
+        core.applications.load(ApplicationSpec(name, (ApplicationMember(Echo, f"{name}_worker"),), mode))
         remote.enable_application_start(name)
-    core.applications.load(Specification("restricted_app", (Member(Echo, "restricted_app_worker"),)))
+    core.applications.load(ApplicationSpec("restricted_app", (ApplicationMember(Echo, "restricted_app_worker"),)))
     remote.enable_application_start("restricted_app", allowed)

@@ -1,8 +1,8 @@
-"""The processes that a node under test hosts: echo, sink, slow, small_mailbox (protocol notes: agents, section 2)."""
+"""Agents of level 1: echo, sink, slow, small_mailbox (protocol notes: agents, section 2), and their supervisor."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeGuard
 
@@ -11,12 +11,15 @@ from ...model.ergo import error_values, subject
 from ...model.types import Slice
 from ...model.values import PID, Atom, Error, Typed
 from ..api.errors import ErgoError, Stop
+from ..api.messages import Call, ProcessOptions
+from ..core.actor import NO_REPLY, Actor
 from ..core.core import Core
-from ..core.process import NO_REPLY, Actor, Call, ProcessOptions
+from ..core.process import Process
 
 log = logging.getLogger("ergo_conformance.node")
 
-NOBODY: Final = PID(Atom(""), 0, 0)
+NO_SENDER: Final = PID(Atom(""), 0, 0)
+"""Reply of `sink` to "from" before its first message."""
 REASONS: Final[dict[str, Error]] = {
     "normal": error_values.NORMAL,
     "shutdown": error_values.SHUTDOWN,
@@ -28,26 +31,26 @@ REASONS: Final[dict[str, Error]] = {
     "timeout": error_values.TIMEOUT,
     "custom": subject.CUSTOM_ERROR,
 }
-"""Texts that stand for errors; any other text is an error of its own."""
+"""Error values by their short names; any other text is a custom error."""
 
 
 def reason_of(text: str) -> Error:
-    """The error that a text stands for."""
+    """Returns the error value of a text."""
     return REASONS.get(text, Error(text))
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """An atom is no text, whatever it looks like."""
+    """Whether a value is a string; an Atom is not."""
     return type(value) is str
 
 
 def text_of(call: Call) -> str:
-    """The text that was asked with; empty if it is none."""
+    """Returns the string payload of a request; empty if it is not a string."""
     return call.payload if is_text(call.payload) else ""
 
 
 class Echo(Actor):
-    """What it is sent or asked comes back; texts that begin with `!` ask it for something else."""
+    """Sends messages and requests back; a string that begins with `!` requests something else."""
 
     async def handle_message(self, sender: PID, message: Any) -> None:
         if message is None:  # nil can't be sent (ENP-REQ-5)
@@ -55,7 +58,7 @@ class Echo(Actor):
         try:
             await self.process.send(sender, message)
         except ErgoError as error:
-            log.info("echo can't send back: %s", error)
+            log.info("echo can't reply: %s", error)
 
     async def handle_call(self, call: Call) -> Any:
         match text_of(call):
@@ -77,7 +80,7 @@ class Echo(Actor):
 
 
 class Sink(Actor):
-    """Counts what it is sent."""
+    """Counts messages."""
 
     async def init(self) -> None:
         self.count = 0
@@ -95,7 +98,7 @@ class Sink(Actor):
             case "last":
                 return NO_REPLY if self.last is None else self.last
             case "from":
-                return self.sender or NOBODY
+                return self.sender or NO_SENDER
             case "reset":
                 self.count, self.last = 0, None
                 return True
@@ -103,9 +106,9 @@ class Sink(Actor):
 
 
 class Slow(Actor):
-    """Sleeps as many milliseconds as it is told, an int64."""
+    """Sleeps for the milliseconds of an int64 message or request."""
 
-    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  whoever it is
+    async def handle_message(self, sender: PID, message: Any) -> None:  # noqa: ARG002  any sender
         match message:
             case Typed(t.INT64, int(n)):
                 await asyncio.sleep(n / 1000)
@@ -119,41 +122,48 @@ class Slow(Actor):
 
 
 class SmallMailbox(Slow):
-    """The same with a mailbox of one message."""
+    """`Slow` with a mailbox of one message."""
 
     options = ProcessOptions(mailbox_size=1)
 
 
-LEVEL_1: Final[dict[str, type[Actor]]] = {
+ActorFactory = Callable[[], Actor]
+LEVEL_1: Final[Mapping[str, ActorFactory]] = {
     "echo": Echo,
     "echo_cached": Echo,
     "sink": Sink,
     "slow": Slow,
     "small_mailbox": SmallMailbox,
 }
-"""Names and what stands behind them."""
+"""Factories of the agents of level 1, by name."""
 
 
 class Supervisor:
-    """Starts processes under names and starts each again when it has ended, as long as the node lives."""
+    """Starts agents under their names, and starts each again when it has ended, until the node stops."""
 
     def __init__(
-        self, core: Core, actors: dict[str, type[Actor]] = LEVEL_1, numbers: Mapping[str, int] = MappingProxyType({})
+        self,
+        core: Core,
+        factories: Mapping[str, ActorFactory] = LEVEL_1,
+        numbers: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """`numbers`: of the PIDs that they have in their first lives; the next free ones for the rest."""
-        self.core = core
-        self.actors = actors
-        for name in actors:
+        """`numbers`: of the PIDs of the first processes; by default the next free ones."""
+        self._core = core
+        self._factories = factories
+        for name in factories:
             self._start(name, numbers.get(name))
 
     def _start(self, name: str, number: int | None = None) -> None:
-        if self.core.stopped or name in self.core.names:
-            return
-        process = self.core.spawn(self.actors[name](), name=name, number=number)
-        assert process.task is not None
-        process.task.add_done_callback(lambda _: self._start(name))
+        spawner = self._core.spawner
+        if not spawner.stopped and name not in self._core.tables.names:
+            process = spawner.spawn(self._factories[name](), name=name, number=number)
+            self._core.run(self._restart(name, process))
+
+    async def _restart(self, name: str, process: Process) -> None:
+        await process.join()
+        self._start(name)
 
     @property
     def pids(self) -> dict[str, int]:
-        """The numbers of the processes by their names."""
-        return {name: process.pid.id for name, process in self.core.names.items() if name in self.actors}
+        """The numbers of the agents' PIDs by name."""
+        return {name: process.pid.id for name, process in self._core.tables.names.items() if name in self._factories}

@@ -1,4 +1,4 @@
-"""ERGO_TARGET, the settings that a toolkit starts a node with, and READY, what the node answers (docs/test-your-node.md)."""
+"""ERGO_TARGET, the settings with which a toolkit starts a node, and READY, the node's answer (docs/test-your-node.md)."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from ...errors import UsageError
 from ...model.ergo import ehs, esrd, saturn, subject
 from ...model.ergo.ehs import Flags
 from ..api import Registrar
+from ..api.routes import NetworkRoute
 from ..connection.tls import KeyPair, load, self_signed
 from ..ergo.handshake import EhsHandshake
-from ..network.static_routes import NetworkRoute
 from ..node import Node
-from ..options import AcceptorOptions, Mode, NetworkOptions, NodeOptions
-from ..registrars.esrd import EsrdRegistrar
-from ..registrars.saturn import SaturnOptions, SaturnRegistrar
-from .agent_operations import LEVEL_2, open_up
+from ..options import AcceptorOptions, NetworkMode, NetworkOptions, NodeOptions
+from ..registrars.esrd_client import EsrdRegistrar
+from ..registrars.saturn_client import SaturnOptions, SaturnRegistrar
+from .agent_operations import level_2, permit_remote_starts
 from .agents import LEVEL_1, Supervisor
 
 Json = Any
@@ -29,7 +29,7 @@ FLAGS: Final = {
     "proxy_transit": Flags.PROXY_TRANSIT,
     "proxy_accept": Flags.PROXY_ACCEPT,
 }
-"""Flag names of ERGO_TARGET. They say what is announced."""
+"""Flags by their names in ERGO_TARGET: the flags that the node announces."""
 DEFAULTS: Final[Mapping[str, Json]] = {
     "name": "b@localhost",
     "cookie": "secret",
@@ -50,41 +50,31 @@ DEFAULTS: Final[Mapping[str, Json]] = {
     "insecure_skip_verify": True,
     "ca": None,
 }
-"""The keys that this node honours (`acceptors` on top), and what holds where one is missing."""
+"""The keys that this node honours, besides `acceptors`, and their defaults."""
 ACCEPTOR_KEYS: Final = (
     "host", "port", "port_range", "tls", "cookie", "max_message_size", "flags", "atom_mapping", "registrar"
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All that a node is made of. `routes`: static ones, by the nodes' names."""
+class NodeConfig:
+    """Options of a node. `routes`: static routes by the nodes' names."""
 
     name: str
     network: NetworkOptions
     node: NodeOptions
     routes: Mapping[str, NetworkRoute]
 
-    def make(self, **more: Any) -> Node:
-        """A node without sockets; `more` as for Node. UsageError."""
-        node = Node(self.name, self.network, self.node, **more)
+    def make_node(self, **arguments: Any) -> Node:
+        """Makes a node that is not started. `arguments`: further ones of Node. UsageError."""
+        node = Node(self.name, self.network, self.node, **arguments)
         for name, route in self.routes.items():
             node.network.add_route(f"^{re.escape(name)}$", route)
         return node
 
-    async def start(self, **more: Any) -> Node:
-        """A node with its network; `more` as for Node. UsageError."""
-        node = self.make(**more)
-        try:
-            await node.network.start()
-        except BaseException:
-            await node.stop()
-            raise
-        return node
 
-
-def options_of(target: Mapping[str, Json]) -> Settings:
-    """What an ERGO_TARGET object of the right form asks for. UsageError for values that can't be."""
+def config_of(target: Mapping[str, Json]) -> NodeConfig:
+    """Reads a valid ERGO_TARGET object. UsageError for values that are not possible."""
     target = {**DEFAULTS, "insecure_skip_verify": target.get("ca") is None, **target}
     flags = flags_of(target["flags"])
     acceptors = target.get("acceptors") or [{key: target[key] for key in ("host", "port", "tls")}]
@@ -107,17 +97,17 @@ def options_of(target: Mapping[str, Json]) -> Settings:
         errors=(subject.CUSTOM_ERROR,),
     )
     routes = {name: route_of(text) for name, text in target["routes"].items()}
-    return Settings(name=target["name"], network=network, node=node, routes=routes)
+    return NodeConfig(name=target["name"], network=network, node=node, routes=routes)
 
 
 def host_agents(node: Node, target: Mapping[str, Json]) -> Supervisor:
-    """Starts the agents, and opens to other nodes what they may start."""
-    open_up(node.core, {**DEFAULTS, **target}["allowed"])
-    return Supervisor(node.core, LEVEL_1 | LEVEL_2)
+    """Starts the agents, and permits other nodes to start processes and applications."""
+    permit_remote_starts(node.core, {**DEFAULTS, **target}["allowed"])
+    return Supervisor(node.core, {**LEVEL_1, **level_2(node.core)})
 
 
 def _registrar(target: Mapping[str, Json]) -> Registrar | None:
-    """`registrar`, or in its place `registrar_port`. UsageError for a kind there is not."""
+    """Makes the registrar of `registrar` or `registrar_port`. UsageError for an unknown kind."""
     row = target.get("registrar")
     if row:
         return registrar_of(row)
@@ -126,7 +116,7 @@ def _registrar(target: Mapping[str, Json]) -> Registrar | None:
 
 
 def registrar_of(row: Mapping[str, Json]) -> Registrar:
-    """A registrar by its settings. UsageError for a kind there is not."""
+    """Makes a registrar. UsageError for an unknown kind."""
     host = row.get("host") or "localhost"
     match row.get("kind", "esrd"):
         case "esrd":
@@ -136,23 +126,24 @@ def registrar_of(row: Mapping[str, Json]) -> Registrar:
                 token=row.get("token", ""), host=host, port=row.get("port", saturn.PORT),
                 cluster=row.get("cluster", ""), skip_verify=row.get("skip_verify", True), ca=row.get("ca"),
             ))  # fmt: skip
-    raise UsageError(f"registrar {row['kind']!r} is not there yet: esrd and saturn are")
+    raise UsageError(f"unknown registrar kind {row['kind']!r} (supported: esrd, saturn)")
 
 
 def route_of(text: str) -> NetworkRoute:
-    """A static route: `host:port` or `tls://host:port`."""
+    """Parses a static route: `host:port` or `tls://host:port`. UsageError."""
     address = text.removeprefix("tls://")
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) == 0:
-        raise UsageError(f"route {text!r} is not of the form host:port or tls://host:port")
+        raise UsageError(f"route {text!r} is malformed (expected: host:port or tls://host:port)")
     return NetworkRoute(host=host.strip("[]"), port=int(port), tls=text != address)
 
 
-def _mode(text: str) -> Mode:
+def _mode(text: str) -> NetworkMode:
     try:
-        return Mode(text)
+        return NetworkMode(text)
     except ValueError:
-        raise UsageError(f"mode {text!r} is none of {', '.join(mode.value for mode in Mode)}") from None
+        supported = ", ".join(mode.value for mode in NetworkMode)
+        raise UsageError(f"unknown mode {text!r} (supported: {supported})") from None
 
 
 def _acceptor(row: Mapping[str, Json], flags: Flags, name: str) -> AcceptorOptions:
@@ -172,7 +163,7 @@ def _acceptor(row: Mapping[str, Json], flags: Flags, name: str) -> AcceptorOptio
 
 
 def _key_pair(tls: Json, hostnames: set[str]) -> KeyPair | None:
-    """The pair of a `tls` value: null or false is none, true and {} a certificate of our own making."""
+    """Returns the pair of a `tls` value: none for null and false, a self-signed one for true and {}."""
     if tls is None or tls is False:
         return None
     if tls is True or not tls:
@@ -181,11 +172,11 @@ def _key_pair(tls: Json, hostnames: set[str]) -> KeyPair | None:
 
 
 def reload_certificates(node: Node, target: Mapping[str, Json]) -> None:
-    """Reads the certificates of a node's acceptors again, which were opened for this target. UsageError changes nothing."""
+    """Reads the certificate files of the acceptors again. Changes nothing if one raises UsageError."""
     rows = target.get("acceptors") or [{"tls": target.get("tls")}]
     new = []
     acceptors = [] if node.network.stopped else node.network.acceptors
-    for acceptor, row in zip(acceptors, rows, strict=False):  # a hidden node has none
+    for acceptor, row in zip(acceptors, rows, strict=False):  # a hidden node has no acceptors
         files = row.get("tls")
         if acceptor.certificates is not None and isinstance(files, Mapping) and files:
             new.append((acceptor.certificates, load(files["cert"], files["key"])))
@@ -194,7 +185,7 @@ def reload_certificates(node: Node, target: Mapping[str, Json]) -> None:
 
 
 def flags_of(names: Mapping[str, bool], base: Flags = ehs.DEFAULT_FLAGS) -> Flags:
-    """`base` with these switched on or off; names that nobody knows are ignored."""
+    """Returns `base` with these flags switched on or off; ignores unknown names."""
     for name, on in names.items():
         flag = FLAGS.get(name, Flags(0))
         base = base | flag if on else base & ~flag
@@ -206,7 +197,7 @@ def _flags_in_force(flags: Flags) -> dict[str, bool]:
 
 
 def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = None) -> dict[str, Json]:
-    """The READY object of a node that was started with `options_of(target)`, and its agents if it hosts them."""
+    """Returns the READY object of a node that was started with `config_of(target)`."""
     acceptors = [] if node.network.stopped else node.network.acceptors
     first = acceptors[0] if acceptors else None
     registrar = node.network.options.registrar
@@ -217,7 +208,7 @@ def ready(node: Node, target: Mapping[str, Json], agents: Supervisor | None = No
     if target.get("registrar"):
         config["registrar"] = {**target["registrar"], **({} if port is None else {"port": port})}
     if first is None:
-        del config["pool"], config["host"], config["port"], config["tls"]  # only an acceptor has these
+        del config["pool"], config["host"], config["port"], config["tls"]  # settings of an acceptor
     else:
         config |= {"host": first.host, "port": first.port}
     if target.get("acceptors"):

@@ -1,4 +1,4 @@
-"""Values as upstream's agents print them (protocol notes: agents, section 4): for people, and for comparing reasons."""
+"""Formats values as Go's fmt prints them in upstream's agents (protocol notes: agents, section 4)."""
 
 from typing import Any, Final
 
@@ -8,13 +8,13 @@ from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 _WORDS: Final[dict[type, str]] = {PID: "PID", ProcessID: "ProcessID", Alias: "Alias", Event: "Event", Atom: "Node"}
 
 
-def word_of(source: Any) -> str:
-    """The last word in the name of a message about the end of this target."""
+def type_word(source: Any) -> str:
+    """Returns the last word in the name of a message about the end of this target: PID in gen.MessageExitPID."""
     return _WORDS[type(source)]
 
 
-def printed(value: Any) -> str:
-    """One value."""
+def go_format(value: Any) -> str:
+    """Formats one value."""
     match value:
         case PID(node, id_, _):
             return f"<{_crc(node)}.{id_ >> 32}.{id_ & 0xFFFFFFFF}>"
@@ -29,18 +29,18 @@ def printed(value: Any) -> str:
         case Error(text, _):
             return text
         case Typed(_, inner):
-            return printed(inner)
+            return go_format(inner)
         case None:
             return "<nil>"
         case bool():
             return str(value).lower()
         case list() | tuple():
-            return f"[{' '.join(map(printed, value))}]"
+            return f"[{' '.join(map(go_format, value))}]"
     return str(value)
 
 
-def _table() -> tuple[int, ...]:
-    """Of the CRC whose polynomial upstream took (gen/types.go); it is not that of zlib."""
+def _crc_table() -> tuple[int, ...]:
+    """Makes the table of upstream's CRC-32 (gen/types.go); its polynomial is not that of zlib."""
     table = list(range(256))
     for _ in range(8):
         table = [(crc >> 1) ^ (_POLYNOMIAL if crc & 1 else 0) for crc in table]
@@ -48,11 +48,11 @@ def _table() -> tuple[int, ...]:
 
 
 _POLYNOMIAL: Final = 0xD5828281
-_TABLE: Final = _table()
+_TABLE: Final = _crc_table()
 
 
 def _crc(node: str) -> str:
-    """A node's name, as it stands in printed identifiers."""
+    """Returns the CRC of a node's name, as printed identifiers have it."""
     crc = 0xFFFFFFFF
     for byte in text_to_bytes(node):
         crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]

@@ -1,4 +1,4 @@
-"""EHS R1: how a handshake frame looks, and what its digests are made of (protocol documents: EHS-…)."""
+"""EHS R1: the schema of handshake frames, and the digests (protocol documents: EHS-…)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ CONTEXT: Final = EdfContext(framework())
 _CLASSES: Final = tuple(row.value_class for row in ehs.MESSAGES)
 
 
-class Framed(Composite):
-    """Magic, version, the length of the body alone, and the body, which has to end exactly there."""
+class HandshakeFrame(Composite):
+    """Magic, version, the length of the body alone, and the body, which must have exactly that length."""
 
-    def __init__(self, magic: int, version: int, length: Number, longest: int, body: Schema) -> None:
+    def __init__(self, magic: int, version: int, length: Number, max_size: int, body: Schema) -> None:
         super().__init__()
         self.magic = "magic" / Exactly(U8, magic, Reason.MAGIC)
         self.version = "version" / Exactly(U8, version, Reason.MAGIC)
-        self.length, self.longest, self.body = length, longest, "message" / body
+        self.length, self.max_size, self.body = length, max_size, "message" / body
         self.min_size = 2 + length.min_size
 
     def read_parts(self, io: Reader) -> Reading:
@@ -34,8 +34,8 @@ class Framed(Composite):
         yield None, self.version
         start = io.pos
         n = yield "length", self.length
-        if n > self.longest:
-            raise RefusalError(Reason.LENGTH, start, f"{n:,}, at most {self.longest:,} are allowed")
+        if n > self.max_size:
+            raise RefusalError(Reason.LENGTH, start, f"{n:,} bytes, at most {self.max_size:,} are allowed")
         if n > io.left:
             raise RefusalError(Reason.END_OF_DATA, io.pos, f"{n} bytes needed, {io.left} left")
         outer_end, io.end = io.end, io.pos + n
@@ -49,8 +49,8 @@ class Framed(Composite):
         yield None, self.magic, None
         yield None, self.version, None
         body = build(self.body, value, io.context)
-        if len(body) > self.longest:
-            raise CannotEncode(f"a body of {len(body):,} bytes, at most {self.longest:,} are allowed")
+        if len(body) > self.max_size:
+            raise CannotEncode(f"a body of {len(body):,} bytes, at most {self.max_size:,} are allowed")
         yield "length", self.length, len(body)
         io.write(body)
 
@@ -58,8 +58,8 @@ class Framed(Composite):
         return (("magic", self.magic), ("version", self.version), ("length", self.length), ("message", self.body))
 
 
-class OneMessage(Composite):
-    """One EDF value that is one of the four messages."""
+class HandshakeMessage(Composite):
+    """One EDF value that is one of the four handshake messages."""
 
     min_size = 1
 
@@ -67,7 +67,7 @@ class OneMessage(Composite):
         start = io.pos
         value = yield None, schemas(CONTEXT.registry).value
         if type(value) not in _CLASSES:
-            raise RefusalError(Reason.UNEXPECTED, start, f"{type(value).__name__} is no handshake message")
+            raise RefusalError(Reason.UNEXPECTED, start, f"{type(value).__name__} is not a handshake message")
         return value
 
     def write_parts(self, value: Any, io: Writer) -> Writing:
@@ -77,28 +77,28 @@ class OneMessage(Composite):
         return [(row.value_class.__name__, schemas(CONTEXT.registry).registered(row.name)) for row in ehs.MESSAGES]
 
 
-FRAME: Final = Framed(ehs.MAGIC, ehs.VERSION, U32, ehs.MAX_PAYLOAD, OneMessage())
+FRAME: Final = HandshakeFrame(ehs.MAGIC, ehs.VERSION, U32, ehs.MAX_PAYLOAD, HandshakeMessage())
 
 
 def read_frame(data: bytes, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:
-    """One handshake message."""
+    """Reads one handshake message."""
     return parse(FRAME, data, CONTEXT, offset=offset, prefix=prefix)
 
 
 def write_frame(message: Message) -> bytes:
-    """A handshake message as it goes over the wire. Raises CannotEncode."""
+    """Returns the frame of a handshake message. Raises CannotEncode."""
     return build(FRAME, message, CONTEXT)
 
 
 def frame_size(data: bytes) -> int | None:
-    """Bytes of the frame that begins here, as its header states; None until the header is there."""
+    """Returns the size of the first frame according to its header; None if the header is incomplete."""
     if len(data) < ehs.HEADER_LENGTH:
         return None
     return ehs.HEADER_LENGTH + int.from_bytes(data[ehs.HEADER_LENGTH - 4 : ehs.HEADER_LENGTH], "big")
 
 
 def digest(what: Digest, *, fingerprint: bytes = b"", **facts: str) -> str:
-    """One of the handshake's digests as lower-case hex. `facts` are the texts its row names: salt1, cookie, …"""
+    """Returns a digest as lower-case hex. `facts`: the texts that its row names, such as salt1 and cookie."""
     data = ":".join(facts[part] for part in what.parts).encode("utf-8", "surrogateescape")
     if what.fingerprint:
         data += fingerprint

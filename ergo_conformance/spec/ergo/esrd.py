@@ -14,12 +14,12 @@ from ..parse import Parsed, build, parse
 from .edf import EdfContext, schemas
 
 CONTEXT: Final = EdfContext(Registry([*esrd.MESSAGES, esrd.ROUTE, VERSION_ROW]))
-"""Packets are written without any cache, and hold nothing but the four messages."""
+"""Packets are written without caches and contain only the four messages."""
 _VALUE: Final = schemas(CONTEXT.registry).value
 
 
-class Packet(Composite):
-    """Version, type, the length of the value alone, and the value, which has to end exactly there."""
+class EsrdPacket(Composite):
+    """Version, type, the length of the value alone, and the value, which must have exactly that length."""
 
     min_size = esrd.HEADER_LENGTH
     version = "version" / Exactly(U8, esrd.VERSION, Reason.MAGIC)
@@ -57,21 +57,21 @@ class Packet(Composite):
         return (*head, *((row.value_class.__name__, registered(row.name)) for row in esrd.MESSAGES))
 
 
-PACKET: Final = Packet()
+PACKET: Final = EsrdPacket()
 
 
 def read_packet(data: bytes, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:
-    """One packet."""
+    """Reads one packet."""
     return parse(PACKET, data, CONTEXT, offset=offset, prefix=prefix)
 
 
 def write_packet(message: Message) -> bytes:
-    """A message as it goes over the wire. Raises CannotEncode."""
+    """Returns the packet of a message. Raises CannotEncode."""
     return build(PACKET, message, CONTEXT)
 
 
 def packet_size(data: bytes) -> int | None:
-    """Bytes of the packet that begins here, as its header states; None until the header is there."""
+    """Returns the size of the first packet according to its header; None if the header is incomplete."""
     if len(data) < esrd.HEADER_LENGTH:
         return None
     return esrd.HEADER_LENGTH + int.from_bytes(data[2 : esrd.HEADER_LENGTH], "big")

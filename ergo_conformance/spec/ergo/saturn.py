@@ -14,13 +14,13 @@ from ..parse import Parsed, build, parse
 from .edf import EdfContext, schemas
 
 CONTEXT: Final = EdfContext(Registry([*records.framework(), *saturn.MESSAGES]))
-"""Messages are written without any cache. Values of configuration may be anything that the framework knows."""
+"""Messages are written without caches. Configuration values may be of any type that the framework registers."""
 _VALUE: Final = schemas(CONTEXT.registry).value
 CLASSES: Final = frozenset(row.value_class for row in saturn.MESSAGES)
 
 
-class Packet(Composite):
-    """Magic, version, the length of the value, and the value, which has to end exactly there."""
+class SaturnPacket(Composite):
+    """Magic, version, the length of the value alone, and the value, which must have exactly that length."""
 
     min_size = saturn.HEADER_LENGTH
     magic = "magic" / Exactly(U8, saturn.MAGIC, Reason.MAGIC)
@@ -36,7 +36,7 @@ class Packet(Composite):
         at = io.pos
         value = yield "message", _VALUE
         if type(value) not in CLASSES:
-            raise RefusalError(Reason.UNEXPECTED, at, f"{type(value).__name__} is no message of Saturn")
+            raise RefusalError(Reason.UNEXPECTED, at, f"{type(value).__name__} is not a message of Saturn")
         if io.pos != io.end:
             raise RefusalError(Reason.LEFTOVER, io.pos, f"{io.end - io.pos} bytes")
         io.end = outer_end
@@ -50,7 +50,7 @@ class Packet(Composite):
         yield "message", _VALUE, value
         size = len(io.out) - at - 2
         if size > saturn.MAX_PAYLOAD:
-            raise CannotEncode(f"a message of {size} bytes, at most {saturn.MAX_PAYLOAD} are possible")
+            raise CannotEncode(f"a message of {size} bytes, at most {saturn.MAX_PAYLOAD} are allowed")
         io.out[at : at + 2] = size.to_bytes(2, "big")
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
@@ -59,26 +59,26 @@ class Packet(Composite):
         return (*head, *((row.value_class.__name__, registered(row.name)) for row in saturn.MESSAGES))
 
 
-PACKET: Final = Packet()
+PACKET: Final = SaturnPacket()
 
 
 def read_packet(data: bytes, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:
-    """One message."""
+    """Reads one packet."""
     return parse(PACKET, data, CONTEXT, offset=offset, prefix=prefix)
 
 
 def write_packet(message: Message) -> bytes:
-    """A message as it goes over the wire. Raises CannotEncode."""
+    """Returns the packet of a message. Raises CannotEncode."""
     return build(PACKET, message, CONTEXT)
 
 
 def packet_size(data: bytes, offset: int = 0) -> int | None:
-    """Bytes of the packet that begins here, as its header says; None until that is known."""
+    """Returns the size of the packet at `offset` according to its header; None if the header is incomplete."""
     if len(data) - offset < saturn.HEADER_LENGTH:
         return None
     return saturn.HEADER_LENGTH + int.from_bytes(data[offset + 2 : offset + 4], "big")
 
 
 def proof(first: str, token: str) -> str:
-    """What a client answers for its salt, and a server for the client's digest."""
+    """Returns the proof of the token: of a client for its salt, of a server for the client's digest."""
     return sha256(f"{first}:{token}".encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,6 +1,6 @@
-"""Whole connections: the handshake at the start of each link and the frames behind it, in both directions.
+"""Whole connections: the handshake at the start of each socket and the frames behind it, in both directions.
 
-What a side announced in its Introduce is what its frames are read with, on that link and on every link that joined it.
+The frames of a side are read with the caches of its Introduce, on that socket and on every socket that joined it.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from .ehs import read_frame
 
 @dataclass(frozen=True, slots=True)
 class HandshakeFrames:
-    """The handshake frames of one direction, and where the next protocol (or the first bad frame) begins."""
+    """The handshake frames of one direction, and the offset of the next protocol (or of the first bad frame)."""
 
     frames: tuple[Parsed, ...]
     starts: tuple[int, ...]
@@ -31,7 +31,7 @@ class HandshakeFrames:
 
 
 def read_handshake(data: bytes) -> HandshakeFrames:
-    """Reads handshake frames until other bytes begin. A frame that is refused ends the reading and is reported."""
+    """Reads handshake frames up to the first byte of another protocol, or up to a refused frame, which is reported."""
     found: list[Parsed] = []
     starts: list[int] = []
     offset = 0
@@ -50,7 +50,7 @@ def read_handshake(data: bytes) -> HandshakeFrames:
 
 @dataclass(frozen=True, slots=True)
 class ReadFrame:
-    """One frame: where it stands, what it was written with, its value, and for a compressed one the frame inside."""
+    """One frame: its offsets, the context it was written with, its value, and for a compressed one the frame inside."""
 
     start: int
     end: int
@@ -62,12 +62,12 @@ class ReadFrame:
 
 @dataclass(slots=True)
 class Direction:
-    """What one side wrote on one link."""
+    """The bytes that one side wrote on one socket, as frames."""
 
     handshake: HandshakeFrames
     frames: list[ReadFrame] = field(default_factory=list)
     refusal: Rejected | None = None
-    """Why reading stopped before the end, in the handshake or behind it."""
+    """The refusal that ended the reading, in the handshake or behind it; None if all bytes were read."""
 
     @property
     def messages(self) -> list[Any]:
@@ -76,7 +76,7 @@ class Direction:
 
 
 def read_one(data: bytes, offset: int, context: EdfContext) -> ReadFrame | Rejected:
-    """The frame at an offset, and what is inside if it is compressed."""
+    """Reads the frame at an offset, and the frame inside if it is compressed."""
     parsed = frames.read_frame(data, context, offset=offset, prefix=True)
     if isinstance(parsed, Rejected):
         return parsed
@@ -93,7 +93,7 @@ def read_one(data: bytes, offset: int, context: EdfContext) -> ReadFrame | Rejec
 
 
 def caches_of(introduce: Introduce) -> Caches:
-    """The three tables of an Introduce."""
+    """Returns the three tables of an Introduce."""
     errors = introduce.ErrCache or {}
     return Caches(
         atoms=introduce.AtomCache or {},
@@ -103,7 +103,7 @@ def caches_of(introduce: Introduce) -> Caches:
 
 
 def updated(caches: Caches, update: enp.UpdateCache) -> Caches:
-    """The tables after an UpdateCache: ids that are there already win (ENP-CACHE-1)."""
+    """Returns the tables after an UpdateCache: existing ids keep their meaning (ENP-CACHE-1)."""
     errors = {id_: error.text for id_, error in (update.ErrCache or {}).items() if error is not None}
     return replace(
         caches,
@@ -114,24 +114,24 @@ def updated(caches: Caches, update: enp.UpdateCache) -> Caches:
 
 
 class ConnectionReader:
-    """Reads the links of connections one by one, in the order in which they were opened."""
+    """Reads the sockets of connections one by one, in the order in which they were opened."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[Role, Caches]] = {}
-        """Connection id → the tables of both sides."""
+        """The tables of both sides, by connection id."""
 
     def read(
         self,
-        said: bytes,
-        answered: bytes,
+        from_dialer: bytes,
+        from_acceptor: bytes,
         registries: Mapping[Role, Registry],
         fallback: Mapping[Role, Caches] = MappingProxyType({}),
     ) -> dict[Role, Direction]:
-        """One link: what its dialer and its acceptor wrote, with the types that each of them knows.
+        """Reads one socket: the bytes of its dialer and of its acceptor, with the types that each of them knows.
 
-        `fallback`: what stands in for Introduces that were not seen.
+        `fallback`: caches of sides whose Introduce was not recorded.
         """
-        data = {Role.DIALER: said, Role.ACCEPTOR: answered}
+        data = {Role.DIALER: from_dialer, Role.ACCEPTOR: from_acceptor}
         found = {role: Direction(self._handshake(data[role])) for role in Role}
         caches = self._caches(found, fallback)
         for role, direction in found.items():
@@ -147,15 +147,15 @@ class ConnectionReader:
         return read_handshake(data)
 
     def _caches(self, found: dict[Role, Direction], fallback: Mapping[Role, Caches]) -> dict[Role, Caches]:
-        said, answered = found[Role.DIALER].messages, found[Role.ACCEPTOR].messages
+        from_dialer, from_acceptor = found[Role.DIALER].messages, found[Role.ACCEPTOR].messages
         caches = {role: fallback.get(role, NO_CACHES) for role in Role}
-        if said and isinstance(said[0], Join):
-            return self._known.get(said[0].ConnectionID, caches)
-        for role, messages in ((Role.DIALER, said), (Role.ACCEPTOR, answered)):
+        if from_dialer and isinstance(from_dialer[0], Join):
+            return self._known.get(from_dialer[0].ConnectionID, caches)
+        for role, messages in ((Role.DIALER, from_dialer), (Role.ACCEPTOR, from_acceptor)):
             for message in messages:
                 if isinstance(message, Introduce):
                     caches[role] = caches_of(message)
-        for message in answered:
+        for message in from_acceptor:
             if isinstance(message, Accept) and message.ID:
                 self._known[message.ID] = caches
         return caches

@@ -1,1 +1,1 @@
-"""What is made of the schemas, the tables and the catalogue: pages of documentation."""
+"""Pages of documentation, generated from the schemas, the tables and the catalogue of requirements."""

@@ -1,4 +1,4 @@
-"""The catalogue: every statement of the protocol documents, its level, its source, and why it has no case if it has none."""
+"""The catalogue of requirements: statements of the protocol documents with level, source, and the reason for a missing case."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ KEYS = frozenset({"level", "text", "profiles", "source", "evidence", "role", "di
 
 
 class RequirementLevel(StrEnum):
-    """How binding a requirement is, strictest first. OBSERVED: the upstream node does so, no promise is known."""
+    """Level of a requirement, strictest first. OBSERVED: the upstream node does so, no document demands it."""
 
     MUST = "MUST"
     SHOULD = "SHOULD"
@@ -27,7 +27,7 @@ STRICTNESS = tuple(RequirementLevel)
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One statement. `differs`: a quirk or bug of the upstream node, never a fault of a target that does otherwise."""
+    """One requirement. `differs`: a quirk or bug of the upstream node; a target that behaves otherwise is right."""
 
     id: str
     protocol: str
@@ -44,7 +44,7 @@ class Requirement:
 
 @cache
 def catalogue() -> Mapping[str, Requirement]:
-    """All requirements by id, in document order."""
+    """Returns all requirements by id, in document order."""
     found: dict[str, Requirement] = {}
     for protocol in PROTOCOLS:
         text = resources.files(__name__).joinpath(f"{protocol}.toml").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def catalogue() -> Mapping[str, Requirement]:
             raise ErgoConformanceError(f"{protocol}.toml: {error}") from None
         for id_, row in rows.items():
             if id_ in found or row.keys() - KEYS:
-                raise ErgoConformanceError(f"{protocol}.toml: {id_} stands twice or has unknown keys")
+                raise ErgoConformanceError(f"{protocol}.toml: {id_} is defined twice or has unknown keys")
             found[id_] = Requirement(
                 id=id_,
                 protocol=protocol,
@@ -64,6 +64,6 @@ def catalogue() -> Mapping[str, Requirement]:
 
 
 def strictest(ids: tuple[str, ...]) -> RequirementLevel:
-    """The level of what shows these requirements."""
+    """Returns the strictest level of these requirements: the level of a case that shows them."""
     levels = [catalogue()[id_].level for id_ in ids]
     return min(levels, key=STRICTNESS.index, default=RequirementLevel.OBSERVED)

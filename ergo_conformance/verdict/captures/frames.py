@@ -1,114 +1,108 @@
-"""Frames of real nodes on established links: both readers find the same, both writers make the same bytes of it."""
+"""Checks frames of real nodes: both readers read the same value, both writers write it to the same bytes."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from ...errors import CannotEncode, Rejected
+from ...errors import Rejected
 from ...model import types as t
-from ...model.compare import same
 from ...model.ergo import enp
 from ...model.ergo.enp import Compressed
 from ...model.inferred import infer_type
 from ...model.registry import Marshaler, Newtype, Registry, Struct
 from ...model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
-from ...model.values import Error
 from ...reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ...reference_node.ergo.enp.compression import uncompress
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.enp import read_frame, write_frame
 from ...spec.ergo.stream import ReadFrame
-from ..vectors.edf import Difference
+from ..vectors.codecs import write_differences
+from ..vectors.difference import first_difference, path_at, written_difference
+from ..vectors.frames import same_frame
+from .result import CaptureResult
 from .sides import Side
 
 MAX_UNPACKED: Final = 1 << 26
-"""Bytes that a script's compressed frame may unpack to."""
-SHOWN: Final = 24  # bytes on either side of a difference
-_LENGTH: Final = range(2, 6)  # follows from the rest
+"""Bytes that the content of a script's compressed frame may have."""
+LENGTH_FIELD: Final = range(2, 6)
+"""Offsets of the frame length, which follows from the other bytes: the first difference is looked for elsewhere."""
 
 
 class FrameChecker:
-    """Counts frames, and collects what differs."""
+    """Checks frames, and counts them."""
 
-    def __init__(self) -> None:
-        self.frames = self.compressed = 0
-        self.differences: list[Difference] = []
+    def __init__(self, result: CaptureResult) -> None:
+        self.result = result
         self._codecs: dict[int, tuple[EdfContext, FrameDecoder, FrameEncoder]] = {}
 
-    def direction(self, side: Side) -> None:
-        """What a real node wrote on one link."""
+    def check_side(self, side: Side) -> None:
+        """Checks the frames of a real node on one socket."""
         for frame in side.read.frames:
-            self.frames += 1
-            where = f"{side.where} offset {frame.start}"
-            again = self._frame(where, frame, side.data[frame.start : frame.end])
+            self.result.counts.frames += 1
+            place = f"{side.place} offset {frame.start}"
+            again = self._frame(place, frame, side.data[frame.start : frame.end])
             if frame.inner is not None and again is not None:
-                self.compressed += 1
-                self._inside(where, frame, again)
+                self.result.counts.compressed += 1
+                self._inner_frame(place, frame, again)
 
-    def script(self, side: Side, context: EdfContext) -> None:
-        """What a script wrote: the node, too, gives values or refusals."""
+    def read_scripted_side(self, side: Side, context: EdfContext) -> None:
+        """Lets the node read a script's frames: each gives a value or a refusal, no other exception."""
         decoder, _ = self._codec(context)
-        size = side.size_of_next
-        behind = side.data[side.end : side.end + (size or 0)]
-        for data in (*(side.data[frame.start : frame.end] for frame in side.read.frames), behind):
+        unread = side.data[side.end : side.end + (side.next_size or 0)]
+        for data in (*(side.data[frame.start : frame.end] for frame in side.read.frames), unread):
             with suppress(Rejected):
-                found = decoder.read(data)
-                if isinstance(found, Compressed):
-                    decoder.read(uncompress(found, MAX_UNPACKED))
-
-    def _fail(self, where: str, text: str) -> None:
-        self.differences.append(Difference(where, text))
+                frame = decoder.read(data)
+                if isinstance(frame, Compressed):
+                    decoder.read(uncompress(frame, MAX_UNPACKED))
 
     def _codec(self, context: EdfContext) -> tuple[FrameDecoder, FrameEncoder]:
-        """The node's reader and writer with the tables of this context."""
-        found = self._codecs.get(id(context))
-        if found is None:
+        """Returns the node's reader and writer with the cache tables of a context."""
+        known = self._codecs.get(id(context))
+        if known is None:
             decoder = FrameDecoder(context.registry, context.caches)
             encoder = FrameEncoder(context.registry, context.caches)
-            self._codecs[id(context)] = found = context, decoder, encoder
-        return found[1:]
+            self._codecs[id(context)] = known = context, decoder, encoder
+        return known[1:]
 
-    def _frame(self, where: str, frame: ReadFrame, data: bytes) -> Any:
-        """Reads with the node what the schema read, writes it again with both. The node's frame; None if it refuses."""
+    def _frame(self, place: str, frame: ReadFrame, data: bytes) -> Any:
+        """Checks a frame that the schema read. Returns it as the node reads it; None if the node refuses it."""
         decoder, encoder = self._codec(frame.context)
         try:
             again = decoder.read(data)
         except Rejected as refusal:
-            self._fail(where, f"the node refuses what the schema reads: {refusal}")
+            self.result.add(place, f"node: refused: {refusal}")
             return None
         if not same_frame(frame.value, again, frame.context.registry):
-            self._fail(where, "the two readers find different values")
-        for text in unusual(frame):
-            self._fail(where, text)
-        value = plain_frame(frame.value)
-        for name, write in (("schema", lambda f: write_frame(f, frame.context)), ("node", encoder.write)):
-            try:
-                written = write(value)
-            except CannotEncode as error:
-                self._fail(where, f"the {name} can't write it again: {error}")
-                continue
-            if masked(written) != masked(data):
-                self._fail(where, f"the {name} writes it otherwise: {_parting(data, written, frame.context)}")
+            self.result.add(place, "node: read as another value")
+        for text in hidden_differences(frame):
+            self.result.add(place, text)
+
+        def describe(written: bytes) -> str | None:
+            return None if masked(written) == masked(data) else _difference(data, written, frame.context)
+
+        writers = {"schema": lambda value: write_frame(value, frame.context), "node": encoder.write}
+        for text in write_differences(writers, plain_frame(frame.value), describe):
+            self.result.add(place, text)
         return again
 
-    def _inside(self, where: str, frame: ReadFrame, again: Compressed) -> None:
-        """The same for the frame inside, unpacked by the node."""
+    def _inner_frame(self, place: str, frame: ReadFrame, again: Compressed) -> None:
+        """Checks the frame inside a compressed one, which the node read as `again`."""
         assert frame.inner is not None
         try:
             unpacked = uncompress(again, max(again.length, enp.HEADER_LENGTH))
         except Rejected as refusal:
-            self._fail(where, f"the node can't unpack it: {refusal}")
+            self.result.add(place, f"node: cannot decompress the frame: {refusal}")
             return
         if unpacked != frame.inner_bytes:
-            self._fail(where, "the node unpacks it to other bytes")
-        self._frame(f"{where}, inside", frame.inner, frame.inner_bytes)
+            self.result.add(place, "node: decompresses the frame to other bytes")
+        self._frame(f"{place}, inner frame", frame.inner, frame.inner_bytes)
 
 
-# --- frames made anew -------------------------------------------------------------------------------------------------
+# --- frames made again ----------------------------------------------------------------------------------------------
 
 
 def plain_frame(frame: Any) -> Any:
-    """A frame made anew of plain values. The message id of one that is not important is no value: it is masked."""
+    """Returns a copy of plain values. The message id without the important bit is 0, because it is unspecified."""
     if type(frame) is Compressed:
         return Compressed(frame.order, frame.algorithm, frame.length, bytes(frame.stream))
     if hasattr(frame, "mid") and not frame.priority & enp.IMPORTANT:
@@ -117,77 +111,55 @@ def plain_frame(frame: Any) -> Any:
 
 
 def masked(data: bytes) -> bytes:
-    """A frame with zeros where nothing is specified: the message id without the important bit (ENP-PID-1)."""
+    """Returns a frame with zeros for unspecified bytes: the message id without the important bit (ENP-PID-1)."""
     free = data[enp.HEADER_LENGTH - 1] in enp.MAY_BE_IMPORTANT and not data[enp.MID.start - 1] & enp.IMPORTANT
     return data[: enp.MID.start] + bytes(enp.MID.stop - enp.MID.start) + data[enp.MID.stop :] if free else data
 
 
-def same_frame(a: Any, b: Any, registry: Registry) -> bool:
-    """Whether two frames are the same to the protocol."""
-    if type(a) is not type(b):
-        return False
-    return all(_same_part(x, y, registry) for x, y in zip(a, b, strict=True))
+def _difference(recorded: bytes, written: bytes, context: EdfContext) -> str:
+    at = first_difference(masked(recorded), masked(written), LENGTH_FIELD)
+    return written_difference(recorded, written, at, path_at(read_frame(recorded, context), at, "(header)"))
 
 
-def _same_part(x: Any, y: Any, registry: Registry) -> bool:
-    if isinstance(x, Error) and isinstance(y, Error):
-        return x.text == y.text
-    return same(x, y, registry) if not isinstance(x, tuple) or hasattr(x, "_fields") else x == y
+# --- differences that writing again does not show -------------------------------------------------------------------
 
 
-# --- what written bytes would not show --------------------------------------------------------------------------------
+def hidden_differences(frame: ReadFrame) -> Iterator[str]:
+    """Yields unexpected forms that a value keeps, so that it is written to the same bytes.
 
-
-def unusual(frame: ReadFrame) -> Iterator[str]:
-    """What a value keeps of its bytes beside what it means: an error as text that has an id, a payload in another form.
-
-    Everything else is not in the value, so that writing it again shows it.
+    These are errors written as text although they have an id, and payloads that are not in canonical form.
     """
     ids = frame.context.error_ids
     for value in frame.value:
         for kind, leaf in leaves(value, frame.context.registry):
             if kind is t.ERROR and leaf is not None and not leaf.registered and leaf.text in ids:
-                yield f"the error {leaf.text!r} goes as text, although it was announced as {ids[leaf.text]}"
+                yield f"the error {leaf.text!r} is written as text, although id {ids[leaf.text]} was announced for it"
             if isinstance(kind, Marshaler) and kind.payload.canonical(leaf) != leaf:
-                yield f"a payload of {kind.name} that its type writes otherwise: {leaf.hex()}"
+                yield f"the payload of {kind.name} is not in canonical form: {leaf.hex()}"
 
 
 def leaves(value: Any, registry: Registry) -> Iterator[tuple[Type | Marshaler, Any]]:
-    """The scalars and payloads in a value, each with what it is."""
-    todo: list[tuple[Any, Type]] = [(value, ANY)] if _is_value(value) else []
+    """Yields the scalars and payloads inside a value, each after its type."""
+    todo: list[tuple[Any, Type]] = [(value, ANY)] if _is_edf_value(value) else []
     while todo:
-        found, type_ = todo.pop()
-        if type_ is ANY and found is not None:
-            type_, found = infer_type(found, registry)
+        item, type_ = todo.pop()
+        if type_ is ANY and item is not None:
+            type_, item = infer_type(item, registry)
         row = registry.get(type_.name) if isinstance(type_, Reg) else None
         if isinstance(row, Marshaler):
-            yield row, found
+            yield row, item
         elif isinstance(row, Struct):
-            todo += [(part, field) for part, (_, field) in zip(found, row.fields, strict=True)]
+            todo += [(part, field) for part, (_, field) in zip(item, row.fields, strict=True)]
         else:
             base = row.base if isinstance(row, Newtype) else type_
-            if found is None or isinstance(base, Scalar):
-                yield base, found
+            if item is None or isinstance(base, Scalar):
+                yield base, item
             elif isinstance(base, Map):
-                todo += [part for key, item in found.items() for part in ((key, base.key), (item, base.value))]
+                todo += [part for key, each in item.items() for part in ((key, base.key), (each, base.value))]
             elif isinstance(base, Slice | Array):
-                todo += [(item, base.item) for item in found]
+                todo += [(each, base.item) for each in item]
 
 
-def _is_value(part: Any) -> bool:
-    """Words (three numbers) are fields of a frame, not values of EDF."""
+def _is_edf_value(part: Any) -> bool:
+    """Returns whether a field is an EDF value; a plain tuple is a reference of three words."""
     return type(part) is not tuple
-
-
-def _parting(wanted: bytes, found: bytes, context: EdfContext) -> str:
-    """The first place where two frames part, with its path, in hex around it."""
-    pairs = enumerate(zip(masked(wanted), masked(found), strict=False))
-    parting = (i for i, (x, y) in pairs if x != y and i not in _LENGTH)
-    at = next(parting, min(len(wanted), len(found)))
-    parsed = read_frame(wanted, context)
-    try:
-        path = "?" if isinstance(parsed, Rejected) else parsed.at(at).path or "(header)"
-    except KeyError:
-        path = "(end)"
-    window = slice(max(0, at - 4), at + SHOWN)
-    return f"offset {at}, {path}: …{wanted[window].hex()}… on the wire, …{found[window].hex()}… written"

@@ -1,86 +1,99 @@
-"""Packets of registrars: every one of a real side is read and written again by both readers and writers."""
+"""Checks packets of registrars: both readers read each packet of a real side, both writers write it again."""
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
-from ...errors import CannotEncode, Reason, Rejected
-from ...model.compare import same
+from ...errors import Rejected
 from ...model.ergo import esrd
-from ...model.ergo.esrd import Message, Transport
-from ...reference_node.ergo import esrd as node
-from ...spec.ergo.esrd import CONTEXT, packet_size, read_packet, write_packet
-from ..vectors.edf import Difference, byte_difference
+from ...model.ergo.esrd import Transport
+from ...spec.parse import Parsed
+from ..vectors.difference import Difference
+from ..vectors.packets import ESRD, PacketProtocol
 from .load import Capture
+from .result import CaptureResult
+
+SHOWN = 32
+"""Bytes shown from the offset of a refusal on."""
 
 
 class PacketChecker:
-    """Counts the packets of a file, and collects what differs."""
+    """Checks the packets of one registrar protocol, and counts them."""
 
-    def __init__(self, capture: Capture) -> None:
-        self.capture = capture
-        self.packets = self.bytes = self.refused = 0
-        self.differences: list[Difference] = []
+    def __init__(self, capture: Capture, result: CaptureResult, protocol: PacketProtocol) -> None:
+        self.capture, self.result, self.protocol = capture, result, protocol
+
+    def stream(self, socket: str, direction: str) -> Iterator[Any]:
+        """Checks one direction of a socket; yields its messages up to the first that is refused."""
+        data, offset = self.capture.stream(socket, direction), 0
+        if not self.capture.is_scripted(socket, direction):
+            self.result.differences += self.capture.defects(socket, direction)
+        while offset < len(data):
+            parsed = self.packet(socket, direction, data, offset, is_stream=True)
+            if parsed is None:
+                return
+            yield parsed.value
+            offset = parsed.end
+
+    def packet(self, socket: str, direction: str, data: bytes, offset: int, *, is_stream: bool) -> Parsed | None:
+        """Checks the packet at an offset; in a stream others may follow. None if it is refused."""
+        parsed = self.protocol.parse(data, offset=offset, prefix=is_stream)
+        if isinstance(parsed, Rejected):
+            self.refused(socket, direction, data, offset, parsed)
+            return None
+        self.result.counts.bytes += parsed.end - offset
+        packet = data[offset : parsed.end]
+        if self.capture.is_scripted(socket, direction):
+            self._read_by_node(packet)
+        else:
+            self.result.counts.packets += 1
+            for text in self.protocol.differences(parsed.value, packet):
+                self.result.add(f"socket {socket} {direction} offset {offset}", text)
+        return parsed
+
+    def refused(self, socket: str, direction: str, data: bytes, offset: int, refusal: Rejected) -> None:
+        """Adds a difference for bytes that the schema refuses, unless a script wrote them or the recording ends there."""
+        rest = data[offset:]
+        if self.capture.is_scripted(socket, direction):
+            self.result.counts.refused += 1
+            self._read_by_node(rest)
+        elif not (self.capture.is_cut(socket, direction, "end") and self.protocol.is_truncated(rest, refusal)):
+            text = f"refused at offset {offset}: {refusal}; {rest[:SHOWN].hex()}"
+            self.result.differences.append(Difference(f"socket {socket} {direction}", text))
+
+    def _read_by_node(self, data: bytes) -> None:
+        """Lets the node read a script's bytes: they give a value or a refusal, no other exception."""
+        with suppress(Rejected):
+            self.protocol.readers["node"](data)
+
+
+class EsrdChecker(PacketChecker):
+    """Checks the packets of the embedded registrar."""
+
+    def __init__(self, capture: Capture, result: CaptureResult, only: str | None = None) -> None:  # noqa: ARG002
+        super().__init__(capture, result, ESRD)
 
     def check(self) -> None:
-        """All streams, and all datagrams, each of which is one packet."""
-        for link, direction in self.capture.streams:
-            if self.capture.speaks("esrd", link):
-                self._stream(link, direction)
-        for link, direction, data in self.capture.datagrams:
-            if self.capture.speaks("esrd", link):
-                where = f"link {link} {direction}"
-                self._read(where, link, direction, data, 0, Transport.UDP)
+        """Checks all streams, and all datagrams, each of which is one packet."""
+        for socket, direction in self.capture.streams:
+            if self.capture.speaks("esrd", socket):
+                list(self.stream(socket, direction))
+        for socket, direction, data in self.capture.datagrams:
+            if self.capture.speaks("esrd", socket):
+                self.packet(socket, direction, data, 0, is_stream=False)
 
-    def _stream(self, link: str, direction: str) -> None:
-        where, data = f"link {link} {direction}", self.capture.stream(link, direction)
-        if not self.capture.is_scripted(link, direction):
-            self.differences += self.capture.defects(link, direction)
-        offset: int | None = 0
-        while offset is not None and offset < len(data):
-            offset = self._read(where, link, direction, data, offset, Transport.TCP)
+    def packet(self, socket: str, direction: str, data: bytes, offset: int, *, is_stream: bool) -> Parsed | None:
+        """Checks a packet, and that its type belongs to the transport."""
+        parsed = super().packet(socket, direction, data, offset, is_stream=is_stream)
+        transport = Transport.TCP if is_stream else Transport.UDP
+        if parsed is not None and not self.capture.is_scripted(socket, direction):
+            kind = type(parsed.value)
+            if esrd.TYPES[kind].transport is not transport:
+                place = f"socket {socket} {direction} offset {offset}"
+                self.result.add(place, f"{kind.__name__} over {transport.value}")
+        return parsed
 
-    def _read(
-        self, where: str, link: str, direction: str, data: bytes, offset: int, transport: Transport
-    ) -> int | None:
-        """One packet; where the next one begins, None behind a refusal."""
-        parsed = read_packet(data, offset=offset, prefix=transport is Transport.TCP)
-        end = len(data) if isinstance(parsed, Rejected) else parsed.end
-        self.bytes += end - offset
-        if self.capture.is_scripted(link, direction):
-            self.refused += isinstance(parsed, Rejected)
-            with suppress(Rejected):
-                node.read(data[offset:end])
-        elif isinstance(parsed, Rejected):
-            if not (self.capture.is_cut(link, direction, "end") and _is_open(data[offset:], parsed)):
-                rest = data[offset : offset + 32].hex()
-                self.differences.append(Difference(where, f"refused at offset {offset}: {parsed}; {rest}"))
-        else:
-            self.packets += 1
-            texts = packet_faults(parsed.value, data[offset:end], transport)
-            self.differences += (Difference(f"{where} offset {offset}", text) for text in texts)
-        return None if isinstance(parsed, Rejected) else end
-
-
-def _is_open(rest: bytes, refusal: Rejected) -> bool:
-    """Whether the bytes stop before the end of a packet that is good so far."""
-    size = packet_size(rest)
-    return refusal.reason is Reason.END_OF_DATA and (size is None or size > len(rest))
-
-
-def packet_faults(message: Message, data: bytes, transport: Transport) -> Iterator[str]:
-    """What is wrong with a packet that the schema read."""
-    if esrd.TYPES[type(message)].transport is not transport:
-        yield f"{type(message).__name__} over {transport.value}"
-    try:
-        if not same(message, node.read(data), CONTEXT.registry):
-            yield "the two readers find different values"
-    except Rejected as refusal:
-        yield f"the node refuses what the schema reads: {refusal}"
-    for name, write in (("schema", write_packet), ("node", node.write)):
-        try:
-            written = write(type(message)(*message))
-        except CannotEncode as error:
-            yield f"the {name} can't write it again: {error}"
-            continue
-        if written != data:
-            yield f"the {name} writes it otherwise: {byte_difference(data, written)}"
+    def refused(self, socket: str, direction: str, data: bytes, offset: int, refusal: Rejected) -> None:
+        """Adds a difference as for every packet; counts the refused bytes."""
+        self.result.counts.bytes += len(data) - offset
+        super().refused(socket, direction, data, offset, refusal)

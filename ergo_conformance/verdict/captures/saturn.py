@@ -1,119 +1,77 @@
-"""Messages of the central registrar: read and written again by both readers and writers, the proofs computed again."""
+"""Checks messages of the central registrar Saturn, and the proofs of its handshakes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Sequence
 
-from ...errors import CannotEncode, Reason, Rejected
-from ...model.compare import same
+from ...errors import Rejected
 from ...model.ergo import saturn
 from ...model.ergo.saturn import Message
 from ...reference_node.ergo import saturn as node
 from ...spec.ergo import saturn as spec
-from ..vectors.edf import Difference, byte_difference
+from ..vectors.packets import SATURN
 from .load import Capture
+from .packets import PacketChecker
+from .result import CaptureResult
 
 CLIENT, SERVER = "client>server", "server>client"
+"""The directions of captures of Saturn."""
 
 
-class SaturnChecker:
-    """Counts the messages and proofs of a file, and collects what differs."""
+class SaturnChecker(PacketChecker):
+    """Checks the messages and proofs of all sockets."""
 
-    def __init__(self, capture: Capture) -> None:
-        self.capture = capture
-        self.packets = self.digests = self.bytes = self.refused = 0
-        self.differences: list[Difference] = []
+    def __init__(self, capture: Capture, result: CaptureResult, only: str | None = None) -> None:  # noqa: ARG002
+        super().__init__(capture, result, SATURN)
 
     def check(self) -> None:
-        """All connections."""
-        for link in self.capture.links():
-            if self.capture.speaks("saturn", link):
-                said = {direction: list(self._stream(link, direction)) for direction in (CLIENT, SERVER)}
-                self._proofs(link, said)
+        """Checks all sockets that carry Saturn."""
+        for socket in self.capture.sockets():
+            if self.capture.speaks("saturn", socket):
+                client, server = (list(self.stream(socket, direction)) for direction in (CLIENT, SERVER))
+                self._proofs(socket, client, server)
 
-    def _stream(self, link: str, direction: str) -> Iterator[Message]:
-        """The messages of one direction, up to the first that is refused."""
-        where, data, offset = f"link {link} {direction}", self.capture.stream(link, direction), 0
-        real = not self.capture.is_scripted(link, direction)
-        if real:
-            self.differences += self.capture.defects(link, direction)
-        while offset < len(data):
-            parsed = spec.read_packet(data, offset=offset, prefix=True)
-            if isinstance(parsed, Rejected):
-                self._refused(link, direction, data[offset:], parsed)
-                return
-            self.packets += real
-            self.bytes += parsed.end - offset
-            texts = faults(parsed.value, data[offset : parsed.end]) if real else ()
-            self.differences += (Difference(f"{where} offset {offset}", text) for text in texts)
-            offset = parsed.end
-            yield parsed.value
+    def _proofs(self, socket: str, client: list[Message], server: list[Message]) -> None:
+        """Checks both proofs of the token: in the client's first message and in the server's first answer.
 
-    def _refused(self, link: str, direction: str, rest: bytes, refusal: Rejected) -> None:
-        if self.capture.is_scripted(link, direction):
-            self.refused += 1
-            with suppress(Rejected):
-                node.read(rest)
-            return
-        size = spec.packet_size(rest)
-        is_open = refusal.reason is Reason.END_OF_DATA and (size is None or size > len(rest))
-        if not (is_open and self.capture.is_cut(link, direction, "end")):
-            text = f"refused: {refusal}; {rest[:32].hex()}"
-            self.differences.append(Difference(f"link {link} {direction}", text))
+        Configuration updates may precede the answer.
+        """
+        handshake = self._handshake(socket, client)
+        if self._is_checked(socket, CLIENT):
+            self._first(socket, CLIENT, client[:1], saturn.Handshake)
+            if handshake is not None:
+                self._proof(socket, CLIENT, handshake.Salt, handshake.Digest)
+        if self._is_checked(socket, SERVER):
+            answers = [message for message in server if not isinstance(message, saturn.ConfigUpdate)][:1]
+            self._first(socket, SERVER, answers, saturn.HandshakeResult)
+            if handshake is not None and answers and isinstance(answers[0], saturn.HandshakeResult):
+                self._proof(socket, SERVER, handshake.Digest, answers[0].Digest)
 
-    # --- proofs -------------------------------------------------------------------------------------------------------
+    def _is_checked(self, socket: str, direction: str) -> bool:
+        """Returns whether a real side's stream was recorded from its beginning."""
+        return not self.capture.is_scripted(socket, direction) and not self.capture.is_cut(socket, direction, "start")
 
-    def _proofs(self, link: str, said: dict[str, list[Message]]) -> None:
-        """The client's first message proves its token, the server's first answer does: news may come before it."""
-        hello = self._hello(link, said[CLIENT])
-        if not self.capture.is_scripted(link, CLIENT) and not self.capture.is_cut(link, CLIENT, "start"):
-            self._first(link, CLIENT, said[CLIENT][:1], saturn.Handshake)
-            if hello is not None:
-                self._proof(link, CLIENT, "client", hello.Salt, hello.Digest)
-        if not self.capture.is_scripted(link, SERVER) and not self.capture.is_cut(link, SERVER, "start"):
-            answers = [message for message in said[SERVER] if not isinstance(message, saturn.ConfigUpdate)][:1]
-            self._first(link, SERVER, answers, saturn.HandshakeResult)
-            if hello is not None and answers and isinstance(answers[0], saturn.HandshakeResult):
-                self._proof(link, SERVER, "server", hello.Digest, answers[0].Digest)
-
-    def _hello(self, link: str, messages: list[Message]) -> saturn.Handshake | None:
+    def _handshake(self, socket: str, messages: list[Message]) -> saturn.Handshake | None:
         if messages:
             return messages[0] if isinstance(messages[0], saturn.Handshake) else None
-        return _whatever_its_length(self.capture.recorded(link, CLIENT))
+        return _read_ignoring_length(self.capture.recorded(socket, CLIENT))
 
-    def _first(self, link: str, direction: str, messages: Sequence[Message], wanted: type) -> None:
-        if messages and not isinstance(messages[0], wanted):
-            text = f"begins with {type(messages[0]).__name__} instead of {wanted.__name__}"
-            self.differences.append(Difference(f"link {link} {direction}", text))
+    def _first(self, socket: str, direction: str, messages: Sequence[Message], expected: type) -> None:
+        if messages and not isinstance(messages[0], expected):
+            text = f"begins with {type(messages[0]).__name__} instead of {expected.__name__}"
+            self.result.add(f"socket {socket} {direction}", text)
 
-    def _proof(self, link: str, direction: str, side: str, first: str, given: str) -> None:
+    def _proof(self, socket: str, direction: str, first: str, recorded: str) -> None:
+        side = direction.partition(">")[0]
         token = str((self.capture.meta.get("secrets") or {}).get(side, {}).get("token", ""))
-        self.digests += 1
+        self.result.counts.proofs += 1
         for name, computed in (("schema", spec.proof(first, token)), ("node", node.proof(first, token))):
-            if computed != given:
-                text = f"{given} on the wire, the {name} computes {computed}"
-                self.differences.append(Difference(f"link {link} {direction}", text))
+            if computed != recorded:
+                self.result.add(
+                    f"socket {socket} {direction}", f"{recorded} on the wire, the {name} computes {computed}"
+                )
 
 
-def _whatever_its_length(data: bytes) -> saturn.Handshake | None:
-    """A whole handshake behind a header that states another length: upstream's server reads it."""
+def _read_ignoring_length(data: bytes) -> saturn.Handshake | None:
+    """Returns the handshake behind a header with a wrong length, None if there is none: upstream's server reads it."""
     length = (len(data) - saturn.HEADER_LENGTH).to_bytes(2, "big") if len(data) > saturn.HEADER_LENGTH else b""
     parsed = spec.read_packet(data[:2] + length + data[4:])
     return parsed.value if not isinstance(parsed, Rejected) and isinstance(parsed.value, saturn.Handshake) else None
-
-
-def faults(message: Any, data: bytes) -> Iterator[str]:
-    """What is wrong with a message that the schema read."""
-    try:
-        if not same(message, node.read(data), spec.CONTEXT.registry):
-            yield "the two readers find different values"
-    except Rejected as refusal:
-        yield f"the node refuses what the schema reads: {refusal}"
-    for name, write in (("schema", spec.write_packet), ("node", node.write)):
-        try:
-            written = write(type(message)(*message))
-        except CannotEncode as error:
-            yield f"the {name} can't write it again: {error}"
-            continue
-        if written != data:
-            yield f"the {name} writes it otherwise: {byte_difference(data, written)}"

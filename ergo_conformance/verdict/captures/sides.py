@@ -1,4 +1,4 @@
-"""One side of a link: who wrote it, its bytes, and what was read of them."""
+"""One side of a socket: its writer, its bytes, and what was read from them."""
 
 from dataclasses import dataclass
 
@@ -12,43 +12,44 @@ from ...spec.ergo.stream import Direction
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side wrote on one link."""
+    """What one node wrote on one socket."""
 
-    where: str
+    place: str
+    """Socket and direction, as differences name them."""
     direction: str
     writer: str
-    real: bool
-    """A real node wrote it: what stands there has to be right."""
+    is_real: bool
+    """Whether a real node wrote it, so that its bytes have to be right; else a script did."""
     begins_later: bool
-    """The recording says that it began behind the handshake."""
+    """Whether the recording began after the handshake, according to the metadata."""
     data: bytes
     read: Direction
 
     @property
     def kinds(self) -> tuple[type[Message], ...]:
-        """The handshake messages."""
+        """The types of the handshake messages."""
         return tuple(type(message) for message in self.read.messages)
 
     @property
-    def goes_on(self) -> bool:
-        """Whether anything comes behind the handshake."""
+    def has_frames(self) -> bool:
+        """Whether bytes follow the handshake."""
         return self.read.handshake.refusal is None and len(self.data) > self.read.handshake.end
 
     @property
     def end(self) -> int:
-        """Where reading stopped: behind the last whole frame."""
+        """The offset after the last whole frame, where reading stopped."""
         return self.read.frames[-1].end if self.read.frames else self.read.handshake.end
 
     @property
-    def size_of_next(self) -> int | None:
-        """How long the frame there would be; None if not even its header is there."""
+    def next_size(self) -> int | None:
+        """The length of the frame at `end` according to its header; None without a whole header."""
         rest = self.data[self.end : self.end + ehs.HEADER_LENGTH + 2]
         return handshake.frame_size(rest) if rest[:1] == bytes([ehs.MAGIC]) else frames.frame_size(rest)
 
     @property
     def ends_inside_a_frame(self) -> bool:
-        """Whether the bytes stop before the end of a frame that is good so far."""
+        """Whether the bytes end before the end of a frame that is valid so far."""
         if self.read.refusal is None or self.read.refusal.reason is not Reason.END_OF_DATA:
             return False
-        size = self.size_of_next
+        size = self.next_size
         return size is None or self.end + size > len(self.data)

@@ -1,7 +1,7 @@
-"""Holding the frames of our node against those that were recorded."""
+"""Matches frames of the reference node with the recorded ones."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ...model import types as t
@@ -9,139 +9,135 @@ from ...model.ergo import enp
 from ...model.types import Slice
 from ...model.values import Typed
 from ...spec.ergo.stream import ReadFrame
-from ..vectors.edf import Difference
-from .names import Names
-from .script import Script, Spoken
+from ..vectors.difference import Difference
+from .identifiers import IdMap, MayDiffer
+from .timeline import Timeline
 
 UNORDERED: Final = (["received"], ["nodes"], "!env")
-"""Requests whose answer is a list in any order."""
+"""Requests whose response is a list in any order."""
 
 
 @dataclass(slots=True)
-class Frame:
-    """A frame, and how it went: on which link, compressed with what."""
+class SentFrame:
+    """A frame of the replaced node, decompressed, with its socket and compression."""
 
-    link: str
+    socket: str
     value: Any
     algorithm: int | None
     number: int
-    """Its place among all frames of its side."""
-    outer: int = 0
-    """The order byte of the frame around it."""
+    """Its position among all frames of its writer."""
+    outer_order: int = 0
+    """The order byte of the compressed frame around it."""
 
     def __str__(self) -> str:
         packed = "" if self.algorithm is None else f" (compressed, {enp.Algorithm(self.algorithm).name.lower()})"
         return f"{self.value!r:.300}{packed}"
 
 
-def frame_of(read: ReadFrame, link: str, number: int) -> Frame:
-    """A frame that was read, or the one inside it."""
+def sent_frame(read: ReadFrame, socket: str, number: int) -> SentFrame:
+    """Returns a frame, or the one inside a compressed frame, with its socket and position."""
     if read.inner is None:
-        return Frame(link, read.value, None, number)
-    return Frame(link, read.inner.value, read.value.algorithm, number, read.value.order)
+        return SentFrame(socket, read.value, None, number)
+    return SentFrame(socket, read.inner.value, read.value.algorithm, number, read.value.order)
 
 
-@dataclass
-class Matcher:
-    """One side of a script: what it wrote, and what our node wrote in its place."""
+class FrameMatcher:
+    """Compares the frames that the node writes with those that the real node wrote."""
 
-    names: Names
-    links: list[str] = field(default_factory=list)
-    """In the order in which they were opened."""
-    missing: list[Frame] = field(default_factory=list)
-    surplus: list[Frame] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
-    agreed: int = 0
-    asked: dict[enp.Words, Any] = field(default_factory=dict)
-    """Requests of the other side, by their references."""
-    _last: dict[tuple[str, int], int] = field(default_factory=dict)
-    _written: int = 0
-
-    @classmethod
-    def of(cls, script: Script, direction: str, names: Names) -> "Matcher":
-        """What a side has to write, and what it was asked."""
-        matcher = cls(names)
-        for happening in script.happenings:
-            if not isinstance(happening, Spoken):
-                continue
-            for said in happening.said:
-                if not isinstance(said, ReadFrame):
-                    continue
-                frame = frame_of(said, happening.link, len(matcher.missing))
-                if happening.by == direction:
-                    matcher.missing.append(frame)
-                elif isinstance(frame.value, enp.RequestPID | enp.RequestName | enp.RequestAlias):
-                    matcher.asked[frame.value.ref] = frame.value.payload
-        return matcher
-
-    def take(self, read: ReadFrame, link: str, *, beyond: bool = False) -> None:
-        """A frame of our node. `beyond`: the recording has ended there, nobody knows whether the real node wrote it."""
-        ours = frame_of(read, link, self._written)
-        self._written += 1
-        for recorded in sorted(self.missing, key=lambda frame: frame.link != link):  # stable: those of this link first
-            if recorded.algorithm == ours.algorithm and self.names.match(
-                recorded.value, ours.value, self._may_differ(recorded)
-            ):
-                self.missing.remove(recorded)
-                self.agreed += 1
-                self.differences += self._way(recorded, ours)
-                return
-        if not beyond:
-            self.surplus.append(ours)
-
-    def waits_for(self, recorded: Frame) -> bool:
-        """Whether our node has not written this yet."""
-        return any(frame is recorded for frame in self.missing)
-
-    def _may_differ(self, frame: Frame) -> Any:
-        asked = self.asked.get(getattr(frame.value, "ref", (0, 0, 0)))
-        unordered = isinstance(frame.value, enp.Response) and asked in UNORDERED
-
-        def differ(name: str, recorded: Any, ours: Any) -> bool:
-            return unordered and name == "payload" and _entries(recorded, asked) == _entries(ours, asked)
-
-        return differ
-
-    # --- how it went --------------------------------------------------------------------------------------------------
-
-    def _way(self, recorded: Frame, ours: Frame) -> Iterator[Difference]:
-        """Order byte, link and order of a frame, each by the ids that it has now."""
-        where = f"link {recorded.link}"
-        if recorded.algorithm is not None and (recorded.outer, recorded.value.order) != (ours.outer, ours.value.order):
-            yield Difference(where, f"compressed with order byte {ours.outer}, recorded {recorded.outer}: {recorded}")
-        elif not self._same_order(recorded.value, ours.value):
-            yield Difference(where, f"order byte {ours.value.order}, recorded {recorded.value.order}: {recorded}")
-        sender = getattr(ours.value, "from_id", None)
-        renumbered = sender is not None and sender != recorded.value.from_id
-        if recorded.value.order and not renumbered and ours.link != recorded.link:
-            yield Difference(where, f"went over link {ours.link}: {recorded}")
-        if sender is None or not recorded.value.order:
-            return
-        lane = recorded.link, int(recorded.value.from_id)
-        if recorded.number < self._last.get(lane, -1):
-            yield Difference(where, f"overtaken by a later one of its sender: {recorded}")
-        self._last[lane] = max(recorded.number, self._last.get(lane, -1))
+    def __init__(self, timeline: Timeline, direction: str, peer: str, ids: IdMap) -> None:
+        self.ids = ids
+        recorded = list(timeline.frames(direction))
+        self.recorded = [sent_frame(read, socket, n) for n, (socket, read) in enumerate(recorded)]
+        """All frames of the real node."""
+        self.missing = list(self.recorded)
+        """Those that the node has not written yet."""
+        self.surplus: list[SentFrame] = []
+        """Frames of the node that were not recorded."""
+        self.differences: list[Difference] = []
+        self.matched = 0
+        self.requests = dict(self._requests(timeline, peer))
+        """Payloads of the peer's requests, by their references."""
+        self._last: dict[tuple[str, int], int] = {}
+        """The latest recorded position by socket and sender."""
+        self._written = 0
 
     @staticmethod
-    def _same_order(recorded: Any, ours: Any) -> bool:
-        """The byte is an id modulo 255; where the id is another one now, so is the byte."""
-        if recorded.order == ours.order:
-            return True
-        ids = zip(_ids(recorded), _ids(ours), strict=True)
-        return any((a % enp.ORDER_MODULUS, b % enp.ORDER_MODULUS) == (recorded.order, ours.order) for a, b in ids)
+    def _requests(timeline: Timeline, peer: str) -> Iterator[tuple[enp.Words, Any]]:
+        for socket, read in timeline.frames(peer):
+            frame = sent_frame(read, socket, 0).value
+            if isinstance(frame, enp.RequestPID | enp.RequestName | enp.RequestAlias):
+                yield frame.ref, frame.payload
+
+    def match(self, read: ReadFrame, socket: str, *, is_beyond: bool = False) -> None:
+        """Matches a frame of the node. `is_beyond`: the recording has ended there, so an unrecorded frame is allowed."""
+        actual = sent_frame(read, socket, self._written)
+        self._written += 1
+        for recorded in sorted(self.missing, key=lambda frame: frame.socket != socket):  # stable: this socket's first
+            if recorded.algorithm == actual.algorithm and self.ids.match(
+                recorded.value, actual.value, self._may_differ(recorded)
+            ):
+                self.missing.remove(recorded)
+                self.matched += 1
+                self.differences += self._check_route(recorded, actual)
+                return
+        if not is_beyond:
+            self.surplus.append(actual)
+
+    def is_missing(self, recorded: SentFrame) -> bool:
+        """Returns whether the node has not written a recorded frame yet."""
+        return any(frame is recorded for frame in self.missing)
+
+    def _may_differ(self, frame: SentFrame) -> MayDiffer:
+        """Returns a test for the payload of responses with a list in any order."""
+        request = self.requests.get(getattr(frame.value, "ref", (0, 0, 0)))
+        is_unordered = isinstance(frame.value, enp.Response) and request in UNORDERED
+
+        def may_differ(name: str, recorded: Any, actual: Any) -> bool:
+            return is_unordered and name == "payload" and _entries(recorded, request) == _entries(actual, request)
+
+        return may_differ
+
+    # --- route -------------------------------------------------------------------------------------------------------
+
+    def _check_route(self, recorded: SentFrame, actual: SentFrame) -> Iterator[Difference]:
+        """Checks order byte, socket and sequence of a matched frame. Order byte and socket follow from the actual ids."""
+        place = f"socket {recorded.socket}"
+        order, expected_order = actual.outer_order, recorded.outer_order
+        if recorded.algorithm is not None and (expected_order, recorded.value.order) != (order, actual.value.order):
+            yield Difference(place, f"compressed with order byte {order}, recorded {expected_order}: {recorded}")
+        elif not _same_order(recorded.value, actual.value):
+            yield Difference(place, f"order byte {actual.value.order}, recorded {recorded.value.order}: {recorded}")
+        sender = getattr(actual.value, "from_id", None)
+        has_new_sender = sender is not None and sender != recorded.value.from_id
+        if recorded.value.order and not has_new_sender and actual.socket != recorded.socket:
+            yield Difference(place, f"written to socket {actual.socket}: {recorded}")
+        if sender is None or not recorded.value.order:
+            return
+        sequence = recorded.socket, int(recorded.value.from_id)
+        if recorded.number < self._last.get(sequence, -1):
+            yield Difference(place, f"written after a later frame of its sender: {recorded}")
+        self._last[sequence] = max(recorded.number, self._last.get(sequence, -1))
+
+
+def _same_order(recorded: Any, actual: Any) -> bool:
+    """Returns whether two order bytes agree: the byte is an id modulo 255, and that id may be another one now."""
+    if recorded.order == actual.order:
+        return True
+    ids = zip(_ids(recorded), _ids(actual), strict=True)
+    return any((a % enp.ORDER_MODULUS, b % enp.ORDER_MODULUS) == (recorded.order, actual.order) for a, b in ids)
 
 
 def _ids(frame: Any) -> list[int]:
-    """The numbers in a frame that its order byte may come from."""
-    found = [getattr(frame, name, 0) for name in ("from_id", "to_id", "id")]
-    return [*found, *getattr(frame, "to_alias", (0, 0, 0))]
+    """Returns the numbers of a frame that its order byte may follow from."""
+    ids = [getattr(frame, name, 0) for name in ("from_id", "to_id", "id")]
+    return [*ids, *getattr(frame, "to_alias", (0, 0, 0))]
 
 
-def _entries(value: Any, asked: Any) -> list[Any] | None:
-    """A list in no order; of what was received the word for its type, and the reason."""
+def _entries(value: Any, request: Any) -> list[Any] | None:
+    """Returns the sorted items of a list of texts; for `received` only the type and the reason in each."""
     if not isinstance(value, Typed) or value.type != Slice(t.STRING):
         return None
     texts = sorted(map(str, value.value or ()))
-    if asked != ["received"]:
+    if request != ["received"]:
         return texts
     return sorted((text.partition(" ")[0], text.rpartition(" ")[2].strip("{}")) for text in texts)

@@ -1,1 +1,1 @@
-"""One run: cases, contexts, scheduling, outcomes."""
+"""A run: cases and their contexts, runners, outcomes, events."""

@@ -1,4 +1,4 @@
-"""What a case says about itself: the requirements it shows and what it needs of a target."""
+"""Declaration of a case: the requirements that it tests, and what it needs of a target."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,22 +7,12 @@ from typing import Any, Final, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 ATTRIBUTE: Final = "__ergo_case__"
 AGENTS: Final = ("accept", "agents")
-"""What cases need that talk to the agents of a target (`offers`)."""
+"""Value of `offers` for cases that use the agents of a target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case's declaration.
-
-    `requirements`: ids it shows; the strictest level among them is the case's level.
-    `offers`: what the target has to offer (accept, codec, …).
-    `agents`: names of agents it has to host; those of level 1 belong to the offer `agents`.
-    `config`: settings (keys of ERGO_TARGET) the target must have; a target that can't be given them skips the case.
-    With `registrar` among them, a `kind` alone, the case starts the target: it gets a `RegistrationContext`.
-    `hostile`: afterwards a good peer must still be served.
-    `exclusive`: needs an agent for itself; nothing else runs beside it.
-    `dangerous`: has killed real nodes; runs alone, after all others.
-    """
+    """Declaration of a case; see the decorator `case`."""
 
     requirements: tuple[str, ...]
     offers: frozenset[str] = frozenset({"accept"})
@@ -34,7 +24,7 @@ class Case:
 
     @property
     def registers(self) -> bool:
-        """Whether the target has to register with a registrar of ours: then the case starts it (`RegistrationContext`)."""
+        """Whether the case starts the target itself, with a registrar of the tester (`RegistrationContext`)."""
         return "registrar" in self.config
 
 
@@ -47,8 +37,19 @@ def case(
     exclusive: bool = False,
     dangerous: bool = False,
 ) -> Callable[[F], F]:
-    """Declares a test function as a case. Its docstring is the case's title; `{name}` in it stands for a parameter's
-    value, or for its `label` if it has one.
+    """Decorator that declares a test function as a case.
+
+    The docstring of the function is the title of the case; `{name}` in it stands for the value of a parameter, or for its
+    attribute `label` if it has one.
+
+    `requirements`: ids that the case tests, at least one; the strictest level among them is the level of the case.
+    `offers`: what the target must offer (accept, codec, …), otherwise the case is skipped.
+    `agents`: names of the agents of level 2 that the target must host; those of level 1 belong to the offer `agents`.
+    `config`: settings (keys of ERGO_TARGET) that must be in force. A target that does not support them skips the case. With
+    the key `registrar`, whose value has only a `kind`, the case starts the target and gets a `RegistrationContext`.
+    `hostile`: after the case a correct peer must complete a handshake (ROB-EHS-3).
+    `exclusive`: the case needs an agent for itself; no other case runs concurrently.
+    `dangerous`: the case has killed real nodes; it runs alone, after all others.
     """
 
     def declare(function: F) -> F:

@@ -1,4 +1,4 @@
-"""What a case has in hand while it runs: links to the target, good dialers, and a seeded source of randomness."""
+"""What a case works with: sockets to the target, scripted peers, and a seeded source of randomness."""
 
 import asyncio
 import random
@@ -9,64 +9,71 @@ from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Accept, Flags, HandshakeState
 from ...model.ergo.saturn import NodeJoined
 from ...model.values import Atom, Error
-from ...peers.ergo.connection import Peer
-from ...peers.ergo.esrd_client import Datagrams, Registrant
-from ...peers.ergo.handshake import Dialer, Facts
-from ...peers.ergo.saturn_client import Subscriber
-from ...peers.link import Link
+from ...peers.ergo.connection import REGISTRY, Peer
+from ...peers.ergo.dialer import Dialer
+from ...peers.ergo.esrd_client import ScriptedEsrdClient, ScriptedResolver
+from ...peers.ergo.handshake import HandshakePeer, TargetInfo
+from ...peers.ergo.saturn_client import ScriptedSaturnClient
+from ...peers.sockets import Socket
 from ...peers.transcript import Transcript
 from ...peers.violation import UnreachableError, ViolationError
+from ...spec.ergo.edf import EdfContext
 from ...targets.base import RunningTarget
 
 SERVED_WITHIN = 5.0
-"""Seconds in which a good peer has to be served after a hostile case."""
+"""Seconds in which a correct peer must be served after a hostile case."""
 
 
 class SkippedError(Exception):
-    """This target can't show what the case is about; the text says why."""
+    """The case can't test this target; the text is the reason."""
 
 
 class Context:
-    """One case against one target."""
+    """What one case works with."""
 
     def __init__(self, running: RunningTarget, rng: random.Random) -> None:
         self.target = running
         self.rng = rng
-        self.links: list[Link] = []
-        self.datagrams: list[Datagrams] = []
+        self.sockets: list[Socket] = []
+        self.resolvers: list[ScriptedResolver] = []
         self.cluster = f"cluster-{rng.randrange(16**8):08x}"
-        """Cases don't meet in it."""
+        """Cluster of this case at a Saturn; no other case uses it."""
 
     @property
-    def facts(self) -> Facts:
-        return self.target.facts
+    def target_info(self) -> TargetInfo:
+        return self.target.target_info
 
     @property
     def config(self) -> Mapping[str, Any]:
         return self.target.config
 
-    async def link(self, label: str = "") -> Link:
-        """A connection on which nothing was said yet."""
+    async def socket(self, label: str = "") -> Socket:
+        """A socket to the target on which nothing was sent yet."""
         try:
-            link = await self.target.link(label or f"link {len(self.links) + 1}")
+            socket = await self.target.socket(label or f"socket {len(self.sockets) + 1}")
         except UnreachableError as error:
-            raise ViolationError(str(error), ("a connection",)) from None
-        self.links.append(link)
-        return link
+            raise ViolationError(str(error), ("the target accepts a socket",)) from None
+        self.sockets.append(socket)
+        return socket
 
-    async def dial(self, name: str | None = None, state: HandshakeState = HandshakeState.AWAIT_HELLO) -> Dialer:
-        """A dialer on a new link, its handshake played well until the acceptor is in `state`."""
-        dialer = Dialer(await self.link(), self.facts, self.rng, name)
+    async def dial(
+        self,
+        name: str | None = None,
+        state: HandshakeState = HandshakeState.AWAIT_HELLO,
+        creation: int | None = None,
+    ) -> Dialer:
+        """A dialer on a new socket that has done a correct handshake until the acceptor is in `state`."""
+        dialer = Dialer(await self.socket(), self.target_info, self.rng, name, creation=creation)
         await dialer.reach(state)
         return dialer
 
     async def connected(self, name: str | None = None) -> tuple[Dialer, Accept]:
-        """A dialer whose handshake is done."""
+        """A dialer whose handshake is complete, and the Accept that it received."""
         dialer = await self.dial(name)
         return dialer, await dialer.handshake()
 
-    async def join(self, first: Dialer, connection_id: str) -> Dialer:
-        """A further link of a connection: Join sent, nothing read yet."""
+    async def join(self, first: HandshakePeer, connection_id: str) -> Dialer:
+        """A further socket of a connection: Join sent, nothing read yet."""
         dialer = await self.dial(first.name)
         dialer.send(dialer.join(connection_id))
         return dialer
@@ -75,95 +82,96 @@ class Context:
         self,
         name: str | None = None,
         *,
-        links: int = 1,
+        sockets: int = 1,
         caches: Caches = NO_CACHES,
         creation: int | None = None,
-        **lies: Any,
+        **overrides: Any,
     ) -> Peer:
-        """A peer with so many links that announces these caches; `lies` replace other fields of its Introduce.
+        """A peer with so many sockets that announces these caches; `overrides` replace other fields of its Introduce.
 
-        0 links: as many as the target's pool has. `creation`: when it was started, Unix seconds, if that matters.
+        0 sockets: as many as the target's pool has. `creation`: the peer's start in Unix seconds.
         """
         errors = {id_: Error(text) for id_, text in caches.errors.items()}
         tables = {"AtomCache": dict(caches.atoms), "RegCache": dict(caches.types), "ErrCache": errors}
-        dialer = await self.dial(name)
-        dialer.creation = creation or dialer.creation
-        accept = await dialer.handshake(**{key: table for key, table in tables.items() if table}, **lies)
-        peer = Peer(dialer, caches)
-        for _ in range(1, links or max(accept.PoolSize, 1)):
-            await self.add_link(peer, accept.ID)
+        dialer = await self.dial(name, creation=creation)
+        accept = await dialer.handshake(**{key: table for key, table in tables.items() if table}, **overrides)
+        assert dialer.target_introduce is not None
+        peer = Peer([dialer], dialer.target_introduce, EdfContext(REGISTRY, caches))
+        for _ in range(1, sockets or max(accept.PoolSize, 1)):
+            await self.add_socket(peer, accept.ID)
         return peer
 
-    async def contemporary(self, name: str | None = None, *, links: int = 1) -> Peer:
-        """A peer that says it was started in the same second as the target.
+    async def peer_with_target_creation(self, name: str | None = None, *, sockets: int = 1) -> Peer:
+        """A peer with the target's creation: its start in the same second.
 
-        To others upstream does not tell the end of a PID or an alias (ENP-TERM-7), which few cases are about.
+        Upstream reports the end of a PID or an alias only to such peers (ENP-TERM-7), which few cases are about.
         """
         dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None
-        dialer.link.abort()
-        return await self.peer(name, links=links, creation=dialer.target_introduce.Creation)
+        dialer.socket.abort()
+        return await self.peer(name, sockets=sockets, creation=dialer.target_introduce.Creation)
 
-    async def add_link(self, peer: Peer, connection_id: str) -> None:
-        """One more link of a peer's pool."""
-        joined = await self.join(peer.lines[0].dialer, connection_id)
+    async def add_socket(self, peer: Peer, connection_id: str) -> None:
+        """Adds a socket to a peer's pool."""
+        joined = await self.join(peer.endpoints[0], connection_id)
         joined.check_joined(await joined.expect(Accept))
         peer.add(joined)
 
-    async def registrant(self, name: str | None = None) -> Registrant:
-        """A link to the target's registrar on which nothing was said yet."""
+    async def esrd_client(self, name: str | None = None) -> ScriptedEsrdClient:
+        """A client of the target's registrar on a socket on which nothing was sent yet."""
         try:
-            link = await self.target.registrar_link(f"registration {len(self.links) + 1}")
+            socket = await self.target.registrar_socket(f"registration {len(self.sockets) + 1}")
         except UnreachableError as error:
-            raise ViolationError(str(error), ("a connection to the registrar",)) from None
-        self.links.append(link)
-        return Registrant(link, self.rng, name)
+            raise ViolationError(str(error), ("the registrar accepts a socket",)) from None
+        self.sockets.append(socket)
+        return ScriptedEsrdClient(socket, self.rng, name)
 
-    async def subscriber(self, name: str | None = None, cluster: str = "") -> Subscriber:
-        """A connection to the target's Saturn on which nothing was said yet. An empty cluster is one of the run's own."""
+    async def saturn_client(self, name: str | None = None, cluster: str = "") -> ScriptedSaturnClient:
+        """A client of the target's Saturn on a socket on which nothing was sent yet. An empty cluster is that of this case."""
         try:
-            link = await self.target.saturn_link(f"saturn {len(self.links) + 1}")
+            socket = await self.target.saturn_socket(f"saturn {len(self.sockets) + 1}")
         except UnreachableError as error:
-            raise ViolationError(str(error), ("a TLS connection to the Saturn",)) from None
-        self.links.append(link)
-        return Subscriber(link, self.rng, self.target.token, name, cluster or self.cluster)
+            raise ViolationError(str(error), ("the Saturn accepts a TLS socket",)) from None
+        self.sockets.append(socket)
+        return ScriptedSaturnClient(socket, self.rng, self.target.token, name, cluster or self.cluster)
 
-    async def subscribers(self) -> tuple[Subscriber, Subscriber]:
-        """Two registered nodes of one cluster at the Saturn; the first has heard of the second."""
-        first, second = await self.subscriber(), await self.subscriber()
+    async def saturn_clients(self) -> tuple[ScriptedSaturnClient, ScriptedSaturnClient]:
+        """Two registered nodes of one cluster at the Saturn; the first was notified of the second."""
+        first, second = await self.saturn_client(), await self.saturn_client()
         await first.register()
         await second.register()
         await first.expect(NodeJoined)
         return first, second
 
-    async def resolver(self, host: str | None = None) -> Datagrams:
-        """A socket to resolve with."""
-        found = await self.target.registrar_datagrams(f"resolver {len(self.datagrams) + 1}", host)
-        self.datagrams.append(found)
+    async def resolver(self, host: str | None = None) -> ScriptedResolver:
+        """A resolver for the target's registrar; `host`: another address of the same machine."""
+        found = await self.target.resolver(f"resolver {len(self.resolvers) + 1}", host)
+        self.resolvers.append(found)
         return found
 
     async def target_name(self) -> Atom:
-        """The target's name: as given, else as it introduces itself."""
-        if self.facts.name:
-            return Atom(self.facts.name)
+        """Name of the target: as given, otherwise as it introduces itself."""
+        if self.target_info.name:
+            return Atom(self.target_info.name)
         dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None
         return dialer.target_introduce.Node
 
     async def still_serves(self) -> None:
-        """A good peer completes a handshake, whatever went before (ROB-EHS-3)."""
+        """Checks that a correct peer completes a handshake (ROB-EHS-3)."""
         try:
             async with asyncio.timeout(SERVED_WITHIN):
                 dialer, _ = await self.connected()
                 await dialer.expect_open(0.05)
         except TimeoutError:
             raise ViolationError(
-                "not served in time", (f"a good peer served within {SERVED_WITHIN:g} s afterwards",)
+                "the target does not serve a correct peer in time",
+                (f"a correct peer served within {SERVED_WITHIN:g} s afterwards",),
             ) from None
         except ViolationError as violation:
-            came = f"{violation.came}, when a good peer came afterwards (ROB-EHS-3)"
-            raise ViolationError(came, violation.legal, violation.sent) from None
-        dialer.link.close()
+            actual = f"{violation.actual}, for a correct peer afterwards (ROB-EHS-3)"
+            raise ViolationError(actual, violation.expected, violation.sent) from None
+        dialer.socket.close()
 
     def needs_flag(self, peer: Peer, flag: Flags) -> None:
         """Skips the case if the target does not announce this flag."""
@@ -171,19 +179,21 @@ class Context:
             self.skip(f"the target does not announce {flag.name}")
 
     def skip(self, reason: str) -> None:
+        """Ends the case as SKIP with this reason."""
         raise SkippedError(reason)
 
     @property
     def transcripts(self) -> list[Transcript]:
-        """Of all that was opened."""
-        return [link.transcript for link in self.links] + [each.transcript for each in self.datagrams]
+        """Transcripts of all sockets of the case."""
+        return [socket.transcript for socket in self.sockets] + [each.transcript for each in self.resolvers]
 
     async def end(self) -> None:
-        """Closes, and ends what the case has started."""
+        """Closes all sockets and stops what the case has started."""
         self.close()
 
     def close(self) -> None:
-        for link in self.links:
-            link.abort()
-        for socket in self.datagrams:
-            socket.close()
+        """Closes all sockets."""
+        for socket in self.sockets:
+            socket.abort()
+        for resolver in self.resolvers:
+            resolver.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from ...peers.link import VirtualLoop
+from ...peers.memory import VirtualLoop
 from ...peers.transcript import MAX_KEPT, Transcript
 from ...peers.violation import UnreachableError, ViolationError
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target
@@ -147,4 +147,6 @@ class MemoryRunner:
             await running.stop()
 
     def close(self) -> None:
-        """Does nothing: no target is left."""
+        """Releases what all starts of the target share."""
+        with asyncio.Runner() as runner:
+            runner.run(self.target.close())

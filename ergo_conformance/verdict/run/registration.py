@@ -1,6 +1,6 @@
-"""What a case has in hand whose target registers with a registrar of ours: it starts the target itself.
+"""Context of a case that starts the target itself, with a registrar of the tester.
 
-The registrar listens before the target starts, on a port of its own for each case.
+The registrar listens before the target starts; each case has its own registrar and port.
 """
 
 import asyncio
@@ -14,35 +14,35 @@ from typing import Any, Final, TypeVar
 from ...model.ergo.esrd import RegisterRoutes
 from ...model.ergo.saturn import Register
 from ...model.values import Atom
-from ...peers.ergo.esrd_server import Lease, ScriptedRegistrar
-from ...peers.ergo.saturn_server import Membership, ScriptedSaturn
+from ...peers.ergo.esrd_server import EsrdRegistration, ScriptedEsrdServer
+from ...peers.ergo.saturn_server import SaturnRegistration, ScriptedSaturnServer
 from ...peers.listener import HOST, Listener
 from ...peers.transcript import Transcript
 from ...peers.violation import ViolationError
-from ...reference_node.connection.tls import KeyPair, self_signed, server_context
+from ...reference_node.connection.tls import KeyPair, fingerprint_sha1, self_signed, server_context
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
 from .context import Context, SkippedError
 
 T = TypeVar("T")
 START_TIMEOUT: Final = 25.0
-"""Seconds in which a target has to have come to our registrar, or to have started; a case may take 30."""
+"""Seconds in which a target must open a socket to our registrar, or print READY; shorter than the limit of a case (30 s)."""
 LATE_ARRIVAL: Final = 0.5
-"""Seconds in which what the target sent before its start was over is here."""
-Registrar = ScriptedRegistrar | ScriptedSaturn
+"""Seconds to wait for a socket that the target opened before its start ended."""
+Registrar = ScriptedEsrdServer | ScriptedSaturnServer
 
 
 @cache
 def certificate() -> KeyPair:
-    """What our Saturn and our TLS listeners show: nobody has signed it but itself."""
+    """Self-signed certificate of our Saturn and our TLS listeners."""
     return self_signed(["localhost", HOST])
 
 
 class RegistrationContext(Context):
-    """One case against a target that it starts. `first`: the same target as it is by default."""
+    """Context of one case that starts `kind`. `first`: the running target with its default configuration."""
 
-    def __init__(self, target: Target, first: RunningTarget, rng: random.Random, config: Mapping[str, Any]) -> None:
+    def __init__(self, kind: Target, first: RunningTarget, rng: random.Random, config: Mapping[str, Any]) -> None:
         super().__init__(first, rng)
-        self._kind, self._first, self._wanted = target, first, dict(config)
+        self._kind, self._first, self._wanted = kind, first, dict(config)
         self.token = f"token-{rng.randrange(16**12):012x}"
         self._registrar: Registrar | None = None
         self._listeners: list[Listener] = []
@@ -53,30 +53,32 @@ class RegistrationContext(Context):
     # --- our side -----------------------------------------------------------------------------------------------------
 
     @property
-    def esrd(self) -> ScriptedRegistrar:
-        """Our registrar, of an ESRD case."""
-        assert isinstance(self._registrar, ScriptedRegistrar)
+    def esrd(self) -> ScriptedEsrdServer:
+        """Our registrar in an ESRD case."""
+        assert isinstance(self._registrar, ScriptedEsrdServer)
         return self._registrar
 
     @property
-    def saturn(self) -> ScriptedSaturn:
-        """Our registrar, of a Saturn case."""
-        assert isinstance(self._registrar, ScriptedSaturn)
+    def saturn(self) -> ScriptedSaturnServer:
+        """Our registrar in a Saturn case."""
+        assert isinstance(self._registrar, ScriptedSaturnServer)
         return self._registrar
 
     async def listener(self, *, tls: bool = False) -> Listener:
-        """A port that our registrar may give as a route."""
-        found = Listener("dialed", server_context(certificate()) if tls else None)
+        """A listening port, which our registrar may return as a route."""
+        pair = certificate()
+        context, fingerprint = (server_context(pair), fingerprint_sha1(pair.certificate)) if tls else (None, None)
+        found = Listener("dialed", context, fingerprint=fingerprint)
         await found.start()
         self._listeners.append(found)
         return found
 
-    def somebody(self) -> Atom:
-        """The name of a node that nobody knows yet; its host is this one."""
+    def unknown_node(self) -> Atom:
+        """A node name on this host that no registrar knows."""
         return Atom(f"wanted-{self.rng.randrange(16**8):08x}@{HOST}")
 
     def certificate_file(self) -> Path:
-        """A PEM file with our certificate, for a target that is to trust it."""
+        """PEM file with our certificate, for the setting `ca` of a target."""
         self._files = self._files or tempfile.TemporaryDirectory(prefix="ergo-conformance-")
         path = Path(self._files.name, "cert.pem")
         path.write_bytes(certificate().certificate)
@@ -85,29 +87,29 @@ class RegistrationContext(Context):
     # --- the target's start -------------------------------------------------------------------------------------------
 
     async def start(self, **more: Any) -> None:
-        """Opens the registrar and begins to start the target with it. `more`: keys of `registrar`."""
+        """Opens the registrar and begins to start the target with it. `more`: further keys of the setting `registrar`."""
         row = {**self._wanted["registrar"], **more}
         if row["kind"] == "saturn":
-            self._registrar = await ScriptedSaturn(server_context(certificate()), self.token).start()
+            self._registrar = await ScriptedSaturnServer(server_context(certificate()), self.token).start()
             row = {"host": HOST, "token": self.token, "cluster": self.cluster, **row}
         else:
-            self._registrar = await ScriptedRegistrar().start()
+            self._registrar = await ScriptedEsrdServer().start()
             row = {"host": "localhost", "serve": False, **row}  # the embedded registrar is always there (ESRD-CL-1)
         row["port"] = self._registrar.port
         self._starting = asyncio.create_task(self._kind.start({**self._wanted, "registrar": row}))
 
-    async def lease(self, **more: Any) -> Lease:
-        """The first registration link of the target, which is started for it; `more` as for `start`."""
+    async def esrd_registration(self, **more: Any) -> EsrdRegistration:
+        """Starts the target. Returns its first registration socket at our ESRD; `more` as for `start`."""
         await self.start(**more)
-        return await self._while_starting(self.esrd.lease(START_TIMEOUT))
+        return await self._while_starting(self.esrd.registration(START_TIMEOUT))
 
-    async def membership(self, **more: Any) -> Membership:
-        """The same, at our Saturn."""
+    async def saturn_registration(self, **more: Any) -> SaturnRegistration:
+        """Starts the target. Returns its first socket at our Saturn; `more` as for `start`."""
         await self.start(**more)
-        return await self._while_starting(self.saturn.membership(START_TIMEOUT))
+        return await self._while_starting(self.saturn.registration(START_TIMEOUT))
 
     async def _while_starting(self, coming: Awaitable[T]) -> T:
-        """What comes while the target starts. SkippedError if it can't be started so."""
+        """Awaits `coming` while the target starts. SkippedError if the target does not support the configuration."""
         assert self._starting is not None
         waiting = asyncio.ensure_future(coming)
         try:
@@ -120,7 +122,7 @@ class RegistrationContext(Context):
         raise ViolationError(await self._outcome(), ("a target that registers when it starts",))
 
     async def _outcome(self) -> str:
-        """How the start went; "it has started" if it has. SkippedError, if the target can't be started so."""
+        """Awaits the end of the start and describes it. SkippedError if the target does not support the configuration."""
         assert self._starting is not None
         try:
             self._started = await asyncio.wait_for(asyncio.shield(self._starting), START_TIMEOUT)
@@ -133,7 +135,7 @@ class RegistrationContext(Context):
         return "it has started"
 
     async def started(self) -> RunningTarget:
-        """The target is there: cases talk to it from now on. ViolationError if it did not start."""
+        """Waits for READY; the started target is `target` from then on. ViolationError if it does not start."""
         outcome = await self._outcome()
         if self._started is None:
             raise ViolationError(outcome, ("a target that starts once it is registered",))
@@ -143,24 +145,24 @@ class RegistrationContext(Context):
         return self.target
 
     async def not_started(self) -> None:
-        """The target ends without having started (ESRD-CL-2, SAT-RG-8)."""
+        """Checks that the target ends without READY (ESRD-CL-2, SAT-RG-8)."""
         outcome = await self._outcome()
         if not outcome.startswith("it does not start"):
             raise ViolationError(outcome, ("a target that does not start: it is not registered",))
 
-    async def registered(self) -> tuple[Lease, RegisterRoutes]:
-        """A good registration at our ESRD, and the target is there: its lease, and what it asked for."""
-        lease = await self.lease()
-        request = await lease.request()
-        lease.grant()
+    async def registered_at_esrd(self) -> tuple[EsrdRegistration, RegisterRoutes]:
+        """Starts the target and grants its registration at our ESRD. Returns the registration and the request."""
+        registration = await self.esrd_registration()
+        request = await registration.request()
+        registration.grant()
         await self.started()
-        return lease, request
+        return registration, request
 
-    async def member(self, **told: Any) -> tuple[Membership, Register]:
-        """A good registration at our Saturn, and the target is there. `told`: fields of the result."""
-        member = await self.membership()
+    async def registered_at_saturn(self, **overrides: Any) -> tuple[SaturnRegistration, Register]:
+        """Starts the target and grants its registration at our Saturn; `overrides` replace fields of the result."""
+        member = await self.saturn_registration()
         request = await member.request()
-        member.grant(**told)
+        member.grant(**overrides)
         await self.started()
         return member, request
 
@@ -168,11 +170,11 @@ class RegistrationContext(Context):
 
     @property
     def transcripts(self) -> list[Transcript]:
-        of_listeners = [link.transcript for listener in self._listeners for link in listener.links]
-        questions = getattr(self._registrar, "questions", None)
+        of_listeners = [socket.transcript for listener in self._listeners for socket in listener.sockets]
+        resolving = getattr(self._registrar, "resolving", None)
         return [
-            *(link.transcript for link in getattr(self._registrar, "links", ())),
-            *([questions.transcript] if questions is not None and questions.transcript.entries else ()),
+            *(socket.transcript for socket in getattr(self._registrar, "sockets", ())),
+            *([resolving.transcript] if resolving is not None and resolving.transcript.entries else ()),
             *of_listeners,
             *super().transcripts,
         ]

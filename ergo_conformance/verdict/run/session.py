@@ -58,7 +58,7 @@ class Session:
         """The session that the options ask for. UsageError for an option that is not valid."""
         given: dict[str, Any] = {}
         for row in options_of(SessionOptions):
-            value = config.getoption("--ergo-" + row.name.replace("_", "-"))
+            value = config.getoption(row.pytest_flag)
             if row.environment:
                 value = value or os.environ.get(row.environment)
             given[row.name] = tuple(value) if row.type is list else value
@@ -209,7 +209,7 @@ def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
             return outcome
         case ViolationError() as violation:
             outcome.verdict = verdict_of_violation(case.level)
-            outcome.sent, outcome.expected, outcome.received = violation.sent, violation.legal, violation.came
+            outcome.sent, outcome.expected, outcome.received = violation.sent, violation.expected, violation.actual
         case SkippedError() as skipped:
             outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
         case InconclusiveError() as inconclusive:

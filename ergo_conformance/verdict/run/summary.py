@@ -17,7 +17,7 @@ MIN_SECRET: Final = 4
 
 def redacted(text: str, running: RunningTarget | None) -> str:
     """Text without the cookie of the target, which may be part of the command that starts it."""
-    cookie = running.facts.cookie if running else ""
+    cookie = running.target_info.cookie if running else ""
     return text.replace(cookie, "COOKIE") if len(cookie) >= MIN_SECRET else text
 
 
@@ -49,7 +49,7 @@ class RunHeader:
             offers.add("codec")
         return cls(
             target=redacted(target.describe(), running),
-            name=(running.facts.name if running else base.get("name", "")) or "",
+            name=(running.target_info.name if running else base.get("name", "")) or "",
             profile=options.profile,
             seed=options.seed,
             offers=tuple(sorted(offers)),

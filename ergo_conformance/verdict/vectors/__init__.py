@@ -1,1 +1,1 @@
-"""Golden vectors held against both readers."""
+"""Golden vector files (`ergo-vectors/1`), and the comparison of codecs with their rows."""

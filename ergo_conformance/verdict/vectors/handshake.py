@@ -1,96 +1,64 @@
 """Golden handshake frames (`ergo-vectors/1`, protocol EHS) against both readers."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Final
 
-from ...errors import CannotEncode, Reason, Rejected
+from ...errors import Reason, Rejected
 from ...model.compare import same
 from ...model.ergo import ehs
 from ...model.ergo.ehs import Digest, Introduce, Message, Role
 from ...model.json.values import value_from_json
 from ...model.values import Atom
-from ...reference_node.api.handshake import Local
+from ...reference_node.api.handshake import LocalIdentity
 from ...reference_node.ergo import ehs as node_ehs
 from ...reference_node.ergo.edf import Decoder, Encoder
 from ...spec.ergo.ehs import CONTEXT, digest, read_frame, write_frame
-from .edf import Difference
+from .codecs import Reader, Writer, raising, read_differences, refusal_differences, write_differences
+from .difference import Difference, first_difference, path_at, written_difference
+from .files import FileResult, Json, row_bytes, row_counts
 
-Json = Any
 
-
-def check_frames(content: Json) -> tuple[str, int, list[Difference]]:
-    """A line about what was checked, how many rows it was, and what differs."""
+def check(content: Json) -> FileResult:
+    """Checks every row of a file."""
     vectors, cases = content.get("vectors", ()), content.get("cases", ())
-    found: list[Difference] = []
-    for row in vectors:
-        found += check_frame(row)
-    for row in cases:
-        found += check_malformed(row)
-    counts = Counter(row["group"] for row in vectors)
-    text = ", ".join(f"{n} {group}" for group, n in sorted(counts.items()))
-    return f"{len(vectors)} frames ({text}), {len(cases)} malformed ones, two readers", len(vectors) + len(cases), found
+    differences = [each for row in vectors for each in check_frame(row)]
+    differences += (each for row in cases for each in check_malformed(row))
+    summary = f"{len(vectors)} frames ({row_counts(vectors)}), {len(cases)} malformed ones, two readers"
+    return FileResult(summary, len(vectors) + len(cases), differences)
 
 
 def check_frame(row: Json) -> Iterator[Difference]:
-    """One golden frame: read, digests recomputed, written again."""
-    data, wanted = bytes.fromhex(row["hex"]), value_from_json(row["value"], CONTEXT.registry)
-    for name, read in READERS.items():
-        try:
-            value = read(data)
-        except Rejected as refusal:
-            yield Difference(row["id"], f"{name}: refused: {refusal}")
-            continue
-        if not same(value, wanted, CONTEXT.registry):
-            yield Difference(row["id"], f"{name}: read as another value")
-    for name, write in WRITERS.items():
-        try:
-            written = write(plain(wanted))
-        except CannotEncode as error:
-            yield Difference(row["id"], f"{name}: can't write it: {error}")
-            continue
-        if written != data:
-            yield Difference(row["id"], f"{name}: {frame_difference(data, written)}")
-    for rule in row.get("digest", ()):
-        yield from _check_digest(row, Digest[rule], wanted)
+    """Checks one golden frame: it is read to its value and written to its bytes, and its digests are computed again."""
+    data, expected = bytes.fromhex(row["hex"]), value_from_json(row["value"], CONTEXT.registry)
+    for text in read_differences(READERS, data, lambda read: same(read, expected, CONTEXT.registry)):
+        yield Difference(row["id"], text)
+    for text in rewrite_differences(expected, data):
+        yield Difference(row["id"], text)
+    for name in row.get("digest", ()):
+        yield from _check_digest(row, Digest[name], expected)
 
 
 def _check_digest(row: Json, rule: Digest, message: Message) -> Iterator[Difference]:
     facts = {name: str(value) for name, value in row["facts"].items() if name != "fingerprint_sha1"}
     fingerprint = bytes.fromhex(row["facts"].get("fingerprint_sha1", ""))
-    given = {getattr(message, "Digest", ""), getattr(message, "DigestCert", "")}
-    for name, computed in (
-        ("schema", digest(rule, fingerprint=fingerprint, **facts)),
-        ("node", node_digest(rule, fingerprint, facts)),
-    ):
-        if computed not in given:
+    contained = {getattr(message, "Digest", ""), getattr(message, "DigestCert", "")}
+    for name, computed in computed_digests(rule, fingerprint, facts).items():
+        if computed not in contained:
             yield Difference(row["id"], f"{name}: {rule.name} is computed as {computed}, which the frame does not hold")
 
 
 def check_malformed(row: Json) -> Iterator[Difference]:
-    """One malformed frame: refused by both, for the reason the row names."""
-    data = bytes.fromhex(row["hex"]) if "hex" in row else b"".join(bytes.fromhex(h) * n for h, n in row["pieces"])
-    wanted = Reason(row["reason"]) if "reason" in row else None
-    for name, read in READERS.items():
-        try:
-            value = read(data)
-        except Rejected as refusal:
-            if wanted is not None and refusal.reason is not wanted:
-                yield Difference(row["id"], f"{name}: refused for {refusal.reason.value!r}, not {wanted.value!r}")
-            continue
-        if row["expect"] == "reject":
-            yield Difference(row["id"], f"{name}: read as {type(value).__name__}, a refusal is expected")
+    """Checks one malformed frame: both readers refuse it, for the reason of the row if it has one."""
+    reason = Reason(row["reason"]) if "reason" in row else None
+    for text in refusal_differences(READERS, row_bytes(row) or b"", reason):
+        yield Difference(row["id"], text)
 
 
-def _schema_reads(data: bytes) -> object:
-    parsed = read_frame(data)
-    if isinstance(parsed, Rejected):
-        raise parsed
-    return parsed.value
+# --- readers and writers --------------------------------------------------------------------------------------------
 
 
-def _node_reads(data: bytes) -> object:
-    """The node's codec behind a header read by hand: magic, version, length, one value to the end of the frame."""
+def _read_by_node(data: bytes) -> Message:
+    """Reads a frame with the node's EDF codec: magic, version, length, and one value that ends with the frame."""
     for at, (name, byte) in enumerate((("magic", ehs.MAGIC), ("version", ehs.VERSION))):
         if data[at : at + 1] not in (b"", bytes([byte])):
             raise Rejected(Reason.MAGIC, name, at)
@@ -109,29 +77,29 @@ def _node_reads(data: bytes) -> object:
     return value
 
 
-# --- the node's side, and writing again --------------------------------------------------------------------------------
-
-
-def node_frame(message: Message) -> bytes:
-    """A handshake message as the node writes it. Raises CannotEncode."""
+def _write_by_node(message: Message) -> bytes:
     payload = Encoder(node_ehs.MESSAGE_TYPES).encode(message)
-    return _node(b"").header(payload) + payload
+    return _node(b"", {}).header(payload) + payload
 
 
-def _node(fingerprint: bytes, parts: Mapping[str, str] | None = None) -> node_ehs.Ehs:
-    local = Local(name=Atom(""), cookie="", creation=0, version=ehs.Version())
-    handshake = node_ehs.Ehs(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
-    handshake.parts = dict(parts or {})
-    return handshake
+READERS: Final[Mapping[str, Reader]] = {"schema": raising(read_frame), "node": _read_by_node}
+WRITERS: Final[Mapping[str, Writer]] = {"schema": write_frame, "node": _write_by_node}
 
 
-def node_digest(rule: Digest, fingerprint: bytes, facts: Mapping[str, str]) -> str:
-    """One of the handshake's digests as the node computes it."""
-    return _node(fingerprint, facts).digest(rule)
+def rewrite_differences(message: Message, data: bytes) -> Iterator[str]:
+    """Yields which writers do not write a message, made again from its plain values, to `data`."""
+
+    def describe(actual: bytes) -> str | None:
+        if actual == data:
+            return None
+        at = first_difference(data, actual)
+        return written_difference(data, actual, at, path_at(read_frame(data), at, "(frame)"))
+
+    yield from write_differences(WRITERS, plain_message(message), describe)
 
 
-def plain(message: Message) -> Message:
-    """A message made anew of plain values: texts, numbers, tables in the order read; flags as their bits."""
+def plain_message(message: Message) -> Message:
+    """Returns a copy of plain values: texts, numbers, tables in the order read; flags as their bits."""
     if not isinstance(message, Introduce):
         return type(message)(*message)
     flags = ehs.NETWORK_FLAGS.payload.canonical(message.Flags)
@@ -140,17 +108,18 @@ def plain(message: Message) -> Message:
     return message._replace(Flags=flags, AtomCache=atoms, RegCache=types, ErrCache=errors)  # type: ignore[arg-type]
 
 
-def frame_difference(wanted: bytes, found: bytes) -> str:
-    """The first place where two frames part, with its path, in hex around it."""
-    at = next((i for i, (x, y) in enumerate(zip(wanted, found, strict=False)) if x != y), min(len(wanted), len(found)))
-    parsed = read_frame(wanted)
-    try:
-        path = "?" if isinstance(parsed, Rejected) else parsed.at(at).path or "(frame)"
-    except KeyError:
-        path = "(end)"
-    window = slice(max(0, at - 4), at + 24)
-    return f"offset {at}, {path}: …{wanted[window].hex()}… on the wire, …{found[window].hex()}… written"
+# --- digests --------------------------------------------------------------------------------------------------------
 
 
-READERS: dict[str, Callable[[bytes], object]] = {"schema": _schema_reads, "node": _node_reads}
-WRITERS: dict[str, Callable[[Message], bytes]] = {"schema": write_frame, "node": node_frame}
+def computed_digests(rule: Digest, fingerprint: bytes, facts: Mapping[str, str]) -> dict[str, str]:
+    """Returns a digest as the schema and as the node computes it."""
+    by_schema = digest(rule, fingerprint=fingerprint, **facts)
+    return {"schema": by_schema, "node": _node(fingerprint, facts).digest(rule)}
+
+
+def _node(fingerprint: bytes, parts: Mapping[str, str]) -> node_ehs.EhsSession:
+    """Returns a handshake of the node that knows the parts of its digests."""
+    local = LocalIdentity(name=Atom(""), cookie="", creation=0, version=ehs.Version())
+    handshake = node_ehs.EhsSession(Role.ACCEPTOR, local, lambda n: "0" * n, fingerprint=fingerprint or None)
+    handshake.parts = dict(parts)
+    return handshake

@@ -1,10 +1,9 @@
 """Golden packets of the registrars (`ergo-vectors/1`, protocols ESRD and Saturn) against both readers and both writers."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from ...errors import CannotEncode, Reason, Rejected
+from ...errors import Reason, Rejected
 from ...model.compare import same
 from ...model.ergo import esrd, saturn
 from ...model.json.values import value_from_json
@@ -14,77 +13,83 @@ from ...reference_node.ergo import saturn as saturn_node
 from ...spec.ergo import esrd as esrd_schema
 from ...spec.ergo import saturn as saturn_schema
 from ...spec.parse import Parsed
-from .edf import Difference, byte_difference
+from .codecs import Reader, Writer, raising, read_differences, refusal_differences, write_differences
+from .difference import Difference, first_difference, path_at, written_difference
+from .files import FileResult, Json, row_counts
 
-Json = Any
+
+class ParsePacket(Protocol):
+    """Reads the packet at an offset; with `prefix` bytes may follow it."""
+
+    def __call__(self, data: bytes, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected: ...
 
 
-class Protocol(NamedTuple):
-    """How packets of a registrar are read, written, and what a row says of its value besides."""
+class PacketProtocol(NamedTuple):
+    """A registrar protocol: its readers and writers, and the check of a row's other keys."""
 
     registry: Registry
-    readers: Mapping[str, Callable[[bytes], object]]
-    writers: Mapping[str, Callable[[Any], bytes]]
-    facts: Callable[[Json, Any], Iterator[Difference]]
+    parse: ParsePacket
+    packet_size: Callable[[bytes], int | None]
+    """Returns the length of the packet that begins with these bytes; None without a whole header."""
+    readers: Mapping[str, Reader]
+    writers: Mapping[str, Writer]
+    check_facts: Callable[[Json, Any], Iterator[Difference]]
+
+    def differences(self, message: Any, data: bytes) -> Iterator[str]:
+        """Yields where the node's reader, or a writer, disagrees with a message that the schema read from `data`."""
+        node = {"node": self.readers["node"]}
+        yield from read_differences(node, data, lambda read: same(message, read, self.registry))
+        yield from self.written(type(message)(*message), data)
+
+    def written(self, message: Any, data: bytes) -> Iterator[str]:
+        """Yields which writers do not write a message to `data`."""
+
+        def describe(actual: bytes) -> str | None:
+            if actual == data:
+                return None
+            at = first_difference(data, actual)
+            return written_difference(data, actual, at, path_at(self.parse(data), at, "(packet)"))
+
+        yield from write_differences(self.writers, message, describe)
+
+    def is_truncated(self, data: bytes, refusal: Rejected) -> bool:
+        """Returns whether the bytes were refused only because they end inside a packet."""
+        size = self.packet_size(data)
+        return refusal.reason is Reason.END_OF_DATA and (size is None or size > len(data))
 
 
-def check_packets(content: Json) -> tuple[str, int, list[Difference]]:
-    """A line about what was checked, how many rows it was, and what differs."""
-    protocol = PROTOCOLS[content["protocol"].lower()]
+def check(content: Json, protocol: PacketProtocol) -> FileResult:
+    """Checks every row of a file."""
     vectors, cases = content.get("vectors", ()), content.get("cases", ())
-    found: list[Difference] = []
-    for row in vectors:
-        found += check_packet(row, protocol)
-    for row in cases:
-        found += check_malformed(row, protocol)
-    counts = Counter(row["group"] for row in vectors)
-    text = ", ".join(f"{n} {group}" for group, n in sorted(counts.items()))
-    return (
-        f"{len(vectors)} packets ({text}), {len(cases)} malformed ones, two readers",
-        len(vectors) + len(cases),
-        found,
-    )
+    differences = [each for row in vectors for each in check_packet(row, protocol)]
+    differences += (each for row in cases for each in check_malformed(row, protocol))
+    summary = f"{len(vectors)} packets ({row_counts(vectors)}), {len(cases)} malformed ones, two readers"
+    return FileResult(summary, len(vectors) + len(cases), differences)
 
 
-def check_packet(row: Json, protocol: Protocol) -> Iterator[Difference]:
-    """One golden packet: read to its value, written to its bytes; what else the row says follows from the value."""
-    data, wanted = bytes.fromhex(row["hex"]), value_from_json(row["value"], protocol.registry)
-    yield from protocol.facts(row, wanted)
-    for name, read in protocol.readers.items():
-        try:
-            if not same(read(data), wanted, protocol.registry):
-                yield Difference(row["id"], f"{name}: read as another value")
-        except Rejected as refusal:
-            yield Difference(row["id"], f"{name}: refused: {refusal}")
-    for name, write in protocol.writers.items():
-        try:
-            written = write(wanted)
-        except CannotEncode as error:
-            yield Difference(row["id"], f"{name}: can't write it: {error}")
-            continue
-        if written != data:
-            yield Difference(row["id"], f"{name}: written otherwise: {byte_difference(data, written)}")
+def check_packet(row: Json, protocol: PacketProtocol) -> Iterator[Difference]:
+    """Checks one golden packet: it is read to its value and written to its bytes; its other keys follow from the value."""
+    data, expected = bytes.fromhex(row["hex"]), value_from_json(row["value"], protocol.registry)
+    yield from protocol.check_facts(row, expected)
+    for text in read_differences(protocol.readers, data, lambda read: same(read, expected, protocol.registry)):
+        yield Difference(row["id"], text)
+    for text in protocol.written(expected, data):
+        yield Difference(row["id"], text)
 
 
-def check_malformed(row: Json, protocol: Protocol) -> Iterator[Difference]:
-    """One malformed packet: refused by both, for its reason."""
-    wanted = Reason(row["reason"])
-    for name, read in protocol.readers.items():
-        try:
-            value = read(bytes.fromhex(row["hex"]))
-        except Rejected as refusal:
-            if refusal.reason is not wanted:
-                yield Difference(row["id"], f"{name}: refused for {refusal.reason.value!r}, not {wanted.value!r}")
-            continue
-        yield Difference(row["id"], f"{name}: read as {type(value).__name__}, a refusal is expected")
+def check_malformed(row: Json, protocol: PacketProtocol) -> Iterator[Difference]:
+    """Checks one malformed packet: both readers refuse it for the reason of the row."""
+    for text in refusal_differences(protocol.readers, bytes.fromhex(row["hex"]), Reason(row["reason"])):
+        yield Difference(row["id"], text)
 
 
-# --- the embedded registrar: a packet goes the way of its type --------------------------------------------------------
+# --- ESRD: the type of a packet decides about its transport ---------------------------------------------------------
 
 
-def _esrd_facts(row: Json, wanted: Any) -> Iterator[Difference]:
-    if (type(wanted).__name__, _transport(wanted)) != (row["group"], row["transport"]):
-        yield Difference(row["id"], f"{type(wanted).__name__} over {_transport(wanted)} is what the value says")
+def _check_esrd_facts(row: Json, value: Any) -> Iterator[Difference]:
+    actual, expected = (type(value).__name__, _transport(value)), (row["group"], row["transport"])
+    if actual != expected:
+        yield Difference(row["id"], f"the value is {' over '.join(actual)}, the row says {' over '.join(expected)}")
 
 
 def _transport(message: object) -> str:
@@ -92,42 +97,35 @@ def _transport(message: object) -> str:
     return "no transport" if type_ is None else type_.transport.value
 
 
-# --- the central registrar: a message has a writer, a handshake proves a token ----------------------------------------
+# --- Saturn: the type of a message decides about its writer; digests prove a token ----------------------------------
 
 
-def _saturn_facts(row: Json, wanted: Any) -> Iterator[Difference]:
-    kind = type(wanted)
-    if (kind.__name__, True) != (row["group"], row["role"] in saturn.writers(kind)):
-        said = " or ".join(saturn.writers(kind)) or "nobody"
-        yield Difference(row["id"], f"{kind.__name__} of {said} is what the value says")
+def _check_saturn_facts(row: Json, value: Any) -> Iterator[Difference]:
+    kind = type(value)
+    if kind.__name__ != row["group"] or row["role"] not in saturn.writers(kind):
+        writers = " or ".join(saturn.writers(kind)) or "no role"
+        yield Difference(
+            row["id"], f"the value is {kind.__name__} of {writers}, the row says {row['group']} of {row['role']}"
+        )
     if facts := row.get("facts"):
         for name, proof in (("schema", saturn_schema.proof), ("node", saturn_node.proof)):
-            if proof(facts["first"], facts["token"]) != getattr(wanted, "Digest", None):
-                yield Difference(row["id"], f"{name}: another digest")
+            if proof(facts["first"], facts["token"]) != getattr(value, "Digest", None):
+                yield Difference(row["id"], f"{name}: computes another digest")
 
 
-def _reader(read: Callable[[bytes], Parsed | Rejected]) -> Callable[[bytes], object]:
-    """A schema's reader, which raises what it refuses."""
-
-    def reads(data: bytes) -> object:
-        parsed = read(data)
-        if isinstance(parsed, Rejected):
-            raise parsed
-        return parsed.value
-
-    return reads
-
-
-ESRD: Final = Protocol(
+ESRD: Final = PacketProtocol(
     esrd_schema.CONTEXT.registry,
-    {"schema": _reader(esrd_schema.read_packet), "node": esrd_node.read},
+    esrd_schema.read_packet,
+    esrd_schema.packet_size,
+    {"schema": raising(esrd_schema.read_packet), "node": esrd_node.read},
     {"schema": esrd_schema.write_packet, "node": esrd_node.write},
-    _esrd_facts,
+    _check_esrd_facts,
 )
-SATURN: Final = Protocol(
+SATURN: Final = PacketProtocol(
     saturn_schema.CONTEXT.registry,
-    {"schema": _reader(saturn_schema.read_packet), "node": saturn_node.read},
+    saturn_schema.read_packet,
+    saturn_schema.packet_size,
+    {"schema": raising(saturn_schema.read_packet), "node": saturn_node.read},
     {"schema": saturn_schema.write_packet, "node": saturn_node.write},
-    _saturn_facts,
+    _check_saturn_facts,
 )
-PROTOCOLS: Final[Mapping[str, Protocol]] = {"esrd": ESRD, "saturn": SATURN}

@@ -200,7 +200,7 @@ class DynamicWriters(dict[type, Writer]):
         if type_ is None:
             row = self._tables.registry.of_class(cls)
             if row is None:
-                raise CannotEncode(f"{cls.__name__} has no EDF type; wrap it in Typed")
+                raise CannotEncode(f"{cls.__name__} has no EDF type; wrap the value in Typed")
             type_ = Reg(row.name)
         self[cls] = writer = self._tables.dynamic_writer(type_)
         return writer

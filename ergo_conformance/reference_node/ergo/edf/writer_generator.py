@@ -309,7 +309,7 @@ def generate_writer(
     return source.compile("write", ("any " if dynamic else "") + t.describe(type_))
 
 
-# --- values with descriptor -------------------------------------------------------------------------------------
+# --- values with descriptor --------------------------------------------------------------------------------------------
 
 
 def _nil(v: None, out: Pieces, c: EncodeTables) -> bytes:  # noqa: ARG001  one signature for all

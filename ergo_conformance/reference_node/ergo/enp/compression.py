@@ -1,13 +1,13 @@
-"""Compressed frames: who compresses what, and unpacking within bounds."""
+"""Compressed frames: compression, and decompression with limits."""
 
 import zlib
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
 from ....errors import Reason, Rejected
 from ....model.ergo import enp
 from ....model.ergo.enp import Algorithm, Compressed, CompressionLevel, FrameType
+from ...api.messages import Compression
 from . import lzw
 from .codec import ORDER_AT, TYPE_AT, check_header
 
@@ -21,47 +21,40 @@ _ZLIB_BITS: Final = zlib.MAX_WBITS
 _GZIP_BITS: Final = zlib.MAX_WBITS + 16
 
 
-@dataclass(frozen=True, slots=True)
-class Compression:
-    """A process's setting. `threshold` in bytes of the whole frame; longer frames are compressed."""
-
-    algorithm: Algorithm = Algorithm.GZIP
-    level: CompressionLevel = CompressionLevel.DEFAULT
-    threshold: int = enp.MIN_THRESHOLD
-
-
-def compress(frame: bytes, how: Compression) -> bytes:
-    """A frame of a type that may be compressed, inside another one that keeps its order byte (ENP-ORD-6)."""
-    match how.algorithm:
+def compress(frame: bytes, setting: Compression) -> bytes:
+    """Wraps a frame of a compressible type in a compressed frame with the same order byte (ENP-ORD-6)."""
+    match setting.algorithm:
         case Algorithm.LZW:
             stream = lzw.pack(frame)
         case Algorithm.ZLIB:
             stream = zlib.compress(frame)
         case _:
-            packer = zlib.compressobj(_GZIP_LEVELS[how.level], zlib.DEFLATED, _GZIP_BITS)
+            packer = zlib.compressobj(_GZIP_LEVELS[setting.level], zlib.DEFLATED, _GZIP_BITS)
             stream = packer.compress(frame) + packer.flush()
     size = _HEAD.size + len(stream)
-    head = _HEAD.pack(enp.MAGIC, enp.VERSION, size, frame[ORDER_AT], FrameType.COMPRESSED, how.algorithm, len(frame))
+    head = _HEAD.pack(
+        enp.MAGIC, enp.VERSION, size, frame[ORDER_AT], FrameType.COMPRESSED, setting.algorithm, len(frame)
+    )
     return head + stream
 
 
 def uncompress(frame: Compressed, limit: int) -> bytes:
-    """The frame inside, header checked. `limit` in bytes, compared before anything is unpacked. Raises Rejected."""
+    """Returns the inner frame, header checked. `limit` in bytes, checked before decompression. Raises Rejected."""
     if frame.length > limit:
-        raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length:,} bytes, {limit:,} are allowed")
+        raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length:,} bytes, maximum {limit:,}")
     if frame.length < enp.HEADER_LENGTH:
-        raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length} bytes are no frame")
+        raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length} bytes, minimum {enp.HEADER_LENGTH}")
     try:
         data = _unpacked(frame)
     except (zlib.error, ValueError) as error:
         raise Rejected(Reason.COMPRESSION, "COMPRESSED.stream", 13, str(error)) from None
     if len(data) != frame.length:
-        detail = f"{len(data):,} bytes, {frame.length:,} are announced"
+        detail = f"{len(data):,} bytes decompressed, {frame.length:,} announced"
         raise Rejected(Reason.COMPRESSION, "COMPRESSED.length", 9, detail)
     if check_header(data) < len(data):
-        raise Rejected(Reason.LEFTOVER, "COMPRESSED.stream", 13, "bytes behind the frame inside")
-    if data[TYPE_AT] == FrameType.COMPRESSED:  # upstream unpacks on and on (ENP-Z-5)
-        raise Rejected(Reason.COMPRESSION, "COMPRESSED.stream", 13, "a compressed frame in a compressed frame")
+        raise Rejected(Reason.LEFTOVER, "COMPRESSED.stream", 13, "trailing bytes after the inner frame")
+    if data[TYPE_AT] == FrameType.COMPRESSED:  # upstream decompresses any number of levels (ENP-Z-5)
+        raise Rejected(Reason.COMPRESSION, "COMPRESSED.stream", 13, "the inner frame is compressed, too")
     return data
 
 
@@ -77,5 +70,5 @@ def _unpacked(frame: Compressed) -> bytes:
             raise ValueError(f"unknown algorithm {frame.algorithm}")
     data = unpacker.decompress(frame.stream, frame.length + 1)
     if len(data) <= frame.length and (not unpacker.eof or unpacker.unused_data):
-        raise ValueError("the stream and the frame do not end together")
+        raise ValueError("the compressed stream does not end with the frame")
     return data

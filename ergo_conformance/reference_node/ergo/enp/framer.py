@@ -1,4 +1,4 @@
-"""Cuts the bytes of one link into frames."""
+"""Splits the byte stream of one socket into frames."""
 
 from collections.abc import Iterator
 from struct import Struct
@@ -13,26 +13,26 @@ _START_LENGTH: Final = 2
 
 
 class Framer:
-    """Bytes in, whole frames out. Nothing is reserved for a frame before its bytes come.
+    """Takes received bytes and returns complete frames. Allocates nothing for a frame before its bytes arrive.
 
-    A long frame is collected chunk by chunk and joined once, so the work stays linear.
+    A long frame is collected as chunks and joined once, so the work is linear.
     """
 
     def __init__(self, limit: int) -> None:
-        """`limit`: bytes of the longest frame that is accepted."""
+        """`limit`: maximum size of a frame in bytes."""
         self.limit = limit
-        self.taken = 0
-        """Bytes cut so far: where the frame that is refused begins."""
+        self.consumed = 0
+        """Total bytes of the frames returned so far: the stream offset of the next frame."""
         self._chunks: list[bytes] = []
-        self._held = 0
-        self._wanted = enp.HEADER_LENGTH
+        self._buffered = 0
+        self._needed = enp.HEADER_LENGTH
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The frames that are whole now. Raises Rejected, behind the frames that were good, when no more can be cut."""
+        """Returns the complete frames. Raises Rejected, after the valid frames, at the first invalid header."""
         if self._chunks:
             self._chunks.append(data)
-            before, self._held = self._held, self._held + len(data)
-            if self._held < self._wanted:
+            before, self._buffered = self._buffered, self._buffered + len(data)
+            if self._buffered < self._needed:
                 if before < _START_LENGTH:
                     self._check_start()
                 return
@@ -44,30 +44,30 @@ class Framer:
             if start != _START or not enp.HEADER_LENGTH <= length <= self.limit:
                 self._refuse(start, length)
             if end - offset < length:
-                self._wanted = length
+                self._needed = length
                 break
             yield data[offset : offset + length]
             offset += length
-            self.taken += length
+            self.consumed += length
         else:
-            self._wanted = enp.HEADER_LENGTH
+            self._needed = enp.HEADER_LENGTH
         if offset < end:
             self._chunks = [data[offset:]]
-            self._held = end - offset
+            self._buffered = end - offset
             self._check_start()
 
     def _check_start(self) -> None:
-        """A wrong first or second byte shows before a header is there."""
+        """Checks the first two bytes before the header is complete."""
         first = b"".join(self._chunks)[:_START_LENGTH]
         if not _START.to_bytes(_START_LENGTH, "big").startswith(first):
             self._refuse(int.from_bytes(first.ljust(_START_LENGTH, b"\0"), "big"), enp.HEADER_LENGTH)
 
     def _refuse(self, start: int, length: int) -> None:
         if start != _START:
-            raise Rejected(Reason.MAGIC, "", self.taken, f"{start:04x} where {_START:04x} belongs")
+            raise Rejected(Reason.MAGIC, "", self.consumed, f"{start:04x}, expected {_START:04x}")
         raise Rejected(
             Reason.LENGTH,
             "length",
-            self.taken,
-            f"{length:,}, between {enp.HEADER_LENGTH} and {self.limit:,} are allowed",
+            self.consumed,
+            f"{length:,}, allowed {enp.HEADER_LENGTH} to {self.limit:,}",
         )

@@ -1,8 +1,8 @@
-"""How each frame is laid out, as rows; the functions that read and write frames are generated from them.
+"""Layouts of the ENP frames, one row per frame type. Readers and writers of frames are generated from them.
 
-A row is the fields behind the header, in wire order, each `field:code`.  Codes: B, Q, q, I as in `struct`; W three Q; N
-a name with its length in one byte; C the id of a cached name; and at the end one of V an EDF value, E an EDF error,
-M a control message, O an outcome (code, and an EDF error behind 255), S all bytes left.
+A row lists the fields after the header in wire order, each as `field:code`. Codes: B, Q, q, I as in `struct`; W three Q;
+N a name with a length of one byte; C the id of a cached name; and as last field one of V an EDF value, E an EDF error,
+M a control message, O an outcome (a code, and an EDF error after code 255), S all remaining bytes.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ _ROWS: Final[Mapping[FrameType, str]] = {
 LAYOUTS: Final[Mapping[FrameType, tuple[tuple[str, str], ...]]] = {
     type_: tuple((field[:-2], field[-1]) for field in row.split()) for type_, row in _ROWS.items()
 }
-"""Fields and their codes."""
+"""Fields and their layout codes, by frame type."""
 
-STRUCT: Final[Mapping[str, str]] = {"B": "B", "Q": "Q", "q": "q", "I": "I", "W": "QQQ", "C": "H"}
-"""Codes of fixed width, as codes of `struct`."""
+FIXED_WIDTH_CODES: Final[Mapping[str, str]] = {"B": "B", "Q": "Q", "q": "q", "I": "I", "W": "QQQ", "C": "H"}
+"""Layout codes of fixed width → codes of `struct`."""

@@ -1,6 +1,6 @@
-"""LZW, least significant bit first, codes of 9 to 12 bits: the node's own reader and writer.
+"""LZW compression and decompression: least significant bit first, codes of 9 to 12 bits.
 
-Work and memory are bounded by the limit on the output; the table holds at most 4,096 entries.
+Work and memory of decompression are bounded by the limit on the output; the table has at most 4,096 entries.
 """
 
 from typing import Final
@@ -10,11 +10,11 @@ from ....model.ergo.enp import LZW_CLEAR, LZW_END, LZW_LITERAL_BITS, LZW_MAX_BIT
 _FIRST_BITS: Final = LZW_LITERAL_BITS + 1
 _TABLE_SIZE: Final = 1 << LZW_MAX_BITS
 _LITERALS: Final = [bytes([i]) for i in range(LZW_CLEAR)]
-_BITS_AT_ONCE: Final = 8
+_BITS_PER_BYTE: Final = 8
 
 
 def unpack(stream: bytes, limit: int) -> bytes:
-    """The bytes of a stream, at most `limit` and one entry more. ValueError if it is damaged or does not end exactly."""
+    """Decompresses a stream to at most `limit` bytes plus one entry. ValueError if it is damaged or has trailing bytes."""
     entries: list[bytes] = []
     out: list[bytes] = []
     size = pool = held = at = 0
@@ -22,10 +22,10 @@ def unpack(stream: bytes, limit: int) -> bytes:
     while True:
         while held < width:
             if at >= len(stream):
-                raise ValueError("LZW stream without an end")
+                raise ValueError("LZW stream without end code")
             pool |= stream[at] << held
             at += 1
-            held += _BITS_AT_ONCE
+            held += _BITS_PER_BYTE
         code = pool & ((1 << width) - 1)
         pool >>= width
         held -= width
@@ -50,21 +50,21 @@ def unpack(stream: bytes, limit: int) -> bytes:
             width += 1
         last = entry
     if at != len(stream) or pool:
-        raise ValueError("bytes behind the end of an LZW stream")
+        raise ValueError("trailing bytes after the end code of an LZW stream")
     return b"".join(out)
 
 
 def _entry(entries: list[bytes], index: int, last: bytes) -> bytes:
-    """What a code above the literals stands for; the next one to be defined repeats the last entry's first byte."""
+    """Returns the entry of a code. The code that is defined next is the last entry plus its first byte."""
     if index < len(entries):
         return entries[index]
     if index == len(entries) and last:
         return last + last[:1]
-    raise ValueError("LZW code that is not defined")
+    raise ValueError("undefined LZW code")
 
 
-class _Codes:
-    """Codes on their way into bytes."""
+class _CodeWriter:
+    """Packs codes of growing width into bytes, and holds the table of known prefixes."""
 
     def __init__(self) -> None:
         self.out = bytearray()
@@ -79,13 +79,13 @@ class _Codes:
     def put(self, code: int) -> None:
         self.pool |= code << self.held
         self.held += self.width
-        while self.held >= _BITS_AT_ONCE:
+        while self.held >= _BITS_PER_BYTE:
             self.out.append(self.pool & 0xFF)
-            self.pool >>= _BITS_AT_ONCE
-            self.held -= _BITS_AT_ONCE
+            self.pool >>= _BITS_PER_BYTE
+            self.held -= _BITS_PER_BYTE
 
     def grow(self) -> bool:
-        """One code more is in use. False if the table is full and was cleared."""
+        """Assigns the next code. Returns False if the table was full and has been cleared."""
         self.highest += 1
         if self.highest >> self.width:
             self.width += 1
@@ -97,8 +97,8 @@ class _Codes:
 
 
 def pack(data: bytes) -> bytes:
-    """A stream of some bytes."""
-    codes = _Codes()
+    """Compresses bytes to a stream."""
+    codes = _CodeWriter()
     codes.put(LZW_CLEAR)
     prefix = -1
     for byte in data:

@@ -1,4 +1,4 @@
-"""ENP as a node's proto: makes connections, and keeps their pools full."""
+"""ENP as a node's proto: makes connections and keeps their pools full."""
 
 import asyncio
 import logging
@@ -6,56 +6,55 @@ from typing import Final
 
 from ....model.ergo import enp
 from ....model.ergo.ehs import Version
-from ...api import Connection, Core, NetworkDial
-from ...api.handshake import Handshaken
-from ...connection.backoff import longer
+from ...api import Connection, Core, FlowLimits, OpenSocket
+from ...api.handshake import PeerInfo
+from ...connection.backoff import next_delay
 from .connection import EnpConnection
 
 ENP: Final = Version(enp.PROTOCOL, enp.RELEASE, "", "MIT")
 SETTLED: Final = 1.0
-"""Seconds that a new link has to live: the pause before the next one is short again then."""
+"""Seconds that a new socket has to live to reset the delay before the next one."""
 
 
 class EnpProto:
-    """ENP R1 (interfaces.NetworkProto)."""
+    """ENP R1 (api.NetworkProto)."""
 
-    def new_connection(self, core: Core, result: Handshaken, log: logging.Logger) -> EnpConnection:  # noqa: ARG002
-        """A connection of the peer."""
-        return EnpConnection(result, core)
+    version = ENP
+    flow_limits = FlowLimits(enp.MAX_QUEUED, enp.STALL_TIMEOUT)
 
-    def version(self) -> Version:
-        """ENP R1."""
-        return ENP
+    def new_connection(self, core: Core, peer: PeerInfo, log: logging.Logger) -> EnpConnection:  # noqa: ARG002
+        """Makes a connection."""
+        return EnpConnection(peer, core)
 
-    async def serve(self, connection: Connection, dial: NetworkDial | None) -> None:
-        """Opens the other links of the pool, and new ones in place of lost ones: who dialed does that (ENP-RED-1)."""
+    async def serve(self, connection: Connection, open_socket: OpenSocket | None) -> None:
+        """Opens the other sockets of the pool and replaces lost ones: that is the dialer's task (ENP-RED-1)."""
         assert isinstance(connection, EnpConnection)
-        if dial is None:
+        if open_socket is None:
             return
         size = connection.peer.pool_size
-        await asyncio.gather(*(dial(self._address(connection, number)) for number in range(1, size)))
-        await self._keep_full(connection, dial, size)
+        await asyncio.gather(*(open_socket(self._address(connection, number)) for number in range(1, size)))
+        await self._keep_full(connection, open_socket, size)
 
-    async def _keep_full(self, connection: EnpConnection, dial: NetworkDial, size: int) -> None:
-        """Upstream redials without a pause and without an end (ENP-RED-3, -4). Where links last, the first try is at once.
+    async def _keep_full(self, connection: EnpConnection, open_socket: OpenSocket, size: int) -> None:
+        """Replaces lost sockets with growing delays; upstream redials without a delay and without an end (ENP-RED-3, -4).
 
-        A pool that was never full is left so until a link is lost.
+        The first try is immediate if the sockets before it lasted.  A pool that was never full stays so until a socket is lost.
         """
         loop = asyncio.get_running_loop()
-        pause, tried = 0.0, loop.time()
+        delay, tried = 0.0, loop.time()
         while True:
             await connection.changed.wait()
             connection.changed.clear()
-            while 0 < len(connection.links) < size:
+            while 0 < len(connection.sockets) < size:
                 if loop.time() - tried >= SETTLED:
-                    pause = 0.0
-                await asyncio.sleep(pause)
-                await dial(self._address(connection, len(connection.links)))
+                    delay = 0.0
+                await asyncio.sleep(delay)
+                await open_socket(self._address(connection, len(connection.sockets)))
                 tried = loop.time()
-                pause = longer(pause)
+                delay = next_delay(delay)
 
     @staticmethod
     def _address(connection: EnpConnection, number: int) -> str:
-        """Where link `number` of the pool (0: the first) goes: the peer announces addresses, in turn."""
+        """Returns the address of socket `number` of the pool (0: the first): the announced addresses in turn."""
         dsns = connection.peer.pool_dsns
         return dsns[number % len(dsns)] if dsns else ""

@@ -11,13 +11,13 @@ __all__ = ["EdfContext", "decode", "encode", "schemas"]
 
 
 def decode(data: bytes, context: EdfContext, *, prefix: bool = False, offset: int = 0) -> Parsed | Rejected:
-    """One value with its descriptor."""
+    """Reads one value with its descriptor."""
     return parse(schemas(context.registry).value, data, context, prefix=prefix, offset=offset)
 
 
 def encode(value: Any, context: EdfContext) -> bytes:
-    """One value with its descriptor. Raises CannotEncode; nil itself has no encoding at top level (EDF-TOP-3)."""
+    """Writes one value with its descriptor. Raises CannotEncode; nil has no encoding at top level (EDF-TOP-3)."""
     data = build(schemas(context.registry).value, value, context)
     if value is None or data == b"\xff":
-        raise CannotEncode("nil can't be sent by itself")
+        raise CannotEncode("nil has no encoding at top level")
     return data

@@ -1,4 +1,4 @@
-"""What bytes of EDF don't say by themselves."""
+"""Context for reading and writing EDF: registered types and caches."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from ....model.values import Atom
 
 @dataclass(frozen=True)
 class EdfContext:
-    """The registered types, the writer's caches, and the reader's or writer's own atom mapping."""
+    """The registered types, the writer's caches, and the local atom mapping of the reader or writer."""
 
     registry: Registry
     caches: Caches = NO_CACHES

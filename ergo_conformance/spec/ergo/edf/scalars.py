@@ -38,7 +38,7 @@ class Bool(Leaf):
 
     def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, bool):
-            raise CannotEncode(f"{value!r:.40} is no bool")
+            raise CannotEncode(f"{value!r:.40} is not a bool")
         U8.write(int(value), io)
 
 
@@ -65,7 +65,7 @@ class AtomOrId(Leaf):
             return
         text = mapped.encode("utf-8", "surrogateescape")
         if len(text) > edf.MAX_ATOM:
-            raise CannotEncode(f"atom of {len(text)} bytes, at most {edf.MAX_ATOM} are possible")
+            raise CannotEncode(f"atom of {len(text)} bytes, at most {edf.MAX_ATOM} are allowed")
         U16.write(len(text), io)
         io.write(text)
 
@@ -95,7 +95,7 @@ class ErrorOrId(Leaf):
             return
         text = value.text.encode("utf-8", "surrogateescape")
         if len(text) > edf.MAX_ERROR:
-            raise CannotEncode(f"error text of {len(text)} bytes, at most {edf.MAX_ERROR} are possible")
+            raise CannotEncode(f"error text of {len(text)} bytes, at most {edf.MAX_ERROR} are allowed")
         U16.write(len(text), io)
         io.write(text)
 
@@ -110,7 +110,7 @@ class TimeForm(Leaf):
     version = U8
     seconds = I64  # since the year 1
     nanos = U32
-    minutes = I16  # east of UTC; -1 stands for UTC itself
+    minutes = I16  # east of UTC; -1 means UTC
 
     def read(self, io: Reader) -> Any:
         start = io.pos
@@ -135,13 +135,13 @@ class TimeForm(Leaf):
 
     def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, Time) or not 0 <= value.nanos <= edf.MAX_NANOS:
-            raise CannotEncode(f"{value!r:.60} is no instant")
+            raise CannotEncode(f"{value!r:.60} is not a Time with 0 to {edf.MAX_NANOS:,} nanoseconds")
         minutes, seconds = edf.TIME_UTC, 0
         if value.offset is not None:
             sign = -1 if value.offset < 0 else 1
             minutes, seconds = (sign * part for part in divmod(abs(value.offset), 60))
             if minutes == edf.TIME_UTC:
-                raise CannotEncode("zone offset has no binary form")
+                raise CannotEncode(f"zone offset of {value.offset} s has no binary form: it stands for UTC")
         version = edf.TIME_V2 if seconds else edf.TIME_V1
         U8.write(edf.TIME_LENGTHS[version], io)
         self.version.write(version, io)
@@ -170,12 +170,12 @@ SCALARS: Final[dict[Tag, Schema]] = {
     Tag.INT16: I16,
     Tag.INT32: I32,
     Tag.INT64: I64,
-    Tag.INT: I64 * "eight bytes whatever the platform",
+    Tag.INT: I64 * "eight bytes on every platform",
     Tag.UINT8: U8,
     Tag.UINT16: Number(Int16ub),
     Tag.UINT32: U32,
     Tag.UINT64: U64,
-    Tag.UINT: U64 * "eight bytes whatever the platform",
+    Tag.UINT: U64 * "eight bytes on every platform",
     Tag.ERROR: ErrorOrId(),
     Tag.PID: Fields("node" / ATOM, "id" / U64, "creation" / I64, into=PID),
     Tag.PROCESS_ID: Fields("node" / ATOM, "name" / ATOM, into=ProcessID),

@@ -1,4 +1,4 @@
-"""The wire form of a value whose type is known, of a value that brings its type, and of a type itself."""
+"""The wire form of a value of a known type, of a value with its descriptor, and of a type."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Schemas:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.any = Slot(self)
-        self.any_key = Slot(self, is_key=True)
+        self.any = AnySlot(self)
+        self.any_key = AnySlot(self, is_key=True)
         self.value = Described(self)
         """A value with its descriptor, at top level."""
         self._registered: dict[str, Schema] = {}
 
     def of(self, type_: Type) -> Schema:
-        """The wire form of a value in a slot of this type."""
+        """Returns the schema of a value in a slot of this type."""
         match type_:
             case Scalar():
                 return SCALARS[type_.tag]
@@ -42,14 +42,14 @@ class Schemas:
         return self.any
 
     def container(self, type_: Slice | Map, marker: Tag) -> Nullable:
-        """`ff` for nil, or the marker, a count, and what is inside."""
+        """Returns the schema of a slice or map: `ff` for nil, or the marker, a count, and the items or entries."""
         if isinstance(type_, Slice):
             return Nullable(Tag.NIL, marker, CountedItems(U32, Later(self, type_.item)))
         key = self.any_key if type_.key is t.ANY else Later(self, type_.key)
         return Nullable(Tag.NIL, marker, CountedEntries(U32, key, Later(self, type_.value)))
 
     def registered(self, name: str) -> Schema:
-        """The body of a registered type. KeyError for a name nobody registered."""
+        """Returns the schema of the body of a registered type. KeyError for a name that is not registered."""
         found = self._registered.get(name)
         if found is None:
             row = self.registry.get(name)
@@ -71,7 +71,7 @@ class Schemas:
 
 
 def schemas(registry: Registry) -> Schemas:
-    """The schemas of a registry, made once."""
+    """Returns the schemas of a registry, created once."""
     found: Schemas | None = registry.derived.get("schemas")
     if found is None:
         registry.derived["schemas"] = found = Schemas(registry)
@@ -79,7 +79,7 @@ def schemas(registry: Registry) -> Schemas:
 
 
 class Later(Deferred):
-    """The schema of a type, made when it is needed."""
+    """The schema of a type, created when it is needed."""
 
     def __init__(self, of: Schemas, type_: Type) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Later(Deferred):
 
 
 class PayloadBytes(Leaf):
-    """`u32 n` and n bytes that the type itself understands; it refuses some (EDF-MAR-1)."""
+    """`u32 n` and n bytes that only the type understands; it may refuse them (EDF-MAR-1)."""
 
     min_size = 4
 
@@ -135,7 +135,7 @@ class TypeName(Leaf):
             return
         text = value.encode("utf-8", "surrogateescape")
         if len(text) > MAX_TYPE_NAME:
-            raise CannotEncode(f"type name of {len(text)} bytes, at most {MAX_TYPE_NAME} are possible")
+            raise CannotEncode(f"type name of {len(text)} bytes, at most {MAX_TYPE_NAME} are allowed")
         U16.write(len(text), io)
         io.write(text)
 
@@ -228,7 +228,7 @@ class LengthAndFolded(Composite):
         yield None, FOLDED, value
         length = len(io.out) - at - 2
         if length > MAX_FOLDED:
-            raise CannotEncode(f"folded type of {length} bytes, at most {MAX_FOLDED} are possible")
+            raise CannotEncode(f"folded type of {length} bytes, at most {MAX_FOLDED} are allowed")
         io.out[at : at + 2] = length.to_bytes(2, "big")
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
@@ -239,7 +239,7 @@ LENGTH_AND_FOLDED: Final = LengthAndFolded()
 
 
 class Described(Composite):
-    """A descriptor and a value of that type, or `ff` for nil: what stands at top level (EDF-TOP-2)."""
+    """A descriptor and a value of that type, or `ff` for nil: the form at top level (EDF-TOP-2)."""
 
     min_size = 1
     opens = 0
@@ -302,7 +302,7 @@ class Described(Composite):
         return (("tag", U8), ("type", LENGTH_AND_FOLDED), ("name", TYPE_NAME))
 
 
-class Slot(Described):
-    """An `any` slot; it counts as open until its value is read."""
+class AnySlot(Described):
+    """A slot of type `any`; it counts as open until its value is read."""
 
     opens = 1

@@ -1,4 +1,4 @@
-"""ENP R1: frames on an established link (protocol documents: ENP-…)."""
+"""ENP R1: frames behind the handshake (protocol documents: ENP-…)."""
 
 from .compression import pack, unpack
 from .frames import FRAME, frame_size, read_frame, read_inner, write_frame

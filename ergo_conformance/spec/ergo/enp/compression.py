@@ -1,4 +1,4 @@
-"""Compressed frames: what the stream unpacks to, never more than was announced (ENP-Z-1 to -4)."""
+"""Compressed frames: packing, and unpacking to at most the announced number of bytes (ENP-Z-1 to -4)."""
 
 import gzip
 import zlib
@@ -15,9 +15,9 @@ _WINDOW: Final = {Algorithm.ZLIB: zlib.MAX_WBITS, Algorithm.GZIP: zlib.MAX_WBITS
 
 
 def unpack(frame: Compressed, limit: int = enp.MAX_UNLIMITED) -> bytes | Rejected:
-    """The frame inside, if the stream is whole and gives exactly the announced number of bytes, `limit` at most."""
+    """Returns the frame inside; Rejected unless the stream is complete and has the announced length, at most `limit`."""
     if not enp.HEADER_LENGTH <= frame.length <= limit:
-        detail = f"{frame.length:,} bytes, between {enp.HEADER_LENGTH} and {limit:,} are allowed"
+        detail = f"{frame.length:,} bytes, {enp.HEADER_LENGTH} to {limit:,} are allowed"
         return Rejected(Reason.LENGTH, "length", _AT + 1, detail)
     if frame.algorithm not in enp.ALGORITHMS:
         return Rejected(Reason.COMPRESSION, "algorithm", _AT, f"{frame.algorithm}")
@@ -26,13 +26,13 @@ def unpack(frame: Compressed, limit: int = enp.MAX_UNLIMITED) -> bytes | Rejecte
     except (zlib.error, ValueError) as error:
         return Rejected(Reason.COMPRESSION, "stream", _STREAM_AT, str(error))
     if len(data) != frame.length:
-        detail = f"{len(data):,} bytes, {frame.length:,} are announced"
+        detail = f"{len(data):,} bytes, {frame.length:,} were announced"
         return Rejected(Reason.COMPRESSION, "length", _AT + 1, detail)
     return data
 
 
 def _stream(algorithm: Algorithm, stream: bytes, length: int) -> bytes:
-    """At most one byte more than `length`. ValueError for a stream that does not end where the bytes end."""
+    """Returns at most one byte more than `length`. ValueError for a stream that is cut off or has bytes behind its end."""
     if algorithm is Algorithm.LZW:
         return lzw.decompress(stream, length)
     unpacker = zlib.decompressobj(_WINDOW[algorithm])
@@ -43,7 +43,7 @@ def _stream(algorithm: Algorithm, stream: bytes, length: int) -> bytes:
 
 
 def pack(data: bytes, algorithm: Algorithm, order: int, level: int = 6) -> Compressed:
-    """A frame compressed; `level` is gzip's."""
+    """Compresses a frame; `level` is used by gzip only."""
     match algorithm:
         case Algorithm.LZW:
             stream = lzw.compress(data)

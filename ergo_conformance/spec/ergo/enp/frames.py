@@ -1,4 +1,4 @@
-"""The layout of every frame. A context is the EdfContext of who writes: frames carry bare ids of its atom cache."""
+"""The layout of every frame. The context is the EdfContext of the writer: frames carry ids of its atom cache."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class NameField(Leaf):
 
     def write(self, value: Any, io: Writer) -> None:
         if not isinstance(value, str):
-            raise CannotEncode(f"{value!r:.40} is no name")
+            raise CannotEncode(f"{value!r:.40} is not a name")
         text = io.context.caches.atom_mapping.get(value, value).encode("utf-8", "surrogateescape")
         if len(text) > enp.MAX_NAME:
-            raise CannotEncode(f"name of {len(text)} bytes, at most {enp.MAX_NAME} are possible")
+            raise CannotEncode(f"name of {len(text)} bytes, at most {enp.MAX_NAME} are allowed")
         U8.write(len(text), io)
         io.write(text)
 
 
 class CachedNameField(Leaf):
-    """`u16 id` of the writer's atom cache; here ids below 256 count, too (ENP-NAME-2)."""
+    """`u16 id` of the writer's atom cache; ids below 256 are valid here (ENP-NAME-2)."""
 
     min_size = 2
 
@@ -55,7 +55,7 @@ class CachedNameField(Leaf):
         ids = [id_ for id_, atom in io.context.caches.atoms.items() if atom == mapped]
         if not ids:
             raise CannotEncode(f"{value!r} is not in the atom cache")
-        U16.write(ids[-1], io)  # of two, the one announced last, as in EDF
+        U16.write(ids[-1], io)  # of two ids the one announced last, as in EDF
 
 
 class ValueField(Composite):
@@ -73,7 +73,7 @@ class ValueField(Composite):
         yield None, schemas(io.context.registry).value, value
 
     def check(self, value: Any, offset: int) -> None:
-        """Refuses a value that does not belong here."""
+        """Refuses a value that the field does not allow."""
 
 
 class ErrorField(ValueField):
@@ -81,7 +81,7 @@ class ErrorField(ValueField):
 
     def check(self, value: Any, offset: int) -> None:
         if not isinstance(value, Error):
-            raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} where an error belongs")
+            raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__}, expected an error")
 
 
 class ControlField(ValueField):
@@ -89,11 +89,11 @@ class ControlField(ValueField):
 
     def check(self, value: Any, offset: int) -> None:
         if type(value) not in CONTROL_CLASSES:
-            raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} is no control message")
+            raise RefusalError(Reason.UNEXPECTED, offset, f"{type(value).__name__} is not a control message")
 
 
 class OutcomeField(Composite):
-    """`u8 code`, and an EDF error behind code 255: (code, error or None)."""
+    """`u8 code`, and behind code 255 an EDF error. Its value is (code, error or None)."""
 
     min_size = 1
 
@@ -167,7 +167,7 @@ BODIES: Final[Mapping[FrameType, Fields]] = {type_: body(type_) for type_ in Fra
 
 
 class EnpFrame(Composite):
-    """Magic, version, the length of the whole frame, order, type, and the body of that type up to the end."""
+    """Magic, version, the length of the whole frame, order, type, and the body of that type up to the end of the frame."""
 
     min_size = enp.HEADER_LENGTH
     magic = "magic" / Exactly(U8, enp.MAGIC, Reason.MAGIC)
@@ -181,9 +181,9 @@ class EnpFrame(Composite):
         at = io.pos
         length = yield None, self.length
         if length < enp.HEADER_LENGTH:
-            raise RefusalError(Reason.LENGTH, at, f"{length}, at least {enp.HEADER_LENGTH} are needed")
+            raise RefusalError(Reason.LENGTH, at, f"{length} bytes, at least {enp.HEADER_LENGTH} are needed")
         if start + length > io.end:
-            raise RefusalError(Reason.END_OF_DATA, io.pos, f"a frame of {length:,} bytes, {io.end - start:,} are there")
+            raise RefusalError(Reason.END_OF_DATA, io.pos, f"a frame of {length:,} bytes, {io.end - start:,} left")
         self.check_end(start + length, io)
         outer_end, io.end = io.end, start + length
         order = yield "order", U8
@@ -197,10 +197,10 @@ class EnpFrame(Composite):
         return self._made(FrameType(type_), order, values)
 
     def check_end(self, end: int, io: Reader) -> None:
-        """Refuses a frame that ends where it must not."""
+        """Refuses a frame with a wrong end."""
 
     def check_type(self, type_: int, offset: int) -> None:
-        """Refuses a type that nobody knows."""
+        """Refuses an unknown type."""
         if type_ not in BODIES:
             raise RefusalError(Reason.UNKNOWN_FRAME, offset, f"{type_}")
 
@@ -232,14 +232,14 @@ class EnpFrame(Composite):
 
 
 class InnerFrame(EnpFrame):
-    """The frame in a compressed one: everything that was unpacked, and not compressed itself (ENP-Z-1, -5)."""
+    """The frame inside a compressed one: all the unpacked bytes, and not compressed again (ENP-Z-1, -5)."""
 
     def check_end(self, end: int, io: Reader) -> None:
         if end != io.end:
             raise RefusalError(Reason.LEFTOVER, end, f"{io.end - end} bytes")
 
     def check_type(self, type_: int, offset: int) -> None:
-        if type_ == FrameType.COMPRESSED:  # upstream unpacks on and on
+        if type_ == FrameType.COMPRESSED:  # upstream unpacks without a limit
             raise RefusalError(Reason.COMPRESSION, offset, "a compressed frame in a compressed frame")
         super().check_type(type_, offset)
 
@@ -249,22 +249,22 @@ INNER: Final = InnerFrame()
 
 
 def read_frame(data: bytes, context: EdfContext, *, offset: int = 0, prefix: bool = False) -> Parsed | Rejected:
-    """One frame that was written with this context."""
+    """Reads one frame that was written with this context."""
     return parse(FRAME, data, context, offset=offset, prefix=prefix)
 
 
 def read_inner(data: bytes, context: EdfContext) -> Parsed | Rejected:
-    """The frame that a compressed one was unpacked to."""
+    """Reads the frame inside a compressed one."""
     return parse(INNER, data, context)
 
 
 def write_frame(frame: enp.Frame, context: EdfContext) -> bytes:
-    """A frame as it goes over the wire. Raises CannotEncode."""
+    """Returns the bytes of a frame. Raises CannotEncode."""
     return build(FRAME, frame, context)
 
 
 def frame_size(data: bytes, offset: int = 0) -> int | None:
-    """Bytes of the frame that begins here, as its header states; None until the header is there."""
+    """Returns the size of the frame at `offset` according to its header; None if the header is incomplete."""
     if len(data) - offset < enp.HEADER_LENGTH:
         return None
     return int.from_bytes(data[offset + 2 : offset + 6], "big")

@@ -1,6 +1,6 @@
 """LZW as GIF has it: least significant bit first, literals of 8 bits, codes of 9 to 12, one code each for clear and end.
 
-No kept Python package reads or writes this variant by itself.
+No maintained Python package reads or writes this variant.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _START = [bytes([i]) for i in range(LZW_CLEAR)] + [b"", b""]
 
 
 def decompress(stream: bytes, limit: int) -> bytes:
-    """What the codes spell; stops above `limit` bytes. ValueError for a bad code, a missing end, bytes behind it."""
+    """Unpacks a stream; stops above `limit` bytes. ValueError for a bad code, a missing end code or bytes behind it."""
     bits = _Bits(stream)
     out = bytearray()
     table, width, previous = list(_START), FIRST_WIDTH, b""
@@ -22,7 +22,7 @@ def decompress(stream: bytes, limit: int) -> bytes:
             table, width, previous = list(_START), FIRST_WIDTH, b""
             continue
         if code > len(table) or (code == len(table) and not previous):
-            raise ValueError(f"code {code} stands for nothing yet")
+            raise ValueError(f"code {code} is not defined yet")
         entry = table[code] if code < len(table) else previous + previous[:1]
         out += entry
         if len(out) > limit:
@@ -37,7 +37,7 @@ def decompress(stream: bytes, limit: int) -> bytes:
 
 
 class _Bits:
-    """A stream as numbers of changing width."""
+    """Reads a stream as numbers of varying width."""
 
     def __init__(self, stream: bytes) -> None:
         self.stream, self.at = stream, 0
@@ -61,7 +61,7 @@ class _Bits:
 
 
 def compress(data: bytes) -> bytes:
-    """The codes of some bytes, from a clear to an end code."""
+    """Packs bytes to codes, from a clear code to an end code."""
     out = bytearray()
     held = count = 0
     for code, width in _codes(data):
@@ -77,7 +77,7 @@ def compress(data: bytes) -> bytes:
 
 
 def _codes(data: bytes) -> Iterator[tuple[int, int]]:
-    """Codes and their widths. The table is cleared one code before it is full, as the upstream writer does."""
+    """Yields codes and their widths. The table is cleared one code before it is full, as the upstream writer does."""
     yield LZW_CLEAR, FIRST_WIDTH
     table, width, last = {entry: i for i, entry in enumerate(_START) if entry}, FIRST_WIDTH, LZW_END
     run = b""

@@ -1,0 +1,73 @@
+"""The base class of every scripted peer: it sends described bytes and checks that the target closes or keeps a socket."""
+
+from typing import Final, NoReturn
+
+from .sockets import Socket
+from .violation import ViolationError
+
+REPLY_TIMEOUT: Final = 5.0
+"""Seconds a target has to answer; an idle node takes a millisecond, a loaded CI machine up to a thousand times that."""
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds a target has to close a socket that it must close at once."""
+
+
+class Endpoint:
+    """Our end of one socket. Remembers a description of what was sent last, for violations."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        self._last_sent = ""
+
+    def send_bytes(self, data: bytes, description: str) -> None:
+        """Sends any bytes; `description` tells the reader of a report what they are."""
+        self._last_sent = description
+        self.socket.write(data, description)
+
+    async def expect_close(
+        self, within: float = CLOSE_TIMEOUT, *, at_least: float = 0.0, bytes_allowed: bool = False
+    ) -> float:
+        """The target closes the socket (FIN or RST) and, unless `bytes_allowed`, sends nothing before.
+
+        Returns the seconds it took, which are at least `at_least`.
+        """
+        start = self.socket.now()
+        expected = f"the target closes the socket within {within:g} s" + ("" if bytes_allowed else ", without a byte")
+        while True:
+            chunk = await self.socket.read(start + within - self.socket.now())
+            if chunk is None or (chunk and self.socket.now() > start + within):
+                self.fail(f"the socket is still open after {within:g} s", expected)
+            if chunk == b"":
+                break
+            if not bytes_allowed:
+                self.fail(f"the target sent {len(chunk)} bytes: {chunk[:32].hex(' ', 4)}", expected)
+        after = self.socket.now() - start
+        if after < at_least:
+            self.fail(
+                f"the target closed the socket after {after:.2f} s",
+                f"the target keeps the socket open for at least {at_least:g} s",
+            )
+        return after
+
+    async def expect_open(self, seconds: float) -> None:
+        """The target keeps the socket open for so long; it may send anything."""
+        deadline = self.socket.now() + seconds
+        while (left := deadline - self.socket.now()) > 0:
+            if await self.socket.read(left) == b"":
+                after = seconds - (deadline - self.socket.now())
+                self.fail(
+                    f"the target closed the socket after {after:.2f} s",
+                    f"the target keeps the socket open for {seconds:g} s",
+                )
+
+    def ended(self) -> str:
+        """How the target ended the socket, as a sentence."""
+        return "the target reset the socket" if self.socket.reset else "the target closed the socket"
+
+    def fail(self, actual: str, *expected: str) -> NoReturn:
+        """Raises ViolationError."""
+        raise ViolationError(actual, expected, self._last_sent)
+
+    def check(self, ok: bool, actual: object, expected: str) -> None:  # noqa: FBT001  reads like assert
+        """Raises ViolationError unless `ok`."""
+        if not ok:
+            self.fail(str(actual), expected)

@@ -1,0 +1,44 @@
+"""Frames that a peer receives over the sockets of its pool."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ...errors import Rejected
+from ...model.ergo import enp
+from ...spec.ergo.edf import EdfContext
+from ...spec.ergo.enp import frame_size
+from ...spec.ergo.stream import ReadFrame, read_one
+from ..packet_reader import PacketFormat, PacketReader
+from .handshake import HandshakePeer
+
+FORMAT: Final = PacketFormat(enp.MAGIC, enp.HEADER_LENGTH, frame_size, enp.HEADER_LENGTH, 0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame of the target: the number of its socket in the pool (from 0), its value, and the Compressed around it."""
+
+    socket: int
+    value: Any
+    outer: enp.Compressed | None = None
+
+    @classmethod
+    def of(cls, socket: int, read: ReadFrame) -> "Received":
+        """A frame that was read, out of its Compressed if it had one."""
+        return cls(socket, read.value) if read.inner is None else cls(socket, read.inner.value, read.value)
+
+
+class FrameReader:
+    """Reads the frames of one socket after its handshake. `number`: that of the socket in the pool."""
+
+    def __init__(self, endpoint: HandshakePeer, number: int, context: EdfContext) -> None:
+        self.socket, self.number, self.context = endpoint.socket, number, context
+        self._packets = PacketReader(endpoint.socket, FORMAT, endpoint.take_rest())
+
+    def read_now(self) -> Received | Rejected | None:
+        """The next frame; None while none is whole; Rejected for bytes that are no frame."""
+        data = self._packets.read_now()
+        if data is None:
+            return None
+        read = read_one(data.ljust(enp.HEADER_LENGTH, b"\0"), 0, self.context)
+        return read if isinstance(read, Rejected) else Received.of(self.number, read)

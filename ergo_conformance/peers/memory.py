@@ -1,0 +1,179 @@
+"""Sockets in memory: an event loop with a virtual clock, and a transport that joins two protocols of this process.
+
+On a `VirtualLoop` nothing waits: time jumps to the next timer when no callback is ready. A case that waits for a time-out
+costs as much as one that does not.
+"""
+
+import asyncio
+import selectors
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from .sockets import Socket
+
+Ends = tuple["MemoryTransport", "MemoryTransport"]
+
+
+class VirtualSelector(selectors.DefaultSelector):
+    """Advances the clock to the next timer in place of waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            raise RuntimeError("every task waits and no timer is left: the case would hang")
+        self.time += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop with a virtual clock that starts at 0 seconds."""
+
+    def __init__(self) -> None:
+        self.virtual = VirtualSelector()
+        super().__init__(self.virtual)
+
+    def time(self) -> float:
+        return self.virtual.time
+
+
+class MemoryTransport(asyncio.Transport):
+    """One end of a pair. Written bytes reach the protocol of the other end in the next turn of the loop.
+
+    Without an other end they stay in `unread`.
+    """
+
+    protocol: asyncio.Protocol
+
+    def __init__(self, protocol: asyncio.Protocol, extra: dict[str, Any] | None = None) -> None:
+        super().__init__(extra)
+        self.protocol = protocol
+        self.loop = asyncio.get_running_loop()
+        self.other: MemoryTransport | None = None
+        self.unread = b""
+        self.paused = False
+        self.closed_at: float | None = None
+        """Time of the loop at which this end was closed."""
+        self.waiting: deque[Callable[[], None]] = deque()
+
+    def deliver(self, action: Callable[[], None]) -> None:
+        """Runs an action at this end after all earlier ones, and only while reading is not paused."""
+        self.waiting.append(action)
+        self.loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        while self.waiting and not self.paused:
+            self.waiting.popleft()()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.is_closing() or not data:
+            return
+        if self.other is None:
+            self.unread += bytes(data)
+        else:
+            self.other.deliver(partial(self.other.arrive, bytes(data)))
+
+    def arrive(self, chunk: bytes) -> None:
+        if not self.is_closing():
+            self.protocol.data_received(chunk)
+
+    def write_eof(self) -> None:
+        if self.other is not None:
+            self.other.deliver(self.other.eof)
+
+    def eof(self) -> None:
+        if not self.is_closing() and not self.protocol.eof_received():
+            self.close()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self.closed_at = self.loop.time()
+            self.write_eof()
+            self.loop.call_soon(self.protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        if not self.is_closing():
+            self.closed_at = self.loop.time()
+            if self.other is not None:
+                self.other.deliver(self.other.lost)
+            self.loop.call_soon(self.protocol.connection_lost, None)
+
+    def lost(self) -> None:
+        if not self.is_closing():
+            self.closed_at = self.loop.time()
+            self.protocol.connection_lost(ConnectionResetError("reset by the other end"))
+
+    def is_closing(self) -> bool:
+        return self.closed_at is not None
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+        self.loop.call_soon(self._drain)
+
+    def is_reading(self) -> bool:
+        return not self.paused
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Does nothing: written bytes are not buffered at this end."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self.protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self.protocol = protocol
+
+
+def join_protocols(
+    dialer: asyncio.Protocol,
+    acceptor: asyncio.Protocol,
+    dialer_address: tuple[str, int] = ("127.0.0.1", 0),
+    acceptor_address: tuple[str, int] = ("127.0.0.1", 0),
+) -> Ends:
+    """Connects two protocols of this process. Returns the transports of the dialing and of the accepting end."""
+    dialing = MemoryTransport(dialer, {"sockname": dialer_address, "peername": acceptor_address})
+    accepting = MemoryTransport(acceptor, {"sockname": acceptor_address, "peername": dialer_address})
+    dialing.other, accepting.other = accepting, dialing
+    acceptor.connection_made(accepting)
+    dialer.connection_made(dialing)
+    return dialing, accepting
+
+
+def connect_memory(
+    protocol: asyncio.Protocol,
+    fingerprint: bytes | None = None,
+    label: str = "",
+    address: tuple[str, int] = ("127.0.0.1", 1),
+) -> Socket:
+    """A socket to an accepting protocol of this process, which sees `address` as its own.
+
+    `fingerprint` (SHA-1 of a certificate) stands in for TLS.
+    """
+    socket = Socket(label, fingerprint)
+    join_protocols(socket, protocol, ("127.0.0.1", 2), address)
+    return socket
+
+
+def accept_memory(
+    protocol: asyncio.Protocol, fingerprint: bytes | None = None, label: str = "", port: int = 1
+) -> Socket:
+    """A socket that a dialing protocol of this process has opened to us at this port; `fingerprint` as above."""
+    socket = Socket(label, fingerprint)
+    join_protocols(protocol, socket, acceptor_address=("127.0.0.1", port))
+    return socket

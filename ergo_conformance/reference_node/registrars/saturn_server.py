@@ -1,0 +1,109 @@
+"""The central registrar Saturn: a server on sockets."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from ...model.ergo import saturn
+from ...model.ergo.saturn import SessionState
+from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
+from ..connection.tls import KeyPair, self_signed, server_context
+from ..ergo.saturn import SaturnDirectory, SaturnServerSession
+
+log = logging.getLogger("ergo_conformance.node")
+
+MAX_QUEUED: Final = 1 << 20
+"""Bytes queued for a client that does not read; above that its socket is closed."""
+
+
+class SaturnServerSocket(asyncio.Protocol):
+    """A socket at the server. Created when TCP accepts, before the TLS handshake, so that its deadline includes TLS."""
+
+    def __init__(self, directory: SaturnDirectory, sockets: "set[SaturnServerSocket]") -> None:
+        self.deadline = asyncio.get_running_loop().time() + saturn.REGISTER_WITHIN
+        self.session = SaturnServerSession(directory, self._transmit)
+        self.sockets = sockets
+        self.transport: asyncio.Transport | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        keep_alive(transport.get_extra_info("socket"), saturn.KEEP_ALIVE)
+        self.sockets.add(self)
+        self.timer = asyncio.get_running_loop().call_at(self.deadline, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        self.session.receive(data)
+        if self.session.state is SessionState.CLOSED and self.transport is not None:
+            self.transport.close()
+
+    def _transmit(self, data: bytes) -> None:
+        assert self.transport is not None
+        if self.transport.get_write_buffer_size() > MAX_QUEUED:
+            log.info("%r does not read its messages", self.session.name)
+            self.transport.abort()
+        else:
+            self.transport.write(data)
+
+    def _late(self) -> None:
+        if self.session.state is not SessionState.REGISTERED:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the registration, if there is one, and closes the socket."""
+        self.session.end()
+        if self.transport is not None:
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  FIN and RST have the same effect
+        self.session.end()
+        self.sockets.discard(self)
+        if self.timer is not None:
+            self.timer.cancel()
+
+
+class SaturnServer:
+    """A Saturn server. `host`: empty means all addresses; `keys`: its certificate, by default a self-signed one; `config`:
+    values by item names.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        host: str = "localhost",
+        port: int = saturn.PORT,
+        keys: KeyPair | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.directory = SaturnDirectory(token, config)
+        self.host, self.port = host, port
+        self.keys = keys or self_signed([host] if host else ["localhost"])
+        self._server: asyncio.Server | None = None
+        self._sockets: set[SaturnServerSocket] = set()
+
+    async def start(self) -> None:
+        """Listens. Raises OSError or UnicodeError."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: SaturnServerSocket(self.directory, self._sockets),
+            self.host or None,
+            self.port,
+            family=socket.AF_INET6
+            if ":" in self.host
+            else socket.AF_INET,  # with port 0 there must not be two different ports
+            ssl=server_context(self.keys),
+            ssl_handshake_timeout=saturn.REGISTER_WITHIN,
+            ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Ends all registrations and closes the sockets."""
+        if self._server is not None:
+            self._server.close()
+            for registered in list(self._sockets):
+                registered.close()
+            await self._server.wait_closed()
+            self._server = None

@@ -1,0 +1,1 @@
+"""Replay of captures of Saturn in the role of the client."""

@@ -1,0 +1,69 @@
+"""Time and memory that reading one input may take."""
+
+import contextlib
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ...errors import Rejected
+
+ATTEMPTS: Final = 5
+"""Timed runs, of which the fastest counts: a busy machine slows down single runs."""
+REFERENCE_LENGTH: Final = 65_536
+"""Bytes of input for which the limits hold; they grow in proportion for longer input."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostLimits:
+    """Limits for reading one input of up to 64 KiB; in proportion for longer input."""
+
+    seconds: float
+    memory: int
+    """Bytes allocated beyond the input."""
+
+    def scaled(self, length: int) -> "CostLimits":
+        """Returns the limits for an input of `length` bytes."""
+        factor = max(1.0, length / REFERENCE_LENGTH)
+        return CostLimits(self.seconds * factor, int(self.memory * factor))
+
+
+NODE_LIMITS: Final = CostLimits(0.1, 10_000_000)
+SPEC_LIMITS: Final = CostLimits(2.0, 100_000_000)
+
+
+def check_cost(read: Callable[[], object], length: int, limits: CostLimits) -> str | None:
+    """Returns which limit the reading exceeds, and by how much; None if it exceeds none."""
+    allowed = limits.scaled(length)
+    seconds = _fastest(read, allowed.seconds)
+    if seconds > allowed.seconds:
+        return f"took {seconds * 1000:.0f} ms, {allowed.seconds * 1000:.0f} are allowed"
+    peak = _peak_memory(read)
+    return f"took {peak:,} bytes, {allowed.memory:,} are allowed" if peak > allowed.memory else None
+
+
+def _fastest(read: Callable[[], object], enough: float) -> float:
+    """Returns the seconds of the fastest attempt; stops at the first that takes at most `enough`."""
+    best = float("inf")
+    for _ in range(ATTEMPTS):
+        started = time.perf_counter()
+        _run(read)
+        best = min(best, time.perf_counter() - started)
+        if best <= enough:
+            break
+    return best
+
+
+def _peak_memory(read: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        _run(read)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def _run(read: Callable[[], object]) -> None:
+    with contextlib.suppress(Rejected):
+        read()

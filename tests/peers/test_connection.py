@@ -1,0 +1,127 @@
+"""The scripted ENP peer, against the embedded node in memory: what it waits for, and what it makes of what comes."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from ergo_conformance.errors import Rejected
+from ergo_conformance.model import types as t
+from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.enp import FrameType
+from ergo_conformance.model.values import Atom, Typed
+from ergo_conformance.peers.corruption import frames as damage
+from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
+from ergo_conformance.peers.memory import VirtualLoop
+from ergo_conformance.peers.transcript import describe_frame
+from ergo_conformance.peers.violation import ViolationError
+from ergo_conformance.spec.ergo.stream import read_one
+from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.verdict.run.context import Context
+
+
+def play(script: Callable[[Context, Peer], Coroutine[Any, Any, None]]) -> None:
+    """Runs a script with a peer of the embedded node that announced ids for everything."""
+
+    async def run() -> None:
+        running = await SelfTarget().start({})
+        context = Context(running, random.Random(0))
+        try:
+            await script(context, await context.peer(caches=ANNOUNCED))
+        finally:
+            context.close()
+            await running.stop()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_nothing_is_waited_for_on_a_closed_connection() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        peer.send_bytes(bytes(16), "sixteen zero bytes")
+        started = now()
+        assert await peer.receive(5.0) is None
+        assert await peer.find(lambda _: True, 5.0) is None
+        await peer.expect_close()
+        assert now() - started < 1.0
+        with pytest.raises(ViolationError, match="the target closed the connection"):
+            await peer.call("echo", 1)
+
+    play(script)
+
+
+def test_what_comes_meanwhile_is_kept() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        for i in range(3):
+            peer.send("echo", i)
+        await peer.check_alive()
+        assert [(await peer.receive_message()).value.payload for _ in range(3)] == [0, 1, 2]
+        assert peer.skipped == []
+
+    play(script)
+
+
+def test_fewer_than_were_asked_for_is_a_violation() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        peer.ask("echo", 1)
+        with pytest.raises(ViolationError) as caught:
+            await peer.answers(2, within=1.0)
+        assert caught.value.actual.startswith("1 answers: ")
+        assert caught.value.sent.startswith("RequestNameCache(")
+
+    play(script)
+
+
+def test_an_answer_that_should_not_come_is_a_violation() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        with pytest.raises(ViolationError, match="no answer with ref"):
+            await peer.expect_no_answer(peer.ask("echo", 1))
+        await peer.expect_no_answer(peer.ask("echo", "!noreply"))
+
+    play(script)
+
+
+def test_an_agent_is_kept_busy_longer_if_the_body_is_slow() -> None:
+    async def script(ctx: Context, peer: Peer) -> None:
+        rounds = 0
+        async for _ in peer.while_busy("slow"):
+            rounds += 1
+            await asyncio.sleep(0.1 if rounds > 1 else 0.5)
+        assert rounds == 2
+        started = now()
+        assert await peer.call("slow", Typed(t.INT64, 0)) == Typed(t.INT64, 0)
+        assert now() == started
+
+    play(script)
+
+
+@pytest.mark.parametrize("type_", list(FrameType), ids=lambda t: t.name.lower())
+def test_damage_is_what_the_schema_refuses(type_: FrameType) -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        frame = damage.valid_frame(type_, peer)
+        assert not isinstance(read_one(peer.data_of(frame), 0, peer.context), Rejected)
+        cuts = damage.truncated_frames(frame, peer)
+        assert cuts[0].data[2:6] == enp.HEADER_LENGTH.to_bytes(4, "big")
+        assert len({cut.data for cut in cuts}) == len(cuts) >= len(damage.fields_of(frame, peer))
+        for cut in cuts:
+            assert int.from_bytes(cut.data[2:6], "big") == len(cut.data)
+            assert isinstance(read_one(cut.data, 0, peer.context), Rejected)
+
+    play(script)
+
+
+def test_frames_are_described_at_any_depth_and_size() -> None:
+    deep: Any = "bottom"
+    for _ in range(20_000):
+        deep = [deep]
+    text = describe_frame(enp.MessageName(1, 2, 0, 0, Atom("echo"), deep))
+    assert text.endswith("payload=a deeply nested list)")
+    assert len(describe_frame(enp.MessageName(1, 2, 0, 0, Atom("echo"), b"x" * 1_000_000))) < 300
+    while isinstance(deep, list):  # taken apart by hand: its own end would recurse
+        deep = deep.pop()

@@ -24,6 +24,7 @@ RESTRICTED: Final = ("over", "tls", "tls_ca", "registrar", "offers")
 """Options that not every kind of target supports."""
 KINDS: Final[Mapping[str, TargetKind]] = {
     "self": TargetKind("self", "self_node", frozenset({"over", "tls"})),
+    "mutant:": TargetKind("mutant:NAME", "mutant", frozenset({"over"})),
     "tcp://": TargetKind("tcp://HOST:PORT", "tcp", frozenset({"offers", "registrar"})),
     "tls://": TargetKind("tls://HOST:PORT", "tcp", frozenset({"offers", "registrar", "tls_ca"})),
     "process:": TargetKind("process:CMD", "process", frozenset({"offers", "tls"})),

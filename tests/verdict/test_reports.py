@@ -15,6 +15,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from ergo_conformance.model.ergo.ehs import Accept, Hello
+from ergo_conformance.mutants.handshake import SwappedDigest
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
@@ -30,7 +31,6 @@ from ergo_conformance.verdict.run.options import SessionOptions
 from ergo_conformance.verdict.run.outcome import Verdict
 from ergo_conformance.verdict.run.session import failure_text, outcome_of
 from ergo_conformance.verdict.run.summary import RunHeader, RunSummary
-from tests.support.broken_node import SwappedDigest
 from tests.support.targets import FaultyTarget
 
 HOSTILE = "\x1b[31m[bold]<&\"'>]]>\x00\x07\udcff\ud800￿𝄞\r\n\u202e[/]"

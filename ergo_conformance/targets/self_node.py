@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -53,7 +53,12 @@ class MemoryRunningTarget(RunningTarget):
     _: KW_ONLY
     node: Node
 
+    registrar_sockets: set[EsrdServerSocket] = field(default_factory=set)
+    """Open sockets of the registrar."""
+    stopped: bool = False
+
     async def socket(self, label: str = "") -> Socket:
+        self._check_running()
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
 
@@ -65,7 +70,8 @@ class MemoryRunningTarget(RunningTarget):
         return table
 
     async def registrar_socket(self, label: str = "") -> Socket:
-        return connect_memory(EsrdServerSocket(self.table, set()), None, label)
+        self._check_running()
+        return connect_memory(EsrdServerSocket(self.table, self.registrar_sockets), None, label)
 
     async def resolver(self, label: str = "", host: str | None = None) -> ScriptedResolver:
         if host is not None:
@@ -78,9 +84,15 @@ class MemoryRunningTarget(RunningTarget):
         return SaturnDirectory(self.token)
 
     async def saturn_socket(self, label: str = "") -> Socket:
+        self._check_running()
         return connect_memory(SaturnLink(self.directory, set()), None, label)
 
+    def _check_running(self) -> None:
+        if self.stopped:
+            raise UnreachableError("the node has stopped")
+
     async def stop(self) -> None:
+        self.stopped = True
         await self.node.stop()
 
 
@@ -132,7 +144,7 @@ class SelfTarget(Target):
                 "needs a target that is reached over loopback: in memory there are no addresses"
             )
         tls = bool(wanted["tls"])
-        node = make_node(settings.config_of({**wanted, "tls": None}), str(wanted))
+        node = make_node(self.node_config({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
         return MemoryRunningTarget(
             TargetInfo(wanted["name"], wanted["cookie"]),
@@ -146,13 +158,14 @@ class SelfTarget(Target):
             node=node,
         )
 
+    def node_config(self, wanted: Mapping[str, Any]) -> settings.NodeConfig:
+        """Returns the settings of a node. `wanted`: keys of ERGO_TARGET. UsageError for values that are not possible."""
+        return settings.config_of(wanted)
+
     async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
         try:
-            node = (
-                await settings.config_of({**wanted, "registrar_port": wanted["registrar_port"] or 0})
-                .make_node()
-                .start()
-            )
+            config = self.node_config({**wanted, "registrar_port": wanted["registrar_port"] or 0})
+            node = await config.make_node().start()
         except UsageError as error:
             raise TargetError(str(error)) from None
         saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)

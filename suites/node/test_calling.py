@@ -63,7 +63,7 @@ ERRORS: dict[str, tuple[Code, Error | None, Error]] = {
     "unknown": (Code.PROCESS_UNKNOWN, None, error_values.PROCESS_UNKNOWN),
     "mailbox": (Code.MAILBOX_FULL, None, error_values.MAILBOX_FULL),
     "terminated": (Code.PROCESS_TERMINATED, None, error_values.PROCESS_TERMINATED),
-    "other": (Code.OTHER, Error("an error of our own"), Error("an error of our own")),
+    "other": (Code.OTHER, Error("a custom error"), Error("a custom error")),
 }
 errors = pytest.mark.parametrize("what", list(ERRORS))
 

@@ -284,7 +284,7 @@ async def test_unregistered(ergo_context: Context, verb: Verb) -> None:
     await expect_one_end(peer, event, error_values.UNREGISTERED)
 
 
-@pytest.mark.parametrize("text", ["shutdown", "a reason of its own"], ids=lambda text: text.split(" ")[0])
+@pytest.mark.parametrize("text", ["shutdown", "a custom reason"], ids=lambda text: text.split(" ")[0])
 @case("ENP-EVT-3", "ENP-T-185", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_owner_ends(ergo_context: Context, text: str) -> None:
     """A target reports the end of an event whose owner terminates with the reason {text} with that reason."""

@@ -28,7 +28,7 @@ TEXTS: dict[str, Error] = {
     "timeout": error_values.TIMEOUT,
     "mailbox": error_values.MAILBOX_FULL,
     "custom": subject.CUSTOM_ERROR,
-    "a reason of its own, ünknown to all": Error("a reason of its own, ünknown to all"),
+    "a custom reason, ünknown everywhere": Error("a custom reason, ünknown everywhere"),
 }
 """Texts that are sent to crasher, and the reasons with which it terminates (docs/agents.md)."""
 CACHED = {"atoms": ["crasher", "ev_cached"]}
@@ -77,7 +77,7 @@ async def test_error_as_a_reason(ergo_context: Context) -> None:
 @words
 @case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_once_for_all(ergo_context: Context, word: str) -> None:
-    """A target reports the end of a process (by {word}) in one frame when three processes of the peer link and monitor it."""
+    """A target reports the end to a peer in one frame when three processes of the peer link and monitor it (by {word})."""
     peer = await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(peer)
     target = await crasher_target(peer, word, pid)

@@ -101,7 +101,7 @@ async def test_watched(ergo_context: Context) -> None:
     await expect_one_end(peer, pid, error_values.TIMEOUT)
 
 
-@pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a reason of our own"], ids=lambda t: t.split(" ")[0])
+@pytest.mark.parametrize("text", ["normal", "shutdown", "kill", "a custom reason"], ids=lambda t: t.split(" ")[0])
 @case("ENP-EXIT-2", "ENP-T-107", offers=AGENTS, agents=("agent",))
 async def test_exit_signal(ergo_context: Context, text: str) -> None:
     """An exit signal ({text}) terminates a spawned process with that reason."""
@@ -333,7 +333,7 @@ async def test_request(ergo_context: Context, register: str) -> None:
 async def test_our_refusal(ergo_context: Context) -> None:
     """The agent returns the error of the tester's Result."""
     agent = AgentDriver(await ergo_context.peer())
-    for error in (error_values.NOT_ALLOWED, Error("an error of our own")):
+    for error in (error_values.NOT_ALLOWED, Error("a custom error")):
         ref, message = await asked_of_us(agent, "spawn", "a_factory")
         result(agent.peer, message, error=error)
         await agent.expect_error(ref, error)

@@ -192,7 +192,7 @@ async def test_refused(ergo_context: Context, verb: Verb) -> None:
     """A {verb.value} returns the error of the tester's Result and creates no relation."""
     agent = AgentDriver(await ergo_context.peer())
     target = agent.peer.pid(OWN_PROCESS)
-    for error in (error_values.PROCESS_UNKNOWN, Error("an error of our own")):
+    for error in (error_values.PROCESS_UNKNOWN, Error("a custom error")):
         ref, request = await asked(agent, verb, target)
         result(agent.peer, request, error=error)
         await agent.expect_error(ref, error)

@@ -187,7 +187,7 @@ async def test_registered_error(ergo_context: Context) -> None:
 async def test_error_as_a_value(ergo_context: Context) -> None:
     """A target answers with a Response whose value is an error."""
     peer = await ergo_context.peer()
-    for error in (Error("an error of ours"), error_values.TIMEOUT):
+    for error in (Error("a custom error"), error_values.TIMEOUT):
         answer = await response(peer, peer.ask("echo", error))
         peer.check(getattr(answer.payload, "text", None) == error.text, answer, f"a Response with {error}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import BROKEN_NODE, cli, only
+from tests.support.cli import MUTANT_PROCESS, cli, only
 
 ONE = ("--suite", "handshake", *only("handshake.digest.hello_answered"))
 STAYS = "; import threading; threading.Event().wait(60)"
@@ -53,7 +53,7 @@ def test_target_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     program = "import runpy, signal, sys; sys.argv[1:] = ['none']; import asyncio"
     program += "; asyncio.SelectorEventLoop.add_signal_handler = lambda *_: None"
     program += "; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
-    program += f"; runpy.run_path({BROKEN_NODE[-1]!r}, run_name='__main__')"
+    program += f"; runpy.run_path({MUTANT_PROCESS[-1]!r}, run_name='__main__')"
     started = time.monotonic()
     ended = cli("run", *ONE, *python(program))
     assert ended.code == 0, ended.text
@@ -63,7 +63,7 @@ def test_target_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_targets_of_two_configurations_leave_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     program = f"import os, runpy, sys; sys.argv[1:] = ['none']; print(os.getpid(), file=open({str(pids)!r}, 'a'))"
-    program += f"; runpy.run_path({BROKEN_NODE[-1]!r}, run_name='__main__')"
+    program += f"; runpy.run_path({MUTANT_PROCESS[-1]!r}, run_name='__main__')"
     chosen = ("--suite", "handshake", *only("handshake.digest.whole_handshake*"))
     ended = cli("run", *chosen, *python(program))
     assert ended.code == 0, ended.text

@@ -17,7 +17,7 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import route
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
-from tests.support.cli import COMMAND, cases_of, cli, environment, judged
+from tests.support.cli import COMMAND, cases_of, cli, environment
 
 REGISTRAR = ("registrar", "esrd", "--port", "0")
 HOST = "127.0.0.1"
@@ -117,7 +117,7 @@ OF_OTHERS = ("registrar.saturn", "registrar.esrd_client", "registrar.esrd_resolv
 def test_registrar_suite_passes_for_it(tmp_path: Path) -> None:
     """It is a target like any other one."""
     report = tmp_path / "report.json"
-    ended = judged(report, "--suite", "registrar", target=(*COMMAND, *REGISTRAR))
+    ended = cli("run", "--suite", "registrar", "--report", f"json={report}", "--", *COMMAND, *REGISTRAR)
     assert ended.code == 0, ended.text
     verdicts = {id_: row["verdict"] for id_, row in cases_of(report).items()}
     assert len(verdicts) > 100

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import BROKEN_NODE, Ended, cli, only
+from tests.support.cli import MUTANT_PROCESS, Ended, cli, only
 
 TCP = "tcp://127.0.0.1:1"
 CASE = "handshake.digest.whole_handshake"
@@ -74,7 +74,7 @@ def test_target_without_the_needed_offers_ends_with_exit_code_5(tmp_path: Path) 
     report = tmp_path / "report.xml"
     ended = cli(
         "run", *only(CASE, "golden.edf.reads[bool]"), "--offers", "dial", "--report", f"junit={report}",
-        "--", *BROKEN_NODE, "none",
+        "--", *MUTANT_PROCESS, "none",
     )  # fmt: skip
     assert ended.code == 5, ended.text
     assert "needs a target that offers accept" in ended.out

@@ -15,7 +15,8 @@ COMMAND = (sys.executable, "-P", "-m", "ergo_conformance")  # -P: never the chec
 NOT_OURS = ("PYTEST_", "ERGO_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI", "TTY_", "TERM")
 """Variables that would change what is printed or tested."""
 SUPPORT = Path(__file__).parent
-BROKEN_NODE = (sys.executable, "-P", str(SUPPORT / "broken_node.py"))
+MUTANT_PROCESS = (sys.executable, "-P", str(SUPPORT / "mutant_process.py"))
+"""Command of a mutant as a target: its name follows, or `none`."""
 
 Json = Any
 
@@ -59,13 +60,6 @@ def cli(
     ended = Ended(process.returncode, process.stdout, process.stderr)
     assert_no_traceback(ended)
     return ended
-
-
-def judged(report: Path, *chosen: str, target: tuple[str | Path, ...], timeout: float = 110, tries: int = 3) -> Ended:
-    """A run against a command. If the machine was so busy that something could not be judged, it is tried again."""
-    ended = cli("run", *chosen, "--report", f"json={report}", "--", *target, timeout=timeout)
-    late = report.exists() and any(row["verdict"] == "INCONCLUSIVE" for row in cases_of(report).values())
-    return judged(report, *chosen, target=target, timeout=timeout, tries=tries - 1) if late and tries > 1 else ended
 
 
 def assert_no_traceback(ended: Ended) -> None:

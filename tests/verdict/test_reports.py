@@ -15,6 +15,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from ergo_conformance.model.ergo.ehs import Accept, Hello
+from ergo_conformance.mutants.handshake import SwappedDigest
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
@@ -30,7 +31,6 @@ from ergo_conformance.verdict.run.options import SessionOptions
 from ergo_conformance.verdict.run.outcome import Verdict
 from ergo_conformance.verdict.run.session import failure_text, outcome_of
 from ergo_conformance.verdict.run.summary import RunHeader, RunSummary
-from tests.support.broken_node import SwappedDigest
 from tests.support.targets import FaultyTarget
 
 HOSTILE = "\x1b[31m[bold]<&\"'>]]>\x00\x07\udcff\ud800￿𝄞\r\n\u202e[/]"
@@ -86,7 +86,9 @@ def judged(entries: list[tuple[CollectedCase, Body | CaseResult]], *, swapped: b
             result = MemoryRunner(target, 0, 30.0).result(PlannedCase(case.id, case.case, result))
         result.seconds = 0.25
         outcomes.append(outcome_of(case, result))
-    header = replace(RunHeader.of(target, None, OPTIONS, len(entries)), version="0.0.0")
+    header = replace(
+        RunHeader.of(target, None, profile=OPTIONS.profile, seed=OPTIONS.seed, cases=len(entries)), version="0.0.0"
+    )
     return RunSummary(header, outcomes, 1.5)
 
 

@@ -147,4 +147,6 @@ class MemoryRunner:
             await running.stop()
 
     def close(self) -> None:
-        """Does nothing: no target is left."""
+        """Releases what all starts of the target share."""
+        with asyncio.Runner() as runner:
+            runner.run(self.target.close())

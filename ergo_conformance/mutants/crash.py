@@ -1,0 +1,29 @@
+"""Crash of a node: some faults end the whole node, as a bug ends the process of a real one."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+EXIT_CODE = 2
+
+
+def _exit() -> None:
+    os._exit(EXIT_CODE)
+
+
+_handlers: list[Callable[[], None]] = [_exit]
+
+
+def crash() -> None:
+    """Ends the node. In a process of its own that is the end of the process."""
+    _handlers[-1]()
+
+
+@contextmanager
+def crash_handler(handler: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, `crash` calls this handler, for nodes that share their process with the tester."""
+    _handlers.append(handler)
+    try:
+        yield
+    finally:
+        _handlers.remove(handler)

@@ -1,0 +1,123 @@
+"""A mutant, and the declaration of the mutants of one area."""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any, TypeVar
+
+from ..reference_node.ergo.ehs import EhsSession
+from ..reference_node.ergo.enp.connection import EnpConnection
+from ..reference_node.target.config import NodeConfig
+from .faults import ClassFault, ConnectionFault, Fault, HandshakeFault, NameFault
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """The reference node with one fault.
+
+    `area` and `name` identify it.  `breaks`: one sentence, what it does wrong.  `requirements`: ids of what it violates.
+    `found_by`: ids of cases that find it.  `needs_tcp`: it shows only over sockets, not in memory.
+    """
+
+    area: str
+    name: str
+    breaks: str
+    requirements: tuple[str, ...]
+    found_by: tuple[str, ...]
+    fault: Fault
+    needs_tcp: bool = False
+
+    @property
+    def id(self) -> str:
+        """Unique name: `handshake.swapped_digest`."""
+        return f"{self.area}.{self.name}"
+
+    def node_config(self, config: NodeConfig) -> NodeConfig:
+        """Returns the settings of a node that has the fault."""
+        return replace(config, network=self.fault.network_options(config.network))
+
+    def installed(self) -> AbstractContextManager[None]:
+        """Replaces what has to be replaced in the node's code while the block runs."""
+        return self.fault.installed()
+
+
+class Area:
+    """The mutants of one area, in order of their declarations."""
+
+    def __init__(self, name: str, *, needs_tcp: bool = False) -> None:
+        """`needs_tcp`: default of its mutants."""
+        self.name, self.needs_tcp = name, needs_tcp
+        self.mutants: list[Mutant] = []
+
+    def fault(self, *requirements: str, found_by: tuple[str, ...], needs_tcp: bool | None = None) -> Callable[[F], F]:
+        """Declares a subclass of a class of the node as a mutant; its docstring says what it breaks."""
+
+        def declare(faulty: F) -> F:
+            assert isinstance(faulty, type)
+            name, breaks = _snake_case(faulty.__name__), _text(faulty)
+            self.add(name, breaks, _fault_of(faulty), *requirements, found_by=found_by, needs_tcp=needs_tcp)
+            return faulty
+
+        return declare
+
+    def function(
+        self,
+        module: ModuleType,
+        name: str,
+        *requirements: str,
+        found_by: tuple[str, ...],
+        needs_tcp: bool | None = None,
+    ) -> Callable[[F], F]:
+        """Declares a replacement of a function of the node as a mutant; its docstring says what it breaks.
+
+        `module`: where the node looks the function up.
+        """
+
+        def declare(faulty: F) -> F:
+            fault = NameFault((module,), name, faulty)
+            self.add(faulty.__name__, _text(faulty), fault, *requirements, found_by=found_by, needs_tcp=needs_tcp)
+            return faulty
+
+        return declare
+
+    def add(
+        self,
+        name: str,
+        breaks: str,
+        fault: Fault,
+        *requirements: str,
+        found_by: tuple[str, ...],
+        needs_tcp: bool | None = None,
+    ) -> None:
+        """Declares a mutant."""
+        self.mutants.append(
+            Mutant(
+                area=self.name,
+                name=name,
+                breaks=breaks,
+                requirements=requirements,
+                found_by=found_by,
+                fault=fault,
+                needs_tcp=self.needs_tcp if needs_tcp is None else needs_tcp,
+            )
+        )
+
+
+def _text(documented: object) -> str:
+    return " ".join((documented.__doc__ or "").split())
+
+
+def _fault_of(faulty: type) -> Fault:
+    if issubclass(faulty, EhsSession):
+        return HandshakeFault(faulty)
+    if issubclass(faulty, EnpConnection):
+        return ConnectionFault(faulty)
+    return ClassFault(faulty)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

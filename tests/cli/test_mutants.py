@@ -1,0 +1,57 @@
+"""The command line against mutants: in this process as `mutant:NAME`, and in a process of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from ergo_conformance.mutants.registry import MUTANTS
+from tests.support.cli import MUTANT_PROCESS, all_at_once, cases_of, cli, failed, only
+
+WHOLE = ("--suite", "handshake", "--timeout", "10")
+IN_MEMORY = "handshake.length_off_by_one"
+IN_A_PROCESS = "handshake.introduce_before_accept"
+
+
+def test_the_whole_suite_finds_a_mutant_in_memory(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    ended = cli("run", f"mutant:{IN_MEMORY}", *WHOLE, "--report", f"json={report}")
+    assert ended.code == 1, ended.text
+    assert set(MUTANTS[IN_MEMORY].found_by) <= failed(report)
+    assert "does not conform" in ended.out
+    assert all(f"FAIL {id_}" in " ".join(ended.out.split()) for id_ in MUTANTS[IN_MEMORY].found_by)
+
+
+def test_the_declared_cases_find_a_mutant_in_a_process(tmp_path: Path) -> None:
+    reports = {name: tmp_path / f"{name}.json" for name in (IN_A_PROCESS, "none")}
+    chosen = ("run", "--suite", "handshake", *only(*MUTANTS[IN_A_PROCESS].found_by))
+    runs = all_at_once(
+        {name: (*chosen, "--report", f"json={path}", "--", *MUTANT_PROCESS, name) for name, path in reports.items()}
+    )
+    assert runs[IN_A_PROCESS].code == 1, runs[IN_A_PROCESS].text
+    assert failed(reports[IN_A_PROCESS]) == set(MUTANTS[IN_A_PROCESS].found_by)
+    assert "does not conform" in runs[IN_A_PROCESS].out
+    assert runs["none"].code == 0, runs["none"].text
+    assert {row["verdict"] for row in cases_of(reports["none"]).values()} == {"PASS"}
+
+
+def test_a_mutant_that_needs_sockets_runs_over_tcp(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    name = "esrd_names.from_where_it_likes"
+    ended = cli(
+        "run", f"mutant:{name}", "--suite", "registrar", *only(*MUTANTS[name].found_by), "--report", f"json={report}"
+    )
+    assert ended.code == 1, ended.text
+    assert failed(report) == set(MUTANTS[name].found_by)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("swaped_digest", "unknown mutant 'swaped_digest'; did you mean"),
+        ("no_deadline", "'no_deadline' names several mutants: handshake.no_deadline, esrd.no_deadline"),
+    ],
+)
+def test_a_name_that_is_no_mutant_ends_with_code_2(name: str, complaint: str) -> None:
+    ended = cli("run", f"mutant:{name}")
+    assert ended.code == 2
+    assert complaint in " ".join(ended.err.split())

@@ -1,0 +1,102 @@
+"""Every mutant is found by the cases that its declaration names, and the node without a fault passes the same cases."""
+
+from collections.abc import Mapping
+from functools import cache
+from operator import attrgetter
+
+import pytest
+
+from ergo_conformance.errors import UsageError
+from ergo_conformance.mutants.faults import HandshakeFault
+from ergo_conformance.mutants.mutant import Area, Mutant
+from ergo_conformance.mutants.registry import AREAS, MUTANTS
+from ergo_conformance.reference_node.ergo.ehs import EhsSession
+from ergo_conformance.reference_node.options import NetworkOptions
+from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.verdict.run.collected import CollectedCase
+from ergo_conformance.verdict.run.collection import collect_cases
+from ergo_conformance.verdict.run.mutants import run_cases, run_mutant
+from ergo_conformance.verdict.run.outcome import Outcome, Verdict
+from ergo_conformance.verdict.run.registration import certificate
+
+SUITES = ("handshake", "node", "proto", "registrar")
+WARNS = frozenset({"saturn.never_resolves"})
+"""Mutants that violate only a SHOULD."""
+
+
+@cache
+def cases() -> Mapping[str, CollectedCase]:
+    certificate()  # loads the TLS libraries, which would delay the first live case
+    return collect_cases(SUITES)
+
+
+def of(mutant: Mutant) -> list[CollectedCase]:
+    return [cases()[id_] for id_ in mutant.found_by]
+
+
+def assert_found(mutant: Mutant, outcomes: Mapping[str, Outcome]) -> None:
+    expected = Verdict.WARN if mutant.id in WARNS else Verdict.FAIL
+    assert mutant.found_by
+    assert {id_: outcome.verdict for id_, outcome in outcomes.items()} == dict.fromkeys(mutant.found_by, expected), [
+        (outcome.id, outcome.reason or outcome.received) for outcome in outcomes.values()
+    ]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=attrgetter("id"))
+def test_the_declared_cases_find_the_mutant(mutant: Mutant) -> None:
+    assert_found(mutant, run_mutant(mutant, of(mutant)))
+
+
+@pytest.mark.parametrize("over", ["memory", "tcp"])
+@pytest.mark.parametrize("area", AREAS, ids=attrgetter("name"))
+def test_the_node_without_a_fault_passes_the_declared_cases(area: Area, over: str) -> None:
+    mutants = [mutant for mutant in area.mutants if mutant.needs_tcp == (over == "tcp")]
+    found = {case.id: case for mutant in mutants for case in of(mutant)}
+    outcomes = run_cases(SelfTarget(over=over), list(found.values())) if found else {}
+    bad = [(each.id, each.verdict, each.reason) for each in outcomes.values() if each.verdict is not Verdict.PASS]
+    assert bad == []
+    assert outcomes.keys() == found.keys()
+
+
+# --- the test can fail ------------------------------------------------------------------------------------------------
+
+FOUND_BY = ("handshake.digest.hello_answered",)
+
+
+def mutant_with(fault: HandshakeFault, found_by: tuple[str, ...] = FOUND_BY, *, needs_tcp: bool = False) -> Mutant:
+    return Mutant(
+        area="test", name="test", breaks="", requirements=(), found_by=found_by, fault=fault, needs_tcp=needs_tcp
+    )
+
+
+def test_a_mutant_without_an_effect_is_reported() -> None:
+    mutant = mutant_with(HandshakeFault(EhsSession))
+    outcomes = run_mutant(mutant, of(mutant))
+    assert outcomes[FOUND_BY[0]].verdict is Verdict.PASS
+    with pytest.raises(AssertionError):
+        assert_found(mutant, outcomes)
+
+
+def test_a_case_that_is_skipped_is_reported() -> None:
+    mutant = mutant_with(HandshakeFault(EhsSession), ("registrar.esrd_client.hidden",))
+    outcomes = run_mutant(mutant, of(mutant))
+    assert [outcome.verdict for outcome in outcomes.values()] == [Verdict.SKIP]
+    with pytest.raises(AssertionError):
+        assert_found(mutant, outcomes)
+
+
+def test_a_mutant_without_cases_is_reported() -> None:
+    with pytest.raises(AssertionError):
+        assert_found(mutant_with(HandshakeFault(EhsSession), ()), {})
+
+
+class DoesNotStart(HandshakeFault):
+    def network_options(self, options: NetworkOptions) -> NetworkOptions:
+        raise UsageError("a bug in the mutant")
+
+
+@pytest.mark.parametrize("needs_tcp", [False, True])
+def test_a_mutant_that_does_not_start_is_reported(needs_tcp: bool) -> None:
+    mutant = mutant_with(DoesNotStart(EhsSession), needs_tcp=needs_tcp)
+    with pytest.raises(UsageError, match="a bug in the mutant"):
+        run_mutant(mutant, of(mutant))

@@ -21,3 +21,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *DOCS.glob("*.md")], ids=lambda path: path.name)
+def test_paths_in_backticks_exist(page: Path) -> None:
+    """Relative to the repository or to one of the packages."""
+    named = re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|toml|json|md|sh))`", page.read_text(encoding="utf-8"))
+    places = [ROOT, *(path.parent for path in (ROOT / "ergo_conformance").rglob("__init__.py"))]
+    missing = [path for path in named if not any((place / path).exists() for place in places)]
+    assert not missing

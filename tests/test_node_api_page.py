@@ -56,7 +56,7 @@ def test_every_row_names_a_test() -> None:
 def test_the_tests_exist(named: str) -> None:
     file, _, function = named.partition("::")
     tree = ast.parse((HERE / "reference_node" / file).read_text(encoding="utf-8"))
-    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 @pytest.mark.parametrize(

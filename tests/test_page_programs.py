@@ -1,5 +1,10 @@
-"""The programs in the pages about the reference node run as they stand there."""
+"""The Python programs on the pages run, and print what their comments say.
 
+Each block ```python is a program, or a file of cases for pytest; a part of a program is marked ```python fragment.
+"""
+
+import ast
+import json
 import re
 import subprocess
 import sys
@@ -9,31 +14,55 @@ import pytest
 
 from tests.support.cli import environment
 
-DOCS = Path(__file__).parent.parent / "docs"
-FOREVER, PORT = 'float("inf")', "port=25001"
+ROOT = Path(__file__).parent.parent
+BLOCKS = [
+    (f"{page.relative_to(ROOT)}:{text[: block.start()].count(chr(10)) + 1}", block[1].strip(), block[2])
+    for page in sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])
+    for text in [page.read_text(encoding="utf-8")]
+    for block in re.finditer(r"^```python(.*)\n((?s:.*?))^```$", text, re.MULTILINE)
+]
+PROGRAMS = [pytest.param(text, id=place) for place, mark, text in BLOCKS if not mark]
+FRAGMENTS = [pytest.param(mark, text, id=place) for place, mark, text in BLOCKS if mark]
+ENDLESS, PORT = 'float("inf")', "port=25001"
+MY_NODE = f"""#!{sys.executable}
+import socket, sys
+host, port = sys.argv[sys.argv.index("--listen") + 1].split(":")
+socket.create_server((host, int(port))).accept()
+"""
+"""The node of the wrapper in test-your-node.md: ends after its first connection."""
+TARGET = {"name": "target@localhost", "cookie": "secret", "host": "127.0.0.1", "port": 0, "pool": 3}
 
 
-def programs(page: str) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("page", "number", "said"),
-    [
-        ("reference-node.md", 0, ["b@localhost 3 links", "6"]),
-        ("reference-node.md", 1, ["Version(Name='my-node', Release='1.2', Commit='', License='')"]),
-        ("reference-node.md", 2, []),
-        ("node-api.md", 0, ["b@localhost 3 links"]),
-    ],
-)
-def test_a_program(page: str, number: int, said: list[str]) -> None:
-    """One that runs until it is stopped ends at once here, and takes any port."""
-    text = programs(page)[number].replace(FOREVER, "0").replace(PORT, "port=0")
+@pytest.mark.parametrize("text", PROGRAMS)
+def test_program_runs_and_prints_its_comments(text: str, tmp_path: Path) -> None:
+    """In a fresh interpreter and a temporary directory; a program without an end stops at once, and uses any port."""
+    (tmp_path / "my-node").write_text(MY_NODE, encoding="utf-8")
+    (tmp_path / "my-node").chmod(0o755)
+    file = tmp_path / "test_page.py"
+    file.write_text(text.replace(ENDLESS, "0").replace(PORT, "port=0"), encoding="utf-8")
+    has_cases = "def test_" in text
+    command = ["-m", "pytest", "--ergo-target", "self", "-q", "-p", "no:cacheprovider"] if has_cases else ["-P"]
     ended = subprocess.run(
-        [sys.executable, "-P", "-c", text], env=environment(), capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *command, str(file)],
+        env={**environment({"ERGO_TARGET": json.dumps(TARGET)}), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=100,
+        check=False,
     )
-    assert (ended.returncode, ended.stderr, ended.stdout.splitlines()) == (0, "", said)
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
+    expected = re.findall(r"^ *print\(.*\)  # (.+)$", text, re.MULTILINE)
+    assert not expected or ended.stdout.splitlines() == expected
 
 
-def test_all_are_tried() -> None:
-    assert (len(programs("reference-node.md")), len(programs("node-api.md"))) == (3, 1)
+@pytest.mark.parametrize(("mark", "text"), FRAGMENTS)
+def test_fragment_is_marked_and_has_no_imports(mark: str, text: str) -> None:
+    """A block with imports is a program, and is not marked."""
+    assert mark == "fragment"
+    assert not any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.parse(text).body)
+
+
+def test_pages_have_programs() -> None:
+    """Otherwise the pattern of the blocks is wrong."""
+    assert len(PROGRAMS) > 7

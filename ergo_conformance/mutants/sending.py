@@ -29,7 +29,7 @@ class CompressionIgnored(EnpConnection):
         return super().transmit(frame, sender_id, options._replace(compression=None))
 
 
-@SENDING.function(connection_module, "smaller", "ENP-ORD-6", found_by=(f"{COMPRESSING}.order_byte[pid]",))
+@SENDING.function(connection_module, "compress_if_shorter", "ENP-ORD-6", found_by=(f"{COMPRESSING}.order_byte[pid]",))
 def packed_without_order(frame: bytes, how: Compression) -> bytes:
     """Writes order byte 0 into compressed frames."""
     packed = compress(frame, how)
@@ -38,7 +38,7 @@ def packed_without_order(frame: bytes, how: Compression) -> bytes:
 
 @SENDING.function(
     connection_module,
-    "smaller",
+    "compress_if_shorter",
     "ENP-Z-1",
     found_by=(f"{COMPRESSING}.algorithm[zlib]", f"{COMPRESSING}.contents[gzip]"),
 )

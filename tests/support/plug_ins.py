@@ -100,7 +100,6 @@ class CardHandshake:
     deadlines = Deadlines(connect=3.0, read=1.0, handshake=20.0)
 
     @property
-    @property
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
@@ -113,7 +112,6 @@ class CardHandshake:
     def accept(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
         return CardMachine(Role.ACCEPTOR, local, link)
 
-    @property
     @property
     def version(self) -> Version:
         return CARD
@@ -189,7 +187,6 @@ class TalkProto:
                 await dial("")
 
     @property
-    @property
     def version(self) -> Version:
         return TALK
 
@@ -201,7 +198,6 @@ class Notebook:
         self.pages = pages
         self.name = Atom("")
 
-    @property
     @property
     def resolver(self) -> Resolver:
         return self
@@ -216,11 +212,9 @@ class Notebook:
         self.pages.pop(self.name, None)
 
     @property
-    @property
     def info(self) -> RegistrarInfo:
         return RegistrarInfo(server="here", embedded=True, version=self.version)
 
-    @property
     @property
     def version(self) -> Version:
         return Version("NOTE", "1")
@@ -244,26 +238,21 @@ class Nickname:
         self._node = node
 
     @property
-    @property
     def name(self) -> Atom:
         return Atom(f"nick {self._node.name}")
 
-    @property
     @property
     def uptime(self) -> int:
         return self._node.uptime
 
     @property
-    @property
     def connection_uptime(self) -> int:
         return self._node.connection_uptime
 
     @property
-    @property
     def version(self) -> Version:
         return self._node.version
 
-    @property
     @property
     def info(self) -> RemoteNodeInfo:
         return self._node.info
@@ -288,7 +277,6 @@ class Nickname:
     async def application_start_permanent(self, name: str, options: gen.ApplicationOptions | None = None) -> None:
         await self._node.application_start_permanent(name, options)
 
-    @property
     @property
     def creation(self) -> int:
         return self._node.creation

@@ -4,7 +4,7 @@ import pytest
 
 from ergo_conformance.errors import UsageError, suggestion
 from ergo_conformance.targets.base import offers_of
-from ergo_conformance.targets.kinds import target_of
+from ergo_conformance.targets.create import target_of
 from ergo_conformance.targets.options import TargetOptions
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget

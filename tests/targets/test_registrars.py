@@ -20,7 +20,7 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.violation import UnreachableError
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.targets.base import RunningTarget, Target, TargetError
-from ergo_conformance.targets.kinds import target_of
+from ergo_conformance.targets.create import target_of
 from ergo_conformance.targets.options import TargetOptions
 from ergo_conformance.targets.process import ProcessTarget
 from ergo_conformance.targets.self_node import SelfTarget

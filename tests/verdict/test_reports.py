@@ -86,7 +86,9 @@ def judged(entries: list[tuple[CollectedCase, Body | CaseResult]], *, swapped: b
             result = MemoryRunner(target, 0, 30.0).result(PlannedCase(case.id, case.case, result))
         result.seconds = 0.25
         outcomes.append(outcome_of(case, result))
-    header = replace(RunHeader.of(target, None, OPTIONS, len(entries)), version="0.0.0")
+    header = replace(
+        RunHeader.of(target, None, profile=OPTIONS.profile, seed=OPTIONS.seed, cases=len(entries)), version="0.0.0"
+    )
     return RunSummary(header, outcomes, 1.5)
 
 

@@ -24,7 +24,6 @@ class EhsHandshake:
 
     version: ClassVar = EHS
     network_flags: ClassVar = ehs.DEFAULT_FLAGS
-    deadlines: ClassVar = Deadlines(ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
 
     pool_size: int = ehs.POOL_SIZE
     disable_tls_fingerprint: bool = False
@@ -33,6 +32,11 @@ class EhsHandshake:
     def __post_init__(self) -> None:
         if not 1 <= self.pool_size <= ehs.MAX_POOL_SIZE:
             raise UsageError(f"pool_size is {self.pool_size}; allowed: 1 to {ehs.MAX_POOL_SIZE}")
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The protocol's deadlines."""
+        return Deadlines(ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
 
     def start(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
         """Returns the dialer's side of a full handshake."""

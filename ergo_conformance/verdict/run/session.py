@@ -14,7 +14,7 @@ from ...errors import UsageError, suggestion
 from ...peers.violation import ViolationError
 from ...spec.requirements import STRICTNESS, RequirementLevel, catalogue
 from ...targets.base import Codec, RunningTarget, Target
-from ...targets.kinds import target_of
+from ...targets.create import target_of
 from ...targets.options import options_of
 from ..reports import report_of
 from ..reports.terminal import TerminalReport
@@ -107,7 +107,9 @@ class Session:
             running = live.start()
         else:
             self._runner = MemoryRunner(self.target, options.seed, options.timeout)
-        self._header = RunHeader.of(self.target, running, options, len(self.cases))
+        self._header = RunHeader.of(
+            self.target, running, profile=options.profile, seed=options.seed, cases=len(self.cases)
+        )
         self._publish(RunStarted(self._header))
         self._runner.plan([case.planned() for case in self.cases.values() if case.is_coroutine])
 

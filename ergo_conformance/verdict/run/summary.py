@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from ...targets.base import RunningTarget, Target
-from .options import SessionOptions
 from .outcome import BAD, Outcome, Verdict
 
 EXIT_GOOD, EXIT_BAD, EXIT_NOTHING = 0, 1, 5
@@ -41,7 +40,7 @@ class RunHeader:
     """Version of the toolkit."""
 
     @classmethod
-    def of(cls, target: Target, running: RunningTarget | None, options: SessionOptions, cases: int) -> "RunHeader":
+    def of(cls, target: Target, running: RunningTarget | None, *, profile: str, seed: int, cases: int) -> "RunHeader":
         """The header of a run. `running` is None for a target in memory, which every case starts itself."""
         base: Mapping[str, Any] = getattr(target, "base", {})
         offers = set(running.offers if running else target.offered)
@@ -50,8 +49,8 @@ class RunHeader:
         return cls(
             target=redacted(target.describe(), running),
             name=(running.target_info.name if running else base.get("name", "")) or "",
-            profile=options.profile,
-            seed=options.seed,
+            profile=profile,
+            seed=seed,
             offers=tuple(sorted(offers)),
             tls=running.tls if running else False,
             serial=running.serial if running else False,

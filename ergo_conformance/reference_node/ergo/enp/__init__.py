@@ -1,1 +1,1 @@
-"""ENP R1, sans-io: frames, compression, the links of a connection."""
+"""ENP R1, sans-io: frames, compression, and the sockets of a connection."""

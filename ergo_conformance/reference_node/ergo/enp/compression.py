@@ -38,6 +38,12 @@ def compress(frame: bytes, setting: Compression) -> bytes:
     return head + stream
 
 
+def compress_if_shorter(frame: bytes, how: Compression) -> bytes:
+    """Returns a frame compressed, or unchanged if compression does not make it shorter."""
+    packed = compress(frame, how)
+    return packed if len(packed) < len(frame) else frame
+
+
 def uncompress(frame: Compressed, limit: int) -> bytes:
     """Returns the inner frame, header checked. `limit` in bytes, checked before decompression. Raises Rejected."""
     if frame.length > limit:

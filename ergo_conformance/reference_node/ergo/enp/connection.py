@@ -19,12 +19,12 @@ from ....model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ...api import Core, Socket
 from ...api.errors import ErgoError
 from ...api.handshake import PeerInfo
-from ...api.messages import Call, Compression, Message, MessageOptions, ProcessAddress
+from ...api.messages import Call, Message, MessageOptions, ProcessAddress
 from ...api.relations import RelationKind, RelationTarget
 from ...connection.base import BaseConnection
 from ...connection.remote_node import ConnectedNode
 from .codec import FrameDecoder, FrameEncoder
-from .compression import compress, uncompress
+from .compression import compress_if_shorter, uncompress
 from .control import ControlMessages
 from .framer import Framer
 
@@ -391,15 +391,9 @@ class EnpConnection(BaseConnection):
             raise ErgoError(error_values.TOO_LARGE)
         how = options.compression
         if how is not None and len(data) > how.threshold and enp.TYPES[type(frame)] in enp.COMPRESSIBLE:
-            data = smaller(data, how)
+            data = compress_if_shorter(data, how)
         self.frames_out += 1
         self.bytes_out += len(data)
         socket = self.socket_of(sender_id, ordered=options.keep_order)
         socket.write(data)
         return socket
-
-
-def smaller(frame: bytes, how: Compression) -> bytes:
-    """Returns a frame compressed, or unchanged if compression does not make it shorter."""
-    packed = compress(frame, how)
-    return packed if len(packed) < len(frame) else frame

@@ -20,7 +20,11 @@ class EnpProto:
     """ENP R1 (api.NetworkProto)."""
 
     version = ENP
-    flow_limits = FlowLimits(enp.MAX_QUEUED, enp.STALL_TIMEOUT)
+
+    @property
+    def flow_limits(self) -> FlowLimits:
+        """The protocol's limits for peers that do not read."""
+        return FlowLimits(enp.MAX_QUEUED, enp.STALL_TIMEOUT)
 
     def new_connection(self, core: Core, peer: PeerInfo, log: logging.Logger) -> EnpConnection:  # noqa: ARG002
         """Makes a connection."""

@@ -268,7 +268,7 @@ class Sender:
     async def all_done(self, bodies: list[Any]) -> None:
         """Runs processes of the node to their end."""
         processes = [self.node.spawn(body) for body in bodies]
-        await asyncio.gather(*(process.task for process in processes if process.task))
+        await asyncio.gather(*(process.join() for process in processes))
 
 
 def main() -> int:

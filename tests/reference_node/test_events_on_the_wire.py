@@ -141,7 +141,7 @@ async def test_a_message_without_a_form_on_the_wire_reaches_nobody_elsewhere() -
 async def test_a_message_does_not_overtake_the_result() -> None:
     """Both go over the publisher's link: a subscriber misses nothing that is published from then on."""
     async with at_peer() as (b, _, _):
-        peer = await context(b, 3).peer("wide@localhost", links=3)
+        peer = await context(b, 3).peer("wide@localhost", sockets=3)
         for i in range(6):
             it = watcher(b)
             it.process.register_event(f"ev{i}")

@@ -50,7 +50,7 @@ async def test_one_notice_for_all_consumers_of_a_node(kind: RelationKind, word: 
 async def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
     """Over the link of the process that has ended, so that it overtakes neither its last words nor the Result."""
     async with at_peer() as (b, _):
-        peer = await context(b, 3).peer("wide@localhost", links=3)
+        peer = await context(b, 3).peer("wide@localhost", sockets=3)
         for i in range(6):
             process, targets = ours(b)
             peer.send_frame(enp.Control(0, relation_request(peer, Verb.MONITOR, word, targets[word])), i % 3)

@@ -38,7 +38,7 @@ def node(name: str = "b@localhost", **options: Any) -> Node:
 
 
 def context(of: Node, seed: int = 1) -> Context:
-    """Makes peers of a node, as a case does: `context(node).peer(links=3)`."""
+    """Makes peers of a node, as a case does: `context(node).peer(sockets=3)`."""
     running = MemoryRunningTarget(TargetInfo(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
     return Context(running, random.Random(seed))
 

@@ -57,7 +57,7 @@ def test_empty_cookie_is_accepted() -> None:
         (TargetOptions(over="udp"), "--over udp: not a valid transport (supported: memory, tcp)"),
         (
             TargetOptions(target="process:x", over="memory"),
-            "--over is not supported by process: targets (supported by: self)",
+            "--over is not supported by process: targets (supported by: self, mutant:)",
         ),
         (
             TargetOptions(target="process:x", offers="accept,codecs"),

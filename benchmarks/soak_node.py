@@ -74,7 +74,7 @@ class Soak:
             self.node.spawn(Mortal())
         process = self.node.spawn(body, *args)
 
-        self.tasks.append(process.task)
+        self.tasks.append(asyncio.ensure_future(process.join()))
 
     # --- agents -------------------------------------------------------------------------------------------------------
 

@@ -70,10 +70,9 @@ class Soak:
 
     def _run(self, body: Body, *args: Any) -> None:
         """Starts an agent whose number keeps message order (ENP-ORD-5)."""
-        while (self.node.core._last_id + 1) % ORDER == 0:  # noqa: SLF001  the next number
+        while (self.node.core.tables._last_id + 1) % ORDER == 0:  # noqa: SLF001  the next number
             self.node.spawn(Mortal())
         process = self.node.spawn(body, *args)
-
         self.tasks.append(asyncio.ensure_future(process.join()))
 
     # --- agents -------------------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class Text(str):
 )
 @both_writers
 def test_a_class_that_only_resembles_a_known_one_is_refused(write: Write, value: Any) -> None:
-    with pytest.raises(CannotEncode, match="wrap the value in Typed"):
+    with pytest.raises(CannotEncode, match="wrap it in Typed"):
         write(value, REGISTRY)
 
 

@@ -1,4 +1,4 @@
-"""What `ergo_conformance` exports: the public interface for programs on the reference node."""
+"""The exports of `ergo_conformance`: the public interface for programs on the reference node."""
 
 from .errors import CannotEncode, ErgoConformanceError, Rejected, UsageError
 from .model.ergo.ehs import Flags, Version

@@ -1,4 +1,4 @@
-"""All mutants."""
+"""Registry of the mutants."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ApplicationMode(IntEnum):
-    """When the end of one process stops the whole application (gen.ApplicationMode).
+    """Rule for the end of one process: whether it stops the whole application (gen.ApplicationMode).
 
     OWN: the mode of the specification.  Temporary: only the last process stops it.  Transient: a process that ends with a
     reason other than normal and shutdown stops it.  Permanent: any process that ends stops it.

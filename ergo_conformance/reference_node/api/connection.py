@@ -43,7 +43,7 @@ It starts at once and never raises; the result is whether the socket joined.
 
 
 class PooledConnection(Protocol):
-    """What the connection table needs of a connection."""
+    """A connection as the connection table sees it."""
 
     @property
     def name(self) -> Atom:

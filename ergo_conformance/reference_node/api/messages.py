@@ -1,4 +1,4 @@
-"""What processes exchange: messages, requests, signals, and the options they are sent with."""
+"""Messages, requests and signals of processes, and the options they are sent with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,7 +87,7 @@ class ProcessOptions:
 
 
 class MessageOptions(NamedTuple):
-    """How a message is sent to another node. `mid`: the number of an important message; its acknowledgement repeats it."""
+    """Options of a message to another node. `mid`: the number of an important message; its acknowledgement repeats it."""
 
     priority: Priority = Priority.NORMAL
     important: bool = False

@@ -13,7 +13,7 @@ from .validation import MAX_PORT, check_cookie, check_mapping, check_range
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRoute:
-    """Where and how a node is dialed. None or an empty value stands for the node's own setting.
+    """Static route: address and stack of a node. None or an empty value stands for the node's own setting.
 
     `host`: empty is the host part of the wanted name (NAPI-CON-8); port 0 is no address.  `handshake_version` and
     `proto_version` choose one of the node's stacks by name and release.  `resolver` finds host, port, TLS and versions, in

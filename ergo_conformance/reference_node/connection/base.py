@@ -22,7 +22,7 @@ class BaseConnection:
 
     @property
     def key(self) -> tuple[Role, Atom, str]:
-        """What a Join has to repeat: only the side that opened the connection adds sockets."""
+        """Fields that a Join has to repeat: only the side that opened the connection adds sockets."""
         return self.peer.role, self.peer.node, self.peer.connection_id
 
     def join(self, socket: Socket, connection_id: str, open_socket: OpenSocket | None, tail: bytes) -> None:  # noqa: ARG002

@@ -36,7 +36,7 @@ MakeHandshake = Callable[[str, bytes | None], Handshake]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketSetup:
-    """How a socket is used.
+    """Settings of one socket.
 
     `fingerprint`: SHA-1 of the acceptor's certificate. An acceptor is given its own; a dialer takes it from its TLS socket,
     and a given one replaces it where there is no TLS.  `wanted`: the dialed name.  `make_opener`: makes the function that opens

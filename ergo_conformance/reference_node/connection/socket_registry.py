@@ -16,7 +16,7 @@ STOP_TIMEOUT: Final = 1.0
 
 
 class RegisteredSocket(Protocol):
-    """What the registry needs of a socket."""
+    """A socket as the registry sees it."""
 
     role: Role
 

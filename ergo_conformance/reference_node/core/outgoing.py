@@ -1,4 +1,4 @@
-"""What processes send: messages, requests, replies and exit signals, to this node and to others."""
+"""Outgoing traffic of processes: messages, requests, replies and exit signals, to this node and to others."""
 
 import asyncio
 from typing import Any

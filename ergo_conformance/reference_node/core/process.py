@@ -25,7 +25,7 @@ Body = Callable[..., Coroutine[Any, Any, None]]
 
 
 class ProcessHost(Protocol):
-    """What a process asks of its node. The methods do what the methods of the same names of Process say."""
+    """The node as a process sees it. The methods do what the methods of the same names of Process say."""
 
     @property
     def outgoing(self) -> "OutgoingService":

@@ -30,7 +30,7 @@ _RELATIONS: Final = {row.value_class: verb for (verb, _), row in enp.RELATIONS.i
 
 
 class FrameConnection(Protocol):
-    """What control messages need of their connection."""
+    """The connection as its control messages see it."""
 
     core: Core
     peer: PeerInfo

@@ -5,7 +5,7 @@ from ...model.values import Error
 
 
 class ErgoError(ErgoConformanceError):
-    """An error of the framework (model.ergo.errors) or of a program. `error` is the value that travels."""
+    """An error of the framework (model.ergo.error_values) or of a program. `error` is the value that travels."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(error.text)

@@ -71,7 +71,7 @@ def test_options_have_priority_over_the_variable_and_the_variable_over_the_file(
         ("pool = 65", "pool_size is 65; allowed: 1 to 64"),
         ("name = 'a'", "node.toml.name: "),
         ("mode = 'shy'", "node.toml.mode: 'shy' is not one of"),
-        ("[registrar]\nkind = 'epmd'", "registrar 'epmd' is not there yet"),
+        ("[registrar]\nkind = 'epmd'", "unknown registrar kind 'epmd' (supported: esrd, saturn)"),
         ("[registrar]\nkind = 'saturn'\nport = 0", "registrar port is 0"),
         ("[[acceptors]]\ntls = {cert = '/no/such.pem', key = '/no/such.pem'}", "cannot read /no/such.pem"),
         ("ca = '/no/such.pem'", "cannot read the CA certificates in /no/such.pem"),

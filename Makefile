@@ -16,6 +16,7 @@ help: ## this list
 run: $(VENV)/.runtime ## run the suites on the embedded reference node; more with ARGS='--over tcp'
 	$(BIN)/ergo-conformance run $(ARGS)
 
+test: export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 test: $(VENV)/.tox peers ## tox: tests, lint, types, layers, self; one of them with TOX_ARGS='-e lint'
 	$(BIN)/tox run $(TOX_ARGS)
 

@@ -1,26 +1,56 @@
 """Command line: one module for each verb."""
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from ..errors import UsageError
-from . import explain, list_, node, registrar, run, vectors
+from ..errors import UsageError, suggestion
+
+VERBS: Final[Mapping[str, str]] = {
+    "run": "run",
+    "list": "list_",
+    "explain": "explain",
+    "node": "node",
+    "registrar": "registrar",
+    "vectors": "vectors",
+}
+"""Name of a verb to the module of this package whose `app` it is."""
+
+
+class VerbGroup(TyperGroup):
+    """The verbs. A module is imported when its verb is asked for: each process of a target starts this program anew."""
+
+    # Any: typer has a private copy of click and no public name for the base class of commands.
+
+    def list_commands(self, _ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, _ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            raise UsageError(f"unknown command {cmd_name!r}{suggestion(cmd_name, tuple(VERBS))}")
+        command = typer.main.get_command(import_module(f".{VERBS[cmd_name]}", __package__).app)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="ergo-conformance",
+    cls=VerbGroup,
     help="Tests whether a node implements the Ergo network stack correctly, and shows the evidence.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("list")(list_.list_cases)
-app.command("explain")(explain.explain)
-app.command("node")(node.node)
-app.add_typer(registrar.app, name="registrar")
-app.add_typer(vectors.app, name="vectors")
+
+
+@app.callback()
+def _verbs() -> None:
+    """The program takes no options of its own."""
 
 
 def main() -> None:

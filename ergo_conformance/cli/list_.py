@@ -8,10 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..targets.options import option
-from ..verdict.reports.terminal import make_console
+from ..verdict.reports.console import make_console
 from ..verdict.run.options import SelectionOptions
 from .child import collect
 from .options import pytest_arguments, takes
+
+app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class ListOptions(SelectionOptions):
     as_json: bool = option(False, "Print an object with the key `cases`.", flags=("--json",))
 
 
+@app.command()
 @takes(ListOptions)
 def list_cases(_context: typer.Context, options: ListOptions) -> None:
     """List the cases with their level, their requirements, and what they need of a target."""

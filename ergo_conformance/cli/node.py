@@ -17,6 +17,7 @@ import typer
 from ..errors import UsageError
 from . import logs, toml
 
+app = typer.Typer(add_completion=False)
 log = logging.getLogger(f"{logs.LOGGER}.node")
 
 Json = Any
@@ -25,6 +26,7 @@ STOP_TIMEOUT: Final = 4.0
 """Seconds for the node to stop; a target must end within 5 s of SIGTERM (docs/test-your-node.md)."""
 
 
+@app.command()
 def node(  # noqa: PLR0913, PLR0917  one argument per option
     name: Annotated[str | None, typer.Option(help="Name of the node, NAME@HOST.")] = None,
     cookie: Annotated[str | None, typer.Option(help="Shared secret of the nodes.")] = None,

@@ -17,7 +17,7 @@ from ..locate import TOKEN_VARIABLE
 from ..model.ergo import esrd, saturn
 from . import logs, toml
 
-app = typer.Typer(help="Run a registrar without a node.", no_args_is_help=True)
+app = typer.Typer(help="Run a registrar without a node.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -14,6 +14,8 @@ from ..verdict.run.options import RunOptions
 from .child import pytest_child
 from .options import pytest_arguments, takes
 
+app = typer.Typer(add_completion=False)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CommandOptions(RunOptions):
@@ -26,6 +28,7 @@ class CommandOptions(RunOptions):
     verbose: bool = option(False, "Print one line per case.", flags=("--verbose", "-v"))
 
 
+@app.command()
 @takes(CommandOptions, arguments=("target",))
 def run(context: typer.Context, options: CommandOptions) -> None:
     """Run the suites against a target. Without one: the embedded reference node.

@@ -15,7 +15,7 @@ from ..verdict.vectors.difference import Difference
 if TYPE_CHECKING:
     from ..verdict.replay import ReplayResult
 
-app = typer.Typer(help="Vector files and captures.", no_args_is_help=True)
+app = typer.Typer(help="Vector files and captures.", no_args_is_help=True, add_completion=False)
 console = Console(highlight=False, soft_wrap=True)
 MAX_SHOWN = 20
 """Differences per file that are printed without --verbose."""

@@ -1,6 +1,5 @@
 """Terminal report: header, progress, failures on one screen each, summary."""
 
-import os
 import textwrap
 from collections import Counter
 from typing import Final
@@ -14,6 +13,7 @@ from ...spec.requirements import catalogue
 from ..run.events import CaseFinished, RunFinished, RunListener, RunStarted
 from ..run.outcome import BAD, DID_NOT_RUN, Outcome, Verdict, printable
 from ..run.summary import RunHeader, RunSummary
+from .console import make_console
 
 STYLES: Final = {
     Verdict.PASS: "green",
@@ -30,14 +30,6 @@ MAX_LINES: Final = 20
 """Number of failures that are printed when they are known; the end of the run has the others."""
 MAX_BLOCKS: Final = 10
 """Number of failures that are shown in full."""
-
-
-def make_console() -> Console:
-    """A console for stdout. If that is not a terminal, lines have COLUMNS characters, by default 120."""
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 120
-    return console
 
 
 def escape(text: str) -> str:

@@ -13,6 +13,7 @@ from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.handshake import JoinedSocket, LocalIdentity, PeerInfo
 from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection.backoff import FIRST_DELAY
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
@@ -135,19 +136,15 @@ async def test_who_uses_it_again_and_again_begins_anew_and_waits_longer_each_tim
     refusing = Refusing(0.0, also_first=True)
     async with cluster("a") as (net, [a]), refusing.serving():
         a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=refusing.port))
-        uses = [0]
 
         async def sends(process: Process) -> None:
-            loop = asyncio.get_running_loop()
-            end = loop.time() + 2
-            while loop.time() < end:
+            while refusing.full < 5:
                 with contextlib.suppress(ErgoError):
                     await process.send(ProcessID(ME.name, Atom("x")), 1)
-                uses[0] += 1
 
+        began = asyncio.get_running_loop().time()
         await all_done(a, *[sends] * 4)
-        assert uses[0] >= 4
-        assert 4 <= refusing.full <= 7  # 0.05 s, 0.1 s, … between two of them
+        assert asyncio.get_running_loop().time() - began >= sum(FIRST_DELAY * 2**i for i in range(4))
         assert refusing.joins <= 2 * refusing.full
         dials = len(net.dials)
         await asyncio.sleep(1)

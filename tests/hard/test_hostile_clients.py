@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import time
-from collections.abc import AsyncIterator
-from statistics import median
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import cluster, port_of, until
-from tests.support.members import Member, members
+from tests.support.members import members
 from tests.support.nodes import within
 from tests.support.sockets import HOST, ME, Raw, dialer
 
@@ -25,76 +25,81 @@ pytestmark = pytest.mark.real_loop
 
 MEGABYTE = 1 << 20
 CROWD, FEW = 500, 40
-TRIES = 9
-FACTOR = 3.0
+GOOD = 9
+"""Full handshakes while the crowd is there."""
+DEADLINES = (ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
 DRIP = ehs.READ_TIMEOUT / 4
 """Seconds between two bytes."""
-ROUNDS, MOST_ROUNDS = 3, 3
 
 
-async def connect_time(port: int) -> float:
-    """Seconds that a full handshake takes."""
-    began = time.perf_counter()
+async def shake_hands(port: int, name: str) -> None:
+    """A full handshake, then the end of the socket."""
+    local = dataclasses.replace(ME, name=Atom(name))
     reader, writer = await asyncio.open_connection(HOST, port)
-    local = ME.__class__(**{**{name: getattr(ME, name) for name in ME.__slots__}, "name": Atom(f"me{began}@localhost")})
     try:
         assert isinstance(await Raw(reader, writer).shake(dialer(local)), PeerInfo)
     finally:
         writer.close()
-    return time.perf_counter() - began
-
-
-async def times(port: int, crowd: "Crowd | None" = None) -> float:
-    """The median of several; most of the crowd has to be there meanwhile."""
-    found, there = [], []
-    for _ in range(TRIES):
-        there.append(crowd.open if crowd else CROWD)
-        found.append(await connect_time(port))
-    assert median(there) > 0.9 * CROWD
-    return median(found)
 
 
 class Crowd:
     """Clients that never finish, half of them silent, half of them sending a byte now and then; they come again and again.
 
-    `lasted`: seconds until the acceptor has closed each link.
+    `lasted`: seconds from dialing until the acceptor has closed each socket.
     """
 
     def __init__(self, port: int, size: int = CROWD) -> None:
         self.port = port
         self.open = self.opened = 0
         self.lasted: dict[str, list[float]] = {"silent": [], "dripping": []}
+        self.changed = asyncio.Condition()
         self.tasks = [asyncio.ensure_future(self._silent() if i % 2 else self._dripping()) for i in range(size)]
 
     async def _silent(self) -> None:
         while True:
-            async with self._link("silent") as (reader, _):
+            async with self._socket("silent") as (reader, _):
                 assert await reader.read() == b""
 
     async def _dripping(self) -> None:
+        hello = dialer().start()
         while True:
-            async with self._link("dripping") as (reader, writer):
+            async with self._socket("dripping") as (reader, writer):
                 end = asyncio.ensure_future(reader.read())
-                for byte in dialer().start():
+                for byte in hello:
                     if end.done():
                         break
                     writer.write(bytes([byte]))
                     await asyncio.wait([end], timeout=DRIP)
+                else:
+                    raise AssertionError("the acceptor waited for the whole hello")
                 await end
 
     @contextlib.asynccontextmanager
-    async def _link(self, kind: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _socket(self, kind: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         began = time.monotonic()
         reader, writer = await asyncio.open_connection(HOST, self.port)
-        self.open += 1
-        self.opened += 1
+        await self._count(1)
         try:
             with contextlib.suppress(OSError):
                 yield reader, writer
             self.lasted[kind].append(time.monotonic() - began)
         finally:
-            self.open -= 1
             writer.close()
+            await self._count(-1)
+
+    async def _count(self, change: int) -> None:
+        self.open += change
+        self.opened += change > 0
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Waits until `reached` holds; it is asked at each change of the crowd. Fails with a client that failed."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: reached() or any(task.done() for task in self.tasks))
+        for task in self.tasks:
+            if task.done():
+                task.result()
 
     async def end(self) -> None:
         for task in self.tasks:
@@ -102,47 +107,31 @@ class Crowd:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-async def one_crowd(b: Member, port: int) -> tuple[float, float]:
-    """Medians without and with the crowd; what has to hold whenever, is checked here."""
-    before = await times(port)
-    memory, _ = await b.good("memory")
-    crowd = Crowd(port)
-    while crowd.opened < CROWD:
-        await asyncio.sleep(0.01)
-    loaded = await times(port, crowd)
-    while len(crowd.lasted["silent"]) < CROWD:  # each twice
-        await asyncio.sleep(0.01)
-    now, _ = await b.good("memory")
-    assert now - memory < 30 * MEGABYTE
-    assert 0.5 * ehs.READ_TIMEOUT < median(crowd.lasted["silent"]) < 2 * ehs.READ_TIMEOUT
-    await crowd.end()
-    return before, loaded
-
-
-async def test_five_hundred_half_open_clients_keep_nobody_waiting() -> None:
-    """The medians of several crowds are compared, as the machine may have other work in one of them."""
-    async with members("b@localhost") as [b]:
+async def test_five_hundred_half_open_clients_do_not_keep_others_from_connecting() -> None:
+    async with members("b@localhost", deadlines=DEADLINES) as [b]:
         port = await b.good("port")
-        await one_crowd(b, port)  # everything has been used once
-        pairs: list[tuple[float, float]] = []
-        for _ in range(MOST_ROUNDS):
-            pairs += [await one_crowd(b, port) for _ in range(ROUNDS)]
-            if median(loaded / before for before, loaded in pairs) <= FACTOR:
-                return
-        raise AssertionError(pairs)
+        await shake_hands(port, "first@localhost")
+        memory, _ = await b.good("memory")
+        crowd = Crowd(port)
+        for i in range(GOOD):
+            await crowd.until(lambda: crowd.open > 0.9 * CROWD)
+            await shake_hands(port, f"good{i}@localhost")
+        await crowd.until(lambda: len(crowd.lasted["silent"]) >= CROWD)  # each twice
+        now, _ = await b.good("memory")
+        assert now - memory < 30 * MEGABYTE
+        assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
+        await crowd.end()
 
 
-async def test_a_client_that_drips_is_closed_at_the_deadline_of_the_handshake() -> None:
-    async with members("b@localhost") as [b]:
+async def test_dripping_client_is_closed_at_the_deadline_of_the_handshake() -> None:
+    async with members("b@localhost", deadlines=DEADLINES) as [b]:
         crowd = Crowd(await b.good("port"), FEW)
-        while len(crowd.lasted["dripping"]) < FEW // 2:
-            await asyncio.sleep(0.05)
+        await crowd.until(lambda: len(crowd.lasted["dripping"]) >= FEW // 2)
         await crowd.end()
         assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
-        assert median(crowd.lasted["silent"]) < 2 * ehs.READ_TIMEOUT
-        # a hello would take longer than a handshake may, at four bytes a second
         assert min(crowd.lasted["dripping"]) >= ehs.HANDSHAKE_TIMEOUT
-        assert max(crowd.lasted["dripping"]) < ehs.HANDSHAKE_TIMEOUT + 2 * ehs.READ_TIMEOUT
+        # At four bytes a second a hello takes longer than a handshake may: the client fails if it can send it all.
+        assert len(dialer().start()) * DRIP > 2 * ehs.HANDSHAKE_TIMEOUT
 
 
 # --- peers that never read --------------------------------------------------------------------------------------------
@@ -157,21 +146,19 @@ def question(value: bytes) -> bytes:
     return encoder.write(enp.RequestName(0, 1001, 0, (1, 0, 0), Atom("echo"), value))
 
 
-async def flood(port: int, name: str) -> float:
-    """A peer that asks and asks, and reads nothing: seconds until its link ends."""
-    local = ME.__class__(**{**{n: getattr(ME, n) for n in ME.__slots__}, "name": Atom(name)})
+async def flood(port: int, name: str) -> None:
+    """A peer that asks and asks, and reads nothing, until its socket ends."""
+    local = dataclasses.replace(ME, name=Atom(name))
     reader, writer = await asyncio.open_connection(HOST, port)
     assert isinstance(await Raw(reader, writer).shake(dialer(local)), PeerInfo)
-    began = time.monotonic()
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     data = question(bytes(QUESTION))
     with contextlib.suppress(OSError):
         for _ in range(QUESTIONS):
             writer.write(data)
             await writer.drain()
-        await asyncio.wait_for(writer.wait_closed(), 60)
+        await writer.wait_closed()
     writer.transport.abort()
-    return time.monotonic() - began
 
 
 async def test_a_peer_that_never_reads_costs_no_more_than_the_bound_and_disturbs_nobody() -> None:
@@ -179,30 +166,21 @@ async def test_a_peer_that_never_reads_costs_no_more_than_the_bound_and_disturbs
         port = await b.good("port")
         await a.good("route", "b@localhost", HOST, port)
         await a.good("call", "b@localhost", "hello")
-        quiet = [await timed(a) for _ in range(50)]
         before, _ = await b.good("memory")
         floods = asyncio.ensure_future(flood(port, "me@localhost"))
-        busy = []
+        answered = 0
         while not floods.done():
-            busy.append(await timed(a))
-        assert await floods < 30
+            assert await a.good("call", "b@localhost", "hello") == "hello"
+            answered += 1
+        await floods
         connections = await b.good("connections")
         while list(connections) != ["a@localhost"]:
             connections = await b.good("connections")
         _, peak = await b.good("memory")
         assert peak - before < 1.5 * enp.MAX_QUEUED
-        assert len(busy) > 5
-        assert median(busy) < 20 * median(quiet) + 0.1
-        after = [await timed(a) for _ in range(50)]
-        assert median(after) < 3 * median(quiet) + 0.005
+        assert answered > 5
+        assert await a.good("call", "b@localhost", "hello") == "hello"
         assert (await b.good("connections"))["a@localhost"][1] == 3
-
-
-async def timed(a: Member) -> float:
-    """Seconds of a call."""
-    began = time.perf_counter()
-    assert await a.good("call", "b@localhost", "hello") == "hello"
-    return time.perf_counter() - began
 
 
 async def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

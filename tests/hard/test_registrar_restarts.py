@@ -29,7 +29,7 @@ pytestmark = pytest.mark.real_loop
 
 STALE = 0.3
 """Seconds after which nobody may still be sent to where a node was."""
-TAKEOVER = 10.0
+TAKEOVER = 90.0
 NAMES = [Atom(f"n{i}@localhost") for i in range(5)]
 KEPT = NAMES[:2]
 """Stay connected all the time, and never serve."""

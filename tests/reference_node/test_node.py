@@ -12,6 +12,7 @@ from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Flags, Role, Version
 from ergo_conformance.model.values import Atom
+from ergo_conformance.reference_node.api import Deadlines
 from ergo_conformance.reference_node.api.errors import ErgoError, HandshakeError, RefusedError
 from ergo_conformance.reference_node.api.handshake import LocalIdentity, PeerInfo
 from ergo_conformance.reference_node.connection import tls as certificates
@@ -120,9 +121,9 @@ async def test_plain_and_tls_do_not_meet() -> None:
             await b.network.connect(HOST, port(a), tls=True)
 
 
-async def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ehs, "READ_TIMEOUT", 0.5)
-    monkeypatch.setattr(ehs, "HANDSHAKE_TIMEOUT", 0.8)
+async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
+    strict = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.5, handshake=0.8))
+    opened: list[Raw] = []
 
     async def drip(raw: Raw) -> None:
         for byte in dialer().start():
@@ -130,26 +131,22 @@ async def test_slow_peers_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0.05)
             if raw.reader.at_eof():
                 return
+        raise AssertionError("the acceptor waited for the whole hello")
 
-    async def silent(node: Node, data: bytes = b"") -> float:
-        begin = asyncio.get_running_loop().time()
+    async def silent(node: Node, data: bytes = b"") -> None:
         async with Raw.dial(node) as raw:
             raw.writer.write(data)
+            opened.append(raw)
             await raw.rest()
-        return asyncio.get_running_loop().time() - begin
 
-    async with started("a", "b") as (a, b), Raw.dial(b) as dripping:
-        begin = asyncio.get_running_loop().time()
+    async with started("a") as (a,), started("b", handshake=strict) as (b,), Raw.dial(b) as dripping:
         dropper = asyncio.create_task(drip(dripping))
         idle = [asyncio.create_task(silent(b)) for _ in range(20)]
         half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
-        await eventually(lambda: b.network._sockets.accepting == 26)
+        await eventually(lambda: len(opened) == 25)
         await a.network.connect(HOST, port(b))
-        assert asyncio.get_running_loop().time() - begin < 0.5
-        for took in await asyncio.gather(*idle, *half):
-            assert 0.4 < took < 5
+        await asyncio.gather(*idle, *half)
         assert await dripping.rest() == b""
-        assert 0.7 < asyncio.get_running_loop().time() - begin < 5
         await dropper
         assert len(b.network.connections) == 1
 

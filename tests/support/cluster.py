@@ -20,7 +20,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.settings import make
+from tests.support.settings import PATIENT, make
 from tests.support.sockets import HOST
 
 
@@ -154,6 +154,7 @@ class Cluster:
 
         defaults: dict[str, Any] = {
             "cookie": "secret", "types": subject.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
+            "handshake": PATIENT,
         }  # fmt: skip
         made = make(f"{name}@localhost", **(defaults | options))
         await made.network.start()
@@ -208,7 +209,7 @@ def apart(one: Node, other: Node) -> bool:
     return other.name not in one.network.connections and one.name not in other.network.connections
 
 
-async def until(holds: Callable[[], object], limit: float = 10.0) -> None:
+async def until(holds: Callable[[], object], limit: float = 90.0) -> None:
     """Waits until it holds; AssertionError after `limit` seconds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + limit

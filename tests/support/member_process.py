@@ -15,14 +15,19 @@ from typing import Any
 from ergo_conformance.model.ergo import subject
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.peers.sockets import LINGER_NOT
+from ergo_conformance.reference_node.api import Deadlines
 from ergo_conformance.reference_node.api.errors import ErgoError, RegistrarError
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions, NodeOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
+
+PATIENT = (60.0, 60.0, 60.0)
+"""Deadlines of tests that are not about deadlines: a busy machine may take seconds for a handshake."""
 
 
 class Scales(Actor):
@@ -148,6 +153,7 @@ async def main(settings: dict[str, Any]) -> None:
     host, registrar = settings.get("host", "127.0.0.1"), settings.get("registrar")
     acceptor = AcceptorOptions(host=host, port=settings.get("port", 0), last_port=settings.get("port"))
     network = NetworkOptions(
+        handshake=EhsHandshake(deadlines=Deadlines(*settings.get("deadlines", PATIENT))),
         cookie="secret", acceptors=(acceptor,), max_message_size=settings.get("max_message_size", 0),
         registrar=None if registrar is None else EsrdRegistrar(port=registrar, serve=settings.get("serve", True)),
     )  # fmt: skip

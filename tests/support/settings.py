@@ -3,12 +3,15 @@
 from dataclasses import fields, replace
 from typing import Any
 
+from ergo_conformance.reference_node.api import Deadlines
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import NetworkOptions, NodeOptions
 from ergo_conformance.reference_node.target.config import NodeConfig
 
+PATIENT = EhsHandshake(deadlines=Deadlines(connect=60.0, read=60.0, handshake=60.0))
+"""For tests over real sockets that are not about deadlines: a busy machine may take seconds for a handshake."""
 _NODE = {field.name for field in fields(NodeOptions)}
 
 

@@ -11,7 +11,7 @@ from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedS
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.settings import start_node
+from tests.support.settings import PATIENT, start_node
 
 HOST = "127.0.0.1"
 ACCEPTORS = (AcceptorOptions(host=HOST, port=0),)
@@ -20,7 +20,7 @@ ME = LocalIdentity(name=Atom("me@localhost"), cookie="secret", creation=5, versi
 
 @asynccontextmanager
 async def started(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
-    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS}
+    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS, "handshake": PATIENT}
     nodes = [await start_node(f"{name}@localhost", **(defaults | more)) for name in names]
     try:
         yield nodes

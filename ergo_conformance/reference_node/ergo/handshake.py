@@ -11,6 +11,8 @@ from ..api.stack import Deadlines
 from .ehs import EhsSession
 
 EHS: Final = Version(ehs.PROTOCOL, ehs.RELEASE, "", "MIT")
+DEADLINES: Final = Deadlines(ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
+"""Deadlines of upstream nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +21,8 @@ class EhsHandshake:
 
     `pool_size`: number of sockets announced to dialers, 1 to MAX_POOL_SIZE; otherwise UsageError.
     `disable_tls_fingerprint`: a TLS dialer does not verify the acceptor's certificate digest (upstream applies this only
-    when it accepts, NAPI-OPT-7). `session_class`: class of the handshakes; a subclass can inject faults.
+    when it accepts, NAPI-OPT-7). `deadlines`: for a slow network, longer ones than upstream's. `session_class`: class of the
+    handshakes; a subclass can inject faults.
     """
 
     version: ClassVar = EHS
@@ -27,16 +30,12 @@ class EhsHandshake:
 
     pool_size: int = ehs.POOL_SIZE
     disable_tls_fingerprint: bool = False
+    deadlines: Deadlines = DEADLINES
     session_class: type[EhsSession] = EhsSession
 
     def __post_init__(self) -> None:
         if not 1 <= self.pool_size <= ehs.MAX_POOL_SIZE:
             raise UsageError(f"pool_size is {self.pool_size}; allowed: 1 to {ehs.MAX_POOL_SIZE}")
-
-    @property
-    def deadlines(self) -> Deadlines:
-        """The protocol's deadlines."""
-        return Deadlines(ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
 
     def start(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
         """Returns the dialer's side of a full handshake."""

@@ -4,8 +4,7 @@ from .errors import CannotEncode, ErgoConformanceError, Rejected, UsageError
 from .model.ergo.ehs import Flags, Version
 from .model.ergo.enp import Priority
 from .model.ergo.esrd import Route
-from .model.ergo.gen import ApplicationOptions, MessageEvent
-from .model.ergo.gen import ProcessOptions as RemoteProcessOptions
+from .model.ergo.gen import ApplicationOptions, MessageEvent, RemoteProcessOptions
 from .model.ergo.saturn import ApplicationRoute, ProxyRoute
 from .model.registry import Marshaler, Newtype, Struct, struct_of
 from .model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
@@ -14,7 +13,7 @@ from .reference_node.api import (
     Core,
     Deadlines,
     FlowLimits,
-    Handshake,
+    HandshakeSession,
     Network,
     NetworkHandshake,
     NetworkProto,
@@ -87,8 +86,8 @@ __all__ = [
     "Flags",
     "FlowLimits",
     "FrameworkConnection",
-    "Handshake",
     "HandshakeError",
+    "HandshakeSession",
     "KeyPair",
     "Marshaler",
     "Message",

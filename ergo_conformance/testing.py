@@ -20,7 +20,7 @@ from .peers.ergo.pool import Received
 from .peers.ergo.saturn_client import ScriptedSaturnClient
 from .peers.ergo.saturn_server import SaturnRegistration
 from .peers.listener import HOST, Listener
-from .peers.sockets import Socket
+from .peers.sockets import PeerSocket
 from .peers.violation import UnreachableError, ViolationError
 from .targets.base import Codec
 from .verdict.run.case import AGENTS, case
@@ -45,6 +45,7 @@ __all__ = [
     "EsrdRegistration",
     "Listener",
     "Peer",
+    "PeerSocket",
     "Received",
     "RegistrationContext",
     "ResolveRequest",
@@ -53,7 +54,6 @@ __all__ = [
     "ScriptedResolver",
     "ScriptedSaturnClient",
     "SkippedError",
-    "Socket",
     "UnreachableError",
     "ViolationError",
     "case",

@@ -19,8 +19,8 @@ from ergo_conformance.reference_node.api import (
 from ergo_conformance.reference_node.api.info import AcceptorInfo, NetworkInfo, RemoteNodeInfo
 from ergo_conformance.reference_node.api.registrar import RegistrarInfo
 from ergo_conformance.reference_node.api.routes import NetworkRoute
-from ergo_conformance.reference_node.network.acceptor import Acceptor
-from ergo_conformance.reference_node.network.network import Network
+from ergo_conformance.reference_node.network.acceptor import NodeAcceptor
+from ergo_conformance.reference_node.network.network import NodeNetwork
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOptions
 
 HERE = Path(__file__).parent
@@ -60,7 +60,7 @@ def test_the_tests_exist(named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cls", [Network, RemoteNode, Connection, Acceptor, NetworkHandshake, NetworkProto, Registrar, Resolver]
+    "cls", [NodeNetwork, RemoteNode, Connection, NodeAcceptor, NetworkHandshake, NetworkProto, Registrar, Resolver]
 )
 def test_every_method_is_named(cls: type) -> None:
     assert public(cls) - WORDS == set()

@@ -62,7 +62,7 @@ class ResetIsNothing(EsrdServerSocket):
 
 
 @ESRD.fault("ESRD-REG-1", found_by=(f"{REGISTER}.silence", f"{REGISTER}.half_a_request"))
-class NoDeadline(EsrdServerSocket):
+class EsrdNoDeadline(EsrdServerSocket):
     """Waits for a request without a limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -144,7 +144,7 @@ class JunkEndsALease(EsrdServerSession):
 @ESRD.fault(
     "ESRD-REG-11", found_by=(f"{REQUEST}[version]", f"{REQUEST}[text]", f"{MALFORMED}.value_of_another_type[register]")
 )
-class ExcusesItself(EsrdServerSession):
+class EsrdExcusesItself(EsrdServerSession):
     """Replies with an error to a malformed request."""
 
     def receive(self, data: bytes) -> bytes:
@@ -166,7 +166,7 @@ class ZerosForTheEnd(EsrdServerSession):
 
 
 @ESRD.fault("ESRD-FR-4", found_by=(f"{REQUEST}[type]", f"{MALFORMED}.value_of_another_type[resolve]"))
-class AnyType(EsrdServerSession):
+class AnyPacketType(EsrdServerSession):
     """Ignores the packet type of a request."""
 
     def receive(self, data: bytes) -> bytes:

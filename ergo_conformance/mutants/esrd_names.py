@@ -33,7 +33,7 @@ LEASES = 20
 @ESRD_NAMES.fault(
     "ESRD-REG-6", found_by=tuple(f"{REGISTER}.end_of_a_lease[{how}]" for how in ("closed", "half_closed", "reset"))
 )
-class KeepsNames(EsrdNameTable):
+class EsrdKeepsNames(EsrdNameTable):
     """Keeps a name after its registration has ended."""
 
     def unregister(self, name: Atom) -> None:
@@ -41,7 +41,7 @@ class KeepsNames(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-REG-3", found_by=(f"{REGISTER}.taken[one]",))
-class TakesNamesOver(EsrdNameTable):
+class EsrdTakesNamesOver(EsrdNameTable):
     """Gives a registered name to another node that requests it."""
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
@@ -66,7 +66,7 @@ class NoRoutesWillDo(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-REG-3", "ESRD-REG-4", found_by=(f"{REGISTER}.taken[one]", f"{REGISTER}.no_routes[nil]"))
-class OtherWords(EsrdNameTable):
+class EsrdOtherWords(EsrdNameTable):
     """Refuses with other error texts."""
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:

@@ -54,7 +54,7 @@ class ProvesTheSalt(SaturnServerSession):
 
 
 @SATURN.fault("SAT-HS-3", "SAT-HS-6", found_by=(f"{S}.wrong_proof[cut]", f"{S}.wrong_state[registered-register]"))
-class ExcusesItself(SaturnServerSession):
+class SaturnExcusesItself(SaturnServerSession):
     """Sends an error before it closes a connection."""
 
     def _close(self, why: str) -> None:
@@ -85,7 +85,7 @@ class OneCluster(SaturnServerSession):
 
 
 @SATURN.fault("SAT-RG-3", found_by=(f"{S}.taken",))
-class TakesNamesOver(SaturnServerSession):
+class SaturnTakesNamesOver(SaturnServerSession):
     """Gives a registered name to another node that requests it."""
 
     def register(self, message: saturn.Register) -> None:
@@ -96,7 +96,7 @@ class TakesNamesOver(SaturnServerSession):
 
 
 @SATURN.fault("SAT-RG-3", found_by=(f"{S}.taken",))
-class OtherWords(SaturnServerSession):
+class SaturnOtherWords(SaturnServerSession):
     """Refuses a taken name with another error text."""
 
     def register(self, message: saturn.Register) -> None:
@@ -108,7 +108,7 @@ class OtherWords(SaturnServerSession):
 
 
 @SATURN.fault("SAT-RG-7", found_by=(f"{S}.left[closed]", f"{S}.left[reset]"))
-class KeepsNames(SaturnServerSession):
+class SaturnKeepsNames(SaturnServerSession):
     """Keeps a registration whose connection has ended."""
 
     def end(self) -> None:
@@ -204,7 +204,7 @@ class ResolvesAllClusters(SaturnDirectory):
 
 
 @SATURN.fault("ROB-SAT-2", found_by=(f"{T}.joined", f"{T}.in_pieces"))
-class FirstOfAChunk(SaturnPacketReader):
+class ServerReadsFirstOfAChunk(SaturnPacketReader):
     """Reads one message per chunk and drops the rest."""
 
     def feed(self, data: bytes) -> Iterator[Message]:
@@ -241,7 +241,7 @@ class JunkEndsAll(SaturnServerSession):
 
 
 @SATURN.fault("SAT-HS-5", found_by=(f"{S}.deadline[nothing]", f"{S}.deadline[half_a_message]"))
-class NoDeadline(SaturnServerSocket):
+class SaturnNoDeadline(SaturnServerSocket):
     """Waits for a registration without a limit."""
 
     def _late(self) -> None:

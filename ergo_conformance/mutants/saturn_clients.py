@@ -119,7 +119,7 @@ class NeverRegistersAgain(SaturnRegistrar):
 
 
 @SATURN_CLIENTS.fault("ROB-SAT-2", found_by=(f"{A}.answer_in_pieces_and_joined",))
-class FirstOfAChunk(SaturnPacketReader):
+class ClientReadsFirstOfAChunk(SaturnPacketReader):
     """Reads one message per chunk and drops the rest."""
 
     def feed(self, data: bytes) -> Iterator[Message]:

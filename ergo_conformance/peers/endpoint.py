@@ -2,7 +2,7 @@
 
 from typing import Final, NoReturn
 
-from .sockets import Socket
+from .sockets import PeerSocket
 from .violation import ViolationError
 
 REPLY_TIMEOUT: Final = 5.0
@@ -14,7 +14,7 @@ CLOSE_TIMEOUT: Final = 5.0
 class Endpoint:
     """Our end of one socket. Remembers a description of what was sent last, for violations."""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: PeerSocket) -> None:
         self.socket = socket
         self._last_sent = ""
 

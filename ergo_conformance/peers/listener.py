@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from .endpoint import REPLY_TIMEOUT
-from .sockets import Socket
+from .sockets import PeerSocket
 from .transcript import Kind
 from .violation import UnreachableError, ViolationError
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 HOST: Final = "127.0.0.1"
 
 
-class AcceptedSocket(Socket):
+class AcceptedSocket(PeerSocket):
     """A socket that the target has opened; calls `accepted` when it is open, with TLS after the TLS handshake."""
 
     def __init__(
         self,
         label: str,
-        accepted: Callable[[Socket], None],
+        accepted: Callable[[PeerSocket], None],
         kind: Kind = "packets",
         fingerprint: bytes | None = None,
     ) -> None:
@@ -49,9 +49,9 @@ class Listener:
     ) -> None:
         self.label, self.context, self.kind, self.fingerprint = label, context, kind, fingerprint
         self.port = 0
-        self.sockets: list[Socket] = []
+        self.sockets: list[PeerSocket] = []
         """All accepted sockets."""
-        self._queue: asyncio.Queue[Socket] = asyncio.Queue()
+        self._queue: asyncio.Queue[PeerSocket] = asyncio.Queue()
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int = 0) -> None:
@@ -63,14 +63,14 @@ class Listener:
             raise UnreachableError(f"can't listen on {HOST}:{port}: {reason}") from None
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def _make(self) -> Socket:
+    def _make(self) -> PeerSocket:
         return AcceptedSocket(f"{self.label} {len(self.sockets) + 1}", self._accepted, self.kind, self.fingerprint)
 
-    def _accepted(self, socket: Socket) -> None:
+    def _accepted(self, socket: PeerSocket) -> None:
         self.sockets.append(socket)
         self._queue.put_nowait(socket)
 
-    async def socket(self, within: float = REPLY_TIMEOUT) -> Socket:
+    async def socket(self, within: float = REPLY_TIMEOUT) -> PeerSocket:
         """The next accepted socket. ViolationError if the target opens none in time."""
         return await wait_within(self._queue.get(), within, f"the target opens a socket ({self.label})")
 

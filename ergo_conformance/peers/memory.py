@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .sockets import Socket
+from .sockets import PeerSocket
 
 Ends = tuple["MemoryTransport", "MemoryTransport"]
 
@@ -160,20 +160,20 @@ def connect_memory(
     fingerprint: bytes | None = None,
     label: str = "",
     address: tuple[str, int] = ("127.0.0.1", 1),
-) -> Socket:
+) -> PeerSocket:
     """A socket to an accepting protocol of this process, which sees `address` as its own.
 
     `fingerprint` (SHA-1 of a certificate) stands in for TLS.
     """
-    socket = Socket(label, fingerprint)
+    socket = PeerSocket(label, fingerprint)
     join_protocols(socket, protocol, ("127.0.0.1", 2), address)
     return socket
 
 
 def accept_memory(
     protocol: asyncio.Protocol, fingerprint: bytes | None = None, label: str = "", port: int = 1
-) -> Socket:
+) -> PeerSocket:
     """A socket that a dialing protocol of this process has opened to us at this port; `fingerprint` as above."""
-    socket = Socket(label, fingerprint)
+    socket = PeerSocket(label, fingerprint)
     join_protocols(protocol, socket, acceptor_address=("127.0.0.1", port))
     return socket

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .sockets import Socket
+from .sockets import PeerSocket
 
 
 class PacketFormat(NamedTuple):
@@ -22,7 +22,7 @@ class PacketFormat(NamedTuple):
 class PacketReader:
     """Reads whole packets from one socket. Work is linear in the received bytes."""
 
-    def __init__(self, socket: Socket, form: PacketFormat, start: bytes = b"") -> None:
+    def __init__(self, socket: PeerSocket, form: PacketFormat, start: bytes = b"") -> None:
         """`start`: bytes of the socket that were read before."""
         self.socket, self.form = socket, form
         self._buffer = bytearray(start)

@@ -21,7 +21,7 @@ MAX_BUFFERED: Final = 1 << 20
 """Received bytes that are held before reading pauses, so that a flood does not fill the memory."""
 
 
-class Socket(asyncio.Protocol):
+class PeerSocket(asyncio.Protocol):
     """One TCP, TLS or in-memory byte stream. `eof` is true once the other side has ended it, `reset` if it sent RST.
 
     `fingerprint`: SHA-1 of the acceptor's certificate over TLS; a dialing socket takes it from its TLS connection.
@@ -163,12 +163,12 @@ class Socket(asyncio.Protocol):
         self.abort()
 
 
-async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, label: str = "") -> Socket:
+async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, label: str = "") -> PeerSocket:
     """Opens a TCP or TLS socket. Raises UnreachableError."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            _, opened = await loop.create_connection(lambda: Socket(label), host, port, ssl=tls)
+            _, opened = await loop.create_connection(lambda: PeerSocket(label), host, port, ssl=tls)
     except (OSError, TimeoutError, ssl.SSLError) as error:
         if isinstance(error, ssl.SSLError):
             reason = f"no TLS: {error.reason or error}"

@@ -18,13 +18,13 @@ from .api.validation import check_name
 from .connection import tcp
 from .connection.tcp import Dial
 from .core.actor import Actor
-from .core.core import Core
+from .core.core import NodeCore
 from .core.peers import Peers
 from .core.process import Body, Process
 from .core.process_table import ProcessTable
 from .network.application_announcements import ApplicationAnnouncements
 from .network.initial_caches import initial_caches, make_registry
-from .network.network import Network
+from .network.network import NodeNetwork
 from .options import DEFAULT_NODE, NetworkOptions, NodeOptions
 
 
@@ -59,8 +59,8 @@ class Node:
         self.options: Final = options
         network = network or NetworkOptions()
 
-        def make_core(peers: Peers) -> Core:
-            return Core(
+        def make_core(peers: Peers) -> NodeCore:
+            return NodeCore(
                 ProcessTable(self.name, self.creation, int(clock() * 1e9)),
                 peers,
                 lambda: int(clock() * 1e9),
@@ -70,7 +70,7 @@ class Node:
                 application_listener=ApplicationAnnouncements(self.name, network),
             )
 
-        self.network: Final = Network(
+        self.network: Final = NodeNetwork(
             self.name, self.creation, network, options,
             caches=caches or initial_caches(name, options), random_hex=random_hex, dial=dial, make_core=make_core,
         )  # fmt: skip

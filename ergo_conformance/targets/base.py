@@ -10,7 +10,7 @@ from ..model.ergo.caches import Caches
 from ..model.registry import Registry
 from ..peers.ergo.esrd_client import ScriptedResolver
 from ..peers.ergo.handshake import TargetInfo
-from ..peers.sockets import Socket
+from ..peers.sockets import PeerSocket
 from ..peers.violation import UnreachableError
 
 DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
@@ -99,11 +99,11 @@ class RunningTarget:
     closed: bool = False
     """Whether it closed the connection after the first Hello without sending a byte."""
 
-    async def socket(self, label: str = "") -> Socket:
+    async def socket(self, label: str = "") -> PeerSocket:
         """Opens a connection to its acceptor. Raises UnreachableError."""
         raise NotImplementedError
 
-    async def registrar_socket(self, label: str = "") -> Socket:  # noqa: ARG002  there is nothing to label
+    async def registrar_socket(self, label: str = "") -> PeerSocket:  # noqa: ARG002  there is nothing to label
         """Opens a connection to the registrar (ESRD) that it serves. Raises UnreachableError."""
         raise UnreachableError("the target serves no registrar")
 
@@ -111,7 +111,7 @@ class RunningTarget:
         """Opens a UDP socket to its registrar; `host`: another address of the same machine. Raises UnreachableError."""
         raise UnreachableError("the target serves no registrar")
 
-    async def saturn_socket(self, label: str = "") -> Socket:  # noqa: ARG002  as above
+    async def saturn_socket(self, label: str = "") -> PeerSocket:  # noqa: ARG002  as above
         """Opens a connection to the Saturn that it serves. Raises UnreachableError."""
         raise UnreachableError("the target serves no Saturn")
 

@@ -13,7 +13,7 @@ from ..model.registry import Registry
 from ..peers.ergo.esrd_client import MemoryResolver, ScriptedResolver, route
 from ..peers.ergo.handshake import TargetInfo
 from ..peers.memory import connect_memory
-from ..peers.sockets import Socket, connect
+from ..peers.sockets import PeerSocket, connect
 from ..peers.violation import UnreachableError
 from ..reference_node.ergo.edf import Decoder, Encoder
 from ..reference_node.ergo.esrd import EsrdNameTable
@@ -57,7 +57,7 @@ class MemoryRunningTarget(RunningTarget):
     """Open sockets of the registrar."""
     stopped: bool = False
 
-    async def socket(self, label: str = "") -> Socket:
+    async def socket(self, label: str = "") -> PeerSocket:
         self._check_running()
         fingerprint = STAND_IN_FINGERPRINT if self.tls else None
         return connect_memory(self.node.network.acceptor_protocol(fingerprint=fingerprint), fingerprint, label)
@@ -69,7 +69,7 @@ class MemoryRunningTarget(RunningTarget):
         table.register(self.node.name, [route()])
         return table
 
-    async def registrar_socket(self, label: str = "") -> Socket:
+    async def registrar_socket(self, label: str = "") -> PeerSocket:
         self._check_running()
         return connect_memory(EsrdServerSocket(self.table, self.registrar_sockets), None, label)
 
@@ -83,7 +83,7 @@ class MemoryRunningTarget(RunningTarget):
         """State of the Saturn beside the node."""
         return SaturnDirectory(self.token)
 
-    async def saturn_socket(self, label: str = "") -> Socket:
+    async def saturn_socket(self, label: str = "") -> PeerSocket:
         self._check_running()
         return connect_memory(SaturnLink(self.directory, set()), None, label)
 
@@ -105,7 +105,7 @@ class LoopbackRunningTarget(TcpRunningTarget):
     node: Node
     saturn: SaturnServer
 
-    async def saturn_socket(self, label: str = "") -> Socket:
+    async def saturn_socket(self, label: str = "") -> PeerSocket:
         return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ..errors import UsageError
 from ..peers.ergo.esrd_client import ScriptedResolver, open_resolver
 from ..peers.ergo.handshake import TargetInfo
-from ..peers.sockets import Socket, connect
+from ..peers.sockets import PeerSocket, connect
 from ..peers.violation import UnreachableError
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, offers_of
 from .options import TargetOptions
@@ -53,10 +53,10 @@ class TcpRunningTarget(RunningTarget):
     registrar: tuple[str, int] | None = None
     """Address of its registrar."""
 
-    async def socket(self, label: str = "") -> Socket:
+    async def socket(self, label: str = "") -> PeerSocket:
         return await connect(self.host, self.port, self.context, label)
 
-    async def registrar_socket(self, label: str = "") -> Socket:
+    async def registrar_socket(self, label: str = "") -> PeerSocket:
         if self.registrar is None:
             return await super().registrar_socket(label)
         return await connect(*self.registrar, None, label)
@@ -66,7 +66,7 @@ class TcpRunningTarget(RunningTarget):
             return await super().resolver(label, host)
         return await open_resolver(host or self.registrar[0], self.registrar[1], label)
 
-    async def saturn_socket(self, label: str = "") -> Socket:
+    async def saturn_socket(self, label: str = "") -> PeerSocket:
         if self.registrar is None or "saturn" not in self.offers:
             return await super().saturn_socket(label)
         return await connect(*self.registrar, client_context(None), label)

@@ -7,14 +7,14 @@ import pytest
 from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
-from ergo_conformance.model.ergo.gen import ProcessOptions, ProcessOptionsExtra
+from ergo_conformance.model.ergo.gen import ProcessOptionsExtra, RemoteProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.peers.ergo.agents import OWN_PROCESS, add_relation, expect_end, expect_no_end, expect_one_end
 from ergo_conformance.testing import AGENTS, ORDER, PROCESS, AgentDriver, Context, Peer, case
 
 ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100
-DEFAULT = ProcessOptions()
+DEFAULT = RemoteProcessOptions()
 OFF = {"flags": {"spawn": False, "application_start": False}}
 
 
@@ -25,7 +25,7 @@ async def spawner(ergo_context: Context, name: str | None = None) -> Peer:
     return peer
 
 
-def request(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, **extra: Any) -> enp.Spawn:
+def request(peer: Peer, factory: Atom, options: RemoteProcessOptions = DEFAULT, **extra: Any) -> enp.Spawn:
     """Returns a valid request of the tester's process; `extra` replaces fields that the parent's node adds."""
     good = ProcessOptionsExtra(options, peer.pid(), peer.pid())
     return enp.Spawn(factory, good._replace(**extra), peer.control_ref())
@@ -37,7 +37,7 @@ async def asked(peer: Peer, message: enp.Spawn) -> enp.Result:
     return await peer.result(message.Ref)
 
 
-async def spawned(peer: Peer, factory: Atom, options: ProcessOptions = DEFAULT, **extra: Any) -> PID:
+async def spawned(peer: Peer, factory: Atom, options: RemoteProcessOptions = DEFAULT, **extra: Any) -> PID:
     """Returns the PID of a process that the target spawned at the tester's request."""
     result = await asked(peer, request(peer, factory, options, **extra))
     peer.check(result.Error is None, result, "a Result without an error")
@@ -195,7 +195,7 @@ async def test_environment(ergo_context: Context) -> None:
     """A spawned process has the environment of its parent's node overridden by that of its options."""
     peer = await spawner(ergo_context)
     pid = await spawned(
-        peer, ECHO, ProcessOptions(Env={"BOTH": "own", "OWN": "1"}), ParentEnv={"BOTH": "parent", "PARENT": "2"}
+        peer, ECHO, RemoteProcessOptions(Env={"BOTH": "own", "OWN": "1"}), ParentEnv={"BOTH": "parent", "PARENT": "2"}
     )
     found = await environment(peer, pid)
     peer.check(found >= {"BOTH=own", "OWN=1", "PARENT=2"}, sorted(found), "BOTH=own, OWN=1 and PARENT=2")
@@ -208,7 +208,7 @@ async def test_one_environment(ergo_context: Context, whose: str) -> None:
     """A spawned process has the environment that was sent if only one was sent (the {whose} one)."""
     peer = await spawner(ergo_context)
     env = {"KEY": whose}
-    options = ProcessOptions(Env=env if whose == "own" else None)
+    options = RemoteProcessOptions(Env=env if whose == "own" else None)
     pid = await spawned(peer, ECHO, options, ParentEnv=env if whose == "parent" else None)
     found = await environment(peer, pid)
     peer.check(f"KEY={whose}" in found, sorted(found), f"KEY={whose}")
@@ -218,7 +218,7 @@ async def test_one_environment(ergo_context: Context, whose: str) -> None:
 async def test_environments_of_two(ergo_context: Context) -> None:
     """The environment of one spawned process does not affect the next one."""
     peer = await spawner(ergo_context)
-    first = await spawned(peer, ECHO, ProcessOptions(Env={"KEY": "first"}))
+    first = await spawned(peer, ECHO, RemoteProcessOptions(Env={"KEY": "first"}))
     second = await spawned(peer, ECHO)
     found = await environment(peer, second)
     peer.check("KEY=first" not in found, sorted(found), "no variable of the first process")
@@ -230,7 +230,7 @@ async def test_environments_of_two(ergo_context: Context) -> None:
 async def test_priority(ergo_context: Context, priority: Priority) -> None:
     """A spawned process sends with the priority of its options ({priority})."""
     peer = await spawner(ergo_context)
-    pid = await spawned(peer, ECHO, ProcessOptions(SendPriority=priority))
+    pid = await spawned(peer, ECHO, RemoteProcessOptions(SendPriority=priority))
     peer.send(pid.id, "hello")
     message = (await peer.receive_message()).value
     peer.check(message.priority == priority, message, f"priority byte {priority:d}")
@@ -240,7 +240,7 @@ async def test_priority(ergo_context: Context, priority: Priority) -> None:
 async def test_importance(ergo_context: Context) -> None:
     """A spawned process sends important messages if its options say so."""
     peer = await spawner(ergo_context)
-    pid = await spawned(peer, ECHO, ProcessOptions(ImportantDelivery=True))
+    pid = await spawned(peer, ECHO, RemoteProcessOptions(ImportantDelivery=True))
     peer.send(pid.id, "hello")
     message = (await peer.receive_message()).value
     peer.send_frame(enp.ResponseError(0, PROCESS, 0, pid.id, (message.mid, 0, 0), Code.DELIVERED, None))
@@ -253,8 +253,8 @@ async def test_importance(ergo_context: Context) -> None:
 async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> None:
     """A spawned process compresses its messages as its options say (by algorithm {algorithm})."""
     peer = await spawner(ergo_context)
-    compression = gen.Compression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
-    pid = await spawned(peer, ECHO, ProcessOptions(Compression=compression))
+    compression = gen.RemoteCompression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
+    pid = await spawned(peer, ECHO, RemoteProcessOptions(Compression=compression))
     peer.send(pid.id, TEXT)
     received = await peer.receive_message()
     found = received.outer and received.outer.algorithm
@@ -270,7 +270,7 @@ async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> N
 async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
     """A process ends with "no connection" with its parent's connection if and only if LinkParent is set (here {linked})."""
     parent, other = await spawner(ergo_context), await ergo_context.peer_with_target_creation()
-    pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=linked))
+    pid = await spawned(parent, ECHO, RemoteProcessOptions(LinkParent=linked))
     await add_relation(other, Verb.MONITOR, pid)
     parent.sockets[0].close()
     await parent.expect_close()
@@ -285,7 +285,7 @@ async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
 async def test_other_connection_is_lost(ergo_context: Context) -> None:
     """A process that is linked to its parent keeps running when the connection of another node ends."""
     parent, other = await spawner(ergo_context), await ergo_context.peer()
-    pid = await spawned(parent, ECHO, ProcessOptions(LinkParent=True))
+    pid = await spawned(parent, ECHO, RemoteProcessOptions(LinkParent=True))
     other.sockets[0].close()
     await other.expect_close()
     await parent.call(pid.id, "hello")

@@ -143,7 +143,7 @@ async def test_spawn_of_nothing(ergo_context: Context) -> None:
     """A target answers a spawn request for an unknown factory with one Result with an error."""
     peer = await ergo_context.peer()
     ergo_context.needs_flag(peer, Flags.REMOTE_SPAWN)
-    options = gen.ProcessOptionsExtra(gen.ProcessOptions(), peer.pid(), peer.pid())
+    options = gen.ProcessOptionsExtra(gen.RemoteProcessOptions(), peer.pid(), peer.pid())
     result = await only_result(peer, enp.Spawn(UNKNOWN_NAME, options, peer.control_ref()))
     peer.check(result.Error is not None, result, "a Result with an error")
 

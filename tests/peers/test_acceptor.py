@@ -17,7 +17,7 @@ from ergo_conformance.peers.ergo.dialer import Dialer
 from ergo_conformance.peers.ergo.handshake import TargetInfo
 from ergo_conformance.peers.listener import HOST, Listener
 from ergo_conformance.peers.memory import accept_memory, join_protocols
-from ergo_conformance.peers.sockets import Socket
+from ergo_conformance.peers.sockets import PeerSocket
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.reference_node.api.errors import HandshakeError
 from ergo_conformance.reference_node.api.handshake import ConnectionRef
@@ -120,7 +120,7 @@ async def test_the_dialing_node_refuses_messages_out_of_order() -> None:
 
 def scripted() -> tuple[Dialer, Acceptor]:
     """A scripted dialer in place of a target, and the acceptor that it dials."""
-    ends = Socket(), Socket()
+    ends = PeerSocket(), PeerSocket()
     join_protocols(*ends)
     info = TargetInfo("target@localhost", "secret")
     return Dialer(ends[0], info, random.Random(1)), Acceptor(ends[1], info, random.Random(2))

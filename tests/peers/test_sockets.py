@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pytest
 
 from ergo_conformance.peers.memory import MemoryTransport, VirtualLoop, connect_memory
-from ergo_conformance.peers.sockets import MAX_BUFFERED, Socket, connect
+from ergo_conformance.peers.sockets import MAX_BUFFERED, PeerSocket, connect
 from ergo_conformance.peers.violation import UnreachableError
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Peer(asyncio.Protocol):
         self.seen.append("lost" if exc is None else "reset")
 
 
-def pair(*, stays: bool = False) -> tuple[Socket, Peer]:
+def pair(*, stays: bool = False) -> tuple[PeerSocket, Peer]:
     peer = Peer(stays=stays)
     return connect_memory(peer), peer
 

@@ -185,7 +185,9 @@ async def test_a_frame_split_over_two_links_is_no_frame() -> None:
 
 
 def options(peer: Peer) -> gen.ProcessOptionsExtra:
-    return gen.ProcessOptionsExtra(gen.ProcessOptions(), peer.pid(), peer.pid(), None, 1, Atom(""), Atom(""), None)
+    return gen.ProcessOptionsExtra(
+        gen.RemoteProcessOptions(), peer.pid(), peer.pid(), None, 1, Atom(""), Atom(""), None
+    )
 
 
 def app_options(peer: Peer) -> gen.ApplicationOptionsExtra:

@@ -234,7 +234,7 @@ async def test_a_remote_spawn() -> None:
     """RemoteSpawn."""
     async with scenario() as scene:
         scene.b.network.enable_spawn("factory", Echo)
-        pid = await scene.a.network.node(scene.b.name).spawn("factory", gen.ProcessOptions(), 1)
+        pid = await scene.a.network.node(scene.b.name).spawn("factory", gen.RemoteProcessOptions(), 1)
         assert scene.b.core.tables.processes[pid.id].pid == pid
         assert "remote_spawn" in scene.near.called
 

@@ -59,7 +59,7 @@ async def name_unknown(it: Scene) -> str:
 
 async def parent_unknown(it: Scene) -> str:
     it.b.network.enable_spawn("factory", Echo)
-    extra = gen.ProcessOptionsExtra(gen.ProcessOptions(), gen.NO_PID, gen.NO_PID)
+    extra = gen.ProcessOptionsExtra(gen.RemoteProcessOptions(), gen.NO_PID, gen.NO_PID)
     return await failure(it.a.network.connections[it.b.name].remote_spawn(Atom("factory"), extra))
 
 

@@ -11,7 +11,7 @@ import pytest
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, open_resolver, route
-from ergo_conformance.peers.sockets import Socket, connect
+from ergo_conformance.peers.sockets import PeerSocket, connect
 from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.reference_node.registrars import esrd_server
 from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
@@ -159,10 +159,10 @@ async def test_what_is_no_request_is_not_answered_and_the_next_one_is() -> None:
 # --- leases -----------------------------------------------------------------------------------------------------------
 
 
-ENDS: dict[str, Callable[[Socket], None]] = {
-    "closed": Socket.close,
-    "half_closed": Socket.end_writing,
-    "reset": Socket.abort,
+ENDS: dict[str, Callable[[PeerSocket], None]] = {
+    "closed": PeerSocket.close,
+    "half_closed": PeerSocket.end_writing,
+    "reset": PeerSocket.abort,
 }
 
 

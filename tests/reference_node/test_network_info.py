@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.tls import self_signed
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS
-from ergo_conformance.reference_node.network.acceptor import Acceptor
+from ergo_conformance.reference_node.network.acceptor import NodeAcceptor
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode, NetworkOptions
 from ergo_conformance.reference_node.registrars.esrd_client import ESRD, EsrdRegistrar
 from ergo_conformance.reference_node.registrars.saturn_client import SATURN, SaturnOptions, SaturnRegistrar
@@ -126,5 +126,5 @@ async def test_what_saturn_can() -> None:
 async def test_an_interface_with_colons_is_bracketed() -> None:
     """AcceptorInfo.Interface of an IPv6 host."""
     network = make("a@localhost").network
-    acceptor = Acceptor.of(AcceptorOptions(host="::1", port=25_000), NetworkOptions(), "localhost", None)
+    acceptor = NodeAcceptor.of(AcceptorOptions(host="::1", port=25_000), NetworkOptions(), "localhost", None)
     assert acceptor.info(acceptor.stack(network._stacks)).interface == "[::1]:25000"

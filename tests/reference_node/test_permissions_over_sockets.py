@@ -9,7 +9,7 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import RemoteNode
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
-from ergo_conformance.reference_node.network.network import Network
+from ergo_conformance.reference_node.network.network import NodeNetwork
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, dial, lan, refusal
 from tests.support.sockets import eventually
@@ -24,7 +24,7 @@ class Scene:
         self.b, self._askers, self.kind = b, askers, kind
 
     @property
-    def network(self) -> Network:
+    def network(self) -> NodeNetwork:
         return self.b.network
 
     def enable(self, *nodes: str) -> None:

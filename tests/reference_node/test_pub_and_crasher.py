@@ -7,7 +7,7 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import error_values, subject
-from ergo_conformance.model.ergo.gen import ProcessOptions
+from ergo_conformance.model.ergo.gen import RemoteProcessOptions
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Ref, Typed
 from ergo_conformance.reference_node.api.applications import ApplicationMode, ApplicationState
@@ -216,7 +216,9 @@ async def test_crasher_is_back_within_a_second() -> None:
 async def test_the_factories(name: str, node: str) -> None:
     async with acting() as s:
         other = s.a if node == s.a.name else s.net.node(node)
-        spawn = other.core.remote.spawn(None, s.b.name, Atom(name), ["unknown", 1], ProcessOptions(Env={"K": "v"}))
+        spawn = other.core.remote.spawn(
+            None, s.b.name, Atom(name), ["unknown", 1], RemoteProcessOptions(Env={"K": "v"})
+        )
         if (name, node) == ("restricted_factory", "a@localhost"):
             assert await refused(spawn) == "not allowed"
             return

@@ -117,7 +117,7 @@ async def test_a_process_is_started_there() -> None:
         a, b = await start("a", env={"A": "a"}, expose_env=True), await start("b")
         b.network.enable_spawn("told", Told)
         remote = await dial(a, b)
-        pid = await remote.spawn("told", gen.ProcessOptions(Env={"B": "b"}), 1, "two")
+        pid = await remote.spawn("told", gen.RemoteProcessOptions(Env={"B": "b"}), 1, "two")
         assert pid.node == b.name
         told = await within(a, lambda it: it.call(pid, 0))
         assert told == [[1, "two"], ["A=a", "B=b"], a.core.pid, a.core.pid, ""]

@@ -10,7 +10,7 @@ import pytest
 from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
 from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priority
-from ergo_conformance.model.ergo.gen import Compression, ProcessOptions
+from ergo_conformance.model.ergo.gen import RemoteCompression, RemoteProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api import messages
 from ergo_conformance.reference_node.api.errors import ErgoError, Stop
@@ -59,7 +59,7 @@ class Scene:
     async def spawn(self, *args: Any, name: str = FACTORY, **options: Any) -> Process:
         """A child; its process on the other node."""
         register = options.pop("register", "")
-        asked = ProcessOptions(**options)
+        asked = RemoteProcessOptions(**options)
         pid = await self.here.core.remote.spawn(
             self.parent.process, self.there.name, Atom(name), args, asked, register=register
         )
@@ -122,16 +122,16 @@ async def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
-        (Compression(), None),
-        (Compression(False, "lzw", 1, 5000), None),
-        (Compression(True), (Algorithm.GZIP, CompressionLevel.DEFAULT, 1024)),
-        (Compression(True, "gzip", 1, 2000), (Algorithm.GZIP, CompressionLevel.BEST_SPEED, 2000)),
-        (Compression(True, "zlib", 2, 1), (Algorithm.ZLIB, CompressionLevel.BEST_SIZE, 1024)),
-        (Compression(True, "lzw", 9, -1), (Algorithm.LZW, CompressionLevel.DEFAULT, 1024)),
+        (RemoteCompression(), None),
+        (RemoteCompression(False, "lzw", 1, 5000), None),
+        (RemoteCompression(True), (Algorithm.GZIP, CompressionLevel.DEFAULT, 1024)),
+        (RemoteCompression(True, "gzip", 1, 2000), (Algorithm.GZIP, CompressionLevel.BEST_SPEED, 2000)),
+        (RemoteCompression(True, "zlib", 2, 1), (Algorithm.ZLIB, CompressionLevel.BEST_SIZE, 1024)),
+        (RemoteCompression(True, "lzw", 9, -1), (Algorithm.LZW, CompressionLevel.DEFAULT, 1024)),
     ],
     ids=repr,
 )
-async def test_its_compression(asked: Compression, wanted: Any) -> None:
+async def test_its_compression(asked: RemoteCompression, wanted: Any) -> None:
     async with scenario() as s:
         how = (await s.spawn(Compression=asked)).options.compression
         assert (how and (how.algorithm, how.level, how.threshold)) == wanted
@@ -223,7 +223,7 @@ async def test_a_child_that_ends_at_once_is_told() -> None:
 
         s.there.core.remote.enable_spawn("brief", lambda: _Body(brief))
         pid = await s.here.core.remote.spawn(
-            s.parent.process, s.there.name, Atom("brief"), None, ProcessOptions(LinkChild=True)
+            s.parent.process, s.there.name, Atom("brief"), None, RemoteProcessOptions(LinkChild=True)
         )
         await settle()
         assert s.parent.told == [Told("exit", pid, "normal")]

@@ -12,8 +12,8 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import (
     ApplicationOptions,
     ApplicationOptionsExtra,
-    ProcessOptions,
     ProcessOptionsExtra,
+    RemoteProcessOptions,
 )
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.peers.ergo.connection import PROCESS, Peer
@@ -43,9 +43,9 @@ async def at_peer(theirs: Flags = DEFAULT_FLAGS, **options: Any) -> AsyncIterato
 
 def spawn(peer: Peer, name: str = FACTORY, parent: PID | None = None, **more: Any) -> enp.Spawn:
     """A request of the peer; `more` are fields of either record of options."""
-    asked = {key: more.pop(key) for key in list(more) if key in ProcessOptions._fields}
+    asked = {key: more.pop(key) for key in list(more) if key in RemoteProcessOptions._fields}
     mine = peer.pid() if parent is None else parent
-    options = ProcessOptionsExtra(ProcessOptions(**asked), mine, mine)._replace(**more)
+    options = ProcessOptionsExtra(RemoteProcessOptions(**asked), mine, mine)._replace(**more)
     return enp.Spawn(Atom(name), options, peer.control_ref())
 
 
@@ -186,7 +186,9 @@ def requests(b: Node, peer: Peer) -> list[Work]:
     """Both, from a process of the node."""
     remote = b.core.remote
     return [
-        lambda it: remote.spawn(it.process, peer.name, FACTORY, [1], ProcessOptions(LinkChild=True, LinkParent=True)),
+        lambda it: remote.spawn(
+            it.process, peer.name, FACTORY, [1], RemoteProcessOptions(LinkChild=True, LinkParent=True)
+        ),
         lambda it: remote.start_application(peer.name, Atom("app"), 2),
     ]
 
@@ -202,7 +204,7 @@ async def test_what_a_spawn_says() -> None:
     async with at_peer() as (b, peer):
         it = watcher(b)
         it.process.application, it.process.leader = Atom("app"), peer.pid(5)
-        asked_for = ProcessOptions(MailboxSize=4, LinkChild=True, Env={"A": 1})
+        asked_for = RemoteProcessOptions(MailboxSize=4, LinkChild=True, Env={"A": 1})
         for args, register in ((None, ""), ([], "name"), ([1, "a"], "")):
             task = asyncio.ensure_future(
                 b.core.remote.spawn(it.process, peer.name, FACTORY, args, asked_for, register=register)

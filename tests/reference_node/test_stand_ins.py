@@ -125,7 +125,7 @@ class Diary:
         self.pages.append(("application", node, name, mode))
 
     async def remote_spawn(
-        self, node: Atom, name: Atom, args: list[Any] | None, options: gen.ProcessOptions | None, register: str
+        self, node: Atom, name: Atom, args: list[Any] | None, options: gen.RemoteProcessOptions | None, register: str
     ) -> PID:
         raise AssertionError
 

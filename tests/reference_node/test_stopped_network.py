@@ -14,7 +14,7 @@ from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
 from ergo_conformance.peers.memory import join_protocols
 from ergo_conformance.reference_node.api.errors import HandshakeError
 from ergo_conformance.reference_node.api.routes import NetworkRoute
-from ergo_conformance.reference_node.core.core import Core
+from ergo_conformance.reference_node.core.core import NodeCore
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
@@ -97,7 +97,7 @@ VERBS: dict[str, Callable[[Process], Awaitable[Any]]] = {
     "link of a node": lambda it: it.link(X),
     "monitor of a node": lambda it: it.monitor(X),
     "spawn": lambda it: it.remote_spawn(X, "f"),
-    "application start": lambda it: cast("Core", it.host).remote.start_application(X, Atom("app"), 0),
+    "application start": lambda it: cast("NodeCore", it.host).remote.start_application(X, Atom("app"), 0),
 }
 
 

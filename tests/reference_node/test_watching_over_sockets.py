@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model.ergo import subject
-from ergo_conformance.model.ergo.gen import ProcessOptions
+from ergo_conformance.model.ergo.gen import RemoteProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.applications import ApplicationState
 from ergo_conformance.reference_node.api.relations import RelationTarget
@@ -245,7 +245,7 @@ async def test_the_end_comes_behind_what_was_sent_before() -> None:
 async def test_a_spawned_process_and_its_parent(how: str, dialed: bool) -> None:
     async with over_sockets(dialed=dialed) as (here, there):
         it, name = watcher(here), Atom("echo_factory")
-        options = ProcessOptions(LinkParent=True, LinkChild=True)
+        options = RemoteProcessOptions(LinkParent=True, LinkChild=True)
         pids = [await here.core.remote.spawn(it.process, there.name, name, None, options) for _ in range(5)]
         children = [there.core.tables.processes[pid.id] for pid in pids]
         assert await it.process.call(pids[0], "hi") == "hi"

@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.api import (
     Core,
     Deadlines,
     FlowLimits,
-    Handshake,
+    HandshakeSession,
     NetworkHandshake,
     NetworkProto,
     NodeRegistration,
@@ -103,13 +103,13 @@ class CardHandshake:
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
-    def start(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
+    def start(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
         return CardMachine(Role.DIALER, local, link)
 
-    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> Handshake:
+    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> HandshakeSession:
         return CardMachine(Role.DIALER, local, link, membership)
 
-    def accept(self, local: LocalIdentity, link: SocketInfo) -> Handshake:
+    def accept(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
         return CardMachine(Role.ACCEPTOR, local, link)
 
     @property
@@ -257,11 +257,11 @@ class Nickname:
     def info(self) -> RemoteNodeInfo:
         return self._node.info
 
-    async def spawn(self, name: str, options: gen.ProcessOptions | None = None, *args: Any) -> PID:
+    async def spawn(self, name: str, options: gen.RemoteProcessOptions | None = None, *args: Any) -> PID:
         return await self._node.spawn(name, options, *args)
 
     async def spawn_register(
-        self, register: str, name: str, options: gen.ProcessOptions | None = None, *args: Any
+        self, register: str, name: str, options: gen.RemoteProcessOptions | None = None, *args: Any
     ) -> PID:
         return await self._node.spawn_register(register, name, options, *args)
 

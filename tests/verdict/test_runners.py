@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.peers.sockets import Socket
+from ergo_conformance.peers.sockets import PeerSocket
 from ergo_conformance.peers.transcript import Entry, Transcript
 from ergo_conformance.peers.violation import UnreachableError, ViolationError
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
@@ -142,7 +142,7 @@ def test_transcripts_over_the_limit_count_as_lost() -> None:
 
 def test_hostile_case_fails_if_no_good_peer_is_served_afterwards() -> None:
     async def ruins(ctx: Context) -> None:
-        async def refuse(label: str = "") -> Socket:
+        async def refuse(label: str = "") -> PeerSocket:
             raise UnreachableError("nobody is there")
 
         ctx.target.socket = refuse  # type: ignore[method-assign]
@@ -181,7 +181,7 @@ def test_exception_of_a_case_is_its_error(run: Callable[[Body], CaseResult]) -> 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
 def test_sockets_are_closed_after_a_case(run: Callable[[Body], CaseResult]) -> None:
-    links: list[Socket] = []
+    links: list[PeerSocket] = []
 
     async def opens(ctx: Context) -> None:
         links.extend([await ctx.socket(), await ctx.socket()])

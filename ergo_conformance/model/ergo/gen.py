@@ -17,8 +17,8 @@ NO_PID: Final = PID(Atom(""), 0, 0)
 """The zero PID, which stands for no process."""
 
 
-class Compression(NamedTuple):
-    """Compression settings of a process. `Type`: gzip, zlib, lzw; `Threshold` in bytes."""
+class RemoteCompression(NamedTuple):
+    """Compression settings of a process, gen.Compression. `Type`: gzip, zlib, lzw; `Threshold` in bytes."""
 
     Enable: Annotated[bool, t.BOOL] = False
     Type: Annotated[str, Reg(_GEN + "CompressionType")] = ""
@@ -34,17 +34,17 @@ class ProcessFallback(NamedTuple):
     Tag: Annotated[str, t.STRING] = ""
 
 
-NO_COMPRESSION: Final = Compression()
+NO_COMPRESSION: Final = RemoteCompression()
 NO_FALLBACK: Final = ProcessFallback()
 
 
-class ProcessOptions(NamedTuple):
-    """Options of a process, as its parent gives them. `LogLevel` 0: that of the parent."""
+class RemoteProcessOptions(NamedTuple):
+    """Options of a process, gen.ProcessOptions, as its parent gives them. `LogLevel` 0: that of the parent."""
 
     MailboxSize: Annotated[int, t.INT64] = 0
     Leader: Annotated[PID, t.PID] = NO_PID
     Env: Annotated[dict[str, Any] | None, ENV] = None
-    Compression: Annotated[Compression, Reg(_GEN + "Compression")] = NO_COMPRESSION
+    Compression: Annotated[RemoteCompression, Reg(_GEN + "Compression")] = NO_COMPRESSION
     SendPriority: Annotated[int, Reg(_GEN + "MessagePriority")] = 0
     ImportantDelivery: Annotated[bool, t.BOOL] = False
     Fallback: Annotated[ProcessFallback, Reg(_GEN + "ProcessFallback")] = NO_FALLBACK
@@ -54,9 +54,9 @@ class ProcessOptions(NamedTuple):
 
 
 class ProcessOptionsExtra(NamedTuple):
-    """ProcessOptions, and the fields that the node of the parent adds."""
+    """The options, and the fields that the node of the parent adds."""
 
-    ProcessOptions: Annotated[ProcessOptions, Reg(_GEN + "ProcessOptions")]
+    ProcessOptions: Annotated[RemoteProcessOptions, Reg(_GEN + "ProcessOptions")]
     ParentPID: Annotated[PID, t.PID]
     ParentLeader: Annotated[PID, t.PID]
     ParentEnv: Annotated[dict[str, Any] | None, ENV] = None
@@ -102,9 +102,9 @@ class MessageEventStop(NamedTuple):
     Name: Annotated[Atom, t.ATOM]
 
 
-COMPRESSION: Final = struct_of(Compression, _GEN + "Compression")
+COMPRESSION: Final = struct_of(RemoteCompression, _GEN + "Compression")
 PROCESS_FALLBACK: Final = struct_of(ProcessFallback, _GEN + "ProcessFallback")
-PROCESS_OPTIONS: Final = struct_of(ProcessOptions, _GEN + "ProcessOptions")
+PROCESS_OPTIONS: Final = struct_of(RemoteProcessOptions, _GEN + "ProcessOptions")
 PROCESS_OPTIONS_EXTRA: Final = struct_of(ProcessOptionsExtra, _GEN + "ProcessOptionsExtra")
 APPLICATION_OPTIONS: Final = struct_of(ApplicationOptions, _GEN + "ApplicationOptions")
 APPLICATION_OPTIONS_EXTRA: Final = struct_of(ApplicationOptionsExtra, _GEN + "ApplicationOptionsExtra")

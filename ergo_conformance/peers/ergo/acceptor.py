@@ -7,7 +7,7 @@ from ...model.ergo import ehs
 from ...model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join
 from ..endpoint import REPLY_TIMEOUT
 from ..listener import Listener
-from ..sockets import Socket
+from ..sockets import PeerSocket
 from .handshake import HandshakePeer, TargetInfo
 
 
@@ -19,7 +19,7 @@ class Acceptor(HandshakePeer):
 
     def __init__(
         self,
-        socket: Socket,
+        socket: PeerSocket,
         target_info: TargetInfo,
         rng: random.Random,
         name: str | None = None,

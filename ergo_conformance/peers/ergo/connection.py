@@ -17,7 +17,7 @@ from ...spec.ergo import enp as frames
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.stream import caches_of
 from ..endpoint import REPLY_TIMEOUT
-from ..sockets import Socket
+from ..sockets import PeerSocket
 from ..transcript import describe_frame
 from ..violation import ViolationError
 from .handshake import HandshakePeer
@@ -87,7 +87,7 @@ class Peer:
         self._wake.set()
 
     @property
-    def sockets(self) -> list[Socket]:
+    def sockets(self) -> list[PeerSocket]:
         """The sockets of the pool in the order in which they were added."""
         return [endpoint.socket for endpoint in self.endpoints]
 

@@ -15,7 +15,7 @@ from ...model.values import Atom
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
 from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..packet_reader import PacketFormat, PacketReader
-from ..sockets import Socket
+from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
 from ..violation import UnreachableError, ViolationError
 
@@ -35,7 +35,7 @@ def route(port: int = 11_144, **changes: Any) -> Route:
 class ScriptedEsrdClient(Endpoint):
     """A node that registers over one socket."""
 
-    def __init__(self, socket: Socket, rng: random.Random, name: str | None = None) -> None:
+    def __init__(self, socket: PeerSocket, rng: random.Random, name: str | None = None) -> None:
         super().__init__(socket)
         socket.transcript.kind = "packets"
         self.name = Atom(name or f"tester-{rng.randrange(16**8):08x}@localhost")

@@ -9,7 +9,7 @@ from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
 from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..listener import HOST, AcceptedSocket, expect_empty, wait_within
-from ..sockets import Socket
+from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
 from ..violation import UnreachableError, ViolationError
 from .esrd_client import send_datagram
@@ -109,7 +109,7 @@ class ScriptedEsrdServer:
         self._server: asyncio.Server | None = None
 
     @property
-    def sockets(self) -> list[Socket]:
+    def sockets(self) -> list[PeerSocket]:
         """The sockets of all registrations."""
         return [registration.socket for registration in self.registrations]
 
@@ -135,10 +135,10 @@ class ScriptedEsrdServer:
             raise
         self._server = server
 
-    def _make(self) -> Socket:
+    def _make(self) -> PeerSocket:
         return AcceptedSocket(f"registration {len(self.registrations) + 1}", self._accepted)
 
-    def _accepted(self, socket: Socket) -> None:
+    def _accepted(self, socket: PeerSocket) -> None:
         self.registrations.append(EsrdRegistration(socket))
         self._queue.put_nowait(self.registrations[-1])
 

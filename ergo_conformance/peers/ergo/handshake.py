@@ -11,7 +11,7 @@ from ...model.values import Atom
 from ...spec.ergo.ehs import digest, frame_size, read_frame, write_frame
 from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..packet_reader import PacketFormat, PacketReader
-from ..sockets import Socket
+from ..sockets import PeerSocket
 from ..transcript import describe
 
 M = TypeVar("M", Hello, Join, Introduce, Accept)
@@ -49,7 +49,7 @@ class HandshakePeer(Endpoint):
 
     def __init__(
         self,
-        socket: Socket,
+        socket: PeerSocket,
         target_info: TargetInfo,
         rng: random.Random,
         name: str | None = None,

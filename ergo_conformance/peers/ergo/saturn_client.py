@@ -11,7 +11,7 @@ from ...model.values import Atom
 from ...spec.ergo.saturn import packet_size, proof, read_packet, write_packet
 from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..packet_reader import PacketFormat, PacketReader
-from ..sockets import Socket
+from ..sockets import PeerSocket
 from ..violation import ViolationError
 from .esrd_client import route
 
@@ -28,7 +28,7 @@ class SocketEndedError(ViolationError):
 class SaturnEndpoint(Endpoint):
     """Exchanges Saturn messages over one socket, as client or server."""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: PeerSocket) -> None:
         super().__init__(socket)
         socket.transcript.kind = "packets"
         self._reader = PacketReader(socket, FORMAT)
@@ -72,7 +72,7 @@ class ScriptedSaturnClient(SaturnEndpoint):
     """A node that proves the token, registers, and is notified about other nodes. `overrides` replace fields."""
 
     def __init__(
-        self, socket: Socket, rng: random.Random, token: str, name: str | None = None, cluster: str = ""
+        self, socket: PeerSocket, rng: random.Random, token: str, name: str | None = None, cluster: str = ""
     ) -> None:
         super().__init__(socket)
         self.token, self.cluster = token, cluster

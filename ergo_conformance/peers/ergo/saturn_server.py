@@ -10,7 +10,7 @@ from ...model.values import Error
 from ...spec.ergo.saturn import proof, write_packet
 from ..endpoint import REPLY_TIMEOUT
 from ..listener import Listener
-from ..sockets import Socket
+from ..sockets import PeerSocket
 from ..violation import ViolationError
 from .saturn_client import SaturnEndpoint
 
@@ -18,7 +18,7 @@ from .saturn_client import SaturnEndpoint
 class SaturnRegistration(SaturnEndpoint):
     """The server's end of a node's socket. Both sides have to prove `token`."""
 
-    def __init__(self, socket: Socket, token: str) -> None:
+    def __init__(self, socket: PeerSocket, token: str) -> None:
         super().__init__(socket)
         self.token = token
         self.hello: saturn.Handshake | None = None
@@ -90,7 +90,7 @@ class ScriptedSaturnServer:
         return self._listener.port
 
     @property
-    def sockets(self) -> list[Socket]:
+    def sockets(self) -> list[PeerSocket]:
         """All accepted sockets."""
         return self._listener.sockets
 

@@ -13,7 +13,7 @@ from .connection import Connection, OpenSocket, PooledConnection, RemoteNode, So
 from .core import Core, LocalProcess, ProcessTables
 from .network import Network
 from .registrar import ApplicationRegistrar, NodeRegistration, Registrar, RegistrarInfo, Resolver
-from .stack import Deadlines, FlowLimits, Handshake, NetworkHandshake, NetworkProto
+from .stack import Deadlines, FlowLimits, HandshakeSession, NetworkHandshake, NetworkProto
 
 __all__ = [
     "ApplicationRegistrar",
@@ -21,7 +21,7 @@ __all__ = [
     "Core",
     "Deadlines",
     "FlowLimits",
-    "Handshake",
+    "HandshakeSession",
     "LocalProcess",
     "Network",
     "NetworkHandshake",

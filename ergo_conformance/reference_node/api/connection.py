@@ -8,8 +8,8 @@ from ...model.ergo.gen import (
     ApplicationOptions,
     ApplicationOptionsExtra,
     MessageEvent,
-    ProcessOptions,
     ProcessOptionsExtra,
+    RemoteProcessOptions,
 )
 from ...model.values import PID, Atom, Error, Ref
 from .handshake import PeerInfo
@@ -161,10 +161,12 @@ class RemoteNode(Protocol):
     def info(self) -> RemoteNodeInfo:
         """Snapshot of the peer and of the traffic of the connection."""
 
-    async def spawn(self, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
+    async def spawn(self, name: str, options: RemoteProcessOptions | None = None, *args: Any) -> PID:
         """Spawns a process with one of its factories. ErgoError: "not allowed", "unknown name", "timed out", …"""
 
-    async def spawn_register(self, register: str, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
+    async def spawn_register(
+        self, register: str, name: str, options: RemoteProcessOptions | None = None, *args: Any
+    ) -> PID:
         """Spawns a process and registers its name. ErgoError "resource is taken" in addition."""
 
     async def application_start(self, name: str, options: ApplicationOptions | None = None) -> None:

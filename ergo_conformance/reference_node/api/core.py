@@ -8,8 +8,8 @@ from ...model.ergo.gen import (
     ApplicationOptions,
     ApplicationOptionsExtra,
     MessageEvent,
-    ProcessOptions,
     ProcessOptionsExtra,
+    RemoteProcessOptions,
 )
 from ...model.registry import Registry
 from ...model.values import PID, Atom, Error, Ref
@@ -137,7 +137,7 @@ class Core(Protocol):
         """Starts an application requested by `node`. ErgoError."""
 
     async def remote_spawn(
-        self, node: Atom, name: Atom, args: list[Any] | None, options: ProcessOptions | None, register: str
+        self, node: Atom, name: Atom, args: list[Any] | None, options: RemoteProcessOptions | None, register: str
     ) -> PID:
         """Spawns a process on another node; its parent is our node itself. Raises ErgoError and CannotEncode."""
 

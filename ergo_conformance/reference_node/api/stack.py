@@ -25,7 +25,7 @@ class FlowLimits(NamedTuple):
     stall_timeout: float
 
 
-class Handshake(Protocol):
+class HandshakeSession(Protocol):
     """One handshake over one socket, sans-io."""
 
     def start(self) -> bytes:
@@ -50,13 +50,13 @@ class NetworkHandshake(Protocol):
     def version(self) -> Version:
         """Name and release, as routes have them."""
 
-    def start(self, local: LocalIdentity, socket: SocketInfo) -> Handshake:
+    def start(self, local: LocalIdentity, socket: SocketInfo) -> HandshakeSession:
         """Begins a full handshake as the dialer. Its last output is PeerInfo."""
 
-    def join(self, local: LocalIdentity, socket: SocketInfo, connection: ConnectionRef) -> Handshake:
+    def join(self, local: LocalIdentity, socket: SocketInfo, connection: ConnectionRef) -> HandshakeSession:
         """Begins the handshake of a further socket as the dialer. Its last output is JoinedSocket."""
 
-    def accept(self, local: LocalIdentity, socket: SocketInfo) -> Handshake:
+    def accept(self, local: LocalIdentity, socket: SocketInfo) -> HandshakeSession:
         """Begins a handshake as the acceptor.
 
         It gives Introduced as soon as the peer has proved the cookie; its last output is PeerInfo or JoinedSocket.

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ...model.ergo import error_values
 from ...model.ergo.ehs import Role, Version
-from ...model.ergo.gen import ApplicationOptions, ProcessOptions
+from ...model.ergo.gen import ApplicationOptions, RemoteProcessOptions
 from ...model.values import PID, Atom
 from ..api import Core
 from ..api.applications import ApplicationMode
@@ -69,11 +69,13 @@ class ConnectedNode:
             bytes_out=connection.bytes_out,
         )
 
-    async def spawn(self, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
+    async def spawn(self, name: str, options: RemoteProcessOptions | None = None, *args: Any) -> PID:
         """Spawns a process with one of its factories; its parent is our node itself. Raises ErgoError and CannotEncode."""
         return await self.spawn_register("", name, options, *args)
 
-    async def spawn_register(self, register: str, name: str, options: ProcessOptions | None = None, *args: Any) -> PID:
+    async def spawn_register(
+        self, register: str, name: str, options: RemoteProcessOptions | None = None, *args: Any
+    ) -> PID:
         """Spawns a process and registers its name. Raises ErgoError and CannotEncode."""
         self._check_connected()
         return await self._core.remote_spawn(self.name, Atom(name), list(args) or None, options, register)

@@ -17,7 +17,7 @@ from ...model.values import Atom
 from ..api.connection import OpenSocket, PooledConnection
 from ..api.errors import ClosedError, HandshakeError, RefusedError, SilentError
 from ..api.handshake import Introduced, JoinedSocket, JoinRequest, Output, PeerInfo
-from ..api.stack import Deadlines, FlowLimits, Handshake
+from ..api.stack import Deadlines, FlowLimits, HandshakeSession
 from .outbox import Outbox
 from .socket_registry import SocketRegistry
 from .table import ConnectionTable, MakeConnection
@@ -30,7 +30,7 @@ REFUSED_WITHIN: Final = 0.1
 """Seconds. A joined socket that the peer closes this soon after its Accept, without a byte, was refused: the peer's Accept and
 FIN leave together (EHS-DUP-3, ENP-RED-4). A socket that was reset was cut: the connection lives on without it."""
 
-MakeHandshake = Callable[[str, bytes | None], Handshake]
+MakeHandshake = Callable[[str, bytes | None], HandshakeSession]
 """Makes the handshake of a socket from its own address ("host:port") and the certificate's fingerprint."""
 
 
@@ -69,7 +69,7 @@ class SocketProtocol(asyncio.Protocol):
         self._outbox = Outbox(setup.flow_limits, self.fail)
         self.write, self.drain = self._outbox.write, self._outbox.drain
         self._peer = "in memory"
-        self._handshake: Handshake | None = None
+        self._handshake: HandshakeSession | None = None
         self._connection: PooledConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._latest = 0.0  # end of the handshake at the latest

@@ -29,7 +29,7 @@ from .remote_spawn import RemoteSpawn
 from .spawner import Spawner
 
 
-class Core:
+class NodeCore:
     """The processes of one node (api.Core, process.ProcessHost).
 
     `tables`: identity and processes of the node.  `now`: Unix nanoseconds.  `registry`: the types that the node knows.  `env`:
@@ -163,7 +163,7 @@ class Core:
         await self.remote.start_requested(node, name, mode, options)
 
     async def remote_spawn(
-        self, node: Atom, name: Atom, args: list[Any] | None, options: gen.ProcessOptions | None, register: str
+        self, node: Atom, name: Atom, args: list[Any] | None, options: gen.RemoteProcessOptions | None, register: str
     ) -> PID:
         """Spawns a process on another node; its parent is this node itself. Raises ErgoError and CannotEncode."""
         return await self.remote.spawn(None, node, name, args, options, register)

@@ -85,7 +85,7 @@ class RemoteService(Protocol):
         node: Atom,
         name: Atom,
         args: list[Any] | None,
-        options: gen.ProcessOptions | None,
+        options: gen.RemoteProcessOptions | None,
         register: str,
     ) -> PID: ...
 
@@ -242,7 +242,7 @@ class Process:
         await self.host.outgoing.exit(self, pid, reason)
 
     async def remote_spawn(
-        self, node: str, name: str, *args: Any, options: gen.ProcessOptions | None = None, register: str = ""
+        self, node: str, name: str, *args: Any, options: gen.RemoteProcessOptions | None = None, register: str = ""
     ) -> PID:
         """Spawns a process with a factory of another node; this process is its parent. `register`: its registered name.
 

@@ -132,7 +132,7 @@ class RemoteSpawn:
         node: Atom,
         name: Atom,
         args: Iterable[Any] | None = None,
-        options: gen.ProcessOptions | None = None,
+        options: gen.RemoteProcessOptions | None = None,
         register: str = "",
     ) -> PID:
         """Spawns a process on another node. `process`: its parent; None is the node itself.
@@ -144,7 +144,7 @@ class RemoteSpawn:
         own = self._tables.pid
         env = dict(process.options.env if process else self._env) if self.expose_env else {}
         extra = ProcessOptionsExtra(
-            options or gen.ProcessOptions(),
+            options or gen.RemoteProcessOptions(),
             process.pid if process else own,
             process.leader if process else own,
             env or None,

@@ -17,11 +17,11 @@ from ..connection.tls import CertManager, manager_of
 from ..options import AcceptorOptions, NetworkOptions
 from .stack import Stack, StackFactory
 
-MakeProtocol = Callable[["Acceptor"], asyncio.Protocol]
+MakeProtocol = Callable[["NodeAcceptor"], asyncio.Protocol]
 
 
 @dataclass(eq=False, kw_only=True)
-class Acceptor:
+class NodeAcceptor:
     """A listening socket. `cookie`, `flags` and `max_message_size`: None is the node's setting; they may be set at any time
     and apply to new sockets (upstream keeps the values of the start, NAPI-ACC-4).
     """

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from ...model.ergo.ehs import Role
 from ...model.values import Atom
-from ..api import Connection, Handshake, NetworkProto, OpenSocket
+from ..api import Connection, HandshakeSession, NetworkProto, OpenSocket
 from ..api.errors import HandshakeError, RefusedError
 from ..api.handshake import ConnectionRef, RandomHex, SocketInfo
 from ..connection.backoff import ReconnectBackoff
@@ -16,7 +16,7 @@ from ..connection.dial_errors import describe
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, DuplicateError, MakeConnection
-from ..connection.tcp import Dial, Endpoint
+from ..connection.tcp import Address, Dial
 from .stack import Stack
 
 log = logging.getLogger("ergo_conformance.node")
@@ -24,7 +24,7 @@ log = logging.getLogger("ergo_conformance.node")
 T = TypeVar("T")
 
 
-class Dialer:
+class NodeDialer:
     """The dials of one node.
 
     `dial`: opens sockets.  `random_hex`: source of salts.  `connection_maker`: returns the function that makes connections of a
@@ -59,7 +59,7 @@ class Dialer:
     ) -> SocketProtocol:
         """Makes our end of a socket that we open. `fingerprint` replaces that of TLS; `make_opener`: see SocketSetup."""
 
-        def make_handshake(address: str, seen: bytes | None) -> Handshake:
+        def make_handshake(address: str, seen: bytes | None) -> HandshakeSession:
             info = SocketInfo(self._random_hex, address, seen)
             if joining is None:
                 return stack.handshake.start(stack.local, info)
@@ -71,7 +71,7 @@ class Dialer:
             fingerprint=fingerprint, wanted=wanted, make_opener=make_opener,
         ))  # fmt: skip
 
-    async def connect(self, endpoint: Endpoint, wanted: Atom | None, stack: Stack) -> Connection:
+    async def connect(self, endpoint: Address, wanted: Atom | None, stack: Stack) -> Connection:
         """Returns the connection with the peer at this endpoint, dialing it if needed, with as many sockets as possible.
 
         `wanted`: the expected name; an open connection, a dial and an accept in progress with that name are used.  Raises
@@ -97,7 +97,7 @@ class Dialer:
             raise HandshakeError("the node has stopped")
         return dial.result()
 
-    async def _connect(self, endpoint: Endpoint, wanted: Atom | None, stack: Stack) -> Connection:
+    async def _connect(self, endpoint: Address, wanted: Atom | None, stack: Stack) -> Connection:
         if wanted is not None and (delay := self.backoff.remaining(wanted, asyncio.get_running_loop().time())):
             await asyncio.sleep(delay)  # do not storm a peer that accepts and disconnects at once (ENP-RED-4)
             if wanted in self._table.connections:
@@ -125,7 +125,7 @@ class Dialer:
             raise RefusedError(f"{connection.name!r} has ended the connection again")
         return connection
 
-    async def open(self, protocol: Callable[[], SocketProtocol], endpoint: Endpoint, timeout: float) -> Connection:
+    async def open(self, protocol: Callable[[], SocketProtocol], endpoint: Address, timeout: float) -> Connection:
         """Opens one socket within `timeout` seconds, and waits for its handshake. Raises as `connect`, and DuplicateError."""
         made: list[SocketProtocol] = []
 
@@ -174,7 +174,7 @@ class Dialer:
 class _SocketOpener:
     """Opens further sockets of one connection (api.OpenSocket)."""
 
-    def __init__(self, dialer: Dialer, connection: Connection, first: Endpoint, stack: Stack) -> None:
+    def __init__(self, dialer: NodeDialer, connection: Connection, first: Address, stack: Stack) -> None:
         self._dialer, self._first, self._stack = dialer, first, stack
         self._peer = connection.peer
         self._running: set[asyncio.Task[bool]] = set()
@@ -190,7 +190,7 @@ class _SocketOpener:
         peer, first = self._peer, self._first
         joining = ConnectionRef(peer.node, peer.connection_id)
         protocol = partial(self._dialer.protocol, self._stack, joining=joining)
-        for endpoint in dict.fromkeys((Endpoint.parse(announced, first.tls) or first, first)):
+        for endpoint in dict.fromkeys((Address.parse(announced, first.tls) or first, first)):
             try:
                 await self._dialer.open(protocol, endpoint, self._stack.handshake.deadlines.connect)
             except (HandshakeError, RefusedError):

@@ -17,7 +17,7 @@ from ...model.ergo.saturn import ProxyRoute
 from ...model.values import Atom, Error
 from ..api import (
     Connection,
-    Handshake,
+    HandshakeSession,
     NetworkHandshake,
     NetworkProto,
     NodeRegistration,
@@ -34,21 +34,21 @@ from ..connection.dial_errors import cause_of
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, MakeConnection
-from ..connection.tcp import Dial, Endpoint
+from ..connection.tcp import Address, Dial
 from ..connection.tls import manager_of
-from ..core.core import Core
+from ..core.core import NodeCore
 from ..core.peers import Peers
 from ..core.remote_spawn import Factory
 from ..options import AcceptorOptions, NetworkMode, NetworkOptions, NodeOptions
-from .acceptor import Acceptor
-from .dialer import Dialer
+from .acceptor import NodeAcceptor
+from .dialer import NodeDialer
 from .route_resolution import RouteResolver
 from .stack import StackFactory
 
 log = logging.getLogger("ergo_conformance.node")
 
 
-class Network:
+class NodeNetwork:
     """The network of one node."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Network:
         caches: Caches,
         random_hex: RandomHex,
         dial: Dial,
-        make_core: Callable[[Peers], Core],
+        make_core: Callable[[Peers], NodeCore],
     ) -> None:
         """`caches`: the ids in the bytes that we write; `dial`: opens sockets; `make_core`: makes the node's core."""
         self.name, self.options = name, options
@@ -71,13 +71,13 @@ class Network:
         self._random_hex = random_hex
         self._certificates = manager_of(node.tls)
         self._sockets = SocketRegistry(closed=self.stopped)
-        self._acceptors: list[Acceptor] = []
+        self._acceptors: list[NodeAcceptor] = []
         self._registrars: list[Registrar] = []
         self._protos: WeakKeyDictionary[Connection, NetworkProto] = WeakKeyDictionary()
         self._serving: dict[Connection, tuple[asyncio.Task[None], float]] = {}
         self.table: ConnectionTable[Connection] = ConnectionTable(name, self)
         self.resolver = RouteResolver(name, options, self._stacks)
-        self._dialer = Dialer(self.table, self._sockets, dial, random_hex, self._connection_maker)
+        self._dialer = NodeDialer(self.table, self._sockets, dial, random_hex, self._connection_maker)
         self.core = make_core(Peers(self.table.connections, self.connection, self.drop))
 
     # --- settings of new sockets --------------------------------------------------------------------------------------
@@ -127,10 +127,10 @@ class Network:
             await self.stop()
             raise
 
-    async def listen(self, options: AcceptorOptions) -> Acceptor:
+    async def listen(self, options: AcceptorOptions) -> NodeAcceptor:
         """Opens one more acceptor; after the start it is not registered. UsageError; ErgoError "network stack is stopped"."""
         self._check_running()
-        acceptor = Acceptor.of(options, self.options, self.name.partition("@")[2], self._certificates)
+        acceptor = NodeAcceptor.of(options, self.options, self.name.partition("@")[2], self._certificates)
         await acceptor.listen(self.acceptor_protocol)
         self._acceptors.append(acceptor)
         return acceptor
@@ -243,7 +243,7 @@ class Network:
         self._check_running()
         context = self.resolver.tls_context() if tls is True else (tls or None)
         wanted = None if name is None else Atom(name)
-        return await self._dialer.connect(Endpoint(host, port, context), wanted, self._stacks.make())
+        return await self._dialer.connect(Address(host, port, context), wanted, self._stacks.make())
 
     def drop(self, connection: Connection) -> None:
         """Ends a connection: both sides forget each other at once (NAPI-CON-10)."""
@@ -334,7 +334,7 @@ class Network:
     # --- snapshots ----------------------------------------------------------------------------------------------------
 
     @property
-    def acceptors(self) -> list[Acceptor]:
+    def acceptors(self) -> list[NodeAcceptor]:
         """The listening acceptors. ErgoError "network stack is stopped"."""
         self._check_running()
         return list(self._acceptors)
@@ -369,11 +369,13 @@ class Network:
 
     # --- sockets ------------------------------------------------------------------------------------------------------
 
-    def acceptor_protocol(self, acceptor: Acceptor | None = None, fingerprint: bytes | None = None) -> SocketProtocol:
+    def acceptor_protocol(
+        self, acceptor: NodeAcceptor | None = None, fingerprint: bytes | None = None
+    ) -> SocketProtocol:
         """Makes our end of a socket that a peer opens. `fingerprint` replaces that of TLS where there is no acceptor."""
         stack = self._stacks.make() if acceptor is None else acceptor.stack(self._stacks)
 
-        def make_handshake(address: str, seen: bytes | None) -> Handshake:
+        def make_handshake(address: str, seen: bytes | None) -> HandshakeSession:
             return stack.handshake.accept(stack.local, SocketInfo(self._random_hex, address, seen))
 
         return SocketProtocol(self.table, self._sockets, SocketSetup(

@@ -17,7 +17,7 @@ from ..api.messages import Call, ProcessOptions, Recipient
 from ..api.relations import RelationKind, RelationTarget
 from ..core.actor import Actor
 from ..core.applications import ApplicationMember, ApplicationSpec
-from ..core.core import Core
+from ..core.core import NodeCore
 from ..core.remote_spawn import ALGORITHMS, compression_from
 from .agents import ActorFactory, Echo, is_text, reason_of, text_of
 from .go_format import go_format, type_word
@@ -139,7 +139,7 @@ class Agent(Actor):
 
     options = ProcessOptions(trap_exit=True)
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: NodeCore) -> None:
         self._core = core
 
     async def init(self, *_: Any) -> None:
@@ -352,12 +352,12 @@ def _go_type(value: Any) -> str:
     return names.get(type(value), f"gen.{type(value).__name__}")
 
 
-def level_2(core: Core) -> Mapping[str, ActorFactory]:
+def level_2(core: NodeCore) -> Mapping[str, ActorFactory]:
     """Returns the factories of the agents of level 2, by name."""
     return {"pub": Pub, "crasher": Crasher, "agent": lambda: Agent(core)}
 
 
-def permit_remote_starts(core: Core, allowed: str) -> None:
+def permit_remote_starts(core: NodeCore, allowed: str) -> None:
     """Enables the agents' factories and applications for all nodes, and the restricted ones for node `allowed`."""
     remote = core.remote
     remote.enable_spawn("echo_factory", Echo)

@@ -13,7 +13,7 @@ from ...model.values import PID, Atom, Error, Typed
 from ..api.errors import ErgoError, Stop
 from ..api.messages import Call, ProcessOptions
 from ..core.actor import NO_REPLY, Actor
-from ..core.core import Core
+from ..core.core import NodeCore
 from ..core.process import Process
 
 log = logging.getLogger("ergo_conformance.node")
@@ -143,7 +143,7 @@ class Supervisor:
 
     def __init__(
         self,
-        core: Core,
+        core: NodeCore,
         factories: Mapping[str, ActorFactory] = LEVEL_1,
         numbers: Mapping[str, int] = MappingProxyType({}),
     ) -> None:

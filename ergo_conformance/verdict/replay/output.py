@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ...errors import Reason, Rejected
 from ...model.ergo import ehs, enp
 from ...model.ergo.ehs import Message
-from ...peers.sockets import Socket
+from ...peers.sockets import PeerSocket
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.ehs import read_frame
 from ...spec.ergo.stream import ReadFrame, caches_of, read_one, updated
@@ -24,7 +24,7 @@ class NodeSocket:
     """One socket of the node, seen from the peer's end."""
 
     name: str
-    peer_end: Socket
+    peer_end: PeerSocket
     expected: deque[Message]
     """Handshake messages that the node still has to write."""
     buffer: bytes = b""
@@ -56,7 +56,7 @@ class NodeOutput:
         self._closed = {event.socket for event in self.timeline.events if isinstance(event, SocketClosed)}
         self._remaining = Counter(event.socket for event in self.timeline.events)
 
-    def open(self, name: str, peer_end: Socket) -> None:
+    def open(self, name: str, peer_end: PeerSocket) -> None:
         """Adds a socket, of which the capture tells what the node has to write."""
         side = self.timeline.side(name, self.recorded.direction)
         self.sockets[name] = NodeSocket(name, peer_end, deque(side.read.messages))

@@ -14,7 +14,7 @@ from ...peers.ergo.dialer import Dialer
 from ...peers.ergo.esrd_client import ScriptedEsrdClient, ScriptedResolver
 from ...peers.ergo.handshake import HandshakePeer, TargetInfo
 from ...peers.ergo.saturn_client import ScriptedSaturnClient
-from ...peers.sockets import Socket
+from ...peers.sockets import PeerSocket
 from ...peers.transcript import Transcript
 from ...peers.violation import UnreachableError, ViolationError
 from ...spec.ergo.edf import EdfContext
@@ -34,7 +34,7 @@ class Context:
     def __init__(self, running: RunningTarget, rng: random.Random) -> None:
         self.target = running
         self.rng = rng
-        self.sockets: list[Socket] = []
+        self.sockets: list[PeerSocket] = []
         self.resolvers: list[ScriptedResolver] = []
         self.cluster = f"cluster-{rng.randrange(16**8):08x}"
         """Cluster of this case at a Saturn; no other case uses it."""
@@ -47,7 +47,7 @@ class Context:
     def config(self) -> Mapping[str, Any]:
         return self.target.config
 
-    async def socket(self, label: str = "") -> Socket:
+    async def socket(self, label: str = "") -> PeerSocket:
         """A socket to the target on which nothing was sent yet."""
         try:
             socket = await self.target.socket(label or f"socket {len(self.sockets) + 1}")

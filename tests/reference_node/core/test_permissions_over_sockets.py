@@ -146,7 +146,7 @@ async def test_one_node_less_on_an_open_list_is_that_node_alone(kind: str) -> No
 
 
 async def test_what_the_application_says() -> None:
-    """NAPI-PL-7; all three texts: test_remote_node.py."""
+    """NAPI-PL-7; all three texts: connection/test_remote_node.py."""
     async with scene("application start") as it:
         it.enable()
         it.b.core.applications.unload("it")

@@ -1,4 +1,4 @@
-"""Static routes (NAPI-RT), over sockets of the loopback. How they are written in settings: test_routes.py."""
+"""Static routes (NAPI-RT), over sockets of the loopback. How they are written in settings: test_route_resolution.py."""
 
 from typing import Any
 

@@ -33,7 +33,7 @@ from ergo_conformance.reference_node.api.relations import RelationKind, Relation
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
-from tests.support.settings import make
+from tests.support.settings import make_node
 
 pytestmark = pytest.mark.real_loop
 
@@ -313,7 +313,7 @@ async def test_a_program_takes_the_node_s_network_or_another() -> None:
     island = Island()
     assert await reachable(island, "a@h", "b@h") == ["no route"] * 2
     assert island.asked == ["a@h", "b@h"]
-    node = make("x@h")
+    node = make_node("x@h")
     assert await reachable(node.network, "a@h") == ["no route"]
     await node.stop()
     assert await reachable(node.network, "a@h") == ["network stack is stopped"]

@@ -16,7 +16,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.plug_ins import CARD, POOL, TALK, CardHandshake, Notebook, TalkConnection, TalkProto
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually
@@ -58,8 +58,8 @@ async def pair(
 async def talks(a: Node, b: Node, answers: Answers) -> None:
     """A call, a message, and both ways."""
     to = ProcessID(b.name, Atom("answers"))
-    assert await within(a, lambda it: it.call(to, "hello")) == ["you said", "hello"]
-    await within(a, lambda it: it.send(to, ["a", 1]))
+    assert await run_as_process(a, lambda it: it.call(to, "hello")) == ["you said", "hello"]
+    await run_as_process(a, lambda it: it.send(to, ["a", 1]))
     await eventually(lambda: answers.heard == [(a.name, ["a", 1])])
 
 
@@ -148,7 +148,7 @@ async def test_what_it_can_not_do_is_said_and_nothing_hangs() -> None:
     await a.network.get_node(b.name)
     for attempt in tries:
         with pytest.raises(ErgoError, match="not supported"):
-            await within(a, attempt)
+            await run_as_process(a, attempt)
     ended: list[Atom] = []
 
     async def watches(it: Process) -> None:

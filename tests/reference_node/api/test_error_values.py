@@ -13,7 +13,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from tests.support.error_values import IDS, TEXTS, constant
 from tests.support.network import at, dial, echo, failure, lan
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 
 pytestmark = pytest.mark.real_loop
 
@@ -67,7 +67,7 @@ async def test_all_of_them_travel_and_are_the_same_on_the_other_side() -> None:
             raise AssertionError("it did not fail")
 
         for name, text in TEXTS.items():
-            error, value = await within(a, lambda it, name=name: asks(it, constant(name)))  # type: ignore[misc]
+            error, value = await run_as_process(a, lambda it, name=name: asks(it, constant(name)))  # type: ignore[misc]
             assert (error.text, value.text) == (text, text)
             assert error == value == constant(name)
 
@@ -79,7 +79,7 @@ async def test_a_text_is_not_a_format(text: str) -> None:
         a, b = await start("a"), await start("b")
         await dial(a, b)
         b.spawn(Failing(), name="failing")
-        assert await failure(within(a, lambda it: it.call(at(b, "failing"), [True, Error(text)]))) == text
+        assert await failure(run_as_process(a, lambda it: it.call(at(b, "failing"), [True, Error(text)]))) == text
 
 
 @pytest.mark.parametrize("value", ["x" * 65_536, Atom("x" * 256), Error("x" * 32_768)])
@@ -95,4 +95,4 @@ async def test_what_is_too_long_for_edf_is_not_sent(value: Any) -> None:
                 await it.send(at(b), value)
             return await it.call(at(b), 1)
 
-        assert await within(a, tries) == 1
+        assert await run_as_process(a, tries) == 1

@@ -21,7 +21,7 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.error_values import TEXTS, spelled
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually
 
@@ -50,7 +50,7 @@ class Scene:
 
     def does(self, work: Callable[[Process], Awaitable[Any]], **options: Any) -> Awaitable[str]:
         """The error that a process of a gets."""
-        return failure(within(self.a, work, **options))
+        return failure(run_as_process(self.a, work, **options))
 
 
 async def name_unknown(it: Scene) -> str:
@@ -236,7 +236,7 @@ async def end_of(it: Scene, work: Callable[[Process], Awaitable[None]], target: 
         assert isinstance(down, Down)
         return down.reason.text
 
-    return await within(it.a, watches)
+    return await run_as_process(it.a, watches)
 
 
 async def unregistered(it: Scene) -> str:

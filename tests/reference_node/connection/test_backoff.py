@@ -16,7 +16,7 @@ from ergo_conformance.reference_node.connection.backoff import (
     next_delay,
 )
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle
+from tests.support.nodes import MemoryNetwork, settle
 
 NAME = Atom("b@localhost")
 
@@ -54,7 +54,7 @@ async def tries(a: Node, b: Node, *, lives: float, ours: bool = False) -> float:
     [(0.0, False, True), (MIN_LIFETIME / 2, False, True), (MIN_LIFETIME, False, False), (0.0, True, False)],
 )
 async def test_only_who_is_let_go_at_once_waits(lives: float, ours: bool, grows: bool) -> None:
-    net = Net()
+    net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     took = [await tries(a, b, lives=lives, ours=ours) for _ in range(5)]
     wanted = [0.0, *(FIRST_DELAY * 2**i for i in range(4))] if grows else [0.0] * 5
@@ -63,7 +63,7 @@ async def test_only_who_is_let_go_at_once_waits(lives: float, ours: bool, grows:
 
 
 async def test_a_word_is_enough() -> None:
-    net = Net()
+    net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     loop = asyncio.get_running_loop()
     for _ in range(3):
@@ -78,7 +78,7 @@ async def test_a_word_is_enough() -> None:
 
 
 async def test_who_is_dialed_meanwhile_need_not_wait() -> None:
-    net = Net()
+    net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))
     for _ in range(8):

@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually
 
@@ -104,5 +104,5 @@ async def test_ten_thousand_calls_at_once() -> None:
         async def work(it: Process) -> list[Any]:
             return list(await asyncio.gather(*(it.call(echo, i, timeout=60) for i in range(CALLS))))
 
-        assert await within(a, work) == list(range(CALLS))
+        assert await run_as_process(a, work) == list(range(CALLS))
         assert not a.core.pending

@@ -32,7 +32,7 @@ from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, dial, lan
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.real_loop
@@ -127,7 +127,7 @@ class Scene:
         self.owner = Owner(b)
 
     async def does(self, work: Callable[[Process], Awaitable[Any]], **options: Any) -> Any:
-        return await within(self.a, work, **options)
+        return await run_as_process(self.a, work, **options)
 
     def last(self) -> Envelope:
         return self.owner.got[-1]

@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.ergo.enp.proto import SETTLED
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from tests.support.nodes import Net, settle, transport_of, within
+from tests.support.nodes import MemoryNetwork, run_as_process, settle, transport_of
 
 
 def pool(size: int) -> EhsHandshake:
@@ -33,11 +33,11 @@ def cut(connection: Connection, number: int = 0) -> None:
 async def echoes(a: Node, b: Node, value: Any = "hello") -> Any:
     """What echo of the other node answers."""
     echo = ProcessID(b.name, Atom("echo"))
-    return await within(a, lambda it: it.call(echo, value, timeout=1))
+    return await run_as_process(a, lambda it: it.call(echo, value, timeout=1))
 
 
-async def pair(**options: Any) -> tuple[Net, Node, Node, Connection]:
-    net = Net()
+async def pair(**options: Any) -> tuple[MemoryNetwork, Node, Node, Connection]:
+    net = MemoryNetwork()
     a, b, connection = await net.pair(**options)
     for made in (a, b):
         Supervisor(made.core, LEVEL_1)
@@ -209,7 +209,7 @@ async def test_an_acceptor_that_refuses_joins_ends_the_connection(monkeypatch: p
     """It answers the Join and closes: it does not know the connection any more (ENP-RED-4)."""
     net, a, b, connection = await pair()
     monkeypatch.setattr(b.network.table, "join", _refuse)
-    waits = asyncio.ensure_future(within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "!noreply")))
+    waits = asyncio.ensure_future(run_as_process(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "!noreply")))
     cut(connection)
     await asyncio.sleep(60)
     assert not a.network.connections
@@ -252,7 +252,7 @@ async def test_a_stopped_node_does_not_rejoin() -> None:
 
 
 async def test_both_dial_at_once_fifty_times() -> None:
-    net = Net()
+    net = MemoryNetwork()
     b = net.node("b@localhost")
     a = net.node("a@localhost")
     b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))

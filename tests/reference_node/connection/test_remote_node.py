@@ -20,8 +20,8 @@ from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
-from tests.support.nodes import within
-from tests.support.sockets import HOST, eventually, links, port
+from tests.support.nodes import run_as_process
+from tests.support.sockets import HOST, eventually, port, socket_count
 
 pytestmark = pytest.mark.real_loop
 
@@ -80,7 +80,7 @@ async def test_the_info_of_a_node() -> None:
         b = await start("b", max_message_size=9999, flags=flags, handshake=EhsHandshake(pool_size=2))
         a = await start("a")
         remote = await dial(a, b)
-        await eventually(lambda: links(b, a) == 2)
+        await eventually(lambda: socket_count(b, a) == 2)
         info = remote.info
         assert (info.node, info.version, info.uptime) == (b.name, b.options.version, remote.uptime)
         assert (info.handshake_version, info.proto_version) == (EHS, ENP)
@@ -97,9 +97,9 @@ async def test_messages_and_bytes_are_counted() -> None:
         a, b = await start("a"), await start("b")
         echo(b)
         remote = await dial(a, b)
-        await eventually(lambda: links(b, a) == 3)
-        await within(a, lambda it: it.call(at(b), "x" * 100))
-        await within(a, lambda it: it.send(at(b), "last"))
+        await eventually(lambda: socket_count(b, a) == 3)
+        await run_as_process(a, lambda it: it.call(at(b), "x" * 100))
+        await run_as_process(a, lambda it: it.send(at(b), "last"))
         await eventually(lambda: b.network.node(a.name).info.messages_in == 2)
         info, back = remote.info, b.network.node(a.name).info
         assert (info.messages_in, info.messages_out) == (back.messages_out, back.messages_in) == (1, 2)
@@ -119,9 +119,9 @@ async def test_a_process_is_started_there() -> None:
         remote = await dial(a, b)
         pid = await remote.spawn("told", gen.RemoteProcessOptions(Env={"B": "b"}), 1, "two")
         assert pid.node == b.name
-        told = await within(a, lambda it: it.call(pid, 0))
+        told = await run_as_process(a, lambda it: it.call(pid, 0))
         assert told == [[1, "two"], ["A=a", "B=b"], a.core.pid, a.core.pid, ""]
-        assert await within(a, lambda it: it.call(pid, 0)) == told
+        assert await run_as_process(a, lambda it: it.call(pid, 0)) == told
 
 
 async def test_a_process_is_started_there_under_a_name() -> None:
@@ -132,7 +132,7 @@ async def test_a_process_is_started_there_under_a_name() -> None:
         remote = await dial(a, b)
         pid = await remote.spawn_register("worker", "told", None, 5)
         assert b.core.tables.names[Atom("worker")].pid == pid
-        told = await within(a, lambda it: it.call(at(b, "worker"), 0))
+        told = await run_as_process(a, lambda it: it.call(at(b, "worker"), 0))
         assert (told[0], told[4]) == ([5], "worker")
         assert await failure(remote.spawn_register("worker", "told")) == "resource is taken"
         assert len(b.core.tables.processes) == 1
@@ -183,7 +183,7 @@ async def test_who_asks_although_the_flag_is_off_is_answered(ask: Callable[[Remo
         object.__setattr__(a.network.connections[b.name].peer, "flags", ehs.DEFAULT_FLAGS)
         assert await failure(ask(remote)) == "not allowed"
         assert remote.info.messages_in == 1
-        assert await within(a, lambda it: it.call(at(b, "living"), 1)) == 1
+        assert await run_as_process(a, lambda it: it.call(at(b, "living"), 1)) == 1
 
 
 class Sleeps(Actor):
@@ -254,7 +254,7 @@ async def test_an_application_is_started_there_in_a_mode(method: str) -> None:
         application = b.core.applications.get("app")
         assert (application.state, application.mode) == (ApplicationState.RUNNING, MODES[method])
         assert asked == [list(MODES).index(method)]
-        told = await within(a, lambda it: it.call(at(b, "app_worker"), 0))
+        told = await run_as_process(a, lambda it: it.call(at(b, "app_worker"), 0))
         assert told[1:] == [["O=o", "S=s"], a.core.pid, a.core.pid, "app_worker"]
 
 

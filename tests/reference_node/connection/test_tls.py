@@ -12,9 +12,9 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import acceptor, at, dial, echo, failure, forget, lan
-from tests.support.nodes import transport_of, within
-from tests.support.settings import make
-from tests.support.sockets import HOST, links, port
+from tests.support.nodes import run_as_process, transport_of
+from tests.support.settings import make_node
+from tests.support.sockets import HOST, port, socket_count
 
 pytestmark = pytest.mark.real_loop
 
@@ -27,7 +27,7 @@ async def test_with_a_certificate_only_tls_is_spoken_and_the_route_says_so() -> 
         a = await start("a")
         b = await start("b", acceptors=(acceptor(tls=PAIR),), registrar=EsrdRegistrar(port=0))
         assert await failure(dial(a, b, tls=False)) == "EOF"
-        assert (await dial(a, b)).info.pool_size == links(a, b) == 3
+        assert (await dial(a, b)).info.pool_size == socket_count(a, b) == 3
         registrar = b.network.registrar
         [route] = await registrar.resolver.resolve(b.name)
         assert route.TLS
@@ -72,8 +72,8 @@ async def test_a_certificate_is_replaced_while_links_are_open() -> None:
         before = await shown(b)
         manager.update(OTHER)
         assert await shown(b) == ssl.PEM_cert_to_DER_cert(OTHER.certificate.decode()) != before
-        assert await within(a, lambda it: it.call(at(b), "still here")) == "still here"
-        assert (await dial(c, b)).info.pool_size == links(c, b) == 3
+        assert await run_as_process(a, lambda it: it.call(at(b), "still here")) == "still here"
+        assert (await dial(c, b)).info.pool_size == socket_count(c, b) == 3
         with pytest.raises(UsageError, match="not a certificate"):
             manager.update(PAIR._replace(key=b"no key"))
         assert await shown(b) == ssl.PEM_cert_to_DER_cert(OTHER.certificate.decode())
@@ -117,4 +117,4 @@ async def test_a_route_may_have_its_own_switch() -> None:
 async def test_a_ca_that_cannot_be_read_is_said_at_the_start() -> None:
     """NAPI-OPT-9."""
     with pytest.raises(UsageError, match="cannot read the CA certificates"):
-        make("a@localhost", ca="/nowhere/ca.pem")
+        make_node("a@localhost", ca="/nowhere/ca.pem")

@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.applications import Application, ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, node, settle
+from tests.support.nodes import MemoryNetwork, node, settle
 from tests.support.watchers import Told, refused, watcher
 
 BYE = Error("bye")
@@ -323,7 +323,7 @@ async def test_options_and_environment_of_members() -> None:
 @pytest.mark.parametrize("mode", list(ApplicationMode), ids=lambda mode: mode.name)
 @pytest.mark.parametrize("expose", [False, True])
 async def test_it_is_started_by_another_node(mode: ApplicationMode, expose: bool) -> None:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair(env={"NODE": "a"}, expose_env=expose)
     b.core.env.clear()
     b.core.env["HERE"] = "b"
@@ -348,7 +348,7 @@ async def test_it_is_started_by_another_node(mode: ApplicationMode, expose: bool
 
 
 async def test_a_failing_member_is_told_to_who_starts_it_from_elsewhere() -> None:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair(errors=(subject.CUSTOM_ERROR,))
     b.core.applications.load(app(ApplicationMember(Worker, "", ("fails",))))
     b.core.remote.enable_application_start(NAME)

@@ -16,7 +16,7 @@ from ergo_conformance.reference_node.core.actor import NO_REPLY, Actor
 from ergo_conformance.reference_node.core.pending import PendingRequests
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import context, node, settle, within
+from tests.support.nodes import context, node, run_as_process, settle
 
 
 class Server(Actor):
@@ -43,7 +43,7 @@ def started(**options: Any) -> tuple[Node, Server, Process]:
 
 
 async def call(b: Node, to: Any, request: Any, **how: Any) -> Any:
-    return await within(b, lambda it: it.call(to, request, **how))
+    return await run_as_process(b, lambda it: it.call(to, request, **how))
 
 
 # --- on one node ------------------------------------------------------------------------------------------------------
@@ -125,12 +125,12 @@ async def test_a_call_that_nobody_can_get_fails_at_once() -> None:
 async def test_a_message_that_nobody_can_get_is_said() -> None:
     b, *_ = started(mailbox_size=1)
     with pytest.raises(ErgoError, match="unknown process"):
-        await within(b, lambda it: it.send("nobody", 1))
+        await run_as_process(b, lambda it: it.send("nobody", 1))
     busy = asyncio.ensure_future(call(b, "server", 1.0))
     await settle()
-    await within(b, lambda it: it.send("server", 1))
+    await run_as_process(b, lambda it: it.send("server", 1))
     with pytest.raises(ErgoError, match="mailbox is full"):
-        await within(b, lambda it: it.send("server", 1))
+        await run_as_process(b, lambda it: it.send("server", 1))
     await busy
     await b.stop()
 
@@ -141,7 +141,7 @@ async def test_many_calls_of_one_process_at_once() -> None:
     async def work(it: Process) -> list[Any]:
         return list(await asyncio.gather(*(it.call(server.pid, i) for i in range(1000))))
 
-    assert await within(b, work) == list(range(1000))
+    assert await run_as_process(b, work) == list(range(1000))
     await b.stop()
 
 
@@ -258,7 +258,7 @@ async def test_what_cannot_be_written_is_said_and_not_waited_for() -> None:
     peer = await context(b).peer()
     for work in (lambda it: it.call(peer.pid(), object()), lambda it: it.send(peer.pid(), None)):
         with pytest.raises(CannotEncode):
-            await within(b, work)
+            await run_as_process(b, work)
     connection = b.network.connections[peer.name]
     assert (len(b.core.pending), connection.node.info.messages_out) == (0, 0)
     await b.stop()

@@ -7,7 +7,7 @@ import pytest
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import Connection
 from ergo_conformance.reference_node.api.relations import RelationKind
-from tests.support.nodes import Net, settle
+from tests.support.nodes import MemoryNetwork, settle
 from tests.support.scenes import BYE, HOW, give_back, scene, take
 from tests.support.watchers import Told, ended, idle, refused, watcher
 
@@ -36,7 +36,7 @@ async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Rela
 
 @kinds
 async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: RelationKind) -> None:
-    net = Net()
+    net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     it = watcher(a)
     await take(it, kind, b.name)
@@ -52,7 +52,7 @@ async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: RelationKin
 
 @kinds
 async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: RelationKind) -> None:
-    net = Net()
+    net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     it = watcher(a)
     first, second = asyncio.ensure_future(take(it, kind, b.name)), asyncio.ensure_future(take(it, kind, b.name))

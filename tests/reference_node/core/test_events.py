@@ -13,7 +13,7 @@ from ergo_conformance.model.values import Atom, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle
+from tests.support.nodes import MemoryNetwork, settle
 from tests.support.watchers import Heard, Told, Watcher, refused, watcher
 
 BYE = Error("bye")
@@ -26,7 +26,7 @@ places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"
 class Scene:
     """An owner with its event on one node, subscribers there or on others."""
 
-    def __init__(self, net: Net, here: Node, there: Node) -> None:
+    def __init__(self, net: MemoryNetwork, here: Node, there: Node) -> None:
         self.net, self.here, self.there = net, here, there
         self.owner = watcher(there)
         self.event = Event(there.name, EV)
@@ -53,7 +53,7 @@ class Scene:
 
 @asynccontextmanager
 async def scenario(*, remote: bool = True, **options: Any) -> AsyncIterator[Scene]:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair(**options)
     try:
         yield Scene(net, a, b if remote else a)

@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.api.relations import RelationKind, Relation
 from ergo_conformance.reference_node.core.monitoring import Monitoring
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle, transport_of
+from tests.support.nodes import MemoryNetwork, settle, transport_of
 from tests.support.watchers import Told, Watcher, idle, watcher
 
 STEPS, WATCHERS, TARGETS = 60, 6, 4
@@ -104,7 +104,7 @@ class Turmoil:
 
 @pytest.mark.parametrize("seed", range(40))
 async def test_all_relations_are_given_back_or_told_once(seed: int) -> None:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair()
     turmoil = Turmoil(random.Random(seed), a, b)
     await asyncio.gather(*map(turmoil.watches, turmoil.watchers), turmoil.ends())

@@ -21,7 +21,7 @@ from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target import config as settings
 from tests.support.nodes import transport_of
 from tests.support.settings import start_node
-from tests.support.sockets import HOST, eventually, links, port
+from tests.support.sockets import HOST, eventually, port, socket_count
 from tests.support.watchers import Heard, Told, Watcher, idle, refused, watcher
 
 pytestmark = pytest.mark.real_loop
@@ -45,7 +45,7 @@ async def nodes(*, dialed: bool = False) -> AsyncIterator[tuple[Node, Node]]:
         settings.host_agents(node, {})
     try:
         await second.network.connection(first.name)
-        await eventually(lambda: links(first, second) == links(second, first) == 3)
+        await eventually(lambda: socket_count(first, second) == socket_count(second, first) == 3)
         yield (first, second) if dialed else (second, first)
     finally:
         await second.stop()
@@ -137,7 +137,7 @@ async def test_a_lost_link_ends_nothing(dialed: bool) -> None:
         them = await watching(here, watched)
         for link in there.network.connections[here.name].sockets[:2]:
             transport_of(link).abort()
-        await eventually(lambda: links(here, there) == links(there, here) == 3)
+        await eventually(lambda: socket_count(here, there) == socket_count(there, here) == 3)
         assert not any(it.told for it in them)
         process.stop(BYE)
         await told(them, expected(watched, "bye"))

@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.core.permissions import Permission
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net
+from tests.support.nodes import MemoryNetwork
 
 A, B, C = Atom("a@localhost"), Atom("b@localhost"), Atom("c@localhost")
 ALL = (A, B, C)
@@ -109,7 +109,7 @@ things = pytest.mark.parametrize("word", ["spawn", "application"])
 
 @asynccontextmanager
 async def scenario(word: str) -> AsyncIterator[tuple[Thing, Node, Node]]:
-    net = Net()
+    net = MemoryNetwork()
     b = net.node("b@localhost")
     a, c = net.node("a@localhost"), net.node("c@localhost")
     try:

@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo, Supervisor
-from tests.support.nodes import node, settle, within
+from tests.support.nodes import node, run_as_process, settle
 
 BYE = Error("bye")
 
@@ -96,7 +96,7 @@ async def test_an_actor_ends_with_a_reason(where: str, message: Any, reason: Err
     b = node()
     process = b.spawn(Fragile(), where)
     if message is not None:
-        await within(b, lambda it: it.send(process.pid, message))
+        await run_as_process(b, lambda it: it.send(process.pid, message))
     assert await ends(process) == reason
 
 
@@ -143,7 +143,7 @@ async def test_nothing_reaches_one_that_has_ended() -> None:
     await ends(process)
     for target in (process.pid, alias):
         with pytest.raises(ErgoError, match="unknown process"):
-            await within(b, lambda it, to=target: it.send(to, "hello"))  # type: ignore[misc]
+            await run_as_process(b, lambda it, to=target: it.send(to, "hello"))  # type: ignore[misc]
 
 
 async def test_the_core_stops_all_and_starts_none() -> None:
@@ -183,7 +183,7 @@ async def test_pids_are_of_the_node_and_count_up() -> None:
 
 
 async def answer_of(b: Node, to: Any) -> Any:
-    return await within(b, lambda it: it.call(to, "hello", timeout=1))
+    return await run_as_process(b, lambda it: it.call(to, "hello", timeout=1))
 
 
 async def test_a_process_is_reached_by_pid_name_and_alias() -> None:
@@ -246,7 +246,7 @@ async def test_an_exit_signal_ends_who_does_not_trap_it() -> None:
     b = node()
     actor, coroutine = b.spawn(Echo()), b.spawn(idle)
     for process in (actor, coroutine):
-        await within(b, lambda it, to=process.pid: it.exit(to, BYE))  # type: ignore[misc]
+        await run_as_process(b, lambda it, to=process.pid: it.exit(to, BYE))  # type: ignore[misc]
         assert await ends(process) == BYE
 
 
@@ -262,7 +262,7 @@ async def test_an_exit_signal_overtakes_messages_and_fits_into_a_full_mailbox() 
         await it.exit(process.pid, BYE)
         return it.pid
 
-    sender = await within(b, work)
+    sender = await run_as_process(b, work)
     await settle()
     assert [type(envelope) for envelope in seen] == [Message, ExitSignal, Message, Message]
     assert seen[1] == ExitSignal(sender, BYE)
@@ -274,7 +274,7 @@ async def test_who_traps_exits_lives_on_but_not_without_its_parent() -> None:
     actor = Trapping()
     parent = b.spawn(idle)
     process = b.core.spawner.spawn(actor, parent=parent.pid)
-    sender = await within(b, _exit_to(process.pid))
+    sender = await run_as_process(b, _exit_to(process.pid))
     await settle()
     assert (actor.seen, process.reason) == ([(sender, BYE)], None)
     b.core.route_send_exit(parent.pid, process.pid.id, BYE)
@@ -294,8 +294,8 @@ async def test_an_exit_signal_for_nobody_is_nothing() -> None:
     b = node()
     alive = b.spawn(idle)
     await settle()
-    await within(b, lambda it: it.exit(PID(b.name, 5, b.creation), BYE))
-    await within(b, lambda it: it.exit(alive.pid._replace(creation=1), BYE))
+    await run_as_process(b, lambda it: it.exit(PID(b.name, 5, b.creation), BYE))
+    await run_as_process(b, lambda it: it.exit(alive.pid._replace(creation=1), BYE))
     await settle()
     assert alive.reason is None
     await b.stop()

@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle
+from tests.support.nodes import MemoryNetwork, settle
 from tests.support.watchers import Told, ended, idle, refused, watcher
 
 BYE = Error("bye")
@@ -46,7 +46,7 @@ class Child(Actor):
 class Scene:
     """`here` spawns on `there`."""
 
-    def __init__(self, net: Net, here: Node, there: Node) -> None:
+    def __init__(self, net: MemoryNetwork, here: Node, there: Node) -> None:
         self.net, self.here, self.there = net, here, there
         self.parent = watcher(here)
         self.children: list[Child] = []
@@ -72,7 +72,7 @@ class Scene:
 
 @asynccontextmanager
 async def scenario(**options: Any) -> AsyncIterator[Scene]:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair(**options)
     try:
         yield Scene(net, a, b)
@@ -316,7 +316,7 @@ async def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
 
 @pytest.mark.parametrize("flags", [DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, Flags.ENABLE])
 async def test_a_peer_that_does_not_want_it_is_not_asked(flags: Flags) -> None:
-    net = Net()
+    net = MemoryNetwork()
     b, a = net.node("b@localhost", flags=flags), net.node("a@localhost")
     b.core.remote.enable_spawn(FACTORY, Child)
     connection = await a.network.connection(b.name)

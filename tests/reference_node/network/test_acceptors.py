@@ -15,8 +15,8 @@ from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.options import LAST_PORT, AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, acceptor, at, dial, echo, failure, forget, lan, ports_in_a_row, to
-from tests.support.nodes import transport_of, within
-from tests.support.sockets import HOST, Raw, eventually, links, port
+from tests.support.nodes import run_as_process, transport_of
+from tests.support.sockets import HOST, RawPeer, eventually, port, socket_count
 
 pytestmark = pytest.mark.real_loop
 
@@ -80,7 +80,7 @@ async def test_an_acceptor_has_its_own_cookie() -> None:
         assert await failure(dial(a, b, port=second, cookie="own")) == "EOF"
         for number, cookie in ((first, "own"), (second, "secret"), (second, "")):
             assert (await dial(a, b, port=number, cookie=cookie)).info.pool_dsn == (f"{HOST}:{number}",)
-            assert links(a, b) == 3
+            assert socket_count(a, b) == 3
             await forget(a, b)
 
 
@@ -95,7 +95,7 @@ async def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None
         info = (await dial(c, b, cookie="new")).info
         assert (info.flags, info.max_message_size) == (Flags.ENABLE, 4321)
         assert (remote.info.flags, remote.info.max_message_size) == (ehs.DEFAULT_FLAGS, 0)
-        assert links(a, b) == 3
+        assert socket_count(a, b) == 3
         shown = b.network.info.acceptors[0]
         assert (shown.flags, shown.max_message_size) == (Flags.ENABLE, 4321)
         own.cookie = None
@@ -124,7 +124,7 @@ async def test_silent_dialers_delay_nobody() -> None:
     """NAPI-ACC-7: upstream serves one after the other."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
-        async with Raw.dial(b), Raw.dial(b):
+        async with RawPeer.dial(b), RawPeer.dial(b):
             await eventually(lambda: b.network._sockets.accepting == 2)
             await dial(a, b)
             assert b.network._sockets.accepting == 2
@@ -135,7 +135,7 @@ async def test_links_are_kept_alive_and_their_family_is_ipv4() -> None:
     async with lan() as start:
         a, b = await start("a"), await start("b@localhost", acceptors=(acceptor(host="localhost"),))
         await dial(a, b)
-        await eventually(lambda: links(b, a) == 3)
+        await eventually(lambda: socket_count(b, a) == 3)
         for link in (*a.network.connections[b.name].sockets, *b.network.connections[a.name].sockets):
             sock = transport_of(link).get_extra_info("socket")
             assert sock.family is socket.AF_INET
@@ -180,7 +180,7 @@ async def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other:
         b = await start("b", handshake=EhsHandshake(pool_size=pool))
         info = (await dial(a, b)).info
         assert (info.pool_size, info.pool_dsn) == (pool, (f"{HOST}:{port(b)}",))
-        await eventually(lambda: links(a, b) == links(b, a) == pool)
+        await eventually(lambda: socket_count(a, b) == socket_count(b, a) == pool)
 
 
 # --- a stack of one's own ---------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
         await eventually(lambda: a.name in b.network.connections)
         assert b.network.node(a.name).info.proto_version == Version("MINE", "R7")
         echo(b)
-        assert await within(a, lambda it: it.call(at(b), 1)) == 1
+        assert await run_as_process(a, lambda it: it.call(at(b), 1)) == 1
         routes = await b.network.registrar.resolver.resolve(b.name)
         assert [route.ProtoVersion.Name for route in routes] == ["ENP", "MINE"]
         await forget(a, b)
@@ -222,9 +222,9 @@ async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:
         _, actor = echo(b)
         _, asker = echo(a)
         await dial(a, b)
-        await within(a, lambda it: it.send(at(b), Atom("theirs")))
-        await within(b, lambda it: it.send(at(a), Atom("ours")))
-        assert await within(a, lambda it: it.call(at(b), [Atom("theirs"), Atom("x")])) == [
+        await run_as_process(a, lambda it: it.send(at(b), Atom("theirs")))
+        await run_as_process(b, lambda it: it.send(at(a), Atom("ours")))
+        assert await run_as_process(a, lambda it: it.call(at(b), [Atom("theirs"), Atom("x")])) == [
             Atom("theirs"),
             Atom("x"),
         ]
@@ -232,7 +232,7 @@ async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:
         assert (actor.got, asker.got) == ([Atom("ours")], [Atom("theirs")])
         await forget(a, b)
         await dial(a, b, port=b.network.acceptors[1].port)
-        await within(a, lambda it: it.send(at(b), Atom("theirs")))
+        await run_as_process(a, lambda it: it.send(at(b), Atom("theirs")))
         await eventually(lambda: len(actor.got) == 2)
         assert actor.got[1] == Atom("theirs")
 

@@ -23,8 +23,8 @@ from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
-from tests.support.nodes import within
-from tests.support.sockets import HOST, eventually, links, port
+from tests.support.nodes import run_as_process
+from tests.support.sockets import HOST, eventually, port, socket_count
 
 pytestmark = pytest.mark.real_loop
 
@@ -109,7 +109,7 @@ async def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> 
         echo(b)
         b.network.enable_spawn("factory", Echo)
         a.network.add_route("b@", to(b))
-        await within(a, lambda it: verb(it, at(b)))
+        await run_as_process(a, lambda it: verb(it, at(b)))
         assert a.network.nodes == [b.name]
 
 
@@ -204,7 +204,7 @@ async def test_there_is_one_connection_per_pair() -> None:
     async with lan() as start:
         a, b = await start("a"), await start("b")
         first = await dial(a, b)
-        await eventually(lambda: links(a, b) == links(b, a) == 3)
+        await eventually(lambda: socket_count(a, b) == socket_count(b, a) == 3)
         assert await dial(a, b) is first
         assert await a.network.get_node_with_route(b.name, NOWHERE) is first
         assert len(a.network._sockets.live) == len(b.network._sockets.live) == 3
@@ -269,7 +269,7 @@ async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
         a.spawn(watches, "a", at(b))
         b.spawn(watches, "b", at(a))
         await eventually(lambda: len(ready) == 2)
-        await eventually(lambda: links(b, a) == 3)
+        await eventually(lambda: socket_count(b, a) == 3)
         connection = b.network.connections[a.name]
         frames = b.network.node(a.name).info.messages_in
         assert frames > 0
@@ -291,7 +291,7 @@ async def test_what_a_process_does_when_there_is_no_way() -> None:
         a = await start("a")
         for verb in (send, call, link, monitor, link_node, monitor_node, spawn):
             target = ProcessID(Atom("x@localhost"), Atom("echo"))
-            assert await failure(within(a, lambda it, verb=verb, target=target: verb(it, target))) == "no route"  # type: ignore[misc]
+            assert await failure(run_as_process(a, lambda it, verb=verb, target=target: verb(it, target))) == "no route"  # type: ignore[misc]
 
 
 async def test_the_dialer_is_who_dialed() -> None:

@@ -20,7 +20,7 @@ from ergo_conformance.reference_node.registrars.esrd_client import ESRD, EsrdReg
 from ergo_conformance.reference_node.registrars.saturn_client import SATURN, SaturnOptions, SaturnRegistrar
 from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer
 from tests.support.network import Echo, dial, lan
-from tests.support.settings import make
+from tests.support.settings import make_node
 from tests.support.sockets import HOST, eventually, port
 
 pytestmark = pytest.mark.real_loop
@@ -125,6 +125,6 @@ async def test_what_saturn_can() -> None:
 
 async def test_an_interface_with_colons_is_bracketed() -> None:
     """AcceptorInfo.Interface of an IPv6 host."""
-    network = make("a@localhost").network
+    network = make_node("a@localhost").network
     acceptor = NodeAcceptor.of(AcceptorOptions(host="::1", port=25_000), NetworkOptions(), "localhost", None)
     assert acceptor.info(acceptor.stack(network._stacks)).interface == "[::1]:25000"

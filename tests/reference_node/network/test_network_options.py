@@ -16,7 +16,7 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import DEFAULT_PORT, NetworkMode, NetworkOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, to
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port
 
@@ -46,7 +46,7 @@ async def test_a_hidden_node_is_not_dialed_but_dials_and_is_served_both_ways() -
             node.network.enable_spawn("factory", Echo)
         for one, other in ((a, b), (b, a)):
             asked: Any = at(other)
-            assert await within(one, lambda it, asked=asked: it.call(asked, 5)) == 5  # type: ignore[misc]
+            assert await run_as_process(one, lambda it, asked=asked: it.call(asked, 5)) == 5  # type: ignore[misc]
             pid = await one.network.node(other.name).spawn("factory")
             assert pid.node == other.name
         b.network.node(a.name).disconnect()
@@ -96,8 +96,8 @@ async def test_a_message_above_the_peers_size_is_refused_here() -> None:
         echo(b)
         remote = await dial(a, b)
         assert remote.info.max_message_size == 1000
-        assert await failure(within(a, lambda it: it.send(at(b), "x" * 1000))) == "too large"
-        assert await within(a, lambda it: it.call(at(b), "x" * 500)) == "x" * 500
+        assert await failure(run_as_process(a, lambda it: it.send(at(b), "x" * 1000))) == "too large"
+        assert await run_as_process(a, lambda it: it.call(at(b), "x" * 500)) == "x" * 500
 
 
 async def test_a_frame_above_the_own_size_ends_its_link() -> None:
@@ -109,7 +109,7 @@ async def test_a_frame_above_the_own_size_ends_its_link() -> None:
         await eventually(lambda: a.name in b.network.connections)
         peer = connection(a, b).peer
         object.__setattr__(peer, "max_message_size", 0)
-        await within(a, lambda it: it.send(at(b), "x" * 1000))
+        await run_as_process(a, lambda it: it.send(at(b), "x" * 1000))
         await eventually(lambda: not a.network.connections and not b.network.connections)
 
 
@@ -120,7 +120,7 @@ async def test_no_size_is_no_limit() -> None:
         echo(b)
         await dial(a, b)
         text = "x" * 60_000
-        assert await within(a, lambda it: it.call(at(b), [text] * 5)) == [text] * 5
+        assert await run_as_process(a, lambda it: it.call(at(b), [text] * 5)) == [text] * 5
     with pytest.raises(UsageError, match="max_message_size"):
         NetworkOptions(max_message_size=-1)
 

@@ -16,8 +16,8 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.target.config import route_of
-from tests.support.nodes import Net, context, node, settle, within
-from tests.support.settings import make, start_node
+from tests.support.nodes import MemoryNetwork, context, node, run_as_process, settle
+from tests.support.settings import make_node, start_node
 from tests.support.sockets import HOST
 
 NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
@@ -51,17 +51,17 @@ async def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
     b = await start_node(f"b@{HOST}", cookie="secret", acceptors=acceptors)
     Supervisor(b.core, LEVEL_1)
     routes = {str(b.name): NetworkRoute(host=host, port=b.network.acceptors[0].port, tls=tls)}
-    a = make("a@localhost", cookie="secret", routes=routes)
+    a = make_node("a@localhost", cookie="secret", routes=routes)
     connection = await a.network.connection(b.name)
     assert (connection.peer.role, len(connection.sockets)) == (Role.DIALER, 3)
     echo = ProcessID(b.name, Atom("echo"))
-    assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+    assert await run_as_process(a, lambda it: it.call(echo, "hello")) == "hello"
     await a.stop()
     await b.stop()
 
 
 async def test_the_open_connection_is_the_one() -> None:
-    net = Net()
+    net = MemoryNetwork()
     a, b, connection = await net.pair()
     assert await a.network.connection(b.name) is connection
     assert await b.network.connection(a.name) is b.network.connections[a.name]  # it has no route to a, and needs none
@@ -73,19 +73,19 @@ async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
     b = node()
     peer = await context(b).peer()
     await settle()
-    await within(b, lambda it: it.send(peer.pid(), "hello"))
+    await run_as_process(b, lambda it: it.send(peer.pid(), "hello"))
     assert (await peer.receive_message()).value.payload == "hello"
     await b.stop()
 
 
 @pytest.mark.parametrize("count", [2, 50])
 async def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
-    net = Net()
+    net = MemoryNetwork()
     b = net.node("b@localhost")
     Supervisor(b.core, LEVEL_1)
     a = net.node("a@localhost")
     echo = ProcessID(b.name, Atom("echo"))
-    answers = asyncio.gather(*(within(a, lambda it, i=i: it.call(echo, i)) for i in range(count)))  # type: ignore[misc]
+    answers = asyncio.gather(*(run_as_process(a, lambda it, i=i: it.call(echo, i)) for i in range(count)))  # type: ignore[misc]
     connections = await asyncio.gather(*(a.network.connection(b.name) for _ in range(count)))
     assert set(connections) == {a.network.connections[b.name]}
     assert await answers == list(range(count))
@@ -102,7 +102,7 @@ async def no_route(of: Node, name: str) -> None:
 
 
 async def test_no_route() -> None:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair()
     for name in ("x@nowhere", "", "b", str(a.name)):
         await no_route(a, name)
@@ -112,7 +112,7 @@ async def test_no_route() -> None:
 
 
 async def test_a_route_that_leads_nowhere_or_to_somebody_else() -> None:
-    net = Net()
+    net = MemoryNetwork()
     b = net.node("b@localhost")
     routes = {"x@localhost": NetworkRoute(host=HOST, port=99), "y@localhost": NetworkRoute(host=HOST, port=1)}
     a = net.node("a@localhost", routes=routes)
@@ -140,12 +140,12 @@ VERBS: dict[str, Any] = {
 async def test_a_process_is_told_that_there_is_no_route(verb: str) -> None:
     b = node()
     with pytest.raises(ErgoError, match="no route"):
-        await within(b, VERBS[verb])
+        await run_as_process(b, VERBS[verb])
     await b.stop()
 
 
 async def test_a_process_may_try_again_later() -> None:
-    net = Net()
+    net = MemoryNetwork()
     b = net.node("b@localhost")
     Supervisor(b.core, LEVEL_1)
     a = net.node("a@localhost")
@@ -158,5 +158,5 @@ async def test_a_process_may_try_again_later() -> None:
         net.nodes = nodes
         return await it.call(echo, 2)
 
-    assert await within(a, tries) == 2
+    assert await run_as_process(a, tries) == 2
     await net.stop()

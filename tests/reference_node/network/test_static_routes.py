@@ -15,9 +15,9 @@ from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
-from tests.support.nodes import within
-from tests.support.settings import make
-from tests.support.sockets import HOST, eventually, links, port
+from tests.support.nodes import run_as_process
+from tests.support.settings import make_node
+from tests.support.sockets import HOST, eventually, port, socket_count
 
 pytestmark = pytest.mark.real_loop
 
@@ -50,7 +50,7 @@ class Resolving(EsrdRegistrar):
 )
 async def test_a_match_is_an_expression_found_anywhere_in_the_name(match: str, name: str, found: bool) -> None:
     """NAPI-RT-1."""
-    network: Any = make("a@localhost").network
+    network: Any = make_node("a@localhost").network
     network.add_route(match, NOWHERE)
     if found:
         assert network.route(name) == [NOWHERE]
@@ -60,7 +60,7 @@ async def test_a_match_is_an_expression_found_anywhere_in_the_name(match: str, n
 
 async def test_what_cannot_be_added_or_removed() -> None:
     """NAPI-RT-1."""
-    network: Any = make("a@localhost").network
+    network: Any = make_node("a@localhost").network
     network.add_route("a", NOWHERE, 1)
     assert refusal(lambda: network.add_route("a", NOWHERE, 2)) == "resource is taken"
     assert refusal(lambda: network.add_route("(", NOWHERE)).startswith("error parsing regexp: ")
@@ -72,7 +72,7 @@ async def test_what_cannot_be_added_or_removed() -> None:
 
 async def test_the_greatest_weight_comes_first() -> None:
     """NAPI-RT-2; equal ones in the order in which they were added."""
-    network: Any = make("a@localhost").network
+    network: Any = make_node("a@localhost").network
     rows = {weight: NetworkRoute(port=100 + weight) for weight in (0, -5, 10, 3)}
     for weight, route in rows.items():
         network.add_route(f"a{'.*' * (weight + 6)}", route, weight)
@@ -96,7 +96,7 @@ async def test_a_route_has_its_own_cookie_and_flags() -> None:
         a, b = await start("a"), await start("b", cookie="other")
         a.network.add_route("b@", to(b, cookie="other", flags=Flags.ENABLE))
         await a.network.get_node(b.name)
-        await eventually(lambda: links(b, a) == 3)
+        await eventually(lambda: socket_count(b, a) == 3)
         assert b.network.node(a.name).info.flags == Flags.ENABLE
         c = await start("c", flags=Flags.ENABLE | Flags.REMOTE_SPAWN)
         await dial(a, c, cookie="", flags=Flags(0))
@@ -121,7 +121,7 @@ async def test_what_is_set_beside_a_resolver_counts(static: bool) -> None:
             await a.network.get_node_with_route(b.name, route)
         await eventually(lambda: a.name in b.network.connections)
         assert b.network.node(a.name).info.flags == Flags.ENABLE
-        await within(a, lambda it: it.send(at(b), Atom("ours")))
+        await run_as_process(a, lambda it: it.send(at(b), Atom("ours")))
         await eventually(lambda: actor.got == [Atom("theirs")])
 
 
@@ -163,9 +163,9 @@ async def test_atoms_are_mapped_both_ways_over_a_dialed_link() -> None:
         _, asker = echo(a)
         await dial(a, b, atom_mapping={"ours": "theirs", "our_echo": "their_echo"})
         for number in range(3):
-            await within(a, lambda it: it.send(at(b, "our_echo"), Atom("ours")))
+            await run_as_process(a, lambda it: it.send(at(b, "our_echo"), Atom("ours")))
             await eventually(lambda number=number: len(actor.got) == number + 1)  # type: ignore[misc]
-        await within(b, lambda it: it.send(at(a), Atom("theirs")))
+        await run_as_process(b, lambda it: it.send(at(a), Atom("theirs")))
         await eventually(lambda: asker.got)
         assert (actor.got, asker.got) == ([Atom("theirs")] * 3, [Atom("ours")])
 

@@ -20,9 +20,9 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
-from tests.support.nodes import within
-from tests.support.settings import make
-from tests.support.sockets import ACCEPTORS, HOST, eventually, links, port
+from tests.support.nodes import run_as_process
+from tests.support.settings import make_node
+from tests.support.sockets import ACCEPTORS, HOST, eventually, port, socket_count
 
 STOPPED = "network stack is stopped"
 X = Atom("x@localhost")
@@ -109,8 +109,8 @@ async def test_a_process_that_wants_another_node_is_told(without: Without, verb:
     async with lan() as start:
         node = await without(start)
         echo(node)
-        assert await failure(within(node, VERBS[verb])) == STOPPED
-        assert await within(node, lambda it: it.call("echo", 1)) == 1
+        assert await failure(run_as_process(node, VERBS[verb])) == STOPPED
+        assert await run_as_process(node, lambda it: it.call("echo", 1)) == 1
 
 
 @pytest.mark.real_loop
@@ -127,7 +127,7 @@ async def test_a_disabled_network_opens_nothing() -> None:
 
 async def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> None:
     """NAPI-OPT-2: in both roles, without a byte."""
-    without, other = make("a@localhost", mode=NetworkMode.DISABLED), make("b@localhost")
+    without, other = make_node("a@localhost", mode=NetworkMode.DISABLED), make_node("b@localhost")
     for one, two in ((without, other), (other, without)):
         dialer = one.network.dialer_protocol()
         join_protocols(dialer, two.network.acceptor_protocol())
@@ -145,7 +145,7 @@ async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
         a, b = await start("a"), await start("b", registrar=registrar)
         _, actor = echo(b)
         remote = await dial(a, b)
-        await eventually(lambda: links(b, a) == 3)
+        await eventually(lambda: socket_count(b, a) == 3)
         before = port(b)
         await b.network.stop()
         assert (dict(b.network.connections), b.network._sockets.live) == ({}, set())
@@ -154,14 +154,14 @@ async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
         assert refusal(remote.disconnect) == "no connection"
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, before)
-        assert await within(b, lambda it: it.call("echo", 1)) == 1
+        assert await run_as_process(b, lambda it: it.call("echo", 1)) == 1
 
         b.network.cookie = "new"
         for _ in range(2):
             await b.network.start()
             assert registrar.registered
             again = await dial(a, b, cookie="new")
-            await within(a, lambda it: it.send(at(b), "hello"))
+            await run_as_process(a, lambda it: it.send(at(b), "hello"))
             await eventually(lambda: actor.got)
             actor.got.clear()
             assert (again.name, again.creation) == (b.name, b.creation)
@@ -206,7 +206,7 @@ async def test_who_waits_for_a_dial_when_the_network_stops_gets_the_error() -> N
             route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
             a.network.add_route("x@", route)
             waits = [
-                asyncio.ensure_future(failure(within(a, lambda it: it.send(ProcessID(X, Atom("echo")), 1)))),
+                asyncio.ensure_future(failure(run_as_process(a, lambda it: it.send(ProcessID(X, Atom("echo")), 1)))),
                 asyncio.ensure_future(failure(a.network.get_node(X))),
                 asyncio.ensure_future(failure(a.network.get_node_with_route(X, route))),
             ]

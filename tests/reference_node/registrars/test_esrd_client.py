@@ -17,7 +17,15 @@ from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.reference_node.registrars.errors import registrar_errors
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.spec.ergo.esrd import write_packet
-from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
+from tests.support.registrars import (
+    GRANTED,
+    ROUTES,
+    esrd_client,
+    registrar_clients,
+    registrar_error,
+    registration,
+    scripted_server,
+)
 
 pytestmark = pytest.mark.real_loop
 
@@ -26,7 +34,7 @@ pytestmark = pytest.mark.real_loop
 
 
 async def test_the_first_one_serves_and_the_others_register() -> None:
-    async with users() as made:
+    async with registrar_clients() as made:
         a = await made.start("a", 0)
         b = await made.start("b", a.port)
         typed: list[Registrar] = [a, b]
@@ -35,30 +43,30 @@ async def test_the_first_one_serves_and_the_others_register() -> None:
         assert b.registered
         for user in (each.resolver for each in typed):
             assert await user.resolve(a.name) == await user.resolve(b.name) == ROUTES
-            assert await text_of(user.resolve(Atom("c@localhost"))) == "unknown"
+            assert await registrar_error(user.resolve(Atom("c@localhost"))) == "unknown"
 
 
 @pytest.mark.parametrize("name", ["a", "b"], ids=["of_the_server", "of_a_client"])
 async def test_a_name_that_is_taken(name: str) -> None:
-    async with users() as made:
+    async with registrar_clients() as made:
         a = await made.start("a", 0)
         await made.start("b", a.port)
-        assert await text_of(made.start(name, a.port)) == "resource is taken"
+        assert await registrar_error(made.start(name, a.port)) == "resource is taken"
         assert not made.all[-1].registered
         assert len(a.server._sockets if a.server else ()) == 1
 
 
 async def test_nobody_is_registered_without_routes() -> None:
-    async with users() as made:
+    async with registrar_clients() as made:
         a = await made.start("a", 0)
         for port in (0, a.port):
             user = EsrdRegistrar(port=port)
-            assert await text_of(user.register(facts(), [])) == "incorrect value or argument"
+            assert await registrar_error(user.register(registration(), [])) == "incorrect value or argument"
             assert not user.registered
 
 
 async def test_a_hidden_node_only_resolves() -> None:
-    async with users() as made, scripted() as server:
+    async with registrar_clients() as made, scripted_server() as server:
         hidden = await made.start("h", server.port, hidden=True)
         assert not hidden.registered
         asking = asyncio.create_task(hidden.resolve(Atom("a@localhost")))
@@ -70,20 +78,20 @@ async def test_a_hidden_node_only_resolves() -> None:
 async def test_a_node_that_does_not_serve_needs_somebody_who_does() -> None:
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
-    assert await text_of(client(port).register(facts(), ROUTES)) == "connection refused"
+    assert await registrar_error(esrd_client(port).register(registration(), ROUTES)) == "connection refused"
 
 
 async def test_a_host_that_is_none() -> None:
     for host, text in (("no such host", "no such host"), ("x" * 70, "incorrect value or argument")):
         user = EsrdRegistrar(host=host, port=0)
-        assert await text_of(user.register(facts(), ROUTES)) == text
-        assert await text_of(user.resolve(Atom(f"a@{host}"))) == text
+        assert await registrar_error(user.register(registration(), ROUTES)) == text
+        assert await registrar_error(user.resolve(Atom(f"a@{host}"))) == text
 
 
 async def test_a_name_that_no_packet_can_hold() -> None:
-    user = client(1)
-    assert await text_of(user.register(facts("n" * 256), ROUTES)) == "incorrect value or argument"
-    assert await text_of(user.resolve(user.name)) == "incorrect value or argument"
+    user = esrd_client(1)
+    assert await registrar_error(user.register(registration("n" * 256), ROUTES)) == "incorrect value or argument"
+    assert await registrar_error(user.resolve(user.name)) == "incorrect value or argument"
 
 
 def padded(text_length: int) -> bytes:
@@ -117,9 +125,9 @@ REPLIES: dict[str, tuple[bytes, str | None]] = {
 @pytest.mark.parametrize("reply", REPLIES)
 async def test_a_reply_to_a_registration(reply: str) -> None:
     data, wanted = REPLIES[reply]
-    async with scripted() as server:
-        user = client(server.port)
-        starting = asyncio.create_task(text_of(user.register(facts(), ROUTES)))
+    async with scripted_server() as server:
+        user = esrd_client(server.port)
+        starting = asyncio.create_task(registrar_error(user.register(registration(), ROUTES)))
         lease = await server.registration()
         assert await lease.request() == RegisterRoutes(user.name, ROUTES)
         lease.socket.write(data)
@@ -133,9 +141,9 @@ async def test_a_reply_to_a_registration(reply: str) -> None:
 
 
 async def test_every_fault_in_a_reply_is_one() -> None:
-    async with scripted() as server:
+    async with scripted_server() as server:
         for damage in corrupt_packets(RegisterReply(Error("taken"))):
-            starting = asyncio.create_task(text_of(client(server.port).register(facts(), ROUTES)))
+            starting = asyncio.create_task(registrar_error(esrd_client(server.port).register(registration(), ROUTES)))
             lease = await server.registration()
             lease.socket.write(damage.data)
             lease.socket.end_writing()
@@ -145,9 +153,9 @@ async def test_every_fault_in_a_reply_is_one() -> None:
 
 
 async def test_a_reply_in_pieces_is_put_together() -> None:
-    async with scripted() as server:
-        user = client(server.port)
-        starting = asyncio.create_task(user.register(facts(), ROUTES))
+    async with scripted_server() as server:
+        user = esrd_client(server.port)
+        starting = asyncio.create_task(user.register(registration(), ROUTES))
         await (await server.registration()).socket.drip(GRANTED, 16, 0.001)
         await starting
         assert user.registered
@@ -156,16 +164,16 @@ async def test_a_reply_in_pieces_is_put_together() -> None:
 
 async def test_a_mute_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(esrd, "REGISTER_TIMEOUT", 0.05)
-    async with scripted() as server:
-        assert await text_of(client(server.port).register(facts(), ROUTES)) == "i/o timeout"
+    async with scripted_server() as server:
+        assert await registrar_error(esrd_client(server.port).register(registration(), ROUTES)) == "i/o timeout"
         lease = await server.registration()
         await lease.request()
         await lease.expect_close(1.0)
 
 
 async def test_a_registration_that_is_given_up_leaves_nothing_open() -> None:
-    async with scripted() as server:
-        starting = asyncio.create_task(client(server.port).register(facts(), ROUTES))
+    async with scripted_server() as server:
+        starting = asyncio.create_task(esrd_client(server.port).register(registration(), ROUTES))
         lease = await server.registration()
         await lease.request()
         starting.cancel()
@@ -203,20 +211,20 @@ ANSWERS: dict[str, tuple[bytes, list[Route] | str]] = {
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_a_reply_to_a_question(answer: str) -> None:
     data, wanted = ANSWERS[answer]
-    async with scripted() as server:
-        asking = asyncio.create_task(client(server.port).resolve(Atom("a@127.0.0.1")))
+    async with scripted_server() as server:
+        asking = asyncio.create_task(esrd_client(server.port).resolve(Atom("a@127.0.0.1")))
         question = await server.resolve_request()
         assert question.name == "a@127.0.0.1"
         question.answer_bytes(data)
         if isinstance(wanted, str):
-            assert await text_of(asking) == wanted
+            assert await registrar_error(asking) == wanted
         else:
             assert await asking == wanted
 
 
 async def test_only_the_first_datagram_counts_and_every_question_has_its_own_socket() -> None:
-    async with scripted() as server:
-        user, askers = client(server.port), set()
+    async with scripted_server() as server:
+        user, askers = esrd_client(server.port), set()
         for first in (b"junk", FOUND):
             asking = asyncio.create_task(user.resolve(Atom("a@localhost")))
             question = await server.resolve_request()
@@ -226,25 +234,25 @@ async def test_only_the_first_datagram_counts_and_every_question_has_its_own_soc
             if first == FOUND:
                 assert await asking == ROUTES
             else:
-                assert await text_of(asking) == WRONG
+                assert await registrar_error(asking) == WRONG
         assert len(askers) == 2
 
 
 async def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(esrd, "RESOLVE_TIMEOUT", 0.05)
-    async with scripted() as server:
-        assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "i/o timeout"
+    async with scripted_server() as server:
+        assert await registrar_error(esrd_client(server.port).resolve(Atom("a@localhost"))) == "i/o timeout"
         assert server.resolving is not None
         assert server.resolving.requests.qsize() == 1, "one try"
-    assert await text_of(client(server.port).resolve(Atom("a@localhost"))) == "connection refused"
+    assert await registrar_error(esrd_client(server.port).resolve(Atom("a@localhost"))) == "connection refused"
 
 
 @pytest.mark.parametrize("name", ["", "a", "a@", "a@b@c", "a@@"])
 async def test_a_name_without_a_host(name: str) -> None:
-    async with users() as made:
+    async with registrar_clients() as made:
         a = await made.start("a", 0)
-        for user in (a, client(a.port)):
-            assert await text_of(user.resolve(Atom(name))) == "incorrect value or argument"
+        for user in (a, esrd_client(a.port)):
+            assert await registrar_error(user.resolve(Atom(name))) == "incorrect value or argument"
 
 
 async def test_who_serves_asks_itself_about_its_own_host_and_others_about_theirs(
@@ -257,7 +265,7 @@ async def test_who_serves_asks_itself_about_its_own_host_and_others_about_theirs
         return ResolveReply(THREE, None)
 
     monkeypatch.setattr(registrar, "ask", ask)
-    async with users() as made:
+    async with registrar_clients() as made:
         a = await made.start("a", 0)
         assert await a.resolve(a.name) == ROUTES
         assert asked == []

@@ -16,7 +16,15 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.reference_node.connection import tcp
 from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.spec.ergo.esrd import write_packet
-from tests.support.registrars import GRANTED, ROUTES, client, facts, scripted, text_of, users
+from tests.support.registrars import (
+    GRANTED,
+    ROUTES,
+    esrd_client,
+    registrar_clients,
+    registrar_error,
+    registration,
+    scripted_server,
+)
 from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.real_loop
@@ -29,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick: None) -> None:
-    async with users() as made:
+    async with registrar_clients() as made:
         a = await made.start("a", 0)
         others = [await made.start(name, a.port) for name in "bcd"]
         await a.terminate()
@@ -39,14 +47,14 @@ async def test_a_client_takes_over_at_once_and_the_others_register_with_it(quick
         for user in others:
             for name in "bcd":
                 assert await user.resolve(Atom(f"{name}@localhost")) == ROUTES
-            assert await text_of(user.resolve(a.name)) == "unknown"
+            assert await registrar_error(user.resolve(a.name)) == "unknown"
         back = await made.start("a", a.port)
         assert not back.serving
 
 
 @pytest.mark.parametrize("how", ["closed", "half_closed", "reset"])
 async def test_however_the_link_ends_it_is_registered_again_at_once(how: str) -> None:
-    async with users() as made, scripted() as server:
+    async with registrar_clients() as made, scripted_server() as server:
         starting = asyncio.create_task(made.start("c", server.port, serve=False))
         lease, _ = await server.grant_next()
         await starting
@@ -57,7 +65,7 @@ async def test_however_the_link_ends_it_is_registered_again_at_once(how: str) ->
 
 
 async def test_it_tries_again_every_second_for_ever(quick: None) -> None:
-    async with users() as made, scripted() as server:
+    async with registrar_clients() as made, scripted_server() as server:
         starting = asyncio.create_task(made.start("c", server.port))
         lease, _ = await server.grant_next()
         c = await starting
@@ -75,7 +83,7 @@ async def test_it_tries_again_every_second_for_ever(quick: None) -> None:
 
 
 async def test_what_comes_on_a_lease_means_nothing() -> None:
-    async with users() as made, scripted() as server:
+    async with registrar_clients() as made, scripted_server() as server:
         starting = asyncio.create_task(made.start("c", server.port))
         lease, _ = await server.grant_next()
         c = await starting
@@ -94,7 +102,7 @@ def lose_tcp(server: ScriptedEsrdServer) -> None:
 
 
 async def test_taking_over_needs_both_ports(quick: None) -> None:
-    async with users() as made, scripted() as server:
+    async with registrar_clients() as made, scripted_server() as server:
         starting = asyncio.create_task(made.start("c", server.port))
         await server.grant_next()
         c = await starting
@@ -109,9 +117,9 @@ async def test_taking_over_needs_both_ports(quick: None) -> None:
 
 
 async def test_stopping_ends_the_lease() -> None:
-    async with scripted() as server:
-        user = client(server.port)
-        starting = asyncio.create_task(user.register(facts(), ROUTES))
+    async with scripted_server() as server:
+        user = esrd_client(server.port)
+        starting = asyncio.create_task(user.register(registration(), ROUTES))
         lease, _ = await server.grant_next()
         await starting
         await user.terminate()
@@ -122,8 +130,8 @@ async def test_stopping_ends_the_lease() -> None:
 
 @pytest.mark.parametrize("lost_for", [0.0, 0.01, 0.12], ids=["at_once", "while_it_tries", "while_it_waits"])
 async def test_stopping_while_the_server_is_lost(quick: None, lost_for: float) -> None:
-    async with users() as made:
-        async with scripted() as server:
+    async with registrar_clients() as made:
+        async with scripted_server() as server:
             starting = asyncio.create_task(made.start("b", server.port))
             await server.grant_next()
             b = await starting
@@ -143,7 +151,7 @@ async def test_the_client_notices_the_loss_of_the_server_s_machine(monkeypatch: 
         seen.append((sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), seconds))
 
     monkeypatch.setattr(registrar, "keep_alive", noted)
-    async with scripted() as server, users() as made:
+    async with scripted_server() as server, registrar_clients() as made:
         starting = asyncio.create_task(made.start("c", server.port))
         await server.grant_next()
         await starting

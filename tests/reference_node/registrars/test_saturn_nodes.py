@@ -20,7 +20,7 @@ from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptio
 from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer
 from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.reference_node.target.agents import Echo
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually
 
@@ -72,7 +72,7 @@ async def cluster() -> AsyncIterator[Nodes]:
 
 
 async def reaches(one: Node, name: Atom) -> bool:
-    return bool(await within(one, lambda it: it.call(ProcessID(name, Atom("echo")), "hello")) == "hello")
+    return bool(await run_as_process(one, lambda it: it.call(ProcessID(name, Atom("echo")), "hello")) == "hello")
 
 
 async def test_nodes_find_each_other() -> None:

@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agent_operations import permit_remote_starts
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Echo, Supervisor
-from tests.support.nodes import Net, context, node, settle, within
+from tests.support.nodes import MemoryNetwork, context, node, run_as_process, settle
 
 NOBODY = PID(Atom(""), 0, 0)
 CUSTOM = subject.CUSTOM_ERROR.text
@@ -143,7 +143,7 @@ async def test_echo_tells_its_environment() -> None:
 
 
 async def test_processes_of_a_node_have_its_environment_and_take_it_along_if_exposed() -> None:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair(env={"NODE": "1", "BOTH": "node"}, expose_env=True)
     b.spawn(Echo(), name="echo", options=ProcessOptions(env={"BOTH": "own"}))
     permit_remote_starts(b.core, "allowed@localhost")
@@ -158,7 +158,7 @@ async def test_processes_of_a_node_have_its_environment_and_take_it_along_if_exp
         environment = await process.call(ProcessID(b.name, Atom("test_app_worker")), "!env")
         assert sorted(environment.value) == ["BOTH=node", "NODE=1"]
 
-    await within(a, ask, env={"BOTH": "mine"})
+    await run_as_process(a, ask, env={"BOTH": "mine"})
     await net.stop()
 
 

@@ -12,7 +12,7 @@ from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Ref, Typed
 from ergo_conformance.reference_node.api.applications import ApplicationMode, ApplicationState
 from tests.support.acting import Scene, acting, places
-from tests.support.nodes import settle, within
+from tests.support.nodes import run_as_process, settle
 from tests.support.watchers import Heard, Told, refused
 
 NO_TEXTS = [Atom("publish"), 1, ["publish"], b"publish", Typed(Slice(t.STRING), ["publish"]), True, {"publish": 1}]
@@ -224,13 +224,13 @@ async def test_the_factories(name: str, node: str) -> None:
             return
         pid = await spawn
         if name == "crasher_factory":
-            assert await within(other, lambda it: it.call(pid, "pid")) == pid
-            assert await refused(within(other, lambda it: it.call(pid, "shutdown", timeout=1))) == "timed out"
+            assert await run_as_process(other, lambda it: it.call(pid, "pid")) == pid
+            assert await refused(run_as_process(other, lambda it: it.call(pid, "shutdown", timeout=1))) == "timed out"
             assert pid.id not in s.b.core.tables.processes
             assert s.pid("crasher") != pid
         else:
-            assert await within(other, lambda it: it.call(pid, "!env")) == Typed(Slice(t.STRING), ["K=v"])
-            assert await within(other, lambda it: it.call(pid, ["x"])) == ["x"]
+            assert await run_as_process(other, lambda it: it.call(pid, "!env")) == Typed(Slice(t.STRING), ["K=v"])
+            assert await run_as_process(other, lambda it: it.call(pid, ["x"])) == ["x"]
 
 
 APPS = {"test_app": 2, "test_app1": 1, "test_app2": 1, "test_app3": 1, "restricted_app": 1}

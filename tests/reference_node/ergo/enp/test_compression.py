@@ -19,7 +19,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.spec.ergo.enp import pack
-from tests.support.nodes import context, node, settle, within
+from tests.support.nodes import context, node, run_as_process, settle
 
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100
 LIMIT = 5000
@@ -40,7 +40,7 @@ def payload_for(peer: Peer, size: int) -> bytes:
 
 
 async def sent(b: Node, peer: Peer, message: Any, compression: Compression | None, **how: Any) -> Received:
-    await within(b, lambda it: it.send(peer.pid(), message, **how), compression=compression)
+    await run_as_process(b, lambda it: it.send(peer.pid(), message, **how), compression=compression)
     received = await peer.receive(1.0)
     assert received is not None
     return received
@@ -121,7 +121,7 @@ async def test_messages_and_requests_of_every_kind(kind: str, what: str) -> None
         to = TARGETS[kind](peer)
         await (it.send(to, TEXT) if what == "message" else it.call(to, TEXT))
 
-    task = asyncio.ensure_future(within(b, work, compression=Compression()))
+    task = asyncio.ensure_future(run_as_process(b, work, compression=Compression()))
     received = await peer.receive(1)
     assert received is not None
     assert received.outer is not None
@@ -233,7 +233,7 @@ async def test_a_message_the_peer_would_not_take_is_refused_here(compression: Co
         lambda it: it.exit(peer.pid(), Error(TEXT * 2)),
     ):
         with pytest.raises(ErgoError, match="too large"):
-            await within(b, work, compression=compression)
+            await run_as_process(b, work, compression=compression)
     assert await peer.receive(0.1) is None
     assert not b.core.pending
     await b.stop()

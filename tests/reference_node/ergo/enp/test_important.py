@@ -16,7 +16,7 @@ from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
-from tests.support.nodes import context, node, settle, within
+from tests.support.nodes import context, node, run_as_process, settle
 
 WITHOUT = DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY
 KINDS = ("pid", "name", "alias")
@@ -136,7 +136,7 @@ async def sent(b: Node, peer: Peer, kind: str = "pid") -> "tuple[Any, asyncio.Ta
 
 
 async def _send(b: Node, to: Any) -> None:
-    await within(b, lambda it: it.send(to, "hi", important=True, priority=Priority.HIGH))
+    await run_as_process(b, lambda it: it.send(to, "hi", important=True, priority=Priority.HIGH))
 
 
 @kinds
@@ -185,7 +185,7 @@ async def test_a_thousand_at_once_each_with_its_own_acknowledgement() -> None:
         sends = (it.send(peer.pid(i), i, important=True) for i in range(1000))
         return list(await asyncio.gather(*sends, return_exceptions=True))
 
-    task = asyncio.ensure_future(within(b, work))
+    task = asyncio.ensure_future(run_as_process(b, work))
     frames = await peer.collect(1000, lambda frame: isinstance(frame, enp.MessagePID), "messages")
     for frame in reversed(frames):
         code = Code(frame.payload % 4)
@@ -200,7 +200,7 @@ async def test_a_thousand_at_once_each_with_its_own_acknowledgement() -> None:
 async def test_on_its_own_node_it_is_a_plain_message() -> None:
     b, _ = await connected()
     process = b.spawn(idle)
-    await within(b, lambda it: it.send(process.pid, "hi", important=True))
+    await run_as_process(b, lambda it: it.send(process.pid, "hi", important=True))
     with pytest.raises(ErgoError, match="unknown process"):
-        await within(b, lambda it: it.send("nobody", "hi", important=True))
+        await run_as_process(b, lambda it: it.send("nobody", "hi", important=True))
     await b.stop()

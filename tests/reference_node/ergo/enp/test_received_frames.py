@@ -22,7 +22,7 @@ from ergo_conformance.reference_node.api.messages import ExitSignal, Message, Pr
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from tests.support.nodes import context, node, settle, within
+from tests.support.nodes import context, node, run_as_process, settle
 
 
 async def receiving(process: Process, seen: list[Any]) -> None:
@@ -246,7 +246,7 @@ WAITS: dict[str, Any] = {
 @pytest.mark.parametrize("verb", list(WAITS))
 async def test_who_waits_for_an_answer_is_told_that_the_connection_has_ended(verb: str, here: bool) -> None:
     b, peer = await connected(links=3)
-    task = asyncio.ensure_future(within(b, lambda it: WAITS[verb](it, peer.pid())))
+    task = asyncio.ensure_future(run_as_process(b, lambda it: WAITS[verb](it, peer.pid())))
     assert await peer.receive(1) is not None
     if here:
         b.core.disconnect(peer.name)
@@ -267,7 +267,7 @@ async def test_who_waits_for_an_answer_is_told_that_the_connection_has_ended(ver
 
 async def test_who_waits_goes_on_waiting_while_one_link_is_left() -> None:
     b, peer = await connected(links=3)
-    task = asyncio.ensure_future(within(b, lambda it: it.call(peer.pid(), "?")))
+    task = asyncio.ensure_future(run_as_process(b, lambda it: it.call(peer.pid(), "?")))
     request = (await peer.wait_for(lambda f: isinstance(f, enp.RequestPID), "a request")).value
     for number in (0, 1):
         peer.sockets[number].abort()

@@ -16,7 +16,7 @@ from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import context, node, settle, within
+from tests.support.nodes import context, node, run_as_process, settle
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")
 WORDS = (7, 300, 9)
@@ -64,7 +64,7 @@ kinds = pytest.mark.parametrize("kind", list(MESSAGES))
 async def test_a_message(kind: str, priority: Priority, keep_order: bool) -> None:
     """Type, order byte (ENP-ORD-2), priority, zeros in place of a message id (ENP-PID-1)."""
     b, peer, to = await connected()
-    await within(b, lambda it: it.send(to[kind], "hi", priority=priority), keep_order=keep_order)
+    await run_as_process(b, lambda it: it.send(to[kind], "hi", priority=priority), keep_order=keep_order)
     good = MESSAGES[kind]._replace(priority=int(priority))
     assert await next_frame(peer) == (good if keep_order else good._replace(order=0))
     await b.stop()
@@ -87,7 +87,7 @@ async def test_a_request(kind: str, important: bool, keep_order: bool) -> None:
     async def work(it: Process) -> Any:
         return await it.call(to[kind], "hi", priority=Priority.HIGH, important=important, timeout=60)
 
-    task = asyncio.ensure_future(within(b, work, keep_order=keep_order))
+    task = asyncio.ensure_future(run_as_process(b, work, keep_order=keep_order))
     frame = await next_frame(peer)
     good = REQUESTS[kind](frame.ref)
     good = good._replace(priority=Priority.HIGH | (enp.IMPORTANT if important else 0))
@@ -134,7 +134,7 @@ async def test_an_answer(how: str, code: int | None, error: str | None, keep_ord
 
 async def test_an_exit_signal() -> None:
     b, peer, _ = await connected()
-    await within(b, lambda it: it.exit(peer.pid(), error_values.KILL), keep_order=False)
+    await run_as_process(b, lambda it: it.exit(peer.pid(), error_values.KILL), keep_order=False)
     frame = await next_frame(peer)
     assert (*frame[:4], frame.reason.text) == (PROCESS % 255, FIRST, Priority.MAX, PROCESS, "kill")
     await b.stop()
@@ -143,7 +143,7 @@ async def test_an_exit_signal() -> None:
 @pytest.mark.parametrize("id_", [255, 510, 2**64 - 1 - (2**64 - 1) % 255])
 async def test_a_multiple_of_255_has_no_order(id_: int) -> None:
     b, peer, _ = await connected()
-    await within(b, lambda it: it.send(peer.pid(id_), 1))
+    await run_as_process(b, lambda it: it.send(peer.pid(id_), 1))
     assert (await next_frame(peer)).order == 0
     await b.stop()
 
@@ -174,7 +174,7 @@ async def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> Non
     """The wire has no creation: who asks for an old one is refused here (ENP-DLV)."""
     b, peer, to = await connected()
     old = to[kind]._replace(creation=peer.creation - 1)
-    await refused(within(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
+    await refused(run_as_process(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
     assert not b.core.pending
     await b.stop()
 
@@ -182,7 +182,7 @@ async def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> Non
 async def test_an_exit_signal_for_an_earlier_incarnation() -> None:
     b, peer, _ = await connected()
     old = peer.pid()._replace(creation=1)
-    await refused(within(b, lambda it: it.exit(old, error_values.KILL)), "previous incarnation", peer)
+    await refused(run_as_process(b, lambda it: it.exit(old, error_values.KILL)), "previous incarnation", peer)
     await b.stop()
 
 
@@ -191,8 +191,8 @@ async def test_an_exit_signal_for_an_earlier_incarnation() -> None:
 async def test_important_needs_the_peers_flag(verb: str, kind: str) -> None:
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
     b, peer, to = await connected(Flags=flags)
-    await refused(within(b, lambda it: VERBS[verb](it, to[kind])), "not supported", peer)
-    await within(b, lambda it: it.send(to[kind], "hi"))
+    await refused(run_as_process(b, lambda it: VERBS[verb](it, to[kind])), "not supported", peer)
+    await run_as_process(b, lambda it: it.send(to[kind], "hi"))
     assert await peer.receive(1) is not None
     await b.stop()
 
@@ -200,10 +200,10 @@ async def test_important_needs_the_peers_flag(verb: str, kind: str) -> None:
 async def test_a_name_longer_than_255_bytes() -> None:
     b, peer, _ = await connected()
     longest = ProcessID(peer.name, Atom("n" * 255))
-    await within(b, lambda it: it.send(longest, 1))
+    await run_as_process(b, lambda it: it.send(longest, 1))
     assert (await next_frame(peer)).to_name == longest.name
     with pytest.raises(CannotEncode, match="256 bytes"):
-        await within(b, lambda it: it.send(ProcessID(peer.name, Atom("n" * 256)), 1))
+        await run_as_process(b, lambda it: it.send(ProcessID(peer.name, Atom("n" * 256)), 1))
     await b.stop()
 
 
@@ -235,5 +235,5 @@ async def test_no_connection_and_no_route() -> None:
     nowhere = PID(Atom("x@nowhere"), 1, 1)
     for work in (*VERBS.values(), lambda it, to: it.exit(to, error_values.KILL)):
         with pytest.raises(ErgoError, match="no route"):
-            await within(b, lambda it, work=work: work(it, nowhere))  # type: ignore[misc]
+            await run_as_process(b, lambda it, work=work: work(it, nowhere))  # type: ignore[misc]
     await b.stop()

@@ -112,6 +112,7 @@ async def test_each_relation_is_told_once_when_the_process_ends(dialed: bool) ->
         assert relations(here, there) == 0
 
 
+@pytest.mark.covers("Loss of a connection: MessageExitPID", "Loss of a connection: MessageDownPID")
 @sides
 async def test_each_relation_is_told_once_when_the_node_is_killed(dialed: bool) -> None:
     async with over_sockets(dialed=dialed) as (here, there):
@@ -143,6 +144,7 @@ async def test_a_lost_link_ends_nothing(dialed: bool) -> None:
         await told(them, expected(watched, "bye"))
 
 
+@pytest.mark.covers("Loss of a connection: MessageExitPID")
 @sides
 async def test_who_does_not_trap_exits_ends_with_the_node(dialed: bool) -> None:
     async with over_sockets(dialed=dialed) as (here, there):

@@ -36,7 +36,7 @@ def test_the_declared_cases_find_a_mutant_in_a_process(tmp_path: Path) -> None:
 
 def test_a_mutant_that_needs_sockets_runs_over_tcp(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    name = "esrd_names.from_where_it_likes"
+    name = "esrd_names.replies_from_any_address"
     ended = cli(
         "run", f"mutant:{name}", "--suite", "registrar", *only(*MUTANTS[name].found_by), "--report", f"json={report}"
     )

@@ -1,4 +1,4 @@
-"""The end of a connection: whoever watched something of the other node is told once, "no connection"."""
+"""The end of a connection: each relation with the other node ends with one notification, "no connection"."""
 
 import asyncio
 
@@ -16,28 +16,28 @@ kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kin
 
 @pytest.mark.covers("Loss of a connection: MessageDownPID")
 @kinds
-@pytest.mark.parametrize("who", ["here", "there"])
-async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: RelationKind, who: str) -> None:
+@pytest.mark.parametrize("side", ["here", "there"])
+async def test_the_end_of_a_connection_notifies_each_relation_once(kind: RelationKind, side: str) -> None:
     async with scene() as s:
-        both = [watcher(s.here), watcher(s.here)]
-        watched = [*s.by.values(), s.there.name]
-        for it in both:
-            for target in watched:
+        consumers = [watcher(s.here), watcher(s.here)]
+        targets = [*s.by.values(), s.there.name]
+        for it in consumers:
+            for target in targets:
                 await take(it, kind, target)
-        cutter, other = (s.here, s.there) if who == "here" else (s.there, s.here)
-        cutter.core.disconnect(other.name)
+        closing, other = (s.here, s.there) if side == "here" else (s.there, s.here)
+        closing.core.disconnect(other.name)
         await settle()
-        for it in both:
-            assert sorted(map(repr, it.told)) == sorted(repr(Told(HOW[kind], t, "no connection")) for t in watched)
+        for it in consumers:
+            assert sorted(map(repr, it.told)) == sorted(repr(Told(HOW[kind], t, "no connection")) for t in targets)
             assert it.told[-1].source == s.there.name
         assert s.relations == (0, 0)
         await s.end()
-        assert [len(it.told) for it in both] == [5, 5]
+        assert [len(it.told) for it in consumers] == [5, 5]
 
 
 @pytest.mark.covers("Loss of a connection: MessageExitNode")
 @kinds
-async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: RelationKind) -> None:
+async def test_a_relation_with_a_node_dials_it_and_ends_when_it_stops(kind: RelationKind) -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     it = watcher(a)
@@ -53,7 +53,7 @@ async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: RelationKin
 
 
 @kinds
-async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: RelationKind) -> None:
+async def test_a_second_relation_with_a_node_during_the_dial_is_refused(kind: RelationKind) -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     it = watcher(a)
@@ -67,24 +67,24 @@ async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: RelationKind) 
 
 
 @kinds
-async def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: RelationKind) -> None:
+async def test_a_relation_fails_if_the_connection_ends_right_after_the_dial(kind: RelationKind) -> None:
     async with scene() as s:
         it, connect = watcher(s.here), s.here.core.peers._connect
         s.here.core.disconnect(s.there.name)
 
-        async def connected_for_a_moment(name: Atom) -> Connection:
+        async def connect_and_disconnect(name: Atom) -> Connection:
             connection = await connect(name)
             s.here.core.disconnect(name)
             return connection
 
-        s.here.core.peers._connect = connected_for_a_moment
+        s.here.core.peers._connect = connect_and_disconnect
         for target in (s.there.name, *s.by.values()):
             assert await refused(take(it, kind, target)) == "no connection"
         assert len(s.here.core.monitoring.relations) == 0
 
 
 @kinds
-async def test_a_node_is_no_longer_watched(kind: RelationKind) -> None:
+async def test_a_removed_relation_with_a_node_is_not_notified(kind: RelationKind) -> None:
     async with scene() as s:
         it = watcher(s.here)
         await take(it, kind, s.there.name)
@@ -96,7 +96,7 @@ async def test_a_node_is_no_longer_watched(kind: RelationKind) -> None:
         assert it.told == []
 
 
-async def test_a_lost_node_ends_who_is_linked_to_it() -> None:
+async def test_the_loss_of_a_node_ends_linked_processes() -> None:
     async with scene() as s:
         by_node, by_name = watcher(s.here, trap_exit=False), watcher(s.here, trap_exit=False)
         await by_node.link(s.there.name)
@@ -105,23 +105,23 @@ async def test_a_lost_node_ends_who_is_linked_to_it() -> None:
         assert [await ended(it.process) for it in (by_node, by_name)] == ["no connection"] * 2
 
 
-async def test_other_nodes_are_not_concerned() -> None:
+async def test_relations_with_other_nodes_stay() -> None:
     async with scene() as s:
         c = s.net.node("c@localhost")
         third, it = c.spawn(idle), watcher(s.there)
         await c.network.connection(s.there.name)
         await it.monitor(third.pid)
-        away = watcher(s.here)
-        await it.monitor(away.process.pid)
+        other_consumer = watcher(s.here)
+        await it.monitor(other_consumer.process.pid)
         s.here.core.disconnect(s.there.name)
         await settle()
-        assert it.take() == [Told("down", away.process.pid, "no connection")]
+        assert it.take() == [Told("down", other_consumer.process.pid, "no connection")]
         third.stop(BYE)
         await settle()
         assert it.told == [Told("down", third.pid, "bye")]
 
 
-async def test_a_new_connection_brings_nothing_back() -> None:
+async def test_a_new_connection_does_not_restore_relations() -> None:
     async with scene() as s:
         it = watcher(s.here)
         await it.monitor(s.by["pid"])

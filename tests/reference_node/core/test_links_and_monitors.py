@@ -1,4 +1,4 @@
-"""Links and monitors within a node and between two: each is told about once, for the right reason."""
+"""Links and monitors on one node and between two: each ends with one notification that has the reason."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,50 +14,54 @@ from tests.support.nodes import settle
 from tests.support.scenes import BYE, HOW, give_back, scene, take
 from tests.support.watchers import Told, refused, watcher
 
-WORDS = ("pid", "name", "alias", "event")
+TARGET_KINDS = ("pid", "name", "alias", "event")
 kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
-words = pytest.mark.parametrize("word", WORDS)
-places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
+target_kinds = pytest.mark.parametrize("target_kind", TARGET_KINDS)
+local_and_remote = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
 
 
-@places
-@words
+@local_and_remote
+@target_kinds
 @kinds
 @pytest.mark.parametrize(
     "reason", [BYE, error_values.KILL, error_values.NORMAL, subject.CUSTOM_ERROR], ids=lambda r: r.text
 )
-async def test_the_end_is_told_once(kind: RelationKind, word: str, remote: bool, reason: Error) -> None:
+async def test_the_end_of_a_target_is_notified_once(
+    kind: RelationKind, target_kind: str, remote: bool, reason: Error
+) -> None:
     async with scene(remote=remote) as s:
         it = watcher(s.here)
-        await take(it, kind, s.by[word])
+        await take(it, kind, s.by[target_kind])
         assert s.relations == (1, 1)
         await settle()
         assert it.told == []
         await s.end(reason)
-        assert it.told == [Told(HOW[kind], s.by[word], reason.text)]
+        assert it.told == [Told(HOW[kind], s.by[target_kind], reason.text)]
         assert s.relations == (0, 0)
         assert it.process.reason is None
 
 
-@places
-@words
+@local_and_remote
+@target_kinds
 @kinds
-async def test_what_was_taken_back_is_not_told(kind: RelationKind, word: str, remote: bool) -> None:
+async def test_a_removed_relation_is_not_notified(kind: RelationKind, target_kind: str, remote: bool) -> None:
     async with scene(remote=remote) as s:
         it = watcher(s.here)
-        await take(it, kind, s.by[word])
-        await give_back(it, kind, s.by[word])
+        await take(it, kind, s.by[target_kind])
+        await give_back(it, kind, s.by[target_kind])
         assert s.relations == (0, 0)
         await s.end()
         assert it.told == []
 
 
-@places
-@words
+@local_and_remote
+@target_kinds
 @kinds
-async def test_a_relation_is_taken_once_and_given_back_once(kind: RelationKind, word: str, remote: bool) -> None:
+async def test_a_relation_is_established_once_and_removed_once(
+    kind: RelationKind, target_kind: str, remote: bool
+) -> None:
     async with scene(remote=remote) as s:
-        it, target = watcher(s.here), s.by[word]
+        it, target = watcher(s.here), s.by[target_kind]
         assert await refused(give_back(it, kind, target)) == "unknown target"
         await take(it, kind, target)
         assert await refused(take(it, kind, target)) == "target is already exist"
@@ -69,27 +73,27 @@ async def test_a_relation_is_taken_once_and_given_back_once(kind: RelationKind, 
         assert await refused(give_back(it, kind, target)) == "unknown target"
 
 
-@places
-async def test_all_relations_of_all_consumers_are_told(remote: bool) -> None:
+@local_and_remote
+async def test_all_relations_of_all_consumers_are_notified(remote: bool) -> None:
     async with scene(remote=remote) as s:
-        both = [watcher(s.here), watcher(s.here)]
-        for it in both:
+        consumers = [watcher(s.here), watcher(s.here)]
+        for it in consumers:
             for target in s.by.values():
                 for kind in RelationKind:
                     await take(it, kind, target)
         assert s.relations == (16, 16)
         await s.end()
         wanted = {(how, repr(target), "bye") for how in HOW.values() for target in s.by.values()}
-        for it in both:
+        for it in consumers:
             assert len(it.told) == 8
             assert {(told.how, repr(told.source), told.reason) for told in it.told} == wanted
         assert s.relations == (0, 0)
 
 
-@places
+@local_and_remote
 @kinds
-async def test_only_the_other_kind_is_left(kind: RelationKind, remote: bool) -> None:
-    """To take back a link leaves the monitor, and the reverse."""
+async def test_removing_one_kind_of_relation_leaves_the_other(kind: RelationKind, remote: bool) -> None:
+    """Removing a link leaves the monitor, and removing a monitor leaves the link."""
     other = next(other for other in RelationKind if other is not kind)
     async with scene(remote=remote) as s:
         it = watcher(s.here)
@@ -100,7 +104,7 @@ async def test_only_the_other_kind_is_left(kind: RelationKind, remote: bool) -> 
         assert it.told == [Told(HOW[other], s.by["pid"], "bye")]
 
 
-# --- targets that are not there ---------------------------------------------------------------------------------------
+# --- unknown targets --------------------------------------------------------------------------------------------------
 
 UNKNOWN: list[tuple[Callable[[Node], RelationTarget], str]] = [
     (lambda node: PID(node.name, 9999, node.creation), "unknown process"),
@@ -112,7 +116,7 @@ UNKNOWN: list[tuple[Callable[[Node], RelationTarget], str]] = [
 ]
 
 
-@places
+@local_and_remote
 @kinds
 @pytest.mark.parametrize(("target", "text"), UNKNOWN)
 async def test_an_unknown_target_is_refused(
@@ -124,31 +128,31 @@ async def test_an_unknown_target_is_refused(
         assert s.relations == (0, 0)
 
 
-@places
+@local_and_remote
 @kinds
-@words
-async def test_a_target_that_has_ended_is_unknown(word: str, kind: RelationKind, remote: bool) -> None:
+@target_kinds
+async def test_a_target_that_has_ended_is_unknown(target_kind: str, kind: RelationKind, remote: bool) -> None:
     async with scene(remote=remote) as s:
         await s.end()
         it = watcher(s.here)
-        text = {"alias": "unknown alias", "event": "unknown event"}.get(word, "unknown process")
-        assert await refused(take(it, kind, s.by[word])) == text
+        text = {"alias": "unknown alias", "event": "unknown event"}.get(target_kind, "unknown process")
+        assert await refused(take(it, kind, s.by[target_kind])) == text
         assert it.told == []
 
 
 @kinds
-@pytest.mark.parametrize("word", ["pid", "alias"])
-async def test_an_address_of_an_earlier_incarnation_is_refused(word: str, kind: RelationKind) -> None:
+@pytest.mark.parametrize("target_kind", ["pid", "alias"])
+async def test_an_address_of_an_earlier_incarnation_is_refused(target_kind: str, kind: RelationKind) -> None:
     async with scene() as s:
         it = watcher(s.here)
-        old: Any = s.by[word]
+        old: Any = s.by[target_kind]
         text = "process ID belongs to the previous incarnation"
         assert await refused(take(it, kind, old._replace(creation=old.creation - 1))) == text
         assert s.relations == (0, 0)
 
 
 @kinds
-async def test_a_node_that_is_not_there_is_no_target(kind: RelationKind) -> None:
+async def test_a_target_on_an_unreachable_node_has_no_route(kind: RelationKind) -> None:
     nowhere = Atom("nowhere@localhost")
     async with scene() as s:
         it = watcher(s.here)
@@ -159,23 +163,23 @@ async def test_a_node_that_is_not_there_is_no_target(kind: RelationKind) -> None
 
 
 @kinds
-async def test_a_process_does_not_watch_itself(kind: RelationKind) -> None:
+async def test_a_relation_of_a_process_with_itself_is_not_allowed(kind: RelationKind) -> None:
     async with scene() as s:
         it = watcher(s.here)
         assert await refused(take(it, kind, it.process.pid)) == "not allowed"
 
 
-# --- what becomes of the consumer -------------------------------------------------------------------------------------
+# --- effect on the consumer -------------------------------------------------------------------------------------------
 
 
-@places
-@words
+@local_and_remote
+@target_kinds
 @pytest.mark.parametrize("reason", [BYE, error_values.NORMAL, error_values.SHUTDOWN], ids=lambda r: r.text)
-async def test_a_link_ends_who_does_not_trap_exits(word: str, remote: bool, reason: Error) -> None:
+async def test_a_link_ends_a_consumer_that_does_not_trap_exits(target_kind: str, remote: bool, reason: Error) -> None:
     async with scene(remote=remote) as s:
         it = watcher(s.here, trap_exit=False)
         second = watcher(s.here)
-        await it.link(s.by[word])
+        await it.link(s.by[target_kind])
         await second.monitor(it.process.pid)
         await s.end(reason)
         assert it.process.reason is not None
@@ -183,20 +187,20 @@ async def test_a_link_ends_who_does_not_trap_exits(word: str, remote: bool, reas
         assert it.told == []
 
 
-@places
-@words
-async def test_a_monitor_ends_nobody(word: str, remote: bool) -> None:
+@local_and_remote
+@target_kinds
+async def test_a_monitor_does_not_end_its_consumer(target_kind: str, remote: bool) -> None:
     async with scene(remote=remote) as s:
         it = watcher(s.here, trap_exit=False)
-        await it.monitor(s.by[word])
+        await it.monitor(s.by[target_kind])
         await s.end(error_values.KILL)
         assert it.process.reason is None
-        assert it.told == [Told("down", s.by[word], "kill")]
+        assert it.told == [Told("down", s.by[target_kind], "kill")]
 
 
-@places
-async def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -> None:
-    """A link has a direction. Nothing is left of a consumer that has ended on its own node."""
+@local_and_remote
+async def test_the_end_of_the_consumer_does_not_affect_the_target(remote: bool) -> None:
+    """A link has a direction. The end of a consumer removes its relations on its own node."""
     async with scene(remote=remote) as s:
         it = watcher(s.here)
         await it.link(s.by["pid"])
@@ -208,9 +212,9 @@ async def test_the_end_of_the_consumer_is_not_told_to_the_target(remote: bool) -
         assert s.relations == (0, 0)
 
 
-@places
+@local_and_remote
 @kinds
-async def test_a_deleted_alias_is_unregistered(kind: RelationKind, remote: bool) -> None:
+async def test_a_deleted_alias_ends_its_relations_with_unregistered(kind: RelationKind, remote: bool) -> None:
     async with scene(remote=remote) as s:
         it, alias = watcher(s.here), s.target.create_alias()
         await take(it, kind, alias)
@@ -221,8 +225,8 @@ async def test_a_deleted_alias_is_unregistered(kind: RelationKind, remote: bool)
         assert it.told == []
 
 
-async def test_many_relations_at_once() -> None:
-    """Taken side by side, all told."""
+async def test_many_concurrent_relations_are_notified() -> None:
+    """They are established at the same time, and each is notified."""
     async with scene() as s:
         them = [watcher(s.here) for _ in range(100)]
         await asyncio.gather(*(take(it, kind, s.by["pid"]) for it in them for kind in RelationKind))

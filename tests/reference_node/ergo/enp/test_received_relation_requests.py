@@ -1,4 +1,4 @@
-"""Links and monitors that a peer asks for, as the schemas judge it: Results, notices, and who gets none."""
+"""Links and monitors that a peer requests, checked with the schemas: Results and Terminate frames."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.support.watchers import Told, watcher
 @words
 @kinds
 @pytest.mark.parametrize("cached", [False, True])
-async def test_one_notice_for_all_consumers_of_a_node(kind: RelationKind, word: str, cached: bool) -> None:
+async def test_one_terminate_frame_for_all_consumers_of_a_node(kind: RelationKind, word: str, cached: bool) -> None:
     async with at_peer(atoms=("it", "ev") if cached else ()) as (b, peer):
         second = await context(b, 2).peer("second@localhost")
         process, targets = ours(b)
@@ -47,8 +47,8 @@ async def test_one_notice_for_all_consumers_of_a_node(kind: RelationKind, word: 
 
 
 @words
-async def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
-    """Over the link of the process that has ended, so that it overtakes neither its last words nor the Result."""
+async def test_a_terminate_frame_uses_the_socket_of_the_ended_process(word: str) -> None:
+    """It uses the socket of the ended process, so that it overtakes neither its last message nor the Result."""
     async with at_peer() as (b, _):
         peer = await context(b, 3).peer("wide@localhost", sockets=3)
         for i in range(6):
@@ -57,14 +57,14 @@ async def test_a_notice_goes_the_way_of_what_was_said_before(word: str) -> None:
             await settle()
             await process.send(peer.pid(), "last words")
             process.stop(BYE)
-            came = [received for _ in range(3) if (received := await peer.receive(10))]
-            assert {type(received.value) for received in came} == {enp.Control, enp.MessagePID, type(NOTICES[word])}
-            assert len({received.socket for received in came}) == 1
+            received = [received for _ in range(3) if (received := await peer.receive(10))]
+            assert {type(received.value) for received in received} == {enp.Control, enp.MessagePID, type(NOTICES[word])}
+            assert len({received.socket for received in received}) == 1
 
 
 @words
 @kinds
-async def test_no_notice_of_what_was_given_back(kind: RelationKind, word: str) -> None:
+async def test_no_terminate_frame_for_a_removed_relation(kind: RelationKind, word: str) -> None:
     async with at_peer() as (b, peer):
         process, targets = ours(b)
         for verb in (TAKE[kind], GIVE[kind]):
@@ -76,8 +76,8 @@ async def test_no_notice_of_what_was_given_back(kind: RelationKind, word: str) -
 
 @words
 @kinds
-async def test_what_is_there_already_and_what_is_not_there(kind: RelationKind, word: str) -> None:
-    """It is the asker's node that knows (ENP-LINK-1): one of upstream that is refused never lets go of what it has."""
+async def test_repeated_link_and_unlink_requests_succeed(kind: RelationKind, word: str) -> None:
+    """The requesting node keeps its own table (ENP-LINK-1): an upstream node that is refused never removes its entry."""
     async with at_peer() as (b, peer):
         _, targets = ours(b)
         target, relations = targets[word], b.core.monitoring.relations
@@ -92,7 +92,7 @@ async def test_what_is_there_already_and_what_is_not_there(kind: RelationKind, w
 
 
 @kinds
-async def test_an_earlier_incarnation_is_unknown(kind: RelationKind) -> None:
+async def test_a_target_of_an_earlier_incarnation_is_unknown(kind: RelationKind) -> None:
     async with at_peer() as (b, peer):
         process, targets = ours(b)
         old, alias = process.pid._replace(creation=b.creation - 1), targets["Alias"]
@@ -104,8 +104,8 @@ async def test_an_earlier_incarnation_is_unknown(kind: RelationKind) -> None:
 
 @words
 @kinds
-async def test_only_for_its_own_processes_and_only_ours(kind: RelationKind, word: str) -> None:
-    """Upstream looks at neither (ENP-LINK-3)."""
+async def test_consumers_of_the_peer_and_targets_of_the_node_are_required(kind: RelationKind, word: str) -> None:
+    """Upstream checks neither (ENP-LINK-3)."""
     stranger = Atom("stranger@localhost")
     async with at_peer() as (b, peer):
         _, targets = ours(b)
@@ -115,7 +115,7 @@ async def test_only_for_its_own_processes_and_only_ours(kind: RelationKind, word
         assert watched(b) == 0
 
 
-async def test_consumers_of_a_lost_peer_are_forgotten() -> None:
+async def test_the_loss_of_a_peer_removes_its_consumers() -> None:
     async with at_peer() as (b, peer):
         process, targets = ours(b)
         third = watcher(b)

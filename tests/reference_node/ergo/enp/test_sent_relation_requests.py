@@ -1,4 +1,4 @@
-"""Links and monitors that the node asks a peer for: what it says, and bad timing of what it gets."""
+"""Links and monitors that the node requests of a peer: the requests, and answers at an unfavourable time."""
 
 import asyncio
 from typing import Any
@@ -31,33 +31,33 @@ HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 
 @words
 @kinds
-@pytest.mark.parametrize("back", [False, True])
-async def test_a_request(kind: RelationKind, word: str, back: bool) -> None:
-    """Its class, its fields, its order byte (ENP §8: a monitor of a PID has none)."""
+@pytest.mark.parametrize("withdraw", [False, True])
+async def test_a_relation_request_has_the_fields_of_its_kind(kind: RelationKind, word: str, withdraw: bool) -> None:
+    """Class, fields and order slot (ENP §8: a monitor of a PID has slot 0)."""
     async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
-        if back:
+        if withdraw:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
-        watching = b.core.monitoring
-        how: Any = watching.withdraw if back else watching.request
-        task = asyncio.ensure_future(how(kind, it.process, target))
+        monitoring = b.core.monitoring
+        operation: Any = monitoring.withdraw if withdraw else monitoring.request
+        task = asyncio.ensure_future(operation(kind, it.process, target))
         frame = await request(peer)
-        verb = (GIVE if back else TAKE)[kind]
+        verb = (GIVE if withdraw else TAKE)[kind]
         wanted: Any = enp.RELATIONS[verb, word].value_class
         assert type(frame.message) is wanted
         assert frame.message[:2] == (it.process.pid, target)
         assert frame.message.Ref[:2] == (b.name, b.creation)
         order = {"PID": PROCESS if kind is RelationKind.LINK else 0, "Alias": WORDS[1]}.get(word, 0)
         assert frame.order == order % 255
-        assert watched(b) == (1 if back else 0)
+        assert watched(b) == (1 if withdraw else 0)
         peer.send_frame(answer(frame))
-        assert await task == (None if back else [])
-        assert watched(b) == (0 if back else 1)
+        assert await task == (None if withdraw else [])
+        assert watched(b) == (0 if withdraw else 1)
 
 
 @kinds
 @pytest.mark.parametrize("text", ["unknown process", "target is already exist", "no route", "anything"])
-async def test_a_refusal(kind: RelationKind, text: str) -> None:
+async def test_the_error_of_a_refused_relation_is_raised(kind: RelationKind, text: str) -> None:
     async with at_peer() as (b, peer):
         task = asyncio.ensure_future(refused(b.core.monitoring.request(kind, watcher(b).process, peer.pid())))
         peer.send_frame(answer(await request(peer), Error(text)))
@@ -67,8 +67,8 @@ async def test_a_refusal(kind: RelationKind, text: str) -> None:
 
 @words
 @kinds
-async def test_no_result(kind: RelationKind, word: str) -> None:
-    """It is waited for as long as for an answer. One that comes too late changes nothing (ENP-ANY-1)."""
+async def test_a_relation_request_without_a_result_times_out(kind: RelationKind, word: str) -> None:
+    """It times out like a call. A late Result changes nothing (ENP-ANY-1)."""
     async with at_peer() as (b, peer):
         it = watcher(b)
         task = asyncio.ensure_future(refused(b.core.monitoring.request(kind, it.process, theirs(peer)[word])))
@@ -85,8 +85,8 @@ async def test_no_result(kind: RelationKind, word: str) -> None:
 
 @kinds
 @pytest.mark.parametrize("change", ["words", "creation", "node"])
-async def test_a_result_with_another_reference(kind: RelationKind, change: str) -> None:
-    """All parts of it count."""
+async def test_a_result_with_another_reference_is_ignored(kind: RelationKind, change: str) -> None:
+    """All parts of a reference are compared."""
     async with at_peer() as (b, peer):
         task = asyncio.ensure_future(b.core.monitoring.request(kind, watcher(b).process, peer.pid()))
         frame = await request(peer)
@@ -105,28 +105,30 @@ async def test_a_result_with_another_reference(kind: RelationKind, change: str) 
 
 @words
 @kinds
-@pytest.mark.parametrize("back", [False, True])
-async def test_a_peer_that_goes_while_it_is_asked(kind: RelationKind, word: str, back: bool) -> None:
-    """The request fails; a relation that was there is told about, one that was not there is not."""
+@pytest.mark.parametrize("withdraw", [False, True])
+async def test_a_pending_relation_request_fails_when_the_peer_disconnects(
+    kind: RelationKind, word: str, withdraw: bool
+) -> None:
+    """The request fails; an existing relation is notified, a requested one is not."""
     async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
-        if back:
+        if withdraw:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
-        watching = b.core.monitoring
-        how: Any = watching.withdraw if back else watching.request
-        task = asyncio.ensure_future(refused(how(kind, it.process, target)))
+        monitoring = b.core.monitoring
+        operation: Any = monitoring.withdraw if withdraw else monitoring.request
+        task = asyncio.ensure_future(refused(operation(kind, it.process, target)))
         await request(peer)
         peer.sockets[0].close()
         assert await task == "no connection"
         await settle()
-        assert it.told == ([Told(HOW[kind], target, "no connection")] if back else [])
+        assert it.told == ([Told(HOW[kind], target, "no connection")] if withdraw else [])
         assert watched(b) == 0
 
 
 @words
 @kinds
-async def test_a_target_that_ends_right_behind_the_result(kind: RelationKind, word: str) -> None:
-    """Both in one piece: the relation holds when the notice is read."""
+async def test_the_end_of_a_target_directly_after_the_result_is_notified(kind: RelationKind, word: str) -> None:
+    """Both arrive in one segment: the relation exists when the Terminate frame is read."""
     async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
         task = asyncio.ensure_future(b.core.monitoring.request(kind, it.process, target))
@@ -140,7 +142,7 @@ async def test_a_target_that_ends_right_behind_the_result(kind: RelationKind, wo
 
 @words
 @kinds
-async def test_a_target_that_ends_while_it_is_given_back(kind: RelationKind, word: str) -> None:
+async def test_the_end_of_a_target_during_the_withdrawal_is_notified(kind: RelationKind, word: str) -> None:
     async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
         b.core.monitoring.relations.add(kind, target, it.process.pid)
@@ -148,15 +150,15 @@ async def test_a_target_that_ends_while_it_is_given_back(kind: RelationKind, wor
         frame = await request(peer)
         peer.send_frame(NOTICES[word])
         peer.send_frame(answer(frame))
-        assert await refused(task) == "unknown target"  # it has been told about
+        assert await refused(task) == "unknown target"  # it has been notified
         await settle()
         assert it.told == [Told(HOW[kind], target, "bye")]
         assert watched(b) == 0
 
 
 @words
-async def test_a_notice_that_nobody_waits_for(word: str) -> None:
-    """It is ignored, and so is a second one (ENP-TERM-1)."""
+async def test_a_terminate_frame_without_a_relation_is_ignored(word: str) -> None:
+    """It is ignored, also a second one (ENP-TERM-1)."""
     async with at_peer() as (b, peer):
         it = watcher(b)
         for _ in range(2):
@@ -170,7 +172,7 @@ async def test_a_notice_that_nobody_waits_for(word: str) -> None:
 
 
 @kinds
-async def test_a_consumer_that_ends_while_it_asks(kind: RelationKind) -> None:
+async def test_the_end_of_the_consumer_during_the_request_leaves_no_relation(kind: RelationKind) -> None:
     async with at_peer() as (b, peer):
         it = watcher(b)
         task = asyncio.ensure_future(b.core.monitoring.request(kind, it.process, peer.pid()))
@@ -184,20 +186,22 @@ async def test_a_consumer_that_ends_while_it_asks(kind: RelationKind) -> None:
 
 @words
 @kinds
-@pytest.mark.parametrize("back", [False, True])
-async def test_a_connection_that_ends_right_behind_the_result(kind: RelationKind, word: str, back: bool) -> None:
-    """What was given back is not told about, what was taken is."""
+@pytest.mark.parametrize("withdraw", [False, True])
+async def test_the_end_of_the_connection_directly_after_the_result(
+    kind: RelationKind, word: str, withdraw: bool
+) -> None:
+    """A removed relation is not notified, an established one is."""
     async with at_peer() as (b, peer):
         it, target = watcher(b), theirs(peer)[word]
-        if back:
+        if withdraw:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
-        watching, connection = b.core.monitoring, b.network.connections[peer.name]
-        how: Any = watching.withdraw if back else watching.request
-        task = asyncio.ensure_future(how(kind, it.process, target))
+        monitoring, connection = b.core.monitoring, b.network.connections[peer.name]
+        operation: Any = monitoring.withdraw if withdraw else monitoring.request
+        task = asyncio.ensure_future(operation(kind, it.process, target))
         frame = await request(peer)
         connection.receive(connection.sockets[0], peer.data_of(answer(frame)))
         b.core.disconnect(peer.name)
         await task
         await settle()
-        assert it.told == ([] if back else [Told(HOW[kind], target, "no connection")])
+        assert it.told == ([] if withdraw else [Told(HOW[kind], target, "no connection")])
         assert watched(b) == 0

@@ -1,4 +1,4 @@
-"""Acceptors (NAPI-ACC): ports, cookies, certificates, registrars, pools, over sockets of the loopback."""
+"""Acceptors (NAPI-ACC): ports, cookies, certificates, registrars, pools, over sockets on the loopback."""
 
 import re
 import socket
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.real_loop
 
 
 @pytest.mark.covers("NAPI-ACC-1", "NAPI-ACC-2")
-async def test_the_first_free_port_of_the_range_is_taken() -> None:
-    """NAPI-ACC-1: the end is a port, not an offset; NAPI-ACC-2: nothing free."""
+async def test_the_first_free_port_of_the_range_is_used() -> None:
+    """NAPI-ACC-1: the end is a port, not an offset; NAPI-ACC-2: no free port."""
     first = ports_in_a_row(3)
     options = (acceptor(port=first, last_port=first + 2),)
     async with lan() as start:
@@ -40,8 +40,8 @@ async def test_the_first_free_port_of_the_range_is_taken() -> None:
 
 
 @pytest.mark.covers("NAPI-ACC-1")
-async def test_a_range_of_one_port() -> None:
-    """NAPI-ACC-1, -2. An end before the beginning is refused; upstream takes it for a range of one."""
+async def test_a_taken_range_of_one_port_fails_the_start() -> None:
+    """NAPI-ACC-1, -2. An end before the first port is UsageError; for upstream it is a range of one port."""
     with socket.create_server((HOST, 0)) as taken:
         number = taken.getsockname()[1]
         async with lan() as start:
@@ -52,8 +52,8 @@ async def test_a_range_of_one_port() -> None:
 
 
 @pytest.mark.covers("NAPI-ACC-1")
-async def test_without_an_end_the_search_goes_on_to_50000() -> None:
-    """NAPI-ACC-1; port 0 is any free one, where upstream begins at 11144."""
+async def test_a_range_without_an_end_ends_at_50000() -> None:
+    """NAPI-ACC-1; port 0 is any free port, for upstream it is 11144."""
     assert (AcceptorOptions().port, AcceptorOptions().end) == (11_144, 50_000)
     assert (AcceptorOptions(port=60_000).end, LAST_PORT) == (60_000, 50_000)
     async with lan() as start:
@@ -62,8 +62,8 @@ async def test_without_an_end_the_search_goes_on_to_50000() -> None:
 
 
 @pytest.mark.covers("Acceptors: Host")
-async def test_a_host_that_is_not_ours() -> None:
-    """NAPI-ACC-2: the cause is said; nothing stays open."""
+async def test_a_foreign_host_fails_the_start() -> None:
+    """NAPI-ACC-2: the error has the cause; no socket stays open."""
     first = ports_in_a_row(1)
     async with lan() as start:
         with pytest.raises(UsageError, match="cannot listen on"):
@@ -76,7 +76,7 @@ async def test_a_host_that_is_not_ours() -> None:
 
 @pytest.mark.covers("NAPI-ACC-3", "The network: Acceptors")
 async def test_an_acceptor_has_its_own_cookie() -> None:
-    """NAPI-ACC-3: upstream takes the node's and refuses this one."""
+    """NAPI-ACC-3: upstream accepts the node's cookie and refuses this one."""
     async with lan() as start:
         a, b = await start("a"), await start("b", acceptors=(acceptor(cookie="own"), acceptor(cookie="")))
         assert [each.cookie for each in b.network.acceptors] == ["own", ""]
@@ -90,8 +90,8 @@ async def test_an_acceptor_has_its_own_cookie() -> None:
 
 
 @pytest.mark.covers("NAPI-ACC-4")
-async def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None:
-    """NAPI-ACC-4: Acceptor.SetCookie, SetNetworkFlags, SetMaxMessageSize; open links stay. Upstream copies once."""
+async def test_settings_of_an_acceptor_apply_to_new_sockets() -> None:
+    """NAPI-ACC-4: Acceptor.SetCookie, SetNetworkFlags, SetMaxMessageSize; open sockets stay. Upstream copies once."""
     async with lan() as start:
         a, b, c = await start("a"), await start("b"), await start("c")
         remote = await dial(a, b)
@@ -102,8 +102,8 @@ async def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None
         assert (info.flags, info.max_message_size) == (Flags.ENABLE, 4321)
         assert (remote.info.flags, remote.info.max_message_size) == (ehs.DEFAULT_FLAGS, 0)
         assert socket_count(a, b) == 3
-        shown = b.network.info.acceptors[0]
-        assert (shown.flags, shown.max_message_size) == (Flags.ENABLE, 4321)
+        infos = b.network.info.acceptors[0]
+        assert (infos.flags, infos.max_message_size) == (Flags.ENABLE, 4321)
         own.cookie = None
         c.network.node(b.name).disconnect()
         await eventually(lambda: c.name not in b.network.connections)
@@ -111,8 +111,8 @@ async def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None
 
 
 @pytest.mark.covers("Acceptors: MaxMessageSize")
-async def test_acceptors_of_one_node_differ() -> None:
-    """AcceptorOptions MaxMessageSize and Flags: of this acceptor alone; a size of 0 is none, also above the node's."""
+async def test_acceptors_have_their_own_size_and_flags() -> None:
+    """AcceptorOptions MaxMessageSize and Flags; a size of 0 is no limit, also if the node has one."""
     rows = (acceptor(), acceptor(max_message_size=77_000, flags=Flags.ENABLE), acceptor(max_message_size=0))
     async with lan() as start:
         a, b = await start("a"), await start("b", acceptors=rows, max_message_size=5000)
@@ -124,12 +124,12 @@ async def test_acceptors_of_one_node_differ() -> None:
         assert seen == [(5000, ehs.DEFAULT_FLAGS), (77_000, Flags.ENABLE), (0, ehs.DEFAULT_FLAGS)]
 
 
-# --- links ------------------------------------------------------------------------------------------------------------
+# --- sockets ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.covers("NAPI-ACC-7")
-async def test_silent_dialers_delay_nobody() -> None:
-    """NAPI-ACC-7: upstream serves one after the other."""
+async def test_silent_dialers_do_not_delay_others() -> None:
+    """NAPI-ACC-7: upstream runs one handshake after another."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
         async with RawPeer.dial(b), RawPeer.dial(b):
@@ -139,21 +139,21 @@ async def test_silent_dialers_delay_nobody() -> None:
 
 
 @pytest.mark.covers("NAPI-ACC-8")
-async def test_links_are_kept_alive_and_their_family_is_ipv4() -> None:
+async def test_sockets_use_ipv4_and_tcp_keep_alive() -> None:
     """NAPI-ACC-8: after 15 s, on both sides."""
     async with lan() as start:
         a, b = await start("a"), await start("b@localhost", acceptors=(acceptor(host="localhost"),))
         await dial(a, b)
         await eventually(lambda: socket_count(b, a) == 3)
-        for link in (*a.network.connections[b.name].sockets, *b.network.connections[a.name].sockets):
-            sock = transport_of(link).get_extra_info("socket")
+        for open_socket in (*a.network.connections[b.name].sockets, *b.network.connections[a.name].sockets):
+            sock = transport_of(open_socket).get_extra_info("socket")
             assert sock.family is socket.AF_INET
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE == 15
 
 
 @pytest.mark.covers("NAPI-ACC-9")
-async def test_an_acceptor_with_its_own_registrar_is_registered_there_alone() -> None:
+async def test_an_acceptor_with_a_registrar_is_registered_only_there() -> None:
     """NAPI-ACC-9."""
     async with lan() as start:
         common, own = EsrdRegistrar(port=0), EsrdRegistrar(port=0)
@@ -161,16 +161,16 @@ async def test_an_acceptor_with_its_own_registrar_is_registered_there_alone() ->
         one, two, three = (each.port for each in b.network.acceptors)
         assert [route.Port for route in await common.resolve(b.name)] == [one, three]
         assert [route.Port for route in await own.resolve(b.name)] == [two]
-        shown = b.network.info.acceptors
-        assert [each.registrar is None for each in shown] == [True, False, True]
+        infos = b.network.info.acceptors
+        assert [each.registrar is None for each in infos] == [True, False, True]
         await b.network.stop()
         assert not common.registered
         assert not own.registered
 
 
 @pytest.mark.covers("NAPI-ACC-9")
-async def test_a_name_that_is_taken_where_it_registers() -> None:
-    """NAPI-ACC-9: "unable to register node: …", and nothing stays open."""
+async def test_a_name_taken_at_the_registrar_fails_the_start() -> None:
+    """NAPI-ACC-9: "unable to register node: …", and no socket stays open."""
     async with lan() as start:
         common = EsrdRegistrar(port=0)
         await start("b", registrar=common)
@@ -185,8 +185,8 @@ async def test_a_name_that_is_taken_where_it_registers() -> None:
 
 @pytest.mark.covers("Options of the network: handshake.Options.PoolSize", "NAPI-ACC-10")
 @pytest.mark.parametrize(("pool", "other"), [(5, 1), (1, 5), (3, 3)])
-async def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other: int) -> None:
-    """NAPI-ACC-10: with its address in MessageAccept; the dialer opens the rest."""
+async def test_the_accepting_side_determines_the_pool_size(pool: int, other: int) -> None:
+    """NAPI-ACC-10: MessageAccept has its address; the dialer opens the other sockets."""
     async with lan() as start:
         a = await start("a", handshake=EhsHandshake(pool_size=other))
         b = await start("b", handshake=EhsHandshake(pool_size=pool))
@@ -195,10 +195,10 @@ async def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other:
         await eventually(lambda: socket_count(a, b) == socket_count(b, a) == pool)
 
 
-# --- a stack of one's own ---------------------------------------------------------------------------------------------
+# --- custom stack -----------------------------------------------------------------------------------------------------
 
 
-class Renamed(EnpProto):
+class RenamedProto(EnpProto):
     """ENP under another name."""
 
     version = Version("MINE", "R7")
@@ -206,13 +206,13 @@ class Renamed(EnpProto):
 
 @pytest.mark.covers("Acceptors: Handshake", "The network: RegisterHandshake")
 async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
-    """AcceptorOptions.Handshake and Proto: registered for dialing, too, and named in routes and in what is told."""
+    """AcceptorOptions.Handshake and Proto: also for dialing; routes and information have their versions."""
     async with lan() as start:
-        own = acceptor(handshake=EhsHandshake(pool_size=2), proto=Renamed())
+        own = acceptor(handshake=EhsHandshake(pool_size=2), proto=RenamedProto())
         b = await start("b", acceptors=(acceptor(), own), registrar=EsrdRegistrar(port=0))
         a = await start("a")
         assert await failure(dial(a, b, proto_version=Version("MINE", "R7"))) == "no route"
-        a.network.register_proto(Renamed())
+        a.network.register_proto(RenamedProto())
         number = b.network.acceptors[1].port
         remote = await dial(a, b, port=number, proto_version=Version("MINE", "R7"))
         assert (remote.info.pool_size, remote.info.proto_version.Name) == (2, "MINE")
@@ -228,13 +228,13 @@ async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
 
 
 @pytest.mark.covers("NAPI-RT-6: Acceptors: AtomMapping")
-async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:
-    """NAPI-RT-6: AcceptorOptions.AtomMapping; here `ours` is what the peer calls `theirs`."""
+async def test_an_acceptor_maps_atoms_in_both_directions() -> None:
+    """NAPI-RT-6: AcceptorOptions.AtomMapping; the local `ours` is `theirs` for the peer."""
     async with lan() as start:
         b = await start("b", acceptors=(acceptor(atom_mapping={"ours": "theirs"}), acceptor()))
         a = await start("a")
         _, actor = echo(b)
-        _, asker = echo(a)
+        _, recorder = echo(a)
         await dial(a, b)
         await run_as_process(a, lambda it: it.send(at(b), Atom("theirs")))
         await run_as_process(b, lambda it: it.send(at(a), Atom("ours")))
@@ -242,8 +242,8 @@ async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:
             Atom("theirs"),
             Atom("x"),
         ]
-        await eventually(lambda: actor.got and asker.got)
-        assert (actor.got, asker.got) == ([Atom("ours")], [Atom("theirs")])
+        await eventually(lambda: actor.got and recorder.got)
+        assert (actor.got, recorder.got) == ([Atom("ours")], [Atom("theirs")])
         await forget(a, b)
         await dial(a, b, port=b.network.acceptors[1].port)
         await run_as_process(a, lambda it: it.send(at(b), Atom("theirs")))
@@ -253,15 +253,15 @@ async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:
 
 @pytest.mark.covers("NAPI-RT-6: Acceptors: AtomMapping")
 @pytest.mark.parametrize("mapping", [{"a" * 256: "b"}, {"a": "b" * 256}])
-def test_a_mapping_is_one_of_atoms(mapping: dict[str, str]) -> None:
+def test_an_atom_mapping_with_a_long_text_is_refused(mapping: dict[str, str]) -> None:
     """NAPI-RT-6."""
     with pytest.raises(UsageError, match=re.escape("too long Atom (max: 255)")):
         AcceptorOptions(atom_mapping=mapping)
 
 
 @pytest.mark.covers("The network: listen")
-async def test_one_more_acceptor_while_the_network_runs() -> None:
-    """Ours alone: Network.listen."""
+async def test_listen_adds_an_acceptor_to_a_running_network() -> None:
+    """Network.listen, which upstream does not have."""
     async with lan() as start:
         a, b = await start("a"), await start("b", acceptors=(acceptor(cookie="x"),))
         more = await b.network.listen(acceptor())

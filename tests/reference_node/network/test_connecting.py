@@ -1,7 +1,8 @@
-"""How a node gets to another one (NAPI-CON), over sockets of the loopback."""
+"""Connections to other nodes (NAPI-CON), over sockets on the loopback."""
 
 import asyncio
 import socket
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,22 +30,22 @@ from tests.support.sockets import HOST, eventually, port, socket_count
 pytestmark = pytest.mark.real_loop
 
 NOWHERE = NetworkRoute(host=HOST, port=1)
-"""Nobody listens there."""
+"""A port without a listener."""
 
 
-class Finder(EsrdRegistrar):
-    """Finds what it is told, and notes who is looked for."""
+class ScriptedRegistrar(EsrdRegistrar):
+    """Resolves every name to these routes, and records the names."""
 
     def __init__(self, *routes: Route) -> None:
         super().__init__(port=0, serve=False)
         self.routes = list(routes)
-        self.asked: list[Atom] = []
+        self.resolved: list[Atom] = []
 
     async def register(self, node: Any, routes: Any) -> None:
-        """It is nobody's business who we are."""
+        """Does nothing."""
 
     async def resolve(self, name: Atom) -> list[Route]:
-        self.asked.append(name)
+        self.resolved.append(name)
         if not self.routes:
             raise RegistrarError("unknown name")
         return self.routes
@@ -65,7 +66,7 @@ async def test_node_never_dials() -> None:
 
 @pytest.mark.covers("NAPI-CON-2")
 async def test_get_node_connects_first() -> None:
-    """NAPI-CON-2: and takes the open connection if there is one, whoever opened it."""
+    """NAPI-CON-2: an open connection is used, whichever side dialed."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
         a.network.add_route("b@", to(b))
@@ -104,55 +105,55 @@ async def spawn(it: Process, target: ProcessID) -> Any:
 
 
 @pytest.mark.covers("NAPI-CON-2")
-@pytest.mark.parametrize("verb", [send, call, link, monitor, link_node, monitor_node, spawn])
-async def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> None:
+@pytest.mark.parametrize("operation", [send, call, link, monitor, link_node, monitor_node, spawn])
+async def test_each_operation_with_a_remote_name_connects_first(operation: Any) -> None:
     """NAPI-CON-2."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
         echo(b)
         b.network.enable_spawn("factory", Echo)
         a.network.add_route("b@", to(b))
-        await run_as_process(a, lambda it: verb(it, at(b)))
+        await run_as_process(a, lambda it: operation(it, at(b)))
         assert a.network.nodes == [b.name]
 
 
 @pytest.mark.covers("NAPI-CON-3")
 async def test_static_routes_then_proxies_then_the_registrar() -> None:
-    """NAPI-CON-3: what matches first counts alone, even if it leads nowhere."""
+    """NAPI-CON-3: only the first kind with a match is tried, even if its dial fails."""
     async with lan() as start:
         b = await start("b")
-        found = Finder(Route("", port(b), False, EHS, ENP))
-        a = await start("a", registrar=found)
+        registrar = ScriptedRegistrar(Route("", port(b), False, EHS, ENP))
+        a = await start("a", registrar=registrar)
         a.network.add_route("^b@", NOWHERE)
         assert await failure(a.network.get_node(b.name)) == "no route"
         a.network.remove_route("^b@")
         a.network.add_proxy_route("^b@", ProxyRoute(b.name, Atom("c@localhost")))
         assert await failure(a.network.get_node(b.name)) == "no route"
-        assert found.asked == []
+        assert registrar.resolved == []
         a.network.remove_proxy_route("^b@")
         assert (await a.network.get_node(b.name)).name == b.name
-        assert found.asked == [b.name]
+        assert registrar.resolved == [b.name]
 
 
 @pytest.mark.covers("NAPI-CON-3", "Connections: Registrar and Resolver")
 @pytest.mark.parametrize("name", ["DIST", ""], ids=["another", "none"])
 @pytest.mark.parametrize("field", ["HandshakeVersion", "ProtoVersion"])
-async def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> None:
-    """NAPI-CON-3, ESRD-PL-3: one after the other; what we don't speak is left out, and what does not say what it speaks."""
+async def test_all_routes_of_a_registrar_are_tried(field: str, name: str) -> None:
+    """NAPI-CON-3, ESRD-PL-3: in order; routes with an unknown or empty version are left out."""
     async with lan() as start:
         b = await start("b")
         good = Route("", port(b), False, EHS, ENP)
-        strange = good._replace(**{field: getattr(good, field)._replace(Name=name)})
-        a = await start("a", registrar=Finder(strange, good._replace(Port=1), good))
+        unsupported = good._replace(**{field: getattr(good, field)._replace(Name=name)})
+        a = await start("a", registrar=ScriptedRegistrar(unsupported, good._replace(Port=1), good))
         assert (await a.network.get_node(b.name)).name == b.name
-        c = await start("c", registrar=Finder(strange))
+        c = await start("c", registrar=ScriptedRegistrar(unsupported))
         assert await failure(c.network.get_node(b.name)) == "no route"
-        d = await start("d", registrar=Finder())
+        d = await start("d", registrar=ScriptedRegistrar())
         assert await failure(d.network.get_node(b.name)) == "no route"
 
 
 @pytest.mark.covers("NAPI-CON-4")
-async def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> None:
+async def test_get_node_with_route_raises_the_cause_and_get_node_no_route() -> None:
     """NAPI-CON-4."""
     async with lan() as start:
         a = await start("a", insecure_skip_verify=False)
@@ -174,7 +175,7 @@ async def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> No
 
 
 @pytest.mark.covers("NAPI-CON-4")
-def test_causes_that_asyncio_says_in_other_words() -> None:
+def test_errors_of_asyncio_get_the_texts_of_the_framework() -> None:
     """NAPI-CON-4."""
     both = OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed")
     assert cause_of(both) == "connection refused"
@@ -184,7 +185,7 @@ def test_causes_that_asyncio_says_in_other_words() -> None:
 
 
 @pytest.mark.covers("NAPI-CON-5")
-async def test_the_peer_has_to_have_the_wanted_name() -> None:
+async def test_a_peer_with_another_name_is_refused() -> None:
     """NAPI-CON-5."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
@@ -195,7 +196,7 @@ async def test_the_peer_has_to_have_the_wanted_name() -> None:
 
 
 @pytest.mark.covers("NAPI-CON-6")
-async def test_nobody_is_connected_with_itself_or_its_namesake() -> None:
+async def test_a_node_does_not_connect_with_itself_or_a_node_of_its_name() -> None:
     """NAPI-CON-6."""
     async with lan() as start:
         a, namesake = await start("a"), await start("a")
@@ -210,7 +211,7 @@ async def test_nobody_is_connected_with_itself_or_its_namesake() -> None:
 
 @pytest.mark.covers("NAPI-CON-7")
 async def test_there_is_one_connection_per_pair() -> None:
-    """NAPI-CON-7: a second dial gives the first connection; here it does not even dial."""
+    """NAPI-CON-7: a second request returns the first connection without a dial."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
         first = await dial(a, b)
@@ -222,7 +223,7 @@ async def test_there_is_one_connection_per_pair() -> None:
 
 @pytest.mark.covers("NAPI-CON-8")
 @pytest.mark.parametrize("static", [True, False])
-async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) -> None:
+async def test_a_route_without_a_host_leads_to_the_host_of_the_name(static: bool) -> None:
     """NAPI-CON-8."""
     async with lan() as start:
         a, b = await start("a"), await start(f"b@{HOST}")
@@ -235,17 +236,17 @@ async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) 
 
 
 @pytest.mark.covers("NAPI-CON-9")
-async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NAPI-CON-9: "i/o timeout", of a host that says nothing."""
+async def test_a_dial_times_out_after_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NAPI-CON-9: "i/o timeout"."""
     assert ehs.CONNECT_TIMEOUT == 3.0
     monkeypatch.setattr(ehs, "CONNECT_TIMEOUT", 0.2)
 
-    async def silence(*_: Any, **__: Any) -> None:
+    async def never_connect(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
     async with lan() as start:
         a = await start("a")
-        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", silence)
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never_connect)
         text = await failure(a.network.get_node_with_route("b@localhost", NOWHERE))
         assert text == "i/o timeout"
 
@@ -254,35 +255,35 @@ async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.Monkey
 async def test_dial_fails_when_the_peer_is_silent_in_the_handshake() -> None:
     """NAPI-CON-9: each read 1 s."""
     assert EhsHandshake().deadlines.read == 1.0
-    quick = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.2, handshake=20.0))
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.2, handshake=20.0))
     with socket.create_server((HOST, 0)) as silent:
         async with lan() as start:
-            a = await start("a", handshake=quick)
+            a = await start("a", handshake=short_deadlines)
             route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
             text = await failure(a.network.get_node_with_route("b@localhost", route))
             assert text == "i/o timeout"
 
 
 @pytest.mark.covers("NAPI-CON-10: The network: drop", "NAPI-CON-10: A remote node: Disconnect")
-async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
-    """NAPI-CON-10: what was watched there ends with "no connection"; the peer sees the end of the links and no frame."""
+async def test_disconnect_closes_all_sockets_on_both_sides() -> None:
+    """NAPI-CON-10: monitors end with "no connection"; the peer receives no frame."""
     async with lan() as start:
         a, b = await start("a"), await start("b")
-        heard: dict[str, list[Any]] = {"a": [], "b": []}
-        ready = []
+        downs: dict[str, list[Any]] = {"a": [], "b": []}
+        monitored = []
 
-        async def watches(it: Process, key: str, target: ProcessID) -> None:
+        async def monitor_and_record(it: Process, key: str, target: ProcessID) -> None:
             await it.monitor(target)
-            ready.append(key)
+            monitored.append(key)
             while True:
-                heard[key].append(await it.receive())
+                downs[key].append(await it.receive())
 
         echo(a)
         echo(b)
         remote = await dial(a, b)
-        a.spawn(watches, "a", at(b))
-        b.spawn(watches, "b", at(a))
-        await eventually(lambda: len(ready) == 2)
+        a.spawn(monitor_and_record, "a", at(b))
+        b.spawn(monitor_and_record, "b", at(a))
+        await eventually(lambda: len(monitored) == 2)
         await eventually(lambda: socket_count(b, a) == 3)
         connection = b.network.connections[a.name]
         frames = b.network.node(a.name).info.messages_in
@@ -292,24 +293,24 @@ async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
         assert refusal(remote.disconnect) == "no connection"
         await eventually(lambda: not b.network.connections and not b.network._sockets.live)
         assert connection.node.info.messages_in == frames
-        await eventually(lambda: heard["a"] and heard["b"])
+        await eventually(lambda: downs["a"] and downs["b"])
         for key, node in (("a", b), ("b", a)):
-            [down] = heard[key]
+            [down] = downs[key]
             assert isinstance(down, Down)
             assert (down.source, down.reason.text) == (at(node), "no connection")
 
 
 @pytest.mark.covers("NAPI-CON-4")
-async def test_what_a_process_does_when_there_is_no_way() -> None:
-    """NAPI-CON-2, -4: it gets the error and lives on."""
+async def test_operations_with_an_unknown_node_raise_no_route() -> None:
+    """NAPI-CON-2, -4: the process gets the error and goes on."""
     async with lan() as start:
         a = await start("a")
-        for verb in (send, call, link, monitor, link_node, monitor_node, spawn):
-            target = ProcessID(Atom("x@localhost"), Atom("echo"))
-            assert await failure(run_as_process(a, lambda it, verb=verb, target=target: verb(it, target))) == "no route"  # type: ignore[misc]
+        target = ProcessID(Atom("x@localhost"), Atom("echo"))
+        for operation in (send, call, link, monitor, link_node, monitor_node, spawn):
+            assert await failure(run_as_process(a, partial(operation, target=target))) == "no route"
 
 
-async def test_the_dialer_is_who_dialed() -> None:
+async def test_the_roles_are_dialer_and_acceptor() -> None:
     """NAPI-CON-2: the roles."""
     async with lan() as start:
         a, b = await start("a"), await start("b")

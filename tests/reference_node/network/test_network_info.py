@@ -1,4 +1,4 @@
-"""What a node tells of its network (node-api §7): every field of gen.NetworkInfo, over sockets of the loopback."""
+"""NetworkInfo (node-api §7): every field of gen.NetworkInfo, over sockets on the loopback."""
 
 import secrets
 
@@ -34,8 +34,8 @@ pytestmark = pytest.mark.real_loop
     "Information: Routes",
     "Information: EnabledSpawn",
 )
-async def test_the_network_of_a_node() -> None:
-    """NetworkInfo: Mode, Registrar, Acceptors, MaxMessageSize, versions, Nodes, routes, Flags, what may be started."""
+async def test_info_has_all_fields_of_the_network() -> None:
+    """NetworkInfo: Mode, Registrar, Acceptors, MaxMessageSize, versions, Nodes, routes, Flags, permissions."""
     async with lan() as start:
         own = EsrdRegistrar(port=0)
         acceptors = (
@@ -87,8 +87,8 @@ async def test_the_network_of_a_node() -> None:
 
 
 @pytest.mark.covers("Information: Registrar")
-async def test_a_client_of_a_registrar_is_not_the_server() -> None:
-    """RegistrarInfo: EmbeddedServer; ESRD can nothing of what is optional."""
+async def test_the_info_of_a_registrar_client_is_not_embedded() -> None:
+    """RegistrarInfo: EmbeddedServer; ESRD has no optional feature."""
     async with lan() as start:
         first = EsrdRegistrar(port=0)
         await start("b", registrar=first)
@@ -100,7 +100,7 @@ async def test_a_client_of_a_registrar_is_not_the_server() -> None:
 
 
 @pytest.mark.covers("Information: Mode")
-async def test_a_hidden_node_has_neither_acceptors_nor_a_server() -> None:
+async def test_the_info_of_a_hidden_node_has_no_acceptors_and_no_server() -> None:
     """§7, hidden."""
     async with lan() as start:
         a = await start("a", mode=NetworkMode.HIDDEN, registrar=EsrdRegistrar(port=0))
@@ -112,8 +112,8 @@ async def test_a_hidden_node_has_neither_acceptors_nor_a_server() -> None:
 
 
 @pytest.mark.covers("Information: Registrar")
-async def test_what_saturn_can() -> None:
-    """§7: applications, configuration, events. Upstream says so of proxies, too, and can't; here it is not said."""
+async def test_the_info_of_saturn_has_its_features() -> None:
+    """§7: applications, configuration, events. Upstream also claims proxies, which it does not support."""
     token = secrets.token_hex(8)
     server = SaturnServer(token, host=HOST, port=0)
     await server.start()
@@ -135,7 +135,7 @@ async def test_what_saturn_can() -> None:
 
 
 @pytest.mark.covers("Information: Acceptors")
-async def test_an_interface_with_colons_is_bracketed() -> None:
+async def test_an_ipv6_interface_is_in_brackets() -> None:
     """AcceptorInfo.Interface of an IPv6 host."""
     network = make_node("a@localhost").network
     acceptor = NodeAcceptor.of(AcceptorOptions(host="::1", port=25_000), NetworkOptions(), "localhost", None)

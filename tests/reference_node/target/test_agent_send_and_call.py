@@ -1,4 +1,4 @@
-"""The agent that does what it is told: how it is asked, what it sends and calls (protocol notes: agents, section 4)."""
+"""The agent `agent`: form of requests, send, call and exit (protocol notes: agents, section 4)."""
 
 import asyncio
 from typing import Any
@@ -19,32 +19,32 @@ from tests.support.nodes import settle
 from tests.support.watchers import Told, idle
 
 INCORRECT, UNSUPPORTED = "<incorrect value or argument>", "<not supported>"
-WATCHING = ("link", "monitor", "unlink", "demonitor")
+RELATION_OPS = ("link", "monitor", "unlink", "demonitor")
 SENDS = {"send": 0, "send_high": 1, "send_max": 2, "send_important": 0}
 CALLS = {"call": 0, "call_high": 1, "call_max": 2, "call_important": 0}
 NO_TARGETS = [None, 1, True, ["sink"], Error("sink"), b"sink"]
 addresses = pytest.mark.parametrize("kind", ["pid", "name", "alias"])
 
 
-def spied(s: Scene) -> list[tuple[Any, Priority]]:
-    """Messages and calls from the agent that reach processes of the asker's node from now on, and how."""
+def record_deliveries(s: Scene) -> list[tuple[Any, Priority]]:
+    """Records messages and calls of the agent to processes of the requester's node, with their priority."""
     seen: list[tuple[Any, Priority]] = []
     deliver = s.a.core.tables.deliver
 
-    def spy(process: Process | None, envelope: Any, priority: Priority) -> Error | None:
+    def record_delivery(process: Process | None, envelope: Any, priority: Priority) -> Error | None:
         if isinstance(envelope, Message | Call) and envelope.sender == s.pid("agent"):
             seen.append((envelope, priority))
         return deliver(process, envelope, priority)
 
-    s.a.core.tables.deliver = spy  # type: ignore[method-assign]
+    s.a.core.tables.deliver = record_delivery  # type: ignore[method-assign]
     return seen
 
 
-# --- how to ask -------------------------------------------------------------------------------------------------------
+# --- requests ---------------------------------------------------------------------------------------------------------
 
 
 @places
-async def test_a_call_may_be_a_list_or_a_text(remote: bool) -> None:
+async def test_a_request_is_a_list_or_a_string(remote: bool) -> None:
     async with acting(remote=remote) as s:
         assert await s.do("pid") == await s.ask("agent", "pid") == await s.do("pid", 1, 2) == s.pid("agent")
 
@@ -59,20 +59,20 @@ async def test_a_call_may_be_a_list_or_a_text(remote: bool) -> None:
     ],
     ids=repr,
 )  # fmt: skip
-async def test_a_call_of_anything_else_is_incorrect(request_: Any, remote: bool) -> None:
+async def test_a_request_of_another_type_is_incorrect(request_: Any, remote: bool) -> None:
     async with acting(remote=remote) as s:
         assert await s.ask("agent", request_) == INCORRECT
         assert await s.received() == []
 
 
 @pytest.mark.parametrize("op", ["", "Pid", "unknown", "__init__", "do", "pid "])
-async def test_an_op_that_is_not_in_the_table(op: str) -> None:
+async def test_an_unknown_op_is_answered_with_its_name(op: str) -> None:
     async with acting() as s:
         assert await s.do(op) == await s.ask("agent", op) == f'<unknown op "{op}">'
 
 
 @places
-async def test_an_op_that_is_sent_is_done_and_not_recorded(remote: bool) -> None:
+async def test_an_op_in_a_message_is_executed_and_not_collected(remote: bool) -> None:
     async with acting(remote=remote) as s:
         await s.send("agent", ["send", s.it.process.pid, "hello"])
         await s.send("agent", ["unknown"])
@@ -80,7 +80,7 @@ async def test_an_op_that_is_sent_is_done_and_not_recorded(remote: bool) -> None
         assert await s.received() == []
 
 
-async def test_an_empty_list_that_is_sent_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_empty_list_in_a_message_ends_the_agent(caplog: pytest.LogCaptureFixture) -> None:
     async with acting() as s:
         pid = s.pid("agent")
         await s.it.monitor(pid)
@@ -98,7 +98,7 @@ async def test_an_empty_list_that_is_sent_ends_it(caplog: pytest.LogCaptureFixtu
     ],
     ids=repr,
 )  # fmt: skip
-async def test_it_collects_what_is_no_op(message: Any, entry: str, remote: bool) -> None:
+async def test_a_message_that_is_not_an_op_is_collected(message: Any, entry: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
         await s.send("agent", message)
         assert await s.received() == [entry]
@@ -111,9 +111,9 @@ async def test_it_collects_what_is_no_op(message: Any, entry: str, remote: bool)
 @places
 @addresses
 @pytest.mark.parametrize("op", SENDS)
-async def test_it_sends(op: str, kind: str, remote: bool) -> None:
+async def test_send_ops_deliver_with_their_priority(op: str, kind: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
-        seen = spied(s)
+        seen = record_deliveries(s)
         to = address(s.a.spawn(idle, name="me"), kind)
         assert await s.do(op, to, ["hi", 1]) is True
         await settle()
@@ -123,9 +123,9 @@ async def test_it_sends(op: str, kind: str, remote: bool) -> None:
 @places
 @addresses
 @pytest.mark.parametrize("op", CALLS)
-async def test_it_calls(op: str, kind: str, remote: bool) -> None:
+async def test_call_ops_return_the_answer(op: str, kind: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
-        seen = spied(s)
+        seen = record_deliveries(s)
         to = address(s.a.spawn(Echo(), name="me"), kind)
         assert await s.do(op, to, ["hi", 1]) == ["hi", 1]
         assert await s.do(op, to, Error("as a value")) == "<as a value>"
@@ -136,7 +136,7 @@ async def test_it_calls(op: str, kind: str, remote: bool) -> None:
 
 
 @pytest.mark.parametrize(("op", "seconds"), [("call", 3), ("call_high", 5), ("call_max", 5), ("call_important", 5)])
-async def test_so_long_it_waits_for_an_answer(op: str, seconds: int) -> None:
+async def test_call_ops_have_their_timeout(op: str, seconds: int) -> None:
     async with acting() as s:
         pid = s.a.spawn(idle).pid
         await s.it.process.send(s.agent, [op, pid, "anybody?"])
@@ -148,21 +148,21 @@ async def test_so_long_it_waits_for_an_answer(op: str, seconds: int) -> None:
 
 @places
 @pytest.mark.parametrize("op", [*SENDS, *CALLS])
-async def test_a_target_that_is_not_there(op: str, remote: bool) -> None:
-    """Only what is important is heard of from another node (ENP-IMP-4)."""
+async def test_an_unknown_target_is_reported_if_the_delivery_is_local_or_important(op: str, remote: bool) -> None:
+    """A remote failure is reported only for important delivery (ENP-IMP-4)."""
     async with acting(remote=remote) as s:
         answer = await s.do(op, ProcessID(s.a.name, Atom("nobody")), "hi") if op[:4] == "send" else None
         if op[:4] == "call":
             task = s.it.process.call(s.agent, [op, ProcessID(s.a.name, Atom("nobody")), "hi"], timeout=60)
             answer = f"<{(await task).text}>"
-        silent = remote and "important" not in op
-        quiet = True if op in SENDS else "<timed out>"
-        assert answer == (quiet if silent else "<unknown process>")
+        undetected = remote and "important" not in op
+        result_without_error = True if op in SENDS else "<timed out>"
+        assert answer == (result_without_error if undetected else "<unknown process>")
 
 
 @places
 @pytest.mark.parametrize("name", ["sink", Atom("sink")], ids=repr)
-async def test_a_text_and_an_atom_are_names_of_its_own_node(name: str, remote: bool) -> None:
+async def test_a_string_and_an_atom_are_names_of_its_own_node(name: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
         for count, op in enumerate(SENDS, start=1):
             assert await s.do(op, name, op) is True
@@ -172,7 +172,7 @@ async def test_a_text_and_an_atom_are_names_of_its_own_node(name: str, remote: b
 
 
 @places
-@pytest.mark.parametrize("op", [*SENDS, *CALLS, *WATCHING])
+@pytest.mark.parametrize("op", [*SENDS, *CALLS, *RELATION_OPS])
 async def test_other_targets_are_not_supported(op: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
         pid = s.pid("agent")
@@ -184,8 +184,8 @@ async def test_other_targets_are_not_supported(op: str, remote: bool) -> None:
 
 
 @pytest.mark.parametrize("op", [*SENDS, *CALLS])
-async def test_nil_can_not_be_sent(op: str) -> None:
-    """It is the value if none is given (ENP-REQ-5)."""
+async def test_nil_is_not_sent(op: str) -> None:
+    """Nil is also the default of the value (ENP-REQ-5)."""
     async with acting() as s:
         frames = s.b.network.node(s.a.name).info.messages_out if s.b.network.connections else 0
         pid = s.it.process.pid
@@ -206,7 +206,7 @@ async def test_nil_can_not_be_sent(op: str) -> None:
     ],
     ids=repr,
 )  # fmt: skip
-async def test_it_sends_exit_signals(reason: Any, text: str, remote: bool) -> None:
+async def test_exit_sends_the_reason(reason: Any, text: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
         process = s.a.spawn(idle)
         assert await s.do("exit", process.pid, reason) is True
@@ -217,7 +217,7 @@ async def test_it_sends_exit_signals(reason: Any, text: str, remote: bool) -> No
         assert s.it.told == [Told("exit", s.pid("agent"), text)]
 
 
-async def test_without_a_reason_it_is_shutdown() -> None:
+async def test_exit_without_a_reason_is_shutdown() -> None:
     async with acting() as s:
         process = s.a.spawn(idle)
         assert await s.do("exit", process.pid) is True
@@ -227,7 +227,7 @@ async def test_without_a_reason_it_is_shutdown() -> None:
 
 @places
 @pytest.mark.parametrize("what", ["nothing", "text", "atom", "int", "name", "alias"])
-async def test_it_ends_if_it_is_to_exit_what_is_no_pid(
+async def test_exit_of_a_target_that_is_not_a_pid_ends_the_agent(
     what: str, remote: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with acting(remote=remote) as s:

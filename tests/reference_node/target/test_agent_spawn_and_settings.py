@@ -1,4 +1,4 @@
-"""The agent that does what it is told: processes and applications it starts, its own settings, connections (section 4)."""
+"""The agent `agent`: spawn, applications, its settings and connections (protocol notes: agents, section 4)."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ NUMBERS: list[tuple[Any, int]] = [
     (0, 0), (1, 1), (2, 2), (Typed(t.INT64, 1), 1), (Typed(t.UINT8, 2), 2),
     (Typed(t.INT32, 2), 0), (Typed(t.UINT64, 1), 0), (True, 0), (1.0, 0), ("1", 0), (Atom("1"), 0), (None, 0), ([1], 0),
 ]  # fmt: skip
-"""What is given for an INT, and what it counts as."""
+"""Arguments for an INT, and the number they count as."""
 BOOLS: list[tuple[Any, bool]] = [
     (True, True), (False, False), (1, False), ("true", False), (Atom("true"), False), (None, False), ([True], False),
 ]  # fmt: skip
 EMPTY = [5, None, True, ["test_app"], Error("test_app"), b"test_app"]
-"""What counts as an empty name."""
+"""Arguments that count as an empty name."""
 numbers = pytest.mark.parametrize(("given", "number"), NUMBERS, ids=repr)
 bools = pytest.mark.parametrize(("given", "on"), BOOLS, ids=repr)
 
@@ -35,25 +35,25 @@ bools = pytest.mark.parametrize(("given", "on"), BOOLS, ids=repr)
 # --- processes and applications ---------------------------------------------------------------------------------------
 
 
-class Keeps(Actor):
-    """Keeps what it was spawned with."""
+class RecordingActor(Actor):
+    """Records its arguments."""
 
     args: tuple[Any, ...] = ()
 
     async def init(self, *args: Any) -> None:
-        Keeps.args = args
+        RecordingActor.args = args
 
 
 @pytest.mark.parametrize("args", [[], [1, "a", None]], ids=repr)
 @pytest.mark.parametrize("as_", [Atom, str])
-async def test_it_spawns(args: list[Any], as_: type) -> None:
+async def test_spawn_ops_return_the_pid(args: list[Any], as_: type) -> None:
     async with acting() as s:
-        s.a.core.remote.enable_spawn("keeps", Keeps)
+        s.a.core.remote.enable_spawn("keeps", RecordingActor)
         node = as_(s.a.name)
         plain = await s.do("spawn", node, as_("keeps"), *args)
-        assert Keeps.args == tuple(args)
+        assert RecordingActor.args == tuple(args)
         named = await s.do("spawn_register", node, as_("keeps"), as_("it"), *args)
-        assert Keeps.args == tuple(args)
+        assert RecordingActor.args == tuple(args)
         assert isinstance(plain, PID)
         assert named == s.a.core.tables.names[Atom("it")].pid != plain
         assert s.a.core.tables.processes[plain.id].parent == s.pid("agent")
@@ -61,9 +61,9 @@ async def test_it_spawns(args: list[Any], as_: type) -> None:
 
 
 @pytest.mark.parametrize("op", ["spawn", "spawn_register"])
-async def test_what_it_can_not_spawn(op: str) -> None:
+async def test_spawn_ops_return_the_error(op: str) -> None:
     async with acting() as s:
-        s.a.core.remote.enable_spawn("closed", Keeps, "allowed@localhost")
+        s.a.core.remote.enable_spawn("closed", RecordingActor, "allowed@localhost")
         name = ["it"][: op == "spawn_register"]
         assert await s.do(op, s.a.name, "unknown", *name) == "<unknown name>"
         assert await s.do(op, s.a.name, "closed", *name) == "<not allowed>"
@@ -79,7 +79,9 @@ async def test_what_it_can_not_spawn(op: str) -> None:
     [["spawn"], ["spawn", "a@localhost"], ["spawn_register"], ["spawn_register", "a@localhost", "echo_factory"]],
     ids=repr,
 )
-async def test_it_ends_if_too_little_is_said(request_: list[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_spawn_op_without_enough_arguments_ends_the_agent(
+    request_: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     async with acting() as s:
         pid = s.pid("agent")
         await s.it.monitor(pid)
@@ -92,7 +94,7 @@ async def test_it_ends_if_too_little_is_said(request_: list[str], caplog: pytest
     ("given", "mode"), [*NUMBERS, (3, 3), (9, 0), (-1, 0), (Typed(t.UINT8, 3), 3)], ids=repr
 )  # fmt: skip
 @pytest.mark.parametrize("as_", [Atom, str])
-async def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
+async def test_app_start_starts_in_the_mode(given: Any, mode: int, as_: type) -> None:
     """1 temporary, 2 transient, 3 permanent, everything else the default."""
     async with acting() as s:
         permit_remote_starts(s.a.core, "allowed@localhost")
@@ -107,7 +109,7 @@ async def test_it_starts_applications(given: Any, mode: int, as_: type) -> None:
 
 @pytest.mark.parametrize("mode", [1, 2, 3])
 @pytest.mark.parametrize("as_", [Atom, str])
-async def test_what_it_says_of_its_nodes_applications(mode: int, as_: type) -> None:
+async def test_app_info_and_app_stop_report_the_state(mode: int, as_: type) -> None:
     async with acting() as s:
         name, word = as_("test_app"), ApplicationMode(mode).name.lower()
         assert await s.do("app_info", name) == "loaded transient"
@@ -127,7 +129,7 @@ async def test_what_it_says_of_its_nodes_applications(mode: int, as_: type) -> N
 
 
 @numbers
-async def test_its_priority(given: Any, number: int) -> None:
+async def test_priority_sets_the_process_priority(given: Any, number: int) -> None:
     async with acting() as s:
         assert await s.do("priority", 2) is True
         assert await s.do("priority", given) is True
@@ -138,7 +140,7 @@ async def test_its_priority(given: Any, number: int) -> None:
 
 
 @bools
-async def test_its_order(given: Any, on: bool) -> None:
+async def test_keep_order_sets_the_process_option(given: Any, on: bool) -> None:
     async with acting() as s:
         assert s.b.core.tables.names[Atom("agent")].options.keep_order
         for first in (True, False):
@@ -147,8 +149,8 @@ async def test_its_order(given: Any, on: bool) -> None:
 
 
 @bools
-async def test_its_trap(given: Any, on: bool) -> None:
-    """It traps exits from the beginning."""
+async def test_trap_exit_sets_the_process_option(given: Any, on: bool) -> None:
+    """It traps exits by default."""
     async with acting() as s:
         pid = s.pid("agent")
         await s.it.process.exit(pid, Error("first"))
@@ -182,21 +184,21 @@ COMPRESSION: list[tuple[list[list[Any]], Any]] = [
 
 
 @pytest.mark.parametrize(("steps", "wanted"), COMPRESSION, ids=repr)
-async def test_its_compression(steps: list[list[Any]], wanted: Any) -> None:
+async def test_compression_sets_the_process_option(steps: list[list[Any]], wanted: Any) -> None:
     async with acting() as s:
         for step in steps:
             assert await s.do("compression", *step) is True
         for wrong in (["gz"], ["GZIP", 2000], ["gzip", 1024, 3], ["lzw", 0, -1]):
             assert await s.do("compression", *wrong) == "<incorrect value or argument>"
-        how = s.b.core.tables.names[Atom("agent")].options.compression
-        assert (how and (how.algorithm, how.level, how.threshold)) == wanted
+        compression = s.b.core.tables.names[Atom("agent")].options.compression
+        assert (compression and (compression.algorithm, compression.level, compression.threshold)) == wanted
 
 
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_", [Atom, str])
-async def test_its_connections(as_: type) -> None:
+async def test_connect_disconnect_and_nodes(as_: type) -> None:
     async with acting() as s:
 
         async def nodes() -> list[str]:
@@ -217,13 +219,13 @@ async def test_its_connections(as_: type) -> None:
 
 
 @places
-async def test_its_sample(remote: bool) -> None:
+async def test_sample_returns_the_sample_value(remote: bool) -> None:
     async with acting(remote=remote) as s:
         assert await s.do("sample") == subject.sample(s.pid("agent"))
         assert await s.do("sample") != subject.sample(NO_PID)
 
 
-async def test_the_workers_of_its_node_are_echoes() -> None:
+async def test_a_spawned_echo_has_no_environment() -> None:
     async with acting(env={"K": "v"}) as s:
         s.a.core.remote.enable_spawn("echo", Echo)
         pid = await s.do("spawn", s.a.name, "echo")

@@ -15,7 +15,7 @@ from tests.support.acting import Scene, acting, places
 from tests.support.nodes import run_as_process, settle
 from tests.support.watchers import Heard, Told, refused
 
-NO_TEXTS = [Atom("publish"), 1, ["publish"], b"publish", Typed(Slice(t.STRING), ["publish"]), True, {"publish": 1}]
+NOT_STRINGS = [Atom("publish"), 1, ["publish"], b"publish", Typed(Slice(t.STRING), ["publish"]), True, {"publish": 1}]
 UNSUPPORTED = "<not supported>"
 
 
@@ -24,8 +24,8 @@ UNSUPPORTED = "<not supported>"
 
 @places
 @pytest.mark.parametrize("name", ["ev", "ev_nobuf", "ev_notify", "ev_cached"])
-async def test_what_pub_publishes(name: str, remote: bool) -> None:
-    """A counter, shared by all events, or a text with colons in it."""
+async def test_pub_publishes_a_counter_or_a_text(name: str, remote: bool) -> None:
+    """A counter, shared by all events, or the given text, also with colons."""
     async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom(name))
         await s.it.link(event)
@@ -37,7 +37,7 @@ async def test_what_pub_publishes(name: str, remote: bool) -> None:
 
 
 @places
-async def test_pub_publishes_on_ev_if_it_is_not_told_where(remote: bool) -> None:
+async def test_pub_publishes_on_ev_by_default(remote: bool) -> None:
     async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom("ev"))
         await s.it.link(event)
@@ -50,7 +50,7 @@ async def test_pub_publishes_on_ev_if_it_is_not_told_where(remote: bool) -> None
 
 @places
 @pytest.mark.parametrize(("name", "buffer"), [("ev", 3), ("ev_nobuf", 0), ("ev_notify", 2), ("ev_cached", 1)])
-async def test_what_pub_keeps(name: str, buffer: int, remote: bool) -> None:
+async def test_the_events_of_pub_have_their_buffer(name: str, buffer: int, remote: bool) -> None:
     async with acting(remote=remote) as s:
         for _ in range(5):
             await s.ask("pub", f"publish:{name}")
@@ -60,7 +60,7 @@ async def test_what_pub_keeps(name: str, buffer: int, remote: bool) -> None:
 
 @places
 @pytest.mark.parametrize("name", ["ev", "ev_nobuf", "ev_notify", "ev_cached"])
-async def test_pub_counts_first_and_last_subscribers_of_one_event(name: str, remote: bool) -> None:
+async def test_pub_counts_notifications_of_ev_notify(name: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
         for i in range(1, 3):
             await s.it.link(Event(s.b.name, Atom(name)))
@@ -70,7 +70,7 @@ async def test_pub_counts_first_and_last_subscribers_of_one_event(name: str, rem
 
 
 @places
-async def test_the_aliases_of_pub(remote: bool) -> None:
+async def test_pub_creates_and_deletes_aliases(remote: bool) -> None:
     async with acting(remote=remote) as s:
         assert await s.ask("pub", "delete_alias") == "<unknown alias>"
         alias = await s.ask("pub", "alias")
@@ -89,7 +89,7 @@ async def test_the_aliases_of_pub(remote: bool) -> None:
 
 
 @places
-async def test_further_events_of_pub(remote: bool) -> None:
+async def test_pub_registers_and_unregisters_events(remote: bool) -> None:
     async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom("more"))
         assert await s.ask("pub", "event") == Event(s.b.name, Atom("ev"))
@@ -105,7 +105,7 @@ async def test_further_events_of_pub(remote: bool) -> None:
 
 
 @pytest.mark.parametrize("word", ["register_event", "unregister_event"])
-async def test_pub_ends_without_a_name_and_comes_back(word: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_pub_is_restarted_after_a_request_without_a_name(word: str, caplog: pytest.LogCaptureFixture) -> None:
     async with acting() as s:
         await s.it.monitor(s.pid("pub"))
         pid = s.pid("pub")
@@ -115,9 +115,9 @@ async def test_pub_ends_without_a_name_and_comes_back(word: str, caplog: pytest.
 
 
 @places
-@pytest.mark.parametrize("request_", ["", "Publish", "unknown:word", ":", *NO_TEXTS], ids=repr)
-async def test_pub_does_not_support_anything_else(request_: Any, remote: bool) -> None:
-    """An atom is no text."""
+@pytest.mark.parametrize("request_", ["", "Publish", "unknown:word", ":", *NOT_STRINGS], ids=repr)
+async def test_pub_answers_other_requests_with_unsupported(request_: Any, remote: bool) -> None:
+    """An atom is not a string."""
     async with acting(remote=remote) as s:
         await s.it.link(Event(s.b.name, Atom("ev")))
         assert await s.ask("pub", request_) == UNSUPPORTED
@@ -147,8 +147,8 @@ SENT: list[tuple[Any, str]] = [
 ]
 
 
-async def crashed(s: Scene, message: Any, *, call: bool) -> list[Any]:
-    """What a monitor by PID and by name is told of crasher, without its PID; it is back under its name then."""
+async def crash(s: Scene, message: Any, *, call: bool) -> list[Any]:
+    """Ends crasher; returns the notifications of monitors by PID and by name; crasher is restarted then."""
     pid, name = s.pid("crasher"), ProcessID(s.b.name, Atom("crasher"))
     await s.it.monitor(pid)
     await s.it.monitor(name)
@@ -163,10 +163,10 @@ async def crashed(s: Scene, message: Any, *, call: bool) -> list[Any]:
 
 @places
 @pytest.mark.parametrize(("message", "text"), SENT, ids=repr)
-async def test_crasher_ends_as_it_is_sent(message: Any, text: str, remote: bool) -> None:
+async def test_crasher_ends_with_the_reason_in_a_message(message: Any, text: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
         for _ in range(2):
-            assert await crashed(s, message, call=False) == [("down", text)] * 2
+            assert await crash(s, message, call=False) == [("down", text)] * 2
 
 
 @places
@@ -175,13 +175,13 @@ async def test_crasher_ends_as_it_is_sent(message: Any, text: str, remote: bool)
     [row for row in SENT if row[0] not in ("gopanic", "pid")] + [("gopanic", "gopanic"), (Atom("pid"), "'pid'")],
     ids=repr,
 )
-async def test_crasher_ends_as_it_is_asked_and_does_not_answer(message: Any, text: str, remote: bool) -> None:
+async def test_crasher_ends_with_the_reason_in_a_call_without_an_answer(message: Any, text: str, remote: bool) -> None:
     async with acting(remote=remote) as s:
-        assert await crashed(s, message, call=True) == [("down", text)] * 2
+        assert await crash(s, message, call=True) == [("down", text)] * 2
 
 
 @places
-async def test_what_crasher_answers(remote: bool) -> None:
+async def test_crasher_answers_pid_alias_and_event(remote: bool) -> None:
     async with acting(remote=remote) as s:
         event = Event(s.b.name, Atom("crasher_ev"))
         pid = None
@@ -199,7 +199,7 @@ async def test_what_crasher_answers(remote: bool) -> None:
         assert await s.ask("crasher", "pid") != pid
 
 
-async def test_crasher_is_back_within_a_second() -> None:
+async def test_crasher_is_restarted_within_20_ms() -> None:
     async with acting() as s:
         for _ in range(20):
             pid = await s.ask("crasher", "pid")
@@ -213,7 +213,7 @@ async def test_crasher_is_back_within_a_second() -> None:
 
 @pytest.mark.parametrize("name", ["echo_factory", "crasher_factory", "restricted_factory"])
 @pytest.mark.parametrize("node", ["a@localhost", "allowed@localhost"])
-async def test_the_factories(name: str, node: str) -> None:
+async def test_the_factories_spawn_by_permission(name: str, node: str) -> None:
     async with acting() as s:
         other = s.a if node == s.a.name else s.net.node(node)
         spawn = other.core.remote.spawn(
@@ -239,7 +239,9 @@ APPS = {"test_app": 2, "test_app1": 1, "test_app2": 1, "test_app3": 1, "restrict
 @pytest.mark.parametrize(("name", "own"), APPS.items())
 @pytest.mark.parametrize("mode", list(ApplicationMode), ids=lambda mode: mode.name)
 @pytest.mark.parametrize("node", ["a@localhost", "allowed@localhost"])
-async def test_the_applications(name: str, own: int, mode: ApplicationMode, node: str) -> None:
+async def test_the_applications_start_by_permission_and_mode(
+    name: str, own: int, mode: ApplicationMode, node: str
+) -> None:
     async with acting() as s:
         other = s.a if node == s.a.name else s.net.node(node)
         application = s.b.core.applications.get(name)

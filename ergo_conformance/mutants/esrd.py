@@ -16,6 +16,7 @@ from ..reference_node.ergo.esrd import (
     write,
 )
 from ..reference_node.registrars.esrd_server import EsrdServerSocket
+from ..reference_node.registrars.server_socket import RegistrarServerSocket
 from .crash import crash
 from .mutant import Area
 
@@ -103,8 +104,8 @@ class OneAtATime(EsrdServerSocket):
         transport.pause_reading()
         self._turn = asyncio.create_task(self._wait_for(earlier, transport))
 
-    async def _wait_for(self, earlier: set[EsrdServerSocket], transport: asyncio.Transport) -> None:
-        while any(socket.registration.state is EsrdSessionState.WAITING for socket in earlier & self.sockets):
+    async def _wait_for(self, earlier: set[RegistrarServerSocket], transport: asyncio.Transport) -> None:
+        while any(not socket.is_registered for socket in earlier & self.sockets):
             await asyncio.sleep(0.05)
         transport.resume_reading()
 

@@ -8,13 +8,7 @@ from ..model.ergo import esrd
 from ..model.ergo.esrd import RegisterReply, RegisterRoutes
 from ..model.values import Error
 from ..reference_node.ergo.edf import Decoder
-from ..reference_node.ergo.esrd import (
-    _TYPES,
-    EsrdServerSession,
-    EsrdSessionState,
-    check_header,
-    write,
-)
+from ..reference_node.ergo.esrd import _TYPES, EsrdServerSession, EsrdSessionState, check_header, write
 from ..reference_node.registrars.esrd_server import EsrdServerSocket
 from ..reference_node.registrars.server_socket import RegistrarServerSocket
 from .crash import crash

@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, cluster, full, port_of, until
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST
 
 pytestmark = pytest.mark.real_loop
@@ -57,7 +57,7 @@ async def talk(one: Node, other: Node, rounds: int = 20) -> None:
             await process.monitor(echo)
             await process.demonitor(echo)
 
-    await within(one, work)
+    await run_as_process(one, work)
 
 
 async def test_steps_while_nodes_talk() -> None:
@@ -120,7 +120,7 @@ async def one_life(net: Cluster, a: Node, now: float, old: list[PID | Alias]) ->
     assert abs(a.network.node(b.name).uptime - (time.time() - b.creation)) < 2
     for target in old:
         with pytest.raises(ErgoError, match="previous incarnation"):
-            await within(a, partial(Process.call, to=target, request=1))
+            await run_as_process(a, partial(Process.call, to=target, request=1))
     echo = b.core.tables.names[Atom("echo")]
     addresses: list[PID | Alias] = [echo.pid, b.core.spawner.create_alias(echo)]
     await b.stop()

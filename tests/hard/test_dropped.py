@@ -19,8 +19,8 @@ from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, Watcher, all_done, apart, cluster, full, until, watch_all
-from tests.support.nodes import within
-from tests.support.sockets import HOST, ME, Raw
+from tests.support.nodes import run_as_process
+from tests.support.sockets import HOST, ME, RawPeer
 
 pytestmark = pytest.mark.real_loop
 
@@ -40,7 +40,7 @@ async def test_the_end_is_noticed_once_and_the_next_use_begins_anew(by: str) -> 
 async def one_end(net: Cluster, a: Node, b: Node, by: str) -> str:
     """Connects a with b, and ends that: the connection's id."""
     net.dials.clear()
-    assert await within(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "hello")) == "hello"
+    assert await run_as_process(a, lambda it: it.call(ProcessID(b.name, Atom("echo")), "hello")) == "hello"
     await until(lambda: full(a, b))
     id_ = a.network.connections[b.name].peer.connection_id
     assert len(net.dials) == POOL
@@ -89,7 +89,7 @@ class Refusing:
         )
         side = EhsSession(Role.ACCEPTOR, local, random_hex, address=f"{HOST}:{self.port}")
         with contextlib.suppress(OSError):
-            match await Raw(reader, writer).shake(side):
+            match await RawPeer(reader, writer).handshake(side):
                 case JoinedSocket():
                     self.joins += 1
                     await asyncio.sleep(self.keeps)

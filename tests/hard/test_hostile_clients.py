@@ -18,8 +18,8 @@ from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import cluster, port_of, until
 from tests.support.members import members
-from tests.support.nodes import within
-from tests.support.sockets import HOST, ME, Raw, dialer
+from tests.support.nodes import run_as_process
+from tests.support.sockets import HOST, ME, RawPeer, dialer_session
 
 pytestmark = pytest.mark.real_loop
 
@@ -37,7 +37,7 @@ async def shake_hands(port: int, name: str) -> None:
     local = dataclasses.replace(ME, name=Atom(name))
     reader, writer = await asyncio.open_connection(HOST, port)
     try:
-        assert isinstance(await Raw(reader, writer).shake(dialer(local)), PeerInfo)
+        assert isinstance(await RawPeer(reader, writer).handshake(dialer_session(local)), PeerInfo)
     finally:
         writer.close()
 
@@ -61,7 +61,7 @@ class Crowd:
                 assert await reader.read() == b""
 
     async def _dripping(self) -> None:
-        hello = dialer().start()
+        hello = dialer_session().start()
         while True:
             async with self._socket("dripping") as (reader, writer):
                 end = asyncio.ensure_future(reader.read())
@@ -131,7 +131,7 @@ async def test_dripping_client_is_closed_at_the_deadline_of_the_handshake() -> N
         assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
         assert min(crowd.lasted["dripping"]) >= ehs.HANDSHAKE_TIMEOUT
         # At four bytes a second a hello takes longer than a handshake may: the client fails if it can send it all.
-        assert len(dialer().start()) * DRIP > 2 * ehs.HANDSHAKE_TIMEOUT
+        assert len(dialer_session().start()) * DRIP > 2 * ehs.HANDSHAKE_TIMEOUT
 
 
 # --- peers that never read --------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ async def flood(port: int, name: str) -> None:
     """A peer that asks and asks, and reads nothing, until its socket ends."""
     local = dataclasses.replace(ME, name=Atom(name))
     reader, writer = await asyncio.open_connection(HOST, port)
-    assert isinstance(await Raw(reader, writer).shake(dialer(local)), PeerInfo)
+    assert isinstance(await RawPeer(reader, writer).handshake(dialer_session(local)), PeerInfo)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     data = question(bytes(QUESTION))
     with contextlib.suppress(OSError):
@@ -188,7 +188,7 @@ async def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatc
     async with cluster("a", "b") as (_, [a, b]):
         Supervisor(b.core, LEVEL_1)
         reader, writer = await asyncio.open_connection(HOST, port_of(b))
-        assert isinstance(await Raw(reader, writer).shake(dialer()), PeerInfo)
+        assert isinstance(await RawPeer(reader, writer).handshake(dialer_session()), PeerInfo)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         await until(lambda: ME.name in b.network.connections)
         sent = [0]
@@ -201,7 +201,7 @@ async def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatc
         processes = [b.spawn(pours) for _ in range(20)]
         echo = ProcessID(b.name, Atom("echo"))
         while ME.name in b.network.connections:
-            assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+            assert await run_as_process(a, lambda it: it.call(echo, "hello")) == "hello"
             await asyncio.sleep(0.01)
         await asyncio.gather(*(process.join() for process in processes))
         assert {process.reason.text for process in processes if process.reason} <= {"no connection", "no route"}

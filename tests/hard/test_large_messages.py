@@ -19,7 +19,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from tests.support.members import Member, members
 from tests.support.nodes import node, settle
-from tests.support.sockets import HOST, ME, Raw, dialer
+from tests.support.sockets import HOST, ME, RawPeer, dialer_session
 
 MEGABYTE = 1 << 20
 SIZE = 200 * MEGABYTE
@@ -89,10 +89,10 @@ async def test_who_sends_more_than_the_limit_loses_the_link_and_no_more() -> Non
         await connect(a, b)
         port = await b.good("port")
         async with raw(port) as first:
-            peer = await first.shake(dialer())
+            peer = await first.handshake(dialer_session())
             async with raw(port) as second, raw(port) as third:
                 for link in (second, third):
-                    await link.shake(dialer(joining=ConnectionRef(peer.node, peer.connection_id)))
+                    await link.handshake(dialer_session(joining=ConnectionRef(peer.node, peer.connection_id)))
                 await of(b, str(ME.name), 3)
                 before, _ = await b.good("memory")
                 second.writer.write(header(FrameType.MESSAGE_PID)[:2] + (LIMIT + 1).to_bytes(4, "big") + bytes(2))
@@ -100,7 +100,7 @@ async def test_who_sends_more_than_the_limit_loses_the_link_and_no_more() -> Non
                 with contextlib.suppress(OSError):
                     await second.writer.drain()
                 with contextlib.suppress(OSError):
-                    assert await second.rest() == b""
+                    assert await second.read_to_end() == b""
                 await of(b, str(ME.name), 2)
                 for link in (first, third):
                     link.writer.write(question(b"still here"))
@@ -118,8 +118,8 @@ async def test_who_sends_more_than_the_limit_loses_the_link_and_no_more() -> Non
 
 
 @contextlib.asynccontextmanager
-async def raw(port: int) -> AsyncIterator[Raw]:
-    made = Raw(*await asyncio.open_connection(HOST, port))
+async def raw(port: int) -> AsyncIterator[RawPeer]:
+    made = RawPeer(*await asyncio.open_connection(HOST, port))
     try:
         yield made
     finally:

@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, port_of, until, watch_all
-from tests.support.nodes import within
+from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST
 
 pytestmark = pytest.mark.real_loop
@@ -70,7 +70,7 @@ async def test_old_addresses_are_refused_and_names_work(how: str, dialer: str) -
 async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
     """b ends, and comes back: the new one."""
     echo = ProcessID(b.name, Atom("echo"))
-    assert await within(a, lambda it: it.call(echo, "hello")) == "hello"
+    assert await run_as_process(a, lambda it: it.call(echo, "hello")) == "hello"
     agent = b.core.tables.names[Atom("echo")]
     old: list[PID | Alias] = [agent.pid, b.core.spawner.create_alias(agent)]
     watcher, wanted = await watch_all(a, b)
@@ -82,8 +82,8 @@ async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
     new = await start(net, life, port)
     for target in old:
         for use in (refused_send, refused_call, refused_link, refused_exit):
-            await within(a, partial(use, target=target))
-    assert await within(a, lambda it: it.call(echo, life)) == life
+            await run_as_process(a, partial(use, target=target))
+    assert await run_as_process(a, lambda it: it.call(echo, life)) == life
     await until(lambda: full(a, new))
     assert a.network.node(new.name).creation == new.creation != b.creation
     await asyncio.sleep(0.05)

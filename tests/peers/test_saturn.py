@@ -22,7 +22,7 @@ from ergo_conformance.reference_node.connection.tls import client_context, serve
 from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
 from ergo_conformance.spec.ergo.saturn import proof, write_packet
 from ergo_conformance.verdict.run.registration import certificate
-from tests.support.registrars import facts, text_of
+from tests.support.registrars import registrar_error, registration
 
 pytestmark = pytest.mark.real_loop
 
@@ -157,7 +157,7 @@ async def test_the_clients_of_the_reference_node() -> None:
         options = SaturnOptions(token=TOKEN, host=HOST, port=server.port, cluster="cluster", skip_verify=True)
         for text in (None, "resource is taken"):
             client = SaturnRegistrar(options)
-            registering = asyncio.create_task(text_of(client.register(facts("b"), [route(5)])))
+            registering = asyncio.create_task(registrar_error(client.register(registration("b"), [route(5)])))
             member = await server.registration()
             request = await member.request()
             routes = saturn.AnnouncedRoutes([route(5)], [], None)

@@ -21,7 +21,17 @@ from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from tests.support.settings import start_node
-from tests.support.sockets import ACCEPTORS, HOST, ME, Raw, dialer, eventually, links, port, started
+from tests.support.sockets import (
+    ACCEPTORS,
+    HOST,
+    ME,
+    RawPeer,
+    dialer_session,
+    eventually,
+    port,
+    running_nodes,
+    socket_count,
+)
 
 pytestmark = pytest.mark.real_loop
 
@@ -29,11 +39,12 @@ PAIR = certificates.self_signed(["localhost", HOST])
 TLS = (AcceptorOptions(host=HOST, port=0, tls=PAIR),)
 
 
+@pytest.mark.covers("The network: connect")
 async def test_two_nodes_meet() -> None:
     version = Version("app", "2")
-    async with started("a", "b", max_message_size=9000, version=version) as (a, b):
+    async with running_nodes("a", "b", max_message_size=9000, version=version) as (a, b):
         connection = await a.network.connect(HOST, port(b), name="b@localhost")
-        await eventually(lambda: links(b, a) == 3)
+        await eventually(lambda: socket_count(b, a) == 3)
         assert connection is a.network.connections[b.name]
         peer = connection.peer
         assert (peer.role, peer.node, peer.creation) == (Role.DIALER, b.name, b.creation)
@@ -47,27 +58,27 @@ async def test_two_nodes_meet() -> None:
 @pytest.mark.parametrize("pool", [1, 3])
 async def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
     options = {"acceptors": acceptors, "handshake": EhsHandshake(pool_size=pool)}
-    async with started("a", "b", **options) as (a, b):
+    async with running_nodes("a", "b", **options) as (a, b):
         for one, other in ((a, b), (b, a)):
             connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
             assert len(connection.sockets) == pool
-            await eventually(lambda: links(a, b) == links(b, a) == pool)
+            await eventually(lambda: socket_count(a, b) == socket_count(b, a) == pool)
             one.network.table.drop(connection)
             await eventually(lambda: not a.network.connections and not b.network.connections)
 
 
 async def test_another_cookie_gets_not_a_byte() -> None:
-    async with started("a", cookie="other") as (a,), started("b") as (b,):
+    async with running_nodes("a", cookie="other") as (a,), running_nodes("b") as (b,):
         with pytest.raises(HandshakeError, match="closed"):
             await a.network.connect(HOST, port(b))
-        async with Raw.dial(b) as raw:
-            raw.writer.write(dialer(replace(ME, cookie="other")).start())
-            assert await raw.rest() == b""
+        async with RawPeer.dial(b) as raw:
+            raw.writer.write(dialer_session(replace(ME, cookie="other")).start())
+            assert await raw.read_to_end() == b""
         assert not b.network.connections
 
 
 async def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
-    async with started("a", "b", cookie="") as (a, b):
+    async with running_nodes("a", "b", cookie="") as (a, b):
         assert len(a.network.cookie) == 16
         with pytest.raises(HandshakeError):
             await a.network.connect(HOST, port(b))
@@ -77,7 +88,7 @@ async def test_an_acceptor_has_its_own_settings() -> None:
     acceptor = AcceptorOptions(
         host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=EhsHandshake(pool_size=1)
     )
-    async with started("a", cookie="own") as (a,), started("b", acceptors=(acceptor,)) as (b,):
+    async with running_nodes("a", cookie="own") as (a,), running_nodes("b", acceptors=(acceptor,)) as (b,):
         connection = await a.network.connect(HOST, port(b))
         peer = connection.peer
         assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
@@ -92,13 +103,16 @@ class Lies(EhsSession):
         return super().digest(kind)
 
 
+@pytest.mark.covers(
+    "Options of the network: handshake.Options.DisableTLSFingerprint", "NAPI-ACC-5: Acceptors: CertManager"
+)
 async def test_the_certificate_is_bound() -> None:
     lying = {"acceptors": TLS, "handshake": EhsHandshake(session_class=Lies)}
-    async with started("a") as (a,), started("b", **lying) as (b,):
+    async with running_nodes("a") as (a,), running_nodes("b", **lying) as (b,):
         with pytest.raises(HandshakeError, match="HELLO_CERT"):
             await a.network.connect(HOST, port(b), tls=True)
     trusting = EhsHandshake(disable_tls_fingerprint=True)
-    async with started("a", handshake=trusting) as (a,), started("b", **lying) as (b,):
+    async with running_nodes("a", handshake=trusting) as (a,), running_nodes("b", **lying) as (b,):
         assert len((await a.network.connect(HOST, port(b), tls=True)).sockets) == 3
 
 
@@ -106,27 +120,28 @@ async def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_bytes(PAIR.certificate)
     other = certificates.self_signed([HOST])
-    async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
+    async with running_nodes("a") as (a,), running_nodes("b", acceptors=TLS) as (b,):
         await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
-    async with started("a") as (a,), started("b", acceptors=(replace(TLS[0], tls=other),)) as (b,):
+    async with running_nodes("a") as (a,), running_nodes("b", acceptors=(replace(TLS[0], tls=other),)) as (b,):
         with pytest.raises(ssl.SSLCertVerificationError):
             await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
 
 
 async def test_plain_and_tls_do_not_meet() -> None:
-    async with started("a") as (a,), started("b", acceptors=TLS) as (b,):
+    async with running_nodes("a") as (a,), running_nodes("b", acceptors=TLS) as (b,):
         with pytest.raises(HandshakeError):
             await a.network.connect(HOST, port(b))
         with pytest.raises(OSError, match=r".*"):
             await b.network.connect(HOST, port(a), tls=True)
 
 
+@pytest.mark.covers("NAPI-ACC-7")
 async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
     strict = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.5, handshake=0.8))
-    opened: list[Raw] = []
+    opened: list[RawPeer] = []
 
-    async def drip(raw: Raw) -> None:
-        for byte in dialer().start():
+    async def drip(raw: RawPeer) -> None:
+        for byte in dialer_session().start():
             raw.writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
             if raw.reader.at_eof():
@@ -134,49 +149,49 @@ async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
         raise AssertionError("the acceptor waited for the whole hello")
 
     async def silent(node: Node, data: bytes = b"") -> None:
-        async with Raw.dial(node) as raw:
+        async with RawPeer.dial(node) as raw:
             raw.writer.write(data)
             opened.append(raw)
-            await raw.rest()
+            await raw.read_to_end()
 
-    async with started("a") as (a,), started("b", handshake=strict) as (b,), Raw.dial(b) as dripping:
+    async with running_nodes("a") as (a,), running_nodes("b", handshake=strict) as (b,), RawPeer.dial(b) as dripping:
         dropper = asyncio.create_task(drip(dripping))
         idle = [asyncio.create_task(silent(b)) for _ in range(20)]
-        half = [asyncio.create_task(silent(b, dialer().start()[:9])) for _ in range(5)]
+        half = [asyncio.create_task(silent(b, dialer_session().start()[:9])) for _ in range(5)]
         await eventually(lambda: len(opened) == 25)
         await a.network.connect(HOST, port(b))
         await asyncio.gather(*idle, *half)
-        assert await dripping.rest() == b""
+        assert await dripping.read_to_end() == b""
         await dropper
         assert len(b.network.connections) == 1
 
 
 async def test_half_open_peers_are_closed() -> None:
-    async with started("b") as (b,):
-        for data in (b"", dialer().start()[:9], dialer().start()):
-            async with Raw.dial(b) as raw:
+    async with running_nodes("b") as (b,):
+        for data in (b"", dialer_session().start()[:9], dialer_session().start()):
+            async with RawPeer.dial(b) as raw:
                 raw.writer.write(data)
                 raw.writer.write_eof()
-                await raw.rest()
+                await raw.read_to_end()
         assert b.network._sockets.accepting == 0
 
 
 @pytest.mark.parametrize("local", [replace(ME, name=Atom("")), replace(ME, creation=0)])
 async def test_peers_that_cannot_be_registered(local: LocalIdentity) -> None:
-    async with started("b") as (b,), Raw.dial(b) as raw:
-        assert isinstance(await raw.shake(dialer(local)), PeerInfo)
-        assert await raw.rest() == b""
+    async with running_nodes("b") as (b,), RawPeer.dial(b) as raw:
+        assert isinstance(await raw.handshake(dialer_session(local)), PeerInfo)
+        assert await raw.read_to_end() == b""
         assert not b.network.connections
 
 
 async def test_a_name_without_a_host_and_a_creation_before_1970_are_fine() -> None:
-    async with started("b") as (b,), Raw.dial(b) as raw:
-        await raw.shake(dialer(replace(ME, name=Atom("x"), creation=-1)))
+    async with running_nodes("b") as (b,), RawPeer.dial(b) as raw:
+        await raw.handshake(dialer_session(replace(ME, name=Atom("x"), creation=-1)))
         await eventually(lambda: "x" in b.network.connections)
 
 
 async def test_a_dialer_wants_the_name_it_dialed() -> None:
-    async with started("a", "b") as (a, b):
+    async with running_nodes("a", "b") as (a, b):
         with pytest.raises(RefusedError, match="introduced itself"):
             await a.network.connect(HOST, port(b), name="c@localhost")
         await eventually(lambda: not b.network.connections)
@@ -185,13 +200,14 @@ async def test_a_dialer_wants_the_name_it_dialed() -> None:
         assert not a.network.connections
 
 
+@pytest.mark.covers("The network: shut")
 async def test_stop_closes_everything() -> None:
-    async with started("b") as (b,), Raw.dial(b) as idle, Raw.dial(b) as met:
-        await met.shake(dialer())
+    async with running_nodes("b") as (b,), RawPeer.dial(b) as idle, RawPeer.dial(b) as met:
+        await met.handshake(dialer_session())
         await eventually(lambda: b.network.connections and b.network._sockets.accepting)
         where = port(b)
         await b.stop()
-        assert await idle.rest() == await met.rest() == b""
+        assert await idle.read_to_end() == await met.read_to_end() == b""
         assert not b.network.connections
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, where)
@@ -202,7 +218,7 @@ async def test_stop_ends_a_dial() -> None:
         await reader.read()
         writer.close()
 
-    async with started("a") as (a,):
+    async with running_nodes("a") as (a,):
         server = await asyncio.start_server(listen_only, HOST, 0)
         async with server:
             dial = asyncio.create_task(a.network.connect(HOST, server.sockets[0].getsockname()[1], name="x@localhost"))
@@ -214,7 +230,7 @@ async def test_stop_ends_a_dial() -> None:
 
 
 async def test_no_way() -> None:
-    async with started("a", "b") as (a, b):
+    async with running_nodes("a", "b") as (a, b):
         where = port(b)
         await b.stop()
         with pytest.raises(ConnectionRefusedError):
@@ -224,13 +240,13 @@ async def test_no_way() -> None:
 
 
 async def test_a_hidden_node_dials_only() -> None:
-    async with started("a", mode=NetworkMode.HIDDEN) as (a,), started("b") as (b,):
+    async with running_nodes("a", mode=NetworkMode.HIDDEN) as (a,), running_nodes("b") as (b,):
         assert a.network.acceptors == []
         await a.network.connect(HOST, port(b))
 
 
 async def test_what_cannot_be_opened_is_said_in_one_sentence() -> None:
-    async with started("b") as (b,):
+    async with running_nodes("b") as (b,):
         taken = AcceptorOptions(host=HOST, port=port(b), last_port=port(b))
         with pytest.raises(UsageError, match=rf"no available ports in range {port(b)}\.\.{port(b)}$"):
             await start_node("c@localhost", acceptors=(*ACCEPTORS, taken))

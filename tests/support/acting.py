@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.api.relations import RelationTarget
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target import config as settings
-from tests.support.nodes import Net, settle
+from tests.support.nodes import MemoryNetwork, settle
 from tests.support.watchers import Watcher, watcher
 
 places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
@@ -23,7 +23,7 @@ places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"
 class Scene:
     """`a` asks, `b` hosts the agents; both are one node if all is local. `it` asks."""
 
-    def __init__(self, net: Net, a: Node, b: Node) -> None:
+    def __init__(self, net: MemoryNetwork, a: Node, b: Node) -> None:
         self.net, self.a, self.b = net, a, b
         settings.host_agents(b, {"allowed": "allowed@localhost"})
         self.it: Watcher = watcher(a)
@@ -73,7 +73,7 @@ def address(process: Process, kind: str) -> RelationTarget:
 
 @asynccontextmanager
 async def acting(*, remote: bool = True, **options: Any) -> AsyncIterator[Scene]:
-    net = Net()
+    net = MemoryNetwork()
     b = net.node("b@localhost", errors=(agent_types.CUSTOM_ERROR,), **options)
     a = net.node("a@localhost") if remote else b
     scene = Scene(net, a, b)

@@ -20,7 +20,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.settings import PATIENT, make
+from tests.support.settings import LONG_DEADLINES, make_node
 from tests.support.sockets import HOST
 
 
@@ -154,9 +154,9 @@ class Cluster:
 
         defaults: dict[str, Any] = {
             "cookie": "secret", "types": agent_types.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
-            "handshake": PATIENT,
+            "handshake": LONG_DEADLINES,
         }  # fmt: skip
-        made = make(f"{name}@localhost", **(defaults | options))
+        made = make_node(f"{name}@localhost", **(defaults | options))
         await made.network.start()
         for other in self.nodes:
             for one, two in ((made, other), (other, made)):

@@ -1,4 +1,4 @@
-"""Nodes in memory under a clock that jumps: connected with each other, or with a peer that the schemas judge."""
+"""In-memory nodes on the virtual loop: connected with each other, or with a scripted peer that checks frames by the schemas."""
 
 import asyncio
 import random
@@ -22,50 +22,50 @@ from tests.support.settings import settings_of
 
 T = TypeVar("T")
 FRAME = header(FrameType.MESSAGE_PID)
-"""The shortest frame there is: a node counts its bytes and drops it."""
+"""The shortest frame. A node counts its bytes and drops it."""
 
 
 async def settle(turns: int = 50) -> None:
-    """Lets everything happen that needs no time."""
+    """Runs the event loop for some turns: callbacks and tasks without timers finish."""
     for _ in range(turns):
         await asyncio.sleep(0)
 
 
 def node(name: str = "b@localhost", **options: Any) -> Node:
-    """A node without sockets, with the agents' types."""
+    """Returns a node without sockets, with the types of the agents."""
     settings = {"cookie": "secret", "types": agent_types.ROWS, "errors": (agent_types.CUSTOM_ERROR,), **options}
     return make_node(settings_of(name, **settings), name)
 
 
 def context(of: Node, seed: int = 1) -> Context:
-    """Makes peers of a node, as a case does: `context(node).peer(sockets=3)`."""
+    """Returns a context that makes peers of a node as in a case: `context(node).peer(sockets=3)`."""
     running = MemoryRunningTarget(TargetInfo(of.name, of.network.cookie), tls=False, offers=OFFERS, node=of)
     return Context(running, random.Random(seed))
 
 
-async def within(of: Node, work: Callable[[Process], Awaitable[T]], **options: Any) -> T:
-    """Does something as a process of a node: its result, or what it raised."""
+async def run_as_process(of: Node, work: Callable[[Process], Awaitable[T]], **options: Any) -> T:
+    """Runs a coroutine function in a new process of a node; returns its result or raises its exception."""
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     async def body(process: Process) -> None:
         try:
             future.set_result(await work(process))
-        except Exception as error:  # noqa: BLE001  the test looks at it
+        except Exception as error:  # noqa: BLE001  raised again in the test
             future.set_exception(error)
 
     of.spawn(body, options=ProcessOptions(**options))
     return await future
 
 
-class Net:
-    """Where nodes in memory dial each other. A node listens at its number, and `dialed` notes the numbers dialed."""
+class MemoryNetwork:
+    """In-memory network. A node's port is its number; `dialed` lists the dialed ports."""
 
     def __init__(self) -> None:
         self.nodes: dict[int, Node] = {}
         self.dialed: list[int] = []
 
     def node(self, name: str, **options: Any) -> Node:
-        """A node that can dial those that were made before, by name."""
+        """Returns a node with routes to the nodes made before."""
         routes = {str(other.name): NetworkRoute(host="127.0.0.1", port=port) for port, other in self.nodes.items()}
         made = node(name, **{"routes": routes, **options})
         made.network._dialer._dial = self.dial
@@ -73,28 +73,28 @@ class Net:
         return made
 
     async def dial(self, protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
-        """Opens a link, as tcp.dial does."""
+        """Opens a socket, like tcp.dial."""
         self.dialed.append(address.port)
         await asyncio.sleep(0)
         if address.port not in self.nodes:
-            raise ConnectionRefusedError(f"nobody listens at {address.port}")
+            raise ConnectionRefusedError(f"no node listens at port {address.port}")
         join_protocols(
             protocol(), self.nodes[address.port].network.acceptor_protocol(), acceptor_address=(HOST, address.port)
         )
 
     async def pair(self, **options: Any) -> tuple[Node, Node, Any]:
-        """Two nodes, and the connection that the second one has dialed."""
+        """Returns nodes a and b, and the connection that a dialed."""
         b, a = self.node("b@localhost", **options), self.node("a@localhost", **options)
         connection = await a.network.connection(b.name)
         await settle()
         return a, b, connection
 
     async def stop(self) -> None:
-        """Ends all nodes."""
+        """Stops all nodes."""
         for made in self.nodes.values():
             await made.stop()
 
 
-def transport_of(link: Any) -> Any:
-    """What is below a node's link: a test may cut it there."""
-    return link._transport
+def transport_of(socket: Any) -> Any:
+    """Returns the transport of a node's socket, which a test may abort."""
+    return socket._transport

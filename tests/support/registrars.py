@@ -1,4 +1,4 @@
-"""Registrars of nodes over real sockets of the loopback, and scripted ones."""
+"""ESRD registrars of nodes over loopback sockets, and scripted ESRD servers."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
@@ -18,41 +18,41 @@ ROUTES = [route(11_144)]
 GRANTED = write_packet(RegisterReply(None))
 
 
-class Users:
-    """The registrars of nodes, ended together."""
+class RegistrarClients:
+    """Registrars of several nodes, which terminate together."""
 
     def __init__(self) -> None:
         self.all: list[EsrdRegistrar] = []
 
     async def start(self, name: str, port: int, **options: Any) -> EsrdRegistrar:
         hidden = options.pop("hidden", False)
-        user = EsrdRegistrar(port=port, **options)
-        self.all.append(user)
-        await user.register(facts(name, hidden=hidden), [] if hidden else ROUTES)
-        return user
+        client = EsrdRegistrar(port=port, **options)
+        self.all.append(client)
+        await client.register(registration(name, hidden=hidden), [] if hidden else ROUTES)
+        return client
 
 
 @contextlib.asynccontextmanager
-async def users() -> AsyncIterator[Users]:
-    made = Users()
+async def registrar_clients() -> AsyncIterator[RegistrarClients]:
+    made = RegistrarClients()
     try:
         yield made
     finally:
-        for user in made.all:
-            await user.terminate()
+        for client in made.all:
+            await client.terminate()
 
 
 @contextlib.asynccontextmanager
-async def scripted(port: int = 0) -> AsyncIterator[ScriptedEsrdServer]:
-    registrar_ = await ScriptedEsrdServer().start(port)
+async def scripted_server(port: int = 0) -> AsyncIterator[ScriptedEsrdServer]:
+    server = await ScriptedEsrdServer().start(port)
     try:
-        yield registrar_
+        yield server
     finally:
-        await registrar_.stop()
+        await server.stop()
 
 
-async def text_of(work: Awaitable[object]) -> str | None:
-    """What goes wrong; None if nothing does."""
+async def registrar_error(work: Awaitable[object]) -> str | None:
+    """Returns the text of the RegistrarError that the work raises; None without an error."""
     try:
         await work
     except RegistrarError as error:
@@ -60,11 +60,11 @@ async def text_of(work: Awaitable[object]) -> str | None:
     return None
 
 
-def facts(name: str = "c", *, hidden: bool = False) -> NodeRegistration:
-    """A node on this host."""
+def registration(name: str = "c", *, hidden: bool = False) -> NodeRegistration:
+    """Returns the registration of a node on localhost."""
     return NodeRegistration(Atom(f"{name}@localhost"), random_hex, hidden)
 
 
-def client(port: int) -> EsrdRegistrar:
-    """Of a node that never serves."""
+def esrd_client(port: int) -> EsrdRegistrar:
+    """Returns a registrar that is always a client: it never becomes the server."""
     return EsrdRegistrar(port=port, serve=False)

@@ -8,7 +8,7 @@ from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
-from tests.support.nodes import Net, settle
+from tests.support.nodes import MemoryNetwork, settle
 from tests.support.watchers import Watcher, idle
 
 BYE = Error("bye")
@@ -19,7 +19,7 @@ HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 class Scene:
     """Two connected nodes; `target` is on `there`, which is `here` if all is local."""
 
-    net: Net
+    net: MemoryNetwork
     here: Node
     there: Node
     target: Process
@@ -36,7 +36,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(*, remote: bool = True) -> AsyncIterator[Scene]:
-    net = Net()
+    net = MemoryNetwork()
     a, b, _ = await net.pair()
     there = b if remote else a
     process = there.spawn(idle, name="it")

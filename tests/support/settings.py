@@ -1,4 +1,4 @@
-"""Nodes from flat settings: names of NetworkOptions, of NodeOptions, and `routes`, static ones by the nodes' names."""
+"""Nodes from flat settings: fields of NetworkOptions and NodeOptions, and `routes`: static routes by node name."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -10,13 +10,13 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import NetworkOptions, NodeOptions
 from ergo_conformance.reference_node.target.config import NodeConfig
 
-PATIENT = EhsHandshake(deadlines=Deadlines(connect=60.0, read=60.0, handshake=60.0))
-"""For tests over real sockets that are not about deadlines: a busy machine may take seconds for a handshake."""
+LONG_DEADLINES = EhsHandshake(deadlines=Deadlines(connect=60.0, read=60.0, handshake=60.0))
+"""Handshake for tests over sockets that do not test deadlines: under load a handshake may take seconds."""
 _NODE = {field.name for field in fields(NodeOptions)}
 
 
 def settings_of(name: str, **flat: Any) -> NodeConfig:
-    """Without a registrar, unless one is given; TLS takes any certificate."""
+    """Returns the configuration of a node. By default it has no registrar and accepts any TLS certificate."""
     routes = flat.pop("routes", {})
     node = {key: value for key, value in flat.items() if key in _NODE}
     network: dict[str, Any] = {"registrar": None, "insecure_skip_verify": True}
@@ -25,7 +25,7 @@ def settings_of(name: str, **flat: Any) -> NodeConfig:
 
 
 def with_session_class(settings: NodeConfig, session_class: type[EhsSession]) -> NodeConfig:
-    """The same with another conductor of handshakes."""
+    """Returns the configuration with another class of handshake sessions."""
     handshake = settings.network.handshake
     assert isinstance(handshake, EhsHandshake)
     return replace(
@@ -33,18 +33,18 @@ def with_session_class(settings: NodeConfig, session_class: type[EhsSession]) ->
     )
 
 
-def make(name: str, **flat: Any) -> Node:
-    """A node without sockets."""
+def make_node(name: str, **flat: Any) -> Node:
+    """Returns a node without sockets."""
     more = _more(flat)
     return settings_of(name, **flat).make_node(**more)
 
 
 async def start_node(name: str, **flat: Any) -> Node:
-    """A node that listens."""
+    """Starts a node with its acceptors."""
     more = _more(flat)
     return await settings_of(name, **flat).make_node(**more).start()
 
 
 def _more(flat: dict[str, Any]) -> dict[str, Any]:
-    """What goes to Node itself, taken out."""
+    """Removes the arguments of Node itself from the settings; returns them."""
     return {key: flat.pop(key) for key in ("clock", "token", "dial") if key in flat}

@@ -1,4 +1,4 @@
-"""Nodes over real sockets of the loopback, and peers that do with theirs what a test tells them."""
+"""Nodes over loopback sockets, and a peer whose socket a test controls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedS
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.settings import PATIENT, start_node
+from tests.support.settings import LONG_DEADLINES, start_node
 
 HOST = "127.0.0.1"
 ACCEPTORS = (AcceptorOptions(host=HOST, port=0),)
@@ -19,8 +19,9 @@ ME = LocalIdentity(name=Atom("me@localhost"), cookie="secret", creation=5, versi
 
 
 @asynccontextmanager
-async def started(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
-    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS, "handshake": PATIENT}
+async def running_nodes(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
+    """Starts nodes; stops them at the end of the block."""
+    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS, "handshake": LONG_DEADLINES}
     nodes = [await start_node(f"{name}@localhost", **(defaults | more)) for name in names]
     try:
         yield nodes
@@ -30,21 +31,24 @@ async def started(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
 
 
 async def eventually(holds: Callable[[], object]) -> None:
+    """Waits until the condition holds."""
     while not holds():
         await asyncio.sleep(0)
 
 
 def port(node: Node) -> int:
+    """Returns the port of the first acceptor."""
     return node.network.acceptors[0].port
 
 
-def links(node: Node, peer: Node) -> int:
+def socket_count(node: Node, peer: Node) -> int:
+    """Returns the size of a node's pool with a peer; 0 without a connection."""
     connection = node.network.connections.get(peer.name)
     return len(connection.sockets) if connection else 0
 
 
-class Raw:
-    """A peer that does what a test tells it."""
+class RawPeer:
+    """Peer with a TCP socket that a test reads and writes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -52,15 +56,15 @@ class Raw:
 
     @classmethod
     @asynccontextmanager
-    async def dial(cls, node: Node) -> AsyncIterator["Raw"]:
+    async def dial(cls, node: Node) -> AsyncIterator["RawPeer"]:
         raw = cls(*await asyncio.open_connection(HOST, port(node)))
         try:
             yield raw
         finally:
             raw.writer.close()
 
-    async def shake(self, side: EhsSession) -> Any:
-        """Do the whole handshake; what came of it, or None if the other end closed."""
+    async def handshake(self, side: EhsSession) -> Any:
+        """Completes the handshake; returns its result, or None if the node closed the socket."""
         self.writer.write(side.start())
         while data := await self.reader.read(1 << 16):
             for output in side.receive(data):
@@ -70,13 +74,13 @@ class Raw:
                     self.writer.write(output)
         return None
 
-    async def rest(self) -> bytes:
-        """All that comes until the other end closes."""
+    async def read_to_end(self) -> bytes:
+        """Returns the bytes received until the node closes the socket."""
         try:
             return await self.reader.read()
         except ConnectionResetError:
             return b""
 
 
-def dialer(local: LocalIdentity = ME, joining: ConnectionRef | None = None) -> EhsSession:
+def dialer_session(local: LocalIdentity = ME, joining: ConnectionRef | None = None) -> EhsSession:
     return EhsSession(Role.DIALER, local, random_hex, joining=joining)

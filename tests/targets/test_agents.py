@@ -23,7 +23,7 @@ from ergo_conformance.verdict.run.context import Context, SkippedError
 from ergo_conformance.verdict.run.execution import PlannedCase, run_case
 from ergo_conformance.verdict.run.live import LiveRunner
 from tests.support.settings import settings_of
-from tests.support.sockets import started
+from tests.support.sockets import running_nodes
 
 ALL = frozenset(agent_types.ACTING)
 
@@ -125,7 +125,7 @@ async def test_missing_agents_skip_a_case_with_their_names() -> None:
 @pytest.mark.parametrize("offers", [None, frozenset(AGENTS)], ids=["unsaid", "offered"])
 @pytest.mark.real_loop
 async def test_start_of_a_run_probes_the_agents_of_a_running_node(offers: frozenset[str] | None) -> None:
-    async with started("a") as (node,):
+    async with running_nodes("a") as (node,):
         Supervisor(node.core, {name: {**LEVEL_1, **level_2(node.core)}[name] for name in ("echo", "crasher")})
         port = node.network.acceptors[0].port
         target = TcpTarget(f"tcp://127.0.0.1:{port}", cookie="secret", node=None, tls_ca=None, offers=offers)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api.applications import ApplicationMode, ApplicationState
@@ -364,7 +364,7 @@ async def test_another_node_starts_the_application(mode: ApplicationMode, expose
 
 async def test_the_error_of_a_member_reaches_the_node_that_started_the_application() -> None:
     net = MemoryNetwork()
-    a, b, _ = await net.pair(errors=(subject.CUSTOM_ERROR,))
+    a, b, _ = await net.pair(errors=(agent_types.CUSTOM_ERROR,))
     b.core.applications.load(application_spec(ApplicationMember(Worker, "", ("fails",))))
     b.core.remote.enable_application_start(NAME)
     for _ in range(2):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.gen import RemoteProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.applications import ApplicationState
@@ -35,7 +35,7 @@ dialing_side = pytest.mark.parametrize("dialed", [False, True], ids=["here dials
 async def connected_nodes(*, dialed: bool = False) -> AsyncIterator[tuple[Node, Node]]:
     """Two nodes with agents and three sockets: the first has consumers, the second targets; `dialed`: the second dials."""
     common: dict[str, Any] = {
-        "cookie": "secret", "types": subject.ROWS, "errors": (subject.CUSTOM_ERROR,),
+        "cookie": "secret", "types": agent_types.ROWS, "errors": (agent_types.CUSTOM_ERROR,),
         "acceptors": (AcceptorOptions(host=HOST),),
     }  # fmt: skip
     first = await start_node("first@localhost", **common)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priority
 from ergo_conformance.model.ergo.gen import NO_PID
 from ergo_conformance.model.types import Slice
@@ -221,8 +221,8 @@ async def test_connect_disconnect_and_nodes(as_: type) -> None:
 @places
 async def test_sample_returns_the_sample_value(remote: bool) -> None:
     async with acting(remote=remote) as s:
-        assert await s.do("sample") == subject.sample(s.pid("agent"))
-        assert await s.do("sample") != subject.sample(NO_PID)
+        assert await s.do("sample") == agent_types.sample(s.pid("agent"))
+        assert await s.do("sample") != agent_types.sample(NO_PID)
 
 
 async def test_a_spawned_echo_has_no_environment() -> None:

@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.api.errors import HandshakeError, RefusedEr
 from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedSocket, LocalIdentity
 from ergo_conformance.reference_node.connection import socket_registry
 from ergo_conformance.reference_node.connection.socket_protocol import SocketProtocol
-from ergo_conformance.reference_node.connection.tcp import Address
+from ergo_conformance.reference_node.connection.tcp import SocketAddress
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
@@ -204,8 +204,8 @@ async def test_sockets_above_the_pool_size_are_refused() -> None:
 @pytest.mark.parametrize(
     ("dsn", "address"),
     [
-        ("127.0.0.1:80", Address("127.0.0.1", 80)),
-        ("[::1]:65535", Address("::1", 65_535)),
+        ("127.0.0.1:80", SocketAddress("127.0.0.1", 80)),
+        ("[::1]:65535", SocketAddress("::1", 65_535)),
         ("host:0", None),
         ("host:65536", None),
         ("host:000080", None),
@@ -215,5 +215,5 @@ async def test_sockets_above_the_pool_size_are_refused() -> None:
         ("", None),
     ],
 )
-def test_parse_an_announced_address(dsn: str, address: Address | None) -> None:
-    assert Address.parse(dsn, None) == address
+def test_parse_an_announced_address(dsn: str, address: SocketAddress | None) -> None:
+    assert SocketAddress.parse(dsn, None) == address

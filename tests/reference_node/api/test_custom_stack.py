@@ -16,8 +16,8 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
+from tests.support.custom_stack import CARD, POOL, TALK, CardHandshake, TableRegistrar, TalkConnection, TalkProto
 from tests.support.nodes import run_as_process
-from tests.support.plug_ins import CARD, POOL, TALK, CardHandshake, Notebook, TalkConnection, TalkProto
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually
 
@@ -48,9 +48,9 @@ async def start_pair(
     pages: dict[Atom, list[Route]], proto: TalkProto, *acceptors: AcceptorOptions
 ) -> tuple[Node, Node, RecordingActor]:
     """Starts an acceptor with these options and a dialer with both stacks; returns dialer, acceptor, the acceptor's actor."""
-    b = await start_node("b@127.0.0.1", cookie="secret", acceptors=acceptors, registrar=Notebook(pages))
+    b = await start_node("b@127.0.0.1", cookie="secret", acceptors=acceptors, registrar=TableRegistrar(pages))
     a = await start_node(
-        "a@127.0.0.1", cookie="secret", acceptors=(PLAIN, custom_acceptor(proto)), registrar=Notebook(pages)
+        "a@127.0.0.1", cookie="secret", acceptors=(PLAIN, custom_acceptor(proto)), registrar=TableRegistrar(pages)
     )
     answers = RecordingActor()
     b.spawn(answers, name="answers")

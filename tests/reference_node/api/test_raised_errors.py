@@ -19,8 +19,9 @@ from ergo_conformance.reference_node.core.applications import ApplicationMember,
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
+from tests.support.consumers import error_text
 from tests.support.error_values import TEXTS, constant_name
-from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
+from tests.support.loopback_nodes import Echo, dial, node_starter, process_id, raised_error_text, spawn_echo
 from tests.support.nodes import run_as_process
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually
@@ -44,28 +45,28 @@ class ConnectedNodes:
     def __init__(self, a: Node, b: Node) -> None:
         self.a, self.b = a, b
         for node in (a, b):
-            echo(node)
+            spawn_echo(node)
             node.core.applications.load(ApplicationSpec("app", (ApplicationMember(Echo),)))
         self.remote = a.network.node(b.name)
 
     def error_of(self, work: Callable[[Process], Awaitable[Any]], **options: Any) -> Awaitable[str]:
         """Returns the text of the error that a process of a gets."""
-        return failure(run_as_process(self.a, work, **options))
+        return error_text(run_as_process(self.a, work, **options))
 
 
 async def name_unknown(it: ConnectedNodes) -> str:
-    return await failure(it.remote.spawn("nothing"))
+    return await error_text(it.remote.spawn("nothing"))
 
 
 async def parent_unknown(it: ConnectedNodes) -> str:
     it.b.network.enable_spawn("factory", Echo)
     extra = gen.ProcessOptionsExtra(gen.RemoteProcessOptions(), gen.NO_PID, gen.NO_PID)
-    return await failure(it.a.network.connections[it.b.name].remote_spawn(Atom("factory"), extra))
+    return await error_text(it.a.network.connections[it.b.name].remote_spawn(Atom("factory"), extra))
 
 
 async def node_terminated(it: ConnectedNodes) -> str:
     await it.a.stop()
-    return refusal(lambda: it.a.spawn(Echo()))
+    return raised_error_text(lambda: it.a.spawn(Echo()))
 
 
 class Busy(Actor):
@@ -83,13 +84,13 @@ async def mailbox_full(it: ConnectedNodes) -> str:
 
     async def send_three(process: Process) -> None:
         for _ in range(3):
-            await process.send(at(it.b, "busy"), 1, important=True)
+            await process.send(process_id(it.b, "busy"), 1, important=True)
 
     return await it.error_of(send_three)
 
 
 async def process_unknown(it: ConnectedNodes) -> str:
-    return await it.error_of(lambda process: process.send(at(it.b, "nobody"), 1, important=True))
+    return await it.error_of(lambda process: process.send(process_id(it.b, "nobody"), 1, important=True))
 
 
 async def process_incarnation(it: ConnectedNodes) -> str:
@@ -97,7 +98,7 @@ async def process_incarnation(it: ConnectedNodes) -> str:
 
 
 async def process_terminated(it: ConnectedNodes) -> str:
-    victim, _ = echo(it.a, "victim")
+    victim, _ = spawn_echo(it.a, "victim")
 
     async def send_to_stopped(process: Process) -> None:
         victim.stop()
@@ -108,40 +109,40 @@ async def process_terminated(it: ConnectedNodes) -> str:
 
 async def application_unknown(it: ConnectedNodes) -> str:
     it.b.network.enable_application_start("other")
-    return await failure(it.remote.application_start("other"))
+    return await error_text(it.remote.application_start("other"))
 
 
 async def application_state(it: ConnectedNodes) -> str:
     it.a.core.applications.get("app").state = ApplicationState.STOPPING
-    return await failure(it.a.core.applications.start("app"))
+    return await error_text(it.a.core.applications.start("app"))
 
 
 async def application_empty(it: ConnectedNodes) -> str:
-    return refusal(lambda: it.a.core.applications.load(ApplicationSpec("empty", ())))
+    return raised_error_text(lambda: it.a.core.applications.load(ApplicationSpec("empty", ())))
 
 
 async def application_name(it: ConnectedNodes) -> str:
-    return refusal(lambda: it.a.core.applications.load(ApplicationSpec("", (ApplicationMember(Echo),))))
+    return raised_error_text(lambda: it.a.core.applications.load(ApplicationSpec("", (ApplicationMember(Echo),))))
 
 
 async def application_stopping(it: ConnectedNodes) -> str:
     it.a.core.applications.get("app").state = ApplicationState.STOPPING
-    return await failure(it.a.core.applications.stop("app"))
+    return await error_text(it.a.core.applications.stop("app"))
 
 
 async def application_running(it: ConnectedNodes) -> str:
     await it.a.core.applications.start("app")
-    return await failure(it.a.core.applications.start("app"))
+    return await error_text(it.a.core.applications.start("app"))
 
 
 async def target_unknown(it: ConnectedNodes) -> str:
-    return await it.error_of(lambda process: process.unlink(at(it.b)))
+    return await it.error_of(lambda process: process.unlink(process_id(it.b)))
 
 
 async def target_exist(it: ConnectedNodes) -> str:
     async def monitor_twice(process: Process) -> None:
-        await process.monitor(at(it.b))
-        await process.monitor(at(it.b))
+        await process.monitor(process_id(it.b))
+        await process.monitor(process_id(it.b))
 
     return await it.error_of(monitor_twice)
 
@@ -151,9 +152,9 @@ async def alias_unknown(it: ConnectedNodes) -> str:
 
 
 async def alias_owner(it: ConnectedNodes) -> str:
-    one, _ = echo(it.a, "one")
-    two, _ = echo(it.a, "two")
-    return refusal(lambda: it.a.core.monitoring.delete_alias(two, one.create_alias()))
+    one, _ = spawn_echo(it.a, "one")
+    two, _ = spawn_echo(it.a, "two")
+    return raised_error_text(lambda: it.a.core.monitoring.delete_alias(two, one.create_alias()))
 
 
 async def event_unknown(it: ConnectedNodes) -> str:
@@ -161,15 +162,15 @@ async def event_unknown(it: ConnectedNodes) -> str:
 
 
 async def event_owner(it: ConnectedNodes) -> str:
-    one, _ = echo(it.a, "one")
-    two, _ = echo(it.a, "two")
+    one, _ = spawn_echo(it.a, "one")
+    two, _ = spawn_echo(it.a, "two")
     one.register_event("ev")
-    return refusal(lambda: two.publish("ev", 1))
+    return raised_error_text(lambda: two.publish("ev", 1))
 
 
 async def taken(it: ConnectedNodes) -> str:
     it.b.network.enable_spawn("factory", Echo)
-    return await failure(it.remote.spawn_register("echo", "factory"))
+    return await error_text(it.remote.spawn_register("echo", "factory"))
 
 
 async def atom_too_long(it: ConnectedNodes) -> str:
@@ -180,7 +181,7 @@ async def atom_too_long(it: ConnectedNodes) -> str:
 
 
 async def timeout(it: ConnectedNodes) -> str:
-    return await it.error_of(lambda process: process.call(at(it.b, "nobody"), 1, timeout=0.01))
+    return await it.error_of(lambda process: process.call(process_id(it.b, "nobody"), 1, timeout=0.01))
 
 
 async def unsupported(it: ConnectedNodes) -> str:
@@ -188,16 +189,16 @@ async def unsupported(it: ConnectedNodes) -> str:
     await eventually(lambda: not it.b.network.connections)
     it.b.network.flags = Flags.ENABLE
     await dial(it.a, it.b)
-    return await it.error_of(lambda process: process.send(at(it.b), 1, important=True))
+    return await it.error_of(lambda process: process.send(process_id(it.b), 1, important=True))
 
 
 async def unknown(it: ConnectedNodes) -> str:
-    return refusal(lambda: it.a.network.remove_route("nothing"))
+    return raised_error_text(lambda: it.a.network.remove_route("nothing"))
 
 
 async def not_allowed(it: ConnectedNodes) -> str:
     it.b.network.enable_spawn("factory", Echo, "c@localhost")
-    return await failure(it.remote.spawn("factory"))
+    return await error_text(it.remote.spawn("factory"))
 
 
 async def incorrect(it: ConnectedNodes) -> str:
@@ -240,7 +241,7 @@ async def end_reason(it: ConnectedNodes, work: Callable[[Process], Awaitable[Non
 
 
 async def unregistered(it: ConnectedNodes) -> str:
-    owner, _ = echo(it.b, "owner")
+    owner, _ = spawn_echo(it.b, "owner")
     owner.register_event("ev")
 
     async def unregister(process: Process) -> None:
@@ -252,16 +253,16 @@ async def unregistered(it: ConnectedNodes) -> str:
 
 async def too_large(it: ConnectedNodes) -> str:
     object.__setattr__(it.a.network.connections[it.b.name].peer, "max_message_size", 100)
-    return await it.error_of(lambda process: process.send(at(it.b), "x" * 100))
+    return await it.error_of(lambda process: process.send(process_id(it.b), "x" * 100))
 
 
 async def network_stopped(it: ConnectedNodes) -> str:
     await it.a.network.stop()
-    return await it.error_of(lambda process: process.send(at(it.b), 1))
+    return await it.error_of(lambda process: process.send(process_id(it.b), 1))
 
 
 async def no_connection(it: ConnectedNodes) -> str:
-    return refusal(lambda: it.a.network.node("x@localhost"))
+    return raised_error_text(lambda: it.a.network.node("x@localhost"))
 
 
 async def no_route(it: ConnectedNodes) -> str:
@@ -314,7 +315,7 @@ def test_the_node_raises_36_of_43_error_values() -> None:
 @pytest.mark.parametrize("name", list(RAISED))
 async def test_the_api_raises_the_error_value(name: str) -> None:
     """§9: by a call on the API, most of them to another node."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         await dial(a, b)
         await eventually(lambda: b.network.connections)

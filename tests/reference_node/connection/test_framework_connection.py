@@ -31,7 +31,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.node import Node
-from tests.support.network import Echo, dial, lan
+from tests.support.loopback_nodes import Echo, dial, node_starter
 from tests.support.nodes import run_as_process
 from tests.support.sockets import eventually
 
@@ -135,7 +135,7 @@ class RecordedNodes:
 
 @asynccontextmanager
 async def recorded_nodes() -> AsyncIterator[RecordedNodes]:
-    async with lan() as start:
+    async with node_starter() as start:
         proto_a, proto_b = RecordingProto(), RecordingProto()
         a, b = await start("a", proto=proto_a), await start("b", proto=proto_b)
         await dial(a, b)

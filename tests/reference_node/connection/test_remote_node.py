@@ -19,7 +19,8 @@ from ergo_conformance.reference_node.core.applications import ApplicationMember,
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.node import Node
-from tests.support.network import Echo, at, dial, echo, failure, lan, refusal
+from tests.support.consumers import error_text
+from tests.support.loopback_nodes import Echo, dial, node_starter, process_id, raised_error_text, spawn_echo
 from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST, eventually, port, socket_count
 
@@ -59,7 +60,7 @@ class FailingActor(Actor):
 @pytest.mark.covers("NAPI-RN-1: A remote node: Name", "NAPI-RN-1: A remote node: Uptime")
 async def test_properties_have_the_facts_of_the_introduction() -> None:
     """NAPI-RN-1: Name, Version, Creation, Uptime, ConnectionUptime (seconds)."""
-    async with lan() as start:
+    async with node_starter() as start:
         version = Version("app", "2.1", "commit", "MIT")
         b = await start("b", version=version, clock=Clock(1_000_000.9))
         clock = Clock(1_000_100.2)
@@ -77,7 +78,7 @@ async def test_properties_have_the_facts_of_the_introduction() -> None:
 @pytest.mark.covers("NAPI-RN-2")
 async def test_info_has_all_fields_at_dialer_and_acceptor() -> None:
     """NAPI-RN-2: all fields, at the dialer and at the acceptor."""
-    async with lan() as start:
+    async with node_starter() as start:
         flags = Flags.ENABLE | Flags.REMOTE_SPAWN
         b = await start("b", max_message_size=9999, flags=flags, handshake=EhsHandshake(pool_size=2))
         a = await start("a")
@@ -96,13 +97,13 @@ async def test_info_has_all_fields_at_dialer_and_acceptor() -> None:
 @pytest.mark.covers("NAPI-RN-2")
 async def test_messages_and_bytes_are_counted() -> None:
     """NAPI-RN-2: MessagesIn/Out and BytesIn/Out after the handshake; Transit… are 0."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        echo(b)
+        spawn_echo(b)
         remote = await dial(a, b)
         await eventually(lambda: socket_count(b, a) == 3)
-        await run_as_process(a, lambda it: it.call(at(b), "x" * 100))
-        await run_as_process(a, lambda it: it.send(at(b), "last"))
+        await run_as_process(a, lambda it: it.call(process_id(b), "x" * 100))
+        await run_as_process(a, lambda it: it.send(process_id(b), "last"))
         await eventually(lambda: b.network.node(a.name).info.messages_in == 2)
         info, back = remote.info, b.network.node(a.name).info
         assert (info.messages_in, info.messages_out) == (back.messages_out, back.messages_in) == (1, 2)
@@ -117,7 +118,7 @@ async def test_messages_and_bytes_are_counted() -> None:
 @pytest.mark.covers("NAPI-RN-3")
 async def test_spawn_passes_arguments_and_environment() -> None:
     """NAPI-RN-3: parent and leader are our node."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a", env={"A": "a"}, expose_env=True), await start("b")
         b.network.enable_spawn("told", ReportingActor)
         remote = await dial(a, b)
@@ -131,29 +132,29 @@ async def test_spawn_passes_arguments_and_environment() -> None:
 @pytest.mark.covers("NAPI-RN-5")
 async def test_spawn_register_gives_the_process_a_name() -> None:
     """NAPI-RN-5: a name in use is "resource is taken"."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         b.network.enable_spawn("told", ReportingActor)
         remote = await dial(a, b)
         pid = await remote.spawn_register("worker", "told", None, 5)
         assert b.core.tables.names[Atom("worker")].pid == pid
-        report = await run_as_process(a, lambda it: it.call(at(b, "worker"), 0))
+        report = await run_as_process(a, lambda it: it.call(process_id(b, "worker"), 0))
         assert (report[0], report[4]) == ([5], "worker")
-        assert await failure(remote.spawn_register("worker", "told")) == "resource is taken"
+        assert await error_text(remote.spawn_register("worker", "told")) == "resource is taken"
         assert len(b.core.tables.processes) == 1
 
 
 @pytest.mark.covers("NAPI-RN-3")
 async def test_spawn_raises_the_error_of_the_peer() -> None:
     """NAPI-RN-3: no process is left."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         b.network.enable_spawn("fails", FailingActor)
         b.network.enable_spawn("closed", Echo, "c@localhost")
         remote = await dial(a, b)
-        assert await failure(remote.spawn("fails", None, error_values.UNSUPPORTED)) == "not supported"
-        assert await failure(remote.spawn("nothing")) == "unknown name"
-        assert await failure(remote.spawn("closed")) == "not allowed"
+        assert await error_text(remote.spawn("fails", None, error_values.UNSUPPORTED)) == "not supported"
+        assert await error_text(remote.spawn("nothing")) == "unknown name"
+        assert await error_text(remote.spawn("closed")) == "not allowed"
         assert not b.core.tables.processes
 
 
@@ -171,12 +172,12 @@ async def remote_start(remote: RemoteNode) -> Any:
 )
 async def test_no_request_is_sent_without_the_flag_of_the_peer(ask: Callable[[RemoteNode], Any], flag: Flags) -> None:
     """NAPI-RN-3: "not allowed"; NAPI-RN-6: our own flags do not limit our requests."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b", flags=ehs.DEFAULT_FLAGS & ~flag)
         for node in (a, b):
             permit_all(node)
         remote = await dial(a, b)
-        assert await failure(ask(remote)) == "not allowed"
+        assert await error_text(ask(remote)) == "not allowed"
         assert remote.info.messages_out == 0
         await ask(b.network.node(a.name))
 
@@ -189,15 +190,15 @@ async def test_a_request_despite_our_missing_flag_gets_not_allowed(
     ask: Callable[[RemoteNode], Any], flag: Flags
 ) -> None:
     """NAPI-RN-4: upstream does not answer for 5 s; the connection stays."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b", flags=ehs.DEFAULT_FLAGS & ~flag)
         permit_all(b)
-        echo(b, "living")
+        spawn_echo(b, "living")
         remote = await dial(a, b)
         object.__setattr__(a.network.connections[b.name].peer, "flags", ehs.DEFAULT_FLAGS)
-        assert await failure(ask(remote)) == "not allowed"
+        assert await error_text(ask(remote)) == "not allowed"
         assert remote.info.messages_in == 1
-        assert await run_as_process(a, lambda it: it.call(at(b, "living"), 1)) == 1
+        assert await run_as_process(a, lambda it: it.call(process_id(b, "living"), 1)) == 1
 
 
 class SleepingActor(Actor):
@@ -212,17 +213,17 @@ async def test_spawn_times_out_after_the_request_timeout(monkeypatch: pytest.Mon
     """NAPI-RN-3: "timed out"."""
     assert enp.REQUEST_TIMEOUT == 5.0
     monkeypatch.setattr(enp, "REQUEST_TIMEOUT", 0.2)
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         b.network.enable_spawn("sleeps", SleepingActor)
         remote = await dial(a, b)
-        assert await failure(remote.spawn("sleeps")) == "timed out"
+        assert await error_text(remote.spawn("sleeps")) == "timed out"
 
 
 @pytest.mark.covers("NAPI-RN-9")
 async def test_answers_within_microseconds_are_not_lost() -> None:
     """NAPI-RN-9: upstream may drop an answer that arrives before the caller waits."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         b.network.enable_spawn("echo", Echo)
         remote = await dial(a, b)
@@ -254,7 +255,7 @@ MODES = {
 @pytest.mark.parametrize("method", list(MODES))
 async def test_each_application_start_method_has_its_mode(method: str) -> None:
     """NAPI-RN-7: 0, 1, 2, 3 on the wire; NAPI-RN-8: 0 is the application's own (upstream makes it temporary)."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         own = ApplicationMode.PERMANENT if method == "application_start" else ApplicationMode.TEMPORARY
         permit_all(b, own)
@@ -271,26 +272,26 @@ async def test_each_application_start_method_has_its_mode(method: str) -> None:
         application = b.core.applications.get("app")
         assert (application.state, application.mode) == (ApplicationState.RUNNING, MODES[method])
         assert modes == [list(MODES).index(method)]
-        report = await run_as_process(a, lambda it: it.call(at(b, "app_worker"), 0))
+        report = await run_as_process(a, lambda it: it.call(process_id(b, "app_worker"), 0))
         assert report[1:] == [["O=o", "S=s"], a.core.pid, a.core.pid, "app_worker"]
 
 
 @pytest.mark.covers("NAPI-RN-8", "NAPI-PL-7")
 async def test_application_start_raises_the_error_of_the_peer() -> None:
     """NAPI-PL-1, -2, -7."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         permit_all(b)
         b.network.enable_application_start("not_loaded")
         b.network.enable_application_start("closed", "c@localhost")
         remote = await dial(a, b)
-        assert await failure(remote.application_start("nothing")) == "unknown name"
-        assert await failure(remote.application_start("closed")) == "not allowed"
-        assert await failure(remote.application_start("not_loaded")) == "unknown application"
+        assert await error_text(remote.application_start("nothing")) == "unknown name"
+        assert await error_text(remote.application_start("closed")) == "not allowed"
+        assert await error_text(remote.application_start("not_loaded")) == "unknown application"
         await remote.application_start("app")
-        assert await failure(remote.application_start("app")) == "application is still running"
+        assert await error_text(remote.application_start("app")) == "application is still running"
         b.core.applications.get("app").state = ApplicationState.STOPPING
-        assert await failure(remote.application_start("app")) == "application is in running/stopping state"
+        assert await error_text(remote.application_start("app")) == "application is in running/stopping state"
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
@@ -298,7 +299,7 @@ async def test_application_start_raises_the_error_of_the_peer() -> None:
 
 async def test_properties_stay_after_the_disconnect_and_requests_fail() -> None:
     """Disconnect; a new connection is another RemoteNode."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         permit_all(b)
         remote = await dial(a, b)
@@ -312,19 +313,19 @@ async def test_properties_stay_after_the_disconnect_and_requests_fail() -> None:
             remote.spawn_register("x", "echo"),
             *(getattr(remote, method)("app") for method in MODES),
         ):
-            assert await failure(gone) == "no connection"
-        assert refusal(remote.disconnect) == "no connection"
+            assert await error_text(gone) == "no connection"
+        assert raised_error_text(remote.disconnect) == "no connection"
         assert isinstance(await again.spawn("echo"), PID)
 
 
 @pytest.mark.covers("NAPI-CON-10: A remote node: Disconnect")
 async def test_a_pending_spawn_fails_when_the_connection_ends() -> None:
     """NAPI-CON-10: "no connection"."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         b.network.enable_spawn("sleeps", SleepingActor)
         remote = await dial(a, b)
-        pending = asyncio.ensure_future(failure(remote.spawn("sleeps")))
+        pending = asyncio.ensure_future(error_text(remote.spawn("sleeps")))
         await eventually(lambda: b.core.tables.processes)
         b.network.node(a.name).disconnect()
         assert await pending == "no connection"

@@ -17,8 +17,8 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.applications import Application, ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import Termination, error_text, spawn_consumer
 from tests.support.nodes import MemoryNetwork, node, settle
-from tests.support.watchers import Told, refused, watcher
 
 BYE = Error("bye")
 NAME = "app"
@@ -108,8 +108,8 @@ async def test_load_of_an_invalid_or_loaded_application_raises(specification: Ap
 async def test_an_application_that_is_not_loaded_is_unknown() -> None:
     async with loaded_application() as (b, _):
         applications = b.core.applications
-        assert await refused(start(b, name="other")) == "unknown application"
-        assert await refused(applications.stop("other")) == "unknown application"
+        assert await error_text(start(b, name="other")) == "unknown application"
+        assert await error_text(applications.stop("other")) == "unknown application"
         await start(b)
         with pytest.raises(ErgoError, match="application is still running"):
             applications.unload(NAME)
@@ -129,7 +129,7 @@ async def test_start_uses_the_requested_mode_or_the_default_of_the_application(m
         assert status(application) == (ApplicationState.LOADED, own, 0)
         await start(b, mode)
         assert status(application) == (ApplicationState.RUNNING, mode if mode in MODES else own, 2)
-        assert await refused(start(b, mode)) == "application is still running"
+        assert await error_text(start(b, mode)) == "application is still running"
         assert b.core.tables.names[Atom("first")].application == NAME
 
 
@@ -153,15 +153,15 @@ async def test_a_stop_that_times_out_can_be_forced() -> None:
         applications = b.core.applications
         await start(b)
         busy, idle = sorted(application.processes, key=lambda process: process.pid.id)
-        await watcher(b).process.send(busy.pid, 60.0)
+        await spawn_consumer(b).process.send(busy.pid, 60.0)
         await settle()
         begun = asyncio.get_running_loop().time()
-        task = asyncio.ensure_future(refused(applications.stop(NAME)))
+        task = asyncio.ensure_future(error_text(applications.stop(NAME)))
         await settle()
         assert status(application)[::2] == (ApplicationState.STOPPING, 1)
         assert idle.reason == error_values.SHUTDOWN
-        assert await refused(start(b)) == "application is in running/stopping state"
-        assert await refused(applications.stop(NAME)) == "application stopping is in progress"
+        assert await error_text(start(b)) == "application is in running/stopping state"
+        assert await error_text(applications.stop(NAME)) == "application stopping is in progress"
         assert await task == "application stopping is in progress"
         assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
         await applications.stop(NAME, force=True)
@@ -181,7 +181,7 @@ async def test_the_end_of_one_member_stops_the_application_by_its_mode(mode: App
     async with loaded_application() as (b, application):
         await start(b, mode)
         one, other = sorted(application.processes, key=lambda process: process.pid.id)
-        it = watcher(b)
+        it = spawn_consumer(b)
         await it.process.send(one.pid, reason)
         await settle()
         good = reason in (error_values.NORMAL, error_values.SHUTDOWN)
@@ -199,7 +199,7 @@ async def test_the_end_of_one_member_stops_the_application_by_its_mode(mode: App
 async def test_the_end_of_a_process_that_is_not_a_member_has_no_effect() -> None:
     async with loaded_application() as (b, application):
         await start(b, ApplicationMode.PERMANENT)
-        stranger = watcher(b)
+        stranger = spawn_consumer(b)
         stranger.process.application = Atom(NAME)
         stranger.process.stop(BYE)
         await settle()
@@ -219,7 +219,7 @@ async def test_a_member_that_fails_in_init_fails_the_start(
     members[position] = ApplicationMember(Worker, f"worker{position}", (outcome,))
     async with loaded_application(application_spec(*members)) as (b, application):
         for _ in range(2):
-            assert await refused(start(b, mode)) == text
+            assert await error_text(start(b, mode)) == text
             assert status(application)[::2] == (ApplicationState.LOADED, 0)
             assert not b.core.tables.processes
             assert not b.core.tables.names
@@ -233,7 +233,7 @@ async def test_a_member_with_a_taken_name_fails_the_start() -> None:
         application,
     ):
         other = b.spawn(Worker(), name="second")
-        assert await refused(start(b)) == "resource is taken"
+        assert await error_text(start(b)) == "resource is taken"
         assert list(b.core.tables.processes.values()) == [other]
         other.stop()
         await settle()
@@ -254,13 +254,13 @@ async def test_a_member_that_ends_during_the_start_counts_by_the_mode(
         application,
     ):
         if mode is ApplicationMode.PERMANENT or (mode is ApplicationMode.TRANSIENT and reason):
-            assert await refused(start(b, mode)) == (reason or error_values.NORMAL).text
+            assert await error_text(start(b, mode)) == (reason or error_values.NORMAL).text
             assert status(application)[::2] == (ApplicationState.LOADED, 0)
             assert not b.core.tables.processes
         else:
             await start(b, mode)
             assert status(application)[::2] == (ApplicationState.RUNNING, 1)
-            assert await refused(start(b)) == "application is still running"
+            assert await error_text(start(b)) == "application is still running"
             await b.core.applications.stop(NAME)
         assert status(application)[::2] == (ApplicationState.LOADED, 0)
 
@@ -281,10 +281,10 @@ async def test_a_stop_during_the_start_ends_both(force: bool) -> None:
             ApplicationMember(Worker), ApplicationMember(Worker, "slow", ("is slow",)), ApplicationMember(Worker)
         )
     ) as (b, application):
-        task = asyncio.ensure_future(refused(start(b)))
+        task = asyncio.ensure_future(error_text(start(b)))
         await settle()
         assert status(application)[::2] == (ApplicationState.RUNNING, 2)
-        assert await refused(start(b)) == "application is still running"
+        assert await error_text(start(b)) == "application is still running"
         await b.core.applications.stop(NAME, force=force)
         assert await task == ("kill" if force else "shutdown")
         assert status(application)[::2] == (ApplicationState.LOADED, 0)
@@ -326,7 +326,7 @@ async def test_options_and_environment_of_members() -> None:
         asked = ApplicationOptions(Env={"ASKED": "asked", "MEMBER": "asked"})
         await b.core.applications.start("other", 0, ApplicationOptionsExtra(asked, parent, rows))
         wanted = {"CORE": "core", "APP": "app", "ASKED": "asked", "MEMBER": "member"}
-        assert await watcher(b).process.call("it", "?") == wanted
+        assert await spawn_consumer(b).process.call("it", "?") == wanted
         it, worker = b.core.tables.names[Atom("it")], b.core.tables.names[Atom("worker")]
         assert (it.options.mailbox_size, it.parent, it.application) == (7, parent, "other")
         assert worker.options == ProcessOptions(trap_exit=True, env={**wanted, "MEMBER": "asked", "WORKER": "own"})
@@ -350,15 +350,15 @@ async def test_another_node_starts_the_application(mode: ApplicationMode, expose
     assert first.parent == a.core.pid
     asked = {"NODE": "a"} if expose else {}
     assert first.options.env == {"HERE": "b", "WORKER": "own", "ASKED": 1, **asked}
-    text = await refused(a.core.remote.start_application(b.name, Atom(NAME), mode))
+    text = await error_text(a.core.remote.start_application(b.name, Atom(NAME), mode))
     assert text == "application is still running"
-    it = watcher(a)
+    it = spawn_consumer(a)
     await it.monitor(first.pid)
     a.core.disconnect(b.name)
     await settle()
     assert status(application)[::2] == (ApplicationState.RUNNING, 1)
     await b.core.applications.stop(NAME)
-    assert it.told == [Told("down", first.pid, "no connection")]
+    assert it.received == [Termination("down", first.pid, "no connection")]
     await net.stop()
 
 
@@ -368,6 +368,6 @@ async def test_the_error_of_a_member_reaches_the_node_that_started_the_applicati
     b.core.applications.load(application_spec(ApplicationMember(Worker, "", ("fails",))))
     b.core.remote.enable_application_start(NAME)
     for _ in range(2):
-        assert await refused(a.core.remote.start_application(b.name, Atom(NAME), 0)) == "bye"
-    assert await refused(a.core.remote.start_application(Atom("x@y"), Atom(NAME), 0)) == "no route"
+        assert await error_text(a.core.remote.start_application(b.name, Atom(NAME), 0)) == "bye"
+    assert await error_text(a.core.remote.start_application(Atom("x@y"), Atom(NAME), 0)) == "no route"
     await net.stop()

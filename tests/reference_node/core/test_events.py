@@ -13,12 +13,12 @@ from ergo_conformance.model.values import Atom, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import Consumer, EventMessage, Termination, error_text, spawn_consumer
 from tests.support.nodes import MemoryNetwork, settle
-from tests.support.watchers import Heard, Told, Watcher, refused, watcher
 
 BYE = Error("bye")
 EV = Atom("ev")
-HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
+SIGNALS = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 local_and_remote = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
 
@@ -28,7 +28,7 @@ class EventScenario:
 
     def __init__(self, net: MemoryNetwork, here: Node, there: Node) -> None:
         self.net, self.here, self.there = net, here, there
-        self.owner = watcher(there)
+        self.owner = spawn_consumer(there)
         self.event = Event(there.name, EV)
 
     def register(self, **how: Any) -> None:
@@ -40,15 +40,15 @@ class EventScenario:
 
     async def subscribe(
         self, kind: RelationKind = RelationKind.LINK, node: Node | None = None
-    ) -> tuple[Watcher, list[Any]]:
+    ) -> tuple[Consumer, list[Any]]:
         """Returns a new subscriber and the buffered messages that it received."""
-        it = watcher(node or self.here)
+        it = spawn_consumer(node or self.here)
         last = await (it.link(self.event) if kind is RelationKind.LINK else it.monitor(self.event))
         assert all(event[0] == self.event for event in last)
         return it, [event.Message for event in last]
 
     def messages(self, *messages: Any) -> list[Any]:
-        return [Heard(self.event, message) for message in messages]
+        return [EventMessage(self.event, message) for message in messages]
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ def raised_text(work: Callable[[], Any]) -> str:
     return raised.value.error.text
 
 
-async def unsubscribe(it: Watcher, kind: RelationKind, event: Event) -> None:
+async def unsubscribe(it: Consumer, kind: RelationKind, event: Event) -> None:
     await (it.process.unlink(event) if kind is RelationKind.LINK else it.process.demonitor(event))
 
 
@@ -76,7 +76,7 @@ async def unsubscribe(it: Watcher, kind: RelationKind, event: Event) -> None:
 
 async def test_an_event_is_registered_once_and_only_its_owner_may_publish() -> None:
     async with event_scenario() as s:
-        other = watcher(s.there).process
+        other = spawn_consumer(s.there).process
         mine = s.owner.process
         assert (
             raised_text(lambda: mine.publish(EV, 1))
@@ -109,12 +109,12 @@ async def test_subscribers_are_notified_when_an_event_is_unregistered(kind: Rela
         await settle()
         s.owner.process.unregister_event(EV)
         await settle()
-        assert it.take() == [*s.messages("last words"), Told(HOW[kind], s.event, "unregistered")]
+        assert it.take_received() == [*s.messages("last words"), Termination(SIGNALS[kind], s.event, "unregistered")]
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
         s.register(buffer=2)
         s.publish("a new life")
         await settle()
-        assert it.told == []
+        assert it.received == []
         assert await it.monitor(s.event) == [MessageEvent(s.event, s.there.core.now(), "a new life")]
 
 
@@ -127,9 +127,9 @@ async def test_an_event_ends_with_its_owner(kind: RelationKind, remote: bool, re
         it, _ = await s.subscribe(kind)
         s.owner.process.stop(reason)
         await settle()
-        assert it.told == [Told(HOW[kind], s.event, reason.text)]
+        assert it.received == [Termination(SIGNALS[kind], s.event, reason.text)]
         assert EV not in s.there.core.events._events
-        assert await refused(it.link(s.event)) == "unknown event"
+        assert await error_text(it.link(s.event)) == "unknown event"
 
 
 # --- subscribers ------------------------------------------------------------------------------------------------------
@@ -151,10 +151,10 @@ async def test_a_new_subscriber_gets_the_buffered_messages(
         it, got = await s.subscribe(kind)
         assert got == last
         await settle()
-        assert it.told == []
+        assert it.received == []
         s.publish("next")
         await settle()
-        assert it.told == s.messages("next")
+        assert it.received == s.messages("next")
 
 
 @local_and_remote
@@ -166,7 +166,7 @@ async def test_buffered_messages_have_their_timestamps(remote: bool) -> None:
             times.append(s.there.core.now())
             s.publish(i)
             await asyncio.sleep(1)
-        last = await watcher(s.here).monitor(s.event)
+        last = await spawn_consumer(s.here).monitor(s.event)
         assert [(event.Timestamp, event.Message) for event in last] == [(times[0], 0), (times[1], 1)]
 
 
@@ -174,10 +174,10 @@ async def test_buffered_messages_have_their_timestamps(remote: bool) -> None:
 async def test_messages_arrive_in_the_order_of_publication(remote: bool) -> None:
     async with event_scenario(remote=remote) as s:
         s.register()
-        them = [(await s.subscribe(kind))[0] for kind in (*RelationKind, *RelationKind)]
+        consumers = [(await s.subscribe(kind))[0] for kind in (*RelationKind, *RelationKind)]
         s.publish(*range(500))
         await settle()
-        assert all(it.told == s.messages(*range(500)) for it in them)
+        assert all(it.received == s.messages(*range(500)) for it in consumers)
 
 
 @local_and_remote
@@ -190,8 +190,8 @@ async def test_a_consumer_with_link_and_monitor_gets_each_message_once_and_both_
         await settle()
         s.owner.process.unregister_event(EV)
         await settle()
-        assert it.told[:1] == s.messages("once")
-        assert sorted(told.how for told in it.told[1:]) == ["down", "exit"]
+        assert it.received[:1] == s.messages("once")
+        assert sorted(told.signal for told in it.received[1:]) == ["down", "exit"]
 
 
 @kinds
@@ -199,17 +199,17 @@ async def test_each_node_gets_one_frame_for_all_its_subscribers(kind: RelationKi
     async with event_scenario() as s:
         s.register()
         c = s.net.node("c@localhost")
-        them = [(await s.subscribe(kind, node))[0] for node in (s.here, c, s.there) for _ in range(3)]
+        consumers = [(await s.subscribe(kind, node))[0] for node in (s.here, c, s.there) for _ in range(3)]
         connections = [s.there.network.connections[node.name] for node in (s.here, c)]
         before = [connection.node.info.messages_out for connection in connections]
         s.publish("to all")
         await settle()
         assert [connection.node.info.messages_out for connection in connections] == [count + 1 for count in before]
-        assert all(it.told == s.messages("to all") for it in them)
+        assert all(it.received == s.messages("to all") for it in consumers)
         s.owner.process.unregister_event(EV)
         await settle()
         assert [connection.node.info.messages_out for connection in connections] == [count + 2 for count in before]
-        assert all(it.told[1:] == [Told(HOW[kind], s.event, "unregistered")] for it in them)
+        assert all(it.received[1:] == [Termination(SIGNALS[kind], s.event, "unregistered")] for it in consumers)
 
 
 @local_and_remote
@@ -221,8 +221,8 @@ async def test_a_consumer_gets_no_message_after_it_unsubscribed(kind: RelationKi
         await unsubscribe(it, kind, s.event)
         s.publish("to the other")
         await settle()
-        assert it.told == []
-        assert other.told == s.messages("to the other")
+        assert it.received == []
+        assert other.received == s.messages("to the other")
         await unsubscribe(other, kind, s.event)
         frames = [connection.node.info.messages_out for connection in s.there.network.connections.values()]
         s.publish("to nobody")
@@ -242,14 +242,14 @@ async def test_a_subscription_during_publication_misses_and_repeats_no_message(r
                 await asyncio.sleep(0)
 
         task = asyncio.ensure_future(publish_all())
-        them = []
+        consumers = []
         for _ in range(20):
             await settle(7)
-            them.append(await s.subscribe())
+            consumers.append(await s.subscribe())
         await task
         await settle()
-        for it, last in them:
-            numbers = [*last, *(heard.message for heard in it.told)]
+        for it, last in consumers:
+            numbers = [*last, *(heard.message for heard in it.received)]
             assert len(last) == min(numbers[len(last)], 10)
             assert numbers == list(range(numbers[0], 300))
 
@@ -261,7 +261,7 @@ async def test_the_owner_may_subscribe_to_its_event(remote: bool) -> None:
         await s.owner.link(s.event)
         s.publish("to myself")
         await settle()
-        assert s.owner.told == [gen.MessageEventStart(EV), *s.messages("to myself")]
+        assert s.owner.received == [gen.MessageEventStart(EV), *s.messages("to myself")]
 
 
 @local_and_remote
@@ -274,7 +274,7 @@ async def test_the_end_of_an_event_overtakes_published_messages(kind: RelationKi
         s.publish("last words")
         s.owner.process.unregister_event(EV)
         await settle()
-        assert it.told == [Told(HOW[kind], s.event, "unregistered"), *s.messages("last words")]
+        assert it.received == [Termination(SIGNALS[kind], s.event, "unregistered"), *s.messages("last words")]
 
 
 # --- notifications of the owner ----------------------------------------------------------------------------------------
@@ -290,16 +290,16 @@ async def test_the_owner_is_notified_of_the_first_and_the_last_subscriber(kind: 
         for _ in range(2):
             first, _ = await s.subscribe(kind)
             await settle()
-            assert s.owner.take() == [START]
+            assert s.owner.take_received() == [START]
             second, _ = await s.subscribe(kind)
             await second.monitor(s.event) if kind is RelationKind.LINK else await second.link(s.event)
             await unsubscribe(first, kind, s.event)
             await unsubscribe(second, kind, s.event)
             await settle()
-            assert s.owner.take() == []
+            assert s.owner.take_received() == []
             await unsubscribe(second, RelationKind.MONITOR if kind is RelationKind.LINK else RelationKind.LINK, s.event)
             await settle()
-            assert s.owner.take() == [STOP]
+            assert s.owner.take_received() == [STOP]
 
 
 async def test_an_owner_without_notify_is_not_notified() -> None:
@@ -308,7 +308,7 @@ async def test_an_owner_without_notify_is_not_notified() -> None:
         it, _ = await s.subscribe()
         await unsubscribe(it, RelationKind.LINK, s.event)
         await settle()
-        assert s.owner.told == []
+        assert s.owner.received == []
 
 
 @pytest.mark.parametrize("both", [False, True])
@@ -320,7 +320,7 @@ async def test_the_owner_is_notified_when_the_last_subscriber_ends(both: bool) -
             await it.monitor(s.event)
         it.process.stop(BYE)
         await settle()
-        assert s.owner.told == [START, STOP]
+        assert s.owner.received == [START, STOP]
 
 
 @kinds
@@ -331,17 +331,17 @@ async def test_the_owner_is_notified_when_the_node_of_the_last_subscribers_is_lo
             await s.subscribe(kind)
         s.here.core.disconnect(s.there.name)
         await settle()
-        assert s.owner.told == [START, STOP]
+        assert s.owner.received == [START, STOP]
 
 
 async def test_a_refused_subscription_is_not_counted() -> None:
     async with event_scenario() as s:
         s.register(notify=True)
         it, _ = await s.subscribe()
-        assert await refused(it.link(s.event)) == "target is already exist"
+        assert await error_text(it.link(s.event)) == "target is already exist"
         await unsubscribe(it, RelationKind.LINK, s.event)
         await settle()
-        assert s.owner.told == [START, STOP]
+        assert s.owner.received == [START, STOP]
 
 
 async def test_the_end_of_an_event_does_not_notify_the_owner() -> None:
@@ -350,16 +350,16 @@ async def test_the_end_of_an_event_does_not_notify_the_owner() -> None:
         await s.subscribe()
         s.owner.process.unregister_event(EV)
         await settle()
-        assert s.owner.told == [START]
+        assert s.owner.received == [START]
 
 
 @kinds
 async def test_a_full_mailbox_drops_messages_but_not_the_end(kind: RelationKind) -> None:
     async with event_scenario(remote=False) as s:
         s.register()
-        it = watcher(s.here, mailbox_size=2, trap_exit=True)
+        it = spawn_consumer(s.here, mailbox_size=2, trap_exit=True)
         await (it.link(s.event) if kind is RelationKind.LINK else it.monitor(s.event))
         s.publish(1, 2, 3)
         s.owner.process.stop(BYE)
         await settle()
-        assert it.told == [*s.messages(1, 2), Told(HOW[kind], s.event, "bye")]
+        assert it.received == [*s.messages(1, 2), Termination(SIGNALS[kind], s.event, "bye")]

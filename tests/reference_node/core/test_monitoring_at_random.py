@@ -14,11 +14,11 @@ from ergo_conformance.reference_node.api.relations import RelationKind, Relation
 from ergo_conformance.reference_node.core.monitoring import Monitoring
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import Consumer, Termination, idle, spawn_consumer
 from tests.support.nodes import MemoryNetwork, settle, transport_of
-from tests.support.watchers import Told, Watcher, idle, watcher
 
 STEPS, CONSUMERS, TARGETS = 60, 6, 4
-HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
+SIGNALS = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 ALLOWED_ERRORS = {
     "no connection", "no route", "unknown process", "unknown alias", "unknown event", "unknown target",
     "target is already exist", "process ID belongs to the previous incarnation",
@@ -34,7 +34,7 @@ class RandomRelations:
         self.balance: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.living: dict[tuple[Node, int], tuple[Process, list[RelationTarget]]] = {}
-        self.consumers: list[Watcher] = [watcher(node) for node in self.nodes for _ in range(CONSUMERS)]
+        self.consumers: list[Consumer] = [spawn_consumer(node) for node in self.nodes for _ in range(CONSUMERS)]
         for node in self.nodes:
             for i in range(TARGETS):
                 self.spawn_target(node, i)
@@ -46,7 +46,7 @@ class RandomRelations:
         name, event = ProcessID(node.name, Atom(f"it{i}")), Event(node.name, Atom(f"ev{i}"))
         self.living[node, i] = process, [process.pid, name, process.create_alias(), event]
 
-    def key(self, of: Watcher, how: str, target: RelationTarget) -> str:
+    def key(self, of: Consumer, how: str, target: RelationTarget) -> str:
         return f"{self.consumers.index(of)} {how} {target!r}"
 
     def target(self) -> RelationTarget:
@@ -62,7 +62,7 @@ class RandomRelations:
             return False
         return True
 
-    async def run_consumer(self, it: Watcher) -> None:
+    async def run_consumer(self, it: Consumer) -> None:
         """Establishes and removes random relations, up to three at a time."""
         monitoring = cast("Monitoring", it.process.host.monitoring)
 
@@ -71,7 +71,7 @@ class RandomRelations:
                 succeeded, change = await self.succeeds(monitoring.withdraw(kind, it.process, target)), -1
             else:
                 succeeded, change = await self.succeeds(monitoring.request(kind, it.process, target)), 1
-            self.balance[self.key(it, HOW[kind], target)] += change * succeeded
+            self.balance[self.key(it, SIGNALS[kind], target)] += change * succeeded
 
         for _ in range(STEPS):
             kinds = self.rng.choices(list(RelationKind), k=self.rng.randrange(1, 4))
@@ -96,7 +96,9 @@ class RandomRelations:
 
     def remaining_balance(self) -> Counter[str]:
         """Returns the balance minus the notifications: entries that are not zero."""
-        told = Counter(self.key(it, t.how, t.source) for it in self.consumers for t in it.told if isinstance(t, Told))
+        told = Counter(
+            self.key(it, t.signal, t.source) for it in self.consumers for t in it.received if isinstance(t, Termination)
+        )
         return Counter({key: n - told[key] for key, n in self.balance.items() if n != told[key]}) + Counter(
             {key: n for key, n in told.items() if key not in self.balance}
         )

@@ -19,10 +19,10 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target import config as settings
+from tests.support.consumers import Consumer, EventMessage, Termination, error_text, idle, spawn_consumer
 from tests.support.nodes import transport_of
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually, port, socket_count
-from tests.support.watchers import Heard, Told, Watcher, idle, refused, watcher
 
 pytestmark = pytest.mark.real_loop
 
@@ -72,25 +72,25 @@ def spawn_target(there: Node) -> tuple[Process, list[RelationTarget]]:
     return process, found
 
 
-async def spawn_consumers(here: Node, targets: list[RelationTarget], count: int = 3) -> list[Watcher]:
+async def spawn_consumers(here: Node, targets: list[RelationTarget], count: int = 3) -> list[Consumer]:
     """Spawns consumers that link and monitor every target."""
-    them = [watcher(here) for _ in range(count)]
+    consumers = [spawn_consumer(here) for _ in range(count)]
     await asyncio.gather(
-        *(add_relation(target) for it in them for target in targets for add_relation in (it.link, it.monitor))
+        *(add_relation(target) for it in consumers for target in targets for add_relation in (it.link, it.monitor))
     )
-    return them
+    return consumers
 
 
 def notifications(targets: list[RelationTarget], reason: str) -> Counter[str]:
-    return Counter(repr(Told(how, target, reason)) for target in targets for how in ("exit", "down"))
+    return Counter(repr(Termination(how, target, reason)) for target in targets for how in ("exit", "down"))
 
 
-async def check_notifications(them: list[Watcher], wanted: Counter[str]) -> None:
+async def check_notifications(consumers: list[Consumer], wanted: Counter[str]) -> None:
     """Waits for the notifications of each consumer; none is missing, repeated or late."""
-    await eventually(lambda: all(len(it.told) >= wanted.total() for it in them))
+    await eventually(lambda: all(len(it.received) >= wanted.total() for it in consumers))
     await asyncio.sleep(0.05)
-    for it in them:
-        assert Counter(map(repr, it.told)) == wanted
+    for it in consumers:
+        assert Counter(map(repr, it.received)) == wanted
 
 
 def relation_count(*nodes_: Node) -> int:
@@ -101,10 +101,10 @@ def relation_count(*nodes_: Node) -> int:
 async def test_each_relation_is_notified_once_when_the_process_ends(dialed: bool) -> None:
     async with connected_nodes(dialed=dialed) as (here, there):
         process, targets = spawn_target(there)
-        them = await spawn_consumers(here, targets)
+        consumers = await spawn_consumers(here, targets)
         assert relation_count(there) == relation_count(here) == 3 * 2 * len(targets)
         process.stop(BYE)
-        await check_notifications(them, notifications(targets, "bye"))
+        await check_notifications(consumers, notifications(targets, "bye"))
         assert relation_count(here, there) == 0
 
 
@@ -114,16 +114,16 @@ async def test_each_relation_is_notified_once_when_the_node_is_killed(dialed: bo
     async with connected_nodes(dialed=dialed) as (here, there):
         process, targets = spawn_target(there)
         targets.append(there.name)
-        them = await spawn_consumers(here, targets)
-        consumers_there = await spawn_consumers(there, [them[0].process.pid])
+        consumers = await spawn_consumers(here, targets)
+        consumers_there = await spawn_consumers(there, [consumers[0].process.pid])
         kill(there)
-        await check_notifications(them, notifications(targets, "no connection"))
-        await check_notifications(consumers_there, notifications([them[0].process.pid], "no connection"))
+        await check_notifications(consumers, notifications(targets, "no connection"))
+        await check_notifications(consumers_there, notifications([consumers[0].process.pid], "no connection"))
         assert relation_count(here, there) == 0
         assert not here.network.connections
         process.stop(BYE)
         await asyncio.sleep(0.05)
-        assert len(them[0].told) == 2 * len(targets)
+        assert len(consumers[0].received) == 2 * len(targets)
 
 
 @dialing_side
@@ -131,13 +131,13 @@ async def test_the_loss_of_two_sockets_ends_no_relation(dialed: bool) -> None:
     """One of the three sockets is left."""
     async with connected_nodes(dialed=dialed) as (here, there):
         process, targets = spawn_target(there)
-        them = await spawn_consumers(here, targets)
+        consumers = await spawn_consumers(here, targets)
         for sock in there.network.connections[here.name].sockets[:2]:
             transport_of(sock).abort()
         await eventually(lambda: socket_count(here, there) == socket_count(there, here) == 3)
-        assert not any(it.told for it in them)
+        assert not any(it.received for it in consumers)
         process.stop(BYE)
-        await check_notifications(them, notifications(targets, "bye"))
+        await check_notifications(consumers, notifications(targets, "bye"))
 
 
 @pytest.mark.covers("Loss of a connection: MessageExitPID")
@@ -145,12 +145,12 @@ async def test_the_loss_of_two_sockets_ends_no_relation(dialed: bool) -> None:
 async def test_a_linked_process_that_does_not_trap_exits_ends_with_the_node(dialed: bool) -> None:
     async with connected_nodes(dialed=dialed) as (here, there):
         _, targets = spawn_target(there)
-        them = [watcher(here, trap_exit=False) for _ in range(2)]
-        await them[0].link(there.name)
-        await them[1].link(targets[0])
+        consumers = [spawn_consumer(here, trap_exit=False) for _ in range(2)]
+        await consumers[0].link(there.name)
+        await consumers[1].link(targets[0])
         kill(there)
-        await eventually(lambda: all(it.process.reason for it in them))
-        assert {it.process.reason and it.process.reason.text for it in them} == {"no connection"}
+        await eventually(lambda: all(it.process.reason for it in consumers))
+        assert {it.process.reason and it.process.reason.text for it in consumers} == {"no connection"}
 
 
 @dialing_side
@@ -158,10 +158,10 @@ async def test_relations_requested_while_the_node_is_killed_fail_or_are_notified
     """Each request returns or fails, and each established relation is notified."""
     async with connected_nodes(dialed=dialed) as (here, there):
         _, targets = spawn_target(there)
-        them = [watcher(here) for _ in range(50)]
+        consumers = [spawn_consumer(here) for _ in range(50)]
         outcomes: Counter[int] = Counter()
 
-        async def link_targets(i: int, it: Watcher) -> None:
+        async def link_targets(i: int, it: Consumer) -> None:
             for target in targets[:2]:
                 try:
                     await it.link(target)
@@ -170,13 +170,13 @@ async def test_relations_requested_while_the_node_is_killed_fail_or_are_notified
                 outcomes[i] += 1
                 await asyncio.sleep(0)
 
-        tasks = [asyncio.ensure_future(link_targets(i, it)) for i, it in enumerate(them)]
+        tasks = [asyncio.ensure_future(link_targets(i, it)) for i, it in enumerate(consumers)]
         await asyncio.sleep(0)
         kill(there)
         await asyncio.gather(*tasks)
-        await eventually(lambda: all(len(it.told) >= outcomes[i] for i, it in enumerate(them)))
+        await eventually(lambda: all(len(it.received) >= outcomes[i] for i, it in enumerate(consumers)))
         await asyncio.sleep(0.05)
-        assert [len(it.told) for it in them] == [outcomes[i] for i in range(len(them))]
+        assert [len(it.received) for it in consumers] == [outcomes[i] for i in range(len(consumers))]
         assert relation_count(here) == 0
 
 
@@ -184,12 +184,12 @@ async def test_relations_requested_while_the_node_is_killed_fail_or_are_notified
 async def test_events_arrive_complete_and_in_order(dialed: bool) -> None:
     """For each of several publishers."""
     async with connected_nodes(dialed=dialed) as (here, there):
-        publishers = [watcher(there).process for _ in range(4)]
+        publishers = [spawn_consumer(there).process for _ in range(4)]
         events = [Event(there.name, Atom(f"ev{i}")) for i in range(4)]
         for process, event in zip(publishers, events, strict=True):
             process.register_event(event.name, buffer=5)
-        them = [watcher(here) for _ in range(3)]
-        for it in them:
+        consumers = [spawn_consumer(here) for _ in range(3)]
+        for it in consumers:
             for event in events:
                 await it.link(event)
 
@@ -200,17 +200,17 @@ async def test_events_arrive_complete_and_in_order(dialed: bool) -> None:
                     await asyncio.sleep(0)
 
         tasks = [asyncio.ensure_future(publish_all(*pair)) for pair in zip(publishers, events, strict=True)]
-        late = watcher(here)
+        late = spawn_consumer(here)
         last = [event.Message for event in await late.monitor(events[0])]
         await asyncio.gather(*tasks)
-        await eventually(lambda: all(len(it.told) == 4 * COUNT for it in them))
-        for it in them:
+        await eventually(lambda: all(len(it.received) == 4 * COUNT for it in consumers))
+        for it in consumers:
             for event in events:
-                assert [heard.message for heard in it.told if heard.event == event] == list(range(COUNT))
-        numbers = [*last, *(heard.message for heard in late.told)]
+                assert [heard.message for heard in it.received if heard.event == event] == list(range(COUNT))
+        numbers = [*last, *(heard.message for heard in late.received)]
         assert numbers == list(range(numbers[0], COUNT)) if numbers else False
         kill(there)
-        await eventually(lambda: late.told[-1] == Told("down", events[0], "no connection"))
+        await eventually(lambda: late.received[-1] == Termination("down", events[0], "no connection"))
 
 
 async def test_the_end_of_a_process_arrives_after_its_messages() -> None:
@@ -223,9 +223,9 @@ async def test_the_end_of_a_process_arrives_after_its_messages() -> None:
             self.process.stop(BYE)
             await asyncio.sleep(60)
 
-    class Listener(Watcher):
+    class Listener(Consumer):
         async def handle_down(self, source: RelationTarget, reason: Error) -> None:
-            self.told_at = len(self.told) + len(self.process.mailbox)
+            self.told_at = len(self.received) + len(self.process.mailbox)
 
     async with connected_nodes() as (here, there):
         for _ in range(5):
@@ -242,7 +242,7 @@ async def test_the_end_of_a_process_arrives_after_its_messages() -> None:
 @pytest.mark.parametrize("how", ["parent", "child", "killed"])
 async def test_linked_parent_and_child_end_together(how: str, dialed: bool) -> None:
     async with connected_nodes(dialed=dialed) as (here, there):
-        it, name = watcher(here), Atom("echo_factory")
+        it, name = spawn_consumer(here), Atom("echo_factory")
         options = RemoteProcessOptions(LinkParent=True, LinkChild=True)
         pids = [await here.core.remote.spawn(it.process, there.name, name, None, options) for _ in range(5)]
         children = [there.core.tables.processes[pid.id] for pid in pids]
@@ -259,7 +259,7 @@ async def test_linked_parent_and_child_end_together(how: str, dialed: bool) -> N
         await eventually(lambda: all(child.reason for child in children))
         assert {child.reason and child.reason.text for child in children} == {reason}
         if how != "parent":
-            await check_notifications([it], Counter(repr(Told("exit", pid, reason)) for pid in pids))
+            await check_notifications([it], Counter(repr(Termination("exit", pid, reason)) for pid in pids))
             it.process.stop(BYE)
         await eventually(lambda: relation_count(here, there) == 0)
 
@@ -267,18 +267,19 @@ async def test_linked_parent_and_child_end_together(how: str, dialed: bool) -> N
 @dialing_side
 async def test_an_application_outlives_the_connection_of_the_node_that_started_it(dialed: bool) -> None:
     async with connected_nodes(dialed=dialed) as (here, there):
-        remote, it = here.core.remote, watcher(here)
+        remote, it = here.core.remote, spawn_consumer(here)
         await remote.start_application(there.name, Atom("test_app"), 3)
         application = there.core.applications.get("test_app")
         worker = there.core.tables.names[Atom("test_app_worker")]
         assert await it.process.call(worker.pid, "hi") == "hi"
         assert (
-            await refused(remote.start_application(there.name, Atom("test_app"), 3)) == "application is still running"
+            await error_text(remote.start_application(there.name, Atom("test_app"), 3))
+            == "application is still running"
         )
         await it.monitor(ProcessID(there.name, Atom("test_app_worker")))
         kill(there)
         await check_notifications(
-            [it], Counter([repr(Told("down", ProcessID(there.name, Atom("test_app_worker")), "no connection"))])
+            [it], Counter([repr(Termination("down", ProcessID(there.name, Atom("test_app_worker")), "no connection"))])
         )
         assert application.state is ApplicationState.RUNNING
 
@@ -287,15 +288,15 @@ async def test_an_application_outlives_the_connection_of_the_node_that_started_i
 async def test_the_owner_is_notified_when_the_node_of_its_subscribers_is_killed(dialed: bool) -> None:
     """The owner is notified that the last subscriber is lost with its node."""
     async with connected_nodes(dialed=dialed) as (here, there):
-        it = watcher(here)
+        it = spawn_consumer(here)
         it.process.register_event("mine", buffer=1, notify=True)
         it.process.publish("mine", "first")
         event = Event(here.name, Atom("mine"))
-        them = [watcher(there) for _ in range(3)]
-        assert [[e.Message for e in await each.link(event)] for each in them] == [["first"]] * 3
+        consumers = [spawn_consumer(there) for _ in range(3)]
+        assert [[e.Message for e in await each.link(event)] for each in consumers] == [["first"]] * 3
         it.process.publish("mine", "second")
-        await eventually(lambda: all(each.told == [Heard(event, "second")] for each in them))
+        await eventually(lambda: all(each.received == [EventMessage(event, "second")] for each in consumers))
         kill(there)
-        await eventually(lambda: len(it.told) >= 2)
+        await eventually(lambda: len(it.received) >= 2)
         await asyncio.sleep(0.05)
-        assert [type(message).__name__ for message in it.told] == ["MessageEventStart", "MessageEventStop"]
+        assert [type(message).__name__ for message in it.received] == ["MessageEventStart", "MessageEventStop"]

@@ -11,7 +11,7 @@ from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.network.network import NodeNetwork
 from ergo_conformance.reference_node.node import Node
-from tests.support.network import Echo, dial, lan, refusal
+from tests.support.loopback_nodes import Echo, dial, node_starter, raised_error_text
 from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.real_loop
@@ -64,7 +64,7 @@ class PermissionScenario:
 
 @asynccontextmanager
 async def permission_scenario(kind: str) -> AsyncIterator[PermissionScenario]:
-    async with lan() as start:
+    async with node_starter() as start:
         b = await start("b")
         b.core.applications.load(ApplicationSpec("it", (ApplicationMember(Echo),)))
         requesters = {name: await dial(await start(name), b) for name in ("a", "c")}
@@ -119,7 +119,7 @@ async def test_disable_for_all_removes_the_name(kind: str) -> None:
         it.enable(A)
         it.disable()
         assert await it.request_from_both() == ("unknown name", "unknown name")
-        assert refusal(it.disable) == refusal(lambda: it.disable(A)) == "unknown"
+        assert raised_error_text(it.disable) == raised_error_text(lambda: it.disable(A)) == "unknown"
         it.enable()
         assert await it.request_from_both() == (YES, YES)
 
@@ -177,12 +177,12 @@ class Maker:
 @pytest.mark.covers("NAPI-PL-8")
 async def test_another_factory_under_a_used_name_raises() -> None:
     """NAPI-PL-8."""
-    async with lan() as start:
+    async with node_starter() as start:
         network, maker = (await start("b")).network, Maker()
         network.enable_spawn("it", Echo)
         network.enable_spawn("it", Echo, A)
         text = "it associated with another process factory"
-        assert refusal(lambda: network.enable_spawn("it", Other)) == text
+        assert raised_error_text(lambda: network.enable_spawn("it", Other)) == text
         [row] = network.info.enabled_spawn
         assert (row.behavior, row.nodes) == ("Echo", (A,))
         network.enable_spawn("made", maker.make)

@@ -18,8 +18,8 @@ from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import Termination, end_reason, error_text, idle, spawn_consumer
 from tests.support.nodes import MemoryNetwork, settle
-from tests.support.watchers import Told, ended, idle, refused, watcher
 
 BYE = Error("bye")
 FACTORY = Atom("factory")
@@ -48,7 +48,7 @@ class SpawnScenario:
 
     def __init__(self, net: MemoryNetwork, here: Node, there: Node) -> None:
         self.net, self.here, self.there = net, here, there
-        self.parent = watcher(here)
+        self.parent = spawn_consumer(here)
         self.children: list[Child] = []
         there.core.remote.enable_spawn(FACTORY, self.make)
 
@@ -212,7 +212,7 @@ async def test_a_parent_linked_to_its_child_is_notified_once(linked: bool, how: 
             s.there.core.disconnect(s.here.name)
         await settle()
         expected = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
-        assert s.parent.told == ([Told("exit", child.pid, expected)] if linked else [])
+        assert s.parent.received == ([Termination("exit", child.pid, expected)] if linked else [])
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
@@ -228,7 +228,7 @@ async def test_the_end_of_a_short_lived_child_is_notified() -> None:
             s.parent.process, s.there.name, Atom("brief"), None, RemoteProcessOptions(LinkChild=True)
         )
         await settle()
-        assert s.parent.told == [Told("exit", pid, "normal")]
+        assert s.parent.received == [Termination("exit", pid, "normal")]
         assert len(s.here.core.monitoring.relations) == 0
 
 
@@ -247,7 +247,7 @@ async def test_parent_and_child_linked_both_ways() -> None:
             assert node.core.monitoring.relations.has(RelationKind.LINK, s.pid(), child.pid)
             assert node.core.monitoring.relations.has(RelationKind.LINK, child.pid, s.pid())
         s.parent.process.stop(BYE)
-        assert await ended(child) == "bye"
+        assert await end_reason(child) == "bye"
         await settle()
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
@@ -259,7 +259,7 @@ async def test_a_name_is_taken_once() -> None:
     async with spawn_scenario() as s:
         first = await s.spawn(register="it")
         assert first.name == "it"
-        assert await refused(s.spawn(register="it")) == "resource is taken"
+        assert await error_text(s.spawn(register="it")) == "resource is taken"
         first.stop(BYE)
         await settle()
         assert (await s.spawn(register="it")).pid != first.pid
@@ -274,20 +274,20 @@ async def test_a_child_that_fails_in_init_leaves_nothing(
 ) -> None:
     async with spawn_scenario() as s:
         process_count = len(s.there.core.tables.processes)
-        assert await refused(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
+        assert await error_text(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
         await settle()
         assert len(s.there.core.tables.processes) == process_count
         assert not s.there.core.tables.names
-        assert s.parent.told == []
+        assert s.parent.received == []
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 async def test_an_unknown_factory_node_or_parent_is_refused() -> None:
     async with spawn_scenario() as s:
         remote = s.here.core.remote
-        assert await refused(s.spawn(name="nothing")) == "unknown name"
-        assert await refused(remote.spawn(None, Atom("nowhere@localhost"), FACTORY)) == "no route"
-        assert await refused(remote.spawn(None, s.here.name, FACTORY)) == "not allowed"
+        assert await error_text(s.spawn(name="nothing")) == "unknown name"
+        assert await error_text(remote.spawn(None, Atom("nowhere@localhost"), FACTORY)) == "no route"
+        assert await error_text(remote.spawn(None, s.here.name, FACTORY)) == "not allowed"
         assert not s.children
 
 
@@ -295,7 +295,7 @@ async def test_a_spawn_times_out_after_five_seconds() -> None:
     async with spawn_scenario() as s:
         await s.spawn("sleep", 4)
         begun = asyncio.get_running_loop().time()
-        assert await refused(s.spawn("sleep", 6)) == "timed out"
+        assert await error_text(s.spawn("sleep", 6)) == "timed out"
         assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
         await asyncio.sleep(2)
         assert len(s.children) == 2
@@ -306,14 +306,14 @@ async def test_a_spawn_times_out_after_five_seconds() -> None:
 @pytest.mark.parametrize("side", ["here", "there"])
 async def test_a_pending_spawn_fails_when_the_connection_ends_in_memory(side: str) -> None:
     async with spawn_scenario() as s:
-        task = asyncio.ensure_future(refused(s.spawn("sleep", 1, LinkParent=True, LinkChild=True)))
+        task = asyncio.ensure_future(error_text(s.spawn("sleep", 1, LinkParent=True, LinkChild=True)))
         await settle()
         assert len(s.children) == 1
         closing, other = (s.here, s.there) if side == "here" else (s.there, s.here)
         closing.core.disconnect(other.name)
         assert await task == "no connection"
         await asyncio.sleep(2)
-        assert s.parent.told == []
+        assert s.parent.received == []
         assert s.children[0].process.reason == error_values.NO_CONNECTION
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
@@ -325,7 +325,7 @@ async def test_no_spawn_is_requested_without_the_flag_of_the_peer(flags: Flags) 
     b.core.remote.enable_spawn(FACTORY, Child)
     connection = await a.network.connection(b.name)
     process = a.spawn(idle)
-    assert await refused(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
+    assert await error_text(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
     assert connection.node.info.messages_out == 0
     # a node's own flags do not limit its requests (NAPI-RN-6)
     a.core.remote.enable_spawn(FACTORY, Child)

@@ -23,7 +23,16 @@ from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
-from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
+from tests.support.consumers import error_text
+from tests.support.loopback_nodes import (
+    Echo,
+    dial,
+    node_starter,
+    process_id,
+    raised_error_text,
+    route_to,
+    spawn_echo,
+)
 from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST, eventually, port, socket_count
 
@@ -54,10 +63,10 @@ class ScriptedRegistrar(EsrdRegistrar):
 @pytest.mark.covers("NAPI-CON-1", "The network: properties nodes")
 async def test_node_never_dials() -> None:
     """NAPI-CON-1: an open connection, or "no connection"."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        a.network.add_route("b@", to(b))
-        assert refusal(lambda: a.network.node(b.name)) == "no connection"
+        a.network.add_route("b@", route_to(b))
+        assert raised_error_text(lambda: a.network.node(b.name)) == "no connection"
         assert a.network.nodes == []
         await a.network.get_node(b.name)
         assert a.network.node(b.name).name == b.name
@@ -67,9 +76,9 @@ async def test_node_never_dials() -> None:
 @pytest.mark.covers("NAPI-CON-2")
 async def test_get_node_connects_first() -> None:
     """NAPI-CON-2: an open connection is used, whichever side dialed."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        a.network.add_route("b@", to(b))
+        a.network.add_route("b@", route_to(b))
         remote = await a.network.get_node(b.name)
         assert await a.network.get_node(b.name) is remote
         await eventually(lambda: a.name in b.network.connections)
@@ -108,27 +117,27 @@ async def spawn(it: Process, target: ProcessID) -> Any:
 @pytest.mark.parametrize("operation", [send, call, link, monitor, link_node, monitor_node, spawn])
 async def test_each_operation_with_a_remote_name_connects_first(operation: Any) -> None:
     """NAPI-CON-2."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        echo(b)
+        spawn_echo(b)
         b.network.enable_spawn("factory", Echo)
-        a.network.add_route("b@", to(b))
-        await run_as_process(a, lambda it: operation(it, at(b)))
+        a.network.add_route("b@", route_to(b))
+        await run_as_process(a, lambda it: operation(it, process_id(b)))
         assert a.network.nodes == [b.name]
 
 
 @pytest.mark.covers("NAPI-CON-3")
 async def test_static_routes_then_proxies_then_the_registrar() -> None:
     """NAPI-CON-3: only the first kind with a match is tried, even if its dial fails."""
-    async with lan() as start:
+    async with node_starter() as start:
         b = await start("b")
         registrar = ScriptedRegistrar(Route("", port(b), False, EHS, ENP))
         a = await start("a", registrar=registrar)
         a.network.add_route("^b@", NOWHERE)
-        assert await failure(a.network.get_node(b.name)) == "no route"
+        assert await error_text(a.network.get_node(b.name)) == "no route"
         a.network.remove_route("^b@")
         a.network.add_proxy_route("^b@", ProxyRoute(b.name, Atom("c@localhost")))
-        assert await failure(a.network.get_node(b.name)) == "no route"
+        assert await error_text(a.network.get_node(b.name)) == "no route"
         assert registrar.resolved == []
         a.network.remove_proxy_route("^b@")
         assert (await a.network.get_node(b.name)).name == b.name
@@ -140,37 +149,37 @@ async def test_static_routes_then_proxies_then_the_registrar() -> None:
 @pytest.mark.parametrize("field", ["HandshakeVersion", "ProtoVersion"])
 async def test_all_routes_of_a_registrar_are_tried(field: str, name: str) -> None:
     """NAPI-CON-3, ESRD-PL-3: in order; routes with an unknown or empty version are left out."""
-    async with lan() as start:
+    async with node_starter() as start:
         b = await start("b")
         good = Route("", port(b), False, EHS, ENP)
         unsupported = good._replace(**{field: getattr(good, field)._replace(Name=name)})
         a = await start("a", registrar=ScriptedRegistrar(unsupported, good._replace(Port=1), good))
         assert (await a.network.get_node(b.name)).name == b.name
         c = await start("c", registrar=ScriptedRegistrar(unsupported))
-        assert await failure(c.network.get_node(b.name)) == "no route"
+        assert await error_text(c.network.get_node(b.name)) == "no route"
         d = await start("d", registrar=ScriptedRegistrar())
-        assert await failure(d.network.get_node(b.name)) == "no route"
+        assert await error_text(d.network.get_node(b.name)) == "no route"
 
 
 @pytest.mark.covers("NAPI-CON-4")
 async def test_get_node_with_route_raises_the_cause_and_get_node_no_route() -> None:
     """NAPI-CON-4."""
-    async with lan() as start:
+    async with node_starter() as start:
         a = await start("a", insecure_skip_verify=False)
         secret = await start("secret", cookie="other")
         tls = await start("tls", acceptors=(AcceptorOptions(host=HOST, port=0, tls=self_signed([HOST])),))
         causes = {
-            "EOF": (secret, to(secret)),
-            "x509: self-signed certificate": (tls, to(tls)),
+            "EOF": (secret, route_to(secret)),
+            "x509: self-signed certificate": (tls, route_to(tls)),
             "connection refused": (tls, NOWHERE),
             "no such host": (tls, NetworkRoute(host="no such host", port=1)),
             "no route": (tls, NetworkRoute(host=HOST)),
         }
-        assert await failure(a.network.get_node_with_route("no_host", NetworkRoute(port=1))) == "no route"
+        assert await error_text(a.network.get_node_with_route("no_host", NetworkRoute(port=1))) == "no route"
         for text, (node, route) in causes.items():
-            assert await failure(a.network.get_node_with_route(node.name, route)) == text
+            assert await error_text(a.network.get_node_with_route(node.name, route)) == text
             a.network.add_route(f"^{node.name}$", route)
-            assert await failure(a.network.get_node(node.name)) == "no route"
+            assert await error_text(a.network.get_node(node.name)) == "no route"
             a.network.remove_route(f"^{node.name}$")
 
 
@@ -187,9 +196,9 @@ def test_errors_of_asyncio_get_the_texts_of_the_framework() -> None:
 @pytest.mark.covers("NAPI-CON-5")
 async def test_a_peer_with_another_name_is_refused() -> None:
     """NAPI-CON-5."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        text = await failure(a.network.get_node_with_route("c@localhost", to(b)))
+        text = await error_text(a.network.get_node_with_route("c@localhost", route_to(b)))
         assert text == "remote node 'c@localhost' introduced itself as 'b@localhost'"
         await eventually(lambda: not b.network.connections)
         assert not a.network.connections
@@ -198,13 +207,13 @@ async def test_a_peer_with_another_name_is_refused() -> None:
 @pytest.mark.covers("NAPI-CON-6")
 async def test_a_node_does_not_connect_with_itself_or_a_node_of_its_name() -> None:
     """NAPI-CON-6."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, namesake = await start("a"), await start("a")
-        assert await failure(a.network.get_node(a.name)) == "no route"
-        a.network.add_route("a@", to(a))
-        assert await failure(a.network.get_node(a.name)) == "no route"
-        assert await failure(dial(a, a)) == "EOF"
-        assert await failure(dial(a, namesake)) == "EOF"
+        assert await error_text(a.network.get_node(a.name)) == "no route"
+        a.network.add_route("a@", route_to(a))
+        assert await error_text(a.network.get_node(a.name)) == "no route"
+        assert await error_text(dial(a, a)) == "EOF"
+        assert await error_text(dial(a, namesake)) == "EOF"
         assert not a.network.connections
         assert not namesake.network.connections
 
@@ -212,7 +221,7 @@ async def test_a_node_does_not_connect_with_itself_or_a_node_of_its_name() -> No
 @pytest.mark.covers("NAPI-CON-7")
 async def test_there_is_one_connection_per_pair() -> None:
     """NAPI-CON-7: a second request returns the first connection without a dial."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         first = await dial(a, b)
         await eventually(lambda: socket_count(a, b) == socket_count(b, a) == 3)
@@ -225,7 +234,7 @@ async def test_there_is_one_connection_per_pair() -> None:
 @pytest.mark.parametrize("static", [True, False])
 async def test_a_route_without_a_host_leads_to_the_host_of_the_name(static: bool) -> None:
     """NAPI-CON-8."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start(f"b@{HOST}")
         route = NetworkRoute(port=port(b))
         if static:
@@ -244,10 +253,10 @@ async def test_a_dial_times_out_after_the_connect_timeout(monkeypatch: pytest.Mo
     async def never_connect(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    async with lan() as start:
+    async with node_starter() as start:
         a = await start("a")
         monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never_connect)
-        text = await failure(a.network.get_node_with_route("b@localhost", NOWHERE))
+        text = await error_text(a.network.get_node_with_route("b@localhost", NOWHERE))
         assert text == "i/o timeout"
 
 
@@ -257,17 +266,17 @@ async def test_dial_fails_when_the_peer_is_silent_in_the_handshake() -> None:
     assert EhsHandshake().deadlines.read == 1.0
     short_deadlines = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.2, handshake=20.0))
     with socket.create_server((HOST, 0)) as silent:
-        async with lan() as start:
+        async with node_starter() as start:
             a = await start("a", handshake=short_deadlines)
             route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
-            text = await failure(a.network.get_node_with_route("b@localhost", route))
+            text = await error_text(a.network.get_node_with_route("b@localhost", route))
             assert text == "i/o timeout"
 
 
 @pytest.mark.covers("NAPI-CON-10: The network: drop", "NAPI-CON-10: A remote node: Disconnect")
 async def test_disconnect_closes_all_sockets_on_both_sides() -> None:
     """NAPI-CON-10: monitors end with "no connection"; the peer receives no frame."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         downs: dict[str, list[Any]] = {"a": [], "b": []}
         monitored = []
@@ -278,11 +287,11 @@ async def test_disconnect_closes_all_sockets_on_both_sides() -> None:
             while True:
                 downs[key].append(await it.receive())
 
-        echo(a)
-        echo(b)
+        spawn_echo(a)
+        spawn_echo(b)
         remote = await dial(a, b)
-        a.spawn(monitor_and_record, "a", at(b))
-        b.spawn(monitor_and_record, "b", at(a))
+        a.spawn(monitor_and_record, "a", process_id(b))
+        b.spawn(monitor_and_record, "b", process_id(a))
         await eventually(lambda: len(monitored) == 2)
         await eventually(lambda: socket_count(b, a) == 3)
         connection = b.network.connections[a.name]
@@ -290,29 +299,29 @@ async def test_disconnect_closes_all_sockets_on_both_sides() -> None:
         assert frames > 0
         remote.disconnect()
         assert a.network.nodes == []
-        assert refusal(remote.disconnect) == "no connection"
+        assert raised_error_text(remote.disconnect) == "no connection"
         await eventually(lambda: not b.network.connections and not b.network._sockets.live)
         assert connection.node.info.messages_in == frames
         await eventually(lambda: downs["a"] and downs["b"])
         for key, node in (("a", b), ("b", a)):
             [down] = downs[key]
             assert isinstance(down, Down)
-            assert (down.source, down.reason.text) == (at(node), "no connection")
+            assert (down.source, down.reason.text) == (process_id(node), "no connection")
 
 
 @pytest.mark.covers("NAPI-CON-4")
 async def test_operations_with_an_unknown_node_raise_no_route() -> None:
     """NAPI-CON-2, -4: the process gets the error and goes on."""
-    async with lan() as start:
+    async with node_starter() as start:
         a = await start("a")
         target = ProcessID(Atom("x@localhost"), Atom("echo"))
         for operation in (send, call, link, monitor, link_node, monitor_node, spawn):
-            assert await failure(run_as_process(a, partial(operation, target=target))) == "no route"
+            assert await error_text(run_as_process(a, partial(operation, target=target))) == "no route"
 
 
 async def test_the_roles_are_dialer_and_acceptor() -> None:
     """NAPI-CON-2: the roles."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         await dial(a, b)
         await eventually(lambda: a.name in b.network.connections)

@@ -19,7 +19,7 @@ from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from ergo_conformance.reference_node.registrars.esrd_client import ESRD, EsrdRegistrar
 from ergo_conformance.reference_node.registrars.saturn_client import SATURN, SaturnOptions, SaturnRegistrar
 from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer
-from tests.support.network import Echo, dial, lan
+from tests.support.loopback_nodes import Echo, dial, node_starter
 from tests.support.settings import make_node
 from tests.support.sockets import HOST, eventually, port
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.real_loop
 )
 async def test_info_has_all_fields_of_the_network() -> None:
     """NetworkInfo: Mode, Registrar, Acceptors, MaxMessageSize, versions, Nodes, routes, Flags, permissions."""
-    async with lan() as start:
+    async with node_starter() as start:
         own = EsrdRegistrar(port=0)
         acceptors = (
             AcceptorOptions(host=HOST, port=0),
@@ -89,7 +89,7 @@ async def test_info_has_all_fields_of_the_network() -> None:
 @pytest.mark.covers("Information: Registrar")
 async def test_the_info_of_a_registrar_client_is_not_embedded() -> None:
     """RegistrarInfo: EmbeddedServer; ESRD has no optional feature."""
-    async with lan() as start:
+    async with node_starter() as start:
         first = EsrdRegistrar(port=0)
         await start("b", registrar=first)
         a = await start("a", registrar=EsrdRegistrar(port=first.port))
@@ -102,7 +102,7 @@ async def test_the_info_of_a_registrar_client_is_not_embedded() -> None:
 @pytest.mark.covers("Information: Mode")
 async def test_the_info_of_a_hidden_node_has_no_acceptors_and_no_server() -> None:
     """§7, hidden."""
-    async with lan() as start:
+    async with node_starter() as start:
         a = await start("a", mode=NetworkMode.HIDDEN, registrar=EsrdRegistrar(port=0))
         info = a.network.info
         assert (info.mode, info.acceptors) == ("hidden", ())
@@ -118,7 +118,7 @@ async def test_the_info_of_saturn_has_its_features() -> None:
     server = SaturnServer(token, host=HOST, port=0)
     await server.start()
     try:
-        async with lan() as start:
+        async with node_starter() as start:
             options = SaturnOptions(token=token, host=HOST, port=server.port, skip_verify=True)
             b = await start("b", registrar=SaturnRegistrar(options))
             info = b.network.info.registrar

@@ -19,7 +19,18 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
-from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
+from tests.support.consumers import error_text
+from tests.support.loopback_nodes import (
+    Echo,
+    Start,
+    dial,
+    free_ports,
+    node_starter,
+    process_id,
+    raised_error_text,
+    route_to,
+    spawn_echo,
+)
 from tests.support.nodes import run_as_process
 from tests.support.settings import make_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port, socket_count
@@ -48,17 +59,17 @@ StartWithoutNetwork = Callable[[Start], Awaitable[Node]]
 @pytest.mark.real_loop
 async def test_methods_of_a_stopped_network_raise(start_without_network: StartWithoutNetwork) -> None:
     """NAPI-OPT-2, -3: "network stack is stopped"; Node is "no connection"."""
-    async with lan() as start:
+    async with node_starter() as start:
         network = (await start_without_network(start)).network
-        assert refusal(lambda: network.info) == STOPPED
-        assert refusal(lambda: network.registrar) == STOPPED
-        assert refusal(lambda: network.acceptors) == STOPPED
-        assert refusal(lambda: network.node(X)) == "no connection"
-        assert await failure(network.get_node(X)) == STOPPED
-        assert await failure(network.get_node_with_route(X, ROUTE)) == STOPPED
-        assert await failure(network.connection(X)) == STOPPED
-        assert await failure(network.connect(HOST, 1)) == STOPPED
-        assert await failure(network.listen(AcceptorOptions(host=HOST, port=0))) == STOPPED
+        assert raised_error_text(lambda: network.info) == STOPPED
+        assert raised_error_text(lambda: network.registrar) == STOPPED
+        assert raised_error_text(lambda: network.acceptors) == STOPPED
+        assert raised_error_text(lambda: network.node(X)) == "no connection"
+        assert await error_text(network.get_node(X)) == STOPPED
+        assert await error_text(network.get_node_with_route(X, ROUTE)) == STOPPED
+        assert await error_text(network.connection(X)) == STOPPED
+        assert await error_text(network.connect(HOST, 1)) == STOPPED
+        assert await error_text(network.listen(AcceptorOptions(host=HOST, port=0))) == STOPPED
         assert (network.nodes, dict(network.connections)) == ([], {})
 
 
@@ -67,11 +78,11 @@ async def test_methods_of_a_stopped_network_raise(start_without_network: StartWi
 @pytest.mark.real_loop
 async def test_routes_and_permissions_of_a_stopped_network_are_kept(start_without_network: StartWithoutNetwork) -> None:
     """NAPI-OPT-2: operations that need no network work."""
-    async with lan() as start:
+    async with node_starter() as start:
         network = (await start_without_network(start)).network
         network.add_route("x", ROUTE)
         assert network.route(X) == [ROUTE]
-        assert await failure(network.get_node(X)) == STOPPED
+        assert await error_text(network.get_node(X)) == STOPPED
         network.remove_route("x")
         proxy = ProxyRoute(X, Atom("y@localhost"))
         network.add_proxy_route("x", proxy)
@@ -111,10 +122,10 @@ async def test_an_operation_with_another_node_raises_network_stopped(
     start_without_network: StartWithoutNetwork, operation: str
 ) -> None:
     """NAPI-OPT-3: the process gets the error and goes on; upstream's node ends with exit code 2."""
-    async with lan() as start:
+    async with node_starter() as start:
         node = await start_without_network(start)
-        echo(node)
-        assert await failure(run_as_process(node, VERBS[operation])) == STOPPED
+        spawn_echo(node)
+        assert await error_text(run_as_process(node, VERBS[operation])) == STOPPED
         assert await run_as_process(node, lambda it: it.call("echo", 1)) == 1
 
 
@@ -122,7 +133,7 @@ async def test_an_operation_with_another_node_raises_network_stopped(
 @pytest.mark.real_loop
 async def test_a_disabled_network_opens_no_socket() -> None:
     """NAPI-OPT-2: no listening socket and no registration; the acceptor settings are not used."""
-    async with lan() as start:
+    async with node_starter() as start:
         with socket.create_server((HOST, 0)) as taken:
             number = taken.getsockname()[1]
             registrar = EsrdRegistrar(port=0)
@@ -148,10 +159,10 @@ async def test_a_disabled_network_closes_sockets() -> None:
 @pytest.mark.real_loop
 async def test_a_stopped_network_can_be_started_again() -> None:
     """Node.NetworkStop and NetworkStart: sockets are closed, the name is released, processes go on, routes stay."""
-    async with lan() as start:
+    async with node_starter() as start:
         registrar = EsrdRegistrar(port=0)
         a, b = await start("a"), await start("b", registrar=registrar)
-        _, actor = echo(b)
+        _, actor = spawn_echo(b)
         remote = await dial(a, b)
         await eventually(lambda: socket_count(b, a) == 3)
         before = port(b)
@@ -159,7 +170,7 @@ async def test_a_stopped_network_can_be_started_again() -> None:
         assert (dict(b.network.connections), b.network._sockets.live) == ({}, set())
         assert (registrar.registered, registrar.serving) == (False, False)
         await eventually(lambda: not a.network.connections)
-        assert refusal(remote.disconnect) == "no connection"
+        assert raised_error_text(remote.disconnect) == "no connection"
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, before)
         assert await run_as_process(b, lambda it: it.call("echo", 1)) == 1
@@ -169,9 +180,9 @@ async def test_a_stopped_network_can_be_started_again() -> None:
             await b.network.start()
             assert registrar.registered
             again = await dial(a, b, cookie="new")
-            await run_as_process(a, lambda it: it.send(at(b), "hello"))
-            await eventually(lambda: actor.got)
-            actor.got.clear()
+            await run_as_process(a, lambda it: it.send(process_id(b), "hello"))
+            await eventually(lambda: actor.received)
+            actor.received.clear()
             assert (again.name, again.creation) == (b.name, b.creation)
             await b.network.stop()
 
@@ -180,7 +191,7 @@ async def test_a_stopped_network_can_be_started_again() -> None:
 @pytest.mark.real_loop
 async def test_a_second_start_of_a_network_raises() -> None:
     """NetworkStart of a running network is an error, and it keeps running; a second stop has no effect."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         with pytest.raises(UsageError, match="network stack is already running"):
             await b.network.start()
@@ -194,15 +205,15 @@ async def test_a_second_start_of_a_network_raises() -> None:
 @pytest.mark.real_loop
 async def test_a_failed_start_opens_nothing_and_can_be_repeated() -> None:
     """NAPI-ACC-2: also at NetworkStart."""
-    async with lan() as start:
-        number = ports_in_a_row(1)
+    async with node_starter() as start:
+        number = free_ports(1)
         acceptors = (*ACCEPTORS, AcceptorOptions(host=HOST, port=number, last_port=number))
         node = await start("b", acceptors=acceptors)
         await node.network.stop()
         with socket.create_server((HOST, number)):
             with pytest.raises(UsageError, match="no available ports"):
                 await node.network.start()
-            assert refusal(lambda: node.network.info) == STOPPED
+            assert raised_error_text(lambda: node.network.info) == STOPPED
         await node.network.start()
         assert node.network.acceptors[1].port == number
 
@@ -212,14 +223,14 @@ async def test_a_failed_start_opens_nothing_and_can_be_repeated() -> None:
 async def test_a_pending_dial_fails_when_the_network_stops() -> None:
     """NAPI-OPT-3: the waiting process goes on."""
     with socket.create_server((HOST, 0)) as silent:
-        async with lan() as start:
+        async with node_starter() as start:
             a = await start("a")
             route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
             a.network.add_route("x@", route)
             pending = [
-                asyncio.ensure_future(failure(run_as_process(a, lambda it: it.send(ProcessID(X, Atom("echo")), 1)))),
-                asyncio.ensure_future(failure(a.network.get_node(X))),
-                asyncio.ensure_future(failure(a.network.get_node_with_route(X, route))),
+                asyncio.ensure_future(error_text(run_as_process(a, lambda it: it.send(ProcessID(X, Atom("echo")), 1)))),
+                asyncio.ensure_future(error_text(a.network.get_node(X))),
+                asyncio.ensure_future(error_text(a.network.get_node_with_route(X, route))),
             ]
             await eventually(lambda: a.network._sockets.live)
             cancelled = asyncio.ensure_future(a.network.get_node(X))
@@ -235,10 +246,10 @@ async def test_a_pending_dial_fails_when_the_network_stops() -> None:
 @pytest.mark.real_loop
 async def test_the_network_of_a_stopped_node_is_stopped() -> None:
     """NAPI-OPT-3: Node.stop."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        remote, route = await dial(a, b), to(b)
+        remote, route = await dial(a, b), route_to(b)
         await a.stop()
-        assert await failure(a.network.get_node_with_route(b.name, route)) == STOPPED
-        assert await failure(remote.spawn("f")) == "no connection"
-        assert refusal(lambda: a.spawn(Echo())) == "node terminated"
+        assert await error_text(a.network.get_node_with_route(b.name, route)) == STOPPED
+        assert await error_text(remote.spawn("f")) == "no connection"
+        assert raised_error_text(lambda: a.spawn(Echo())) == "node terminated"

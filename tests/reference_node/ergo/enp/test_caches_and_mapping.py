@@ -22,8 +22,8 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
 from ergo_conformance.spec.ergo import enp as frames
 from ergo_conformance.spec.ergo.edf import EdfContext
+from tests.support.consumers import Consumer, Termination, spawn_consumer
 from tests.support.nodes import context, node, settle
-from tests.support.watchers import Told, Watcher, watcher
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")
 IDS = Caches(
@@ -37,11 +37,11 @@ SMALL, CUSTOM = agent_types.Small(1, "s"), agent_types.CUSTOM_ERROR
 @asynccontextmanager
 async def connected_peer(
     caches: Caches = IDS, sockets: int = 1, **options: Any
-) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
+) -> AsyncIterator[tuple[Node, Consumer, Peer]]:
     """Yields a node that has echo and announces `cached`, a consumer, and a peer that announces these ids."""
     b = node(**{"atoms": (CACHED,), **options})
     b.spawn(Echo(), name="echo")
-    it = watcher(b)
+    it = spawn_consumer(b)
     peer = await context(b).peer(caches=caches, sockets=sockets)
     await settle()
     try:
@@ -96,7 +96,7 @@ async def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool
         assert (len(data) < len(plain)) is (as_id or name == CACHED)
 
 
-async def stop_consumer(it: Watcher, target: Any) -> None:
+async def stop_consumer(it: Consumer, target: Any) -> None:
     it.process.stop(CUSTOM)
 
 
@@ -138,7 +138,7 @@ async def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches
         )
         peer.send_frame(frame)
         await settle()
-        assert repr_without_registered(it.told) == repr_without_registered([value])
+        assert repr_without_registered(it.received) == repr_without_registered([value])
         assert repr_without_registered(await peer.call("echo", value)) == repr_without_registered(value)
 
 
@@ -156,7 +156,7 @@ async def test_an_id_has_a_meaning_per_direction_and_peer() -> None:
         for each, text in ((other, "hers"), (third, "mine")):
             each.send(it.process.pid.id, Atom(text))
             await settle()
-            assert it.take() == [Atom(text)]
+            assert it.take_received() == [Atom(text)]
             assert await each.call("echo", [Atom(text), b.network._stacks._caches.atoms[first]]) == [text, b.name]
 
 
@@ -171,7 +171,7 @@ async def test_a_frame_with_an_unknown_id_is_dropped(value: Any) -> None:
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
         await peer.check_alive()
-        assert it.told == []
+        assert it.received == []
 
 
 # --- further ids ------------------------------------------------------------------------------------------------------
@@ -205,12 +205,12 @@ async def test_ids_of_a_cache_update_are_read(
         data = peer.data_of(peer.message(it.process.pid.id, value), UNKNOWN)
         peer.send_bytes(data, "ids that are not known yet")
         await settle()
-        assert it.told == []
+        assert it.received == []
         await update_caches(peer, **{table: entries})
         peer.send_bytes(data, "ids that are known now", socket_number)
         peer.send(it.process.pid.id, CACHED)
         await settle()
-        assert it.told == [value, CACHED]
+        assert it.received == [value, CACHED]
 
 
 async def test_a_cache_update_does_not_change_known_ids() -> None:
@@ -224,7 +224,7 @@ async def test_a_cache_update_does_not_change_known_ids() -> None:
             await update_caches(peer, **row)
             peer.send(it.process.pid.id, [CACHED, SMALL, CUSTOM])
         await settle()
-        assert it.told == [[CACHED, SMALL, CUSTOM]] * 2
+        assert it.received == [[CACHED, SMALL, CUSTOM]] * 2
 
 
 async def test_ids_of_a_cache_update_are_read_in_all_frames() -> None:
@@ -253,12 +253,12 @@ async def test_ids_of_a_cache_update_are_read_in_all_frames() -> None:
             b.core.monitoring.relations.add(RelationKind.LINK, target, it.process.pid)
         send(enp.EventCacheFrame(0, PROCESS, 0, 1, Atom("ev"), MessageEvent(event, 2, "inner")))
         await settle()
-        assert [heard.message for heard in it.take()] == [MessageEvent(event, 2, "inner")]
+        assert [heard.message for heard in it.take_received()] == [MessageEvent(event, 2, "inner")]
         send(enp.TerminateEventCache(0, 1, Atom("ev"), CUSTOM))
         send(enp.TerminateAlias(0, 1, alias.id, CUSTOM))
         send(enp.Exit(0, PROCESS, 2, it.process.pid.id, CUSTOM))
         await settle()
-        assert it.told == [Told("exit", source, CUSTOM.text) for source in (event, alias, peer.pid())]
+        assert it.received == [Termination("exit", source, CUSTOM.text) for source in (event, alias, peer.pid())]
 
 
 # --- mapped atoms -----------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ async def test_an_announced_mapping_applies_to_received_atoms() -> None:
         await update_caches(peer, AtomMapping={THEIRS: OURS})
         peer.send(it.process.pid.id, [THEIRS, "theirs", ProcessID(THEIRS, CACHED)])
         await settle()
-        assert it.take() == [[OURS, "theirs", ProcessID(OURS, CACHED)]]
+        assert it.take_received() == [[OURS, "theirs", ProcessID(OURS, CACHED)]]
         assert await peer.call(str(THEIRS), "hi") == "hi"
 
 

@@ -19,8 +19,8 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.api.messages import Compression
 from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import Consumer, EventMessage, error_text, spawn_consumer
 from tests.support.nodes import context, node, settle
-from tests.support.watchers import Heard, Watcher, refused, watcher
 
 EV = Atom("ev")
 VALUES: list[Any] = [
@@ -31,9 +31,9 @@ verbs = pytest.mark.parametrize("verb", [Verb.LINK, Verb.MONITOR], ids=lambda ve
 
 
 @asynccontextmanager
-async def connected_peer(**options: Any) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
+async def connected_peer(**options: Any) -> AsyncIterator[tuple[Node, Consumer, Peer]]:
     b = node(**options)
-    owner = watcher(b)
+    owner = spawn_consumer(b)
     peer = await context(b).peer()
     await settle()
     try:
@@ -125,7 +125,7 @@ async def test_a_message_without_an_encoding_is_not_sent_to_peers() -> None:
     """A subscription is refused while it is buffered (ENP-ANY-1: it gets one Result)."""
     async with connected_peer() as (b, owner, peer):
         owner.process.register_event(EV, buffer=1)
-        local = watcher(b)
+        local = spawn_consumer(b)
         await local.link(Event(b.name, EV))
         owner.process.publish(EV, object)
         result = await subscribe(peer)
@@ -133,7 +133,7 @@ async def test_a_message_without_an_encoding_is_not_sent_to_peers() -> None:
         assert result.Result == Typed(gen.EVENTS, None)
         owner.process.publish(EV, "good")
         assert await peer.receive(5) is None
-        assert [heard.message for heard in local.told] == [object, "good"]
+        assert [heard.message for heard in local.received] == [object, "good"]
         assert (await subscribe(peer)).Error is None
         owner.process.publish(EV, object)
         owner.process.publish(EV, "again")
@@ -145,7 +145,7 @@ async def test_a_message_does_not_overtake_the_result() -> None:
     async with connected_peer() as (b, _, _):
         peer = await context(b, 3).peer("wide@localhost", sockets=3)
         for i in range(6):
-            it = watcher(b)
+            it = spawn_consumer(b)
             it.process.register_event(f"ev{i}")
             message = relation_request(peer, Verb.LINK, "Event", Event(b.name, Atom(f"ev{i}")))
             peer.send_frame(enp.Control(0, message), i % 3)
@@ -159,9 +159,9 @@ async def test_a_message_does_not_overtake_the_result() -> None:
 # --- received ---------------------------------------------------------------------------------------------------------
 
 
-async def subscribe_to_peer(b: Node, peer: Peer, result: Any = None) -> tuple[Watcher, asyncio.Future[Any]]:
+async def subscribe_to_peer(b: Node, peer: Peer, result: Any = None) -> tuple[Consumer, asyncio.Future[Any]]:
     """Subscribes a consumer of the node to an event of the peer, which sends this Result."""
-    it = watcher(b)
+    it = spawn_consumer(b)
     event = Event(peer.name, EV)
     task = asyncio.ensure_future(b.core.monitoring.request(RelationKind.LINK, it.process, event))
     request = (await peer.wait_for(lambda f: isinstance(f, enp.Control), "a request")).value.message
@@ -192,7 +192,7 @@ async def test_a_result_of_another_type_is_malformed(result: Any) -> None:
     """The consumer is not subscribed."""
     async with connected_peer() as (b, _, peer):
         _, task = await subscribe_to_peer(b, peer, result)
-        assert await refused(task) == "malformed value"
+        assert await error_text(task) == "malformed value"
         assert len(b.core.monitoring.relations) == 0
 
 
@@ -204,7 +204,7 @@ async def test_a_frame_reaches_each_subscriber_once(cached: bool, priority: int)
     it, task = await subscribe_to_peer(b, peer)
     await task
     event = Event(peer.name, EV)
-    other = watcher(b)
+    other = spawn_consumer(b)
     for kind in RelationKind:
         b.core.monitoring.relations.add(kind, event, other.process.pid)
     cls = enp.EventCacheFrame if cached else enp.EventFrame
@@ -212,19 +212,19 @@ async def test_a_frame_reaches_each_subscriber_once(cached: bool, priority: int)
         peer.send_frame(cls(0, 9, priority, i, EV, value))
     peer.send_frame(enp.EventFrame(0, 9, priority, 1, Atom("another"), "not for us"))
     await settle()
-    assert [heard.message for heard in it.told] == [heard.message for heard in other.told] == VALUES
-    assert {heard.event for heard in it.told} == {event}
+    assert [heard.message for heard in it.received] == [heard.message for heard in other.received] == VALUES
+    assert {heard.event for heard in it.received} == {event}
     await b.stop()
 
 
 async def test_an_event_frame_without_subscribers_is_ignored() -> None:
     async with connected_peer() as (b, owner, peer):
         owner.process.register_event(EV)
-        it = watcher(b)
+        it = spawn_consumer(b)
         await it.link(Event(b.name, EV))
         peer.send_frame(enp.EventFrame(0, 9, 0, 1, EV, "of the peer's own event of that name"))
         await settle()
-        assert it.told == []
+        assert it.received == []
         owner.process.publish(EV, "ours")
         await settle()
-        assert it.told == [Heard(Event(b.name, EV), "ours")]
+        assert it.received == [EventMessage(Event(b.name, EV), "ours")]

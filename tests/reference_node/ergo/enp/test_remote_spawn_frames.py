@@ -20,8 +20,8 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agent_operations import permit_remote_starts
 from ergo_conformance.reference_node.target.agents import Echo
+from tests.support.consumers import Consumer, Termination, error_text, spawn_consumer
 from tests.support.nodes import context, node, settle
-from tests.support.watchers import Told, Watcher, refused, watcher
 
 BYE = Error("bye")
 FACTORY = Atom("echo_factory")
@@ -54,7 +54,7 @@ async def result_of(peer: Peer, message: Any) -> enp.Result:
     return await peer.result(message.Ref)
 
 
-def error_text(result: enp.Result) -> str | None:
+def error_of(result: enp.Result) -> str | None:
     return result.Error and result.Error.text
 
 
@@ -88,7 +88,7 @@ async def test_a_refused_spawn_gets_the_error_and_the_zero_pid(change: dict[str,
         b.spawn(Echo(), name="taken")
         processes = len(b.core.tables.processes)
         result = await result_of(peer, spawn_request(peer, **change))
-        assert (error_text(result), result.Result) == (error, gen.NO_PID)
+        assert (error_of(result), result.Result) == (error, gen.NO_PID)
         assert len(b.core.tables.processes) == processes
 
 
@@ -98,15 +98,15 @@ async def test_a_request_that_our_flags_exclude_gets_not_allowed(without: Flags)
     async with connected_peer(flags=DEFAULT_FLAGS & ~without) as (b, peer):
         spawned = await result_of(peer, spawn_request(peer))
         started_ = await result_of(peer, start_request(peer))
-        errors = [error_text(spawned), error_text(started_)]
+        errors = [error_of(spawned), error_of(started_)]
         assert errors == (["not allowed", None] if without is Flags.REMOTE_SPAWN else [None, "not allowed"])
         assert len(b.core.tables.processes) == 1
 
 
 async def test_without_enable_the_flags_exclude_nothing() -> None:
     async with connected_peer(flags=Flags(0)) as (_, peer):
-        assert error_text(await result_of(peer, spawn_request(peer))) is None
-        assert error_text(await result_of(peer, start_request(peer))) is None
+        assert error_of(await result_of(peer, spawn_request(peer))) is None
+        assert error_of(await result_of(peer, start_request(peer))) is None
 
 
 async def test_parent_and_child_are_linked_as_requested() -> None:
@@ -160,7 +160,7 @@ async def test_a_refused_application_start_gets_the_error(name: str, error: str)
     async with connected_peer() as (b, peer):
         b.core.remote.enable_application_start("enabled")
         result = await result_of(peer, start_request(peer, name))
-        assert (error_text(result), result.Result) == (error, None)
+        assert (error_of(result), result.Result) == (error, None)
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 3, 9, -1])
@@ -174,12 +174,12 @@ async def test_an_application_start_request_starts_it_in_the_mode(mode: int) -> 
         application = b.core.applications.get("test_app")
         assert application.mode == (mode if mode in (1, 2, 3) else 2)
         assert await peer.call("test_app_worker", "hi") == "hi"
-        assert error_text(await result_of(peer, start_request(peer))) == "application is still running"
+        assert error_of(await result_of(peer, start_request(peer))) == "application is still running"
 
 
 # --- requests of the node ---------------------------------------------------------------------------------------------
 
-Work = Callable[[Watcher], Awaitable[Any]]
+Work = Callable[[Consumer], Awaitable[Any]]
 
 
 def both_requests(b: Node, peer: Peer) -> list[Work]:
@@ -202,7 +202,7 @@ which = pytest.mark.parametrize("which", [0, 1], ids=["spawn", "start"])
 
 async def test_a_sent_spawn_request_has_all_fields() -> None:
     async with connected_peer() as (b, peer):
-        it = watcher(b)
+        it = spawn_consumer(b)
         it.process.application, it.process.leader = Atom("app"), peer.pid(5)
         asked_for = RemoteProcessOptions(MailboxSize=4, LinkChild=True, Env={"A": 1})
         for args, register in ((None, ""), ([], "name"), ([1, "a"], "")):
@@ -234,8 +234,8 @@ async def test_a_sent_application_start_request_has_all_fields(mode: int) -> Non
 @which
 async def test_a_request_without_a_result_times_out(which: int) -> None:
     async with connected_peer() as (b, peer):
-        it = watcher(b)
-        task = asyncio.ensure_future(refused(both_requests(b, peer)[which](it)))
+        it = spawn_consumer(b)
+        task = asyncio.ensure_future(error_text(both_requests(b, peer)[which](it)))
         frame = await next_request(peer)
         started = asyncio.get_running_loop().time()
         assert await task == "timed out"
@@ -249,7 +249,7 @@ async def test_a_request_without_a_result_times_out(which: int) -> None:
 @pytest.mark.parametrize("error", ["unknown name", "not allowed", "anything else"])
 async def test_the_error_of_a_result_is_raised(which: int, error: str) -> None:
     async with connected_peer() as (b, peer):
-        task = asyncio.ensure_future(refused(both_requests(b, peer)[which](watcher(b))))
+        task = asyncio.ensure_future(error_text(both_requests(b, peer)[which](spawn_consumer(b))))
         frame = await next_request(peer)
         peer.send_frame(enp.Control(0, enp.Result(Error(error), gen.NO_PID, frame.message.Ref)))
         assert await task == error
@@ -259,7 +259,7 @@ async def test_the_error_of_a_result_is_raised(which: int, error: str) -> None:
 @pytest.mark.parametrize("value", [None, 1, "pid", ["a"]], ids=repr)
 async def test_a_result_that_is_not_a_pid_is_malformed(value: Any) -> None:
     async with connected_peer() as (b, peer):
-        task = asyncio.ensure_future(refused(both_requests(b, peer)[0](watcher(b))))
+        task = asyncio.ensure_future(error_text(both_requests(b, peer)[0](spawn_consumer(b))))
         frame = await next_request(peer)
         peer.send_frame(enp.Control(0, enp.Result(None, value, frame.message.Ref)))
         assert await task == "malformed value"
@@ -268,7 +268,7 @@ async def test_a_result_that_is_not_a_pid_is_malformed(value: Any) -> None:
 @which
 async def test_a_pending_request_fails_when_the_peer_disconnects(which: int) -> None:
     async with connected_peer() as (b, peer):
-        task = asyncio.ensure_future(refused(both_requests(b, peer)[which](watcher(b))))
+        task = asyncio.ensure_future(error_text(both_requests(b, peer)[which](spawn_consumer(b))))
         await next_request(peer)
         peer.sockets[0].close()
         assert await task == "no connection"
@@ -278,9 +278,9 @@ async def test_a_pending_request_fails_when_the_peer_disconnects(which: int) -> 
 @pytest.mark.parametrize("without", WITHOUT, ids=lambda flag: flag.name)
 async def test_no_request_is_sent_that_the_flags_of_the_peer_exclude(which: int, without: Flags) -> None:
     async with connected_peer(peer_flags=DEFAULT_FLAGS & ~without) as (b, peer):
-        task = asyncio.ensure_future(both_requests(b, peer)[which](watcher(b)))
+        task = asyncio.ensure_future(both_requests(b, peer)[which](spawn_consumer(b)))
         if without is WITHOUT[which]:
-            assert await refused(task) == "not allowed"
+            assert await error_text(task) == "not allowed"
             assert await peer.receive(1) is None
         else:
             frame = await next_request(peer)
@@ -291,14 +291,14 @@ async def test_no_request_is_sent_that_the_flags_of_the_peer_exclude(which: int,
 async def test_the_end_of_a_child_directly_after_the_result_is_notified() -> None:
     """Both arrive in one segment."""
     async with connected_peer() as (b, peer):
-        it = watcher(b)
+        it = spawn_consumer(b)
         task = asyncio.ensure_future(both_requests(b, peer)[0](it))
         frame = await next_request(peer)
         result = enp.Control(0, enp.Result(None, peer.pid(77), frame.message.Ref))
         peer.send_bytes(peer.data_of(result) + peer.data_of(enp.TerminatePID(0, 1, 77, BYE)), "a Result and an end")
         await task
         await settle()
-        assert it.told == [Told("exit", peer.pid(77), "bye")]
+        assert it.received == [Termination("exit", peer.pid(77), "bye")]
         it.process.stop(BYE)
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.TerminatePID), "the end of the parent")).value
         assert frame == enp.TerminatePID(0, 1, it.process.pid.id, BYE)

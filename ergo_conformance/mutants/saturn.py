@@ -244,7 +244,7 @@ class CloseEndsAllRegistrations(SaturnServerSession):
 class SaturnNoDeadline(SaturnServerSocket):
     """Waits for a registration without a time limit."""
 
-    def _late(self) -> None:
+    def _check_registered(self) -> None:
         """Keeps the socket."""
 
 
@@ -252,5 +252,5 @@ class SaturnNoDeadline(SaturnServerSocket):
 class DeadlineAfterRegistration(SaturnServerSocket):
     """Closes registered connections, too, when the time limit of a registration has passed."""
 
-    def _late(self) -> None:
+    def _check_registered(self) -> None:
         self.close()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api import Connection
@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection import tcp
-from ergo_conformance.reference_node.connection.tcp import Address
+from ergo_conformance.reference_node.connection.tcp import SocketAddress
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
@@ -147,13 +147,13 @@ class Cluster:
     async def node(self, name: str, **options: Any) -> Node:
         """One more node that listens, and that all others may dial by its name."""
 
-        async def dial(protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
+        async def dial(protocol: Callable[[], asyncio.Protocol], address: SocketAddress) -> None:
             self.dials.append((name, address.port))
             relay = self.relays.get(address.port)
             await tcp.dial(protocol, address._replace(port=relay.port) if relay else address)
 
         defaults: dict[str, Any] = {
-            "cookie": "secret", "types": subject.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
+            "cookie": "secret", "types": agent_types.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
             "handshake": LONG_DEADLINES,
         }  # fmt: skip
         made = make_node(f"{name}@localhost", **(defaults | options))

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.peers.ergo.handshake import TargetInfo
@@ -13,7 +13,7 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.memory import join_protocols
 from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.routes import NetworkRoute
-from ergo_conformance.reference_node.connection.tcp import Address
+from ergo_conformance.reference_node.connection.tcp import SocketAddress
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.targets.self_node import OFFERS, MemoryRunningTarget, make_node
@@ -33,7 +33,7 @@ async def settle(turns: int = 50) -> None:
 
 def node(name: str = "b@localhost", **options: Any) -> Node:
     """Returns a node without sockets, with the types of the agents."""
-    settings = {"cookie": "secret", "types": subject.ROWS, "errors": (subject.CUSTOM_ERROR,), **options}
+    settings = {"cookie": "secret", "types": agent_types.ROWS, "errors": (agent_types.CUSTOM_ERROR,), **options}
     return make_node(settings_of(name, **settings), name)
 
 
@@ -72,7 +72,7 @@ class MemoryNetwork:
         self.nodes[len(self.nodes) + 1] = made
         return made
 
-    async def dial(self, protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
+    async def dial(self, protocol: Callable[[], asyncio.Protocol], address: SocketAddress) -> None:
         """Opens a socket, like tcp.dial."""
         self.dialed.append(address.port)
         await asyncio.sleep(0)

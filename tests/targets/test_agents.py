@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.reference_node.target.agent_operations import level_2
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -25,14 +25,14 @@ from ergo_conformance.verdict.run.live import LiveRunner
 from tests.support.settings import settings_of
 from tests.support.sockets import running_nodes
 
-ALL = frozenset(subject.ACTING)
+ALL = frozenset(agent_types.ACTING)
 
 
 @asynccontextmanager
 async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[RunningTarget]:
     """A node in memory with these agents, of which nobody has told."""
     config = await SelfTarget().start({})
-    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=subject.ROWS)
+    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=agent_types.ROWS)
     node = make_node(wanted, "agents")
     running = MemoryRunningTarget(config.target_info, False, offers, agents_unknown=asks, node=node)
     known = {**LEVEL_1, **level_2(node.core)}

@@ -97,7 +97,7 @@ class CardSession:
 
 
 class CardHandshake:
-    deadlines = Deadlines(connect=3.0, read=1.0, handshake=20.0)
+    deadlines = Deadlines(connect=60.0, read=60.0, handshake=60.0)
 
     @property
     def network_flags(self) -> Flags:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final, NamedTuple
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.enp import MessageNameCache, MessagePID
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.reference_node.api.messages import Call
@@ -84,7 +84,7 @@ class Slot(NamedTuple):
 # --- the receiving process --------------------------------------------------------------------------------------------
 
 
-OPTIONS = NodeOptions(types=subject.ROWS, atoms=("counter",))
+OPTIONS = NodeOptions(types=agent_types.ROWS, atoms=("counter",))
 
 
 def network(**more: Any) -> NetworkOptions:
@@ -103,7 +103,7 @@ async def receive(pipe: Pipe) -> None:
     pipe.send((node.network.acceptors[0].port, server.sockets[0].getsockname()[1], echo.pid))
     while (question := await asyncio.to_thread(pipe.recv)) != "stop":
         if question == "counter":
-            node.core.spawner.end(node.core.tables.names[Atom("counter")], subject.CUSTOM_ERROR)
+            node.core.spawner.end(node.core.tables.names[Atom("counter")], agent_types.CUSTOM_ERROR)
             await asyncio.sleep(0.05)
             pipe.send(node.spawn(Counter(), name="counter").pid)
         else:
@@ -176,7 +176,7 @@ class Sender:
 
         async def sender(process: Process) -> None:
             for i in range(each):
-                await process.send(target(), subject.Small(i, "twenty characters ok"))
+                await process.send(target(), agent_types.Small(i, "twenty characters ok"))
 
         await self.all_done([sender] * self.plan.senders)
         n = each * self.plan.senders
@@ -203,7 +203,7 @@ class Sender:
         """Sends the same frames to the bare protocol."""
         caches = initial_caches(self.node.name, self.node.options)
         encoder = FrameEncoder(make_registry(self.node.options), caches)
-        value = subject.Small(1, "twenty characters ok")
+        value = agent_types.Small(1, "twenty characters ok")
         one = [encoder.write(MessagePID(1, 1001, 0, 0, 1002, value)),
                encoder.write(MessageNameCache(1, 1001, 0, 0, Atom("counter"), value))]  # fmt: skip
         n = self.plan.messages
@@ -247,12 +247,12 @@ class Sender:
         async def sender(process: Process) -> None:
             for start in range(0, n, 100):
                 batch = range(start, min(start + 100, n))
-                await asyncio.gather(*(process.send(to, subject.Small(i, "x"), important=True) for i in batch))
+                await asyncio.gather(*(process.send(to, agent_types.Small(i, "x"), important=True) for i in batch))
                 acknowledged[0] += len(batch)
 
         async def flood(process: Process) -> None:
             for i in range(self.plan.important):
-                await process.send(counter, subject.Small(i, "y"))
+                await process.send(counter, agent_types.Small(i, "y"))
 
         _, before = self.ask("time")
         started = time.perf_counter()

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from soak_agents import EXPECTED, PAUSE, Inbox, Mortal, Notes, Relater, Subscriber
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.routes import NetworkRoute
@@ -218,7 +218,7 @@ async def _serve(pipe: Pipe, plan: Plan) -> None:
     port = plan.ports[plan.name]
     acceptors = (AcceptorOptions(host="127.0.0.1", port=port, last_port=port),)
     network = NetworkOptions(cookie="soak", registrar=None, acceptors=acceptors)
-    node = Node(plan.name, network, NodeOptions(types=subject.ROWS))
+    node = Node(plan.name, network, NodeOptions(types=agent_types.ROWS))
     for name, other in plan.ports.items():
         if name != plan.name:
             node.network.add_route(f"^{name}$", NetworkRoute(host="127.0.0.1", port=other))

@@ -93,7 +93,7 @@ class SessionPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        from .verdict.run.collected import CollectedCase
+        from .verdict.run.collected_case import CollectedCase
 
         try:
             functions = [item for item in items if isinstance(item, pytest.Function)]

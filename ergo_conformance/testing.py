@@ -8,7 +8,6 @@ Public, too: `ergo_conformance.model` (facts and values), the functions of `ergo
 `ergo_conformance.peers.ergo.agents` and `ergo_conformance.peers.corruption`. Everything else is private and may change.
 """
 
-from .peers.endpoint import REPLY_TIMEOUT
 from .peers.ergo.acceptor import Acceptor
 from .peers.ergo.agents import AgentDriver
 from .peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, REGISTRY, Address, Peer
@@ -20,6 +19,7 @@ from .peers.ergo.pool import Received
 from .peers.ergo.saturn_client import ScriptedSaturnClient
 from .peers.ergo.saturn_server import SaturnRegistration
 from .peers.listener import HOST, Listener
+from .peers.scripted_peer import REPLY_TIMEOUT
 from .peers.sockets import PeerSocket
 from .peers.violation import UnreachableError, ViolationError
 from .targets.base import Codec

@@ -15,6 +15,7 @@ LIMIT = 100.0
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_loop(limit): runs a coroutine test on a real loop, within `limit` seconds")
+    config.addinivalue_line("markers", "covers(*rows): the rows of docs/node-api.md that the test shows")
 
 
 async def bounded(test: Coroutine[Any, Any, None], limit: float = LIMIT) -> None:

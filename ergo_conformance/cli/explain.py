@@ -10,7 +10,7 @@ from rich.markup import escape
 from ..errors import UsageError, suggestion
 from ..locate import suites
 from ..verdict.reports.console import make_console
-from .child import collect
+from .pytest_process import collect
 
 if TYPE_CHECKING:
     from ..spec.requirements import Requirement

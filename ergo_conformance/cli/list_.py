@@ -10,8 +10,8 @@ from rich.table import Table
 from ..targets.options import option
 from ..verdict.reports.console import make_console
 from ..verdict.run.options import SelectionOptions
-from .child import collect
 from .options import pytest_arguments, takes
+from .pytest_process import collect
 
 app = typer.Typer(add_completion=False)
 

@@ -11,8 +11,8 @@ from ..errors import UsageError
 from ..targets.kinds import forms
 from ..targets.options import option
 from ..verdict.run.options import RunOptions
-from .child import pytest_child
 from .options import pytest_arguments, takes
+from .pytest_process import pytest_child
 
 app = typer.Typer(add_completion=False)
 

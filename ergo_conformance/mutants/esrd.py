@@ -8,14 +8,9 @@ from ..model.ergo import esrd
 from ..model.ergo.esrd import RegisterReply, RegisterRoutes
 from ..model.values import Error
 from ..reference_node.ergo.edf import Decoder
-from ..reference_node.ergo.esrd import (
-    _TYPES,
-    EsrdServerSession,
-    EsrdSessionState,
-    check_header,
-    write,
-)
+from ..reference_node.ergo.esrd import _TYPES, EsrdServerSession, EsrdSessionState, check_header, write
 from ..reference_node.registrars.esrd_server import EsrdServerSocket
+from ..reference_node.registrars.server_socket import RegistrarServerSocket
 from .crash import crash
 from .mutant import Area
 
@@ -103,8 +98,8 @@ class OneAtATime(EsrdServerSocket):
         transport.pause_reading()
         self._turn = asyncio.create_task(self._wait_for(earlier, transport))
 
-    async def _wait_for(self, earlier: set[EsrdServerSocket], transport: asyncio.Transport) -> None:
-        while any(socket.registration.state is EsrdSessionState.WAITING for socket in earlier & self.sockets):
+    async def _wait_for(self, earlier: set[RegistrarServerSocket], transport: asyncio.Transport) -> None:
+        while any(not socket.is_registered for socket in earlier & self.sockets):
             await asyncio.sleep(0.05)
         transport.resume_reading()
 

@@ -11,13 +11,7 @@ from ..model.ergo.ehs import Version
 from ..model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ..model.values import Atom, Error
 from ..reference_node.ergo import esrd as packets
-from ..reference_node.ergo.esrd import (
-    EsrdNameTable,
-    EsrdServerSession,
-    check_header,
-    read,
-    write,
-)
+from ..reference_node.ergo.esrd import EsrdNameTable, EsrdServerSession, check_header, read, write
 from ..reference_node.registrars.udp import WildcardSocket
 from .esrd import decode
 from .mutant import Area

@@ -257,7 +257,7 @@ class EndsWithItsFirstLink(ConnectionTable[Connection]):
     """Ends a connection when its first socket closes."""
 
     def lose(self, socket: Socket) -> None:
-        connection = self.connection_of(socket)
+        connection = self._by_socket.get(socket)
         if connection is not None and connection.sockets[0] is socket:
             self.drop(connection)
         super().lose(socket)

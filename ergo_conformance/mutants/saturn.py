@@ -244,7 +244,7 @@ class JunkEndsAll(SaturnServerSession):
 class SaturnNoDeadline(SaturnServerSocket):
     """Waits for a registration without a limit."""
 
-    def _late(self) -> None:
+    def _check_registered(self) -> None:
         """Keeps the socket."""
 
 
@@ -252,5 +252,5 @@ class SaturnNoDeadline(SaturnServerSocket):
 class EarlyDeadline(SaturnServerSocket):
     """Closes registered connections, too, when the time for a registration is over."""
 
-    def _late(self) -> None:
+    def _check_registered(self) -> None:
         self.close()

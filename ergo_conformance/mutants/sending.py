@@ -7,7 +7,7 @@ from ..model.ergo import enp, error_values
 from ..model.values import PID, Atom, Error
 from ..reference_node.api import Socket
 from ..reference_node.api.messages import Compression, MessageOptions
-from ..reference_node.core.peers import Peers
+from ..reference_node.core.peer_connections import Peers
 from ..reference_node.core.pending import PendingRequests
 from ..reference_node.ergo.enp import connection as connection_module
 from ..reference_node.ergo.enp.compression import compress

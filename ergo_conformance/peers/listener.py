@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from .endpoint import REPLY_TIMEOUT
+from .scripted_peer import REPLY_TIMEOUT
 from .sockets import PeerSocket
 from .transcript import Kind
 from .violation import UnreachableError, ViolationError

@@ -19,7 +19,7 @@ from .connection import tcp
 from .connection.tcp import Dial
 from .core.actor import Actor
 from .core.core import NodeCore
-from .core.peers import Peers
+from .core.peer_connections import Peers
 from .core.process import Body, Process
 from .core.process_table import ProcessTable
 from .network.application_announcements import ApplicationAnnouncements

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-from ..model.ergo import enp, subject
+from ..model.ergo import agent_types, enp
 from ..peers.ergo.connection import Peer
 from ..peers.ergo.dialer import Dialer
 from ..peers.violation import ViolationError
@@ -67,14 +67,14 @@ async def _probe_echo(peer: Peer, running: RunningTarget) -> None:
     running.types = False
     if await peer.call("echo", "anybody there?", within=AGENTS_TIMEOUT) == "anybody there?":
         running.offers |= {"agents"}
-    small = subject.Small(1, "one")
+    small = agent_types.Small(1, "one")
     with contextlib.suppress(ViolationError):
         running.types = await peer.call("echo", small, within=AGENTS_TIMEOUT) == small
 
 
 async def _answering(peer: Peer) -> frozenset[str]:
     """Calls all agents of level 2 at once; returns the names of those that answer."""
-    pending = {peer.ask(name, REQUESTS[name]): name for name in subject.ACTING}
+    pending = {peer.ask(name, REQUESTS[name]): name for name in agent_types.ACTING}
     found: set[str] = set()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + AGENTS_TIMEOUT

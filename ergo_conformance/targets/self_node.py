@@ -21,8 +21,8 @@ from ..reference_node.ergo.saturn import SaturnDirectory
 from ..reference_node.node import Node
 from ..reference_node.registrars.esrd_client import EsrdRegistrar
 from ..reference_node.registrars.esrd_server import EsrdServerSocket
-from ..reference_node.registrars.saturn_server import SaturnServer
-from ..reference_node.registrars.saturn_server import SaturnServerSocket as SaturnLink
+from ..reference_node.registrars.saturn_server import SaturnServer, SaturnServerSocket
+from ..reference_node.registrars.server_socket import RegistrarServerSocket
 from ..reference_node.target import config as settings
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config
 from .options import TargetOptions
@@ -53,7 +53,7 @@ class MemoryRunningTarget(RunningTarget):
     _: KW_ONLY
     node: Node
 
-    registrar_sockets: set[EsrdServerSocket] = field(default_factory=set)
+    registrar_sockets: set[RegistrarServerSocket] = field(default_factory=set)
     """Open sockets of the registrar."""
     stopped: bool = False
 
@@ -85,7 +85,7 @@ class MemoryRunningTarget(RunningTarget):
 
     async def saturn_socket(self, label: str = "") -> PeerSocket:
         self._check_running()
-        return connect_memory(SaturnLink(self.directory, set()), None, label)
+        return connect_memory(SaturnServerSocket(self.directory, set()), None, label)
 
     def _check_running(self) -> None:
         if self.stopped:

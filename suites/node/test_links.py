@@ -2,7 +2,7 @@
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, error_values, subject
+from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.enp import Priority, Verb
 from ergo_conformance.model.values import Alias, Atom, Error, ProcessID
 from ergo_conformance.peers.ergo.agents import (
@@ -27,7 +27,7 @@ TEXTS: dict[str, Error] = {
     "gopanic": error_values.PANIC,
     "timeout": error_values.TIMEOUT,
     "mailbox": error_values.MAILBOX_FULL,
-    "custom": subject.CUSTOM_ERROR,
+    "custom": agent_types.CUSTOM_ERROR,
     "a custom reason, ünknown everywhere": Error("a custom reason, ünknown everywhere"),
 }
 """Texts that are sent to crasher, and the reasons with which it terminates (docs/agents.md)."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ergo_conformance.model.ergo import enp, error_values, subject
+from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import (
@@ -114,7 +114,7 @@ async def test_exit(ergo_context: Context) -> None:
     peer, me = agent.peer, await agent.pid()
     for given, reason in (
         ("kill", error_values.KILL),
-        ("custom", subject.CUSTOM_ERROR),
+        ("custom", agent_types.CUSTOM_ERROR),
         (Error("mine"), Error("mine")),
     ):
         ref = agent.start("exit", peer.pid(OWN_PROCESS), given)

@@ -3,7 +3,7 @@
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, error_values, subject
+from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Code, Words
 from ergo_conformance.model.values import Atom, Error, Typed
@@ -180,7 +180,7 @@ async def test_registered_error(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     frame = (await peer.answer(peer.ask("echo", "!error:custom"))).value
     found = frame.error.text if isinstance(frame, enp.ResponseError) and frame.error else frame
-    peer.check(found == subject.CUSTOM_ERROR.text, frame, f"a ResponseError with {subject.CUSTOM_ERROR.text!r}")
+    peer.check(found == agent_types.CUSTOM_ERROR.text, frame, f"a ResponseError with {agent_types.CUSTOM_ERROR.text!r}")
 
 
 @case("ENP-T-129", offers=AGENTS)

@@ -9,7 +9,7 @@ import pytest
 
 from ergo_conformance.model import types as t
 from ergo_conformance.model.compare import same
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.json.values import value_from_json, value_to_json
 from ergo_conformance.model.registry import Struct
@@ -133,7 +133,7 @@ PLAIN = {
     "Binary": bytes.fromhex("0001feff"), "Atom": Atom("an_atom"), "PID": PID(Atom("b@localhost"), 1004, 1_700_000_000),
     "ProcessID": ProcessID(Atom("b@localhost"), Atom("echo")), "Ref": Ref(Atom("b@localhost"), 1_700_000_000, (1, 2, 3)),
     "Alias": Alias(Atom("b@localhost"), 1_700_000_000, (4, 5, 6)), "Event": Event(Atom("b@localhost"), Atom("ev")),
-    "Time": Time(1_709_210_096, 789_012_345, None), "Error": subject.CUSTOM_ERROR, "Any": "any", "SliceInt": [1, -1],
+    "Time": Time(1_709_210_096, 789_012_345, None), "Error": agent_types.CUSTOM_ERROR, "Any": "any", "SliceInt": [1, -1],
     "SliceString": ["a", ""], "SliceAny": [Typed(t.INT8, 1), "two", None, Atom("three")], "Array": (1, 2, 3),
     "Map": {"k": 1}, "MapAny": {"k": True}, "NamedInt": 7, "NamedString": "ns", "NamedBool": True, "NamedFloat": 0.5,
     "NamedSlice": ["x"], "NamedMap": {"m": 9}, "NamedArray": (7, 8, 9),
@@ -148,16 +148,16 @@ def make(row: Struct) -> Any:
 
 def everything(**other: Any) -> Any:
     """Returns a filled Everything with some fields replaced."""
-    nested = make(subject.NESTED)
+    nested = make(agent_types.NESTED)
     values = {**PLAIN, "SliceNested": [nested(1, "one")], "Nested": nested(2, "two"), **other}
-    return make(subject.EVERYTHING)(*(values[name] for name, _ in subject.EVERYTHING.fields))
+    return make(agent_types.EVERYTHING)(*(values[name] for name, _ in agent_types.EVERYTHING.fields))
 
 
 def empty() -> Any:
     """Returns an Everything whose containers, errors and `any` slots are nil."""
     nothing = {
         name: None
-        for name, type_ in subject.EVERYTHING.fields
+        for name, type_ in agent_types.EVERYTHING.fields
         if isinstance(type_, Slice | Map) or type_ in (t.ANY, t.ERROR) or name in ("NamedSlice", "NamedMap")
     }
     return everything(**nothing)
@@ -165,7 +165,7 @@ def empty() -> Any:
 
 def named(name: str, value: Any) -> Typed:
     """Returns a value of a registered type that is not a struct."""
-    return Typed(Reg(subject.PREFIX + name), value)
+    return Typed(Reg(agent_types.PREFIX + name), value)
 
 
 SAMPLES: dict[str, list[Any]] = {
@@ -176,20 +176,20 @@ SAMPLES: dict[str, list[Any]] = {
     "NamedSlice": [named("NamedSlice", items) for items in ([], ["a", "", "b"])],
     "NamedMap": [named("NamedMap", items) for items in ({}, {"k": 1, "": -1})],
     "NamedArray": [named("NamedArray", (1, 2, 65_535))],
-    "Nested": [make(subject.NESTED)(2**32 - 1, "one")],
+    "Nested": [make(agent_types.NESTED)(2**32 - 1, "one")],
     "Everything": [everything(), empty()],
     "Custom": [named("Custom", payload) for payload in (b"\x00\x01", b"\x00\x01bee")],
     "BinCustom": [named("BinCustom", payload) for payload in (b"\x00\x00\x00\x07", b"\xff\xff\xff\xff")],
-    "Small": [subject.Small(1, "s"), subject.Small(-(2**63), "")],
-    "Empty": [make(subject.EMPTY)()],
+    "Small": [agent_types.Small(1, "s"), agent_types.Small(-(2**63), "")],
+    "Empty": [make(agent_types.EMPTY)()],
 }
 """Values of each of the agents' types."""
-assert list(SAMPLES) == [row.name.removeprefix(subject.PREFIX) for row in subject.ROWS]
+assert list(SAMPLES) == [row.name.removeprefix(agent_types.PREFIX) for row in agent_types.ROWS]
 INSIDE = {
-    "slice": Typed(Slice(Reg(subject.PREFIX + "Small")), [subject.Small(1, "a"), subject.Small(2, "b")]),
-    "array": Typed(Array(2, Reg(subject.PREFIX + "NamedInt")), (1, 2)),
-    "map": Typed(Map(Reg(subject.PREFIX + "NamedString"), Reg(subject.PREFIX + "Custom")), {"k": b"\x00\x01x"}),
-    "any": [named("NamedInt", 1), subject.Small(1, "s"), named("Custom", b"\x00\x01"), everything()],
+    "slice": Typed(Slice(Reg(agent_types.PREFIX + "Small")), [agent_types.Small(1, "a"), agent_types.Small(2, "b")]),
+    "array": Typed(Array(2, Reg(agent_types.PREFIX + "NamedInt")), (1, 2)),
+    "map": Typed(Map(Reg(agent_types.PREFIX + "NamedString"), Reg(agent_types.PREFIX + "Custom")), {"k": b"\x00\x01x"}),
+    "any": [named("NamedInt", 1), agent_types.Small(1, "s"), named("Custom", b"\x00\x01"), everything()],
     "any_of_everything": everything(Any=everything(), SliceAny=[everything(), None]),
 }
 
@@ -236,7 +236,7 @@ async def test_registered_inside(ergo_context: Context, where: str) -> None:
 # --- ids --------------------------------------------------------------------------------------------------------------
 
 ATOMS = [Atom("echo"), Atom("not announced"), [Atom("sink"), Atom("nobody")], PID(Atom("echo"), 1, 2)]
-ERRORS: list[Any] = [subject.CUSTOM_ERROR, *error_values.REGISTERED, Error("not registered"), Error("timed out")]
+ERRORS: list[Any] = [agent_types.CUSTOM_ERROR, *error_values.REGISTERED, Error("not registered"), Error("timed out")]
 
 
 @case("ENP-T-121", "ENP-T-129", offers=AGENTS)

@@ -13,9 +13,9 @@ from ergo_conformance.mutants.registry import AREAS, MUTANTS
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.options import NetworkOptions
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict.run.collected import CollectedCase
+from ergo_conformance.verdict.run.collected_case import CollectedCase
 from ergo_conformance.verdict.run.collection import collect_cases
-from ergo_conformance.verdict.run.mutants import run_cases, run_mutant
+from ergo_conformance.verdict.run.mutant_run import run_cases, run_mutant
 from ergo_conformance.verdict.run.outcome import Outcome, Verdict
 from ergo_conformance.verdict.run.registration import certificate
 

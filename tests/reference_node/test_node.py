@@ -39,6 +39,7 @@ PAIR = certificates.self_signed(["localhost", HOST])
 TLS = (AcceptorOptions(host=HOST, port=0, tls=PAIR),)
 
 
+@pytest.mark.covers("The network: connect")
 async def test_two_nodes_meet() -> None:
     version = Version("app", "2")
     async with running_nodes("a", "b", max_message_size=9000, version=version) as (a, b):
@@ -102,6 +103,9 @@ class Lies(EhsSession):
         return super().digest(kind)
 
 
+@pytest.mark.covers(
+    "Options of the network: handshake.Options.DisableTLSFingerprint", "NAPI-ACC-5: Acceptors: CertManager"
+)
 async def test_the_certificate_is_bound() -> None:
     lying = {"acceptors": TLS, "handshake": EhsHandshake(session_class=Lies)}
     async with running_nodes("a") as (a,), running_nodes("b", **lying) as (b,):
@@ -131,6 +135,7 @@ async def test_plain_and_tls_do_not_meet() -> None:
             await b.network.connect(HOST, port(a), tls=True)
 
 
+@pytest.mark.covers("NAPI-ACC-7")
 async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
     strict = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.5, handshake=0.8))
     opened: list[RawPeer] = []
@@ -195,6 +200,7 @@ async def test_a_dialer_wants_the_name_it_dialed() -> None:
         assert not a.network.connections
 
 
+@pytest.mark.covers("The network: shut")
 async def test_stop_closes_everything() -> None:
     async with running_nodes("b") as (b,), RawPeer.dial(b) as idle, RawPeer.dial(b) as met:
         await met.handshake(dialer_session())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.reference_node.api.relations import RelationTarget
@@ -74,7 +74,7 @@ def address(process: Process, kind: str) -> RelationTarget:
 @asynccontextmanager
 async def acting(*, remote: bool = True, **options: Any) -> AsyncIterator[Scene]:
     net = MemoryNetwork()
-    b = net.node("b@localhost", errors=(subject.CUSTOM_ERROR,), **options)
+    b = net.node("b@localhost", errors=(agent_types.CUSTOM_ERROR,), **options)
     a = net.node("a@localhost") if remote else b
     scene = Scene(net, a, b)
     await settle()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.values import Atom, Error, Event, ProcessID
 from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api import Connection
@@ -153,7 +153,7 @@ class Cluster:
             await tcp.dial(protocol, address._replace(port=relay.port) if relay else address)
 
         defaults: dict[str, Any] = {
-            "cookie": "secret", "types": subject.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
+            "cookie": "secret", "types": agent_types.ROWS, "acceptors": (AcceptorOptions(host=HOST, port=0),), "dial": dial,
             "handshake": LONG_DEADLINES,
         }  # fmt: skip
         made = make_node(f"{name}@localhost", **(defaults | options))

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api import Deadlines
@@ -157,7 +157,7 @@ async def main(settings: dict[str, Any]) -> None:
         cookie="secret", acceptors=(acceptor,), max_message_size=settings.get("max_message_size", 0),
         registrar=None if registrar is None else EsrdRegistrar(port=registrar, serve=settings.get("serve", True)),
     )  # fmt: skip
-    node = await Node(settings["name"], network, NodeOptions(types=subject.ROWS)).start()
+    node = await Node(settings["name"], network, NodeOptions(types=agent_types.ROWS)).start()
     member = Member(node)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

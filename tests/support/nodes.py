@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.peers.corruption.frames import header
 from ergo_conformance.peers.ergo.handshake import TargetInfo
@@ -33,7 +33,7 @@ async def settle(turns: int = 50) -> None:
 
 def node(name: str = "b@localhost", **options: Any) -> Node:
     """Returns a node without sockets, with the types of the agents."""
-    settings = {"cookie": "secret", "types": subject.ROWS, "errors": (subject.CUSTOM_ERROR,), **options}
+    settings = {"cookie": "secret", "types": agent_types.ROWS, "errors": (agent_types.CUSTOM_ERROR,), **options}
     return make_node(settings_of(name, **settings), name)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.peers.memory import VirtualLoop
 from ergo_conformance.reference_node.target.agent_operations import level_2
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
@@ -25,7 +25,7 @@ from ergo_conformance.verdict.run.live import LiveRunner
 from tests.support.settings import settings_of
 from tests.support.sockets import running_nodes
 
-ALL = frozenset(subject.ACTING)
+ALL = frozenset(agent_types.ACTING)
 
 
 @asynccontextmanager
@@ -34,7 +34,7 @@ async def node_with_agents(
 ) -> AsyncIterator[RunningTarget]:
     """In-memory node with these agents; `agents_unknown`: whether a run has to probe them."""
     config = await SelfTarget().start({})
-    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=subject.ROWS)
+    wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=agent_types.ROWS)
     node = make_node(wanted, "agents")
     running = MemoryRunningTarget(config.target_info, False, offers, agents_unknown=agents_unknown, node=node)
     known = {**LEVEL_1, **level_2(node.core)}

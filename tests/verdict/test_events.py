@@ -11,7 +11,7 @@ from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.reports import report_of
 from ergo_conformance.verdict.run.case import Case
-from ergo_conformance.verdict.run.collected import CollectedCase
+from ergo_conformance.verdict.run.collected_case import CollectedCase
 from ergo_conformance.verdict.run.context import Context
 from ergo_conformance.verdict.run.events import CaseFinished, RunEvent, RunFinished, RunListener, RunStarted
 from ergo_conformance.verdict.run.options import SessionOptions

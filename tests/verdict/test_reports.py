@@ -20,10 +20,10 @@ from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.reports.json_report import SCHEMA, to_json
-from ergo_conformance.verdict.reports.junit import to_junit
-from ergo_conformance.verdict.reports.terminal import TerminalReport
+from ergo_conformance.verdict.reports.junit_report import to_junit
+from ergo_conformance.verdict.reports.terminal_report import TerminalReport
 from ergo_conformance.verdict.run.case import Case
-from ergo_conformance.verdict.run.collected import CollectedCase
+from ergo_conformance.verdict.run.collected_case import CollectedCase
 from ergo_conformance.verdict.run.context import Context, SkippedError
 from ergo_conformance.verdict.run.events import CaseFinished, RunFinished, RunStarted, publish
 from ergo_conformance.verdict.run.execution import Body, CaseResult, InconclusiveError, MemoryRunner, PlannedCase

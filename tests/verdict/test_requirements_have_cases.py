@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.cli.child import collect
+from ergo_conformance.cli.pytest_process import collect
 from ergo_conformance.locate import suites
 from ergo_conformance.spec.requirements import RequirementLevel, catalogue
 

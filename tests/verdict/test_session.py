@@ -9,7 +9,7 @@ import pytest
 from ergo_conformance.errors import UsageError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.verdict.run.case import Case
-from ergo_conformance.verdict.run.collected import CollectedCase
+from ergo_conformance.verdict.run.collected_case import CollectedCase
 from ergo_conformance.verdict.run.options import SessionOptions
 from ergo_conformance.verdict.run.session import Session
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from ...model.ergo import ehs
 from ...model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce, Join
-from ..endpoint import REPLY_TIMEOUT
 from ..listener import Listener
+from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
 from .handshake import HandshakePeer, TargetInfo
 

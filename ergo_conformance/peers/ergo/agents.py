@@ -9,7 +9,7 @@ from ...model.ergo import enp, error_values
 from ...model.ergo.enp import ORDER_MODULUS, Frame, Priority, Verb
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..corruption.frames import relation_request
-from ..endpoint import REPLY_TIMEOUT
+from ..scripted_peer import REPLY_TIMEOUT
 from .connection import ORDER, Peer
 from .pool import Received
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 from ...errors import Rejected
 from ...model import types as t
-from ...model.ergo import enp, error_values, records, subject
+from ...model.ergo import agent_types, enp, error_values, records
 from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Introduce
 from ...model.ergo.enp import Frame, Priority, Words
@@ -16,7 +16,7 @@ from ...model.values import PID, Atom, Ref, Typed
 from ...spec.ergo import enp as frames
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.stream import caches_of
-from ..endpoint import REPLY_TIMEOUT
+from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
 from ..transcript import describe_frame
 from ..violation import ViolationError
@@ -30,8 +30,8 @@ BEGIN: Final = 0.05
 """Seconds in which an agent starts to handle a message."""
 ANNOUNCED: Final = Caches(
     atoms={300 + i: Atom(name) for i, name in enumerate((*AGENT_NAMES, "nobody"))},
-    types={5000 + i: row.name for i, row in enumerate(subject.ROWS)},
-    errors={33000 + i: error.text for i, error in enumerate((*error_values.REGISTERED, subject.CUSTOM_ERROR))},
+    types={5000 + i: row.name for i, row in enumerate(agent_types.ROWS)},
+    errors={33000 + i: error.text for i, error in enumerate((*error_values.REGISTERED, agent_types.CUSTOM_ERROR))},
 )
 """Caches that a peer may announce and write with: the agents' names, types and errors."""
 
@@ -47,7 +47,7 @@ QUIET: Final = 0.2
 
 def registry() -> Registry:
     """The types that both sides of a case know: the framework's and those of the agents."""
-    return subject.register(records.framework())
+    return agent_types.register(records.framework())
 
 
 REGISTRY: Final = registry()

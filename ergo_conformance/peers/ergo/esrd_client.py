@@ -13,8 +13,8 @@ from ...model.ergo import ehs, enp, esrd
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.values import Atom
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..packet_reader import PacketFormat, PacketReader
+from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
 from ..violation import UnreachableError, ViolationError
@@ -32,7 +32,7 @@ def route(port: int = 11_144, **changes: Any) -> Route:
     return Route("", port, False, EHS, ENP)._replace(**changes)
 
 
-class ScriptedEsrdClient(Endpoint):
+class ScriptedEsrdClient(ScriptedPeer):
     """A node that registers over one socket."""
 
     def __init__(self, socket: PeerSocket, rng: random.Random, name: str | None = None) -> None:

@@ -7,8 +7,8 @@ from ...errors import Rejected
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..listener import HOST, AcceptedSocket, expect_empty, wait_within
+from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
 from ..violation import UnreachableError, ViolationError
@@ -18,7 +18,7 @@ PORT_TRIES = 50
 """Attempts to find a port that is free for both TCP and UDP."""
 
 
-class EsrdRegistration(Endpoint):
+class EsrdRegistration(ScriptedPeer):
     """The registrar's end of a node's registration socket."""
 
     async def request(self, within: float = REPLY_TIMEOUT) -> RegisterRoutes:

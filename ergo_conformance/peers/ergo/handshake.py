@@ -1,6 +1,7 @@
 """What the scripted dialer and acceptor share: EHS messages as the schemas write them, with any field overridden."""
 
 import random
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -9,8 +10,8 @@ from ...model.ergo import ehs
 from ...model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, Message
 from ...model.values import Atom
 from ...spec.ergo.ehs import digest, frame_size, read_frame, write_frame
-from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..packet_reader import PacketFormat, PacketReader
+from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import describe
 
@@ -41,7 +42,7 @@ def payload_of(message: Message) -> bytes:
     return write_frame(message)[ehs.HEADER_LENGTH :]
 
 
-class HandshakePeer(Endpoint):
+class HandshakePeer(ScriptedPeer, ABC):
     """One side of a handshake on one socket. The messages of the target are kept as `target_hello` and so on.
 
     `name` and `creation` (Unix seconds) default to values from `rng`, the cookie to that of the target.
@@ -93,9 +94,9 @@ class HandshakePeer(Endpoint):
         )
         return good._replace(**overrides)
 
+    @abstractmethod
     def introduce_digest(self) -> str:
         """The digest in our Introduce."""
-        raise NotImplementedError
 
     def send(self, message: Message) -> None:
         """Sends one message."""

@@ -9,8 +9,8 @@ from ...model.ergo import saturn
 from ...model.ergo.saturn import AnnouncedRoutes, Message, RegisterResult
 from ...model.values import Atom
 from ...spec.ergo.saturn import packet_size, proof, read_packet, write_packet
-from ..endpoint import REPLY_TIMEOUT, Endpoint
 from ..packet_reader import PacketFormat, PacketReader
+from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..violation import ViolationError
 from .esrd_client import route
@@ -25,7 +25,7 @@ class SocketEndedError(ViolationError):
     """The other side ended the socket in place of a message."""
 
 
-class SaturnEndpoint(Endpoint):
+class SaturnEndpoint(ScriptedPeer):
     """Exchanges Saturn messages over one socket, as client or server."""
 
     def __init__(self, socket: PeerSocket) -> None:

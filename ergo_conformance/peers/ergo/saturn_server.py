@@ -8,8 +8,8 @@ from ...model.ergo.esrd import Route
 from ...model.ergo.saturn import Message
 from ...model.values import Error
 from ...spec.ergo.saturn import proof, write_packet
-from ..endpoint import REPLY_TIMEOUT
 from ..listener import Listener
+from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
 from ..violation import ViolationError
 from .saturn_client import SaturnEndpoint

@@ -66,10 +66,6 @@ class ConnectionTable(Generic[C]):
         """The open connections by the peers' names."""
         return MappingProxyType(self._open)
 
-    def connection_of(self, socket: Socket) -> C | None:
-        """Returns the connection that a socket belongs to."""
-        return self._by_socket.get(socket)
-
     def is_accepting(self, name: Atom) -> bool:
         """Whether a peer of this name has proved the cookie and its connection is not open yet."""
         return any(c.name == name and self._open.get(name) is not c for c in self._accepted.values())

@@ -20,7 +20,7 @@ from .applications import ApplicationListener, Applications
 from .events import Events
 from .monitoring import Monitoring
 from .outgoing import Outgoing
-from .peers import Peers
+from .peer_connections import Peers
 from .pending import PendingRequests
 from .process import Process
 from .process_table import ProcessTable

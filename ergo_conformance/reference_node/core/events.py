@@ -11,7 +11,7 @@ from ...model.ergo.gen import MessageEvent
 from ...model.values import Atom, Event, Ref
 from ..api.errors import ErgoError
 from ..api.messages import Message, MessageOptions, Published
-from .peers import Peers
+from .peer_connections import Peers
 from .process import Process
 from .process_table import ProcessTable
 from .relation_table import RelationTable

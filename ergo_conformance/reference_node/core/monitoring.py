@@ -15,7 +15,7 @@ from ..api.errors import ErgoError
 from ..api.messages import Down, ExitSignal
 from ..api.relations import RelationKind, RelationTarget, node_of
 from .events import Events
-from .peers import Peers
+from .peer_connections import Peers
 from .process import Process
 from .process_table import ProcessTable
 from .relation_table import Relation, RelationTable, key_of

@@ -10,7 +10,7 @@ from ..api import Connection
 from ..api.errors import ErgoError
 from ..api.messages import Call, ExitSignal, Message, MessageOptions, ProcessAddress, Recipient
 from .mailbox import YIELD_AFTER
-from .peers import Peers
+from .peer_connections import Peers
 from .pending import PendingRequests
 from .process import Process
 from .process_table import ProcessTable

@@ -12,7 +12,7 @@ from ..api.info import EnabledInfo
 from ..api.messages import Compression, ProcessOptions
 from .actor import Actor
 from .applications import Applications
-from .peers import Peers
+from .peer_connections import Peers
 from .permissions import Permission
 from .process import Process
 from .process_table import ProcessTable

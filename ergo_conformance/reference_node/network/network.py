@@ -37,7 +37,7 @@ from ..connection.table import ConnectionTable, MakeConnection
 from ..connection.tcp import Address, Dial
 from ..connection.tls import manager_of
 from ..core.core import NodeCore
-from ..core.peers import Peers
+from ..core.peer_connections import Peers
 from ..core.remote_spawn import Factory
 from ..options import AcceptorOptions, NetworkMode, NetworkOptions, NodeOptions
 from .acceptor import NodeAcceptor

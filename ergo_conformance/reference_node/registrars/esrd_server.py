@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import errno
 import socket
-from typing import Final, cast
+from typing import Final
 
 from ...model.ergo import esrd
-from ..connection.tcp import keep_alive
 from ..ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
+from .server_socket import RegistrarServerSocket
 from .udp import WildcardSocket
 
 PORT_TRIES: Final = 50
@@ -19,46 +19,28 @@ PORT_TRIES: Final = 50
 BACKLOG: Final = 128
 
 
-class EsrdServerSocket(asyncio.Protocol):
+class EsrdServerSocket(RegistrarServerSocket):
     """A socket of one registration at the server."""
 
-    def __init__(self, table: EsrdNameTable, sockets: "set[EsrdServerSocket]") -> None:
+    def __init__(self, table: EsrdNameTable, sockets: set[RegistrarServerSocket]) -> None:
         self.registration = EsrdServerSession(table)
-        self.sockets = sockets
-        self.transport: asyncio.Transport | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        super().__init__(self.registration, sockets, esrd.SERVER_KEEP_ALIVE, esrd.REGISTER_TIMEOUT)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        keep_alive(transport.get_extra_info("socket"), esrd.SERVER_KEEP_ALIVE)
-        self.sockets.add(self)
-        self.timer = asyncio.get_running_loop().call_later(esrd.REGISTER_TIMEOUT, self.close)
+    @property
+    def is_registered(self) -> bool:
+        return self.registration.state is EsrdSessionState.REGISTERED
 
     def data_received(self, data: bytes) -> None:
         assert self.transport is not None
         answer = self.registration.receive(data)
         if answer:
             self.transport.write(answer)
-        if self.registration.state is EsrdSessionState.REGISTERED and self.timer is not None:
-            self.timer.cancel()
         if self.registration.state is EsrdSessionState.CLOSED:
             self.close()
-
-    def close(self) -> None:
-        """Ends the registration, if there is one, and closes the socket."""
-        self.registration.end()
-        if self.transport is not None:
-            self.transport.close()
 
     def eof_received(self) -> bool:
         self.registration.end()
         return False
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  FIN and RST have the same effect (ESRD-REG-6)
-        self.registration.end()
-        self.sockets.discard(self)
-        if self.timer is not None:
-            self.timer.cancel()
 
 
 class EsrdServer:
@@ -70,7 +52,7 @@ class EsrdServer:
         self.host, self.port = host, port
         self._server: asyncio.Server | None = None
         self._datagrams: WildcardSocket | None = None
-        self._sockets: set[EsrdServerSocket] = set()
+        self._sockets: set[RegistrarServerSocket] = set()
 
     async def start(self) -> None:
         """Opens both sockets, TCP first. Raises OSError or UnicodeError and leaves nothing open (ESRD-TR-2)."""

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ...model.ergo import saturn
 from ...model.ergo.saturn import SessionState
-from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
+from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT
 from ..connection.tls import KeyPair, self_signed, server_context
 from ..ergo.saturn import SaturnDirectory, SaturnServerSession
+from .server_socket import RegistrarServerSocket
 
 log = logging.getLogger("ergo_conformance.node")
 
@@ -18,21 +19,16 @@ MAX_QUEUED: Final = 1 << 20
 """Bytes queued for a client that does not read; above that its socket is closed."""
 
 
-class SaturnServerSocket(asyncio.Protocol):
+class SaturnServerSocket(RegistrarServerSocket):
     """A socket at the server. Created when TCP accepts, before the TLS handshake, so that its deadline includes TLS."""
 
-    def __init__(self, directory: SaturnDirectory, sockets: "set[SaturnServerSocket]") -> None:
-        self.deadline = asyncio.get_running_loop().time() + saturn.REGISTER_WITHIN
+    def __init__(self, directory: SaturnDirectory, sockets: set[RegistrarServerSocket]) -> None:
         self.session = SaturnServerSession(directory, self._transmit)
-        self.sockets = sockets
-        self.transport: asyncio.Transport | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        super().__init__(self.session, sockets, saturn.KEEP_ALIVE, saturn.REGISTER_WITHIN)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        keep_alive(transport.get_extra_info("socket"), saturn.KEEP_ALIVE)
-        self.sockets.add(self)
-        self.timer = asyncio.get_running_loop().call_at(self.deadline, self._late)
+    @property
+    def is_registered(self) -> bool:
+        return self.session.state is SessionState.REGISTERED
 
     def data_received(self, data: bytes) -> None:
         self.session.receive(data)
@@ -46,22 +42,6 @@ class SaturnServerSocket(asyncio.Protocol):
             self.transport.abort()
         else:
             self.transport.write(data)
-
-    def _late(self) -> None:
-        if self.session.state is not SessionState.REGISTERED:
-            self.close()
-
-    def close(self) -> None:
-        """Ends the registration, if there is one, and closes the socket."""
-        self.session.end()
-        if self.transport is not None:
-            self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  FIN and RST have the same effect
-        self.session.end()
-        self.sockets.discard(self)
-        if self.timer is not None:
-            self.timer.cancel()
 
 
 class SaturnServer:
@@ -82,7 +62,7 @@ class SaturnServer:
         self.host, self.port = host, port
         self.keys = keys or self_signed([host] if host else ["localhost"])
         self._server: asyncio.Server | None = None
-        self._sockets: set[SaturnServerSocket] = set()
+        self._sockets: set[RegistrarServerSocket] = set()
 
     async def start(self) -> None:
         """Listens. Raises OSError or UnicodeError."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ...errors import CannotEncode
 from ...model import types as t
-from ...model.ergo import error_values, gen, subject
+from ...model.ergo import agent_types, error_values, gen
 from ...model.ergo.enp import CompressionLevel, Priority
 from ...model.types import Slice
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
@@ -308,7 +308,7 @@ class Agent(Actor):
         return Typed(Slice(t.STRING), list(self._core.peers.connections))
 
     async def op_sample(self) -> Any:
-        return subject.sample(self.process.pid)
+        return agent_types.sample(self.process.pid)
 
 
 def _most(op: Op) -> int | None:

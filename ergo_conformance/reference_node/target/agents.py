@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeGuard
 
 from ...model import types as t
-from ...model.ergo import error_values, subject
+from ...model.ergo import agent_types, error_values
 from ...model.types import Slice
 from ...model.values import PID, Atom, Error, Typed
 from ..api.errors import ErgoError, Stop
@@ -29,7 +29,7 @@ REASONS: Final[dict[str, Error]] = {
     "mailbox": error_values.MAILBOX_FULL,
     "terminated": error_values.PROCESS_TERMINATED,
     "timeout": error_values.TIMEOUT,
-    "custom": subject.CUSTOM_ERROR,
+    "custom": agent_types.CUSTOM_ERROR,
 }
 """Error values by their short names; any other text is a custom error."""
 
@@ -70,7 +70,7 @@ class Echo(Actor):
                 texts = [f"{key}={value}" for key, value in self.process.options.env.items()]
                 return Typed(Slice(t.STRING), texts)
             case "!error":
-                raise ErgoError(subject.CUSTOM_ERROR)
+                raise ErgoError(agent_types.CUSTOM_ERROR)
             case "!terminate":
                 self.process.reply(call, "bye")
                 raise Stop(error_values.NORMAL)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import UsageError
-from ...model.ergo import ehs, esrd, saturn, subject
+from ...model.ergo import agent_types, ehs, esrd, saturn
 from ...model.ergo.ehs import Flags
 from ..api import Registrar
 from ..api.routes import NetworkRoute
@@ -93,8 +93,8 @@ def config_of(target: Mapping[str, Json]) -> NodeConfig:
         atoms=tuple(target["atoms"]),
         env=target["env"],
         expose_env=target["expose_env"],
-        types=subject.ROWS,
-        errors=(subject.CUSTOM_ERROR,),
+        types=agent_types.ROWS,
+        errors=(agent_types.CUSTOM_ERROR,),
     )
     routes = {name: route_of(text) for name, text in target["routes"].items()}
     return NodeConfig(name=target["name"], network=network, node=node, routes=routes)

@@ -7,7 +7,7 @@ from ...model.ergo import enp
 from ...model.ergo.ehs import Accept, Role
 from ...spec.ergo.stream import ReadFrame
 from .findings import ConnectionFinding
-from .known import KnownDeviation
+from .known_deviations import KnownDeviation
 from .replayer import Replayer
 from .timeline import SocketClosed
 

@@ -12,7 +12,7 @@ from ..captures.saturn import CLIENT
 from ..vectors.difference import Difference
 from .deviations import CONNECTION_DEVIATIONS
 from .findings import describe, findings
-from .known import unexplained
+from .known_deviations import unexplained
 from .replayer import Replayer
 from .result import ReplayResult
 from .saturn.deviations import SATURN_DEVIATIONS

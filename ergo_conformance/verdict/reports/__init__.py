@@ -15,7 +15,7 @@ from ...errors import UsageError, suggestion
 if TYPE_CHECKING:
     from ..run.events import RunListener
 
-REPORTS: Final[Mapping[str, str]] = {"junit": "junit", "json": "json_report"}
+REPORTS: Final[Mapping[str, str]] = {"junit": "junit_report", "json": "json_report"}
 """Kind of a report to the module of this package whose `create(path: Path) -> RunListener` makes it."""
 
 

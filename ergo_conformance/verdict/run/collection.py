@@ -6,7 +6,7 @@ import pytest
 
 from ...errors import ErgoConformanceError
 from ...locate import suites
-from .collected import CollectedCase
+from .collected_case import CollectedCase
 
 
 class _Collector:

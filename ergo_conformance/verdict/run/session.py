@@ -17,8 +17,8 @@ from ...targets.base import Codec, RunningTarget, Target
 from ...targets.create import target_of
 from ...targets.options import options_of
 from ..reports import report_of
-from ..reports.terminal import TerminalReport
-from .collected import CollectedCase
+from ..reports.terminal_report import TerminalReport
+from .collected_case import CollectedCase
 from .context import SkippedError
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
 from .execution import CaseResult, InconclusiveError, MemoryRunner, Runner

@@ -63,6 +63,12 @@ async def talks(a: Node, b: Node, answers: Answers) -> None:
     await eventually(lambda: answers.heard == [(a.name, ["a", 1])])
 
 
+@pytest.mark.covers(
+    "Acceptors: Handshake",
+    "Connections: NetworkHandshake",
+    "Connections: NetworkProto",
+    "Connections: Registrar and Resolver",
+)
 async def test_the_route_chooses_the_stack() -> None:
     pages: dict[Atom, list[Route]] = {}
     proto = TalkProto()
@@ -92,6 +98,7 @@ async def test_the_route_chooses_the_stack() -> None:
     assert not pages
 
 
+@pytest.mark.covers("Static routes: Route.HandshakeVersion")
 async def test_a_static_route_names_a_stack() -> None:
     proto = TalkProto()
     a, b, answers = await pair({}, proto, PLAIN, other(proto))
@@ -116,6 +123,7 @@ async def test_a_stack_that_nobody_speaks_is_no_route(versions: tuple[Version, V
     await b.stop()
 
 
+@pytest.mark.covers("NAPI-OPT-7: Options of the network: Proto", "Connections: NetworkProto")
 async def test_a_whole_node_may_speak_another_stack() -> None:
     """It is the node's own then: for dialing, too."""
     proto = TalkProto()
@@ -175,6 +183,7 @@ async def test_a_line_that_is_none_ends_the_link_alone() -> None:
     await b.stop()
 
 
+@pytest.mark.covers("Connections: NetworkHandshake")
 async def test_another_cookie_is_refused_by_the_handshake_of_ones_own() -> None:
     proto, pages = TalkProto(), dict[Atom, list[Route]]()
     a, b, _ = await pair(pages, proto, other(proto))

@@ -18,6 +18,7 @@ from tests.support.nodes import run_as_process
 pytestmark = pytest.mark.real_loop
 
 
+@pytest.mark.covers("Errors: the texts")
 def test_the_texts_are_these() -> None:
     """§9: 43 values; two have one text."""
     assert len(TEXTS) == 43
@@ -40,6 +41,7 @@ class Failing(Actor):
         raise Stop(message)
 
 
+@pytest.mark.covers("NAPI-ERR-1")
 async def test_a_node_announces_ids_for_15_of_them() -> None:
     """NAPI-ERR-1, with those registered by a node behind them."""
     async with lan() as start:
@@ -51,6 +53,7 @@ async def test_a_node_announces_ids_for_15_of_them() -> None:
         assert [error.text for error in error_values.REGISTERED] == list(IDS.values())
 
 
+@pytest.mark.covers("NAPI-ERR-2")
 async def test_all_of_them_travel_and_are_the_same_on_the_other_side() -> None:
     """NAPI-ERR-1, -2: as an error, as a value and as a reason. Upstream's own constants differ from those that came as text."""
     async with lan() as start:
@@ -72,6 +75,7 @@ async def test_all_of_them_travel_and_are_the_same_on_the_other_side() -> None:
             assert error == value == constant(name)
 
 
+@pytest.mark.covers("NAPI-ERR-3")
 @pytest.mark.parametrize("text", ["100%", "%s %d %!v(MISSING)", "ä €", "x" * 32_767])
 async def test_a_text_is_not_a_format(text: str) -> None:
     """NAPI-ERR-3: upstream runs it through printf. The longest has 32,767 bytes."""
@@ -82,6 +86,7 @@ async def test_a_text_is_not_a_format(text: str) -> None:
         assert await failure(run_as_process(a, lambda it: it.call(at(b, "failing"), [True, Error(text)]))) == text
 
 
+@pytest.mark.covers("Errors: texts above 32,767 bytes")
 @pytest.mark.parametrize("value", ["x" * 65_536, Atom("x" * 256), Error("x" * 32_768)])
 async def test_what_is_too_long_for_edf_is_not_sent(value: Any) -> None:
     """§9: upstream's limits, with texts of their own; here it is CannotEncode, and the process lives on."""

@@ -304,11 +304,13 @@ RAISED: dict[str, Callable[[Scene], Awaitable[str]]] = {
 }
 
 
+@pytest.mark.covers("Errors: calls of the API raise 36 of them")
 def test_36_of_43_are_raised() -> None:
     """The others need what our node has not got."""
     assert (len(RAISED), len(NEVER_RAISED)) == (36, 7)
 
 
+@pytest.mark.covers("Errors: calls of the API raise 36 of them")
 @pytest.mark.parametrize("name", list(RAISED))
 async def test_where_our_node_raises_it(name: str) -> None:
     """§9: by a call on the API, most of them to another node."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.enp import Algorithm
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.reference_node.api.messages import Compression, ProcessOptions
@@ -43,7 +43,7 @@ class Counter(Actor):
 async def nodes() -> AsyncIterator[tuple[Node, Node]]:
     common: dict[str, Any] = {
         "cookie": "secret",
-        "types": subject.ROWS,
+        "types": agent_types.ROWS,
         "acceptors": (AcceptorOptions(host=HOST, port=0),),
     }
     b = await start_node("b@localhost", **common)
@@ -66,7 +66,7 @@ async def all_send(a: Node, target: Any, text: str = "twenty characters ok", **o
 
     async def sends(process: Process) -> None:
         for i in range(each):
-            await process.send(target, subject.Small(i, text))
+            await process.send(target, agent_types.Small(i, text))
 
     processes = [a.spawn(sends, options=ProcessOptions(**options)) for _ in range(SENDERS)]
     await asyncio.gather(*(process.join() for process in processes))

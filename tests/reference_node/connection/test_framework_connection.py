@@ -151,6 +151,7 @@ def test_all_33_are_there() -> None:
     assert [name for name in map(python_name, METHODS) if not hasattr(FrameworkConnection, name)] == []
 
 
+@pytest.mark.covers("Connections: SendPID")
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias"])
 async def test_messages_and_requests(target: str) -> None:
     """SendPID, SendProcessID, SendAlias; CallPID, CallProcessID, CallAlias; SendResponse."""
@@ -166,6 +167,7 @@ async def test_messages_and_requests(target: str) -> None:
         assert "send_response" in scene.far.called
 
 
+@pytest.mark.covers("Connections: SendExit")
 async def test_exits() -> None:
     """SendExit: reaches who traps it as a signal of its sender."""
     async with scenario() as scene:
@@ -177,6 +179,7 @@ async def test_exits() -> None:
         assert "send_exit" in scene.near.called
 
 
+@pytest.mark.covers("Connections: LinkPID", "Connections: MonitorPID")
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias", "event"])
 @pytest.mark.parametrize(("take", "give_back"), [("link", "unlink"), ("monitor", "demonitor")])
 async def test_relations_are_taken_and_given_back(take: str, give_back: str, target: str) -> None:
@@ -196,6 +199,7 @@ async def test_relations_are_taken_and_given_back(take: str, give_back: str, tar
         assert [f"{take}_{target}", f"{give_back}_{target}"] == scene.near.called[-2:]
 
 
+@pytest.mark.covers("Connections: SendTerminatePID")
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias", "event"])
 async def test_the_end_of_a_target_is_told(target: str) -> None:
     """SendTerminatePID, …ProcessID, …Alias, …Event: once per node, with the reason."""
@@ -214,6 +218,7 @@ async def test_the_end_of_a_target_is_told(target: str) -> None:
         assert scene.far.called.count(f"send_terminate_{target}") == 1
 
 
+@pytest.mark.covers("Connections: SendEvent")
 async def test_events_are_sent_once_per_node() -> None:
     """SendEvent."""
     async with scenario() as scene:
@@ -230,6 +235,7 @@ async def test_events_are_sent_once_per_node() -> None:
         assert scene.far.called.count("send_event") == 1
 
 
+@pytest.mark.covers("Connections: RemoteSpawn")
 async def test_a_remote_spawn() -> None:
     """RemoteSpawn."""
     async with scenario() as scene:
@@ -239,6 +245,7 @@ async def test_a_remote_spawn() -> None:
         assert "remote_spawn" in scene.near.called
 
 
+@pytest.mark.covers("NAPI-OPT-7: Options of the network: Proto", "Connections: Node")
 async def test_the_life_of_a_connection() -> None:
     """Node, Join (once per link), Terminate (once, in the end)."""
     async with scenario() as scene:

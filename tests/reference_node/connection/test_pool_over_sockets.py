@@ -95,6 +95,7 @@ async def test_links_go_where_the_first_one_went_if_the_announced_address_is_out
         assert len((await a.network.connect(HOST, port(b))).sockets) == 3
 
 
+@pytest.mark.covers("NAPI-CON-7")
 async def test_connecting_at_once_gives_one_connection() -> None:
     async with running_nodes("a", "b") as (a, b):
         for _ in range(50):

@@ -56,6 +56,7 @@ class Fails(Actor):
         raise ErgoError(args[0])
 
 
+@pytest.mark.covers("NAPI-RN-1: A remote node: Name", "NAPI-RN-1: A remote node: Uptime")
 async def test_what_is_known_of_a_node() -> None:
     """NAPI-RN-1: Name, Version, Creation, Uptime, ConnectionUptime (seconds)."""
     async with lan() as start:
@@ -73,6 +74,7 @@ async def test_what_is_known_of_a_node() -> None:
         assert (back.name, back.creation) == (a.name, 1_000_100)
 
 
+@pytest.mark.covers("NAPI-RN-2")
 async def test_the_info_of_a_node() -> None:
     """NAPI-RN-2: all fields, at the dialer and at the acceptor."""
     async with lan() as start:
@@ -91,6 +93,7 @@ async def test_the_info_of_a_node() -> None:
         assert (back.pool_size, back.pool_dsn) == (2, ())
 
 
+@pytest.mark.covers("NAPI-RN-2")
 async def test_messages_and_bytes_are_counted() -> None:
     """NAPI-RN-2: MessagesIn/Out and BytesIn/Out after the handshake; nothing passes through: Transit… are 0."""
     async with lan() as start:
@@ -111,6 +114,7 @@ async def test_messages_and_bytes_are_counted() -> None:
 # --- spawn ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("NAPI-RN-3")
 async def test_a_process_is_started_there() -> None:
     """NAPI-RN-3: with its arguments and environment; its parent and leader are our node."""
     async with lan() as start:
@@ -124,6 +128,7 @@ async def test_a_process_is_started_there() -> None:
         assert await run_as_process(a, lambda it: it.call(pid, 0)) == told
 
 
+@pytest.mark.covers("NAPI-RN-5")
 async def test_a_process_is_started_there_under_a_name() -> None:
     """NAPI-RN-5: a name in use is "resource is taken"."""
     async with lan() as start:
@@ -138,6 +143,7 @@ async def test_a_process_is_started_there_under_a_name() -> None:
         assert len(b.core.tables.processes) == 1
 
 
+@pytest.mark.covers("NAPI-RN-3")
 async def test_why_a_process_is_not_started() -> None:
     """NAPI-RN-3: the errors of the other side; no process is left."""
     async with lan() as start:
@@ -159,6 +165,7 @@ async def starts(remote: RemoteNode) -> Any:
     await remote.application_start("app")
 
 
+@pytest.mark.covers("NAPI-RN-3", "NAPI-RN-6")
 @pytest.mark.parametrize(("ask", "flag"), [(spawns, Flags.REMOTE_SPAWN), (starts, Flags.REMOTE_APPLICATION_START)])
 async def test_without_the_peers_flag_nothing_is_asked(ask: Callable[[RemoteNode], Any], flag: Flags) -> None:
     """NAPI-RN-3: "not allowed", here already; NAPI-RN-6: our own flags do not limit what we ask."""
@@ -172,6 +179,7 @@ async def test_without_the_peers_flag_nothing_is_asked(ask: Callable[[RemoteNode
         await ask(b.network.node(a.name))
 
 
+@pytest.mark.covers("NAPI-RN-4")
 @pytest.mark.parametrize(("ask", "flag"), [(spawns, Flags.REMOTE_SPAWN), (starts, Flags.REMOTE_APPLICATION_START)])
 async def test_who_asks_although_the_flag_is_off_is_answered(ask: Callable[[RemoteNode], Any], flag: Flags) -> None:
     """NAPI-RN-4: with "not allowed", where upstream is silent for 5 s; the link stays."""
@@ -193,6 +201,7 @@ class Sleeps(Actor):
         await asyncio.Event().wait()
 
 
+@pytest.mark.covers("NAPI-RN-3")
 async def test_an_answer_is_waited_for_for_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """NAPI-RN-3: "timed out"."""
     assert enp.REQUEST_TIMEOUT == 5.0
@@ -204,6 +213,7 @@ async def test_an_answer_is_waited_for_for_five_seconds(monkeypatch: pytest.Monk
         assert await failure(remote.spawn("sleeps")) == "timed out"
 
 
+@pytest.mark.covers("NAPI-RN-9")
 async def test_answers_within_microseconds_are_not_lost() -> None:
     """NAPI-RN-9: upstream may drop one that comes before the caller waits."""
     async with lan() as start:
@@ -234,6 +244,7 @@ MODES = {
 }
 
 
+@pytest.mark.covers("NAPI-RN-7", "NAPI-RN-8")
 @pytest.mark.parametrize("method", list(MODES))
 async def test_an_application_is_started_there_in_a_mode(method: str) -> None:
     """NAPI-RN-7: 0, 1, 2, 3 on the wire; NAPI-RN-8: 0 is the application's own (upstream makes it temporary)."""
@@ -258,6 +269,7 @@ async def test_an_application_is_started_there_in_a_mode(method: str) -> None:
         assert told[1:] == [["O=o", "S=s"], a.core.pid, a.core.pid, "app_worker"]
 
 
+@pytest.mark.covers("NAPI-RN-8", "NAPI-PL-7")
 async def test_why_an_application_is_not_started() -> None:
     """NAPI-PL-1, -2, -7."""
     async with lan() as start:
@@ -299,6 +311,7 @@ async def test_what_is_known_stays_known_and_what_is_asked_fails() -> None:
         assert isinstance(await again.spawn("echo"), PID)
 
 
+@pytest.mark.covers("NAPI-CON-10: A remote node: Disconnect")
 async def test_who_waits_for_an_answer_when_the_connection_ends_is_told() -> None:
     """NAPI-CON-10: "no connection"."""
     async with lan() as start:

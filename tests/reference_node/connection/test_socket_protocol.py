@@ -59,6 +59,7 @@ async def meet(a: Node, b: Node, **more: Any) -> tuple[PooledConnection, MemoryT
     return await dials.outcome, *ends
 
 
+@pytest.mark.covers("The network: acceptor_protocol")
 @pytest.mark.parametrize("fingerprint", [None, FINGERPRINT])
 async def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
     a, b = make("a@h"), make("b@h")

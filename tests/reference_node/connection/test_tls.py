@@ -21,6 +21,7 @@ pytestmark = pytest.mark.real_loop
 PAIR, OTHER = self_signed([HOST]), self_signed([HOST])
 
 
+@pytest.mark.covers("NAPI-ACC-5: Acceptors: CertManager")
 async def test_with_a_certificate_only_tls_is_spoken_and_the_route_says_so() -> None:
     """NAPI-ACC-5: plain TCP gets "EOF"."""
     async with lan() as start:
@@ -36,6 +37,7 @@ async def test_with_a_certificate_only_tls_is_spoken_and_the_route_says_so() -> 
         assert await failure(dial(b, a, tls=True)) == "EOF"
 
 
+@pytest.mark.covers("Options of the network: NodeOptions.CertManager")
 async def test_the_certificate_of_the_node_is_that_of_acceptors_without_one() -> None:
     """NAPI-ACC-5: gen.NodeOptions.CertManager."""
     async with lan() as start:
@@ -53,6 +55,7 @@ async def test_the_certificate_of_the_node_is_that_of_acceptors_without_one() ->
         assert len({each.fingerprint for each in b.network.acceptors}) == 1
 
 
+@pytest.mark.covers("NAPI-ACC-5: Acceptors: CertManager.Update")
 async def test_a_certificate_is_replaced_while_links_are_open() -> None:
     """CertManager.Update: open links stay, new ones are shown the new certificate; a wrong one changes nothing."""
 
@@ -79,6 +82,7 @@ async def test_a_certificate_is_replaced_while_links_are_open() -> None:
         assert await shown(b) == ssl.PEM_cert_to_DER_cert(OTHER.certificate.decode())
 
 
+@pytest.mark.covers("NAPI-ACC-6")
 async def test_nobody_is_asked_for_a_client_certificate() -> None:
     """NAPI-ACC-6."""
     async with lan() as start:
@@ -90,6 +94,7 @@ async def test_nobody_is_asked_for_a_client_certificate() -> None:
         assert tls.getpeercert(binary_form=True) is None
 
 
+@pytest.mark.covers("NAPI-OPT-9: Options of the network: InsecureSkipVerify", "NAPI-OPT-9: Options of the network: ca")
 async def test_a_certificate_is_verified_unless_that_is_switched_off(tmp_path: Path) -> None:
     """NAPI-OPT-9: x509 error; a CA of one's own helps, or the switch."""
     ca = tmp_path / "ca.pem"
@@ -104,6 +109,7 @@ async def test_a_certificate_is_verified_unless_that_is_switched_off(tmp_path: P
         assert (await dial(lax, b)).name == b.name
 
 
+@pytest.mark.covers("NAPI-OPT-9: Static routes: InsecureSkipVerify")
 async def test_a_route_may_have_its_own_switch() -> None:
     """NAPI-OPT-9: upstream overwrites it with the node's."""
     async with lan() as start:
@@ -114,6 +120,7 @@ async def test_a_route_may_have_its_own_switch() -> None:
         assert (await failure(dial(lax, b, insecure_skip_verify=False))).startswith("x509: ")
 
 
+@pytest.mark.covers("NAPI-OPT-9: Options of the network: ca")
 async def test_a_ca_that_cannot_be_read_is_said_at_the_start() -> None:
     """NAPI-OPT-9."""
     with pytest.raises(UsageError, match="cannot read the CA certificates"):

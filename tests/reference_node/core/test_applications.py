@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.reference_node.api.applications import ApplicationMode, ApplicationState
@@ -349,7 +349,7 @@ async def test_it_is_started_by_another_node(mode: ApplicationMode, expose: bool
 
 async def test_a_failing_member_is_told_to_who_starts_it_from_elsewhere() -> None:
     net = MemoryNetwork()
-    a, b, _ = await net.pair(errors=(subject.CUSTOM_ERROR,))
+    a, b, _ = await net.pair(errors=(agent_types.CUSTOM_ERROR,))
     b.core.applications.load(app(ApplicationMember(Worker, "", ("fails",))))
     b.core.remote.enable_application_start(NAME)
     for _ in range(2):

@@ -14,6 +14,7 @@ from tests.support.watchers import Told, ended, idle, refused, watcher
 kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 
 
+@pytest.mark.covers("Loss of a connection: MessageDownPID")
 @kinds
 @pytest.mark.parametrize("who", ["here", "there"])
 async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: RelationKind, who: str) -> None:
@@ -34,6 +35,7 @@ async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: Rela
         assert [len(it.told) for it in both] == [5, 5]
 
 
+@pytest.mark.covers("Loss of a connection: MessageExitNode")
 @kinds
 async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: RelationKind) -> None:
     net = MemoryNetwork()

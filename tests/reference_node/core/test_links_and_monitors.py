@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.node import Node
@@ -24,7 +24,7 @@ places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"
 @words
 @kinds
 @pytest.mark.parametrize(
-    "reason", [BYE, error_values.KILL, error_values.NORMAL, subject.CUSTOM_ERROR], ids=lambda r: r.text
+    "reason", [BYE, error_values.KILL, error_values.NORMAL, agent_types.CUSTOM_ERROR], ids=lambda r: r.text
 )
 async def test_the_end_is_told_once(kind: RelationKind, word: str, remote: bool, reason: Error) -> None:
     async with scene(remote=remote) as s:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.gen import RemoteProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.applications import ApplicationState
@@ -35,7 +35,7 @@ sides = pytest.mark.parametrize("dialed", [False, True], ids=["here dials", "the
 async def nodes(*, dialed: bool = False) -> AsyncIterator[tuple[Node, Node]]:
     """Two nodes with agents and three links: one watches, the other is watched; `dialed`: by the watched one."""
     common: dict[str, Any] = {
-        "cookie": "secret", "types": subject.ROWS, "errors": (subject.CUSTOM_ERROR,),
+        "cookie": "secret", "types": agent_types.ROWS, "errors": (agent_types.CUSTOM_ERROR,),
         "acceptors": (AcceptorOptions(host=HOST),),
     }  # fmt: skip
     first = await start_node("first@localhost", **common)
@@ -112,6 +112,7 @@ async def test_each_relation_is_told_once_when_the_process_ends(dialed: bool) ->
         assert relations(here, there) == 0
 
 
+@pytest.mark.covers("Loss of a connection: MessageExitPID", "Loss of a connection: MessageDownPID")
 @sides
 async def test_each_relation_is_told_once_when_the_node_is_killed(dialed: bool) -> None:
     async with over_sockets(dialed=dialed) as (here, there):
@@ -143,6 +144,7 @@ async def test_a_lost_link_ends_nothing(dialed: bool) -> None:
         await told(them, expected(watched, "bye"))
 
 
+@pytest.mark.covers("Loss of a connection: MessageExitPID")
 @sides
 async def test_who_does_not_trap_exits_ends_with_the_node(dialed: bool) -> None:
     async with over_sockets(dialed=dialed) as (here, there):

@@ -77,6 +77,7 @@ A, C = "a@localhost", "c@localhost"
 YES, NO = "yes", "not allowed"
 
 
+@pytest.mark.covers("NAPI-PL-1")
 @kinds
 async def test_a_name_that_was_not_enabled(kind: str) -> None:
     """NAPI-PL-1."""
@@ -84,6 +85,7 @@ async def test_a_name_that_was_not_enabled(kind: str) -> None:
         assert await it.both() == ("unknown name", "unknown name")
 
 
+@pytest.mark.covers("The network: EnableSpawn", "The network: EnableApplicationStart", "NAPI-PL-2")
 @kinds
 async def test_enabled_for_all_or_for_some(kind: str) -> None:
     """NAPI-PL-2."""
@@ -95,6 +97,7 @@ async def test_enabled_for_all_or_for_some(kind: str) -> None:
         assert (await it.both(), it.shown()) == ((YES, NO), ((A,), False))
 
 
+@pytest.mark.covers("NAPI-PL-3")
 @kinds
 async def test_enabled_again(kind: str) -> None:
     """NAPI-PL-3: for nodes they are added; for all the list is cleared; from all it becomes only these."""
@@ -108,6 +111,7 @@ async def test_enabled_again(kind: str) -> None:
         assert (await it.both(), it.shown()) == ((NO, YES), ((C,), False))
 
 
+@pytest.mark.covers("NAPI-PL-4")
 @kinds
 async def test_disabled_for_all(kind: str) -> None:
     """NAPI-PL-4: the name is gone; a name that is not there is "unknown"."""
@@ -120,6 +124,7 @@ async def test_disabled_for_all(kind: str) -> None:
         assert await it.both() == (YES, YES)
 
 
+@pytest.mark.covers("NAPI-PL-5")
 @kinds
 async def test_when_the_last_node_is_disabled_nobody_may(kind: str) -> None:
     """NAPI-PL-5 (upstream: everybody may start the application), NAPI-PL-6."""
@@ -134,6 +139,7 @@ async def test_when_the_last_node_is_disabled_nobody_may(kind: str) -> None:
         assert (await it.both(), it.shown()) == ((YES, YES), ((), False))
 
 
+@pytest.mark.covers("NAPI-PL-6")
 @kinds
 async def test_one_node_less_on_an_open_list_is_that_node_alone(kind: str) -> None:
     """NAPI-PL-6 (upstream: nobody may spawn any more)."""
@@ -145,6 +151,7 @@ async def test_one_node_less_on_an_open_list_is_that_node_alone(kind: str) -> No
         assert await it.both() == (YES, NO)
 
 
+@pytest.mark.covers("NAPI-PL-7")
 async def test_what_the_application_says() -> None:
     """NAPI-PL-7; all three texts: connection/test_remote_node.py."""
     async with scene("application start") as it:
@@ -167,6 +174,7 @@ class Maker:
         return Echo()
 
 
+@pytest.mark.covers("NAPI-PL-8")
 async def test_a_name_stands_for_one_factory() -> None:
     """NAPI-PL-8."""
     async with lan() as start:

@@ -27,7 +27,7 @@ from ergo_conformance.reference_node.api.handshake import (
 from ergo_conformance.reference_node.ergo.edf import Decoder
 from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, EhsSession, announced_caches
 
-CAPTURES = Path(__file__).parents[3] / "data" / "captures"
+CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 CAPTURED = ("master/handshake*.jsonl", "master/duplicate.jsonl", "v3??/handshake*.jsonl")
 FINGERPRINT = bytes(range(20))
 A = LocalIdentity(name=Atom("a@localhost"), cookie="s3cret", creation=1, version=ehs.Version("app", "1"))

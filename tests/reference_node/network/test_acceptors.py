@@ -24,6 +24,7 @@ pytestmark = pytest.mark.real_loop
 # --- ports ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("NAPI-ACC-1", "NAPI-ACC-2")
 async def test_the_first_free_port_of_the_range_is_taken() -> None:
     """NAPI-ACC-1: the end is a port, not an offset; NAPI-ACC-2: nothing free."""
     first = ports_in_a_row(3)
@@ -38,6 +39,7 @@ async def test_the_first_free_port_of_the_range_is_taken() -> None:
         assert str(caught.value) == text
 
 
+@pytest.mark.covers("NAPI-ACC-1")
 async def test_a_range_of_one_port() -> None:
     """NAPI-ACC-1, -2. An end before the beginning is refused; upstream takes it for a range of one."""
     with socket.create_server((HOST, 0)) as taken:
@@ -49,6 +51,7 @@ async def test_a_range_of_one_port() -> None:
         AcceptorOptions(port=23_001, last_port=2)
 
 
+@pytest.mark.covers("NAPI-ACC-1")
 async def test_without_an_end_the_search_goes_on_to_50000() -> None:
     """NAPI-ACC-1; port 0 is any free one, where upstream begins at 11144."""
     assert (AcceptorOptions().port, AcceptorOptions().end) == (11_144, 50_000)
@@ -58,6 +61,7 @@ async def test_without_an_end_the_search_goes_on_to_50000() -> None:
         assert len({each.port for each in a.network.acceptors} - {0}) == 2
 
 
+@pytest.mark.covers("Acceptors: Host")
 async def test_a_host_that_is_not_ours() -> None:
     """NAPI-ACC-2: the cause is said; nothing stays open."""
     first = ports_in_a_row(1)
@@ -70,6 +74,7 @@ async def test_a_host_that_is_not_ours() -> None:
 # --- cookie, size, flags ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("NAPI-ACC-3", "The network: Acceptors")
 async def test_an_acceptor_has_its_own_cookie() -> None:
     """NAPI-ACC-3: upstream takes the node's and refuses this one."""
     async with lan() as start:
@@ -84,6 +89,7 @@ async def test_an_acceptor_has_its_own_cookie() -> None:
             await forget(a, b)
 
 
+@pytest.mark.covers("NAPI-ACC-4")
 async def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None:
     """NAPI-ACC-4: Acceptor.SetCookie, SetNetworkFlags, SetMaxMessageSize; open links stay. Upstream copies once."""
     async with lan() as start:
@@ -104,6 +110,7 @@ async def test_what_is_set_on_an_acceptor_counts_from_the_next_link_on() -> None
         assert (await dial(c, b)).name == b.name
 
 
+@pytest.mark.covers("Acceptors: MaxMessageSize")
 async def test_acceptors_of_one_node_differ() -> None:
     """AcceptorOptions MaxMessageSize and Flags: of this acceptor alone; a size of 0 is none, also above the node's."""
     rows = (acceptor(), acceptor(max_message_size=77_000, flags=Flags.ENABLE), acceptor(max_message_size=0))
@@ -120,6 +127,7 @@ async def test_acceptors_of_one_node_differ() -> None:
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("NAPI-ACC-7")
 async def test_silent_dialers_delay_nobody() -> None:
     """NAPI-ACC-7: upstream serves one after the other."""
     async with lan() as start:
@@ -130,6 +138,7 @@ async def test_silent_dialers_delay_nobody() -> None:
             assert b.network._sockets.accepting == 2
 
 
+@pytest.mark.covers("NAPI-ACC-8")
 async def test_links_are_kept_alive_and_their_family_is_ipv4() -> None:
     """NAPI-ACC-8: after 15 s, on both sides."""
     async with lan() as start:
@@ -143,6 +152,7 @@ async def test_links_are_kept_alive_and_their_family_is_ipv4() -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE == 15
 
 
+@pytest.mark.covers("NAPI-ACC-9")
 async def test_an_acceptor_with_its_own_registrar_is_registered_there_alone() -> None:
     """NAPI-ACC-9."""
     async with lan() as start:
@@ -158,6 +168,7 @@ async def test_an_acceptor_with_its_own_registrar_is_registered_there_alone() ->
         assert not own.registered
 
 
+@pytest.mark.covers("NAPI-ACC-9")
 async def test_a_name_that_is_taken_where_it_registers() -> None:
     """NAPI-ACC-9: "unable to register node: …", and nothing stays open."""
     async with lan() as start:
@@ -172,6 +183,7 @@ async def test_a_name_that_is_taken_where_it_registers() -> None:
         socket.create_server((HOST, number)).close()
 
 
+@pytest.mark.covers("Options of the network: handshake.Options.PoolSize", "NAPI-ACC-10")
 @pytest.mark.parametrize(("pool", "other"), [(5, 1), (1, 5), (3, 3)])
 async def test_the_accepting_side_decides_the_size_of_the_pool(pool: int, other: int) -> None:
     """NAPI-ACC-10: with its address in MessageAccept; the dialer opens the rest."""
@@ -192,6 +204,7 @@ class Renamed(EnpProto):
     version = Version("MINE", "R7")
 
 
+@pytest.mark.covers("Acceptors: Handshake", "The network: RegisterHandshake")
 async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
     """AcceptorOptions.Handshake and Proto: registered for dialing, too, and named in routes and in what is told."""
     async with lan() as start:
@@ -214,6 +227,7 @@ async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
         assert (await b.network.get_node_with_route(a.name, to(a, proto_version=Version("MINE", "R7")))).name == a.name
 
 
+@pytest.mark.covers("NAPI-RT-6: Acceptors: AtomMapping")
 async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:
     """NAPI-RT-6: AcceptorOptions.AtomMapping; here `ours` is what the peer calls `theirs`."""
     async with lan() as start:
@@ -237,6 +251,7 @@ async def test_atoms_are_mapped_both_ways_over_an_accepted_link() -> None:
         assert actor.got[1] == Atom("theirs")
 
 
+@pytest.mark.covers("NAPI-RT-6: Acceptors: AtomMapping")
 @pytest.mark.parametrize("mapping", [{"a" * 256: "b"}, {"a": "b" * 256}])
 def test_a_mapping_is_one_of_atoms(mapping: dict[str, str]) -> None:
     """NAPI-RT-6."""
@@ -244,6 +259,7 @@ def test_a_mapping_is_one_of_atoms(mapping: dict[str, str]) -> None:
         AcceptorOptions(atom_mapping=mapping)
 
 
+@pytest.mark.covers("The network: listen")
 async def test_one_more_acceptor_while_the_network_runs() -> None:
     """Ours alone: Network.listen."""
     async with lan() as start:

@@ -50,6 +50,7 @@ class Finder(EsrdRegistrar):
         return self.routes
 
 
+@pytest.mark.covers("NAPI-CON-1", "The network: properties nodes")
 async def test_node_never_dials() -> None:
     """NAPI-CON-1: an open connection, or "no connection"."""
     async with lan() as start:
@@ -62,6 +63,7 @@ async def test_node_never_dials() -> None:
         assert a.network.nodes == [b.name]
 
 
+@pytest.mark.covers("NAPI-CON-2")
 async def test_get_node_connects_first() -> None:
     """NAPI-CON-2: and takes the open connection if there is one, whoever opened it."""
     async with lan() as start:
@@ -101,6 +103,7 @@ async def spawn(it: Process, target: ProcessID) -> Any:
     return await it.remote_spawn(target.node, "factory")
 
 
+@pytest.mark.covers("NAPI-CON-2")
 @pytest.mark.parametrize("verb", [send, call, link, monitor, link_node, monitor_node, spawn])
 async def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> None:
     """NAPI-CON-2."""
@@ -113,6 +116,7 @@ async def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> 
         assert a.network.nodes == [b.name]
 
 
+@pytest.mark.covers("NAPI-CON-3")
 async def test_static_routes_then_proxies_then_the_registrar() -> None:
     """NAPI-CON-3: what matches first counts alone, even if it leads nowhere."""
     async with lan() as start:
@@ -130,6 +134,7 @@ async def test_static_routes_then_proxies_then_the_registrar() -> None:
         assert found.asked == [b.name]
 
 
+@pytest.mark.covers("NAPI-CON-3", "Connections: Registrar and Resolver")
 @pytest.mark.parametrize("name", ["DIST", ""], ids=["another", "none"])
 @pytest.mark.parametrize("field", ["HandshakeVersion", "ProtoVersion"])
 async def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> None:
@@ -146,6 +151,7 @@ async def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> Non
         assert await failure(d.network.get_node(b.name)) == "no route"
 
 
+@pytest.mark.covers("NAPI-CON-4")
 async def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> None:
     """NAPI-CON-4."""
     async with lan() as start:
@@ -167,6 +173,7 @@ async def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> No
             a.network.remove_route(f"^{node.name}$")
 
 
+@pytest.mark.covers("NAPI-CON-4")
 def test_causes_that_asyncio_says_in_other_words() -> None:
     """NAPI-CON-4."""
     both = OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed")
@@ -176,6 +183,7 @@ def test_causes_that_asyncio_says_in_other_words() -> None:
     assert cause_of(ConnectionResetError(104, "x")) == "connection reset by peer"
 
 
+@pytest.mark.covers("NAPI-CON-5")
 async def test_the_peer_has_to_have_the_wanted_name() -> None:
     """NAPI-CON-5."""
     async with lan() as start:
@@ -186,6 +194,7 @@ async def test_the_peer_has_to_have_the_wanted_name() -> None:
         assert not a.network.connections
 
 
+@pytest.mark.covers("NAPI-CON-6")
 async def test_nobody_is_connected_with_itself_or_its_namesake() -> None:
     """NAPI-CON-6."""
     async with lan() as start:
@@ -199,6 +208,7 @@ async def test_nobody_is_connected_with_itself_or_its_namesake() -> None:
         assert not namesake.network.connections
 
 
+@pytest.mark.covers("NAPI-CON-7")
 async def test_there_is_one_connection_per_pair() -> None:
     """NAPI-CON-7: a second dial gives the first connection; here it does not even dial."""
     async with lan() as start:
@@ -210,6 +220,7 @@ async def test_there_is_one_connection_per_pair() -> None:
         assert len(a.network._sockets.live) == len(b.network._sockets.live) == 3
 
 
+@pytest.mark.covers("NAPI-CON-8")
 @pytest.mark.parametrize("static", [True, False])
 async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) -> None:
     """NAPI-CON-8."""
@@ -223,6 +234,7 @@ async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) 
             assert (await a.network.get_node_with_route(b.name, route)).name == b.name
 
 
+@pytest.mark.covers("NAPI-CON-9")
 async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """NAPI-CON-9: "i/o timeout", of a host that says nothing."""
     assert ehs.CONNECT_TIMEOUT == 3.0
@@ -238,6 +250,7 @@ async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.Monkey
         assert text == "i/o timeout"
 
 
+@pytest.mark.covers("NAPI-CON-9")
 async def test_dial_fails_when_the_peer_is_silent_in_the_handshake() -> None:
     """NAPI-CON-9: each read 1 s."""
     assert EhsHandshake().deadlines.read == 1.0
@@ -250,6 +263,7 @@ async def test_dial_fails_when_the_peer_is_silent_in_the_handshake() -> None:
             assert text == "i/o timeout"
 
 
+@pytest.mark.covers("NAPI-CON-10: The network: drop", "NAPI-CON-10: A remote node: Disconnect")
 async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
     """NAPI-CON-10: what was watched there ends with "no connection"; the peer sees the end of the links and no frame."""
     async with lan() as start:
@@ -285,6 +299,7 @@ async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
             assert (down.source, down.reason.text) == (at(node), "no connection")
 
 
+@pytest.mark.covers("NAPI-CON-4")
 async def test_what_a_process_does_when_there_is_no_way() -> None:
     """NAPI-CON-2, -4: it gets the error and lives on."""
     async with lan() as start:

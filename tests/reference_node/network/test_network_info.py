@@ -26,6 +26,14 @@ from tests.support.sockets import HOST, eventually, port
 pytestmark = pytest.mark.real_loop
 
 
+@pytest.mark.covers(
+    "The network: Info",
+    "Information: Acceptors",
+    "Information: MaxMessageSize",
+    "Information: Nodes",
+    "Information: Routes",
+    "Information: EnabledSpawn",
+)
 async def test_the_network_of_a_node() -> None:
     """NetworkInfo: Mode, Registrar, Acceptors, MaxMessageSize, versions, Nodes, routes, Flags, what may be started."""
     async with lan() as start:
@@ -78,6 +86,7 @@ async def test_the_network_of_a_node() -> None:
         assert info.enabled_application_start == (EnabledInfo(name=Atom("app"), nodes=(), closed=True),)
 
 
+@pytest.mark.covers("Information: Registrar")
 async def test_a_client_of_a_registrar_is_not_the_server() -> None:
     """RegistrarInfo: EmbeddedServer; ESRD can nothing of what is optional."""
     async with lan() as start:
@@ -90,6 +99,7 @@ async def test_a_client_of_a_registrar_is_not_the_server() -> None:
         assert not any((info.register_proxy, info.register_application, info.config, info.event))
 
 
+@pytest.mark.covers("Information: Mode")
 async def test_a_hidden_node_has_neither_acceptors_nor_a_server() -> None:
     """§7, hidden."""
     async with lan() as start:
@@ -101,6 +111,7 @@ async def test_a_hidden_node_has_neither_acceptors_nor_a_server() -> None:
         assert without.network.info.registrar is None
 
 
+@pytest.mark.covers("Information: Registrar")
 async def test_what_saturn_can() -> None:
     """§7: applications, configuration, events. Upstream says so of proxies, too, and can't; here it is not said."""
     token = secrets.token_hex(8)
@@ -123,6 +134,7 @@ async def test_what_saturn_can() -> None:
         await server.stop()
 
 
+@pytest.mark.covers("Information: Acceptors")
 async def test_an_interface_with_colons_is_bracketed() -> None:
     """AcceptorInfo.Interface of an IPv6 host."""
     network = make_node("a@localhost").network

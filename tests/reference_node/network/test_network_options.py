@@ -30,6 +30,7 @@ def connection(node: Node, peer: Node) -> Connection:
 # --- mode -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("NAPI-OPT-1")
 async def test_a_hidden_node_is_not_dialed_but_dials_and_is_served_both_ways() -> None:
     """NAPI-OPT-1."""
     async with lan() as start:
@@ -54,6 +55,7 @@ async def test_a_hidden_node_is_not_dialed_but_dials_and_is_served_both_ways() -
         assert (await a.network.get_node(b.name)).name == b.name
 
 
+@pytest.mark.covers("NAPI-OPT-1", "The network: Mode")
 async def test_an_enabled_node_listens_and_registers() -> None:
     """NAPI-OPT-1."""
     async with lan() as start:
@@ -68,6 +70,7 @@ async def test_an_enabled_node_listens_and_registers() -> None:
 # --- cookie, size, flags ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("NAPI-OPT-4")
 async def test_without_a_cookie_a_random_one_keeps_everybody_out() -> None:
     """NAPI-OPT-4."""
     async with lan() as start:
@@ -77,6 +80,7 @@ async def test_without_a_cookie_a_random_one_keeps_everybody_out() -> None:
         assert await failure(dial(a, b)) == "EOF"
 
 
+@pytest.mark.covers("NAPI-OPT-4")
 async def test_the_cookie_counts_both_ways_and_a_wrong_one_is_closed_without_a_word() -> None:
     """NAPI-OPT-4: "EOF" with a route, "no route" without."""
     async with lan() as start:
@@ -89,6 +93,7 @@ async def test_the_cookie_counts_both_ways_and_a_wrong_one_is_closed_without_a_w
         assert (await a.network.get_node(b.name)).name == b.name
 
 
+@pytest.mark.covers("NAPI-OPT-5")
 async def test_a_message_above_the_peers_size_is_refused_here() -> None:
     """NAPI-OPT-5: "too large"; what fits goes through, and the link stays."""
     async with lan() as start:
@@ -100,6 +105,7 @@ async def test_a_message_above_the_peers_size_is_refused_here() -> None:
         assert await run_as_process(a, lambda it: it.call(at(b), "x" * 500)) == "x" * 500
 
 
+@pytest.mark.covers("NAPI-OPT-5")
 async def test_a_frame_above_the_own_size_ends_its_link() -> None:
     """NAPI-OPT-5: a sender that does not keep to the limit."""
     async with lan() as start:
@@ -113,6 +119,7 @@ async def test_a_frame_above_the_own_size_ends_its_link() -> None:
         await eventually(lambda: not a.network.connections and not b.network.connections)
 
 
+@pytest.mark.covers("NAPI-OPT-5")
 async def test_no_size_is_no_limit() -> None:
     """NAPI-OPT-5: 0. A negative size is refused; upstream takes it for 0."""
     async with lan() as start:
@@ -125,6 +132,7 @@ async def test_no_size_is_no_limit() -> None:
         NetworkOptions(max_message_size=-1)
 
 
+@pytest.mark.covers("NAPI-OPT-6")
 @pytest.mark.parametrize(
     ("flags", "announced"),
     [
@@ -148,6 +156,7 @@ async def test_flags_without_enable_are_the_defaults(flags: Flags | None, announ
         assert a.network.node(b.name).info.flags == announced
 
 
+@pytest.mark.covers("NAPI-OPT-6")
 def test_flags_are_these_bits() -> None:
     """NAPI-OPT-6."""
     bits = {flag.name: flag.value for flag in Flags}
@@ -159,6 +168,7 @@ def test_flags_are_these_bits() -> None:
     assert ehs.DEFAULT_FLAGS.value == 1 | 2 | 4 | 32 | 64
 
 
+@pytest.mark.covers("The network: Cookie", "The network: MaxMessageSize")
 async def test_cookie_size_and_flags_may_be_set_while_the_network_runs() -> None:
     """SetCookie, SetMaxMessageSize, SetNetworkFlags: they count from the next link on (upstream: NAPI-ACC-4)."""
     async with lan() as start:
@@ -177,6 +187,7 @@ async def test_cookie_size_and_flags_may_be_set_while_the_network_runs() -> None
         assert (info.max_message_size, info.flags) == (0, ehs.DEFAULT_FLAGS)
 
 
+@pytest.mark.covers("The network: Cookie")
 async def test_a_cookie_that_is_taken_away_lets_nobody_in() -> None:
     """NAPI-OPT-4: upstream takes the empty one for the secret."""
     async with lan() as start:
@@ -215,6 +226,7 @@ class Noted(EhsHandshake):
         return self.called
 
 
+@pytest.mark.covers("NAPI-OPT-7: Options of the network: Registrar")
 def test_the_default_registrar_is_the_embedded_one() -> None:
     """NAPI-OPT-7."""
     registrar = NetworkOptions().registrar
@@ -222,6 +234,7 @@ def test_the_default_registrar_is_the_embedded_one() -> None:
     assert (registrar.host, registrar.port, registrar.may_serve) == ("localhost", 4499, True)
 
 
+@pytest.mark.covers("NAPI-OPT-7: Options of the network: Registrar", "The network: Registrar")
 async def test_without_a_registrar_only_static_routes_lead_anywhere() -> None:
     """NAPI-OPT-7: ours alone, None is no registrar at all."""
     async with lan() as start:
@@ -233,6 +246,7 @@ async def test_without_a_registrar_only_static_routes_lead_anywhere() -> None:
             _ = a.network.registrar
 
 
+@pytest.mark.covers("NAPI-OPT-7: Options of the network: Handshake", "Connections: NetworkHandshake")
 @pytest.mark.parametrize("mode", [NetworkMode.ENABLED, NetworkMode.HIDDEN])
 async def test_the_own_handshake_is_used_for_dialing_and_accepting(mode: NetworkMode) -> None:
     """NAPI-OPT-7: also in hidden mode, and for dialing under the built-in name; upstream ignores it there."""
@@ -248,6 +262,7 @@ async def test_the_own_handshake_is_used_for_dialing_and_accepting(mode: Network
             assert handshake.used == ["start", "join", "join", "accept", "accept", "accept"]
 
 
+@pytest.mark.covers("The network: RegisterHandshake")
 async def test_what_a_route_speaks_is_picked_by_name_and_release() -> None:
     """RegisterHandshake: the first one of a name counts; a name that nobody registered is "no route"."""
     async with lan() as start:
@@ -263,6 +278,7 @@ async def test_what_a_route_speaks_is_picked_by_name_and_release() -> None:
         assert remote.info.handshake_version == mine
 
 
+@pytest.mark.covers("Options of the network: handshake.Options.PoolSize")
 def test_the_pool_has_one_to_64_links() -> None:
     """handshake.Options.PoolSize, default 3."""
     assert EhsHandshake().pool_size == ehs.POOL_SIZE == 3
@@ -274,6 +290,7 @@ def test_the_pool_has_one_to_64_links() -> None:
 # --- acceptors, TLS, name ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("NAPI-OPT-8", "Acceptors: Host")
 async def test_without_acceptors_there_is_one_on_the_host_of_the_name() -> None:
     """NAPI-OPT-8: the first free port from 11144 up."""
     async with lan() as start:
@@ -283,6 +300,7 @@ async def test_without_acceptors_there_is_one_on_the_host_of_the_name() -> None:
         assert DEFAULT_PORT == 11_144 <= port(one) < port(two)
 
 
+@pytest.mark.covers("NAPI-OPT-10")
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -301,6 +319,7 @@ async def test_names_that_no_node_can_have(name: str, text: str) -> None:
     assert str(caught.value).startswith(text)
 
 
+@pytest.mark.covers("NAPI-OPT-10")
 async def test_the_longest_name() -> None:
     """NAPI-OPT-10: 255 bytes."""
     async with lan() as start:

@@ -60,6 +60,7 @@ async def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
     await b.stop()
 
 
+@pytest.mark.covers("The network: properties nodes")
 async def test_the_open_connection_is_the_one() -> None:
     net = MemoryNetwork()
     a, b, connection = await net.pair()
@@ -69,6 +70,7 @@ async def test_the_open_connection_is_the_one() -> None:
     await net.stop()
 
 
+@pytest.mark.covers("The network: connect")
 async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
     b = node()
     peer = await context(b).peer()
@@ -78,6 +80,7 @@ async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
     await b.stop()
 
 
+@pytest.mark.covers("NAPI-CON-2")
 @pytest.mark.parametrize("count", [2, 50])
 async def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
     net = MemoryNetwork()

@@ -37,6 +37,7 @@ class Resolving(EsrdRegistrar):
         return self.routes
 
 
+@pytest.mark.covers("NAPI-RT-1")
 @pytest.mark.parametrize(
     ("match", "name", "found"),
     [
@@ -58,6 +59,7 @@ async def test_a_match_is_an_expression_found_anywhere_in_the_name(match: str, n
         assert refusal(lambda: network.route(name)) == "no route"
 
 
+@pytest.mark.covers("NAPI-RT-1")
 async def test_what_cannot_be_added_or_removed() -> None:
     """NAPI-RT-1."""
     network: Any = make_node("a@localhost").network
@@ -70,6 +72,7 @@ async def test_what_cannot_be_added_or_removed() -> None:
     network.add_route("a", NOWHERE)
 
 
+@pytest.mark.covers("NAPI-RT-2")
 async def test_the_greatest_weight_comes_first() -> None:
     """NAPI-RT-2; equal ones in the order in which they were added."""
     network: Any = make_node("a@localhost").network
@@ -80,6 +83,7 @@ async def test_the_greatest_weight_comes_first() -> None:
     assert network.route("a") == [rows[10], rows[3], NOWHERE, rows[0], rows[-5]]
 
 
+@pytest.mark.covers("NAPI-RT-2")
 async def test_all_that_match_are_tried() -> None:
     """NAPI-RT-2: the documentation says only the heaviest."""
     async with lan() as start:
@@ -90,6 +94,7 @@ async def test_all_that_match_are_tried() -> None:
         assert (await a.network.get_node(b.name)).name == b.name
 
 
+@pytest.mark.covers("NAPI-RT-3")
 async def test_a_route_has_its_own_cookie_and_flags() -> None:
     """NAPI-RT-3: empty ones are the node's."""
     async with lan() as start:
@@ -104,6 +109,7 @@ async def test_a_route_has_its_own_cookie_and_flags() -> None:
         assert c.network.node(a.name).info.flags == a.network.options.announced_flags
 
 
+@pytest.mark.covers("NAPI-RT-4")
 @pytest.mark.parametrize("static", [True, False])
 async def test_what_is_set_beside_a_resolver_counts(static: bool) -> None:
     """NAPI-RT-4: upstream drops cookie, flags and mapping of a static route with a resolver."""
@@ -125,6 +131,7 @@ async def test_what_is_set_beside_a_resolver_counts(static: bool) -> None:
         await eventually(lambda: actor.got == [Atom("theirs")])
 
 
+@pytest.mark.covers("NAPI-RT-4")
 async def test_a_resolver_that_finds_nothing() -> None:
     """NAPI-RT-4: "no route"; the next static route is tried."""
     async with lan() as start:
@@ -137,6 +144,7 @@ async def test_a_resolver_that_finds_nothing() -> None:
         assert (await a.network.get_node(b.name)).name == b.name
 
 
+@pytest.mark.covers("NAPI-RT-5")
 async def test_proxy_routes_are_kept_and_lead_nowhere() -> None:
     """NAPI-RT-5."""
     async with lan() as start:
@@ -155,6 +163,7 @@ async def test_proxy_routes_are_kept_and_lead_nowhere() -> None:
         assert a.network.info.proxy_routes == ()
 
 
+@pytest.mark.covers("NAPI-RT-6: Static routes: AtomMapping")
 async def test_atoms_are_mapped_both_ways_over_a_dialed_link() -> None:
     """NAPI-RT-6: the mapping of a route; on all links of the pool."""
     async with lan() as start:
@@ -170,6 +179,7 @@ async def test_atoms_are_mapped_both_ways_over_a_dialed_link() -> None:
         assert (actor.got, asker.got) == ([Atom("theirs")] * 3, [Atom("ours")])
 
 
+@pytest.mark.covers("Static routes: Route.HandshakeVersion")
 async def test_a_route_names_what_is_spoken() -> None:
     """NetworkRoute: handshake and proto by name and release; what the node has not got is "no route"."""
     async with lan() as start:
@@ -180,6 +190,7 @@ async def test_a_route_names_what_is_spoken() -> None:
         assert (await dial(a, b, **same)).name == b.name
 
 
+@pytest.mark.covers("Static routes: invalid settings are UsageError at once")
 @pytest.mark.parametrize(
     "settings", [{"port": -1}, {"port": 65_536}, {"cookie": "\ud800"}, {"atom_mapping": {"a": "b" * 256}}]
 )
@@ -189,6 +200,7 @@ def test_a_route_that_cannot_be(settings: Any) -> None:
         NetworkRoute(**settings)
 
 
+@pytest.mark.covers("NAPI-RT-1")
 async def test_a_route_removed_while_connected_leaves_the_connection() -> None:
     """NAPI-RT-1: routes are for dialing."""
     async with lan() as start:

@@ -43,6 +43,7 @@ both = pytest.mark.parametrize("without", [disabled, stopped])
 Without = Callable[[Start], Awaitable[Node]]
 
 
+@pytest.mark.covers("NAPI-OPT-2", "The network: Acceptors")
 @both
 @pytest.mark.real_loop
 async def test_every_method_says_that_the_network_is_stopped(without: Without) -> None:
@@ -61,6 +62,7 @@ async def test_every_method_says_that_the_network_is_stopped(without: Without) -
         assert (network.nodes, dict(network.connections)) == ([], {})
 
 
+@pytest.mark.covers("NAPI-OPT-2")
 @both
 @pytest.mark.real_loop
 async def test_routes_and_permissions_are_kept_for_later(without: Without) -> None:
@@ -101,6 +103,7 @@ VERBS: dict[str, Callable[[Process], Awaitable[Any]]] = {
 }
 
 
+@pytest.mark.covers("NAPI-OPT-3")
 @both
 @pytest.mark.parametrize("verb", list(VERBS))
 @pytest.mark.real_loop
@@ -113,6 +116,7 @@ async def test_a_process_that_wants_another_node_is_told(without: Without, verb:
         assert await run_as_process(node, lambda it: it.call("echo", 1)) == 1
 
 
+@pytest.mark.covers("NAPI-OPT-2")
 @pytest.mark.real_loop
 async def test_a_disabled_network_opens_nothing() -> None:
     """NAPI-OPT-2: no listening socket, no registration; its own acceptor settings are not even looked at."""
@@ -125,6 +129,7 @@ async def test_a_disabled_network_opens_nothing() -> None:
         assert not registrar.registered
 
 
+@pytest.mark.covers("NAPI-OPT-2")
 async def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> None:
     """NAPI-OPT-2: in both roles, without a byte."""
     without, other = make_node("a@localhost", mode=NetworkMode.DISABLED), make_node("b@localhost")
@@ -137,6 +142,7 @@ async def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> 
     assert not other.network.connections
 
 
+@pytest.mark.covers("The network: Node.NetworkStart")
 @pytest.mark.real_loop
 async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
     """Node.NetworkStop and NetworkStart: links end, the name is given back, processes live on; routes are kept."""
@@ -168,6 +174,7 @@ async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
             await b.network.stop()
 
 
+@pytest.mark.covers("The network: Node.NetworkStart")
 @pytest.mark.real_loop
 async def test_a_network_is_started_once() -> None:
     """NetworkStart of one that runs: an error, and it runs on; stop twice is nothing."""
@@ -181,6 +188,7 @@ async def test_a_network_is_started_once() -> None:
         await b.network.start()
 
 
+@pytest.mark.covers("NAPI-ACC-2")
 @pytest.mark.real_loop
 async def test_a_start_that_fails_leaves_nothing_and_may_be_tried_again() -> None:
     """NAPI-ACC-2: at NetworkStart, too."""
@@ -197,6 +205,7 @@ async def test_a_start_that_fails_leaves_nothing_and_may_be_tried_again() -> Non
         assert node.network.acceptors[1].port == number
 
 
+@pytest.mark.covers("NAPI-OPT-3")
 @pytest.mark.real_loop
 async def test_who_waits_for_a_dial_when_the_network_stops_gets_the_error() -> None:
     """NAPI-OPT-3: a process that waits is not ended by it."""
@@ -220,6 +229,7 @@ async def test_who_waits_for_a_dial_when_the_network_stops_gets_the_error() -> N
             assert await asyncio.gather(*waits) == [STOPPED] * 3
 
 
+@pytest.mark.covers("NAPI-OPT-3")
 @pytest.mark.real_loop
 async def test_a_stopped_node_has_no_network_either() -> None:
     """NAPI-OPT-3: Node.stop."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.enp import Priority
 from ergo_conformance.model.types import Slice
@@ -55,7 +55,7 @@ async def test_a_call_may_be_a_list_or_a_text(remote: bool) -> None:
     [
         [], 1, True, b"pid", Atom("pid"), [Atom("pid")], [1, "pid"], [["pid"]], {"pid": 1},
         Typed(Slice(t.STRING), ["pid"]), ProcessID(Atom("pid"), Atom("x")), Event(Atom("pid"), Atom("x")),
-        subject.Small(1, "pid"), Version("pid"),
+        agent_types.Small(1, "pid"), Version("pid"),
     ],
     ids=repr,
 )  # fmt: skip
@@ -201,7 +201,7 @@ async def test_nil_can_not_be_sent(op: str) -> None:
     ("reason", "text"),
     [
         ("custom", "custom registered error"), ("kill", "kill"), ("normal", "normal"), ("some text", "some text"),
-        (Error("an error"), "an error"), (subject.CUSTOM_ERROR, "custom registered error"), (None, "shutdown"),
+        (Error("an error"), "an error"), (agent_types.CUSTOM_ERROR, "custom registered error"), (None, "shutdown"),
         (5, "shutdown"), (Atom("kill"), "shutdown"), (["kill"], "shutdown"),
     ],
     ids=repr,

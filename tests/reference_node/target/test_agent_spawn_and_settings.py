@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import subject
+from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.ergo.enp import Algorithm, CompressionLevel, Priority
 from ergo_conformance.model.ergo.gen import NO_PID
 from ergo_conformance.model.types import Slice
@@ -219,8 +219,8 @@ async def test_its_connections(as_: type) -> None:
 @places
 async def test_its_sample(remote: bool) -> None:
     async with acting(remote=remote) as s:
-        assert await s.do("sample") == subject.sample(s.pid("agent"))
-        assert await s.do("sample") != subject.sample(NO_PID)
+        assert await s.do("sample") == agent_types.sample(s.pid("agent"))
+        assert await s.do("sample") != agent_types.sample(NO_PID)
 
 
 async def test_the_workers_of_its_node_are_echoes() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, error_values, subject
+from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.enp import Code
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID, Typed
@@ -21,7 +21,7 @@ from ergo_conformance.reference_node.target.agents import LEVEL_1, Echo, Supervi
 from tests.support.nodes import MemoryNetwork, context, node, run_as_process, settle
 
 NOBODY = PID(Atom(""), 0, 0)
-CUSTOM = subject.CUSTOM_ERROR.text
+CUSTOM = agent_types.CUSTOM_ERROR.text
 
 
 def int64(n: int) -> Typed:
@@ -55,7 +55,7 @@ async def test_they_are_all_there() -> None:
 PID_TYPED = PID(Atom("x@y"), 7, 9)
 VALUES = [
     True, 0, -5, int64(7), Typed(t.UINT8, 255), 1.5, Typed(t.FLOAT32, 0.5), "text", "", b"\x00\xff", Atom("atom"),
-    PID_TYPED, ["a", 1, [None]], {"k": 1}, Typed(Slice(t.STRING), ["x"]), Error("an error"), subject.Small(1, "s"),
+    PID_TYPED, ["a", 1, [None]], {"k": 1}, Typed(Slice(t.STRING), ["x"]), Error("an error"), agent_types.Small(1, "s"),
     "!error", ["!self"], Atom("!self"), Atom("!error:x"), "!unknown", "plain !error",
 ]  # fmt: skip
 

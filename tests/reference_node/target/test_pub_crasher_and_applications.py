@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import error_values, subject
+from ergo_conformance.model.ergo import agent_types, error_values
 from ergo_conformance.model.ergo.gen import RemoteProcessOptions
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Ref, Typed
@@ -138,7 +138,7 @@ SENT: list[tuple[Any, str]] = [
     (Atom("gopanic"), "'gopanic'"),
     (Atom("unknown"), "'unknown'"),
     (Error("an error"), "an error"),
-    (subject.CUSTOM_ERROR, "custom registered error"),
+    (agent_types.CUSTOM_ERROR, "custom registered error"),
     (error_values.KILL, "kill"),
     (5, "5"),
     (True, "true"),

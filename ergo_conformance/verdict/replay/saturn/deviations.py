@@ -3,7 +3,7 @@
 from typing import Final
 
 from ....model.ergo import saturn
-from ..known import KnownDeviation
+from ..known_deviations import KnownDeviation
 from .findings import SaturnFinding
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, error_values, gen, subject
+from ergo_conformance.model.ergo import agent_types, enp, error_values, gen
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
@@ -28,10 +28,10 @@ from tests.support.watchers import Told, Watcher, watcher
 CACHED, PLAIN = Atom("cached"), Atom("plain")
 IDS = Caches(
     atoms={300: Atom("echo"), 301: CACHED},
-    types={5000: subject.SMALL.name, 5001: enp.RESULT.name},
-    errors={33000: subject.CUSTOM_ERROR.text, 33001: "timed out"},
+    types={5000: agent_types.SMALL.name, 5001: enp.RESULT.name},
+    errors={33000: agent_types.CUSTOM_ERROR.text, 33001: "timed out"},
 )
-SMALL, CUSTOM = subject.Small(1, "s"), subject.CUSTOM_ERROR
+SMALL, CUSTOM = agent_types.Small(1, "s"), agent_types.CUSTOM_ERROR
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ VALUES: list[tuple[Any, bool]] = [
     (CACHED, True),
     ([{"k": CACHED}, PLAIN], True),
     (SMALL, True),
-    (Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), True),
+    (Typed(Slice(Reg(agent_types.SMALL.name)), [SMALL]), True),
     (CUSTOM, True),
     ([error_values.TIMEOUT], True),
     (PLAIN, False),
@@ -122,7 +122,7 @@ async def test_ids_in_other_frames() -> None:
 
 READ: list[Any] = [
     Atom("echo"), [CACHED, PLAIN], SMALL, [CUSTOM, error_values.TIMEOUT, Error("an error")],
-    Typed(Slice(Reg(subject.SMALL.name)), [SMALL]), {"k": {"k": SMALL}},
+    Typed(Slice(Reg(agent_types.SMALL.name)), [SMALL]), {"k": {"k": SMALL}},
 ]  # fmt: skip
 
 
@@ -158,7 +158,7 @@ async def test_the_same_id_means_two_things_in_two_directions() -> None:
             assert await each.call("echo", [Atom(text), b.network._stacks._caches.atoms[first]]) == [text, b.name]
 
 
-UNKNOWN = Caches({900: PLAIN}, {9000: subject.SMALL.name}, {39000: "an error"})
+UNKNOWN = Caches({900: PLAIN}, {9000: agent_types.SMALL.name}, {39000: "an error"})
 
 
 @pytest.mark.parametrize("value", [PLAIN, SMALL, Error("an error", registered=True)], ids=repr)
@@ -187,7 +187,7 @@ async def update(peer: Peer, line: int = 0, **tables: Any) -> None:
 
 FURTHER: list[tuple[str, Any, Any]] = [
     ("AtomCache", {900: PLAIN}, [PLAIN, {"k": PLAIN}]),
-    ("RegCache", {9000: subject.SMALL.name}, [SMALL]),
+    ("RegCache", {9000: agent_types.SMALL.name}, [SMALL]),
     ("ErrCache", {39000: Error("an error")}, [Error("an error", registered=True)]),
 ]
 
@@ -213,7 +213,7 @@ async def test_ids_that_are_known_keep_their_meaning() -> None:
     async with at_peer() as (_, it, peer):
         row: dict[str, Any] = {
             "AtomCache": {301: PLAIN},
-            "RegCache": {5000: subject.NESTED.name},
+            "RegCache": {5000: agent_types.NESTED.name},
             "ErrCache": {33000: Error("other")},
         }
         for _ in range(2):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ergo_conformance.model import types as t
-from ergo_conformance.model.ergo import enp, gen, subject
+from ergo_conformance.model.ergo import agent_types, enp, gen
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.ergo.enp import Algorithm, Priority, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
@@ -24,7 +24,7 @@ from tests.support.watchers import Heard, Watcher, refused, watcher
 
 EV = Atom("ev")
 VALUES: list[Any] = [
-    1, "text", True, b"\x00", Atom("atom"), ["a", None], {"k": 1}, Typed(t.INT64, 5), subject.Small(1, "s"), None,
+    1, "text", True, b"\x00", Atom("atom"), ["a", None], {"k": 1}, Typed(t.INT64, 5), agent_types.Small(1, "s"), None,
     Error("an error"), Typed(Slice(t.STRING), ["x"]),
 ]  # fmt: skip
 takes = pytest.mark.parametrize("verb", [Verb.LINK, Verb.MONITOR], ids=lambda verb: verb.value.lower())

@@ -6,7 +6,7 @@ from typing import Final
 from ...mutants.mutant import Mutant
 from ...targets.base import Target
 from ...targets.mutant import MutantTarget
-from .collected import CollectedCase
+from .collected_case import CollectedCase
 from .execution import MemoryRunner, Runner
 from .live import LiveRunner
 from .outcome import Outcome

@@ -11,7 +11,7 @@ CLOSE_TIMEOUT: Final = 5.0
 """Seconds a target has to close a socket that it must close at once."""
 
 
-class Endpoint:
+class ScriptedPeer:
     """Our end of one socket. Remembers a description of what was sent last, for violations."""
 
     def __init__(self, socket: PeerSocket) -> None:

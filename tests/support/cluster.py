@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection import tcp
-from ergo_conformance.reference_node.connection.tcp import Address
+from ergo_conformance.reference_node.connection.tcp import SocketAddress
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
@@ -147,7 +147,7 @@ class Cluster:
     async def node(self, name: str, **options: Any) -> Node:
         """One more node that listens, and that all others may dial by its name."""
 
-        async def dial(protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
+        async def dial(protocol: Callable[[], asyncio.Protocol], address: SocketAddress) -> None:
             self.dials.append((name, address.port))
             relay = self.relays.get(address.port)
             await tcp.dial(protocol, address._replace(port=relay.port) if relay else address)

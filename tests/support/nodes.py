@@ -13,7 +13,7 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.memory import join_protocols
 from ergo_conformance.reference_node.api.messages import ProcessOptions
 from ergo_conformance.reference_node.api.routes import NetworkRoute
-from ergo_conformance.reference_node.connection.tcp import Address
+from ergo_conformance.reference_node.connection.tcp import SocketAddress
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.targets.self_node import OFFERS, MemoryRunningTarget, make_node
@@ -72,7 +72,7 @@ class MemoryNetwork:
         self.nodes[len(self.nodes) + 1] = made
         return made
 
-    async def dial(self, protocol: Callable[[], asyncio.Protocol], address: Address) -> None:
+    async def dial(self, protocol: Callable[[], asyncio.Protocol], address: SocketAddress) -> None:
         """Opens a socket, like tcp.dial."""
         self.dialed.append(address.port)
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ KEEP_ALIVE: Final = 15
 TLS_SHUTDOWN_TIMEOUT: Final = 1.0
 
 
-class Address(NamedTuple):
+class SocketAddress(NamedTuple):
     """Host and port to dial. `tls`: None means plain TCP."""
 
     host: str
@@ -23,7 +23,7 @@ class Address(NamedTuple):
     tls: ssl.SSLContext | None = None
 
     @classmethod
-    def parse(cls, dsn: str, tls: ssl.SSLContext | None) -> "Address | None":
+    def parse(cls, dsn: str, tls: ssl.SSLContext | None) -> "SocketAddress | None":
         """Parses an address announced by a peer, "host:port" or "[v6]:port"; None if it is malformed."""
         host, _, port = dsn.rpartition(":")
         if not host or not port.isascii() or not port.isdigit() or len(port) > len(str(MAX_PORT)):
@@ -33,11 +33,11 @@ class Address(NamedTuple):
         return cls(host.strip("[]"), int(port), tls)
 
 
-Dial = Callable[[Callable[[], asyncio.Protocol], Address], Awaitable[None]]
+Dial = Callable[[Callable[[], asyncio.Protocol], SocketAddress], Awaitable[None]]
 """Opens a socket to an endpoint and connects it to a new protocol object. Raises OSError."""
 
 
-async def dial(protocol: Callable[[], asyncio.Protocol], endpoint: Address) -> None:
+async def dial(protocol: Callable[[], asyncio.Protocol], endpoint: SocketAddress) -> None:
     """Opens a TCP or TLS socket. Raises OSError, including ssl.SSLError."""
     await asyncio.get_running_loop().create_connection(
         protocol,

@@ -16,7 +16,7 @@ from ..connection.dial_errors import describe
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, DuplicateError, MakeConnection
-from ..connection.tcp import Address, Dial
+from ..connection.tcp import Dial, SocketAddress
 from .stack import Stack
 
 log = logging.getLogger("ergo_conformance.node")
@@ -71,7 +71,7 @@ class NodeDialer:
             fingerprint=fingerprint, wanted=wanted, make_opener=make_opener,
         ))  # fmt: skip
 
-    async def connect(self, endpoint: Address, wanted: Atom | None, stack: Stack) -> Connection:
+    async def connect(self, endpoint: SocketAddress, wanted: Atom | None, stack: Stack) -> Connection:
         """Returns the connection with the peer at this endpoint, dialing it if needed, with as many sockets as possible.
 
         `wanted`: the expected name; an open connection, a dial and an accept in progress with that name are used.  Raises
@@ -97,7 +97,7 @@ class NodeDialer:
             raise HandshakeError("the node has stopped")
         return dial.result()
 
-    async def _connect(self, endpoint: Address, wanted: Atom | None, stack: Stack) -> Connection:
+    async def _connect(self, endpoint: SocketAddress, wanted: Atom | None, stack: Stack) -> Connection:
         if wanted is not None and (delay := self.backoff.remaining(wanted, asyncio.get_running_loop().time())):
             await asyncio.sleep(delay)  # do not storm a peer that accepts and disconnects at once (ENP-RED-4)
             if wanted in self._table.connections:
@@ -125,7 +125,7 @@ class NodeDialer:
             raise RefusedError(f"{connection.name!r} has ended the connection again")
         return connection
 
-    async def open(self, protocol: Callable[[], SocketProtocol], endpoint: Address, timeout: float) -> Connection:
+    async def open(self, protocol: Callable[[], SocketProtocol], endpoint: SocketAddress, timeout: float) -> Connection:
         """Opens one socket within `timeout` seconds, and waits for its handshake. Raises as `connect`, and DuplicateError."""
         made: list[SocketProtocol] = []
 
@@ -174,7 +174,7 @@ class NodeDialer:
 class _SocketOpener:
     """Opens further sockets of one connection (api.OpenSocket)."""
 
-    def __init__(self, dialer: NodeDialer, connection: Connection, first: Address, stack: Stack) -> None:
+    def __init__(self, dialer: NodeDialer, connection: Connection, first: SocketAddress, stack: Stack) -> None:
         self._dialer, self._first, self._stack = dialer, first, stack
         self._peer = connection.peer
         self._running: set[asyncio.Task[bool]] = set()
@@ -190,7 +190,7 @@ class _SocketOpener:
         peer, first = self._peer, self._first
         joining = ConnectionRef(peer.node, peer.connection_id)
         protocol = partial(self._dialer.protocol, self._stack, joining=joining)
-        for endpoint in dict.fromkeys((Address.parse(announced, first.tls) or first, first)):
+        for endpoint in dict.fromkeys((SocketAddress.parse(announced, first.tls) or first, first)):
             try:
                 await self._dialer.open(protocol, endpoint, self._stack.handshake.deadlines.connect)
             except (HandshakeError, RefusedError):

@@ -34,7 +34,7 @@ from ..connection.dial_errors import cause_of
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, MakeConnection
-from ..connection.tcp import Address, Dial
+from ..connection.tcp import Dial, SocketAddress
 from ..connection.tls import manager_of
 from ..core.core import NodeCore
 from ..core.peer_connections import Peers
@@ -243,7 +243,7 @@ class NodeNetwork:
         self._check_running()
         context = self.resolver.tls_context() if tls is True else (tls or None)
         wanted = None if name is None else Atom(name)
-        return await self._dialer.connect(Address(host, port, context), wanted, self._stacks.make())
+        return await self._dialer.connect(SocketAddress(host, port, context), wanted, self._stacks.make())
 
     def drop(self, connection: Connection) -> None:
         """Ends a connection: both sides forget each other at once (NAPI-CON-10)."""

@@ -14,7 +14,7 @@ from ...model.values import Atom
 from ..api import NetworkHandshake, NetworkProto
 from ..api.errors import ErgoError, RegistrarError
 from ..api.routes import NetworkRoute
-from ..connection.tcp import Address
+from ..connection.tcp import SocketAddress
 from ..connection.tls import client_context, verifying_context
 from ..options import NetworkOptions
 from .stack import Stack, StackFactory
@@ -41,7 +41,7 @@ class RouteResolver:
         if options.ca is not None:
             self.tls_context(skip_verify=False)  # report an unreadable file at the start
 
-    async def resolve(self, name: Atom) -> list[tuple[Address, Stack]]:
+    async def resolve(self, name: Atom) -> list[tuple[SocketAddress, Stack]]:
         """Returns endpoints and stacks for a node, best first. A name that matches a static route is resolved nowhere else."""
         if name == self._name:
             return []
@@ -55,7 +55,7 @@ class RouteResolver:
             return []
         return await self.expand(name, NetworkRoute(resolver=self._options.registrar.resolver))
 
-    async def expand(self, name: Atom, route: NetworkRoute) -> list[tuple[Address, Stack]]:
+    async def expand(self, name: Atom, route: NetworkRoute) -> list[tuple[SocketAddress, Stack]]:
         """Returns endpoints and stacks of one route; those that its resolver finds, if it has one."""
         if route.resolver is None:
             candidates = [self._endpoint(name, route)]
@@ -68,7 +68,7 @@ class RouteResolver:
             candidates = [self._endpoint(name, resolved(route, each)) for each in found if names_protocols(each)]
         return [candidate for candidate in candidates if candidate is not None]
 
-    def _endpoint(self, name: Atom, route: NetworkRoute) -> tuple[Address, Stack] | None:
+    def _endpoint(self, name: Atom, route: NetworkRoute) -> tuple[SocketAddress, Stack] | None:
         """Returns None if a route has no address, or names a handshake or proto that we don't know."""
         handshake = self._find(self.handshakes, route.handshake_version)
         proto = self._find(self.protos, route.proto_version)
@@ -79,7 +79,7 @@ class RouteResolver:
         stack = self._stacks.make(
             handshake, proto, cookie=route.cookie, flags=route.flags, atom_mapping=route.atom_mapping
         )
-        return Address(host, route.port, context), stack
+        return SocketAddress(host, route.port, context), stack
 
     @staticmethod
     def _find(known: Sequence[Protocol], version: Version) -> Protocol | None:

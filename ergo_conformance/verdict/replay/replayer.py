@@ -16,7 +16,7 @@ from ...model.ergo.ehs import Message
 from ...model.values import PID
 from ...peers.memory import connect_memory
 from ...reference_node.connection.socket_protocol import SocketProtocol
-from ...reference_node.connection.tcp import Address
+from ...reference_node.connection.tcp import SocketAddress
 from ...reference_node.core.process_table import CORE_ID
 from ...spec.ergo import enp as frames
 from ...spec.ergo.stream import ReadFrame
@@ -104,7 +104,7 @@ class Replayer:
 
     # --- sockets -----------------------------------------------------------------------------------------------------
 
-    async def _dial(self, protocol: Callable[[], asyncio.Protocol], _: Address) -> None:
+    async def _dial(self, protocol: Callable[[], asyncio.Protocol], _: SocketAddress) -> None:
         """Opens a socket for the node: the next one that the real node opened. ConnectionRefusedError if there is none."""
         if not self._to_open:
             is_cut = any(self.timeline.capture.is_cut("*", self.recorded.direction, at) for at in ("recording", "end"))

@@ -1,4 +1,4 @@
-"""A handshake, a proto with connection and remote node, and a registrar: they know nothing of the node but its interfaces."""
+"""Custom handshake, proto with connection and remote node, and registrar: they use only the interfaces of `api`."""
 
 import json
 import logging
@@ -46,8 +46,8 @@ CARD, TALK = Version("CARD", "1"), Version("TALK", "1")
 POOL = 2
 
 
-class CardMachine:
-    """Each side shows one line of JSON: who it is, and the cookie in the clear."""
+class CardSession:
+    """Each side sends one line of JSON with its name, creation and cookie."""
 
     def __init__(
         self, role: Role, local: LocalIdentity, link: SocketInfo, joining: ConnectionRef | None = None
@@ -104,13 +104,13 @@ class CardHandshake:
         return ehs.DEFAULT_FLAGS
 
     def start(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
-        return CardMachine(Role.DIALER, local, link)
+        return CardSession(Role.DIALER, local, link)
 
     def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> HandshakeSession:
-        return CardMachine(Role.DIALER, local, link, membership)
+        return CardSession(Role.DIALER, local, link, membership)
 
     def accept(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
-        return CardMachine(Role.ACCEPTOR, local, link)
+        return CardSession(Role.ACCEPTOR, local, link)
 
     @property
     def version(self) -> Version:
@@ -118,7 +118,7 @@ class CardHandshake:
 
 
 class TalkConnection(UnsupportedConnection):
-    """Lines of JSON: messages and requests to names, and answers."""
+    """Connection with lines of JSON: messages and calls to names, and answers."""
 
     def __init__(self, peer: PeerInfo, core: Core) -> None:
         super().__init__(peer, core)
@@ -126,7 +126,7 @@ class TalkConnection(UnsupportedConnection):
 
     @property
     def node(self) -> RemoteNode:
-        return Nickname(super().node)
+        return RenamedRemoteNode(super().node)
 
     def say(self, *what: Any) -> bool:
         link = self.sockets[0]
@@ -155,7 +155,7 @@ class TalkConnection(UnsupportedConnection):
             try:
                 self.heard(*json.loads(line))
             except (ValueError, TypeError):
-                raise Rejected(Reason.UNKNOWN_FRAME, "", 0, "no line of mine") from None
+                raise Rejected(Reason.UNKNOWN_FRAME, "", 0, "invalid line") from None
 
     def heard(self, what: str, from_id: int, to: Any, payload: Any, words: Sequence[int] = ()) -> None:
         sender = PID(self.name, from_id, self.peer.creation)
@@ -177,7 +177,7 @@ class TalkProto:
         self.served: list[tuple[Atom, bool]] = []
 
     def new_connection(self, core: Core, result: PeerInfo, log: logging.Logger) -> Connection:
-        log.info("%s begins to talk", result.node)
+        log.info("connected with %s", result.node)
         return TalkConnection(result, core)
 
     async def serve(self, connection: Connection, dial: OpenSocket | None) -> None:
@@ -191,11 +191,11 @@ class TalkProto:
         return TALK
 
 
-class Notebook:
-    """Nodes and their routes, as a registrar of nodes in one program."""
+class TableRegistrar:
+    """Registrar of the nodes of one program: a dict of their routes."""
 
-    def __init__(self, pages: dict[Atom, list[Route]]) -> None:
-        self.pages = pages
+    def __init__(self, table: dict[Atom, list[Route]]) -> None:
+        self.table = table
         self.name = Atom("")
 
     @property
@@ -203,13 +203,13 @@ class Notebook:
         return self
 
     async def register(self, node: NodeRegistration, routes: Sequence[Route]) -> None:
-        if node.name in self.pages:
+        if node.name in self.table:
             raise RegistrarError("resource is taken")
         self.name = node.name
-        self.pages[node.name] = list(routes)
+        self.table[node.name] = list(routes)
 
     async def terminate(self) -> None:
-        self.pages.pop(self.name, None)
+        self.table.pop(self.name, None)
 
     @property
     def info(self) -> RegistrarInfo:
@@ -220,9 +220,9 @@ class Notebook:
         return Version("NOTE", "1")
 
     async def resolve(self, name: Atom) -> list[Route]:
-        if name not in self.pages:
+        if name not in self.table:
             raise RegistrarError("unknown")
-        return self.pages[name]
+        return self.table[name]
 
     async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:
         raise RegistrarError("not supported")
@@ -231,8 +231,8 @@ class Notebook:
         raise RegistrarError("not supported")
 
 
-class Nickname:
-    """The peer under a name of ours, as a remote node of one's own: the rest is what the node's own one does."""
+class RenamedRemoteNode:
+    """Custom RemoteNode with another name; it passes everything else to the node's own RemoteNode."""
 
     def __init__(self, node: RemoteNode) -> None:
         self._node = node
@@ -285,4 +285,4 @@ class Nickname:
         self._node.disconnect()
 
 
-TYPED: tuple[type[NetworkHandshake], type[NetworkProto], type[Registrar]] = CardHandshake, TalkProto, Notebook
+TYPED: tuple[type[NetworkHandshake], type[NetworkProto], type[Registrar]] = CardHandshake, TalkProto, TableRegistrar

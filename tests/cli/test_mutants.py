@@ -48,7 +48,7 @@ def test_a_mutant_that_needs_sockets_runs_over_tcp(tmp_path: Path) -> None:
     ("name", "complaint"),
     [
         ("swaped_digest", "unknown mutant 'swaped_digest'; did you mean"),
-        ("no_deadline", "'no_deadline' names several mutants: handshake.no_deadline, esrd.no_deadline"),
+        ("says_more", "'says_more' names several mutants: esrd.says_more, esrd_clients.says_more"),
     ],
 )
 def test_an_unknown_or_ambiguous_mutant_ends_with_exit_code_2(name: str, complaint: str) -> None:

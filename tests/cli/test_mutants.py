@@ -1,4 +1,4 @@
-"""The command line against mutants: in this process as `mutant:NAME`, and in a process of their own."""
+"""Runs of the command line with mutants: in memory as `mutant:NAME`, and as process targets."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_a_mutant_that_needs_sockets_runs_over_tcp(tmp_path: Path) -> None:
         ("no_deadline", "'no_deadline' names several mutants: handshake.no_deadline, esrd.no_deadline"),
     ],
 )
-def test_a_name_that_is_no_mutant_ends_with_code_2(name: str, complaint: str) -> None:
+def test_an_unknown_or_ambiguous_mutant_ends_with_exit_code_2(name: str, complaint: str) -> None:
     ended = cli("run", f"mutant:{name}")
     assert ended.code == 2
     assert complaint in " ".join(ended.err.split())

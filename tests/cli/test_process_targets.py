@@ -70,5 +70,5 @@ def test_targets_of_two_configurations_leave_no_process(tmp_path: Path) -> None:
     assert ended.code == 0, ended.text
     assert ended.err == ""
     started = pids.read_text().split()
-    assert len(started) == 3  # as it is, tls false, tls true
+    assert len(started) == 3  # default, tls false, tls true
     assert not [pid for pid in started if Path("/proc", pid).exists()]

@@ -41,7 +41,7 @@ def test_the_embedded_node_conforms_over_tcp(seed: int, tmp_path: Path) -> None:
     assert_conforms(report)
 
 
-def test_in_memory_the_cases_are_skipped() -> None:
+def test_the_cases_are_skipped_in_memory() -> None:
     ended = cli("run", *CLIENTS)
     assert ended.code == 5
     assert "in memory there are no addresses" in " ".join(ended.text.split())

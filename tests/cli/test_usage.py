@@ -11,12 +11,12 @@ CASE = "handshake.digest.whole_handshake"
 
 
 def one_sentence(ended: Ended) -> str:
-    """What was said on stderr; nothing else was said anywhere."""
+    """Returns the one line on stderr; stdout must be empty."""
     assert ended.out == ""
-    said = ended.err.strip()
-    assert said
-    assert "\n" not in said
-    return said
+    text = ended.err.strip()
+    assert text
+    assert "\n" not in text
+    return text
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_the_declared_cases_find_a_mutant_in_a_process(tmp_path: Path) -> None:
 
 def test_a_mutant_that_needs_sockets_runs_over_tcp(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    name = "esrd_names.from_where_it_likes"
+    name = "esrd_names.replies_from_any_address"
     ended = cli(
         "run",
         f"mutant:{name}",
@@ -54,7 +54,7 @@ def test_a_mutant_that_needs_sockets_runs_over_tcp(tmp_path: Path) -> None:
     ("name", "complaint"),
     [
         ("swaped_digest", "unknown mutant 'swaped_digest'; did you mean"),
-        ("says_more", "'says_more' names several mutants: esrd.says_more, esrd_clients.says_more"),
+        ("no_deadline", "'no_deadline' names several mutants: handshake.no_deadline, esrd.no_deadline"),
     ],
 )
 def test_an_unknown_or_ambiguous_mutant_ends_with_exit_code_2(name: str, complaint: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from ergo_conformance.reference_node.api.handshake import LocalIdentity, PeerInf
 from ergo_conformance.reference_node.connection import tls as certificates
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from tests.support.settings import start_node
 from tests.support.sockets import (
@@ -137,8 +137,8 @@ async def test_plain_tcp_and_tls_do_not_connect() -> None:
 
 @pytest.mark.covers("NAPI-ACC-7")
 async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
-    strict = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.5, handshake=0.8))
-    opened: list[RawPeer] = []
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=60.0, read=0.5, handshake=0.8))
+    beginnings = [b""] * 20 + [dialer_session().start()[:9]] * 5
 
     async def send_slowly(raw: RawPeer) -> None:
         for byte in dialer_session().start():
@@ -148,22 +148,24 @@ async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
                 return
         raise AssertionError("the acceptor waited for the whole hello")
 
-    async def stay_silent(node: Node, data: bytes = b"") -> None:
-        async with RawPeer.dial(node) as raw:
+    async with AsyncExitStack() as stack, running_nodes("a", "b") as (a, b):
+        for data in beginnings:
+            raw = await stack.enter_async_context(RawPeer.dial(b))
             raw.writer.write(data)
-            opened.append(raw)
-            await raw.read_to_end()
-
-    async with running_nodes("a") as (a,), running_nodes("b", handshake=strict) as (b,), RawPeer.dial(b) as slow_peer:
-        slow = asyncio.create_task(send_slowly(slow_peer))
-        idle = [asyncio.create_task(stay_silent(b)) for _ in range(20)]
-        half = [asyncio.create_task(stay_silent(b, dialer_session().start()[:9])) for _ in range(5)]
-        await eventually(lambda: len(opened) == 25)
+        await eventually(lambda: b.network._sockets.accepting == 25)
         await a.network.connect(HOST, port(b))
-        await asyncio.gather(*idle, *half)
+        assert b.network._sockets.accepting == 25
+
+    async with AsyncExitStack() as stack, running_nodes("b", handshake=short_deadlines) as (b,):
+        peers = [await stack.enter_async_context(RawPeer.dial(b)) for _ in beginnings]
+        slow_peer = await stack.enter_async_context(RawPeer.dial(b))
+        for raw, data in zip(peers, beginnings, strict=True):
+            raw.writer.write(data)
+        slow = asyncio.create_task(send_slowly(slow_peer))
+        await asyncio.gather(*(raw.read_to_end() for raw in peers))
         assert await slow_peer.read_to_end() == b""
         await slow
-        assert len(b.network.connections) == 1
+        assert not b.network.connections
 
 
 async def test_half_open_peers_are_closed() -> None:

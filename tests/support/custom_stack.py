@@ -50,9 +50,9 @@ class CardSession:
     """Each side sends one line of JSON with its name, creation and cookie."""
 
     def __init__(
-        self, role: Role, local: LocalIdentity, link: SocketInfo, joining: ConnectionRef | None = None
+        self, role: Role, local: LocalIdentity, info: SocketInfo, joining: ConnectionRef | None = None
     ) -> None:
-        self.role, self.local, self.link, self.joining = role, local, link, joining
+        self.role, self.local, self.info, self.joining = role, local, info, joining
         self.buffer = b""
 
     def card(self, **more: Any) -> bytes:
@@ -79,7 +79,7 @@ class CardSession:
             yield self.card()
             yield JoinedSocket(self.role, Atom(shown["name"]), shown["joins"], rest)
         else:
-            peer = self.met(shown, self.link.random_hex(8), rest)
+            peer = self.met(shown, self.info.random_hex(8), rest)
             yield Introduced(peer)
             yield self.card(id=peer.connection_id)
             yield peer
@@ -97,20 +97,20 @@ class CardSession:
 
 
 class CardHandshake:
-    deadlines = Deadlines(connect=3.0, read=1.0, handshake=20.0)
+    deadlines = Deadlines(connect=60.0, read=60.0, handshake=60.0)
 
     @property
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
-    def start(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
-        return CardSession(Role.DIALER, local, link)
+    def start(self, local: LocalIdentity, info: SocketInfo) -> HandshakeSession:
+        return CardSession(Role.DIALER, local, info)
 
-    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> HandshakeSession:
-        return CardSession(Role.DIALER, local, link, membership)
+    def join(self, local: LocalIdentity, info: SocketInfo, joining: ConnectionRef) -> HandshakeSession:
+        return CardSession(Role.DIALER, local, info, joining)
 
-    def accept(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
-        return CardSession(Role.ACCEPTOR, local, link)
+    def accept(self, local: LocalIdentity, info: SocketInfo) -> HandshakeSession:
+        return CardSession(Role.ACCEPTOR, local, info)
 
     @property
     def version(self) -> Version:
@@ -129,10 +129,10 @@ class TalkConnection(UnsupportedConnection):
         return RenamedRemoteNode(super().node)
 
     def say(self, *what: Any) -> bool:
-        link = self.sockets[0]
-        link.write(json.dumps(what).encode() + b"\n")
+        socket = self.sockets[0]
+        socket.write(json.dumps(what).encode() + b"\n")
         self.frames_out += 1
-        return link.is_congested
+        return socket.is_congested
 
     def send(self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any) -> bool:
         if not isinstance(to, ProcessID):
@@ -147,9 +147,9 @@ class TalkConnection(UnsupportedConnection):
     def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
         self.say("answer", sender.id, to.id, response, ref.id)
 
-    def receive(self, link: Socket, data: bytes) -> None:
-        super().receive(link, data)
-        *lines, self.halves[link] = (self.halves.get(link, b"") + data).split(b"\n")
+    def receive(self, socket: Socket, data: bytes) -> None:
+        super().receive(socket, data)
+        *lines, self.halves[socket] = (self.halves.get(socket, b"") + data).split(b"\n")
         for line in lines:
             self.frames_in += 1
             try:

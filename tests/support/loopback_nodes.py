@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.settings import LONG_DEADLINES, start_node
+from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port
 
 Start = Callable[..., Awaitable[Node]]
@@ -29,7 +29,7 @@ async def node_starter() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(name: str, **more: Any) -> Node:
-            defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS, "handshake": LONG_DEADLINES}
+            defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS}
             node = await start_node(name if "@" in name else f"{name}@localhost", **(defaults | more))
             stack.push_async_callback(node.stop)
             return node

@@ -8,12 +8,14 @@ import pytest
 from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.esrd import Route
 from ergo_conformance.model.values import PID, Atom, Error, ProcessID
+from ergo_conformance.reference_node.api import Deadlines
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.messages import Call
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection.socket_protocol import REFUSED_WITHIN
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
+from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.custom_stack import CARD, POOL, TALK, CardHandshake, TableRegistrar, TalkConnection, TalkProto
@@ -45,12 +47,16 @@ def custom_acceptor(proto: TalkProto) -> AcceptorOptions:
 
 
 async def start_pair(
-    pages: dict[Atom, list[Route]], proto: TalkProto, *acceptors: AcceptorOptions
+    pages: dict[Atom, list[Route]], proto: TalkProto, *acceptors: AcceptorOptions, **options: Any
 ) -> tuple[Node, Node, RecordingActor]:
-    """Starts an acceptor with these options and a dialer with both stacks; returns dialer, acceptor, the acceptor's actor."""
+    """Starts a node with these acceptors, and a dialer with both stacks; returns dialer, acceptor, the acceptor's actor."""
     b = await start_node("b@127.0.0.1", cookie="secret", acceptors=acceptors, registrar=TableRegistrar(pages))
     a = await start_node(
-        "a@127.0.0.1", cookie="secret", acceptors=(PLAIN, custom_acceptor(proto)), registrar=TableRegistrar(pages)
+        "a@127.0.0.1",
+        cookie="secret",
+        acceptors=(PLAIN, custom_acceptor(proto)),
+        registrar=TableRegistrar(pages),
+        **options,
     )
     answers = RecordingActor()
     b.spawn(answers, name="answers")
@@ -103,7 +109,8 @@ async def test_the_versions_of_a_route_select_handshake_and_proto() -> None:
 @pytest.mark.covers("Static routes: Route.HandshakeVersion")
 async def test_a_static_route_with_versions_uses_the_custom_stack() -> None:
     proto = TalkProto()
-    a, b, answers = await start_pair({}, proto, PLAIN, custom_acceptor(proto))
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=60.0, read=0.2, handshake=60.0))
+    a, b, answers = await start_pair({}, proto, PLAIN, custom_acceptor(proto), handshake=short_deadlines)
     port = b.network.acceptors[1].port
     named = NetworkRoute(host=HOST, port=port, handshake_version=CARD, proto_version=TALK)
     with pytest.raises(ErgoError, match="i/o timeout"):
@@ -166,7 +173,7 @@ async def test_operations_without_an_implementation_raise_not_supported() -> Non
         received_downs.append(getattr(await it.receive(), "source"))  # noqa: B009
 
     a.spawn(monitor_node)
-    await asyncio.sleep(0.05)
+    await eventually(lambda: len(a.core.monitoring.relations) == 1)
     await b.stop()
     await eventually(lambda: received_downs == [b.name])
     await a.stop()

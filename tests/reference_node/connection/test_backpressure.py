@@ -229,8 +229,7 @@ async def test_a_slow_reader_over_tcp_gets_all_messages_with_bounded_memory() ->
     sent = [0]
     tracemalloc.start()
     process = b.spawn(send_all, peer, sent)
-    while not b.network.connections[peer.name].sockets[0].is_congested:
-        await asyncio.sleep(0)
+    await eventually(lambda: b.network.connections[peer.name].sockets[0].is_congested)
     await settle()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

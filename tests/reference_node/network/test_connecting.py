@@ -247,14 +247,14 @@ async def test_a_route_without_a_host_leads_to_the_host_of_the_name(static: bool
 @pytest.mark.covers("NAPI-CON-9")
 async def test_a_dial_times_out_after_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """NAPI-CON-9: "i/o timeout"."""
-    assert ehs.CONNECT_TIMEOUT == 3.0
-    monkeypatch.setattr(ehs, "CONNECT_TIMEOUT", 0.2)
+    assert EhsHandshake().deadlines.connect == ehs.CONNECT_TIMEOUT == 3.0
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=0.2, read=60.0, handshake=60.0))
 
     async def never_connect(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
     async with node_starter() as start:
-        a = await start("a")
+        a = await start("a", handshake=short_deadlines)
         monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never_connect)
         text = await error_text(a.network.get_node_with_route("b@localhost", NOWHERE))
         assert text == "i/o timeout"
@@ -264,7 +264,7 @@ async def test_a_dial_times_out_after_the_connect_timeout(monkeypatch: pytest.Mo
 async def test_dial_fails_when_the_peer_is_silent_in_the_handshake() -> None:
     """NAPI-CON-9: each read 1 s."""
     assert EhsHandshake().deadlines.read == 1.0
-    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.2, handshake=20.0))
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=60.0, read=0.2, handshake=60.0))
     with socket.create_server((HOST, 0)) as silent:
         async with node_starter() as start:
             a = await start("a", handshake=short_deadlines)

@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.target.config import route_of
 from tests.support.nodes import MemoryNetwork, context, node, run_as_process, settle
-from tests.support.settings import make_node, start_node
+from tests.support.settings import LONG_DEADLINES, make_node, start_node
 from tests.support.sockets import HOST
 
 NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
@@ -51,7 +51,7 @@ async def test_a_static_route_connects_over_tcp(tls: bool, host: str) -> None:
     b = await start_node(f"b@{HOST}", cookie="secret", acceptors=acceptors)
     Supervisor(b.core, LEVEL_1)
     routes = {str(b.name): NetworkRoute(host=host, port=b.network.acceptors[0].port, tls=tls)}
-    a = make_node("a@localhost", cookie="secret", routes=routes)
+    a = make_node("a@localhost", cookie="secret", routes=routes, handshake=LONG_DEADLINES)
     connection = await a.network.connection(b.name)
     assert (connection.peer.role, len(connection.sockets)) == (Role.DIALER, 3)
     echo = ProcessID(b.name, Atom("echo"))

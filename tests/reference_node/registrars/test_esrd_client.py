@@ -136,7 +136,7 @@ async def test_a_registration_returns_or_raises_by_the_reply(reply: str) -> None
         assert await registering == wanted
         assert client.registered is (wanted is None)
         if wanted is not None:
-            await accepted.expect_close(1.0)  # no socket stays open (ESRD-BUG-6)
+            await accepted.expect_close(60.0)  # no socket stays open (ESRD-BUG-6)
         await client.terminate()
 
 
@@ -151,7 +151,7 @@ async def test_each_corrupt_reply_to_a_registration_is_malformed() -> None:
             accepted.socket.end_writing()
             assert await registering == WRONG, corruption.label
             await accepted.request()
-            await accepted.expect_close(1.0)
+            await accepted.expect_close(60.0)
 
 
 async def test_a_reply_in_several_segments_is_read() -> None:
@@ -165,12 +165,12 @@ async def test_a_reply_in_several_segments_is_read() -> None:
 
 
 async def test_a_silent_server_times_out_the_registration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(esrd, "REGISTER_TIMEOUT", 0.05)
+    monkeypatch.setattr(esrd, "REGISTER_TIMEOUT", 0.5)
     async with scripted_server() as server:
         assert await registrar_error(esrd_client(server.port).register(registration(), ROUTES)) == "i/o timeout"
         accepted = await server.registration()
         await accepted.request()
-        await accepted.expect_close(1.0)
+        await accepted.expect_close(60.0)
 
 
 async def test_a_cancelled_registration_closes_its_socket() -> None:
@@ -180,7 +180,7 @@ async def test_a_cancelled_registration_closes_its_socket() -> None:
         await accepted.request()
         registering.cancel()
         await asyncio.gather(registering, return_exceptions=True)
-        await accepted.expect_close(1.0)
+        await accepted.expect_close(60.0)
 
 
 # --- resolving --------------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ async def test_each_resolve_request_has_its_own_socket_and_uses_the_first_datagr
 
 
 async def test_resolve_without_an_answer_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(esrd, "RESOLVE_TIMEOUT", 0.05)
+    monkeypatch.setattr(esrd, "RESOLVE_TIMEOUT", 0.5)
     async with scripted_server() as server:
         assert await registrar_error(esrd_client(server.port).resolve(Atom("a@localhost"))) == "i/o timeout"
         assert server.resolving is not None

@@ -350,7 +350,8 @@ async def test_an_application_route_that_is_too_long_is_not_kept() -> None:
 
 
 @pytest.mark.real_loop
-async def test_a_silent_client_is_closed() -> None:
+async def test_a_silent_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saturn, "REGISTER_WITHIN", 3.0)
     async with running_server() as server:
         registrar = SaturnRegistrar(SaturnOptions(token=TOKEN, port=server.port, skip_verify=True))
         reader, writer = await asyncio.open_connection("localhost", server.port, ssl=registrar._context)
@@ -370,7 +371,9 @@ async def test_the_deadline_counts_from_the_tcp_connection() -> None:
 
 
 @pytest.mark.real_loop
-async def test_a_silent_server_times_out_the_registration() -> None:
+async def test_a_silent_server_times_out_the_registration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saturn, "ANSWER_TIMEOUT", 0.1)
+
     async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()

@@ -25,6 +25,8 @@ from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.reference_node.target.agents import LEVEL_1
 
 SCHEMAS = Path(node_command.__file__).parents[1] / "targets" / "schemas"
+LIMIT = 60
+"""Seconds for a step of the process."""
 # The command alone, with the error handling of the command line's main().
 PROGRAM = """
 import sys, typer
@@ -53,7 +55,7 @@ def running_command(*args: str, target: Any = None) -> Iterator[tuple[subprocess
         assert process.stdout
         try:
             line = process.stdout.readline()
-            assert line.startswith("READY "), process.communicate(timeout=10)
+            assert line.startswith("READY "), process.communicate(timeout=LIMIT)
             yield process, json.loads(line.removeprefix("READY "))
         finally:
             process.kill()
@@ -78,10 +80,10 @@ def test_the_command_prints_ready_and_ends_on_a_signal(signum: signal.Signals) -
         }
         with socket.create_connection((ready["host"], ready["port"])) as peer:
             peer.sendall(b"GET / HTTP/1.1\r\n")
-            peer.settimeout(5)
+            peer.settimeout(LIMIT)
             assert peer.recv(1) == b""
         process.send_signal(signum)
-        out, err = process.communicate(timeout=5)
+        out, err = process.communicate(timeout=LIMIT)
         assert (process.returncode, out) == (0, "")
         assert "first byte is 71" in err
 
@@ -99,7 +101,7 @@ def test_options_override_the_variable() -> None:
         certificate = ssl.get_server_certificate((ready["host"], ready["port"]))
         assert ready["fingerprint_sha1"] == sha1(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()  # noqa: S324
         process.terminate()
-        assert process.communicate(timeout=5) == ("", "")
+        assert process.communicate(timeout=LIMIT) == ("", "")
         assert process.returncode == 0
 
 
@@ -115,7 +117,7 @@ def test_agents_run_with_a_target_variable_or_the_option(args: tuple[str, ...], 
         assert LEVEL_1.keys() <= ready["pids"].keys() if hosts else ready["pids"] == {}
         assert len(set(ready["pids"].values())) == len(ready["pids"])
         process.terminate()
-        assert process.communicate(timeout=5) == ("", "")
+        assert process.communicate(timeout=LIMIT) == ("", "")
 
 
 def test_a_port_in_use_is_a_usage_error() -> None:

@@ -86,9 +86,9 @@ def test_two_messages_in_one_piece_are_two() -> None:
         ([(0.5, closes)], "the target closed the socket"),
         ([(0.5, sends(HELLO[:9])), (0.6, closes)], "the target closed the socket, after 9 bytes of a frame"),
         ([(0.5, resets)], "the target reset the socket"),
-        ([(0.0, sends(b"HTTP/1.1 400"))], "bytes that are no handshake frame"),
-        ([(0.0, sends(b"\x57\x01\xff\xff\xff\xff"))], "bytes that are no handshake frame"),
-        ([(0.0, sends(frame(b"\x00")))], "bytes that are no handshake frame"),
+        ([(0.0, sends(b"HTTP/1.1 400"))], "bytes that are not a handshake frame"),
+        ([(0.0, sends(b"\x57\x01\xff\xff\xff\xff"))], "bytes that are not a handshake frame"),
+        ([(0.0, sends(frame(b"\x00")))], "bytes that are not a handshake frame"),
         ([(0.0, sends(frame(payload_of(Accept()))))], "Accept("),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import COMMAND, Ended, assert_no_traceback, environment
+from tests.support.cli import COMMAND, CommandResult, assert_no_traceback, environment
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_interrupted_run_writes_its_results(tmp_path: Path) -> None:
         lines = [line for _, line in zip(range(12), process.stdout, strict=False)]
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    ended = Ended(process.returncode, "".join(lines) + out, err)
+    ended = CommandResult(process.returncode, "".join(lines) + out, err)
     assert ended.code == 1, ended.text
     assert_no_traceback(ended)
     assert "interrupted: " in ended.out.splitlines()[-1]
@@ -65,7 +65,7 @@ def test_interrupted_run_stops_its_targets(cases: str) -> None:
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)  # the pipes are closed when all processes have ended
     assert process.returncode == 1
-    assert_no_traceback(Ended(1, out, err))
+    assert_no_traceback(CommandResult(1, out, err))
     assert not group_members(process.pid)
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import COMMAND, cases_of, cli, only
+from tests.support.cli import COMMAND, case_options, cases_of, cli
 
 C, R = "registrar.esrd_client", "registrar.esrd_resolving"
 S, A = "registrar.saturn_client", "registrar.saturn_asking"
-CLIENTS = ("--suite", "registrar", *only(f"{C}*", f"{R}*", f"{S}*", f"{A}*"))
+CLIENTS = ("--suite", "registrar", *case_options(f"{C}*", f"{R}*", f"{S}*", f"{A}*"))
 DIFFERS = {
     f"{C}.another_value",
     f"{S}.hidden",

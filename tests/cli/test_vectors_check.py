@@ -12,7 +12,7 @@ from ergo_conformance.cli.vectors import app
 from ergo_conformance.errors import UsageError
 from ergo_conformance.locate import suites
 from ergo_conformance.verdict.check import check_file
-from tests.support.cli import Ended, cli
+from tests.support.cli import CommandResult, cli
 
 GOLDEN = suites() / "golden"
 CAPTURES = Path(__file__).parents[1] / "data" / "captures" / "v310"
@@ -20,12 +20,12 @@ ROW_COUNT = 4
 """Number of rows of the copied vector file."""
 
 
-def check(*arguments: str | Path) -> Ended:
+def check(*arguments: str | Path) -> CommandResult:
     """Runs the command in this process."""
     result = CliRunner().invoke(app, ["check", *map(str, arguments)], env={"COLUMNS": "100"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Ended(result.exit_code, result.stdout, result.stderr)
+    return CommandResult(result.exit_code, result.stdout, result.stderr)
 
 
 def golden_copy(path: Path, change: Callable[[dict[str, Any]], None] = lambda row: None) -> str:

@@ -17,7 +17,7 @@ from ergo_conformance.verdict.vectors.edf import MAX_PREFIXES, EdfFile, SpecCode
 from ergo_conformance.verdict.vectors.files import row_bytes, row_caches
 from ergo_conformance.verdict.vectors.golden import golden_file
 from ergo_conformance.verdict.vectors.handshake import check_frame, check_malformed
-from tests.support.work import peak
+from tests.support.work import peak_memory
 
 from .codecs import agreed, judged
 
@@ -71,7 +71,7 @@ def test_memory_of_the_node_is_bounded_for_hostile_rows(group: str) -> None:
     assert rows
     for row in rows:
         data = row_bytes(row) or b""
-        held = peak(partial(judged, "node", data, file.registry, row_caches(row)))
+        held = peak_memory(partial(judged, "node", data, file.registry, row_caches(row)))
         assert held <= NODE_LIMITS.scaled(len(data)).memory, row["id"]
 
 

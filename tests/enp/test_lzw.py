@@ -13,7 +13,7 @@ from ergo_conformance.model.ergo.enp import LZW_CLEAR, LZW_END, LZW_MAX_BITS, Al
 from ergo_conformance.reference_node.ergo.enp import lzw as node_lzw
 from ergo_conformance.spec.ergo.enp import lzw as spec_lzw
 from tests.edf.strategies import fixed
-from tests.support.work import lines, peak
+from tests.support.work import count_lines, peak_memory
 
 from .vectors import COMPRESSED, compressed_of, inner_hex
 
@@ -196,7 +196,7 @@ def test_decompression_of_a_bomb_stops_at_the_limit(unpack: Callable[[bytes, int
     stream = bomb()
     assert len(stream) < 4000
     found = []
-    assert peak(lambda: found.append(unpack(stream, 10_000))) < 1_500_000
+    assert peak_memory(lambda: found.append(unpack(stream, 10_000))) < 1_500_000
     assert len(found[0]) <= 10_000 + 4096
 
 
@@ -206,7 +206,7 @@ def test_work_grows_linearly_with_the_number_of_clear_codes(unpack: Callable[[by
         with pytest.raises(ValueError, match=r"."):
             unpack(nine_bit_codes(*[LZW_CLEAR] * 8) * n, 100)
 
-    short, long = lines(lambda: read(1000)), lines(lambda: read(2000))
+    short, long = count_lines(lambda: read(1000)), count_lines(lambda: read(2000))
     assert 1000 < short < long < 2.1 * short
 
 
@@ -214,4 +214,4 @@ def test_work_grows_linearly_with_the_number_of_clear_codes(unpack: Callable[[by
 def test_work_of_compression_grows_linearly(pack: Callable[[bytes], bytes]) -> None:
     assert len(pack(bytes(200_000))) < 1200
     for data in (bytes(10_000), noise(10_000)):
-        assert lines(partial(pack, data * 2)) < 2.2 * lines(partial(pack, data))
+        assert count_lines(partial(pack, data * 2)) < 2.2 * count_lines(partial(pack, data))

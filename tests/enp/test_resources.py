@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEn
 from tests.edf import hostile
 from tests.edf.codecs import u32
 from tests.edf.test_memory import BOUND, FLOODS, tables_of
-from tests.support.work import calls, peak
+from tests.support.work import count_calls, peak_memory
 
 from .codecs import agreed, node_reads, node_writes
 from .strategies import PLAIN, TABLES
@@ -82,7 +82,7 @@ def test_memory_is_bounded_for_a_hostile_value(name: str) -> None:
         with suppress(Rejected):
             node_reads(data, hostile.REGISTRY)
 
-    assert peak(read) < 10_000_000
+    assert peak_memory(read) < 10_000_000
 
 
 @pytest.mark.parametrize("name", sorted(hostile.INPUTS)[2::9])
@@ -115,13 +115,13 @@ def test_a_wrong_length_reserves_no_memory() -> None:
             node_reads(wrong_length)
         agreed(wrong_length)
 
-    assert peak(read) < 100_000
+    assert peak_memory(read) < 100_000
 
 
 def test_a_long_frame_takes_as_many_calls_as_a_short_one_and_bounded_memory() -> None:
     def cost(n: int) -> tuple[int, int]:
         data = framed(b"\x8e" + u32(n) + bytes(n))
-        return calls(lambda: agreed(data)), peak(lambda: agreed(data))
+        return count_calls(lambda: agreed(data)), peak_memory(lambda: agreed(data))
 
     cost(1000)
     (short, _), (long, held) = cost(1_000_000), cost(4_000_000)

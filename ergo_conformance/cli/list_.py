@@ -27,7 +27,7 @@ class ListOptions(SelectionOptions):
 @app.command()
 @takes(ListOptions)
 def list_cases(_context: typer.Context, options: ListOptions) -> None:
-    """List the cases with their level, their requirements, and what they need of a target."""
+    """List the cases with their level, their requirements, and the offers and settings that they need."""
     arguments, _ = pytest_arguments(options, SelectionOptions)
     cases = collect(options.suite, arguments)
     if options.as_json:

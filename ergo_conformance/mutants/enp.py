@@ -200,7 +200,7 @@ class WrongSocketForSender(EnpConnection):
 
 @ENP.fault("ENP-ORD-1", found_by=(f"{POOL}.one_sender_one_link", f"{POOL}.which_link"))
 class SocketsInTurn(EnpConnection):
-    """Sends through all sockets in turn, whatever the number of the sender."""
+    """Sends through all sockets in turn, independent of the sender's number."""
 
     _turns = -1
 

@@ -1,4 +1,4 @@
-"""Faults in what processes send to other nodes: messages, requests, exit signals, compression."""
+"""Faults in the outgoing traffic of processes: messages, requests, exit signals, compression."""
 
 import asyncio
 from typing import Any

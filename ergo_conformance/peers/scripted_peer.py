@@ -12,7 +12,7 @@ CLOSE_TIMEOUT: Final = 5.0
 
 
 class ScriptedPeer:
-    """Our end of one socket. Remembers a description of what was sent last, for violations."""
+    """Our end of one socket. Remembers a description of the last sent bytes, for violations."""
 
     def __init__(self, socket: PeerSocket) -> None:
         self.socket = socket

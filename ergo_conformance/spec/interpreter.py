@@ -1,8 +1,9 @@
 """The interpreter of schemas: the kinds of node, and the loops that read and write values with them.
 
 A schema is a construct: construct's own primitives at the leaves, the nodes of `combinators.py` around them, `"name" / node`
-for a named field, `node * "text"` for its documentation. The nodes add what construct's interpreter lacks: absolute offsets
-and a path with indexes for every value, one kind of refusal, and no recursion (a peer can nest values a thousand levels deep).
+for a named field, `node * "text"` for its documentation. The nodes add features that construct's interpreter lacks: absolute
+offsets and a path with indexes for every value, one kind of refusal, and no recursion (a peer can nest values a thousand levels
+deep).
 
 A `Leaf` reads and writes its value itself. A `Composite` is a generator that yields `(label, schema)` for each part to read
 (or `(label, schema, value)` for each part to write) and receives the part's value; the loops `read` and `write` run them.

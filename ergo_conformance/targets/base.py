@@ -116,7 +116,7 @@ class RunningTarget:
         raise UnreachableError("the target serves no Saturn")
 
     async def stop(self) -> None:
-        """Stops what was started for this configuration."""
+        """Stops the processes and servers that were started for this configuration."""
 
 
 class Target(ABC):
@@ -143,7 +143,7 @@ class Target(ABC):
         """
 
     async def close(self) -> None:  # noqa: B027  most kinds hold no resources
-        """Releases what all starts share."""
+        """Releases the resources that all starts share."""
 
     def describe(self) -> str:
         """Returns the text for the header of a report."""

@@ -77,7 +77,7 @@ class TargetOptions:
     tls: bool = option(False, "Start the target with TLS.")
     tls_ca: str | None = option(None, "Verify the target's certificate against this CA (PEM).", metavar="FILE")
     offers: str | None = option(
-        None, "What the target offers, comma-separated: accept, agents, registrar, saturn.", metavar="LIST"
+        None, "Offers of the target, comma-separated: accept, agents, registrar, saturn.", metavar="LIST"
     )
     registrar: str | None = option(None, "Address of the registrar of a running target.", metavar="HOST:PORT")
     token: str | None = option(None, "Token of that registrar, which is then a Saturn.", environment=TOKEN_VARIABLE)

@@ -252,7 +252,7 @@ def in_force(wanted: Any, found: Any) -> bool:
 
 
 async def _drain(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:
-    """Reads what the target prints, so that it never blocks on a full pipe; keeps the last lines in `tail`."""
+    """Reads the output of the target, so that it never blocks on a full pipe; keeps the last lines in `tail`."""
     rest = b""
     while stream is not None and (chunk := await stream.read(65536)):
         *lines, rest = (rest + chunk).split(b"\n")

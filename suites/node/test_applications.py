@@ -92,7 +92,7 @@ async def test_own_mode(ergo_context: Context) -> None:
 
 @case("ENP-APP-2", offers=AGENTS, agents=("agent",), exclusive=True)
 async def test_own_mode_is_not_looked_at(ergo_context: Context) -> None:
-    """Upstream runs an application that is started in mode 0 as temporary, whatever its own mode is."""
+    """Upstream runs an application that is started in mode 0 as temporary, whatever the mode of its specification."""
     async with started(ergo_context, APP, OWN) as agent:
         await info(agent, APP, "running temporary")
 

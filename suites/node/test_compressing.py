@@ -37,9 +37,7 @@ async def message(agent: AgentDriver, payload: object, word: str = "PID") -> Rec
     ref = agent.start("send", own_address(agent.peer, word), payload)
     received = await receive_from_agent(agent.peer)
     await agent.expect_true(ref)
-    agent.peer.check(
-        received.value.payload == payload, f"{received.value!r:.80}", "the payload that the agent was told to send"
-    )
+    agent.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload of the operation")
     return received
 
 
@@ -184,9 +182,7 @@ async def test_exits(ergo_context: Context) -> None:
         received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
         await agent.expect_true(ref)
         check_packed(agent, received, packed=False)
-        agent.peer.check(
-            received.value.reason.text == LONG, "another reason", "the reason that the agent was told to send"
-        )
+        agent.peer.check(received.value.reason.text == LONG, "another reason", "the reason of the operation")
     finally:
         await plain_again(agent)
 

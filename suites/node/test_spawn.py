@@ -238,7 +238,7 @@ async def test_priority(ergo_context: Context, priority: Priority) -> None:
 
 @case("ENP-SPAWN-6", offers=AGENTS, agents=("agent",))
 async def test_importance(ergo_context: Context) -> None:
-    """A spawned process sends important messages if its options say so."""
+    """A spawned process sends important messages if its options request it."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, RemoteProcessOptions(ImportantDelivery=True))
     peer.send(pid.id, "hello")
@@ -251,7 +251,7 @@ async def test_importance(ergo_context: Context) -> None:
 @pytest.mark.parametrize("algorithm", list(enp.Algorithm), ids=lambda a: a.name.lower())
 @case("ENP-SPAWN-6", "ENP-Z-3", offers=AGENTS, agents=("agent",))
 async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> None:
-    """A spawned process compresses its messages as its options say (by algorithm {algorithm})."""
+    """A spawned process compresses its messages according to its options (by algorithm {algorithm})."""
     peer = await spawner(ergo_context)
     compression = gen.RemoteCompression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
     pid = await spawned(peer, ECHO, RemoteProcessOptions(Compression=compression))

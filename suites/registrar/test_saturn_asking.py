@@ -207,7 +207,7 @@ async def test_asked_while_it_is_down(ergo_context: RegistrationContext) -> None
 
 @case("ROB-SAT-6", "SAT-RS-3", **NEEDS)
 async def test_lost_while_it_waits(ergo_context: RegistrationContext) -> None:
-    """A node whose connection is lost while it waits for an answer gives up and asks again when told to connect."""
+    """A node whose connection is lost while it waits for an answer drops the request and sends a new one next time."""
     listener = await ergo_context.listener()
     member, agent, ref, _ = await connecting(ergo_context)
     member.socket.close()

@@ -221,7 +221,7 @@ class AgentDriver:
 
     async def expect_received(self, kind: str, *parts: str) -> None:
         """Waits until agent has received exactly one entry of this kind with these texts."""
-        expected = f"one {kind} with {' and '.join(map(repr, parts)) or 'anything'} in what agent received"
+        expected = f"one {kind} with {' and '.join(map(repr, parts)) or 'anything'} in the entries of agent"
         await poll_until(self.peer, lambda: self.entries(kind, *parts), bool, expected)
         await self.peer.check_alive()
         found = await self.entries(kind, *parts)
@@ -231,7 +231,7 @@ class AgentDriver:
         """Agent has received no such entry, and has handled everything that was sent to it before."""
         await self.peer.check_alive()
         found = await self.entries(kind, *parts)
-        self.peer.check(not found, found, f"no {kind} in what agent received")
+        self.peer.check(not found, found, f"no {kind} in the entries of agent")
 
     @contextlib.asynccontextmanager
     async def changed_setting(self, op: str, *arguments: Any, back: tuple[Any, ...]) -> AsyncIterator[None]:

@@ -100,7 +100,7 @@ class Connection(PooledConnection, Protocol):
         """Replies to a request of the peer that it failed."""
 
     def send_event(self, sender: PID, options: MessageOptions, message: MessageEvent) -> None:
-        """Sends a message of a local event, once for all consumers at the peer. Logs what can't be sent."""
+        """Sends a message of a local event, once for all consumers at the peer. Logs a message that can't be sent."""
 
     def send_exit(self, sender: PID, to: PID, reason: Error) -> None:
         """Sends an exit signal."""

@@ -50,7 +50,7 @@ class ProcessTables(Protocol):
 
 
 class Core(Protocol):
-    """Delivers what connections receive from their peers.
+    """Delivers the messages, requests and signals that connections receive.
 
     `sender` and `consumer` are processes of the peer.  Methods that return an error or None never raise; None is success.
     """

@@ -46,7 +46,7 @@ class Resolver(Protocol):
 
 
 class ApplicationRegistrar(Protocol):
-    """Further methods of a registrar whose info says `register_application`."""
+    """Further methods of a registrar whose info has `register_application`."""
 
     def register_application_route(self, route: ApplicationRoute) -> None:
         """Announces the state of an application of our node, now or as soon as the registrar is reached."""

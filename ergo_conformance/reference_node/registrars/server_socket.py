@@ -1,4 +1,4 @@
-"""What the sockets of all registrar servers do: keep-alive, the deadline of a registration, the end of a session."""
+"""Base of the sockets of registrar servers: keep-alive, the deadline of a registration, the end of a session."""
 
 import asyncio
 from abc import abstractmethod

@@ -75,7 +75,7 @@ def _unordered_counted_later(finding: ConnectionFinding) -> bool:
 
 
 def _long_frame(finding: ConnectionFinding) -> bool:
-    """The real node closed the socket because of a frame above 64 KB, and did not respond to what followed."""
+    """The real node closed the socket because of a frame above 64 KB, and did not respond to later frames."""
     replayer = finding.replayer
     longest = max((read.end - read.start for read in _peer_frames(replayer) if read.inner is None), default=0)
     is_surplus = finding.recorded is None and finding.actual is not None

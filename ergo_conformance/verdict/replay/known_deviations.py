@@ -10,7 +10,7 @@ F = TypeVar("F")
 
 @dataclass(frozen=True, slots=True)
 class KnownDeviation(Generic[F]):
-    """The id of a statement, what upstream does, and a test for findings that follow from it."""
+    """The id of a statement, the behaviour of upstream, and a test for findings that follow from it."""
 
     id: str
     text: str

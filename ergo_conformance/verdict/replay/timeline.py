@@ -119,7 +119,7 @@ class _Contents:
         """Bytes."""
 
     def take(self, n: int) -> tuple[tuple[Any, ...], bytes]:
-        """Returns what the next `n` bytes complete, and the bytes of all that."""
+        """Returns the messages and frames that the next `n` bytes complete, and all their bytes."""
         self.received += n
         completed = []
         start = self.taken

@@ -33,7 +33,7 @@ MAX_BLOCKS: Final = 10
 
 
 def escape(text: str) -> str:
-    """Text without markup and control codes; targets choose parts of what is printed."""
+    """Text without markup and control codes; targets choose parts of the printed text."""
     return escape_markup(printable(text))
 
 
@@ -43,7 +43,7 @@ def plural(cases: int) -> str:
 
 
 class TerminalReport(RunListener):
-    """Prints while the run goes on. Honours NO_COLOR and COLUMNS; draws the progress bar on a terminal only.
+    """Prints during the run. Honours NO_COLOR and COLUMNS; draws the progress bar on a terminal only.
 
     `rerun`: command line that runs one case again, with `{case}` in place of the `--case` option.
     """

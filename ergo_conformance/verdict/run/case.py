@@ -1,4 +1,4 @@
-"""Declaration of a case: the requirements that it tests, and what it needs of a target."""
+"""Declaration of a case: the requirements that it tests, and the offers and settings that it needs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

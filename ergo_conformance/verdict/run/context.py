@@ -188,7 +188,7 @@ class Context:
         return [socket.transcript for socket in self.sockets] + [each.transcript for each in self.resolvers]
 
     async def end(self) -> None:
-        """Closes all sockets and stops what the case has started."""
+        """Closes all sockets and stops the targets and registrars that the case has started."""
         self.close()
 
     def close(self) -> None:

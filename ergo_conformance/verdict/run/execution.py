@@ -147,6 +147,6 @@ class MemoryRunner:
             await running.stop()
 
     def close(self) -> None:
-        """Releases what all starts of the target share."""
+        """Releases the resources that all starts of the target share."""
         with asyncio.Runner() as runner:
             runner.run(self.target.close())

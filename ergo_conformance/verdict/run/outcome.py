@@ -30,7 +30,7 @@ BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE})
 
 
 def printable(text: str) -> str:
-    """Text in which control codes are replaced by `?`; targets choose parts of what is printed."""
+    """Text in which control codes are replaced by `?`; targets choose parts of the printed text."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 

@@ -89,7 +89,7 @@ def check_malformed(row: Json, protocol: PacketProtocol) -> Iterator[Difference]
 def _check_esrd_facts(row: Json, value: Any) -> Iterator[Difference]:
     actual, expected = (type(value).__name__, _transport(value)), (row["group"], row["transport"])
     if actual != expected:
-        yield Difference(row["id"], f"the value is {' over '.join(actual)}, the row says {' over '.join(expected)}")
+        yield Difference(row["id"], f"the value is {' over '.join(actual)}, the row has {' over '.join(expected)}")
 
 
 def _transport(message: object) -> str:
@@ -105,7 +105,7 @@ def _check_saturn_facts(row: Json, value: Any) -> Iterator[Difference]:
     if kind.__name__ != row["group"] or row["role"] not in saturn.writers(kind):
         writers = " or ".join(saturn.writers(kind)) or "no role"
         yield Difference(
-            row["id"], f"the value is {kind.__name__} of {writers}, the row says {row['group']} of {row['role']}"
+            row["id"], f"the value is {kind.__name__} of {writers}, the row has {row['group']} of {row['role']}"
         )
     if facts := row.get("facts"):
         for name, proof in (("schema", saturn_schema.proof), ("node", saturn_node.proof)):

@@ -49,7 +49,7 @@ def test_a_row_with_the_wrong_transport_is_reported(group: str) -> None:
     other = {"tcp": "udp", "udp": "tcp"}[FIRST[group]["transport"]]
     actual = FIRST[group]["transport"]
     assert changed_row(group, transport=other) == [
-        f"the value is {group} over {actual}, the row says {group} over {other}"
+        f"the value is {group} over {actual}, the row has {group} over {other}"
     ]
 
 

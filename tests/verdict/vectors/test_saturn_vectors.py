@@ -138,7 +138,7 @@ def test_a_row_with_the_wrong_role_is_reported(group: str) -> None:
     assert bool(others) == (kind not in saturn.FORWARDED)
     for other in (*others, "nobody"):
         writers = " or ".join(saturn.writers(kind))
-        expected = f"the value is {group} of {writers}, the row says {group} of {other}"
+        expected = f"the value is {group} of {writers}, the row has {group} of {other}"
         assert changed_row(group, role=other) == [expected]
 
 

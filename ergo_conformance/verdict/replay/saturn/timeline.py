@@ -37,7 +37,7 @@ class RecordedSocket:
 
 
 class SocketEvent(NamedTuple):
-    """An event of a socket: a chunk of `data`; without data the socket was opened or closed, as `event` says."""
+    """An event of a socket: a chunk of `data`; without data `event` tells whether the socket was opened or closed."""
 
     time: float
     socket: str

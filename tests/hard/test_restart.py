@@ -145,7 +145,7 @@ async def test_an_answer_to_the_former_life_reaches_nobody() -> None:
         results: list[object] = []
 
         async def asks_again(it: Process) -> None:
-            results.append(await it.call(a_late, "second", timeout=5))
+            results.append(await it.call(a_late, "second", timeout=60))
 
         again = [b.core.spawner.spawn(asks_again, number=old.pid.id) for old in asks]
         await until(lambda: len(late.calls) == 10)

@@ -44,7 +44,7 @@ class Ended:
 
 
 def cli(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 110
+    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 550
 ) -> Ended:
     """Runs the command line to its end. Whatever it is asked, a traceback is never the answer."""
     process = subprocess.run(

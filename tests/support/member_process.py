@@ -95,7 +95,7 @@ class Member:
         return len(self.node.core.monitoring.relations)
 
     async def call(self, node: str, value: Any, process: str = "echo") -> Any:
-        return await self._as_process(lambda it: it.call(ProcessID(Atom(node), Atom(process)), value, timeout=50))
+        return await self._as_process(lambda it: it.call(ProcessID(Atom(node), Atom(process)), value, timeout=250))
 
     async def weigh(self, node: str, size: int) -> list[Any]:
         """Sends so many bytes to the other node's scales: their length and digest, and the seconds that the send took."""

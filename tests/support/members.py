@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(__file__).with_name("member_process.py")
-LIMIT = 60.0
+LIMIT = 300.0
 """Seconds that an answer may take."""
 
 

@@ -26,7 +26,7 @@ POOL: Final = 3
 SPARE: Final = 1
 LINKS: Final = 2 * (POOL + SPARE)
 MOST_FILES: Final = 20 + 3 * LINKS
-"""Of one node: the descriptors of any process, and the sockets of both connections, old and new ones."""
+"""Maximum of one node: the descriptors of any process, and the sockets of both connections, old and new ones."""
 GROWTH: Final = 1.05
 CUT, DISCONNECT, KILL = 0.85, 0.92, 0.96
 """Limits of a random number from 0 to 1: below the first a socket is cut, below the second all connections of a node are

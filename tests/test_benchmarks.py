@@ -1,4 +1,4 @@
-"""The benchmarks compare like with like. How fast anything is, no test asserts."""
+"""The benchmarks compare equal work. No test asserts speed."""
 
 import importlib
 import multiprocessing
@@ -30,7 +30,7 @@ def test_all_codecs_read_and_write_the_same_values(bench_codec: Any) -> None:
         assert list(decoding) == list(encoding) == ["node", "construct", "msgpack"]
 
 
-def test_wire_sizes_are_those_of_the_goals(bench_codec: Any) -> None:
+def test_wire_sizes_of_the_cases_equal_those_of_the_goals(bench_codec: Any) -> None:
     assert [bench_codec.wire_size(case) for case in bench_codec.cases()] == [51, 8010, 303, 34, 2427]
 
 
@@ -43,7 +43,7 @@ def test_a_difference_ends_the_program_with_1(
     assert "small struct: construct reads something else" in capsys.readouterr().out
 
 
-def test_it_prints_every_goal(
+def test_benchmark_prints_every_goal(
     bench_codec: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["bench_codec.py", "--quick"])
@@ -67,13 +67,13 @@ def bench_node(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 class InThisProcess:
-    """Stands in for a context of multiprocessing: what is changed here, is changed for the receiver, too."""
+    """Replaces a multiprocessing context with threads, so that monkeypatches also apply to the receiver."""
 
     Pipe = staticmethod(multiprocessing.Pipe)
     Process = threading.Thread
 
 
-def test_all_that_two_processes_send_arrives(bench_node: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_messages_between_two_processes_arrive(bench_node: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench_node.main() == 0
     out = capsys.readouterr().out
     assert [int(n) for n in re.findall(r" (\d[\d,]*)\s+[\d,]+/s", out.replace(",", ""))] == [496, 496, 1000, 100, 48]
@@ -84,7 +84,7 @@ def test_all_that_two_processes_send_arrives(bench_node: Any, capsys: pytest.Cap
 Handler = Callable[..., Awaitable[Any]]
 
 
-def loses_one(good: Handler) -> Handler:
+def lose_one_message(good: Handler) -> Handler:
     async def handle(self: Any, sender: PID, message: Any) -> None:
         self.count -= message[0] == 7
         await good(self, sender, message)
@@ -92,29 +92,29 @@ def loses_one(good: Handler) -> Handler:
     return handle
 
 
-def swaps_two(good: Handler) -> Handler:
+def swap_two_messages(good: Handler) -> Handler:
     async def handle(self: Any, sender: PID, message: Any) -> None:
         await good(self, sender, message._replace(N={3: 4, 4: 3}.get(message[0], message[0])))
 
     return handle
 
 
-def answers_another(good: Handler) -> Handler:
+def give_a_wrong_answer(good: Handler) -> Handler:
     async def handle(self: Any, call: Call) -> Any:
         return 3 if call.payload == 4 else await good(self, call)
 
     return handle
 
 
-SABOTAGE = {
-    "a message lost": ("Counter", "handle_message", loses_one, "messages by PID"),
-    "two messages swapped": ("Counter", "handle_message", swaps_two, "messages by name"),
-    "a wrong answer": ("Echo", "handle_call", answers_another, "concurrent calls"),
+FAULTS = {
+    "a message lost": ("Counter", "handle_message", lose_one_message, "messages by PID"),
+    "two messages swapped": ("Counter", "handle_message", swap_two_messages, "messages by name"),
+    "a wrong answer": ("Echo", "handle_call", give_a_wrong_answer, "concurrent calls"),
 }
 
 
-@pytest.mark.parametrize(("actor", "method", "wrong", "what"), SABOTAGE.values(), ids=list(SABOTAGE))
-def test_what_arrives_otherwise_ends_the_program_with_1(
+@pytest.mark.parametrize(("actor", "method", "wrong", "what"), FAULTS.values(), ids=list(FAULTS))
+def test_a_wrong_message_or_answer_ends_the_program_with_1(
     bench_node: Any,
     actor: str,
     method: str,

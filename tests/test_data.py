@@ -316,7 +316,7 @@ def test_a_frame_has_only_the_cache_ids_that_it_needs() -> None:
             assert all(id_.to_bytes(2, "big").hex() in row["hex"] for id_ in ids), row["id"]
 
 
-# --- packets of the registrars ---------------------------------------------------------------------------------------
+# --- packets of the registrars ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("document", [ESRD, SATURN], ids=["ESRD", "Saturn"])

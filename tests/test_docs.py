@@ -1,4 +1,4 @@
-"""The generated pages are up to date, and the links between pages lead somewhere."""
+"""Generated pages are up to date; links between pages and paths in the text exist."""
 
 import re
 import runpy
@@ -12,12 +12,12 @@ PAGES = runpy.run_path(str(DOCS / "generate.py"))["PAGES"]
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_generated_page_is_fresh(name: str) -> None:
+def test_generated_page_is_up_to_date(name: str) -> None:
     assert (DOCS / "generated" / name).read_text(encoding="utf-8") == PAGES[name](), "run python docs/generate.py"
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *DOCS.glob("*.md")], ids=lambda path: path.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_between_pages_have_a_target(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert not missing
@@ -25,7 +25,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *DOCS.glob("*.md")], ids=lambda path: path.name)
 def test_paths_in_backticks_exist(page: Path) -> None:
-    """Relative to the repository or to one of the packages."""
+    """Paths are relative to the repository or to one of the packages."""
     named = re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|toml|json|md|sh))`", page.read_text(encoding="utf-8"))
     places = [ROOT, *(path.parent for path in (ROOT / "ergo_conformance").rglob("__init__.py"))]
     missing = [path for path in named if not any((place / path).exists() for place in places)]

@@ -1,4 +1,4 @@
-"""Every program in examples/ runs and prints what its text says."""
+"""Every program in examples/ runs and prints the output that its text shows."""
 
 import subprocess
 import sys

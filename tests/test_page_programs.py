@@ -64,5 +64,5 @@ def test_fragment_is_marked_and_has_no_imports(mark: str, text: str) -> None:
 
 
 def test_pages_have_programs() -> None:
-    """Otherwise the pattern of the blocks is wrong."""
+    """Without programs the pattern of the blocks would be wrong."""
     assert len(PROGRAMS) > 7

@@ -18,11 +18,11 @@ VERBS: Final[Mapping[str, str]] = {
     "registrar": "registrar",
     "vectors": "vectors",
 }
-"""Name of a verb to the module of this package whose `app` it is."""
+"""Module of this package for each verb; its `app` is the command."""
 
 
 class VerbGroup(TyperGroup):
-    """The verbs. A module is imported when its verb is asked for: each process of a target starts this program anew."""
+    """Group of all verbs. The module of a verb is imported on first use, as every target process starts this program."""
 
     # Any: typer has a private copy of click and no public name for the base class of commands.
 
@@ -50,7 +50,7 @@ app = typer.Typer(
 
 @app.callback()
 def _verbs() -> None:
-    """The program takes no options of its own."""
+    """Callback without options: only verbs have options."""
 
 
 def main() -> None:

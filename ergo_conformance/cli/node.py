@@ -42,7 +42,9 @@ def node(  # noqa: PLR0913, PLR0917  one argument per option
         bool | None, typer.Option("--disable-tls-fingerprint", help="Do not verify the fingerprints of certificates.")
     ] = None,
     max_message_size: Annotated[int | None, typer.Option(help="Maximum message size in bytes; 0 is no limit.")] = None,
-    mode: Annotated[str | None, typer.Option(help="enabled; hidden: no acceptor; disabled: no network.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="Network mode: enabled, hidden (no acceptor) or disabled (no network).")
+    ] = None,
     flags: Annotated[
         str | None,
         typer.Option(

@@ -114,7 +114,7 @@ def _replays(path: Path, side: str | None) -> "Iterator[ReplayResult]":
     capture = load(path)
     directions = replayable_directions(capture, side)
     if not directions:
-        console.print(f"{escape(str(path))}: [yellow]nothing to play[/]; {escape(capture.protocol)}")
+        console.print(f"{escape(str(path))}: [yellow]nothing to replay[/]; {escape(capture.protocol)}")
     for direction in directions:
         yield replay(capture, direction)
 

@@ -38,7 +38,7 @@ def infer_type(value: Any, registry: Registry) -> tuple[Type, Any]:
 
 
 def to_any_slot(type_: Type, value: Any, registry: Registry) -> Any:
-    """Returns the form that a value of a known type has in an `any` slot: wrapped in Typed where its class does not tell."""
+    """Returns the form of a value of a known type in an `any` slot: in Typed unless its class determines the type."""
     if value is None and type_ is t.ERROR:
         return None
     if INFERRED_TYPES.get(type(value)) is type_:

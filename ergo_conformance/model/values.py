@@ -1,4 +1,4 @@
-"""Plain values: identifiers, errors, time, and the wrapper for Python values whose class does not tell their EDF type.
+"""Plain values: identifiers, errors, time, and the wrapper for Python values whose class does not determine their EDF type.
 
 The Python form of an EDF value, by its static type:
 
@@ -6,11 +6,11 @@ The Python form of an EDF value, by its static type:
     string                          str (bytes that are not   array            tuple
                                     UTF-8 as lone surrogates) map              dict, or None for nil
     atom, binary                    Atom, bytes               struct           its NamedTuple
-    error                           Error, or None for nil    marshaler        bytes, the payload as it came
+    error                           Error, or None for nil    marshaler        bytes, the received payload
     pid, alias, time, …             the NamedTuples below     registered type  as its underlying type
 
-A slot of type `any` holds the same values, but the type follows from the value. For `None`, bool, int (Go's `int`), float
-(float64), str, bytes, Atom, the NamedTuples, structs, list (`[]any`) and dict (`map[string]any`) it does; every other value
+A slot of type `any` holds the same values, and the class of the value determines its type: `None`, bool, int (Go's `int`),
+float (float64), str, bytes, Atom, the NamedTuples, structs, list (`[]any`) and dict (`map[string]any`). Every other value
 is a `Typed(type, value)`. The keys of a map with `any` keys are all Typed (or None): 1, True and 1.0 are one key to a
 Python dict and three to the protocol.
 """
@@ -86,7 +86,7 @@ class Time(NamedTuple):
 
 
 class Typed(NamedTuple):
-    """A value in an `any` slot whose Python form does not tell its EDF type."""
+    """A value in an `any` slot whose Python class does not determine its EDF type."""
 
     type: Type
     value: Any

@@ -1,1 +1,1 @@
-"""Mutants: the reference node with one seeded fault each. A run of the suites has to find every one of them."""
+"""Mutants: the reference node with one seeded fault each. A run of the suites finds each of them."""

@@ -1,4 +1,4 @@
-"""Crash of a node: some faults end the whole node, as a bug ends the process of a real one."""
+"""Crash of a node: some faults end the whole node, as a bug ends the process of a real node."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _handlers: list[Callable[[], None]] = [_exit]
 
 
 def crash() -> None:
-    """Ends the node. In a process of its own that is the end of the process."""
+    """Ends the node: by default its process; inside `crash_handler` the handler ends it."""
     _handlers[-1]()
 
 

@@ -46,7 +46,7 @@ class NoAck(EnpConnection):
 
 @ENP.fault("ENP-IMP-2", found_by=(f"{IMPORTANT}.delivered[name]", f"{IMPORTANT}.any_id"))
 class AckWithWrongMid(EnpConnection):
-    """Acknowledges another message id than it has received."""
+    """Acknowledges another message id than the received one."""
 
     def _acknowledge(self, frame: Any, id_: int, error: Error | None) -> None:
         super()._acknowledge(frame._replace(mid=frame.mid ^ 1), id_, error)
@@ -62,7 +62,7 @@ class AcksTwice(EnpConnection):
 
 
 @ENP.fault("ENP-IMP-2", found_by=(f"{IMPORTANT}.full_mailbox",))
-class LastMid(EnpConnection):
+class AckWithLaterMid(EnpConnection):
     """Reads the message id from a buffer that the next message may have overwritten, as upstream does (ENP-IMP-7)."""
 
     _last = 0
@@ -78,7 +78,7 @@ class LastMid(EnpConnection):
     "ENP-IMP-5",
     found_by=(f"{CALLS}.error[terminated]", f"{IMPORTANT}.nobody_there[pid]", f"{IMPORTANT}.full_mailbox"),
 )
-class ErrorCodeLost(EnpConnection):
+class ErrorSentAsSuccess(EnpConnection):
     """Sends every error with the code of success."""
 
     def _answer_error(
@@ -107,7 +107,7 @@ class AnswersToWrongRef(EnpConnection):
 
 
 @ENP.fault("ENP-REQ-1", found_by=(f"{CALLS}.reference",))
-class ThirdWordLost(EnpConnection):
+class ThirdRefWordZeroed(EnpConnection):
     """Replies with 0 as the third word of the reference."""
 
     def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
@@ -115,7 +115,7 @@ class ThirdWordLost(EnpConnection):
 
 
 @ENP.fault("ENP-IMP-4", found_by=(f"{CALLS}.nobody_there[pid]", f"{IMPORTANT}.plain_to_a_full_mailbox"))
-class AnswersPlainRequestsOfNobody(EnpConnection):
+class AnswersUndeliverablePlainRequests(EnpConnection):
     """Sends an error for an undeliverable request that is not important."""
 
     def _fail(self, frame: Any, id_: int, error: Error | None) -> None:
@@ -132,7 +132,7 @@ class NoResult(ControlMessages):
 
 
 @ENP.fault("ENP-LINK-1", found_by=(f"{CONTROL}.unknown_target[link_pid]", f"{CONTROL}.old_creation[monitor]"))
-class ResultSaysYes(ControlMessages):
+class ResultWithoutError(ControlMessages):
     """Answers control requests without their error."""
 
     def _answer(self, ref: Ref, error: Error | None, result: Any, requester_id: int, owner_id: int) -> None:
@@ -152,7 +152,7 @@ class FromIdLittleEndian(EnpConnection):
         return super().transmit(frame, sender_id, options)
 
 
-@ENP.fault("ENP-T-129", found_by=(CALL, f"{ORDER}.one_sender[name]"))
+@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]"))
 class LengthLittleEndian(FrameEncoder):
     """Writes the length of a frame in little-endian order."""
 
@@ -161,7 +161,7 @@ class LengthLittleEndian(FrameEncoder):
         return data[:2] + data[2:6][::-1] + data[6:]
 
 
-@ENP.fault("ENP-T-129", found_by=(CALL, f"{ORDER}.one_sender[name]"))
+@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]"))
 class LengthWithoutHeader(FrameEncoder):
     """Does not count the header in the length of a frame."""
 
@@ -178,7 +178,7 @@ class LengthWithoutHeader(FrameEncoder):
         f"{CODEC}.atoms_by_id",
     ),
 )
-class CacheIdBeforeAnnounced(FrameEncoder):
+class UnannouncedCacheIds(FrameEncoder):
     """Writes cache ids that its Introduce does not contain."""
 
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
@@ -191,7 +191,7 @@ class CacheIdBeforeAnnounced(FrameEncoder):
 
 
 @ENP.fault("ENP-ORD-1", found_by=(f"{POOL}.which_link",))
-class WrongLinkSlot(EnpConnection):
+class WrongSocketForSender(EnpConnection):
     """Sends through the socket of the next order slot."""
 
     def socket_of(self, sender_id: int, *, ordered: bool = True) -> Socket:
@@ -199,8 +199,8 @@ class WrongLinkSlot(EnpConnection):
 
 
 @ENP.fault("ENP-ORD-1", found_by=(f"{POOL}.one_sender_one_link", f"{POOL}.which_link"))
-class LinksInTurn(EnpConnection):
-    """Sends through all sockets in turn, whoever the sender is."""
+class SocketsInTurn(EnpConnection):
+    """Sends through all sockets in turn, whatever the number of the sender."""
 
     _turns = -1
 
@@ -212,7 +212,7 @@ class LinksInTurn(EnpConnection):
 @ENP.fault(
     "EHS-JOIN-9", "ROB-ENP-7", found_by=(f"{POOL}.link_goes[close-link_2]", f"{POOL}.bad_bytes_end_their_link_alone")
 )
-class EndsWithAnyLink(EnpConnection):
+class ConnectionEndsWithAnySocket(EnpConnection):
     """Closes all sockets of a connection when one of them closes."""
 
     def leave(self, socket: Socket) -> None:
@@ -255,7 +255,7 @@ class MailboxWithoutLimit(Mailbox):
 
 
 @ENP.fault("ENP-SIZE-3", found_by=(f"{CODEC}.large",))
-class DropsBigFrames(EnpConnection):
+class LargeFramesRefused(EnpConnection):
     """Refuses frames above 64 KB, as upstream 3.0 does (ENP-SIZE-3)."""
 
     def __init__(self, peer: PeerInfo, core: Core) -> None:
@@ -278,8 +278,8 @@ def unpack_without_limit(frame: enp.Compressed, limit: int) -> bytes:
 
 
 @ENP.fault("ENP-HDR-2", found_by=(f"{HEADER}.start[magic_of_the_handshake]", f"{POOL}.bad_bytes_end_their_link_alone"))
-class KeepsLinkAfterBadMagic(EnpConnection):
-    """Goes on reading a socket after a wrong magic byte."""
+class SocketKeptAfterWrongMagic(EnpConnection):
+    """Continues to read a socket after a wrong magic byte."""
 
     def receive(self, socket: Socket, data: bytes) -> None:
         try:
@@ -293,7 +293,7 @@ class KeepsLinkAfterBadMagic(EnpConnection):
     "ROB-ENP-1",
     found_by=(f"{HEADER}.length_below_a_header[length_0]", f"{HEADER}.length_below_a_header[length_7]"),
 )
-class DiesOnShortLength(Framer):
+class CrashesOnShortLength(Framer):
     """Crashes on a length below that of a header, as upstream does (ENP-HDR-3)."""
 
     def _refuse(self, start: int, length: int) -> None:
@@ -303,7 +303,7 @@ class DiesOnShortLength(Framer):
 
 
 @ENP.fault("ENP-HDR-6", found_by=(f"{HEADER}.unknown_type[type_108]", f"{HEADER}.types_of_other_releases"))
-class DiesOnUnknownType(EnpConnection):
+class SocketClosedOnUnknownType(EnpConnection):
     """Closes the socket on a frame of an unknown type."""
 
     def receive(self, socket: Socket, data: bytes) -> None:
@@ -313,7 +313,7 @@ class DiesOnUnknownType(EnpConnection):
 
 
 @ENP.fault("ENP-SIZE-1", found_by=(f"{SIZES}.our_limit[plain]", f"{SIZES}.our_limit[compressed]"))
-class AnnouncedLimitIgnored(EnpConnection):
+class PeerLimitIgnored(EnpConnection):
     """Sends frames that are larger than the peer accepts."""
 
     def transmit(self, frame: Any, sender_id: int, options: MessageOptions = PLAIN) -> Socket:

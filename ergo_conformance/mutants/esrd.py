@@ -32,7 +32,7 @@ def decode(packet: bytes) -> object:
     "ESRD-REG-11",
     found_by=(f"{REGISTER}.taken[one]", f"{REQUEST}[version]", f"{MALFORMED}.wrong_packet_over_tcp[resolve]"),
 )
-class RefusedLinkStays(EsrdServerSocket):
+class RefusedSocketKept(EsrdServerSocket):
     """Does not close a socket whose request it has refused."""
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ class RefusedLinkStays(EsrdServerSocket):
 
 
 @ESRD.fault("ESRD-REG-6", found_by=(f"{REGISTER}.end_of_a_lease[half_closed]",))
-class HalfClosedIsOpen(EsrdServerSocket):
+class RegistrationKeptAfterHalfClose(EsrdServerSocket):
     """Keeps a registration whose client has closed its side of the socket."""
 
     def eof_received(self) -> bool:
@@ -48,7 +48,7 @@ class HalfClosedIsOpen(EsrdServerSocket):
 
 
 @ESRD.fault("ESRD-REG-6", found_by=(f"{REGISTER}.end_of_a_lease[reset]",))
-class ResetIsNothing(EsrdServerSocket):
+class RegistrationKeptAfterReset(EsrdServerSocket):
     """Keeps a registration whose socket was reset."""
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,7 +58,7 @@ class ResetIsNothing(EsrdServerSocket):
 
 @ESRD.fault("ESRD-REG-1", found_by=(f"{REGISTER}.silence", f"{REGISTER}.half_a_request"))
 class EsrdNoDeadline(EsrdServerSocket):
-    """Waits for a request without a limit."""
+    """Waits for a request without a time limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -67,8 +67,8 @@ class EsrdNoDeadline(EsrdServerSocket):
 
 
 @ESRD.fault("ESRD-REG-2", found_by=(f"{REGISTER}.register", f"{REGISTER}.nothing_more_is_said"))
-class LeaseOfASecond(EsrdServerSocket):
-    """Ends a registration after the time that a request may take."""
+class RegistrationEndsAfterASecond(EsrdServerSocket):
+    """Ends a registration when the time limit of a request has passed."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -76,7 +76,7 @@ class LeaseOfASecond(EsrdServerSocket):
 
 
 @ESRD.fault("ESRD-REG-9", found_by=(f"{REGISTER}.nothing_more_is_said",))
-class SaysMore(EsrdServerSocket):
+class SecondReplySent(EsrdServerSocket):
     """Sends a second reply to a registration."""
 
     def data_received(self, data: bytes) -> None:
@@ -86,7 +86,7 @@ class SaysMore(EsrdServerSocket):
 
 
 @ESRD.fault("ROB-ESRD-4", found_by=(f"{REGISTER}.mute_clients",))
-class OneAtATime(EsrdServerSocket):
+class ClientsServedInTurn(EsrdServerSocket):
     """Does not read from a socket before all earlier ones are registered or closed."""
 
     _turn: "asyncio.Task[None] | None" = None
@@ -113,7 +113,7 @@ class OneAtATime(EsrdServerSocket):
 
 
 @ESRD.fault("ESRD-REG-7", found_by=(f"{REGISTER}.second_request",))
-class SecondRequestCounts(EsrdServerSession):
+class SecondRequestHandled(EsrdServerSession):
     """Handles a second request on a registered socket."""
 
     def receive(self, data: bytes) -> bytes:
@@ -126,7 +126,7 @@ class SecondRequestCounts(EsrdServerSession):
 @ESRD.fault(
     "ESRD-REG-7", found_by=tuple(f"{REGISTER}.junk_on_a_registered_link[{junk}]" for junk in ("zero", "text", "header"))
 )
-class JunkEndsALease(EsrdServerSession):
+class RegistrationEndsOnFurtherBytes(EsrdServerSession):
     """Ends a registration when further bytes arrive."""
 
     def receive(self, data: bytes) -> bytes:
@@ -139,7 +139,7 @@ class JunkEndsALease(EsrdServerSession):
 @ESRD.fault(
     "ESRD-REG-11", found_by=(f"{REQUEST}[version]", f"{REQUEST}[text]", f"{MALFORMED}.value_of_another_type[register]")
 )
-class EsrdExcusesItself(EsrdServerSession):
+class MalformedRequestAnswered(EsrdServerSession):
     """Replies with an error to a malformed request."""
 
     def receive(self, data: bytes) -> bytes:
@@ -149,7 +149,7 @@ class EsrdExcusesItself(EsrdServerSession):
 
 
 @ESRD.fault("ESRD-REG-11", found_by=(f"{REQUEST}[cut_routes_0_host]", f"{REQUEST}[count_of_routes]"))
-class ZerosForTheEnd(EsrdServerSession):
+class TruncatedRequestReadAsZeros(EsrdServerSession):
     """Decodes beyond the end of a request, as upstream does (ESRD-BUG-2)."""
 
     def receive(self, data: bytes) -> bytes:
@@ -161,7 +161,7 @@ class ZerosForTheEnd(EsrdServerSession):
 
 
 @ESRD.fault("ESRD-FR-4", found_by=(f"{REQUEST}[type]", f"{MALFORMED}.value_of_another_type[resolve]"))
-class AnyPacketType(EsrdServerSession):
+class PacketTypeIgnored(EsrdServerSession):
     """Ignores the packet type of a request."""
 
     def receive(self, data: bytes) -> bytes:
@@ -177,7 +177,7 @@ class ResolvesOverTcp(EsrdServerSession):
 
 
 @ESRD.fault("ROB-ESRD-6", found_by=(f"{REQUEST}[version]",))
-class OneForAll(EsrdServerSession):
+class MalformedRequestEndsAllRegistrations(EsrdServerSession):
     """Removes all registrations when a request is malformed."""
 
     def receive(self, data: bytes) -> bytes:
@@ -188,7 +188,7 @@ class OneForAll(EsrdServerSession):
 
 
 @ESRD.fault("ROB-ESRD-1", found_by=(f"{REQUEST}[version]",))
-class EndsWithAWrongVersion(EsrdServerSession):
+class CrashesOnWrongVersion(EsrdServerSession):
     """Crashes on a wrong version."""
 
     def receive(self, data: bytes) -> bytes:

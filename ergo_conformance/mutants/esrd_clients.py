@@ -29,13 +29,13 @@ FOREVER = 3600.0
 
 
 @ESRD_CLIENTS.function(esrd_client, "register", "ESRD-FR-3", found_by=(f"{C}.request[client]",))
-async def asks_twice_for_its_name(host: str, port: int, request: bytes) -> Streams:
+async def registers_twice(host: str, port: int, request: bytes) -> Streams:
     """Sends its registration twice."""
     return await register(host, port, request * 2)
 
 
 @ESRD_CLIENTS.fault("ESRD-CL-2", found_by=(f"{C}.refused[taken]", f"{C}.no_reply[text]", f"{C}.closed"))
-class StartsRefused(EsrdRegistrar):
+class StartsAfterRefusal(EsrdRegistrar):
     """Starts although its registration was refused."""
 
     async def _serve_or_register(self) -> None:
@@ -46,8 +46,8 @@ class StartsRefused(EsrdRegistrar):
 
 
 @ESRD_CLIENTS.fault("ESRD-CL-2", found_by=(f"{C}.refused[empty]",))
-class TriesAgain(EsrdRegistrar):
-    """Registers a second time when it is refused at its start."""
+class RegistersAgainAfterRefusal(EsrdRegistrar):
+    """Registers a second time when its first registration is refused."""
 
     async def _serve_or_register(self) -> None:
         try:
@@ -57,7 +57,7 @@ class TriesAgain(EsrdRegistrar):
 
 
 @ESRD_CLIENTS.function(esrd_client, "until_lost", "ESRD-FO-1", found_by=(f"{C}.link_ends[close]",))
-async def comes_back_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def registers_again_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Waits more than a second before it registers again."""
     await until_lost(reader, writer)
     await asyncio.sleep(1.2)
@@ -66,15 +66,15 @@ async def comes_back_late(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 @ESRD_CLIENTS.function(
     esrd_client, "until_lost", "ESRD-FO-1", found_by=(f"{C}.link_ends[end_writing]", f"{C}.registrar_is_away")
 )
-async def never_comes_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def never_registers_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Does not register again when its registration was lost."""
     await until_lost(reader, writer)
     await asyncio.sleep(FOREVER)
 
 
 @ESRD_CLIENTS.fault("ESRD-FO-1", found_by=(f"{C}.every_second",))
-class GivesUp(EsrdRegistrar):
-    """Gives up when it is refused while it registers again."""
+class StopsAfterRefusal(EsrdRegistrar):
+    """Stops trying when a repeated registration is refused."""
 
     async def _serve_or_register(self) -> None:
         try:
@@ -86,15 +86,15 @@ class GivesUp(EsrdRegistrar):
 
 
 ESRD_CLIENTS.add(
-    "hurries",
+    "registers_again_every_50_ms",
     "Registers again every 50 ms, not every second.",
     NameFault((esrd_client,), "esrd", with_constants(esrd, RETRY=0.05)),
     "ESRD-FO-1",
     found_by=(f"{C}.every_second",),
 )
 ESRD_CLIENTS.add(
-    "waits_for_ever",
-    "Waits for the reply to its registration without a limit.",
+    "waits_for_reply_without_limit",
+    "Waits for the reply to its registration without a time limit.",
     NameFault((esrd_client,), "esrd", with_constants(esrd, REGISTER_TIMEOUT=FOREVER)),
     "ESRD-CL-2",
     found_by=(f"{C}.silence",),
@@ -102,14 +102,14 @@ ESRD_CLIENTS.add(
 
 
 @ESRD_CLIENTS.function(esrd_client, "until_lost", "ESRD-TR-3", found_by=(f"{C}.lease",))
-async def says_more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Sends bytes on a socket that is registered."""
+async def writes_after_registration(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends bytes on a registered socket."""
     writer.write(b"still there?")
     await until_lost(reader, writer)
 
 
 @ESRD_CLIENTS.function(esrd_client, "until_lost", "ROB-ESRD-7", found_by=(f"{C}.junk_on_a_lease",))
-async def dies_of_junk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def crashes_on_bytes_after_registration(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Crashes when bytes arrive on a registered socket."""
     if await reader.read(1):
         crash()
@@ -117,7 +117,7 @@ async def dies_of_junk(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 @ESRD_CLIENTS.fault("ESRD-CL-6", found_by=(f"{C}.hidden",))
-class RegistersHidden(EsrdRegistrar):
+class RegistersHiddenNode(EsrdRegistrar):
     """Registers a hidden node."""
 
     async def register(self, node: NodeRegistration, routes: Sequence[Route]) -> None:
@@ -125,8 +125,8 @@ class RegistersHidden(EsrdRegistrar):
 
 
 @ESRD_CLIENTS.fault("ESRD-FO-3", found_by=(f"{C}.takes_over",))
-class NeverTakesOver(EsrdRegistrar):
-    """Does not become the server when the server has ended."""
+class NeverBecomesServer(EsrdRegistrar):
+    """Does not become the server when the server has stopped."""
 
     async def _serve(self) -> bool:
         return self._keeper is None and await super()._serve()
@@ -136,7 +136,7 @@ class NeverTakesOver(EsrdRegistrar):
 
 
 @ESRD_CLIENTS.function(esrd_client, "_exchange", "ESRD-CL-8", found_by=(f"{R}.one_request",))
-async def asks_once_more(host: str, port: int, request: bytes) -> bytes:
+async def repeats_resolve_request(host: str, port: int, request: bytes) -> bytes:
     """Repeats a resolve request after a second without a reply."""
     try:
         async with asyncio.timeout(1):
@@ -146,7 +146,7 @@ async def asks_once_more(host: str, port: int, request: bytes) -> bytes:
 
 
 @ESRD_CLIENTS.function(esrd_client, "ask", "ESRD-CL-9", found_by=(f"{R}.first_datagram",))
-async def takes_what_is_good(host: str, port: int, name: Atom) -> ResolveReply:
+async def skips_malformed_replies(host: str, port: int, name: Atom) -> ResolveReply:
     """Repeats a resolve request until a reply is well-formed."""
     while True:
         try:
@@ -157,13 +157,13 @@ async def takes_what_is_good(host: str, port: int, name: Atom) -> ResolveReply:
 
 
 @ESRD_CLIENTS.function(esrd_client, "ask", "ESRD-CL-10", found_by=(f"{R}.error",))
-async def errors_are_nothing(host: str, port: int, name: Atom) -> ResolveReply:
+async def error_of_reply_ignored(host: str, port: int, name: Atom) -> ResolveReply:
     """Ignores the error of a resolve reply."""
     return (await ask(host, port, name))._replace(Error=None)
 
 
 @ESRD_CLIENTS.fault("ESRD-CL-11", found_by=(f"{R}.no_name",))
-class AnyName(EsrdRegistrar):
+class ResolvesNamesWithoutHost(EsrdRegistrar):
     """Resolves names without a host."""
 
     async def resolve(self, name: Atom) -> list[Route]:
@@ -171,7 +171,7 @@ class AnyName(EsrdRegistrar):
 
 
 @ESRD_CLIENTS.fault("ESRD-PL-5", found_by=(f"{R}.order_of_routes",))
-class LastFirst(EsrdRegistrar):
+class LastRouteFirst(EsrdRegistrar):
     """Dials the last route first."""
 
     async def resolve(self, name: Atom) -> list[Route]:
@@ -179,15 +179,15 @@ class LastFirst(EsrdRegistrar):
 
 
 @ESRD_CLIENTS.function(
-    route_resolution, "resolved", "ESRD-PL-1", "SAT-RS-7", found_by=(f"{R}.tls_route", f"{A}.tls_route")
+    route_resolution, "resolved", "ESRD-PL-5", "SAT-RS-7", found_by=(f"{R}.tls_route", f"{A}.tls_route")
 )
-def never_tls(route: NetworkRoute, found: Route) -> NetworkRoute:
-    """Dials without TLS."""
+def dials_without_tls(route: NetworkRoute, found: Route) -> NetworkRoute:
+    """Dials a TLS route without TLS."""
     return replace(resolved(route, found), tls=False)
 
 
 @ESRD_CLIENTS.fault("ESRD-PL-3", found_by=(f"{R}.unusable_routes", f"{A}.routes"))
-class AnyStack(RouteResolver):
+class ForeignStackAccepted(RouteResolver):
     """Uses its own stack for routes that name another one."""
 
     @staticmethod

@@ -35,7 +35,7 @@ class EsrdKeepsNames(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-REG-3", found_by=(f"{REGISTER}.taken[one]",))
-class EsrdTakesNamesOver(EsrdNameTable):
+class EsrdReassignsNames(EsrdNameTable):
     """Gives a registered name to another node that requests it."""
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
@@ -44,7 +44,7 @@ class EsrdTakesNamesOver(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-REG-3", found_by=(f"{REGISTER}.taken[nil]", f"{REGISTER}.taken[empty]"))
-class RoutesBeforeName(EsrdNameTable):
+class RoutesCheckedBeforeName(EsrdNameTable):
     """Checks the routes before it checks whether the name is taken."""
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
@@ -52,7 +52,7 @@ class RoutesBeforeName(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-REG-4", found_by=(f"{REGISTER}.no_routes[nil]", f"{REGISTER}.no_routes[empty]"))
-class NoRoutesWillDo(EsrdNameTable):
+class RegistersWithoutRoutes(EsrdNameTable):
     """Registers a node without routes."""
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
@@ -60,7 +60,7 @@ class NoRoutesWillDo(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-REG-3", "ESRD-REG-4", found_by=(f"{REGISTER}.taken[one]", f"{REGISTER}.no_routes[nil]"))
-class EsrdOtherWords(EsrdNameTable):
+class EsrdWrongErrorText(EsrdNameTable):
     """Refuses with other error texts."""
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
@@ -68,16 +68,16 @@ class EsrdOtherWords(EsrdNameTable):
         return reply if reply.Error is None else RegisterReply(Error(f"refused: {reply.Error.text}"))
 
 
-@ESRD_NAMES.fault("ROB-ESRD-4", found_by=(f"{REGISTER}.many_leases",))
-class AFewLeases(EsrdNameTable):
-    """Answers further registrations without an error once 20 nodes are registered, and does not store them."""
+@ESRD_NAMES.fault("ESRD-REG-2", found_by=(f"{REGISTER}.many_leases",))
+class RegistrationsLimited(EsrdNameTable):
+    """Does not store registrations beyond 20, and answers them without an error."""
 
     def register(self, name: Atom, routes: Sequence[Route] | None) -> RegisterReply:
         return RegisterReply(None) if len(self._routes) >= LEASES else super().register(name, routes)
 
 
 @ESRD_NAMES.fault("ESRD-REG-6", found_by=(f"{REGISTER}.again_and_again",))
-class NamesOnce(EsrdNameTable):
+class FormerNamesRefused(EsrdNameTable):
     """Refuses a name that was registered before."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class NamesOnce(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-PL-2", found_by=(f"{REGISTER}.routes_come_back[3_routes]",))
-class RoutesBackwards(EsrdNameTable):
+class RoutesReversed(EsrdNameTable):
     """Resolves to the routes in reverse order."""
 
     def resolve(self, name: Atom) -> ResolveReply:
@@ -101,7 +101,7 @@ class RoutesBackwards(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{REGISTER}.routes_come_back[3_routes]",))
-class WithoutHosts(EsrdNameTable):
+class RoutesWithoutHosts(EsrdNameTable):
     """Resolves to routes without their hosts."""
 
     def resolve(self, name: Atom) -> ResolveReply:
@@ -110,7 +110,7 @@ class WithoutHosts(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.unknown[nobody@localhost]", f"{RESOLVE}.unknown[no-at]"))
-class UnknownIsEmpty(EsrdNameTable):
+class UnknownNameWithEmptyRoutes(EsrdNameTable):
     """Resolves an unknown name to an empty list of routes beside the error."""
 
     def resolve(self, name: Atom) -> ResolveReply:
@@ -119,7 +119,7 @@ class UnknownIsEmpty(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.unknown[nobody@localhost]", f"{RESOLVE}.many_at_once"))
-class UnknownIsNoError(EsrdNameTable):
+class UnknownNameWithoutError(EsrdNameTable):
     """Resolves an unknown name without an error."""
 
     def resolve(self, name: Atom) -> ResolveReply:
@@ -160,7 +160,7 @@ class RegistersOverUdp(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-RES-2", found_by=(f"{QUESTION}[version]", f"{RESOLVE}.junk[none]", f"{RESOLVE}.junk[65000]"))
-class AnswersJunk(EsrdNameTable):
+class MalformedDatagramAnswered(EsrdNameTable):
     """Replies with an error to a malformed datagram."""
 
     def answer(self, datagram: bytes) -> bytes | None:
@@ -177,8 +177,8 @@ class AnswersReplies(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.many_at_once",))
-class DropsWhatComesFast(EsrdNameTable):
-    """Drops a datagram that arrives within 10 ms of the one before."""
+class DropsDatagramsOfABurst(EsrdNameTable):
+    """Drops a datagram that arrives within 10 ms of the previous one."""
 
     _at = 0.0
 
@@ -189,7 +189,7 @@ class DropsWhatComesFast(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.known",))
-class AnswersOnce(EsrdNameTable):
+class AnswersEachRequestOnce(EsrdNameTable):
     """Answers each resolve request only once."""
 
     def __init__(self) -> None:
@@ -203,16 +203,16 @@ class AnswersOnce(EsrdNameTable):
 
 
 @ESRD_NAMES.fault("ESRD-TR-5", found_by=(f"{RESOLVE}.from_the_address_that_was_asked",), needs_tcp=True)
-class FromWhereItLikes(WildcardSocket):
+class RepliesFromAnyAddress(WildcardSocket):
     """Replies from the address that the kernel chooses, as upstream does (ESRD-TR-6)."""
 
     def answer(self, data: bytes, origin: tuple[Any, Any]) -> None:
         self.socket.sendmsg([data], [], 0, origin[1])
 
 
-@ESRD_NAMES.function(packets, "write", "ESRD-RES-1", found_by=(f"{RESOLVE}.unknown[nobody@localhost]",))
-def writes_ids(message: esrd.Message) -> bytes:
-    """Writes errors as ids, as on an established connection (ESRD-PL-4)."""
+@ESRD_NAMES.function(packets, "write", "ESRD-PL-4", "ESRD-RES-1", found_by=(f"{RESOLVE}.unknown[nobody@localhost]",))
+def writes_error_ids(message: esrd.Message) -> bytes:
+    """Writes errors as cache ids, as on an established connection."""
     data = write(message)
     if isinstance(message, ResolveReply) and message.Error is not None:
         data = data[: -2 - len(message.Error.text)] + b"\x80\x05"

@@ -1,8 +1,7 @@
-"""Kinds of faults, by the way they are put into a node.
+"""Kinds of faults, by the way they are installed in a node.
 
-A handshake and a connection are given to a node in its options.  Where the node offers no such choice, a class of the node is
-replaced by a subclass, or a name in one of its modules gets another value, for the time of the run.  The node itself has no
-switch for any fault.
+The options of a node select its handshake and its connection class.  Other faults replace a class of the node by a subclass,
+or give a name in one of its modules another value, for the time of the run.  The node itself has no switch for any fault.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,13 +21,13 @@ from ..reference_node.options import NetworkOptions
 
 
 class Fault(Protocol):
-    """A fault, and how it is put into a node."""
+    """A fault, and how it is installed in a node."""
 
     def network_options(self, options: NetworkOptions) -> NetworkOptions:
         """Returns the options of a node that has the fault."""
 
     def installed(self) -> AbstractContextManager[None]:
-        """Replaces what has to be replaced in the node's code while the block runs."""
+        """Installs the fault in the node's code while the block runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class _Proto(EnpProto):
 
 @dataclass(frozen=True, slots=True)
 class ClassFault:
-    """Objects of one class of the node are made as objects of a subclass with the fault."""
+    """Objects of one class of the node are created as objects of a subclass with the fault."""
 
     faulty: type
 

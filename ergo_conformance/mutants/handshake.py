@@ -31,7 +31,7 @@ class SwappedDigest(EhsSession):
         return sha256(":".join(self.parts[name] for name in reversed(kind.parts)).encode()).hexdigest()
 
 
-class _Unchecked(EhsSession):
+class _DigestUnchecked(EhsSession):
     """Accepts any value of one digest."""
 
     unchecked: Digest
@@ -42,21 +42,21 @@ class _Unchecked(EhsSession):
 
 
 @HANDSHAKE.fault("EHS-DIG-1", found_by=(f"{DIGEST}.hello_refused[wrong_cookie]", f"{DIGEST}.hello_refused[empty]"))
-class BelievesHello(_Unchecked):
+class HelloUnchecked(_DigestUnchecked):
     """Does not check the digest of a Hello."""
 
     unchecked = Digest.HELLO_DIALER
 
 
 @HANDSHAKE.fault("EHS-DIG-4", found_by=(f"{DIGEST}.introduce_refused[own_salt]", f"{DIGEST}.replayed_introduce"))
-class BelievesIntroduce(_Unchecked):
+class IntroduceUnchecked(_DigestUnchecked):
     """Does not check the digest of an Introduce."""
 
     unchecked = Digest.INTRODUCE
 
 
 @HANDSHAKE.fault("EHS-JOIN-3", found_by=(f"{JOIN}.join_refused[wrong_cookie]", f"{JOIN}.join_refused[empty]"))
-class BelievesJoin(_Unchecked):
+class JoinUnchecked(_DigestUnchecked):
     """Does not check the digest of a Join."""
 
     unchecked = Digest.JOIN
@@ -70,7 +70,7 @@ class BelievesJoin(_Unchecked):
         f"{JOIN}.join_refused[upper_case]",
     ),
 )
-class UpperCase(EhsSession):
+class UpperCaseAccepted(EhsSession):
     """Accepts digests in upper case."""
 
     def check(self, kind: Digest, given: str) -> None:
@@ -102,7 +102,7 @@ class NoCertificateDigest(EhsSession):
 
 
 @HANDSHAKE.fault("EHS-DIG-7", found_by=(f"{JOIN}.join",))
-class JoinWithoutProof(EhsSession):
+class JoinAcceptWithoutDigest(EhsSession):
     """Answers a Join with an Accept without digest."""
 
     def admit_link(self, message: Join) -> Effect:
@@ -121,7 +121,7 @@ class LengthOffByOne(EhsSession):
 
 
 @HANDSHAKE.fault("EHS-FRAME-5", found_by=(f"{FRAMING}.length_above_the_limit[65536-await_hello]",))
-class AnyLength(EhsSession):
+class AnyLengthAccepted(EhsSession):
     """Accepts any length in a header and waits for the payload."""
 
     def check_header(self, header: bytes) -> None:
@@ -140,7 +140,7 @@ class IntroduceBeforeAccept(EhsSession):
 @HANDSHAKE.fault(
     "EHS-AST-2", "ROB-EHS-4", found_by=(f"{DIGEST}.hello_refused[wrong_cookie]", f"{FRAMING}.body[empty-await_hello]")
 )
-class AnswersFirst(EhsSession):
+class AnswersUncheckedHello(EhsSession):
     """Answers a Hello before it checks it, and closes afterwards."""
 
     def _advance(self) -> Iterator[Output]:
@@ -153,16 +153,16 @@ class AnswersFirst(EhsSession):
             raise
 
 
-@HANDSHAKE.fault("EHS-AST-2", found_by=(f"{ORDER}.acceptor_waits_for_the_dialer",))
-class SpeaksFirst(EhsSession):
-    """Sends a Hello as soon as it is dialed."""
+@HANDSHAKE.fault("EHS-AST-2", "ROB-EHS-4", found_by=(f"{ORDER}.acceptor_waits_for_the_dialer",))
+class SendsHelloFirst(EhsSession):
+    """Sends a Hello as soon as a socket is accepted."""
 
     def start(self) -> bytes:
         return self.frame(Hello(self.token(ehs.SALT_LENGTH), ""))
 
 
 @HANDSHAKE.fault("EHS-AST-1", found_by=(f"{ORDER}.illegal[introduce-await_hello]",))
-class AnyOrder(EhsSession):
+class IntroduceWithoutHello(EhsSession):
     """Accepts an Introduce without a Hello before it."""
 
     def step(self, message: object) -> Effect:
@@ -175,7 +175,7 @@ class AnyOrder(EhsSession):
 
 
 @HANDSHAKE.fault("EHS-DIG-7", found_by=(f"{JOIN}.join",))
-class Talkative(EhsSession):
+class SameDigestInEveryAccept(EhsSession):
     """Writes the same digest into every Accept."""
 
     def frame(self, message: Message) -> bytes:
@@ -195,7 +195,7 @@ class SameConnectionId(EhsSession):
 
 
 @HANDSHAKE.fault("EHS-AST-3", found_by=(f"{INTRODUCE}.own_name",))
-class OwnName(EhsSession):
+class OwnNameAccepted(EhsSession):
     """Accepts a peer that has its own name."""
 
     def peer_info(self, introduce: Introduce, pool: Accept) -> PeerInfo:
@@ -207,14 +207,14 @@ class OwnName(EhsSession):
 
 
 @HANDSHAKE.fault("EHS-CACHE-2", found_by=(f"{INTRODUCE}.announced_ids",))
-class IdsOutOfRange(EhsSession):
-    """Announces atom ids that are lengths in EDF."""
+class AtomIdsOutOfRange(EhsSession):
+    """Announces atom ids that EDF reads as lengths."""
 
     def introduction(self, digest: str) -> Introduce:
         return super().introduction(digest)._replace(AtomCache={0: self.local.name, 255: Atom("last")})
 
 
-@HANDSHAKE.fault("EHS-AST-6", found_by=(f"{INTRODUCE}.creation_is_not_zero",))
+@HANDSHAKE.fault("EHS-AST-6", "EHS-DST-7", found_by=(f"{INTRODUCE}.creation_is_not_zero",))
 class CreationZero(EhsSession):
     """Introduces itself with creation 0."""
 
@@ -229,14 +229,14 @@ class CreationZero(EhsSession):
     "EHS-TIME-1", found_by=(f"{TIME}.silence[await_hello]", f"{TIME}.silence_within_a_frame[after_6_bytes]")
 )
 class NoDeadline(SocketProtocol):
-    """Waits for a silent peer without a limit."""
+    """Waits for a silent peer without a time limit."""
 
     def _restart_deadline(self) -> None:
         """Sets no deadline."""
 
 
 @HANDSHAKE.fault("EHS-DUP-1", found_by=(f"{INTRODUCE}.duplicate_name",))
-class TakeOver(ConnectionTable[Connection]):
+class DuplicateReplacesConnection(ConnectionTable[Connection]):
     """Drops a connection when another peer introduces itself with the same name."""
 
     def admit(
@@ -253,7 +253,7 @@ class TakeOver(ConnectionTable[Connection]):
 
 
 @HANDSHAKE.fault("EHS-JOIN-9", found_by=(f"{JOIN}.connection_outlives_its_first_link",))
-class EndsWithItsFirstLink(ConnectionTable[Connection]):
+class ConnectionEndsWithFirstSocket(ConnectionTable[Connection]):
     """Ends a connection when its first socket closes."""
 
     def lose(self, socket: Socket) -> None:

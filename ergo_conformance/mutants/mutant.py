@@ -19,8 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Mutant:
     """The reference node with one fault.
 
-    `area` and `name` identify it.  `breaks`: one sentence, what it does wrong.  `requirements`: ids of what it violates.
-    `found_by`: ids of cases that find it.  `needs_tcp`: it shows only over sockets, not in memory.
+    `area` and `name` identify it.  `breaks`: a sentence that describes the fault.  `requirements`: ids of the
+    violated requirements.  `found_by`: ids of cases that find it.  `needs_tcp`: the fault shows only over sockets.
     """
 
     area: str
@@ -41,7 +41,7 @@ class Mutant:
         return replace(config, network=self.fault.network_options(config.network))
 
     def installed(self) -> AbstractContextManager[None]:
-        """Replaces what has to be replaced in the node's code while the block runs."""
+        """Installs the fault in the node's code while the block runs."""
         return self.fault.installed()
 
 
@@ -54,15 +54,19 @@ class Area:
         self.mutants: list[Mutant] = []
 
     def fault(self, *requirements: str, found_by: tuple[str, ...], needs_tcp: bool | None = None) -> Callable[[F], F]:
-        """Declares a subclass of a class of the node as a mutant; its docstring says what it breaks."""
+        """Declares a subclass of a class of the node as a mutant; its docstring describes the fault."""
 
         def declare(faulty: F) -> F:
             assert isinstance(faulty, type)
-            name, breaks = _snake_case(faulty.__name__), _text(faulty)
+            name, breaks = self._name_of(faulty), _text(faulty)
             self.add(name, breaks, _fault_of(faulty), *requirements, found_by=found_by, needs_tcp=needs_tcp)
             return faulty
 
         return declare
+
+    def _name_of(self, faulty: type) -> str:
+        """Returns the name of a mutant: that of its class, without the protocol, which is part of the area's name."""
+        return _snake_case(faulty.__name__).removeprefix(f"{self.name.partition('_')[0]}_")
 
     def function(
         self,
@@ -72,7 +76,7 @@ class Area:
         found_by: tuple[str, ...],
         needs_tcp: bool | None = None,
     ) -> Callable[[F], F]:
-        """Declares a replacement of a function of the node as a mutant; its docstring says what it breaks.
+        """Declares a replacement of a function of the node as a mutant; its docstring describes the fault.
 
         `module`: where the node looks the function up.
         """

@@ -18,7 +18,7 @@ from .spawn import SPAWN
 
 AREAS: Final = (HANDSHAKE, ENP, RELATIONS, SPAWN, SENDING, ESRD, ESRD_NAMES, SATURN, ESRD_CLIENTS, SATURN_CLIENTS)
 MUTANTS: Final[Mapping[str, Mutant]] = {mutant.id: mutant for area in AREAS for mutant in area.mutants}
-"""All mutants by their ids."""
+"""Mutants by their ids."""
 
 
 def mutant_named(text: str) -> Mutant:

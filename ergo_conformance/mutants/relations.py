@@ -19,21 +19,21 @@ RELATIONS = Area("relations")
 LINKS, EVENTS, WATCHING, SPAWN = "node.links", "node.events", "node.watching", "node.spawn"
 NOTIFICATION = "node.notification"
 
-# --- notices of the end of a target -----------------------------------------------------------------------------------
+# --- reports of the end of a target -----------------------------------------------------------------------------------
 
 
 @RELATIONS.fault("ENP-TERM-3", found_by=(f"{LINKS}.end_is_told[link-pid]", f"{EVENTS}.unregistered[monitor]"))
-class NoticeTwice(EnpConnection):
-    """Tells a node twice that a target has ended."""
+class EndReportedTwice(EnpConnection):
+    """Reports the end of a target twice to a node."""
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
         for _ in range(2):
             super().send_terminate(target, reason, owner)
 
 
-@RELATIONS.fault("ENP-TERM-3", found_by=(f"{LINKS}.end_is_told[monitor-processid]", f"{LINKS}.each_address"))
-class NoticeLost(EnpConnection):
-    """Does not tell other nodes that a registered name has ended."""
+@RELATIONS.fault("ENP-TERM-2", found_by=(f"{LINKS}.end_is_told[monitor-processid]", f"{LINKS}.each_address"))
+class EndOfNameUnreported(EnpConnection):
+    """Does not report the end of a registered name."""
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
         if isinstance(target, PID | Alias | Event):
@@ -46,15 +46,15 @@ class NoticeLost(EnpConnection):
     found_by=(f"{LINKS}.reason[kill]", f"{LINKS}.error_as_a_reason", f"{EVENTS}.owner_ends[a]"),
 )
 class WrongReason(EnpConnection):
-    """Sends "shutdown" as the reason of every end of a target."""
+    """Reports "shutdown" as the reason of every end of a target."""
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
         super().send_terminate(target, error_values.SHUTDOWN, owner)
 
 
 @RELATIONS.fault("ENP-TERM-3", found_by=(f"{LINKS}.once_for_all[pid]", f"{LINKS}.once_for_all[alias]"))
-class NoticePerProcess(Monitoring):
-    """Sends one notice per consumer, not one per node."""
+class EndReportedPerProcess(Monitoring):
+    """Sends one report per consumer, not one per node."""
 
     def target_ended(self, target: RelationTarget, reason: Error, owner: Process) -> None:
         relations = self.relations.of(target)
@@ -66,8 +66,8 @@ class NoticePerProcess(Monitoring):
 
 
 @RELATIONS.fault("ENP-TERM-4", found_by=(f"{LINKS}.not_watched", f"{LINKS}.given_back[link-pid]"))
-class NoticeToEverybody(Monitoring):
-    """Tells all connected nodes that a target has ended."""
+class EndReportedToAllNodes(Monitoring):
+    """Reports the end of a target to all connected nodes."""
 
     def target_ended(self, target: RelationTarget, reason: Error, owner: Process) -> None:
         consumers = {relation.consumer.node for relation in self.relations.of(target)}
@@ -80,8 +80,8 @@ class NoticeToEverybody(Monitoring):
 @RELATIONS.fault(
     "ENP-TERM-4", "ENP-EVT-5", found_by=(f"{LINKS}.relations_end_with_the_connection", f"{EVENTS}.connection_lost")
 )
-class ConsumersSurvive(Monitoring):
-    """Keeps the relations of consumers on a node that is disconnected."""
+class RelationsKeptAfterDisconnect(Monitoring):
+    """Keeps the relations of consumers on a disconnected node."""
 
     def node_down(self, node: Atom) -> None:
         for target in list(self.relations.targets_on(node)):
@@ -89,8 +89,8 @@ class ConsumersSurvive(Monitoring):
 
 
 @RELATIONS.fault("ENP-DOWN-2", found_by=(f"{WATCHING}.node_down[monitor-pid]", f"{SPAWN}.parent_is_lost[linked]"))
-class NodeDownUntold(Monitoring):
-    """Does not notify consumers of targets on a node that is disconnected."""
+class NodeDownUnreported(Monitoring):
+    """Does not notify consumers of targets on a disconnected node."""
 
     def node_down(self, node: Atom) -> None:
         self._consumers_left(self.relations.forget_node(node))
@@ -99,8 +99,8 @@ class NodeDownUntold(Monitoring):
 @RELATIONS.fault(
     "ENP-TERM-6", found_by=(f"{WATCHING}.told_of_the_end[monitor-pid]", f"{WATCHING}.told_of_the_end[link-event]")
 )
-class ToldAgain(Monitoring):
-    """Notifies consumers with every notice of the same end."""
+class ConsumersNotifiedAgain(Monitoring):
+    """Notifies consumers again when the same end is reported again."""
 
     def remote_target_ended(self, target: RelationTarget, reason: Error) -> None:
         for relation in self.relations.of(target):
@@ -113,8 +113,8 @@ class ToldAgain(Monitoring):
 @RELATIONS.fault(
     "ENP-TERM-4", "ENP-EVT-5", found_by=(f"{LINKS}.given_back[monitor-alias]", f"{EVENTS}.given_back[link]")
 )
-class TakingBackIgnored(Monitoring):
-    """Agrees to remove a relation and keeps it."""
+class RemovalIgnored(Monitoring):
+    """Answers that a relation is removed, and keeps it."""
 
     def remove(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> bool:
         return True
@@ -123,7 +123,7 @@ class TakingBackIgnored(Monitoring):
 @RELATIONS.fault(
     "ENP-TERM-2", found_by=(f"{LINKS}.one_of_two_given_back[link]", f"{LINKS}.other_process_still_watches")
 )
-class TakesAllBack(Monitoring):
+class RemovesAllRelations(Monitoring):
     """Removes all relations to a target when one of them is removed."""
 
     def remove(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> bool:
@@ -134,7 +134,7 @@ class TakesAllBack(Monitoring):
 
 
 @RELATIONS.fault("ENP-EVT-1", found_by=(f"{EVENTS}.buffer[link-5_published]", f"{EVENTS}.buffer_of_one"))
-class BufferTooLarge(Events):
+class EventBufferTooLarge(Events):
     """Keeps one message more than the buffer of an event may hold."""
 
     def register(self, process: Process, name: Atom, *, buffer: int, notify: bool) -> Ref:
@@ -146,7 +146,7 @@ class BufferTooLarge(Events):
     found_by=(f"{EVENTS}.buffer[monitor-3_published]", f"{EVENTS}.same_timestamps"),
     needs_tcp=True,  # in memory the timestamps are all equal
 )
-class NewestFirst(Events):
+class NewestEventFirst(Events):
     """Sends the last messages of an event in reverse order."""
 
     def subscribed(self, name: Atom, *, first: bool) -> list[MessageEvent]:
@@ -154,7 +154,7 @@ class NewestFirst(Events):
 
 
 @RELATIONS.fault("ENP-EVT-5", found_by=(f"{EVENTS}.given_back[monitor]", f"{EVENTS}.not_watched"))
-class PublishedToEverybody(Events):
+class PublishedToAllNodes(Events):
     """Sends the messages of an event to all connected nodes."""
 
     def publish(self, process: Process, name: Atom, message: Any, options: MessageOptions) -> None:
@@ -176,7 +176,7 @@ class FramePerSubscriber(Events):
 
 
 @RELATIONS.fault("ENP-EVT-6", found_by=(f"{WATCHING}.gets_what_we_publish[link]",))
-class GotTwice(Events):
+class EventDeliveredTwice(Events):
     """Delivers each message of an event twice to a subscriber."""
 
     def distribute(self, event: MessageEvent, priority: Priority) -> None:
@@ -185,16 +185,16 @@ class GotTwice(Events):
 
 
 @RELATIONS.fault("ENP-EVT-4", found_by=(f"{NOTIFICATION}.two_nodes",))
-class StopUntold(Events):
-    """Does not tell the owner of an event that its last subscriber has left."""
+class LastUnsubscribeUnreported(Events):
+    """Does not notify the owner of an event when its last subscriber leaves."""
 
     def unsubscribed(self, name: Atom) -> None:
-        """Tells nothing."""
+        """Sends nothing."""
 
 
 @RELATIONS.fault("ENP-EVT-4", found_by=(f"{NOTIFICATION}.first_and_last[link]",))
-class StartToldEachTime(Events):
-    """Tells the owner of an event about every subscriber, not only the first."""
+class EverySubscribeReported(Events):
+    """Notifies the owner of an event of every subscriber, not only of the first."""
 
     def subscribed(self, name: Atom, *, first: bool) -> list[MessageEvent]:
         return super().subscribed(name, first=True)
@@ -212,8 +212,8 @@ class RelationUnanswered(ControlMessages):
 
 
 @RELATIONS.fault("ENP-ANY-3", found_by=(f"{WATCHING}.wrong_reference",))
-class AnyResultIsTaken(ControlMessages):
-    """Takes any Result as the answer to its oldest request."""
+class AnyResultAccepted(ControlMessages):
+    """Accepts any Result as the answer to its oldest request."""
 
     def _result(self, message: enp.Result) -> None:
         super()._result(message._replace(Ref=next(iter(self._pending), message.Ref)))

@@ -26,7 +26,7 @@ S, T = "registrar.saturn", "registrar.saturn_stream"
 
 
 @SATURN.fault("SAT-HS-1", found_by=(f"{S}.wrong_proof[of_another_token]", f"{S}.wrong_proof[empty]"))
-class AnyDigest(SaturnServerSession):
+class AnyDigestAccepted(SaturnServerSession):
     """Accepts any digest of a client."""
 
     def prove(self, message: saturn.Handshake) -> None:
@@ -34,7 +34,7 @@ class AnyDigest(SaturnServerSession):
 
 
 @SATURN.fault("SAT-HS-1", found_by=(f"{S}.wrong_proof[upper_case]",))
-class AnyCase(SaturnServerSession):
+class SaturnUpperCaseAccepted(SaturnServerSession):
     """Accepts digests in upper case."""
 
     def prove(self, message: saturn.Handshake) -> None:
@@ -42,8 +42,8 @@ class AnyCase(SaturnServerSession):
 
 
 @SATURN.fault("SAT-HS-2", found_by=(f"{S}.proof[64_characters]",))
-class ProvesTheSalt(SaturnServerSession):
-    """Proves the token over the client's salt instead of its digest."""
+class ProofOverSalt(SaturnServerSession):
+    """Computes its proof from the client's salt instead of the client's digest."""
 
     def prove(self, message: saturn.Handshake) -> None:
         if is_proof(message.Digest, message.Salt, self.directory.token):
@@ -54,7 +54,7 @@ class ProvesTheSalt(SaturnServerSession):
 
 
 @SATURN.fault("SAT-HS-3", "SAT-HS-6", found_by=(f"{S}.wrong_proof[cut]", f"{S}.wrong_state[registered-register]"))
-class SaturnExcusesItself(SaturnServerSession):
+class ErrorSentBeforeClose(SaturnServerSession):
     """Sends an error before it closes a connection."""
 
     def _close(self, why: str) -> None:
@@ -65,7 +65,7 @@ class SaturnExcusesItself(SaturnServerSession):
 @SATURN.fault(
     "SAT-HS-6", found_by=(f"{S}.wrong_state[await_handshake-register]", f"{S}.wrong_state[registered-handshake]")
 )
-class AnyState(SaturnServerSession):
+class WrongStateIgnored(SaturnServerSession):
     """Ignores a message that is not allowed in its state."""
 
     def _step(self, message: Message) -> None:
@@ -85,7 +85,7 @@ class OneCluster(SaturnServerSession):
 
 
 @SATURN.fault("SAT-RG-3", found_by=(f"{S}.taken",))
-class SaturnTakesNamesOver(SaturnServerSession):
+class SaturnReassignsNames(SaturnServerSession):
     """Gives a registered name to another node that requests it."""
 
     def register(self, message: saturn.Register) -> None:
@@ -96,7 +96,7 @@ class SaturnTakesNamesOver(SaturnServerSession):
 
 
 @SATURN.fault("SAT-RG-3", found_by=(f"{S}.taken",))
-class SaturnOtherWords(SaturnServerSession):
+class SaturnWrongErrorText(SaturnServerSession):
     """Refuses a taken name with another error text."""
 
     def register(self, message: saturn.Register) -> None:
@@ -119,7 +119,7 @@ class SaturnKeepsNames(SaturnServerSession):
 
 
 @SATURN.fault("SAT-EV-1", "SAT-EV-2", found_by=(f"{S}.second", f"{T}.application"))
-class TellsNobody(SaturnServerSession):
+class NotificationsMissing(SaturnServerSession):
     """Does not notify the other nodes of a cluster."""
 
     def _broadcast(self, message: Message) -> None:
@@ -127,7 +127,7 @@ class TellsNobody(SaturnServerSession):
 
 
 @SATURN.fault("ROB-SAT-4", found_by=(f"{S}.clusters",))
-class TellsEverybody(SaturnServerSession):
+class NotifiesAllClusters(SaturnServerSession):
     """Notifies the nodes of all clusters."""
 
     def _broadcast(self, message: Message) -> None:
@@ -138,8 +138,8 @@ class TellsEverybody(SaturnServerSession):
 
 
 @SATURN.fault("SAT-EV-1", "SAT-EV-2", found_by=(f"{S}.second", f"{T}.application"))
-class TellsItself(SaturnServerSession):
-    """Notifies the node that a message is about, too."""
+class NotifiesSender(SaturnServerSession):
+    """Sends a notification also to the node that caused it."""
 
     def _broadcast(self, message: Message) -> None:
         super()._broadcast(message)
@@ -148,7 +148,7 @@ class TellsItself(SaturnServerSession):
 
 
 @SATURN.fault("SAT-EV-5", found_by=(f"{T}.foreign_application",))
-class ForeignApplications(SaturnServerSession):
+class ForwardsForeignApplications(SaturnServerSession):
     """Forwards applications of another node than the sender."""
 
     def register_application(self, message: saturn.RegisterApplicationRoute) -> None:
@@ -156,7 +156,7 @@ class ForeignApplications(SaturnServerSession):
 
 
 @SATURN.fault("SAT-EV-2", found_by=(f"{T}.application", f"{T}.last_state_for_a_late_node"))
-class LoadedOnly(SaturnServerSession):
+class ForwardsLoadedOnly(SaturnServerSession):
     """Forwards only applications in state loaded."""
 
     def register_application(self, message: saturn.RegisterApplicationRoute) -> None:
@@ -168,7 +168,7 @@ class LoadedOnly(SaturnServerSession):
 
 
 @SATURN.fault("SAT-RS-1", found_by=(f"{S}.resolve_unknown[4294967295]", f"{S}.many_requests"))
-class ForgetsNumbers(SaturnServerSession):
+class SameNumberInAnswers(SaturnServerSession):
     """Answers all resolve requests with number 1."""
 
     def resolve(self, message: saturn.Resolve) -> None:
@@ -177,14 +177,14 @@ class ForgetsNumbers(SaturnServerSession):
 
 @SATURN.fault("SAT-RS-6", found_by=(f"{S}.resolve",))
 class NeverResolves(SaturnServerSession):
-    """Answers all resolve requests with "no route", as upstream does (SAT-RS-1)."""
+    """Answers all resolve requests with "no route", as upstream does (SAT-RS-6)."""
 
     def resolve(self, message: saturn.Resolve) -> None:
         self.send(saturn.ResolveResult(message.ID, NO_ROUTE, None))
 
 
 @SATURN.fault("SAT-RS-1", found_by=(f"{S}.resolve_unknown[1]",))
-class NoError(SaturnServerSession):
+class UnknownNodeWithoutError(SaturnServerSession):
     """Resolves an unknown name without an error."""
 
     def resolve(self, message: saturn.Resolve) -> None:
@@ -214,7 +214,7 @@ class ServerReadsFirstOfAChunk(SaturnPacketReader):
 
 
 @SATURN.fault("SAT-ML-1", found_by=(f"{T}.no_message[registered-no_edf]",))
-class JunkIsNothing(SaturnServerSession):
+class SocketKeptAfterMalformedBytes(SaturnServerSession):
     """Does not close a connection after malformed bytes."""
 
     _receiving = False
@@ -230,7 +230,7 @@ class JunkIsNothing(SaturnServerSession):
 
 
 @SATURN.fault("ROB-SAT-1", found_by=(f"{T}.no_message[unknown-http]",))
-class JunkEndsAll(SaturnServerSession):
+class CloseEndsAllRegistrations(SaturnServerSession):
     """Ends all registrations when it closes one connection."""
 
     def _close(self, why: str) -> None:
@@ -242,15 +242,15 @@ class JunkEndsAll(SaturnServerSession):
 
 @SATURN.fault("SAT-HS-5", found_by=(f"{S}.deadline[nothing]", f"{S}.deadline[half_a_message]"))
 class SaturnNoDeadline(SaturnServerSocket):
-    """Waits for a registration without a limit."""
+    """Waits for a registration without a time limit."""
 
     def _check_registered(self) -> None:
         """Keeps the socket."""
 
 
 @SATURN.fault("SAT-TR-1", found_by=(f"{S}.register",))
-class EarlyDeadline(SaturnServerSocket):
-    """Closes registered connections, too, when the time for a registration is over."""
+class DeadlineAfterRegistration(SaturnServerSocket):
+    """Closes registered connections, too, when the time limit of a registration has passed."""
 
     def _check_registered(self) -> None:
         self.close()

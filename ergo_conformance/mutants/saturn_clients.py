@@ -35,19 +35,19 @@ FOREVER = 3600.0
 @SATURN_CLIENTS.function(
     codec, "is_proof", "SAT-HS-2", found_by=(f"{S}.wrong_proof[upper_case]", f"{S}.another_server")
 )
-def any_proof(given: str, first: str, token: str) -> bool:
+def any_proof_accepted(given: str, first: str, token: str) -> bool:
     """Accepts any proof of the server."""
     return True
 
 
 @SATURN_CLIENTS.function(codec, "proof", "SAT-HS-1", found_by=(f"{S}.proof",))
-def proves_the_token_first(first: str, token: str) -> str:
+def token_and_salt_swapped(first: str, token: str) -> str:
     """Joins token and salt in the wrong order."""
     return sha256(f"{token}:{first}".encode()).hexdigest()
 
 
-@SATURN_CLIENTS.fault("SAT-HS-1", found_by=(f"{S}.proof",))
-class DoesNotWait(SaturnClientSession):
+@SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.proof",))
+class RegistersBeforeProof(SaturnClientSession):
     """Sends its registration before the server has proved the token."""
 
     def start(self, salt: str) -> bytes:
@@ -55,7 +55,7 @@ class DoesNotWait(SaturnClientSession):
 
 
 @SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.register[cluster]",))
-class InNoCluster(SaturnClientSession):
+class RegistersWithoutCluster(SaturnClientSession):
     """Registers without its cluster."""
 
     def register(self, routes: saturn.AnnouncedRoutes) -> bytes:
@@ -63,7 +63,7 @@ class InNoCluster(SaturnClientSession):
 
 
 @SATURN_CLIENTS.fault("SAT-RG-8", "SAT-RC-1", found_by=(f"{S}.refused[taken]", f"{S}.pauses"))
-class TakesRefusals(SaturnClientSession):
+class RefusalIgnored(SaturnClientSession):
     """Ignores the error of its registration."""
 
     def _accept(self, message: Message) -> bool:
@@ -73,8 +73,8 @@ class TakesRefusals(SaturnClientSession):
 
 
 @SATURN_CLIENTS.fault("SAT-HS-2", found_by=(f"{S}.no_proof[a_result]",))
-class InAnyOrder(SaturnRegistrar):
-    """Accepts the result of its registration without a proof."""
+class ResultWithoutProof(SaturnRegistrar):
+    """Accepts the result of its registration without a proof of the server."""
 
     async def _until(self, reader: asyncio.StreamReader, client: SaturnClientSession, wanted: type) -> None:
         if client.state is not SaturnClientState.REGISTERED:
@@ -83,7 +83,7 @@ class InAnyOrder(SaturnRegistrar):
 
 
 @SATURN_CLIENTS.fault("SAT-TR-3", found_by=(f"{S}.certificate[unknown_signer]",))
-class LooksAtNoCertificate(SaturnRegistrar):
+class CertificateUnchecked(SaturnRegistrar):
     """Accepts any certificate of the server."""
 
     def __init__(self, options: SaturnOptions, *, connect: Connect | None = None) -> None:
@@ -131,7 +131,7 @@ class ClientReadsFirstOfAChunk(SaturnPacketReader):
 
 
 @SATURN_CLIENTS.fault("SAT-FR-2", found_by=(f"{S}.in_pieces",))
-class NoPieces(SaturnPacketReader):
+class SplitMessagesRefused(SaturnPacketReader):
     """Refuses a message that arrives in pieces."""
 
     def feed(self, data: bytes) -> Iterator[Message]:
@@ -143,7 +143,7 @@ class NoPieces(SaturnPacketReader):
 
 
 @SATURN_CLIENTS.fault("ROB-SAT-5", found_by=(f"{S}.garbage",))
-class KeepsBytes(SaturnRegistrar):
+class BytesOfOldConnectionKept(SaturnRegistrar):
     """Reads the bytes of its old connection before those of a new one."""
 
     _last: SaturnClientSession | None = None
@@ -156,7 +156,7 @@ class KeepsBytes(SaturnRegistrar):
 
 
 @SATURN_CLIENTS.fault("ROB-SAT-5", found_by=(f"{S}.news",))
-class NewsEndIt(SaturnClientSession):
+class ClosesOnApplicationWithoutNode(SaturnClientSession):
     """Closes the connection on an unregistered application without a node."""
 
     def _accept(self, message: Message) -> bool:
@@ -168,9 +168,9 @@ class NewsEndIt(SaturnClientSession):
 # --- requests and applications ----------------------------------------------------------------------------------------
 
 
-@SATURN_CLIENTS.fault("SAT-RS-3", found_by=(f"{A}.other_numbers",))
-class AnyNumber(SaturnRegistrar):
-    """Takes any answer for that to its last request."""
+@SATURN_CLIENTS.fault("SAT-RS-7", found_by=(f"{A}.other_numbers",))
+class AnyNumberAccepted(SaturnRegistrar):
+    """Accepts any answer as the answer to its last request."""
 
     def _dispatch(self, messages: Sequence[Message]) -> None:
         super()._dispatch(
@@ -179,7 +179,7 @@ class AnyNumber(SaturnRegistrar):
 
 
 @SATURN_CLIENTS.fault("SAT-RS-7", found_by=(f"{A}.route",))
-class OneNumber(SaturnRegistrar):
+class SameNumberInRequests(SaturnRegistrar):
     """Sends all requests with the same number."""
 
     def _send(self, message: Message) -> bool:
@@ -188,8 +188,8 @@ class OneNumber(SaturnRegistrar):
 
 
 SATURN_CLIENTS.add(
-    "waits_for_routes_for_ever",
-    "Waits for the answer to a resolve request without a limit.",
+    "waits_for_routes_without_limit",
+    "Waits for the answer to a resolve request without a time limit.",
     NameFault((saturn_client,), "saturn", with_constants(saturn, RESOLVE_TIMEOUT=FOREVER)),
     "SAT-RS-3",
     found_by=(f"{A}.no_answer",),
@@ -197,7 +197,7 @@ SATURN_CLIENTS.add(
 
 
 @SATURN_CLIENTS.fault("ROB-SAT-6", found_by=(f"{A}.asked_while_it_is_down",))
-class DiesWhenItIsDown(SaturnRegistrar):
+class CrashesWhileDisconnected(SaturnRegistrar):
     """Crashes on a request while it is disconnected, as upstream does (SAT-RC-3)."""
 
     def _send(self, message: Message) -> bool:
@@ -207,7 +207,7 @@ class DiesWhenItIsDown(SaturnRegistrar):
 
 
 @SATURN_CLIENTS.fault("SAT-EV-7", found_by=(f"{A}.applications",))
-class TellsNothing(SaturnRegistrar):
+class ApplicationsUnannounced(SaturnRegistrar):
     """Does not announce its applications."""
 
     def register_application_route(self, route: ApplicationRoute) -> None:
@@ -215,7 +215,7 @@ class TellsNothing(SaturnRegistrar):
 
 
 @SATURN_CLIENTS.fault("SAT-EV-7", found_by=(f"{A}.applications",))
-class NeverStopping(SaturnRegistrar):
+class StoppingUnannounced(SaturnRegistrar):
     """Does not announce that an application is stopping."""
 
     def register_application_route(self, route: ApplicationRoute) -> None:

@@ -21,7 +21,7 @@ LENGTH_AT = 9
 """Offset of the uncompressed length in a compressed frame."""
 
 
-@SENDING.fault("ENP-Z-1", found_by=(f"{COMPRESSING}.algorithm[lzw]", f"{COMPRESSING}.level[best_size]"))
+@SENDING.fault("ENP-Z-3", found_by=(f"{COMPRESSING}.algorithm[lzw]", f"{COMPRESSING}.level[best_size]"))
 class CompressionIgnored(EnpConnection):
     """Never compresses."""
 
@@ -30,7 +30,7 @@ class CompressionIgnored(EnpConnection):
 
 
 @SENDING.function(connection_module, "compress_if_shorter", "ENP-ORD-6", found_by=(f"{COMPRESSING}.order_byte[pid]",))
-def packed_without_order(frame: bytes, how: Compression) -> bytes:
+def compressed_without_order(frame: bytes, how: Compression) -> bytes:
     """Writes order byte 0 into compressed frames."""
     packed = compress(frame, how)
     return packed[:6] + b"\0" + packed[7:]
@@ -42,14 +42,14 @@ def packed_without_order(frame: bytes, how: Compression) -> bytes:
     "ENP-Z-1",
     found_by=(f"{COMPRESSING}.algorithm[zlib]", f"{COMPRESSING}.contents[gzip]"),
 )
-def length_of_the_payload(frame: bytes, how: Compression) -> bytes:
+def uncompressed_length_without_header(frame: bytes, how: Compression) -> bytes:
     """Announces the uncompressed length without the header."""
     packed = compress(frame, how)
     return packed[:LENGTH_AT] + (len(frame) - enp.HEADER_LENGTH).to_bytes(4, "big") + packed[LENGTH_AT + 4 :]
 
 
 @SENDING.fault("ENP-IMP-1", found_by=(f"{CALLING}.not_announced[send_important]",))
-class ImportantToAnybody(EnpConnection):
+class ImportantWithoutFlag(EnpConnection):
     """Sends important messages to peers that do not support them."""
 
     def _priority(self, options: MessageOptions) -> int:
@@ -57,8 +57,8 @@ class ImportantToAnybody(EnpConnection):
 
 
 @SENDING.fault("ENP-PRIO-1", found_by=(f"{CALLING}.important[pid]", f"{CALLING}.important_call"))
-class NeverImportant(EnpConnection):
-    """Does not mark important messages as such."""
+class ImportantBitMissing(EnpConnection):
+    """Does not set the important bit of important messages."""
 
     def _priority(self, options: MessageOptions) -> int:
         return super()._priority(options) & enp.PRIORITY_MASK
@@ -67,7 +67,7 @@ class NeverImportant(EnpConnection):
 @SENDING.fault(
     "ENP-PRIO-1", found_by=(f"{CASES}.priority_of_a_message[send_max]", f"{CALLING}.priority_of_a_call[call_high]")
 )
-class PriorityLost(EnpConnection):
+class PriorityNotSent(EnpConnection):
     """Sends all messages with normal priority."""
 
     def _priority(self, options: MessageOptions) -> int:
@@ -75,7 +75,7 @@ class PriorityLost(EnpConnection):
 
 
 @SENDING.fault("ENP-DLV-2", found_by=(f"{WATCHING}.old_creation",))
-class OldCreationReached(EnpConnection):
+class OldCreationAccepted(EnpConnection):
     """Sends to an address of an earlier incarnation of the peer."""
 
     def check(self, creation: int) -> None:
@@ -83,7 +83,7 @@ class OldCreationReached(EnpConnection):
 
 
 @SENDING.fault("ENP-REQ-7", "ENP-REQ-3", found_by=(f"{CALLING}.wrong_acknowledgement", f"{CALLING}.wrong_reference"))
-class AnswerForAnybody(PendingRequests):
+class AnswerToAnyProcess(PendingRequests):
     """Does not check to which process an answer is addressed."""
 
     def _take(self, node: Atom, process_id: int, words: enp.Words) -> asyncio.Future[Any] | None:
@@ -93,14 +93,14 @@ class AnswerForAnybody(PendingRequests):
 
 @SENDING.fault("ENP-DOWN-1", found_by=(f"{CASES}.disconnect",))
 class DisconnectIgnored(Peers):
-    """Does not disconnect a node when asked to."""
+    """Ignores a request to disconnect a node."""
 
     def disconnect(self, node: Atom) -> None:
         """Keeps the sockets."""
 
 
 @SENDING.fault("ENP-T-107", found_by=(f"{CASES}.exit",))
-class ExitWithoutReason(EnpConnection):
+class ExitReasonReplaced(EnpConnection):
     """Sends every exit signal with the reason "shutdown"."""
 
     def send_exit(self, sender: PID, to: PID, reason: Error) -> None:

@@ -23,7 +23,7 @@ CASES, APPLICATIONS = "node.spawn", "node.applications"
 
 
 @SPAWN.fault("ENP-SPAWN-3", found_by=(f"{CASES}.we_do_not_announce_it",))
-class AsksAnybody(ControlMessages):
+class RequestsWithoutFlag(ControlMessages):
     """Sends requests that the peer's flags exclude."""
 
     def _check_flag(self, flag: Flags) -> None:
@@ -42,7 +42,7 @@ SPAWN.add(
 @SPAWN.fault(
     "ENP-SPAWN-2", "ENP-APP-1", found_by=(f"{CASES}.restricted", f"{CASES}.allowed", f"{APPLICATIONS}.restricted")
 )
-class EverybodyMay(Permission):
+class AllNodesPermitted(Permission):
     """Permits every node to spawn processes and to start applications."""
 
     def allows(self, node: Atom) -> bool:
@@ -50,7 +50,7 @@ class EverybodyMay(Permission):
 
 
 @SPAWN.fault("ENP-SPAWN-1", found_by=(f"{CASES}.registered",))
-class NotRegistered(RemoteSpawn):
+class SpawnedNameUnregistered(RemoteSpawn):
     """Does not register the name of a process that another node has spawned."""
 
     async def spawn_requested(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> Process:
@@ -70,7 +70,7 @@ def environment_lost(extra: ProcessOptionsExtra) -> ProcessOptions:
 
 
 @SPAWN.function(remote_spawn, "options_from", "ENP-SPAWN-4", found_by=(f"{CASES}.environment",))
-def parents_environment_wins(extra: ProcessOptionsExtra) -> ProcessOptions:
+def parent_environment_overrides(extra: ProcessOptionsExtra) -> ProcessOptions:
     """Lets the environment of the parent override that of the process."""
     return options_from(_changed(extra, Env={**(extra.ProcessOptions.Env or {}), **(extra.ParentEnv or {})}))
 
@@ -92,7 +92,7 @@ class ModeIgnored(Applications):
 
 
 @SPAWN.fault("ENP-APP-1", found_by=(f"{APPLICATIONS}.running_already",))
-class StartedAgain(Applications):
+class RunningApplicationStartedAgain(Applications):
     """Starts an application that is running a second time."""
 
     async def start(

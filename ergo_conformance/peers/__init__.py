@@ -1,1 +1,1 @@
-"""The tester's side of the wire: scripted, able to lie in every field, built on the schemas and not on the node."""
+"""Scripted peers: the tester's side of the wire. Every field can be overridden; built on the schemas, not on the node."""

@@ -1,4 +1,4 @@
-"""A listening socket of the tester, on the loopback: targets dial it."""
+"""A listening socket of the tester, on the loopback: targets connect to it."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ class Listener:
         self.label, self.context, self.kind, self.fingerprint = label, context, kind, fingerprint
         self.port = 0
         self.sockets: list[PeerSocket] = []
-        """All accepted sockets."""
+        """Accepted sockets."""
         self._queue: asyncio.Queue[PeerSocket] = asyncio.Queue()
         self._server: asyncio.Server | None = None
 

@@ -1,7 +1,7 @@
 """Sockets in memory: an event loop with a virtual clock, and a transport that joins two protocols of this process.
 
 On a `VirtualLoop` nothing waits: time jumps to the next timer when no callback is ready. A case that waits for a time-out
-costs as much as one that does not.
+takes no longer than one that does not.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class MemoryTransport(asyncio.Transport):
     """One end of a pair. Written bytes reach the protocol of the other end in the next turn of the loop.
 
-    Without an other end they stay in `unread`.
+    Without another end they stay in `unread`.
     """
 
     protocol: asyncio.Protocol

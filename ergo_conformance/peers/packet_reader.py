@@ -7,7 +7,7 @@ from .sockets import PeerSocket
 
 
 class PacketFormat(NamedTuple):
-    """How a packet begins. `size`: bytes of a whole packet, from the `header_length` bytes of its header.
+    """Format of a packet's header. `size`: returns the bytes of a whole packet, given the `header_length` bytes of its header.
 
     A packet starts with the byte `magic` and has from `shortest` to `longest` bytes.
     """
@@ -46,7 +46,7 @@ class PacketReader:
         return packet
 
     def read_now(self) -> bytes | None:
-        """The same without waiting; None while no packet is whole."""
+        """The next packet, without waiting; None while no packet is whole."""
         if (packet := self._next()) is None:
             self._buffer += self.socket.read_now()
             packet = self._next()
@@ -69,7 +69,7 @@ class PacketReader:
         return packet
 
     def _size(self) -> int | None:
-        """Bytes of the packet at the start; of bytes that are no packet: all; None while the header is not whole."""
+        """Bytes of the packet at the start; of bytes that are not a packet: all; None while the header is not whole."""
         if self._buffer[0] != self.form.magic:
             return len(self._buffer)
         size = self.form.size(bytes(self._buffer[: self.form.header_length]))

@@ -19,7 +19,7 @@ class ScriptedPeer:
         self._last_sent = ""
 
     def send_bytes(self, data: bytes, description: str) -> None:
-        """Sends any bytes; `description` tells the reader of a report what they are."""
+        """Sends any bytes; `description` names them in a report."""
         self._last_sent = description
         self.socket.write(data, description)
 
@@ -60,7 +60,7 @@ class ScriptedPeer:
                 )
 
     def ended(self) -> str:
-        """How the target ended the socket, as a sentence."""
+        """Returns a sentence: the target reset or closed the socket."""
         return "the target reset the socket" if self.socket.reset else "the target closed the socket"
 
     def fail(self, actual: str, *expected: str) -> NoReturn:

@@ -112,7 +112,7 @@ class PeerSocket(asyncio.Protocol):
         return chunk
 
     def read_now(self) -> bytes:
-        """All bytes that have arrived, without waiting."""
+        """Returns all bytes that have arrived, without waiting."""
         return b"".join(self._next_chunk() for _ in range(len(self._chunks)))
 
     def stop_reading(self) -> None:

@@ -35,7 +35,7 @@ MAX_VALUE: Final = 60
 class Entry:
     """A chunk of bytes or, with `event`, an event of the socket. `at`: seconds since it was opened.
 
-    `description`: what the script said about bytes that it sent.
+    `description`: the script's name for bytes that it sent.
     """
 
     at: float
@@ -57,7 +57,7 @@ class Transcript:
     lost: int = 0
     """Bytes beyond MAX_KEPT or MAX_ENTRIES."""
     contexts: dict[Direction, EdfContext] = field(default_factory=dict)
-    """What the frames after the handshake are decoded with, once it is known."""
+    """Contexts that decode the frames after the handshake, by direction, once they are known."""
 
     def add(self, entry: Entry) -> None:
         """Appends an entry; counts bytes beyond the bounds instead of keeping them."""
@@ -70,7 +70,7 @@ class Transcript:
             self.entries.append(entry)
 
     def bytes_of(self, direction: Direction) -> bytes:
-        """All kept bytes of one direction."""
+        """Returns the kept bytes of one direction."""
         return b"".join(entry.data for entry in self.entries if entry.direction == direction)
 
     def lines(self, last: int = 12) -> Iterator[str]:
@@ -83,7 +83,7 @@ class Transcript:
             yield f"and {self.lost:,} bytes more"
 
     def _parts(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Time and text of each packet and event; only texts that are shown are made."""
+        """Time and text of each packet and event; a text is made only if it is shown."""
         pending: dict[Direction, bytearray] = {"sent": bytearray(), "received": bytearray()}
         for entry in self.entries:
             stamp = f"{entry.at:8.3f} s {_ARROWS[entry.direction]} "
@@ -104,7 +104,7 @@ class Transcript:
                 yield f"{'':8}   {_ARROWS[direction]} ", partial(_raw, bytes(held), " (incomplete)")
 
     def _packets(self, direction: Direction, held: bytearray) -> Iterator[Callable[[], str]]:
-        """Removes the whole packets at the start of `held`; yields what makes the text of each."""
+        """Removes the whole packets at the start of `held`; yields a function that makes the text of each."""
         while held:
             header = bytes(held[: enp.HEADER_LENGTH])
             size, longest = _packet_size(header) if self.kind == "packets" else _size(header)
@@ -146,7 +146,7 @@ def _size(data: bytes) -> tuple[int | None, int]:
 
 
 def _packet_size(data: bytes) -> tuple[int | None, int]:
-    """The same for a packet of a registrar; the first byte names the registrar."""
+    """Bytes and limit of a packet of a registrar; its first byte determines which registrar."""
     if data[0] == saturn.MAGIC:
         return saturn_packets.packet_size(data), MAX_KEPT
     return (packet_size(data), MAX_KEPT) if data[0] == esrd.VERSION else (1, 0)

@@ -2,7 +2,7 @@
 
 
 class ViolationError(AssertionError):
-    """The target did none of what was allowed. `sent` describes what the tester sent last."""
+    """Raised when a target's behaviour is not allowed. `sent` describes the last bytes that the tester sent."""
 
     def __init__(self, actual: str, expected: tuple[str, ...] = (), sent: str = "") -> None:
         super().__init__(actual)
@@ -20,4 +20,4 @@ class ViolationError(AssertionError):
 
 
 class UnreachableError(ConnectionError):
-    """No connection could be made: the target was not tested."""
+    """Raised when no connection can be opened: the target was not tested."""

@@ -47,7 +47,7 @@ class Parsed:
 def parse(
     schema: Schema, data: bytes, context: Any = None, *, prefix: bool = False, offset: int = 0
 ) -> Parsed | Rejected:
-    """Reads one value at `offset`. Bytes behind it are refused unless `prefix` is set. Raises nothing, whatever the bytes."""
+    """Reads one value at `offset`. Bytes behind it are refused unless `prefix` is set. Returns Rejected, raises nothing."""
     reader = Reader(data, context, offset)
     try:
         value = read(schema, reader)

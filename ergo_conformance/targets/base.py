@@ -26,7 +26,7 @@ DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
 }
 """Values of ERGO_TARGET for a target that the toolkit starts; a case may ask for others."""
 OFFERS: Final = ("accept", "dial", "agents", "codec", "registrar", "saturn", "epmd", "dist")
-"""Everything that a target can offer."""
+"""Offers that a target can have."""
 
 
 def base_config(cookie: str | None, node: str | None, *, tls: bool) -> dict[str, Any]:
@@ -74,30 +74,30 @@ class RunningTarget:
 
     target_info: TargetInfo
     tls: bool
-    """Whether its acceptor speaks TLS."""
+    """True if its acceptor uses TLS."""
     offers: frozenset[str]
     config: Mapping[str, Any] = field(default_factory=dict)
     """Settings known to be in force (keys of ERGO_TARGET)."""
     pids: Mapping[str, int] = field(default_factory=dict)
-    """Ids of the agents' PIDs by agent name, as far as READY tells them."""
+    """Ids of the agents' PIDs by agent name, as far as READY lists them."""
     agents: frozenset[str] = frozenset()
     """Names of the agents that it is known to host, from READY or from a call to each agent of level 2."""
     types: bool | None = None
-    """Whether it knows the registered types of the agents (model.ergo.subject); None if unknown."""
+    """True if it knows the registered types of the agents (model.ergo.subject); None if unknown."""
     token: str = ""
     """Token of the Saturn that it serves."""
     stoppable: ClassVar[bool] = False
-    """Whether the toolkit has started it, so that a case may stop it."""
+    """True if the toolkit has started it, so that a case may stop it."""
     agents_unknown: bool = False
-    """Whether neither READY nor the user says if it hosts agents; calls find out."""
+    """True if neither READY nor an option states whether it hosts agents; then calls to the agents determine it."""
     serial: bool = False
-    """Whether it does one handshake at a time (EHS-TIME-3)."""
+    """True if it does one handshake at a time (EHS-TIME-3)."""
     answered: bool = True
-    """Whether it answered the first Hello."""
+    """True if it answered the first Hello."""
     silent: bool = False
-    """Whether it neither answered the first Hello nor closed the connection."""
+    """True if it neither answered the first Hello nor closed the connection."""
     closed: bool = False
-    """Whether it closed the connection after the first Hello without sending a byte."""
+    """True if it closed the connection after the first Hello without sending a byte."""
 
     async def socket(self, label: str = "") -> PeerSocket:
         """Opens a connection to its acceptor. Raises UnreachableError."""
@@ -124,12 +124,12 @@ class Target(ABC):
 
     kind = ""
     live = True
-    """Whether it uses real sockets and the real clock; otherwise it runs in memory under a virtual clock."""
+    """True if it uses real sockets and the real clock; otherwise it runs in memory under a virtual clock."""
     restarts = True
-    """Whether every `start` gives a new instance, so that a case may crash it."""
+    """True if every `start` gives a new instance, so that a case may crash it."""
     codec: Codec | None = None
     offered: frozenset[str] = frozenset({"accept"})
-    """What it offers, as far as that is known before its start."""
+    """Offers that are known before the target is started."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,6 +1,6 @@
 """Registry of the kinds of targets. A kind is one module with a function `create`, and one row here.
 
-The modules are imported when a target of their kind is made: every pytest session imports this one.
+The modules are imported when a target of their kind is created, because every pytest session imports this one.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ class TargetKind:
     """One kind of target."""
 
     form: str
-    """How a user writes such a target: `tcp://HOST:PORT`."""
+    """Form of its name on the command line: `tcp://HOST:PORT`."""
     module: str
     """Module of this package; its `create(options: TargetOptions) -> Target` is called."""
     accepts: frozenset[str] = frozenset()
-    """Those of RESTRICTED that this kind supports."""
+    """Options of RESTRICTED that this kind supports."""
 
 
 RESTRICTED: Final = ("over", "tls", "tls_ca", "registrar", "offers")
@@ -33,5 +33,5 @@ KINDS: Final[Mapping[str, TargetKind]] = {
 
 
 def forms() -> str:
-    """All forms of targets, for messages and help: `self, tcp://HOST:PORT, …`."""
+    """Returns the forms of all targets, for messages and help: `self, tcp://HOST:PORT, …`."""
     return ", ".join(kind.form for kind in KINDS.values())

@@ -25,7 +25,7 @@ class Option:
     """`str`, `int`, `float`, `bool` (a switch), or `list` (the option may be repeated; the field is a tuple of str)."""
     default: Any
     help: str
-    """One sentence."""
+    """Help text of one sentence."""
     metavar: str = ""
     environment: str = ""
     """Environment variable that holds the value if the option is absent. Such a value is a secret."""
@@ -69,7 +69,7 @@ def _value_type(hint: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetOptions:
-    """What the user says about the target."""
+    """Options that describe the target."""
 
     target: str = option("self", f"Target to test: {forms()}.", metavar="TARGET")
     cookie: str | None = option(None, "Cookie of the node under test.", environment=COOKIE_VARIABLE)

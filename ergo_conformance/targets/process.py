@@ -201,7 +201,7 @@ class ProcessTarget(Target):
         process: asyncio.subprocess.Process,
         drains: list[asyncio.Task[None]],
     ) -> ProcessRunningTarget:
-        """The target that READY describes; a missing key has the value that ERGO_TARGET asked for."""
+        """The target that READY describes; a missing key has its value in ERGO_TARGET."""
         offers = frozenset(ready.get("offers") or ("accept",)) if self.offers is None else self.offers
         offers -= set() if ready.get("port") else {"accept", "agents"}
         host, tls = str(ready.get("host") or wanted["host"]), bool(ready.get("tls"))
@@ -225,7 +225,7 @@ class ProcessTarget(Target):
 
     @staticmethod
     def _check_honoured(config: Mapping[str, Any], ready: Mapping[str, Any], *, tls: bool) -> None:
-        """Checks that READY reports what a case asked for. Raises ConfigNotSupportedError, TargetError for `--tls`."""
+        """Checks that READY reports the requested settings. Raises ConfigNotSupportedError, TargetError for `--tls`."""
         honoured = ready.get("config") or {}
         if tls and not ready.get("tls") and "tls" not in config:
             raise TargetError("the target does not honour tls: --tls has no effect on it")
@@ -245,7 +245,7 @@ class ProcessTarget(Target):
 
 
 def in_force(wanted: Any, found: Any) -> bool:
-    """Whether a setting has the value that was asked for; of an object only the keys that were asked for count."""
+    """Tells whether a setting has the requested value; of an object only the requested keys are compared."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         return all(key in found and in_force(value, found[key]) for key, value in wanted.items())
     return bool(wanted == found)

@@ -20,7 +20,7 @@ MAX_PORT: Final = 65_535
 def client_context(ca_file: str | None) -> ssl.SSLContext:
     """TLS settings of a dialer. Only with a CA file is the certificate verified; the fingerprint always is (EHS)."""
     if ca_file is None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # does not load the system's CAs, which takes long
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # does not load the system's CAs, which would be slow
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context

@@ -1,1 +1,1 @@
-"""What a run found: outcomes, evidence, reports."""
+"""Results of a run: outcomes, evidence, reports."""

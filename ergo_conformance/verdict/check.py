@@ -12,5 +12,5 @@ PROTOCOLS: Final = tuple(CHECKS)
 
 
 def check_file(path: Path, only: str | None) -> FileResult:
-    """Checks a capture (`.jsonl`) or a vector file, for one protocol or all of its own. Raises UsageError for others."""
+    """Checks a capture (`.jsonl`) or a vector file, for one protocol or for all in the file. UsageError for other files."""
     return (check_capture if path.suffix == ".jsonl" else check_vectors)(path, only)

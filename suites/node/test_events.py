@@ -228,7 +228,7 @@ async def test_given_back(ergo_context: Context, verb: Verb) -> None:
     await publish(peer, event, "hello")
     await nothing_published(peer, event, "frame of an event that is no longer monitored")
     await peer.call("pub", f"unregister_event:{event.name}")
-    await expect_no_end(peer, event, "notice of an event that is no longer monitored")
+    await expect_no_end(peer, event, "report of the end of an event that is no longer monitored")
 
 
 @case("ENP-EVT-5", offers=AGENTS, agents=("pub",))

@@ -100,7 +100,7 @@ async def test_each_address(ergo_context: Context) -> None:
     for target in targets:
         await expect_end(peer, target, error_values.KILL)
     for target in targets:
-        await expect_no_end(peer, target, "second notice")
+        await expect_no_end(peer, target, "second report")
 
 
 @case("ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -125,7 +125,7 @@ async def test_not_watched(ergo_context: Context) -> None:
     await expect_end(one, pid)
     name = ProcessID(one.target, Atom("crasher"))
     for peer, target in ((two, pid), (two, name), (one, name)):
-        await expect_no_end(peer, target, "notice of a target that is not monitored")
+        await expect_no_end(peer, target, "report of a target that is not monitored")
 
 
 @words
@@ -140,7 +140,7 @@ async def test_given_back(ergo_context: Context, verb: Verb, word: str) -> None:
         await add_relation(peer, step, target)
     peer.send(pid.id, "kill")
     await crasher_pid(peer)
-    await expect_no_end(peer, target, f"notice after the {REMOVING_VERBS[verb].value}")
+    await expect_no_end(peer, target, f"report after the {REMOVING_VERBS[verb].value}")
 
 
 @verbs
@@ -170,7 +170,7 @@ async def test_other_process_still_watches(ergo_context: Context) -> None:
 @pytest.mark.parametrize("first", [True, False], ids=["the_first", "the_second"])
 @case("ENP-TERM-4", "ENP-TERM-3", offers=AGENTS, agents=("crasher",), exclusive=True)
 async def test_one_of_two_nodes_gives_back(ergo_context: Context, first: bool) -> None:
-    """A target reports the end only to the node that kept its monitor (the first to ask removed its own: {first})."""
+    """A target reports the end only to the node that kept its monitor (the first node removed its own: {first})."""
     stays, leaves = await ergo_context.peer_with_target_creation(), await ergo_context.peer_with_target_creation()
     pid = await crasher_pid(stays)
     for peer in (leaves, stays) if first else (stays, leaves):
@@ -178,7 +178,7 @@ async def test_one_of_two_nodes_gives_back(ergo_context: Context, first: bool) -
     await add_relation(leaves, Verb.DEMONITOR, pid)
     stays.send(pid.id, "kill")
     await expect_one_end(stays, pid, error_values.KILL)
-    await expect_no_end(leaves, pid, "notice after the Demonitor")
+    await expect_no_end(leaves, pid, "report after the Demonitor")
 
 
 @verbs
@@ -206,7 +206,7 @@ async def test_second_life(ergo_context: Context) -> None:
     peer.check(second != first, second, "another PID")
     peer.send(second.id, "kill")
     await crasher_pid(peer)
-    await expect_no_end(peer, name, "notice of the end of the second process")
+    await expect_no_end(peer, name, "report of the end of the second process")
 
 
 @case("ENP-TERM-2", "ENP-T-182", offers=AGENTS, exclusive=True)
@@ -256,7 +256,7 @@ async def test_told_to_contemporaries_only(ergo_context: Context) -> None:
     pid = await crasher_pid(peer)
     await add_relation(peer, Verb.MONITOR, pid)
     peer.send(pid.id, "kill")
-    await expect_no_end(peer, pid, "notice for a peer of another creation")
+    await expect_no_end(peer, pid, "report for a peer of another creation")
 
 
 @case("ENP-TERM-4", "ENP-DOWN-1", offers=AGENTS, agents=("crasher",), exclusive=True)
@@ -270,7 +270,7 @@ async def test_relations_end_with_the_connection(ergo_context: Context) -> None:
     back = await ergo_context.peer_with_target_creation(first.name)
     back.send(pid.id, "kill")
     await crasher_pid(back)
-    await expect_no_end(back, pid, "notice of a target that an earlier connection monitored")
+    await expect_no_end(back, pid, "report of a target that an earlier connection monitored")
 
 
 @case("ENP-TERM-2", offers=AGENTS, agents=("crasher",), exclusive=True)

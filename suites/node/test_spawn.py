@@ -277,7 +277,7 @@ async def test_parent_is_lost(ergo_context: Context, linked: bool) -> None:
     if linked:
         await expect_one_end(other, pid, error_values.NO_CONNECTION)
     else:
-        await expect_no_end(other, pid, "notice of a process that is not linked to its parent")
+        await expect_no_end(other, pid, "report of the end of a process that is not linked to its parent")
         await other.call(pid.id, "hello")
 
 

@@ -39,7 +39,7 @@ def kinds(found: list[Kind]) -> pytest.MarkDecorator:
 
 async def dropped(peer: Peer) -> None:
     """Checks that the connection stays open and no frame answers the sent bytes."""
-    await peer.expect_none(lambda frame: True, "frame about one that cannot be decoded", within=0.05)
+    await peer.expect_none(lambda frame: True, "answer to a frame that cannot be decoded", within=0.05)
 
 
 @kinds(KINDS)

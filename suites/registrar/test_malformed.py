@@ -28,20 +28,20 @@ OTHERS: dict[str, Message] = {
 }
 
 
-def damages(good: Message) -> dict[str, list[CorruptPacket]]:
+def corrupt_by_kind(good: Message) -> dict[str, list[CorruptPacket]]:
     """Returns the corrupt variants of a packet by kind.
 
     Bytes after the value are excluded: a reader may ignore or refuse them.
     """
     kinds: dict[str, list[CorruptPacket]] = {}
-    for damage in corrupt_packets(good):
-        refusal = read_packet(damage.data)
+    for corrupt in corrupt_packets(good):
+        refusal = read_packet(corrupt.data)
         if isinstance(refusal, Rejected) and refusal.reason is not Reason.LEFTOVER:
-            kinds.setdefault(damage.kind, []).append(damage)
+            kinds.setdefault(corrupt.kind, []).append(corrupt)
     return kinds
 
 
-REQUESTS, RESOLVES = damages(REQUEST), damages(RESOLVE)
+REQUESTS, RESOLVES = corrupt_by_kind(REQUEST), corrupt_by_kind(RESOLVE)
 
 
 async def still_serves(ergo_context: Context, *before: ScriptedEsrdClient) -> None:
@@ -53,29 +53,29 @@ async def still_serves(ergo_context: Context, *before: ScriptedEsrdClient) -> No
         client.check(reply.Error is None, reply, f"the routes of {known.name}, for a conforming client afterwards")
 
 
-@pytest.mark.parametrize("damage", REQUESTS)
+@pytest.mark.parametrize("corruption", REQUESTS)
 @case("ESRD-REG-11", "ESRD-FR-4", "ESRD-PL-4", "ROB-ESRD-1", "ROB-ESRD-2", "ROB-ESRD-3", "ROB-ESRD-6", offers=REGISTRAR)
-async def test_request(ergo_context: Context, damage: str) -> None:
-    """A registrar closes the socket of a malformed register request ({damage}) without a reply; other leases continue."""
+async def test_request(ergo_context: Context, corruption: str) -> None:
+    """A registrar closes the socket of a malformed register request ({corruption}) without a reply; other leases continue."""
     registration = await ergo_context.esrd_client()
     await registration.register()
-    for spoiled_ in REQUESTS[damage]:
+    for corrupt in REQUESTS[corruption]:
         client = await ergo_context.esrd_client()
-        client.send_bytes(spoiled_.data, f"a register request: {spoiled_.description}")
+        client.send_bytes(corrupt.data, f"a register request: {corrupt.description}")
         await client.expect_close()
     await registration.expect_open(0.1)
     await still_serves(ergo_context, registration)
 
 
-@pytest.mark.parametrize("damage", RESOLVES)
+@pytest.mark.parametrize("corruption", RESOLVES)
 @case("ESRD-RES-2", "ESRD-FR-4", "ESRD-PL-4", "ROB-ESRD-1", "ROB-ESRD-3", offers=REGISTRAR)
-async def test_resolve(ergo_context: Context, damage: str) -> None:
-    """A registrar does not answer a malformed resolve request ({damage})."""
-    resolvers = [await ergo_context.resolver() for _ in RESOLVES[damage]]
+async def test_resolve(ergo_context: Context, corruption: str) -> None:
+    """A registrar does not answer a malformed resolve request ({corruption})."""
+    resolvers = [await ergo_context.resolver() for _ in RESOLVES[corruption]]
     asker = await ergo_context.resolver()
-    for resolver, spoiled_ in zip(resolvers, RESOLVES[damage], strict=True):
+    for resolver, corrupt in zip(resolvers, RESOLVES[corruption], strict=True):
         await asker.resolve(RESOLVE.Node)  # upstream continues in the bytes of the earlier request (ESRD-BUG-1)
-        resolver.send(spoiled_.data, f"a resolve request: {spoiled_.description}")
+        resolver.send(corrupt.data, f"a resolve request: {corrupt.description}")
     await asyncio.sleep(0.4)
     for resolver in resolvers:
         await resolver.expect_silence(0)

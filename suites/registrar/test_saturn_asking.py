@@ -260,7 +260,7 @@ async def test_applications(ergo_context: RegistrationContext) -> None:
 
 @case("SAT-RC-2", **NEEDS)
 async def test_applications_of_the_start(ergo_context: RegistrationContext) -> None:
-    """Upstream announces the applications of its start when it registers again, not the current ones."""
+    """Upstream announces the applications that it had at its start when it registers again, not the current ones."""
     member, _ = await ergo_context.registered_at_saturn()
     agent = AgentDriver(await ergo_context.peer())
     await started(ergo_context, agent)

@@ -84,7 +84,7 @@ async def test_wrong_proof(ergo_context: RegistrationContext, wrong: str) -> Non
 @pytest.mark.parametrize("first", ["a_result", "news"])
 @case("SAT-HS-2", "SAT-RG-8", config=CLIENT)
 async def test_no_proof(ergo_context: RegistrationContext, first: str) -> None:
-    """A node refuses a registration from a server that has proved nothing ({first})."""
+    """A node refuses a registration from a server that has not proved the token ({first})."""
     member = await ergo_context.saturn_registration()
     await member.expect_handshake()
     granted = RegisterResult(None, {}, None, None)

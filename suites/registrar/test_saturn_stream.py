@@ -60,7 +60,7 @@ async def test_rows_for_a_late_node(ergo_context: Context) -> None:
 
 @case("SAT-EV-2", "SAT-RG-2", offers=SATURN)
 async def test_last_state_for_a_late_node(ergo_context: Context) -> None:
-    """A server tells a node that registers later the current state of an application."""
+    """A server reports the current state of an application to a node that registers later."""
     first, late = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     for state in (LOADED, RUNNING):

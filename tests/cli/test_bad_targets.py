@@ -11,22 +11,26 @@ from pathlib import Path
 import pytest
 
 from tests.support import bad_servers
-from tests.support.cli import COMMAND, all_at_once, cases_of, cli, environment, failed, only
+from tests.support.cli import COMMAND, case_options, cases_of, cli, environment, failed_cases, run_concurrently
 
 HINT = "is the cookie right?"
-FEW = (
+SOME_CASES = (
     *("--suite", "handshake"),
-    *only("handshake.digest.h*", "handshake.framing.magic*", "handshake.join.join_to*", "handshake.join.pool_of_one"),
+    *case_options(
+        "handshake.digest.h*", "handshake.framing.magic*", "handshake.join.join_to*", "handshake.join.pool_of_one"
+    ),
 )
-FEWER = (
+THREE_CASES = (
     *("--suite", "handshake"),
-    *only("handshake.digest.hello_answered", "handshake.digest.hello_refused[empty]", "handshake.join.join_to*"),
+    *case_options(
+        "handshake.digest.hello_answered", "handshake.digest.hello_refused[empty]", "handshake.join.join_to*"
+    ),
 )
 
 
 @contextlib.contextmanager
 def good_node(cookie: str) -> Iterator[int]:
-    """A reference node in a process of its own; its port."""
+    """Runs a reference node as a process; yields its port."""
     command = [*COMMAND, "node", "--cookie", cookie]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -37,7 +41,7 @@ def good_node(cookie: str) -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port on which nobody listens: it was free a moment ago."""
+    """Returns a port that was free when it was chosen."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return int(bound.getsockname()[1])
@@ -52,49 +56,55 @@ def test_closed_port_ends_with_exit_code_2() -> None:
     assert f"no connection to 127.0.0.1:{port}" in ended.err
 
 
-@pytest.mark.parametrize("server", [bad_servers.closes, bad_servers.resets])
+@pytest.mark.parametrize("server", [bad_servers.close_at_once, bad_servers.reset_at_once])
 def test_server_that_closes_every_connection_gives_the_cookie_hint(server: bad_servers.Serve, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    with bad_servers.serving(server) as port:
-        ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", *FEW, "--report", f"json={report}")
+    with bad_servers.running_server(server) as port:
+        ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", *SOME_CASES, "--report", f"json={report}")
     assert ended.code == 1
-    assert ended.said_once(HINT), ended.text
-    assert "handshake.digest.hello_answered" in failed(report)
+    assert ended.contains_once(HINT), ended.text
+    assert "handshake.digest.hello_answered" in failed_cases(report)
 
 
 def test_wrong_cookie_gives_one_hint_and_the_right_cookie_none() -> None:
     with good_node("the right one") as port:
-        target = ("run", f"tcp://127.0.0.1:{port}", *FEW)
-        ended = all_at_once(
+        target = ("run", f"tcp://127.0.0.1:{port}", *SOME_CASES)
+        ended = run_concurrently(
             {"wrong": (*target, "--cookie", "a wrong one"), "right": (*target, "--cookie", "the right one")}
         )
     assert ended["wrong"].code == 1
-    assert ended["wrong"].said_once(HINT), ended["wrong"].text
+    assert ended["wrong"].contains_once(HINT), ended["wrong"].text
     assert ended["right"].code == 0, ended["right"].text
     assert HINT not in ended["right"].text
     assert "needs a target whose pool can be set" in ended["right"].out
 
 
-TALKERS = (bad_servers.garbage, bad_servers.drips, bad_servers.floods, bad_servers.frames, bad_servers.magic)
+NONSENSE_SERVERS = (
+    bad_servers.answer_http,
+    bad_servers.send_slowly,
+    bad_servers.send_zeros,
+    bad_servers.send_frames,
+    bad_servers.send_first_byte,
+)
 
 
 def test_server_that_sends_nonsense_fails_with_a_transcript(tmp_path: Path) -> None:
-    """Side by side: most of the time is waited."""
-    reports = {server.__name__: tmp_path / f"{server.__name__}.json" for server in TALKERS}
+    """The runs are concurrent: most of their time is waiting."""
+    reports = {server.__name__: tmp_path / f"{server.__name__}.json" for server in NONSENSE_SERVERS}
     commands: dict[str, tuple[str | Path, ...]] = {}
     with contextlib.ExitStack() as stack:
-        for server in TALKERS:
-            port, name = stack.enter_context(bad_servers.serving(server)), server.__name__
+        for server in NONSENSE_SERVERS:
+            port, name = stack.enter_context(bad_servers.running_server(server)), server.__name__
             commands[name] = (
                 "run",
                 f"tcp://127.0.0.1:{port}",
                 "--cookie",
                 "c",
-                *FEWER,
+                *THREE_CASES,
                 "--report",
                 f"json={reports[name]}",
             )
-        ended = all_at_once(commands)
+        ended = run_concurrently(commands)
     for name, report in reports.items():
         assert ended[name].code == 1, name
         assert HINT not in ended[name].text
@@ -106,7 +116,7 @@ def test_server_that_sends_nonsense_fails_with_a_transcript(tmp_path: Path) -> N
 
 def test_silent_target_fails_each_case_within_the_limit_of_a_test(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    with bad_servers.serving(bad_servers.silent) as port:
+    with bad_servers.running_server(bad_servers.never_answer) as port:
         ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", "--report", f"json={report}")
     assert ended.code == 1
     rows = cases_of(report).values()
@@ -116,7 +126,7 @@ def test_silent_target_fails_each_case_within_the_limit_of_a_test(tmp_path: Path
     assert "nothing within 5 s" in ended.out
 
 
-DIES = """
+NODE_DIES = """
 import json, os, signal, subprocess, sys, threading
 node = subprocess.Popen([sys.executable, "-P", "-m", "ergo_conformance", "node"], stdout=subprocess.PIPE, text=True)
 print(node.stdout.readline(), end="", flush=True)
@@ -126,12 +136,12 @@ node.kill()
 node.wait()
 threading.Event().wait()
 """
-"""A target whose node dies a second after it was ready."""
+"""Target whose node is killed a second after its READY line."""
 
 
 def test_target_that_dies_during_the_run_fails(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    chosen = ("--suite", "handshake", *only("handshake.time.deadline_is_lifted", "handshake.order.*"))
-    ended = cli("run", *chosen, "--report", f"json={report}", "--", sys.executable, "-P", "-c", DIES)
+    chosen = ("--suite", "handshake", *case_options("handshake.time.deadline_is_lifted", "handshake.order.*"))
+    ended = cli("run", *chosen, "--report", f"json={report}", "--", sys.executable, "-P", "-c", NODE_DIES)
     assert ended.code == 1, ended.text
-    assert "handshake.time.deadline_is_lifted" in failed(report)
+    assert "handshake.time.deadline_is_lifted" in failed_cases(report)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import COMMAND, Ended, assert_no_traceback, environment
+from tests.support.cli import COMMAND, CommandResult, assert_no_traceback, environment
 
 
 @pytest.fixture(autouse=True)
-def sigint_is_heard() -> Iterator[None]:
-    """Whoever is started in the background by a shell, as CI may be, ignores it, and so would its children."""
+def default_sigint_handler() -> Iterator[None]:
+    """Background processes of a shell ignore SIGINT, and so would their children (CI may run like that)."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -38,7 +38,7 @@ def test_interrupted_run_writes_its_results(tmp_path: Path) -> None:
         lines = [line for _, line in zip(range(12), process.stdout, strict=False)]
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=300)
-    ended = Ended(process.returncode, "".join(lines) + out, err)
+    ended = CommandResult(process.returncode, "".join(lines) + out, err)
     assert ended.code == 1, ended.text
     assert_no_traceback(ended)
     assert "interrupted: " in ended.out.splitlines()[-1]
@@ -63,14 +63,14 @@ def test_interrupted_run_stops_its_targets(cases: str) -> None:
             if line.startswith("PASS"):
                 break
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=300)  # the pipes end when everything has ended
+        out, err = process.communicate(timeout=300)  # the pipes are closed when all processes have ended
     assert process.returncode == 1
-    assert_no_traceback(Ended(1, out, err))
+    assert_no_traceback(CommandResult(1, out, err))
     assert not group_members(process.pid)
 
 
 def group_members(group: int) -> list[str]:
-    """Processes of a process group that still run."""
+    """Returns the running processes of a process group."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

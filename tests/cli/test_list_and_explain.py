@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.support.cli import cli, environment, only
+from tests.support.cli import case_options, cli, environment
 
 ESCAPE = "\x1b"
 
@@ -39,7 +39,7 @@ def test_list_json_has_unique_cases_in_a_stable_order() -> None:
 
 def test_every_listed_case_can_be_selected() -> None:
     sample = [*[row["id"] for row in listed() if row["suite"] == "handshake"][::13], listed()[-1]["id"]]
-    ended = cli("run", "-v", *only(*sample))
+    ended = cli("run", "-v", *case_options(*sample))
     assert ended.code == 0, ended.text
     assert len(sample) > 10
     for id_ in sample:
@@ -101,7 +101,7 @@ def test_console_script_and_module_give_the_same_output() -> None:
 
 
 def test_output_to_a_pipe_has_no_escape_codes() -> None:
-    ended = cli("run", *only("handshake.digest.h*", "handshake.framing.byte_behind_the_value"))
+    ended = cli("run", *case_options("handshake.digest.h*", "handshake.framing.byte_behind_the_value"))
     assert ended.code == 0
     assert ESCAPE not in ended.text
     assert "\r" not in ended.out
@@ -110,7 +110,7 @@ def test_output_to_a_pipe_has_no_escape_codes() -> None:
 
 def test_no_color_has_priority_over_a_terminal() -> None:
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm"}
-    chosen = ("run", "--suite", "handshake", *only("handshake.digest.hello_answered"))
+    chosen = ("run", "--suite", "handshake", *case_options("handshake.digest.hello_answered"))
     assert f"{ESCAPE}[1;32mconforms" in cli(*chosen, env=terminal).out
     assert f"{ESCAPE}[1mconforms" in cli(*chosen, env={**terminal, "NO_COLOR": "1"}).out
 

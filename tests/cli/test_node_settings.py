@@ -35,7 +35,7 @@ def running(*args: str, target: Any = None) -> Iterator[tuple[subprocess.Popen[s
 
 
 def ended(process: "subprocess.Popen[str]") -> list[str]:
-    """What was on stderr when it has ended as it should."""
+    """Stops the process with SIGTERM; returns the lines on stderr. The exit code must be 0."""
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0
@@ -99,30 +99,30 @@ def test_node_with_disabled_network_starts() -> None:
         assert ended(process) == []
 
 
-def refused_somebody(ready: Any) -> None:
-    """Somebody speaks HTTP, and waits for the end of the link."""
-    with socket.create_connection((HOST, ready["port"])) as link:
-        link.sendall(b"GET / HTTP/1.1\r\n\r\n")
+def send_http_request(ready: Any) -> None:
+    """Sends an HTTP request to the node and waits until it closes the socket."""
+    with socket.create_connection((HOST, ready["port"])) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
-            assert link.recv(1) == b""
+            assert connection.recv(1) == b""
 
 
 def test_node_logs_nothing_by_default() -> None:
     with running() as (process, ready):
-        refused_somebody(ready)
+        send_http_request(ready)
         assert ended(process) == []
 
 
 @pytest.mark.parametrize("options", [("-v",), ("--log-level", "info")])
 def test_text_log_has_one_line_for_each_record(options: tuple[str, ...]) -> None:
     with running(*options) as (process, ready):
-        refused_somebody(ready)
+        send_http_request(ready)
         assert any("INFO" in line and "first byte is 71" in line for line in ended(process))
 
 
 def test_json_log_has_one_object_for_each_record() -> None:
     with running("--log-level", "info", "--log-format", "json") as (process, ready):
-        refused_somebody(ready)
+        send_http_request(ready)
         lines = [json.loads(line) for line in ended(process)]
     assert lines
     assert all(line.keys() == {"time", "level", "logger", "message"} for line in lines)
@@ -130,10 +130,10 @@ def test_json_log_has_one_object_for_each_record() -> None:
 
 
 def fingerprint(port: int) -> str:
-    """Of the certificate that is shown at this port."""
+    """Returns the SHA-1 fingerprint of the certificate that is served at a port."""
     with (
-        socket.create_connection((HOST, port)) as link,
-        client_context().wrap_socket(link, server_hostname="localhost") as tls,
+        socket.create_connection((HOST, port)) as plain,
+        client_context().wrap_socket(plain, server_hostname="localhost") as tls,
     ):
         return hashlib.sha1(tls.getpeercert(binary_form=True) or b"", usedforsecurity=False).hexdigest()
 

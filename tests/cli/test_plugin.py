@@ -21,7 +21,7 @@ async def test_mine(ergo_context):
 
 @case("EHS-DIG-1", hostile=True)
 async def test_wrong(ergo_context):
-    """Expects what does not come."""
+    """Expects more than the target does."""
     dialer = await ergo_context.dial()
     await dialer.expect_open(60.0)
 
@@ -37,7 +37,7 @@ def test_codec(ergo_codec):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """An empty project, apart from any configuration of ours."""
+    """Returns an empty project that does not inherit the configuration of this repository."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     return tmp_path
 

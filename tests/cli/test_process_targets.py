@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import MUTANT_PROCESS, cli, only
+from tests.support.cli import MUTANT_PROCESS, case_options, cli
 
-ONE = ("--suite", "handshake", *only("handshake.digest.hello_answered"))
+ONE = ("--suite", "handshake", *case_options("handshake.digest.hello_answered"))
 STAYS = "; import threading; threading.Event().wait(60)"
 
 
@@ -65,10 +65,10 @@ def test_targets_of_two_configurations_leave_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     program = f"import os, runpy, sys; sys.argv[1:] = ['none']; print(os.getpid(), file=open({str(pids)!r}, 'a'))"
     program += f"; runpy.run_path({MUTANT_PROCESS[-1]!r}, run_name='__main__')"
-    chosen = ("--suite", "handshake", *only("handshake.digest.whole_handshake*"))
+    chosen = ("--suite", "handshake", *case_options("handshake.digest.whole_handshake*"))
     ended = cli("run", *chosen, *python(program))
     assert ended.code == 0, ended.text
     assert ended.err == ""
     started = pids.read_text().split()
-    assert len(started) == 3  # as it is, tls false, tls true
+    assert len(started) == 3  # default, tls false, tls true
     assert not [pid for pid in started if Path("/proc", pid).exists()]

@@ -24,7 +24,7 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def running(*options: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
-    """The process and what its READY line says."""
+    """Runs the registrar; yields the process and the content of its READY line."""
     command = [*COMMAND, *REGISTRAR, *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
@@ -111,8 +111,8 @@ OF_OTHERS = ("registrar.saturn", "registrar.esrd_client", "registrar.esrd_resolv
 """Cases for central registrars, and for nodes."""
 
 
-def test_registrar_suite_passes_for_it(tmp_path: Path) -> None:
-    """It is a target like any other one."""
+def test_registrar_passes_the_registrar_suite(tmp_path: Path) -> None:
+    """The registrar is a process target."""
     report = tmp_path / "report.json"
     ended = cli("run", "--suite", "registrar", "--report", f"json={report}", "--", *COMMAND, *REGISTRAR)
     assert ended.code == 0, ended.text

@@ -4,7 +4,7 @@ skipped. All of them run against the embedded node over TCP in `tox -e self`.
 
 from pathlib import Path
 
-from tests.support.cli import COMMAND, cases_of, cli, only
+from tests.support.cli import COMMAND, case_options, cases_of, cli
 
 CASES = (
     *("registrar.esrd_client.request[client]", "registrar.esrd_client.takes_over", "registrar.esrd_resolving.*route"),
@@ -14,7 +14,7 @@ CASES = (
 
 def test_node_in_a_process_passes_cases_of_registrar_clients(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    ended = cli("run", *only(*CASES), "--report", f"json={report}", "--", *COMMAND, "node")
+    ended = cli("run", *case_options(*CASES), "--report", f"json={report}", "--", *COMMAND, "node")
     assert ended.code == 0, ended.text
     found = {id_: row["verdict"] for id_, row in cases_of(report).items()}
     assert len(found) > 8
@@ -22,6 +22,6 @@ def test_node_in_a_process_passes_cases_of_registrar_clients(tmp_path: Path) -> 
 
 
 def test_cases_of_registrar_clients_are_skipped_in_memory() -> None:
-    ended = cli("run", *only(*CASES))
+    ended = cli("run", *case_options(*CASES))
     assert ended.code == 5
     assert "in memory there are no addresses" in " ".join(ended.text.split())

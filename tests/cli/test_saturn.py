@@ -67,7 +67,7 @@ def test_invalid_options_give_one_sentence(options: tuple[str, ...], complaint: 
     [("[1, 2]", "is a list"), (str(2**63), "can't be encoded"), (f'"{"x" * 65_536}"', "can't be encoded")],
     ids=["list", "65 bits", "64 KiB"],
 )
-def test_items_that_can_not_be_encoded_give_one_sentence(value: str, complaint: str, tmp_path: Path) -> None:
+def test_configuration_that_can_not_be_encoded_gives_one_sentence(value: str, complaint: str, tmp_path: Path) -> None:
     config = tmp_path / "items.toml"
     config.write_text(f'"*:A" = {value}\n')
     ended = cli("registrar", "saturn", "--port", "0", "--config", config)

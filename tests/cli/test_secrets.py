@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.support import bad_servers
-from tests.support.cli import cli, only
+from tests.support.cli import case_options, cli
 
-CHOSEN = ("--suite", "handshake", "-v", *only("handshake.digest.*", "handshake.introduce.configured_cookie"))
+CHOSEN = ("--suite", "handshake", "-v", *case_options("handshake.digest.*", "handshake.introduce.configured_cookie"))
 
 
 @pytest.mark.parametrize("cookie", ["sixteen-letters!", "a cookie that is much longer than that"])
 def test_output_and_reports_contain_no_cookie(cookie: str, tmp_path: Path) -> None:
     reports = tmp_path / "report.json", tmp_path / "report.xml"
-    with bad_servers.serving(bad_servers.closes) as port:
+    with bad_servers.running_server(bad_servers.close_at_once) as port:
         ended = cli(
             "run", f"tcp://127.0.0.1:{port}", "--cookie", cookie, *CHOSEN,
             "--report", f"json={reports[0]}", "--report", f"junit={reports[1]}",
@@ -28,7 +28,7 @@ def test_output_and_reports_contain_no_cookie(cookie: str, tmp_path: Path) -> No
 
 
 def test_cookie_is_read_from_the_environment() -> None:
-    with bad_servers.serving(bad_servers.closes) as port:
+    with bad_servers.running_server(bad_servers.close_at_once) as port:
         target = ("run", f"tcp://127.0.0.1:{port}", *CHOSEN)
         ended = cli(*target, env={"ERGO_CONFORMANCE_COOKIE": "from the environment"})
     assert ended.code == 1

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import MUTANT_PROCESS, Ended, cli, only
+from tests.support.cli import MUTANT_PROCESS, CommandResult, case_options, cli
 
 TCP = "tcp://127.0.0.1:1"
 CASE = "handshake.digest.whole_handshake"
 
 
-def one_sentence(ended: Ended) -> str:
-    """What was said on stderr; nothing else was said anywhere."""
+def one_sentence(ended: CommandResult) -> str:
+    """Returns the one line on stderr; stdout must be empty."""
     assert ended.out == ""
-    said = ended.err.strip()
-    assert said
-    assert "\n" not in said
-    return said
+    text = ended.err.strip()
+    assert text
+    assert "\n" not in text
+    return text
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_unknown_option_prints_the_usage(arguments: tuple[str, ...]) -> None:
     "arguments",
     [
         ("--suite", "handshake", "-k", "nothing_is_called_so"),
-        (*only("handshake.time.silent_client_delays_others"), "--level", "must"),
-        (*only(CASE), "-k", "nothing_is_called_so"),
-        (*only(CASE), "-k", "silence"),
+        (*case_options("handshake.time.silent_client_delays_others"), "--level", "must"),
+        (*case_options(CASE), "-k", "nothing_is_called_so"),
+        (*case_options(CASE), "-k", "silence"),
     ],
 )
 def test_no_selected_case_ends_with_exit_code_5(arguments: tuple[str, ...]) -> None:
@@ -76,7 +76,7 @@ def test_no_selected_case_ends_with_exit_code_5(arguments: tuple[str, ...]) -> N
 def test_target_without_the_needed_offers_ends_with_exit_code_5(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     ended = cli(
-        "run", *only(CASE, "golden.edf.reads[bool]"), "--offers", "dial", "--report", f"junit={report}",
+        "run", *case_options(CASE, "golden.edf.reads[bool]"), "--offers", "dial", "--report", f"junit={report}",
         "--", *MUTANT_PROCESS, "none",
     )  # fmt: skip
     assert ended.code == 5, ended.text
@@ -87,5 +87,7 @@ def test_target_without_the_needed_offers_ends_with_exit_code_5(tmp_path: Path) 
 
 
 def test_pytest_variables_of_the_environment_are_ignored() -> None:
-    ended = cli("run", *only(CASE), env={"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_module"})
+    ended = cli(
+        "run", *case_options(CASE), env={"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_module"}
+    )
     assert ended.code == 0, ended.text

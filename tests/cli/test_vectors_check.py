@@ -12,26 +12,26 @@ from ergo_conformance.cli.vectors import app
 from ergo_conformance.errors import UsageError
 from ergo_conformance.locate import suites
 from ergo_conformance.verdict.check import check_file
-from tests.support.cli import Ended, cli
+from tests.support.cli import CommandResult, cli
 
 GOLDEN = suites() / "golden"
 CAPTURES = Path(__file__).parents[1] / "data" / "captures" / "v310"
-FEW = 4
-"""Rows of the copied vector file."""
+ROW_COUNT = 4
+"""Number of rows of the copied vector file."""
 
 
-def check(*arguments: str | Path) -> Ended:
+def check(*arguments: str | Path) -> CommandResult:
     """Runs the command in this process."""
     result = CliRunner().invoke(app, ["check", *map(str, arguments)], env={"COLUMNS": "100"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Ended(result.exit_code, result.stdout, result.stderr)
+    return CommandResult(result.exit_code, result.stdout, result.stderr)
 
 
 def golden_copy(path: Path, change: Callable[[dict[str, Any]], None] = lambda row: None) -> str:
     """Writes a copy of the golden file with a few rows, one of them changed; returns the id of the changed row."""
     content = json.loads((GOLDEN / "edf_vectors.json").read_text(encoding="utf-8"))
-    rows = [row for row in content["vectors"] if row["group"] == "pid" and row["expect"] == "both"][:FEW]
+    rows = [row for row in content["vectors"] if row["group"] == "pid" and row["expect"] == "both"][:ROW_COUNT]
     change(rows[1])
     path.write_text(json.dumps({**content, "vectors": rows}), encoding="utf-8")
     return str(rows[1]["id"])
@@ -114,7 +114,7 @@ def test_a_changed_digit_of_a_vector_is_reported_with_id_offset_and_both_encodin
     assert f"{id_}: node: read as" in ended.out
 
 
-# --- captures -------------------------------------------------------------------------------------------------------
+# --- captures ---------------------------------------------------------------------------------------------------------
 
 
 def changed(tmp_path: Path, name: str, old: bytes, new: bytes, nth: int = 0) -> Path:

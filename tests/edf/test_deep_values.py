@@ -31,9 +31,9 @@ def wrapped(value: Any, wrap: Callable[[Any], Any], levels: int) -> Any:
     return value
 
 
-def far_down(frames: int, call: Callable[[], Any]) -> Any:
+def call_deeper(frames: int, call: Callable[[], Any]) -> Any:
     """Returns the result of a call made `frames` stack frames deeper."""
-    return call() if frames == 0 else far_down(frames - 1, call)
+    return call() if frames == 0 else call_deeper(frames - 1, call)
 
 
 LEAF = 7
@@ -71,7 +71,7 @@ frames = pytest.mark.parametrize("depth", [0, 400, 700])
 
 
 @pytest.fixture(autouse=True)
-def usual_limit() -> Any:
+def default_recursion_limit() -> Any:
     """Sets Python's default recursion limit, and checks afterwards that the test did not change it."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(1000)
@@ -80,7 +80,7 @@ def usual_limit() -> Any:
     sys.setrecursionlimit(before)
 
 
-def pairs(a: Any, b: Any) -> bool:
+def equal_values(a: Any, b: Any) -> bool:
     """Compares nested values without recursion."""
     todo = [(a, b)]
     while todo:
@@ -103,17 +103,17 @@ def pairs(a: Any, b: Any) -> bool:
 @frames
 @deepest
 @both_readers
-def test_it_is_read(read: Any, value: Any, data: bytes, depth: int) -> None:
-    found, end = far_down(depth, lambda: read(data, REGISTRY))
+def test_a_value_of_maximum_depth_is_read(read: Any, value: Any, data: bytes, depth: int) -> None:
+    found, end = call_deeper(depth, lambda: read(data, REGISTRY))
     assert end == len(data)
-    assert pairs(found, value)
+    assert equal_values(found, value)
 
 
 @frames
 @deepest
 @both_writers
-def test_it_is_written(write: Any, value: Any, data: bytes, depth: int) -> None:
-    assert far_down(depth, lambda: write(value, REGISTRY)) == data
+def test_a_value_of_maximum_depth_is_written(write: Any, value: Any, data: bytes, depth: int) -> None:
+    assert call_deeper(depth, lambda: write(value, REGISTRY)) == data
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -140,38 +140,38 @@ def test_it_is_written(write: Any, value: Any, data: bytes, depth: int) -> None:
         "folded keys",
     ],
 )
-def test_one_level_more_is_too_deep(name: str, data: bytes) -> None:
+def test_one_level_above_the_maximum_is_refused(name: str, data: bytes) -> None:
     assert judged(name, data, REGISTRY)[0].reason is Reason.DEPTH
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_slots_that_were_left_count_no_more(name: str) -> None:
+def test_depth_counts_only_open_levels(name: str) -> None:
     one = (ANYS + b"\x9d\0\0\0\1") * (MAX_DEPTH - 1) + b"\xff"
     data = ANYS + b"\x9d\0\0\0\3" + one * 3
     assert judged(name, data)[0] == Verdict(None, len(data))
 
 
-def test_too_deep_comes_before_cut_off() -> None:
+def test_excessive_depth_is_reported_before_truncation() -> None:
     data = folded(b"\x9d" * MAX_DEPTH + b"\x9e\0")
-    assert judged("node", data)[0].reason is judged("spec", data)[0].reason
+    assert [judged(name, data)[0].reason for name in READERS] == [Reason.DEPTH, Reason.DEPTH]
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_deep_refusal_has_its_whole_path(name: str) -> None:
+def test_a_refusal_in_a_deep_value_has_the_whole_path(name: str) -> None:
     from ergo_conformance.errors import Rejected
 
     data = (ANYS + b"\x9d\0\0\0\1") * 1000 + b"\x91"
     with pytest.raises(Rejected) as caught:
-        far_down(600, lambda: READERS[name](data))
+        call_deeper(600, lambda: READERS[name](data))
     assert caught.value.path == "[0]" * 1000
     assert caught.value.offset == len(data)
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_deep_value_that_can_not_be_written_has_its_whole_path(name: str) -> None:
+def test_cannot_encode_in_a_deep_value_has_the_whole_path(name: str) -> None:
     value = wrapped(object(), lambda v: [v], 1000)
     with pytest.raises(CannotEncode) as caught:
-        far_down(600, lambda: WRITERS[name](value))
+        call_deeper(600, lambda: WRITERS[name](value))
     assert caught.value.path == "[0]" * 1000
 
 
@@ -182,7 +182,7 @@ def struct_chain(n: int) -> Registry:
 
 @pytest.mark.parametrize("n", [20, 100, 300])
 @pytest.mark.parametrize("name", READERS)
-def test_registered_structs_may_be_nested_deep_as_well(name: str, n: int) -> None:
+def test_deeply_nested_registered_structs_are_read_and_written(name: str, n: int) -> None:
     registry = struct_chain(n)
     data = folded(b"\x9d\x83\0\5#c/S0") + b"\x9d\0\0\0\2\7\x08"
     value, end = READERS[name](data, registry)

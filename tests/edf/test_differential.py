@@ -42,7 +42,7 @@ def test_writers_and_readers_agree(caches: Caches, value: Any) -> None:
 
 @fixed(90)
 @given(value=tops)
-def test_readers_and_writers_agree_when_no_more_functions_are_generated(value: Any) -> None:
+def test_readers_and_writers_agree_at_the_limit_of_generated_functions(value: Any) -> None:
     registry = Registry(ROWS)
     generated_functions(registry).folded_lines = MAX_FOLDED_LINES
     check_agreement(value, registry, TABLES["caches and mapping"])
@@ -50,7 +50,7 @@ def test_readers_and_writers_agree_when_no_more_functions_are_generated(value: A
 
 @fixed(25)
 @given(many=st.lists(tops, min_size=2, max_size=6))
-def test_a_codec_keeps_nothing_from_one_value_to_the_next(many: list[Any]) -> None:
+def test_a_codec_has_no_state_between_values(many: list[Any]) -> None:
     encoder, decoder = Encoder(REGISTRY), Decoder(REGISTRY)
     for value in [*many, *many]:
         data = encoder.encode(value)
@@ -60,7 +60,7 @@ def test_a_codec_keeps_nothing_from_one_value_to_the_next(many: list[Any]) -> No
 
 @fixed(50)
 @given(value=tops, before=st.binary(max_size=3), behind=st.binary(max_size=3))
-def test_a_value_may_stand_anywhere_in_the_input(value: Any, before: bytes, behind: bytes) -> None:
+def test_a_value_is_read_at_any_offset_of_the_input(value: Any, before: bytes, behind: bytes) -> None:
     data = before + node_writes(value, REGISTRY) + behind
     found, end = Decoder(REGISTRY).decode_prefix(data, len(before))
     assert same(found, value, REGISTRY)
@@ -69,7 +69,7 @@ def test_a_value_may_stand_anywhere_in_the_input(value: Any, before: bytes, behi
 
 @fixed(40)
 @given(value=tops)
-def test_every_proper_prefix_is_refused_alike(value: Any) -> None:
+def test_both_readers_refuse_every_proper_prefix(value: Any) -> None:
     data = node_writes(value, REGISTRY)
     for n in range(min(len(data), 200)):
         assert agreed(data[:n], REGISTRY).reason is not None
@@ -77,14 +77,14 @@ def test_every_proper_prefix_is_refused_alike(value: Any) -> None:
 
 @fixed(80)
 @given(value=tops)
-def test_a_value_survives_its_json_form(value: Any) -> None:
+def test_a_value_equals_its_value_from_json(value: Any) -> None:
     written = json.dumps(value_to_json(value, REGISTRY))
     assert same(value_from_json(json.loads(written), REGISTRY), value, REGISTRY)
 
 
 @fixed(70)
 @given(data=st.data(), type_=types)
-def test_a_value_of_a_typed_slot_survives_its_json_form(data: st.DataObject, type_: Type) -> None:
+def test_a_value_of_a_typed_slot_equals_its_value_from_json(data: st.DataObject, type_: Type) -> None:
     value = data.draw(values(type_, 2))
     again = slot_from_json(json.loads(json.dumps(value_to_json(value, REGISTRY, type_))), type_, REGISTRY)
     assert same(again, value, REGISTRY, type_)
@@ -106,5 +106,5 @@ def test_the_node_reads_typed_slots_as_the_schema_writes_them(data: st.DataObjec
 
 @fixed(200)
 @given(type_=types)
-def test_a_type_survives_its_json_form(type_: Type) -> None:
+def test_a_type_is_identical_to_its_type_from_json(type_: Type) -> None:
     assert type_from_json(json.loads(json.dumps(type_to_json(type_)))) is type_

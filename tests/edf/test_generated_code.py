@@ -33,7 +33,7 @@ def source_of(registry: Registry, kind: str, type_: Type) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_source_is_one_function_that_compiles(kind: str) -> None:
+def test_the_source_is_one_function_that_compiles(kind: str) -> None:
     registry = Registry(MANY)
     for type_ in TYPES:
         source = source_of(registry, kind, type_)
@@ -44,7 +44,7 @@ def test_its_source_is_one_function_that_compiles(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reader", "dynamic_reader"])
-def test_a_reader_never_moves_back_nor_reads_a_name_before_it_is_set(kind: str) -> None:
+def test_a_reader_only_moves_forward_and_assigns_nothing_inside_a_call(kind: str) -> None:
     registry = Registry(MANY)
     for type_ in TYPES:
         tree = ast.parse(source_of(registry, kind, type_))
@@ -59,7 +59,7 @@ def test_a_reader_never_moves_back_nor_reads_a_name_before_it_is_set(kind: str) 
 
 
 @pytest.mark.parametrize("kind", ["writer", "dynamic_writer"])
-def test_a_writer_evaluates_no_part_of_the_value_twice(kind: str) -> None:
+def test_a_writer_evaluates_each_part_of_the_value_once(kind: str) -> None:
     """An attribute of the value or a call on it that is used twice is assigned to a name first."""
     registry = Registry(MANY)
     for type_ in TYPES:
@@ -74,7 +74,7 @@ def test_a_writer_evaluates_no_part_of_the_value_twice(kind: str) -> None:
             assert len(encodes) == len(set(encodes)), ast.unparse(statement)
 
 
-def test_no_text_of_a_type_gets_into_the_source() -> None:
+def test_names_of_types_and_fields_are_not_part_of_the_source() -> None:
     name = '#x/\'+evil()+\'\n"""\\'
     registry = Registry([Struct(name, (("a'); evil()", t.INT), ("b\nevil()", t.ATOM)))])
     for kind in KINDS:
@@ -114,7 +114,7 @@ def test_the_source_is_the_same_in_every_process() -> None:
     assert first.count("def ") >= 4 * len(ROWS)
 
 
-def test_functions_are_made_once_per_registry() -> None:
+def test_functions_are_generated_once_per_registry() -> None:
     registry: Any = Registry(MANY)
     functions = generated_functions(registry)
     assert generated_functions(registry) is functions

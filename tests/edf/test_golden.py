@@ -1,6 +1,7 @@
-"""Golden vectors and captures: both readers and both writers meet every `expect`."""
+"""Golden vectors and captures: both readers and both writers give the result that each row expects."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ergo_conformance.verdict.vectors.edf import MAX_PREFIXES, EdfFile, SpecCode
 from ergo_conformance.verdict.vectors.files import row_bytes, row_caches
 from ergo_conformance.verdict.vectors.golden import golden_file
 from ergo_conformance.verdict.vectors.handshake import check_frame, check_malformed
-from tests.support.work import peak
+from tests.support.work import peak_memory
 
 from .codecs import agreed, judged
 
@@ -38,7 +39,7 @@ def rows_of(name: str, group: str) -> tuple[EdfFile, list[Any]]:
 
 @groups
 @codecs
-def test_every_row_is_met(codec: Any, name: str, group: str) -> None:
+def test_every_row_has_its_expected_result(codec: Any, name: str, group: str) -> None:
     file, rows = rows_of(name, group)
     found = [str(d) for row in rows for what in checks_of(row) for d in check_row(codec, row, file.registry, what)]
     assert found == []
@@ -50,11 +51,11 @@ def test_both_readers_give_one_verdict(name: str, group: str) -> None:
     file, rows = rows_of(name, group)
     for row in rows:
         data = row_bytes(row)
-        if data is not None and len(data) <= 100_000:  # longer ones: test_every_row_is_met
+        if data is not None and len(data) <= 100_000:  # longer ones: test_every_row_has_its_expected_result
             agreed(data, file.registry, row_caches(row))
 
 
-def test_every_proper_prefix_of_a_vector_is_refused_alike() -> None:
+def test_both_readers_refuse_every_proper_prefix_of_a_vector() -> None:
     file = golden_file("edf_vectors.json")
     for row in file.rows:
         data = row_bytes(row)
@@ -65,16 +66,17 @@ def test_every_proper_prefix_of_a_vector_is_refused_alike() -> None:
 
 
 @pytest.mark.parametrize("group", ["depth", "huge", "hang", "length"])
-def test_hostile_rows_cost_the_node_little_memory(group: str) -> None:
+def test_memory_of_the_node_is_bounded_for_hostile_rows(group: str) -> None:
     file, rows = rows_of("edf_negative.json", group)
+    assert rows
     for row in rows:
-        data, caches = row_bytes(row) or b"", row_caches(row)
-        held = peak(lambda data=data, caches=caches: judged("node", data, file.registry, caches))  # type: ignore[misc]
+        data = row_bytes(row) or b""
+        held = peak_memory(partial(judged, "node", data, file.registry, row_caches(row)))
         assert held <= NODE_LIMITS.scaled(len(data)).memory, row["id"]
 
 
 @pytest.mark.parametrize("row", FRAMES["vectors"], ids=lambda row: str(row["id"]))
-def test_a_handshake_frame_is_met(row: Any) -> None:
+def test_a_handshake_frame_has_its_expected_result(row: Any) -> None:
     assert [str(d) for d in check_frame(row)] == []
 
 
@@ -96,7 +98,9 @@ def test_a_capture_of_an_upstream_node_has_no_difference(path: Path) -> None:
 @pytest.mark.parametrize("folder", ["erlang", "newest", "registrar", "saturn"])
 def test_other_captures_are_read_or_refused(folder: str) -> None:
     """Captures of other protocols or of scripts yield a count or a difference, never an exception."""
-    for path in sorted((CAPTURES / folder).glob("*.jsonl")):
+    paths = sorted((CAPTURES / folder).glob("*.jsonl"))
+    assert paths
+    for path in paths:
         capture = captures.load(path)
         captures.check(capture)
         for data in capture.streams.values():
@@ -107,7 +111,7 @@ def test_other_captures_are_read_or_refused(folder: str) -> None:
             agreed(bytes(data[6:400]), golden_file("edf_vectors.json").registry)
 
 
-def test_a_capture_that_was_tampered_with_is_noticed(tmp_path: Path) -> None:
+def test_a_changed_capture_is_reported(tmp_path: Path) -> None:
     lines = (CAPTURES / "master" / "handshake.jsonl").read_text(encoding="utf-8").splitlines()
     noticed = 0
     for i, line in enumerate(lines):

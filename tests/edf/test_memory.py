@@ -42,7 +42,7 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_leaves_bounded_tables(flood: str) -> None:
+def test_tables_of_a_decoder_are_bounded(flood: str) -> None:
     registry = Registry([Struct("#x/E", ())])
     decoder, make = Decoder(registry), FLOODS[flood]
     for i in range(MANY if flood != "long folded types" else MANY // 10):
@@ -55,7 +55,7 @@ def test_a_flood_leaves_bounded_tables(flood: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["atoms", "keys", "types"])
-def test_an_encoder_keeps_bounded_tables_too(what: str) -> None:
+def test_tables_of_an_encoder_are_bounded(what: str) -> None:
     from ergo_conformance.model.values import Atom, Typed
 
     encoder = Encoder(Registry())
@@ -69,37 +69,37 @@ def test_an_encoder_keeps_bounded_tables_too(what: str) -> None:
     assert {name: size for name, size in tables_of(encoder).items() if size > BOUND} == {}
 
 
-def interned() -> int:
+def interned_count() -> int:
     gc.collect()
     return len(t._interned)
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_types_off_the_wire_go_with_their_values(reader: str) -> None:
+def test_types_read_from_the_wire_are_freed_with_their_values(reader: str) -> None:
     """Except types with generated functions, whose number is bounded; the test exhausts that limit first."""
     registry = Registry()
     for i in range(2000):
         READERS[reader](folded(b"\x9d\x9d\x9e" + u32(i) + b"\x98") + b"\xff", registry)
-    before, value = interned(), None
+    before, value = interned_count(), None
     for i in range(1000):
         value, _ = READERS[reader](folded(b"\x9d\x9d\x9e" + u32(1_000_000 + i) + b"\x98") + b"\xff", registry)
         assert value.type is Slice(Slice(Array(1_000_000 + i, t.UINT16)))
     del value
-    assert interned() <= before + 5
+    assert interned_count() <= before + 5
 
 
-def test_the_deepest_type_goes_at_once() -> None:
-    before = interned()
+def test_the_deepest_type_is_freed_at_once() -> None:
+    before = interned_count()
     type_: Type = t.REF
     for _ in range(1024):
         type_ = Array(77, type_)
-    assert interned() >= before + 1024
+    assert interned_count() >= before + 1024
     del type_
-    assert interned() == before
+    assert interned_count() == before
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_registry_goes_when_nobody_holds_it(reader: str) -> None:
+def test_a_registry_without_references_is_freed(reader: str) -> None:
     registry = Registry([Struct("#x/E", ())])
     READERS[reader](b"\x83\0\4#x/E", registry)
     gone = weakref.ref(registry)

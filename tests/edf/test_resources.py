@@ -7,7 +7,7 @@ import pytest
 from ergo_conformance.errors import Rejected
 from ergo_conformance.reference_node.ergo.edf import Decoder
 from ergo_conformance.spec.ergo import edf as spec_edf
-from tests.support.work import calls, peak
+from tests.support.work import count_calls, peak_memory
 
 from .codecs import READERS, agreed, folded, judged, u32
 from .hostile import INPUTS, REGISTRY, data_of
@@ -22,25 +22,25 @@ GOOD = bytes.fromhex("8200029d849d000000038d00056166746572960000000000000001ff")
 
 
 @pytest.mark.parametrize("name", sorted(INPUTS))
-def test_a_hostile_input_gets_one_verdict_at_a_bounded_cost(name: str) -> None:
+def test_both_readers_give_one_verdict_on_a_hostile_input_at_bounded_cost(name: str) -> None:
     data = data_of(name, SMALL)
     verdicts = []
     for reader in READERS:
-        used = calls(lambda reader=reader: verdicts.append(judged(reader, data, REGISTRY)[0]))  # type: ignore[misc]
+        used = count_calls(lambda reader=reader: verdicts.append(judged(reader, data, REGISTRY)[0]))  # type: ignore[misc]
         assert used < CALLS[reader] * (len(data) + FREE_ITEMS)
-        held = peak(lambda reader=reader: judged(reader, data, REGISTRY))  # type: ignore[misc]
+        held = peak_memory(lambda reader=reader: judged(reader, data, REGISTRY))  # type: ignore[misc]
         assert held < MEMORY[reader] * len(data) + 1_000_000
     assert verdicts[0] == verdicts[1]
 
 
 @pytest.mark.parametrize("name", sorted(INPUTS)[::4])
-def test_a_hostile_input_of_full_length_costs_the_node_bounded_memory(name: str) -> None:
+def test_memory_of_the_node_is_bounded_for_a_hostile_input_of_full_length(name: str) -> None:
     data = data_of(name)
-    assert peak(lambda: judged("node", data, REGISTRY)) < MEMORY["node"] * len(data) + 1_000_000
+    assert peak_memory(lambda: judged("node", data, REGISTRY)) < MEMORY["node"] * len(data) + 1_000_000
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_good_value_is_read_after_each_hostile_one(reader: str) -> None:
+def test_a_valid_value_is_read_after_each_hostile_input(reader: str) -> None:
     decoder, context = Decoder(REGISTRY), spec_edf.EdfContext(REGISTRY)
 
     def read(data: bytes) -> Any:
@@ -63,17 +63,17 @@ def test_a_good_value_is_read_after_each_hostile_one(reader: str) -> None:
 class Counting(bytes):
     """Bytes that count the accesses to them."""
 
-    looks = 0
+    accesses = 0
 
     def __getitem__(self, key: Any) -> Any:
-        Counting.looks += 1
+        Counting.accesses += 1
         return super().__getitem__(key)
 
 
 LINEAR = ("84", "any slices", "structs", "distinct folds", "deep types")
 
 
-def grown(kind: str, n: int) -> bytes:
+def input_of(kind: str, n: int) -> bytes:
     match kind:
         case "84":
             return folded("9d84") + b"\x9d" + u32(n) + (b"\x84" * 20 + b"\xff") * (n - 1) + b"\0"
@@ -88,18 +88,18 @@ def grown(kind: str, n: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", LINEAR)
-def test_work_grows_with_the_input_and_no_faster(kind: str) -> None:
-    looks = []
+def test_accesses_to_the_input_grow_linearly(kind: str) -> None:
+    accesses = []
     for n in (250, 1000):
-        Counting.looks = 0
+        Counting.accesses = 0
         with pytest.raises(Rejected):
-            Decoder(REGISTRY).decode_prefix(Counting(grown(kind, n)))
-        looks.append(Counting.looks)
-    assert looks[1] <= 4.4 * looks[0] + 100
+            Decoder(REGISTRY).decode_prefix(Counting(input_of(kind, n)))
+        accesses.append(Counting.accesses)
+    assert accesses[1] <= 4.4 * accesses[0] + 100
 
 
 @pytest.mark.parametrize(("n", "reason"), [(4096, None), (4097, "too many items without a byte")])
-def test_items_without_a_byte_are_counted_over_the_whole_value(n: int, reason: str | None) -> None:
+def test_items_of_zero_bytes_are_limited_per_value(n: int, reason: str | None) -> None:
     one = folded(b"\x9d\x83\0\4#x/E") + b"\x9d" + u32(n)
     half = folded(b"\x9d\x83\0\4#x/E") + b"\x9d" + u32(n // 2)
     rest = folded(b"\x9d\x83\0\4#x/E") + b"\x9d" + u32(n - n // 2)

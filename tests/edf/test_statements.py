@@ -1,4 +1,4 @@
-"""Statements of the protocol document about bytes that are not a row of tables.py, by requirement id."""
+"""Statements of the protocol document about bytes that are not a row of value_rows.py, by requirement id."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ergo_conformance.model.types import Map, Slice
 from ergo_conformance.model.values import PID, Atom, Error, Time, Typed
 
 from .codecs import agreed, both_readers, both_writers, folded, judged, spec_reads
-from .tables import REGISTRY, Foo
+from .value_rows import REGISTRY, Foo
 
 R = Reason
 
@@ -85,7 +85,7 @@ REFUSED: list[tuple[str, str, Reason, int]] = [
 
 @pytest.mark.parametrize(("id_", "digits", "value"), READ)
 @both_readers
-def test_a_statement_about_reading(read: Any, id_: str, digits: str, value: Any) -> None:
+def test_bytes_are_read_as_the_requirement_states(read: Any, id_: str, digits: str, value: Any) -> None:
     data = bytes.fromhex(digits)
     found, end = read(data, REGISTRY)
     assert same(found, value, REGISTRY)
@@ -94,19 +94,20 @@ def test_a_statement_about_reading(read: Any, id_: str, digits: str, value: Any)
 
 @pytest.mark.parametrize(("id_", "digits", "reason", "offset"), REFUSED)
 @pytest.mark.parametrize("name", ["node", "spec"])
-def test_a_statement_about_refusing(name: str, id_: str, digits: str, reason: Reason, offset: int) -> None:
+def test_bytes_are_refused_as_the_requirement_states(
+    name: str, id_: str, digits: str, reason: Reason, offset: int
+) -> None:
     (found, at), _ = judged(name, bytes.fromhex(digits), REGISTRY)
     assert found is reason
     assert at == offset
 
 
-@both_readers
-def test_fold_5_bytes_behind_a_type_inside_f_are_refused(read: Any) -> None:
+def test_fold_5_bytes_after_the_type_of_a_folded_type_are_refused() -> None:
     assert agreed(folded("9d9400") + b"\xff").reason is Reason.FOLDED
 
 
 @both_writers
-def test_err_4_only_a_registered_error_goes_as_an_id(write: Any) -> None:
+def test_err_4_only_a_registered_error_is_written_as_an_id(write: Any) -> None:
     caches = Caches(errors={32768: "bad", 32767: "low", 65535: "nil"})
     assert write(Error("bad", registered=True), REGISTRY, caches).hex() == "9c8000"
     assert write(Error("bad"), REGISTRY, caches).hex() == "9c0003626164"
@@ -116,7 +117,7 @@ def test_err_4_only_a_registered_error_goes_as_an_id(write: Any) -> None:
 
 @both_readers
 @both_writers
-def test_atom_2_mapping_comes_before_the_cache_and_after_it(read: Any, write: Any) -> None:
+def test_atom_2_the_mapping_is_applied_before_caching_and_after_lookup(read: Any, write: Any) -> None:
     caches = Caches(atoms={300: Atom("there"), 255: Atom("low")}, atom_mapping={Atom("here"): Atom("there")})
     pid = PID(Atom("here"), 1, 2)
     data = write(pid, REGISTRY, caches)
@@ -129,7 +130,7 @@ def test_atom_2_mapping_comes_before_the_cache_and_after_it(read: Any, write: An
 
 @both_readers
 @both_writers
-def test_reg_3_and_cache_10_an_id_stands_for_the_name_everywhere(read: Any, write: Any) -> None:
+def test_reg_3_and_cache_10_a_type_id_replaces_the_name_in_every_position(read: Any, write: Any) -> None:
     caches = Caches(types={4096: "#x/Foo", 65535: "#x/Level", 4095: "#x/Text"})
     for value, digits in (
         (Foo(1, ""), "831000" + "000000010000"),
@@ -141,13 +142,12 @@ def test_reg_3_and_cache_10_an_id_stands_for_the_name_everywhere(read: Any, writ
         assert same(read(bytes.fromhex(digits), REGISTRY, caches)[0], value, REGISTRY)
 
 
-def test_cache_6_an_announced_name_may_be_unknown_here() -> None:
+def test_cache_6_an_announced_type_that_is_not_registered_is_refused() -> None:
     caches = Caches(types={5000: "#x/Nobody"})
     assert agreed(bytes.fromhex("831388"), REGISTRY, caches) == (Reason.UNKNOWN_TYPE, 1)
 
 
-@both_readers
-def test_mar_1_a_payload_that_its_type_refuses_is_refused(read: Any) -> None:
+def test_mar_1_a_payload_that_its_type_refuses_is_refused() -> None:
     from ergo_conformance.model.payloads import Opaque
 
     registry = Registry([Marshaler("#x/M", Opaque(b"\xee")), Newtype("#x/N", Slice(t.Reg("#x/M")))])
@@ -156,7 +156,7 @@ def test_mar_1_a_payload_that_its_type_refuses_is_refused(read: Any) -> None:
     assert agreed(b"\x83\0\4#x/N\x83\0\0\0\1\0\0\0\1\xee", registry) == (Reason.PAYLOAD, 16)
 
 
-def test_ids_and_names_at_the_border_of_a_type_name() -> None:
+def test_a_type_name_of_4095_bytes_is_read() -> None:
     longest = "#" + "n" * 4094
     registry = Registry([Newtype(longest, t.BOOL)])
     data = b"\x83\x0f\xff" + longest.encode() + b"\1"

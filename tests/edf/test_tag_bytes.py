@@ -15,14 +15,14 @@ behind = pytest.mark.parametrize("rest", BEHIND, ids=[data[:4].hex() for data in
 
 
 @behind
-def test_at_top_level(rest: bytes) -> None:
+def test_tag_at_top_level(rest: bytes) -> None:
     for byte in range(256):
         found = agreed(bytes([byte]) + rest)
         assert (found.reason is Reason.UNKNOWN_TAG and found.offset == 0) == (byte not in VALUE_TAGS), f"{byte:02x}"
 
 
 @behind
-def test_in_an_any_slot(rest: bytes) -> None:
+def test_tag_in_an_any_slot(rest: bytes) -> None:
     for byte in range(256):
         data = folded("9d84") + b"\x9d\0\0\0\1" + bytes([byte]) + rest
         found = agreed(data)
@@ -30,7 +30,7 @@ def test_in_an_any_slot(rest: bytes) -> None:
 
 
 @behind
-def test_behind_a_bare_84(rest: bytes) -> None:
+def test_tag_after_an_any_tag(rest: bytes) -> None:
     for byte in range(256):
         found = agreed(b"\x84" + bytes([byte]) + rest)
         if byte != Tag.ANY:
@@ -38,7 +38,7 @@ def test_behind_a_bare_84(rest: bytes) -> None:
 
 
 @behind
-def test_as_an_any_key(rest: bytes) -> None:
+def test_tag_of_a_key_in_an_any_slot(rest: bytes) -> None:
     for byte in range(256):
         found = agreed(folded("9f8492") + b"\x9f\0\0\0\1" + bytes([byte]) + (rest or b"\0"))
         assert (found.reason is Reason.UNKNOWN_TAG and found.offset == 11) == (byte not in VALUE_TAGS), f"{byte:02x}"
@@ -46,7 +46,7 @@ def test_as_an_any_key(rest: bytes) -> None:
 
 @behind
 @pytest.mark.parametrize("before", ["9d", "9e00000001", "9f8d", "9f", "9d9d", "9f9d92"])
-def test_inside_a_folded_type(before: str, rest: bytes) -> None:
+def test_tag_inside_a_folded_type(before: str, rest: bytes) -> None:
     prefix = bytes.fromhex(before)
     for byte in range(256):
         found = agreed(folded(prefix + bytes([byte]) + rest))
@@ -55,7 +55,7 @@ def test_inside_a_folded_type(before: str, rest: bytes) -> None:
 
 
 @behind
-def test_as_the_whole_of_a_folded_type(rest: bytes) -> None:
+def test_tag_as_a_whole_folded_type(rest: bytes) -> None:
     for byte in range(256):
         found = agreed(folded(bytes([byte]) + rest))
         if byte not in PART_TAGS:
@@ -65,7 +65,7 @@ def test_as_the_whole_of_a_folded_type(rest: bytes) -> None:
 
 
 @pytest.mark.parametrize(("marked", "right"), [("9d92", 0x9D), ("9f9292", 0x9F)])
-def test_as_the_marker_of_a_container(marked: str, right: int) -> None:
+def test_marker_of_a_container(marked: str, right: int) -> None:
     for byte in range(256):
         found = agreed(folded(marked) + bytes([byte]) + b"\0\0\0\0")
         if byte in (right, Tag.NIL):

@@ -58,12 +58,12 @@ def reason(unpack: Unpack, frame: Compressed, limit: int = enp.MAX_UNLIMITED) ->
     return caught.value.reason
 
 
-# --- both ways --------------------------------------------------------------------------------------------------------
+# --- round trip -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("level", CompressionLevel, ids=lambda level: level.name)
 @algorithms
-def test_what_the_node_compresses_both_unpack(algorithm: Algorithm, level: CompressionLevel) -> None:
+def test_both_unpack_what_the_node_compresses(algorithm: Algorithm, level: CompressionLevel) -> None:
     data = compress(FRAME, Compression(algorithm, level))
     frame = node_reads(data)
     assert frame == spec_reads(data)
@@ -73,14 +73,14 @@ def test_what_the_node_compresses_both_unpack(algorithm: Algorithm, level: Compr
 
 
 @algorithms
-def test_what_the_schema_packs_both_unpack(algorithm: Algorithm) -> None:
+def test_both_unpack_what_the_schema_packs(algorithm: Algorithm) -> None:
     frame = pack(FRAME, algorithm, 9)
     assert {unpack(frame, len(FRAME)) for unpack in UNPACK.values()} == {FRAME}
     assert pack(FRAME, algorithm, 9) == frame, "the same bytes on every run"
 
 
 @pytest.mark.parametrize("level", CompressionLevel, ids=lambda level: level.name)
-def test_levels_are_those_of_gzip(level: CompressionLevel) -> None:
+def test_sizes_of_levels_are_between_best_size_and_best_speed(level: CompressionLevel) -> None:
     small, fast = (
         len(compress(FRAME * 40, Compression(Algorithm.GZIP, at)))
         for at in (CompressionLevel.BEST_SIZE, CompressionLevel.BEST_SPEED)
@@ -91,47 +91,49 @@ def test_levels_are_those_of_gzip(level: CompressionLevel) -> None:
 @algorithms
 @fixed(15)
 @given(data=st.data(), type_=st.sampled_from(sorted(enp.COMPRESSIBLE)))
-def test_any_frame_that_may_be_compressed(algorithm: Algorithm, data: st.DataObject, type_: FrameType) -> None:
+def test_a_random_compressible_frame_is_compressed_and_unpacked(
+    algorithm: Algorithm, data: st.DataObject, type_: FrameType
+) -> None:
     inner = node_writes(data.draw(frames(type_, TABLES["plain"])), caches=TABLES["plain"])
     frame = node_reads(compress(inner, Compression(algorithm)))
     assert {unpack(frame, len(inner)) for unpack in UNPACK.values()} == {inner}
 
 
 @pytest.mark.parametrize("row", COMPRESSED, ids=lambda row: row["id"])
-def test_golden_streams(row: Any) -> None:
+def test_both_unpack_a_golden_stream_alike(row: Any) -> None:
     frame = compressed_of(row)
     assert uncompress(frame, frame.length) == by_spec(frame)
 
 
-# --- lies -------------------------------------------------------------------------------------------------------------
+# --- corruption -------------------------------------------------------------------------------------------------------
 
-LIES: dict[str, tuple[Callable[[Compressed], Compressed], Reason]] = {
+CORRUPTIONS: dict[str, tuple[Callable[[Compressed], Compressed], Reason]] = {
     "announces one byte more": (lambda f: f._replace(length=f.length + 1), Reason.COMPRESSION),
     "announces one byte less": (lambda f: f._replace(length=f.length - 1), Reason.COMPRESSION),
     "announces nothing": (lambda f: f._replace(length=0), Reason.LENGTH),
     "announces less than a header": (lambda f: f._replace(length=7), Reason.LENGTH),
     "announces 4 GiB": (lambda f: f._replace(length=0xFFFF_FFFF), Reason.LENGTH),
-    "announces as much as is allowed": (lambda f: f._replace(length=GIB), Reason.COMPRESSION),
-    "an algorithm that nobody knows": (lambda f: f._replace(algorithm=99), Reason.COMPRESSION),
+    "announces the maximum": (lambda f: f._replace(length=GIB), Reason.COMPRESSION),
+    "an unknown algorithm": (lambda f: f._replace(algorithm=99), Reason.COMPRESSION),
     "no stream": (lambda f: f._replace(stream=b""), Reason.COMPRESSION),
     "a stream without its last byte": (lambda f: f._replace(stream=f.stream[:-1]), Reason.COMPRESSION),
-    "a byte behind the stream": (lambda f: f._replace(stream=f.stream + b"\0"), Reason.COMPRESSION),
-    "a second stream behind the first": (lambda f: f._replace(stream=f.stream * 2), Reason.COMPRESSION),
+    "a byte after the stream": (lambda f: f._replace(stream=f.stream + b"\0"), Reason.COMPRESSION),
+    "a second stream after the first": (lambda f: f._replace(stream=f.stream * 2), Reason.COMPRESSION),
     "a stream of noise": (lambda f: f._replace(stream=b"\xf7" * 40), Reason.COMPRESSION),
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
 @algorithms
 @unpackers
-def test_lies_are_refused(unpack: Unpack, algorithm: Algorithm, lie: str) -> None:
-    change, why = LIES[lie]
+def test_a_corrupt_compressed_frame_is_refused(unpack: Unpack, algorithm: Algorithm, corruption: str) -> None:
+    change, why = CORRUPTIONS[corruption]
     assert reason(unpack, change(frame_of(algorithm, FRAME))) is why
 
 
 @algorithms
 @unpackers
-def test_a_limit_is_compared_before_anything_is_unpacked(unpack: Unpack, algorithm: Algorithm) -> None:
+def test_the_limit_is_checked_before_decompression(unpack: Unpack, algorithm: Algorithm) -> None:
     frame = frame_of(algorithm, FRAME)
     assert unpack(frame, len(FRAME)) == FRAME
     assert reason(unpack, frame, len(FRAME) - 1) is Reason.LENGTH
@@ -141,7 +143,7 @@ def test_a_limit_is_compared_before_anything_is_unpacked(unpack: Unpack, algorit
 @pytest.mark.parametrize("other", Algorithm, ids=lambda algorithm: algorithm.name)
 @algorithms
 @unpackers
-def test_a_stream_of_another_algorithm(unpack: Unpack, algorithm: Algorithm, other: Algorithm) -> None:
+def test_a_stream_of_another_algorithm_is_refused(unpack: Unpack, algorithm: Algorithm, other: Algorithm) -> None:
     frame = frame_of(algorithm, FRAME)._replace(algorithm=other)
     if other is algorithm:
         assert unpack(frame, GIB) == FRAME
@@ -150,7 +152,7 @@ def test_a_stream_of_another_algorithm(unpack: Unpack, algorithm: Algorithm, oth
 
 
 @unpackers
-def test_an_empty_last_block_belongs_to_the_stream(unpack: Unpack) -> None:
+def test_an_empty_last_block_is_part_of_the_stream(unpack: Unpack) -> None:
     """Go's writer produces this ending after Flush and Close (ENP-Z-2)."""
     packer = zlib.compressobj()
     stream = packer.compress(FRAME) + packer.flush(zlib.Z_SYNC_FLUSH) + packer.flush()
@@ -180,14 +182,14 @@ ZEROS = {
 @pytest.mark.parametrize("announced", [0xFFFF_FFFF, GIB + 1, 0, 7])
 @algorithms
 @unpackers
-def test_an_announcement_that_can_t_be_costs_nothing(unpack: Unpack, algorithm: Algorithm, announced: int) -> None:
+def test_an_impossible_length_allocates_nothing(unpack: Unpack, algorithm: Algorithm, announced: int) -> None:
     frame = Compressed(0, algorithm, announced, ZEROS[algorithm])
     assert peak(lambda: unpack(frame, GIB)) < 20_000
 
 
 @algorithms
 @unpackers
-def test_a_bomb_is_given_up_at_the_announced_length(unpack: Unpack, algorithm: Algorithm) -> None:
+def test_decompression_of_a_bomb_stops_at_the_announced_length(unpack: Unpack, algorithm: Algorithm) -> None:
     """The stream contains far more than the announced length."""
     frame = Compressed(0, algorithm, 10_000, ZEROS[algorithm])
     assert peak(lambda: unpack(frame, GIB)) < 1_500_000
@@ -203,6 +205,6 @@ def test_an_announced_gibibyte_is_not_reserved(unpack: Unpack, algorithm: Algori
 
 @algorithms
 @unpackers
-def test_a_bomb_below_a_small_limit_costs_nothing(unpack: Unpack, algorithm: Algorithm) -> None:
+def test_a_bomb_above_the_limit_allocates_nothing(unpack: Unpack, algorithm: Algorithm) -> None:
     frame = Compressed(0, algorithm, 20_000_000, ZEROS[algorithm])
     assert peak(lambda: unpack(frame, 65_000)) < 20_000

@@ -52,14 +52,14 @@ def test_writers_and_readers_agree(name: str, type_: FrameType, data: st.DataObj
 @pytest.mark.parametrize("name", controls)
 @fixed(8)
 @given(data=st.data())
-def test_they_agree_on_every_control_message(name: str, data: st.DataObject) -> None:
+def test_writers_and_readers_agree_on_every_control_message(name: str, data: st.DataObject) -> None:
     check_agreement(enp.Control(0, data.draw(controls[name])), CACHES)
 
 
 @every_type
 @fixed(6)
 @given(data=st.data())
-def test_they_agree_under_an_atom_mapping(type_: FrameType, data: st.DataObject) -> None:
+def test_writers_and_readers_agree_with_an_atom_mapping(type_: FrameType, data: st.DataObject) -> None:
     """An atom mapping applies to names in EDF and in frames (connection.go:SendProcessID, handleRecvQueue)."""
     frame = data.draw(frames(type_, MAPPED))
     check_agreement(frame, MAPPED)
@@ -67,7 +67,7 @@ def test_they_agree_under_an_atom_mapping(type_: FrameType, data: st.DataObject)
 
 @both_writers
 @pytest.mark.parametrize("type_", [FrameType.MESSAGE_NAME, FrameType.MESSAGE_NAME_CACHE], ids=lambda type_: type_.name)
-def test_a_mapped_name_goes_as_what_it_is_mapped_to(write: Any, type_: FrameType) -> None:
+def test_a_mapped_name_is_written_as_its_mapped_name(write: Any, type_: FrameType) -> None:
     ours, theirs = Atom("ours"), Atom("theirs")
     caches = Caches(atoms={300: theirs, 301: ours}, atom_mapping={ours: theirs})
     data = write(PLAIN[type_]._replace(to_name=ours), caches=caches)
@@ -79,7 +79,7 @@ def test_a_mapped_name_goes_as_what_it_is_mapped_to(write: Any, type_: FrameType
 
 @fixed(25)
 @given(data=st.data(), types=st.lists(st.sampled_from(FrameType), min_size=2, max_size=6))
-def test_a_codec_keeps_nothing_from_one_frame_to_the_next(data: st.DataObject, types: list[FrameType]) -> None:
+def test_a_codec_has_no_state_between_frames(data: st.DataObject, types: list[FrameType]) -> None:
     encoder, decoder = FrameEncoder(REGISTRY, CACHES), FrameDecoder(REGISTRY, CACHES)
     for frame in [*(data.draw(frames(type_)) for type_ in types)] * 2:
         written = encoder.write(frame)
@@ -95,12 +95,16 @@ def test_a_frame_of_each_type_has_its_type_and_order(write: Any, type_: FrameTyp
     assert data[6:8] == bytes([7, type_])
 
 
-# --- what can't be written --------------------------------------------------------------------------------------------
+# --- frames that can't be encoded -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("type_", sorted(set(FrameType) - CACHED), ids=lambda type_: type_.name)
-def test_a_name_of_256_bytes_is_not_written(type_: FrameType) -> None:
-    fields = {"name", "to_name"} & {*CLASSES[type_]._fields}
+NAMES = {"name", "to_name"}
+NAMED = sorted(type_ for type_ in FrameType if type_ not in CACHED and NAMES & {*CLASSES[type_]._fields})
+
+
+@pytest.mark.parametrize("type_", NAMED, ids=lambda type_: type_.name)
+def test_a_name_of_256_bytes_raises_cannot_encode(type_: FrameType) -> None:
+    fields = NAMES & {*CLASSES[type_]._fields}
     for field, write in ((field, write) for field in fields for write in WRITERS.values()):
         longest = PLAIN[type_]._replace(**{field: Atom("é" * 127 + "x")})
         assert same_frames(node_reads(write(longest)), longest)
@@ -110,13 +114,13 @@ def test_a_name_of_256_bytes_is_not_written(type_: FrameType) -> None:
 
 @pytest.mark.parametrize("type_", sorted(CACHED), ids=lambda type_: type_.name)
 @both_writers
-def test_a_name_without_an_id_is_not_written_as_one(write: Any, type_: FrameType) -> None:
+def test_a_cached_name_without_an_id_raises_cannot_encode(write: Any, type_: FrameType) -> None:
     with pytest.raises(CannotEncode):
         write(PLAIN[type_])
 
 
 @both_writers
-def test_of_two_ids_of_one_name_both_writers_take_the_same(write: Any) -> None:
+def test_both_writers_use_the_same_id_of_a_name_with_several_ids(write: Any) -> None:
     caches = Caches(atoms={300: Atom("only"), 301: Atom("only"), 7: Atom("only")})
     frame = PLAIN[FrameType.MESSAGE_NAME_CACHE]
     assert write(frame, caches=caches) == node_writes(frame, caches=caches)
@@ -149,7 +153,7 @@ def case(type_: FrameType, **fields: Any) -> Any:
     ],
 )
 @both_writers
-def test_what_does_not_fit_its_field_is_not_written(write: Any, wrong: Any) -> None:
+def test_a_value_outside_its_field_raises_cannot_encode(write: Any, wrong: Any) -> None:
     with pytest.raises(CannotEncode):
         write(wrong, caches=CACHES)
 
@@ -171,13 +175,13 @@ def test_what_does_not_fit_its_field_is_not_written(write: Any, wrong: Any) -> N
         pytest.param(None, id="None"),
     ],
 )
-def test_the_node_writes_nothing_that_would_be_refused(wrong: Any) -> None:
+def test_the_node_raises_cannot_encode_for_a_frame_that_readers_refuse(wrong: Any) -> None:
     """The schema writes them: the tester uses it to send invalid frames."""
     with pytest.raises(CannotEncode):
         node_writes(wrong, caches=CACHES)
 
 
 @both_readers
-def test_a_name_off_the_wire_is_an_atom(read: Any) -> None:
+def test_a_name_read_from_the_wire_is_an_atom(read: Any) -> None:
     frame = PLAIN[FrameType.MESSAGE_NAME]._replace(to_name=Atom("\udcff"))
     assert type(read(node_writes(frame)).to_name) is Atom

@@ -16,7 +16,7 @@ from .vectors import CASES, CONTENT, REGISTRY, ROWS
 BY_ID = {row["id"]: row for row in ROWS}
 
 
-def test_every_row_is_met() -> None:
+def test_every_row_has_its_expected_result() -> None:
     text, count, differences = check(CONTENT)
     assert differences == []
     assert count == len(ROWS) + len(CASES)
@@ -28,23 +28,23 @@ def test_both_readers_refuse_the_cases_at_the_same_offset() -> None:
         agreed(bytes.fromhex(case["hex"]), REGISTRY, row_caches(BY_ID[case["of"]]))
 
 
-def test_the_fields_of_a_row_survive_their_json_form() -> None:
+def test_the_fields_of_a_row_equal_their_fields_from_json() -> None:
     for row in ROWS:
         frame = frame_from_json(row["group"], row["fields"], REGISTRY)
         assert frame_to_json(frame, REGISTRY) == row["fields"], row["id"]
 
 
-def test_every_proper_prefix_of_a_short_frame_is_refused_alike() -> None:
+def test_both_readers_refuse_every_proper_prefix_of_a_short_frame() -> None:
     for row in ROWS:
         data, caches = bytes.fromhex(row["hex"]), row_caches(row)
         for n in range(len(data) if len(data) <= 60 else 0):
             assert agreed(data[:n], REGISTRY, caches).reason is not None
 
 
-# --- slips ------------------------------------------------------------------------------------------------------------
+# --- changed rows -----------------------------------------------------------------------------------------------------
 
 
-def slip(id_: str, **changes: Any) -> list[str]:
+def changed_row_differences(id_: str, **changes: Any) -> list[str]:
     row = deepcopy(BY_ID[id_]) | changes
     return [difference.text for difference in check_frame(row, REGISTRY)]
 
@@ -54,38 +54,38 @@ def first(group: str, key: str = "group") -> Any:
 
 
 @pytest.mark.parametrize("group", sorted({row["group"] for row in ROWS} - {"COMPRESSED"}))
-def test_a_damaged_byte_of_a_row_is_noticed_by_all_four(group: str) -> None:
+def test_a_changed_byte_is_reported_for_both_readers_and_both_writers(group: str) -> None:
     row = first(group)
     masked = {i for start, end in row.get("mask", ()) for i in range(start, end)}
     for i in {*range(len(row["hex"]) // 2)} - masked:
         digits = f"{int(row['hex'][2 * i : 2 * i + 2], 16) ^ 1:02x}"
-        found = slip(row["id"], hex=row["hex"][: 2 * i] + digits + row["hex"][2 * i + 2 :])
+        found = changed_row_differences(row["id"], hex=row["hex"][: 2 * i] + digits + row["hex"][2 * i + 2 :])
         assert sum("written" in text for text in found) == 2, (row["id"], i)
         assert sum("refused" in text or "read as" in text for text in found) == 2, (row["id"], i)
 
 
-def test_a_masked_byte_may_be_anything() -> None:
+def test_a_masked_byte_may_have_any_value() -> None:
     row = first("MESSAGE_NAME", "mask")
     start = 2 * row["mask"][0][0]
-    assert slip(row["id"], hex=row["hex"][:start] + "5a" + row["hex"][start + 2 :]) == []
-    unmasked = slip(row["id"], hex=row["hex"][:start] + "5a" + row["hex"][start + 2 :], mask=[])
+    assert changed_row_differences(row["id"], hex=row["hex"][:start] + "5a" + row["hex"][start + 2 :]) == []
+    unmasked = changed_row_differences(row["id"], hex=row["hex"][:start] + "5a" + row["hex"][start + 2 :], mask=[])
     assert sum("written" in text for text in unmasked) == 2
 
 
-def test_another_field_is_noticed() -> None:
+def test_a_changed_field_is_reported() -> None:
     row = first("RESPONSE")
-    found = slip(row["id"], fields=row["fields"] | {"to_id": "77"})
+    found = changed_row_differences(row["id"], fields=row["fields"] | {"to_id": "77"})
     assert sorted(text.split(":")[0] for text in found) == ["node", "node", "schema", "schema"]
 
 
-def test_another_frame_inside_is_noticed() -> None:
+def test_a_changed_inner_frame_is_reported() -> None:
     row = first("COMPRESSED")
     inner = deepcopy(row["inner"])
     inner["fields"]["from_id"] = "77"
-    assert sum("another value" in text for text in slip(row["id"], inner=inner)) == 2
+    assert sum("another value" in text for text in changed_row_differences(row["id"], inner=inner)) == 2
 
 
-def test_missing_ids_are_noticed() -> None:
+def test_missing_cache_ids_are_reported() -> None:
     row = first("MESSAGE_NAME_CACHE", "options")
     found = [difference.text for difference in check_frame({k: v for k, v in row.items() if k != "options"}, REGISTRY)]
     assert sum("unknown cache id" in text for text in found) == 2
@@ -93,7 +93,7 @@ def test_missing_ids_are_noticed() -> None:
 
 
 @pytest.mark.parametrize("reason", ["malformed time", None])
-def test_a_case_with_another_outcome_is_noticed(reason: str | None) -> None:
+def test_a_case_with_another_outcome_is_reported(reason: str | None) -> None:
     case = dict(CASES[0])
     if reason is None:
         case["hex"] = BY_ID[case["of"]]["hex"]

@@ -15,7 +15,7 @@ from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEn
 from tests.edf import hostile
 from tests.edf.codecs import u32
 from tests.edf.test_memory import BOUND, FLOODS, tables_of
-from tests.support.work import calls, peak
+from tests.support.work import count_calls, peak_memory
 
 from .codecs import agreed, node_reads, node_writes
 from .strategies import PLAIN, TABLES
@@ -52,7 +52,7 @@ REFUSED = ("registered names", "type ids", "unknown ids", "unknown types")
 
 
 @pytest.mark.parametrize("flood", FLOOD)
-def test_a_flood_leaves_bounded_tables(flood: str) -> None:
+def test_tables_of_a_decoder_are_bounded(flood: str) -> None:
     decoder, make, read = FrameDecoder(hostile.REGISTRY), FLOOD[flood], 0
     for i in range(MANY if flood != "long folded types" else MANY // 10):
         with suppress(Rejected):
@@ -63,7 +63,7 @@ def test_a_flood_leaves_bounded_tables(flood: str) -> None:
     assert (read > 0) is (flood not in REFUSED)
 
 
-def test_an_encoder_keeps_bounded_tables_too() -> None:
+def test_tables_of_an_encoder_are_bounded() -> None:
     encoder = FrameEncoder(hostile.REGISTRY)
     for i in range(8000):
         encoder.write(PLAIN[FrameType.MESSAGE_NAME]._replace(to_name=Atom(f"n{i}"), payload={f"k{i}": Atom(f"a{i}")}))
@@ -75,22 +75,22 @@ def test_an_encoder_keeps_bounded_tables_too() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(hostile.INPUTS)[::7])
-def test_a_hostile_value_stays_within_its_means(name: str) -> None:
+def test_memory_is_bounded_for_a_hostile_value(name: str) -> None:
     data = framed(hostile.data_of(name))
 
     def read() -> None:
         with suppress(Rejected):
             node_reads(data, hostile.REGISTRY)
 
-    assert peak(read) < 10_000_000
+    assert peak_memory(read) < 10_000_000
 
 
 @pytest.mark.parametrize("name", sorted(hostile.INPUTS)[2::9])
-def test_both_readers_judge_a_hostile_value_alike(name: str) -> None:
+def test_both_readers_give_one_verdict_on_a_hostile_value(name: str) -> None:
     agreed(framed(hostile.data_of(name)), hostile.REGISTRY)
 
 
-def test_a_good_frame_is_read_after_each_hostile_one() -> None:
+def test_a_valid_frame_is_read_after_each_hostile_one() -> None:
     decoder = FrameDecoder(hostile.REGISTRY)
     for name in sorted(hostile.INPUTS)[1::6]:
         with suppress(Rejected):
@@ -98,7 +98,7 @@ def test_a_good_frame_is_read_after_each_hostile_one() -> None:
         assert decoder.read(GOOD) == PLAIN[FrameType.MESSAGE_PID]
 
 
-def test_what_a_value_may_cost_is_counted_per_frame() -> None:
+def test_the_limit_of_items_of_zero_bytes_applies_per_frame() -> None:
     """A limit shared by all frames would refuse the valid frames at the end."""
     items = framed(bytes.fromhex("8200079d9e0000000092" + "9d" + "00000400"))
     decoder = FrameDecoder(hostile.REGISTRY)
@@ -107,21 +107,21 @@ def test_what_a_value_may_cost_is_counted_per_frame() -> None:
         assert len(frame.payload.value) == 0x400
 
 
-def test_a_length_that_is_a_lie_reserves_nothing() -> None:
-    lie = b"\x4e\1\xff\xff\xff\xff" + GOOD[6:]
+def test_a_wrong_length_reserves_no_memory() -> None:
+    wrong_length = b"\x4e\1\xff\xff\xff\xff" + GOOD[6:]
 
     def read() -> None:
         with suppress(Rejected):
-            node_reads(lie)
-        agreed(lie)
+            node_reads(wrong_length)
+        agreed(wrong_length)
 
-    assert peak(read) < 100_000
+    assert peak_memory(read) < 100_000
 
 
-def test_a_long_frame_takes_as_many_calls_as_a_short_one_and_few_copies() -> None:
+def test_a_long_frame_takes_as_many_calls_as_a_short_one_and_bounded_memory() -> None:
     def cost(n: int) -> tuple[int, int]:
         data = framed(b"\x8e" + u32(n) + bytes(n))
-        return calls(lambda: agreed(data)), peak(lambda: agreed(data))
+        return count_calls(lambda: agreed(data)), peak_memory(lambda: agreed(data))
 
     cost(1000)
     (short, _), (long, held) = cost(1_000_000), cost(4_000_000)
@@ -132,7 +132,7 @@ def test_a_long_frame_takes_as_many_calls_as_a_short_one_and_few_copies() -> Non
 @pytest.mark.parametrize(
     "message", [Atom("x"), "x" * 65_000, b"y" * 70_000, list(range(5000))], ids=lambda v: type(v).__name__
 )
-def test_a_long_value_passes_in_each_type_of_frame(message: Any) -> None:
+def test_a_long_value_is_written_and_read_in_each_type_of_frame(message: Any) -> None:
     caches: Caches = TABLES["plain"]
     for type_, frame in PLAIN.items():
         if type_ in enp.COMPRESSIBLE:

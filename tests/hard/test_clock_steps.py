@@ -1,4 +1,4 @@
-"""The wall clock jumps back and forth by hours: nothing times out or hangs, references stay unique."""
+"""The wall clock steps by hours: nothing times out or hangs, references stay unique."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from tests.support.cluster import Cluster, cluster, full, port_of, until
+from tests.support.cluster import Cluster, cluster, pool_is_full, port_of, wait_until
 from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST
 
@@ -25,8 +25,8 @@ STEPS = [HOUR, -2 * HOUR, 26 * HOUR, -48 * HOUR, 0.5, -0.5, 100 * 24 * HOUR, -10
 START = 1_700_000_000.0
 
 
-class Clock:
-    """A wall clock that a test sets."""
+class StepClock:
+    """Wall clock with an offset that a test sets."""
 
     def __init__(self) -> None:
         self.off = START
@@ -37,7 +37,7 @@ class Clock:
 
 
 class Subscriber(Actor):
-    """Counts what is published."""
+    """Actor that counts messages of an event."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -46,8 +46,8 @@ class Subscriber(Actor):
         self.count += 1
 
 
-async def talk(one: Node, other: Node, rounds: int = 20) -> None:
-    """Everything with a time-out."""
+async def exchange(one: Node, other: Node, rounds: int = 20) -> None:
+    """Runs calls, important messages and monitors: operations with a timeout."""
     echo = ProcessID(other.name, Atom("echo"))
 
     async def work(process: Process) -> None:
@@ -60,14 +60,14 @@ async def talk(one: Node, other: Node, rounds: int = 20) -> None:
     await run_as_process(one, work)
 
 
-async def test_steps_while_nodes_talk() -> None:
-    clocks = [Clock(), Clock()]
+async def test_calls_links_and_events_work_across_clock_steps() -> None:
+    clocks = [StepClock(), StepClock()]
     async with cluster() as (net, _):
         a, b = [await net.node(name, clock=clock) for name, clock in zip("ab", clocks, strict=True)]
         for node in (a, b):
             Supervisor(node.core, LEVEL_1)
         await a.network.get_node(b.name)
-        await until(lambda: full(a, b))
+        await wait_until(lambda: pool_is_full(a, b))
         kept = a.network.connections[b.name]
         subscriber = Subscriber()
         process = a.spawn(subscriber)
@@ -75,22 +75,22 @@ async def test_steps_while_nodes_talk() -> None:
         owner.register_event("tick")
         await process.monitor(Event(b.name, Atom("tick")))
         for number, (step, clock) in enumerate((step, clock) for step in STEPS for clock in clocks):
-            talking = [asyncio.ensure_future(talk(one, other)) for one, other in ((a, b), (b, a)) * 3]
+            exchanges = [asyncio.ensure_future(exchange(one, other)) for one, other in ((a, b), (b, a)) * 3]
             await asyncio.sleep(0.002)
             clock.off += step
             owner.publish("tick", number)
-            await asyncio.gather(*talking)
+            await asyncio.gather(*exchanges)
             for node, other, its in zip((a, b), (b, a), clocks, strict=True):
                 info = node.network.node(other.name).info
                 assert info.uptime == int(its()) - other.creation  # NAPI-RN-1: it may be negative
                 assert abs(info.connection_uptime - (int(its()) - int(START))) <= 2
         assert a.network.connections[b.name] is kept
-        assert full(a, b)
-        await until(lambda: subscriber.count == 2 * len(STEPS))
+        assert pool_is_full(a, b)
+        await wait_until(lambda: subscriber.count == 2 * len(STEPS))
 
 
-async def test_references_and_aliases_are_unique_whatever_the_clock_says() -> None:
-    rng, clock = random.Random(1), Clock()
+async def test_references_and_aliases_are_unique_across_clock_steps() -> None:
+    rng, clock = random.Random(1), StepClock()
     async with cluster("a", clock=clock) as (_, [a]):
         process = a.spawn(lambda it: asyncio.sleep(100))
         seen = set()
@@ -101,22 +101,22 @@ async def test_references_and_aliases_are_unique_whatever_the_clock_says() -> No
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR, -24 * HOUR])
-async def test_a_node_that_starts_again_after_a_step_is_another_one(step: float) -> None:
-    """Its creation is another number, greater or not: old addresses are refused, new ones work."""
+async def test_a_node_restarted_after_a_clock_step_has_another_creation(step: float) -> None:
+    """The creation may be greater or less: old addresses are refused, new ones work."""
     async with cluster("a") as (net, [a]):
         old: list[PID | Alias] = []
-        for life in range(4):
-            old = await one_life(net, a, START + life * step, old)
+        for incarnation in range(4):
+            old = await run_incarnation(net, a, START + incarnation * step, old)
 
 
-async def one_life(net: Cluster, a: Node, now: float, old: list[PID | Alias]) -> list[PID | Alias]:
-    """Node b starts when it is `now`, and is used: addresses that are old ones afterwards."""
+async def run_incarnation(net: Cluster, a: Node, now: float, old: list[PID | Alias]) -> list[PID | Alias]:
+    """Starts node b at time `now`, uses it and stops it; returns addresses of this incarnation."""
     b = await net.node("b", clock=lambda: now)
     if old:
         a.network.remove_route(str(b.name))
         a.network.add_route(str(b.name), NetworkRoute(host=HOST, port=port_of(b)))
     Supervisor(b.core, LEVEL_1)
-    await talk(a, b, 3)
+    await exchange(a, b, 3)
     assert abs(a.network.node(b.name).uptime - (time.time() - b.creation)) < 2
     for target in old:
         with pytest.raises(ErgoError, match="previous incarnation"):
@@ -125,5 +125,5 @@ async def one_life(net: Cluster, a: Node, now: float, old: list[PID | Alias]) ->
     addresses: list[PID | Alias] = [echo.pid, b.core.spawner.create_alias(echo)]
     await b.stop()
     net.nodes.remove(b)
-    await until(lambda: not a.network.connections)
+    await wait_until(lambda: not a.network.connections)
     return addresses

@@ -1,4 +1,4 @@
-"""Half-open and dripping clients, and peers that never read: good ones are served, memory is bounded, the bad ones end."""
+"""Half-open and slow clients, and peers that never read: other peers are served, memory is bounded, they are closed."""
 
 import asyncio
 import contextlib
@@ -16,24 +16,24 @@ from ergo_conformance.reference_node.api.handshake import PeerInfo
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from tests.support.cluster import cluster, port_of, until
-from tests.support.members import members
+from tests.support.cluster import cluster, port_of, wait_until
+from tests.support.node_processes import node_processes
 from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST, ME, RawPeer, dialer_session
 
 pytestmark = pytest.mark.real_loop
 
 MEGABYTE = 1 << 20
-CROWD, FEW = 500, 40
+MANY, FEW = 500, 40
 GOOD = 9
-"""Full handshakes while the crowd is there."""
+"""Full handshakes while the half-open clients are connected."""
 DEADLINES = (ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
 DRIP = ehs.READ_TIMEOUT / 4
-"""Seconds between two bytes."""
+"""Seconds between two bytes of a slow client."""
 
 
-async def shake_hands(port: int, name: str) -> None:
-    """A full handshake, then the end of the socket."""
+async def handshake_and_close(port: int, name: str) -> None:
+    """Completes a handshake and closes the socket."""
     local = dataclasses.replace(ME, name=Atom(name))
     reader, writer = await asyncio.open_connection(HOST, port)
     try:
@@ -42,13 +42,13 @@ async def shake_hands(port: int, name: str) -> None:
         writer.close()
 
 
-class Crowd:
-    """Clients that never finish, half of them silent, half of them sending a byte now and then; they come again and again.
+class HalfOpenClients:
+    """Clients that never complete a handshake and reconnect: half are silent, half send single bytes.
 
-    `lasted`: seconds from dialing until the acceptor has closed each socket.
+    `lasted`: seconds from dialing until the acceptor closed the socket, for each socket.
     """
 
-    def __init__(self, port: int, size: int = CROWD) -> None:
+    def __init__(self, port: int, size: int = MANY) -> None:
         self.port = port
         self.open = self.opened = 0
         self.lasted: dict[str, list[float]] = {"silent": [], "dripping": []}
@@ -94,7 +94,7 @@ class Crowd:
             self.changed.notify_all()
 
     async def until(self, reached: Callable[[], bool]) -> None:
-        """Waits until `reached` holds; it is asked at each change of the crowd. Fails with a client that failed."""
+        """Waits until `reached` holds; checked at each change. Raises the exception of a failed client."""
         async with self.changed:
             await self.changed.wait_for(lambda: reached() or any(task.done() for task in self.tasks))
         for task in self.tasks:
@@ -107,104 +107,104 @@ class Crowd:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-async def test_five_hundred_half_open_clients_do_not_keep_others_from_connecting() -> None:
-    async with members("b@localhost", deadlines=DEADLINES) as [b]:
-        port = await b.good("port")
-        await shake_hands(port, "first@localhost")
-        memory, _ = await b.good("memory")
-        crowd = Crowd(port)
+async def test_peers_connect_despite_five_hundred_half_open_clients() -> None:
+    async with node_processes("b@localhost", deadlines=DEADLINES) as [b]:
+        port = await b.request("port")
+        await handshake_and_close(port, "first@localhost")
+        memory, _ = await b.request("memory")
+        clients = HalfOpenClients(port)
         for i in range(GOOD):
-            await crowd.until(lambda: crowd.open > 0.9 * CROWD)
-            await shake_hands(port, f"good{i}@localhost")
-        await crowd.until(lambda: len(crowd.lasted["silent"]) >= CROWD)  # each twice
-        now, _ = await b.good("memory")
+            await clients.until(lambda: clients.open > 0.9 * MANY)
+            await handshake_and_close(port, f"good{i}@localhost")
+        await clients.until(lambda: len(clients.lasted["silent"]) >= MANY)  # at least one round each
+        now, _ = await b.request("memory")
         assert now - memory < 30 * MEGABYTE
-        assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
-        await crowd.end()
+        assert min(clients.lasted["silent"]) >= ehs.READ_TIMEOUT
+        await clients.end()
 
 
 async def test_dripping_client_is_closed_at_the_deadline_of_the_handshake() -> None:
-    async with members("b@localhost", deadlines=DEADLINES) as [b]:
-        crowd = Crowd(await b.good("port"), FEW)
-        await crowd.until(lambda: len(crowd.lasted["dripping"]) >= FEW // 2)
-        await crowd.end()
-        assert min(crowd.lasted["silent"]) >= ehs.READ_TIMEOUT
-        assert min(crowd.lasted["dripping"]) >= ehs.HANDSHAKE_TIMEOUT
+    async with node_processes("b@localhost", deadlines=DEADLINES) as [b]:
+        clients = HalfOpenClients(await b.request("port"), FEW)
+        await clients.until(lambda: len(clients.lasted["dripping"]) >= FEW // 2)
+        await clients.end()
+        assert min(clients.lasted["silent"]) >= ehs.READ_TIMEOUT
+        assert min(clients.lasted["dripping"]) >= ehs.HANDSHAKE_TIMEOUT
         # At four bytes a second a hello takes longer than a handshake may: the client fails if it can send it all.
         assert len(dialer_session().start()) * DRIP > 2 * ehs.HANDSHAKE_TIMEOUT
 
 
 # --- peers that never read --------------------------------------------------------------------------------------------
 
-QUESTION = 64 * 1024
-QUESTIONS = 2 * enp.MAX_QUEUED // QUESTION
+REQUEST_SIZE = 64 * 1024
+REQUEST_COUNT = 2 * enp.MAX_QUEUED // REQUEST_SIZE
 
 
-def question(value: bytes) -> bytes:
-    """A request for the echo."""
+def echo_request(value: bytes) -> bytes:
+    """Returns a request frame to the process `echo`."""
     encoder = FrameEncoder(Registry([]), NO_CACHES)
     return encoder.write(enp.RequestName(0, 1001, 0, (1, 0, 0), Atom("echo"), value))
 
 
 async def flood(port: int, name: str) -> None:
-    """A peer that asks and asks, and reads nothing, until its socket ends."""
+    """Sends requests without reading until the socket closes."""
     local = dataclasses.replace(ME, name=Atom(name))
     reader, writer = await asyncio.open_connection(HOST, port)
     assert isinstance(await RawPeer(reader, writer).handshake(dialer_session(local)), PeerInfo)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    data = question(bytes(QUESTION))
+    data = echo_request(bytes(REQUEST_SIZE))
     with contextlib.suppress(OSError):
-        for _ in range(QUESTIONS):
+        for _ in range(REQUEST_COUNT):
             writer.write(data)
             await writer.drain()
         await writer.wait_closed()
     writer.transport.abort()
 
 
-async def test_a_peer_that_never_reads_costs_no_more_than_the_bound_and_disturbs_nobody() -> None:
-    async with members("a@localhost", "b@localhost") as [a, b]:
-        port = await b.good("port")
-        await a.good("route", "b@localhost", HOST, port)
-        await a.good("call", "b@localhost", "hello")
-        before, _ = await b.good("memory")
-        floods = asyncio.ensure_future(flood(port, "me@localhost"))
+async def test_a_peer_that_never_reads_is_disconnected_within_bounded_memory() -> None:
+    async with node_processes("a@localhost", "b@localhost") as [a, b]:
+        port = await b.request("port")
+        await a.request("route", "b@localhost", HOST, port)
+        await a.request("call", "b@localhost", "hello")
+        before, _ = await b.request("memory")
+        flooding = asyncio.ensure_future(flood(port, "me@localhost"))
         answered = 0
-        while not floods.done():
-            assert await a.good("call", "b@localhost", "hello") == "hello"
+        while not flooding.done():
+            assert await a.request("call", "b@localhost", "hello") == "hello"
             answered += 1
-        await floods
-        connections = await b.good("connections")
+        await flooding
+        connections = await b.request("connections")
         while list(connections) != ["a@localhost"]:
-            connections = await b.good("connections")
-        _, peak = await b.good("memory")
+            connections = await b.request("connections")
+        _, peak = await b.request("memory")
         assert peak - before < 1.5 * enp.MAX_QUEUED
         assert answered > 5
-        assert await a.good("call", "b@localhost", "hello") == "hello"
-        assert (await b.good("connections"))["a@localhost"][1] == 3
+        assert await a.request("call", "b@localhost", "hello") == "hello"
+        assert (await b.request("connections"))["a@localhost"][1] == 3
 
 
-async def test_who_sends_to_a_peer_that_never_reads_waits_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sender_to_a_peer_that_never_reads_blocks_and_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enp, "STALL_TIMEOUT", 0.5)
     async with cluster("a", "b") as (_, [a, b]):
         Supervisor(b.core, LEVEL_1)
         reader, writer = await asyncio.open_connection(HOST, port_of(b))
         assert isinstance(await RawPeer(reader, writer).handshake(dialer_session()), PeerInfo)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await until(lambda: ME.name in b.network.connections)
+        await wait_until(lambda: ME.name in b.network.connections)
         sent = [0]
 
-        async def pours(process: Process) -> None:
+        async def send_repeatedly(process: Process) -> None:
             while True:
-                await process.send(PID(ME.name, 1001, ME.creation), bytes(QUESTION))
-                sent[0] += QUESTION
+                await process.send(PID(ME.name, 1001, ME.creation), bytes(REQUEST_SIZE))
+                sent[0] += REQUEST_SIZE
 
-        processes = [b.spawn(pours) for _ in range(20)]
+        processes = [b.spawn(send_repeatedly) for _ in range(20)]
         echo = ProcessID(b.name, Atom("echo"))
         while ME.name in b.network.connections:
             assert await run_as_process(a, lambda it: it.call(echo, "hello")) == "hello"
             await asyncio.sleep(0.01)
         await asyncio.gather(*(process.join() for process in processes))
         assert {process.reason.text for process in processes if process.reason} <= {"no connection", "no route"}
-        assert sent[0] < 20 * MEGABYTE  # what the kernel takes, and what is queued before they wait
+        assert sent[0] < 20 * MEGABYTE  # socket buffers and the queue before senders block
         assert b.network.nodes == [a.name]
         writer.transport.abort()

@@ -1,4 +1,4 @@
-"""A node dies that ten thousand links and monitors lead to: each is told about once."""
+"""A node with ten thousand links and monitors dies: each relation gets one notice."""
 
 import asyncio
 from collections import Counter
@@ -9,18 +9,18 @@ from ergo_conformance.model.values import PID, Alias, Atom, Event, ProcessID
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.node import Node
-from tests.support.cluster import Told, Watcher, cluster, port_of, told, until
-from tests.support.members import Member
+from tests.support.cluster import Notice, NoticeRecorder, cluster, notice, port_of, wait_until
+from tests.support.node_processes import NodeProcess
 from tests.support.sockets import HOST
 
 pytestmark = pytest.mark.real_loop
 
 B = Atom("b@localhost")
 CONSUMERS, TARGETS = 50, 50
-"""Each target is a PID, a name, an alias and an event; and there is the node."""
+"""Each target has a PID, a name, an alias and an event; the node itself is a further target."""
 RELATIONS = 10_000
 LIMIT = 10.0
-"""Seconds until all are told: far more than it takes."""
+"""Maximum seconds until all notices have arrived."""
 
 
 def targets_of(made: list[list[object]], creation: int) -> list[RelationTarget]:
@@ -32,53 +32,53 @@ def targets_of(made: list[list[object]], creation: int) -> list[RelationTarget]:
     return found
 
 
-async def watch(a: Node, b: Member) -> tuple[list[Watcher], Counter[Told]]:
-    """All relations, from many consumers at once; what each of them is to be told."""
+async def link_and_monitor(a: Node, b: NodeProcess) -> tuple[list[NoticeRecorder], Counter[Notice]]:
+    """Creates all relations, from many consumers concurrently; returns the recorders and the expected notices."""
     creation = a.network.connections[B].peer.creation
-    targets = targets_of(await b.good("targets", TARGETS), creation)
-    watchers = [Watcher() for _ in range(CONSUMERS)]
+    targets = targets_of(await b.request("targets", TARGETS), creation)
+    recorders = [NoticeRecorder() for _ in range(CONSUMERS)]
     kinds = list(RelationKind)
 
-    async def of_one(number: int, watcher: Watcher) -> None:
-        process = a.spawn(watcher)
+    async def request_half(number: int, recorder: NoticeRecorder) -> None:
+        process = a.spawn(recorder)
         for i, target in enumerate(targets):
             await a.core.monitoring.request(kinds[(i + number) % 2], process, target)
 
-    await asyncio.gather(*(of_one(*each) for each in enumerate(watchers)))
-    wanted = Counter(told(kinds[(i + number) % 2], t) for number in range(CONSUMERS) for i, t in enumerate(targets))
-    assert wanted.total() == RELATIONS == await b.good("relations") == len(a.core.monitoring.relations)
-    for watcher in watchers:
+    await asyncio.gather(*(request_half(*each) for each in enumerate(recorders)))
+    expected = Counter(notice(kinds[(i + number) % 2], t) for number in range(CONSUMERS) for i, t in enumerate(targets))
+    assert expected.total() == RELATIONS == await b.request("relations") == len(a.core.monitoring.relations)
+    for recorder in recorders:
         for kind in kinds:
-            await a.core.monitoring.request(kind, watcher.process, B)
-            wanted[told(kind, B)] += 1
-    return watchers, wanted
+            await a.core.monitoring.request(kind, recorder.process, B)
+            expected[notice(kind, B)] += 1
+    return recorders, expected
 
 
 @pytest.mark.parametrize("dialer", ["a", "b"])
 @pytest.mark.parametrize("how", ["kill", "reset"])
-async def test_ten_thousand_relations_are_told_once_each(dialer: str, how: str) -> None:
-    b = await Member.start(B)
+async def test_each_of_ten_thousand_relations_gets_one_notice_when_the_node_dies(dialer: str, how: str) -> None:
+    b = await NodeProcess.start(B)
     try:
         async with cluster("a") as (_, [a]):
             await connect(a, b, dialer)
-            watchers, wanted = await watch(a, b)
-            await (b.kill() if how == "kill" else b.good("reset"))
-            await until(lambda: sum(len(watcher.told) for watcher in watchers) >= wanted.total(), LIMIT)
-            await asyncio.sleep(0.5)  # nothing comes behind
-            assert Counter(row for watcher in watchers for row in watcher.told) == wanted
-            assert all(len(set(watcher.told)) == len(watcher.told) for watcher in watchers)
+            recorders, expected = await link_and_monitor(a, b)
+            await (b.kill() if how == "kill" else b.request("reset"))
+            await wait_until(lambda: sum(len(recorder.notices) for recorder in recorders) >= expected.total(), LIMIT)
+            await asyncio.sleep(0.5)  # no further notice arrives
+            assert Counter(row for recorder in recorders for row in recorder.notices) == expected
+            assert all(len(set(recorder.notices)) == len(recorder.notices) for recorder in recorders)
             assert not len(a.core.monitoring.relations)
-            if how == "reset":  # it forgets them silently, its consumers are out of reach
-                assert not await b.good("relations")
+            if how == "reset":  # the node removes its relations: their consumers are out of reach
+                assert not await b.request("relations")
     finally:
         await b.kill()
 
 
-async def connect(a: Node, b: Member, dialer: str) -> None:
+async def connect(a: Node, b: NodeProcess, dialer: str) -> None:
     if dialer == "a":
-        a.network.add_route(B, NetworkRoute(host=HOST, port=await b.good("port")))
+        a.network.add_route(B, NetworkRoute(host=HOST, port=await b.request("port")))
         await a.network.get_node(B)
     else:
-        await b.good("route", str(a.name), HOST, port_of(a))
-        await b.good("get_node", str(a.name))
-    await until(lambda: B in a.network.connections)
+        await b.request("route", str(a.name), HOST, port_of(a))
+        await b.request("get_node", str(a.name))
+    await wait_until(lambda: B in a.network.connections)

@@ -1,4 +1,4 @@
-"""The node that is the registrar dies, again and again: another one takes over, and nobody is sent to a wrong place."""
+"""The node that serves as registrar dies repeatedly: another one takes over, and no resolve result is stale."""
 
 import asyncio
 import contextlib
@@ -20,25 +20,25 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
-from tests.support.cluster import full, port_of, until
-from tests.support.members import Member
+from tests.support.cluster import pool_is_full, port_of, wait_until
+from tests.support.node_processes import NodeProcess
 from tests.support.settings import start_node
 from tests.support.sockets import HOST
 
 pytestmark = pytest.mark.real_loop
 
-STALE = 0.3
-"""Seconds after which nobody may still be sent to where a node was."""
+STALE_LIMIT = 0.3
+"""Seconds after which a resolve result must not have an old port."""
 TAKEOVER = 90.0
 NAMES = [Atom(f"n{i}@localhost") for i in range(5)]
-KEPT = NAMES[:2]
-"""Stay connected all the time, and never serve."""
-MEMBER = Atom("member@localhost")
-"""Lives in a process of its own."""
+CONNECTED = NAMES[:2]
+"""Nodes that stay connected and never serve."""
+PROCESS_NAME = Atom("member@localhost")
+"""Node in a separate process."""
 
 
 async def free_port() -> int:
-    """For TCP and UDP alike."""
+    """Returns a port that is free for TCP and UDP."""
     server = EsrdServer(HOST, 0)
     await server.start()
     await server.stop()
@@ -46,44 +46,45 @@ async def free_port() -> int:
 
 
 async def found_by(registrar: EsrdRegistrar, name: Atom) -> list[int]:
-    """The ports where a node is; nothing if it is not known."""
+    """Returns the ports of a node; empty if it is unknown."""
     try:
         return [route.Port for route in await registrar.resolve(name)]
     except RegistrarError:
         return []
 
 
-class Town:
-    """Nodes that find each other through one registrar. `places`: where each is now; `lives`: all ports a node had, and until
-    when; `found`: who was found where, and when that was asked.
+class RegistrarCluster:
+    """Nodes that resolve each other through one registrar.
+
+    `ports`: current port by node; `port_ends`: time until which a node had a port; `found`: node, port and time of each result.
     """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.nodes: dict[Atom, Node] = {}
-        self.places: dict[Atom, int] = {}
-        self.lives: dict[tuple[Atom, int], float] = {}
+        self.ports: dict[Atom, int] = {}
+        self.port_ends: dict[tuple[Atom, int], float] = {}
         self.found: list[tuple[Atom, int, float]] = []
         self.dialed = 0
 
     async def start(self, name: Atom) -> Node:
         acceptors = (AcceptorOptions(host=HOST, port=0),)
-        registrar = EsrdRegistrar(port=self.port, serve=name not in KEPT)
+        registrar = EsrdRegistrar(port=self.port, serve=name not in CONNECTED)
         made = await start_node(name, cookie="secret", acceptors=acceptors, registrar=registrar)
         self.nodes[name] = made
-        self.note(name, port_of(made))
+        self.set_port(name, port_of(made))
         return made
 
-    def note(self, name: Atom, port: int | None) -> None:
+    def set_port(self, name: Atom, port: int | None) -> None:
         if port is None:
-            self.lives[name, self.places.pop(name)] = asyncio.get_running_loop().time()
+            self.port_ends[name, self.ports.pop(name)] = asyncio.get_running_loop().time()
         else:
-            self.places[name] = port
-            self.lives[name, port] = math.inf
+            self.ports[name] = port
+            self.port_ends[name, port] = math.inf
 
     async def end(self, name: Atom) -> None:
         await self.nodes.pop(name).stop()
-        self.note(name, None)
+        self.set_port(name, None)
 
     def registrars(self) -> list[EsrdRegistrar]:
         return [node.network.registrar for node in self.nodes.values()]  # type: ignore[misc]
@@ -93,34 +94,34 @@ class Town:
         [found] = [name for name, node in self.nodes.items() if node.network.registrar.serving]  # type: ignore[attr-defined]
         return found
 
-    async def settled(self) -> None:
-        """One serves, all are known, and each is found by each."""
-        await until(lambda: sum(each.serving for each in self.registrars()) == 1, TAKEOVER)
-        await until(lambda: all(each.registered for each in self.registrars()), TAKEOVER)
-        for asker, (name, port) in itertools.product(self.registrars(), self.places.items()):
+    async def wait_until_settled(self) -> None:
+        """Waits until one node serves, all are registered, and each one resolves each other one."""
+        await wait_until(lambda: sum(each.serving for each in self.registrars()) == 1, TAKEOVER)
+        await wait_until(lambda: all(each.registered for each in self.registrars()), TAKEOVER)
+        for asker, (name, port) in itertools.product(self.registrars(), self.ports.items()):
             async with asyncio.timeout(TAKEOVER):
                 while await found_by(asker, name) != [port]:
                     await asyncio.sleep(0.01)
 
-    async def ask(self, rng: random.Random) -> None:
-        """Looks for nodes all the time: what is found is where they are."""
+    async def resolve_repeatedly(self, rng: random.Random) -> None:
+        """Resolves random nodes repeatedly and records the results."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(0.002)
-            asker, name = rng.choice(self.registrars()), rng.choice([*NAMES, MEMBER])
+            asker, name = rng.choice(self.registrars()), rng.choice([*NAMES, PROCESS_NAME])
             began = loop.time()
             self.found += [(name, port, began) for port in await found_by(asker, name)]
 
-    def wrong(self) -> list[tuple[Atom, int, float]]:
-        """Who was found where it never was, or was no more."""
-        return [row for row in self.found if row[2] > self.lives.get(row[:2], -math.inf) + STALE]
+    def stale_results(self) -> list[tuple[Atom, int, float]]:
+        """Returns the results with a port that the node never had or no longer had."""
+        return [row for row in self.found if row[2] > self.port_ends.get(row[:2], -math.inf) + STALE_LIMIT]
 
-    async def dial(self, rng: random.Random) -> None:
-        """Dials by name all the time: who is reached is who was meant."""
+    async def dial_repeatedly(self, rng: random.Random) -> None:
+        """Connects random nodes by name repeatedly and checks the name of the peer."""
         while True:
             await asyncio.sleep(0.005)
             one, other = rng.sample(list(self.nodes.values()), 2)
-            if {one.name, other.name} == set(KEPT):
+            if {one.name, other.name} == set(CONNECTED):
                 continue
             with contextlib.suppress(ErgoError):
                 found = await one.network.get_node(other.name)
@@ -129,49 +130,49 @@ class Town:
                 found.disconnect()
 
 
-async def test_another_takes_over_and_all_register_again() -> None:
-    town = Town(await free_port())
-    member = await Member.start(MEMBER, registrar=town.port)
-    town.note(MEMBER, await member.good("port"))
+async def test_another_node_takes_over_as_registrar_and_all_register_again() -> None:
+    cluster = RegistrarCluster(await free_port())
+    process = await NodeProcess.start(PROCESS_NAME, registrar=cluster.port)
+    cluster.set_port(PROCESS_NAME, await process.request("port"))
     work = []
     try:
-        assert await member.good("registrar") == [True, True]
+        assert await process.request("registrar") == [True, True]
         for name in NAMES:
-            await town.start(name)
-        a, b = (town.nodes[name] for name in KEPT)
+            await cluster.start(name)
+        a, b = (cluster.nodes[name] for name in CONNECTED)
         await a.network.get_node(b.name)
-        await until(lambda: full(a, b))
+        await wait_until(lambda: pool_is_full(a, b))
         kept = a.network.connections[b.name]
         rng = random.Random(1)
-        work = [asyncio.ensure_future(town.ask(rng)) for _ in range(3)]
-        work += [asyncio.ensure_future(town.dial(rng)) for _ in range(3)]
+        work = [asyncio.ensure_future(cluster.resolve_repeatedly(rng)) for _ in range(3)]
+        work += [asyncio.ensure_future(cluster.dial_repeatedly(rng)) for _ in range(3)]
         await asyncio.sleep(0.3)
-        await member.kill()
-        town.note(MEMBER, None)
-        await town.settled()
-        member = await Member.start(MEMBER, registrar=town.port, serve=False)
-        town.note(MEMBER, await member.good("port"))
-        assert await member.good("registrar") == [False, True]
+        await process.kill()
+        cluster.set_port(PROCESS_NAME, None)
+        await cluster.wait_until_settled()
+        process = await NodeProcess.start(PROCESS_NAME, registrar=cluster.port, serve=False)
+        cluster.set_port(PROCESS_NAME, await process.request("port"))
+        assert await process.request("registrar") == [False, True]
         for _ in range(6):
-            server = town.server
-            await town.end(server)
-            await town.settled()
-            await town.start(server)
-            await town.settled()
+            server = cluster.server
+            await cluster.end(server)
+            await cluster.wait_until_settled()
+            await cluster.start(server)
+            await cluster.wait_until_settled()
             await asyncio.sleep(0.1)
         assert a.network.connections[b.name] is kept
-        assert full(a, b)
+        assert pool_is_full(a, b)
         for task in work:
             assert not task.done(), task.exception()
-        assert len(town.found) > 100
-        assert town.wrong() == []
-        assert town.dialed > 10
+        assert len(cluster.found) > 100
+        assert cluster.stale_results() == []
+        assert cluster.dialed > 10
     finally:
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
-        await member.kill()
-        for node in town.nodes.values():
+        await process.kill()
+        for node in cluster.nodes.values():
             await node.stop()
 
 
@@ -191,7 +192,7 @@ def ip(*words: str) -> None:
 
 @pytest.fixture
 def hosts() -> Iterator[dict[str, str]]:
-    """Two hosts with a cable between them: the name of the namespace by the address."""
+    """Connects two network namespaces; yields the name of each namespace by its address."""
     assert Path(IP).exists(), "this test makes network namespaces: it needs iproute2"
     spaces = [f"hard{os.getpid()}{side}" for side in "ab"]
     addresses = ["10.213.77.1", "10.213.77.2"]
@@ -211,37 +212,37 @@ def hosts() -> Iterator[dict[str, str]]:
             ip("netns", "del", space)
 
 
-async def on_host(hosts: dict[str, str], name: str) -> Member:
-    """A node on the host of its name, with the usual port of registrars."""
+async def on_host(hosts: dict[str, str], name: str) -> NodeProcess:
+    """Starts a node in the namespace of its host, with the default port of registrars."""
     address = name.partition("@")[2]
-    return await Member.start(name, IP, "netns", "exec", hosts[address], host=address, registrar=esrd.PORT)
+    return await NodeProcess.start(name, IP, "netns", "exec", hosts[address], host=address, registrar=esrd.PORT)
 
 
-async def test_nodes_of_two_hosts_find_each_other_through_their_registrars(hosts: dict[str, str]) -> None:
+async def test_nodes_on_two_hosts_resolve_each_other_through_their_registrars(hosts: dict[str, str]) -> None:
     here, there = hosts
-    started: list[Member] = []
+    started: list[NodeProcess] = []
     try:
         started += [await on_host(hosts, name) for name in (f"a@{here}", f"a2@{here}", f"b@{there}")]
         a, a2, b = started
-        assert [await each.good("registrar") for each in started] == [[True, True], [False, True], [True, True]]
+        assert [await each.request("registrar") for each in started] == [[True, True], [False, True], [True, True]]
         for one in started:
             for other in started:
                 if one is not other:
-                    assert await one.good("resolve", other.name) == [["", await other.good("port")]]
-                    assert await one.good("call", other.name, one.name) == one.name
-        ids = (await b.good("connections"))[a2.name]
+                    assert await one.request("resolve", other.name) == [["", await other.request("port")]]
+                    assert await one.request("call", other.name, one.name) == one.name
+        ids = (await b.request("connections"))[a2.name]
         await a.kill()
-        while await a2.good("registrar") != [True, True]:
+        while await a2.request("registrar") != [True, True]:
             await asyncio.sleep(0.01)
-        assert await b.ask("resolve", a.name) == {"error": "unknown"}
-        assert await b.good("resolve", a2.name) == [["", await a2.good("port")]]
-        assert (await b.good("connections"))[a2.name] == ids
+        assert await b.try_request("resolve", a.name) == {"error": "unknown"}
+        assert await b.request("resolve", a2.name) == [["", await a2.request("port")]]
+        assert (await b.request("connections"))[a2.name] == ids
         started.append(await on_host(hosts, a.name))
-        assert await started[-1].good("registrar") == [False, True]
+        assert await started[-1].request("registrar") == [False, True]
         for one, other in ((b, started[-1]), (started[-1], b), (a2, started[-1])):
-            assert await one.good("call", other.name, 1) == 1
+            assert await one.request("call", other.name, 1) == 1
         await b.kill()
-        assert "error" in await a2.ask("resolve", b.name)
+        assert "error" in await a2.try_request("resolve", b.name)
     finally:
         for each in started:
             await each.kill()

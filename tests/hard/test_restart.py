@@ -1,4 +1,4 @@
-"""A node comes back under its old name: old addresses are refused, names work, nothing of the former life reaches anybody."""
+"""A node restarts under the same name: old addresses are refused, names work, late responses are dropped."""
 
 import asyncio
 import time
@@ -16,18 +16,28 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
-from tests.support.cluster import Cluster, Told, Watcher, apart, cluster, full, port_of, until, watch_all
+from tests.support.cluster import (
+    Cluster,
+    Notice,
+    NoticeRecorder,
+    cluster,
+    disconnected,
+    link_and_monitor_all,
+    pool_is_full,
+    port_of,
+    wait_until,
+)
 from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST
 
 pytestmark = pytest.mark.real_loop
 
-LIVES = 6
-OLD = "process ID belongs to the previous incarnation"
+INCARNATIONS = 6
+OLD_INCARNATION = "process ID belongs to the previous incarnation"
 
 
-class Late(Actor):
-    """Keeps the calls that it gets: a test answers them when it is too late."""
+class CallRecorder(Actor):
+    """Actor that records calls; a test answers them later."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -37,162 +47,164 @@ class Late(Actor):
         return NO_REPLY
 
 
-async def start(net: Cluster, life: int, port: int = 0) -> Node:
-    """Node b in one of its lives, always at the same port."""
+async def start(net: Cluster, incarnation: int, port: int = 0) -> Node:
+    """Starts an incarnation of node b, always at the same port."""
     acceptors = (AcceptorOptions(host=HOST, port=port, last_port=port),)
-    b = await net.node("b", acceptors=acceptors, clock=lambda: time.time() + 10 * life)
+    b = await net.node("b", acceptors=acceptors, clock=lambda: time.time() + 10 * incarnation)
     Supervisor(b.core, LEVEL_1)
     return b
 
 
-async def die(b: Node, how: str) -> None:
-    """Regularly; or all its links are reset at once and nothing is said."""
+async def stop_node(b: Node, how: str) -> None:
+    """Stops the node; `crash`: resets all sockets first, so that it sends nothing."""
     if how == "crash":
-        for link in list(b.network._sockets.live):
-            link.abort()
+        for socket in list(b.network._sockets.live):
+            socket.abort()
     await b.stop()
 
 
 @pytest.mark.parametrize("how", ["stop", "crash"])
-@pytest.mark.parametrize("dialer", ["the other", "it"])
-async def test_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None:
+@pytest.mark.parametrize("dialer", ["other node", "restarted node"])
+async def test_after_a_restart_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None:
     async with cluster("a") as (net, [a]):
         b = await start(net, 0)
         creations = {b.creation}
-        for life in range(1, LIVES):
-            if dialer == "it":
+        for incarnation in range(1, INCARNATIONS):
+            if dialer == "restarted node":
                 await b.network.get_node(a.name)
-            b = await one_life(net, a, b, life, how)
+            b = await restart(net, a, b, incarnation, how)
             creations.add(b.creation)
-        assert len(creations) == LIVES
+        assert len(creations) == INCARNATIONS
 
 
-async def one_life(net: Cluster, a: Node, b: Node, life: int, how: str) -> Node:
-    """b ends, and comes back: the new one."""
+async def restart(net: Cluster, a: Node, b: Node, incarnation: int, how: str) -> Node:
+    """Stops b and starts its next incarnation; returns the new node."""
     echo = ProcessID(b.name, Atom("echo"))
     assert await run_as_process(a, lambda it: it.call(echo, "hello")) == "hello"
     agent = b.core.tables.names[Atom("echo")]
     old: list[PID | Alias] = [agent.pid, b.core.spawner.create_alias(agent)]
-    watcher, wanted = await watch_all(a, b)
+    notice_recorder, expected = await link_and_monitor_all(a, b)
     port = port_of(b)
-    await die(b, how)
-    await until(lambda: b.name not in a.network.connections)
-    await until(lambda: len(watcher.told) >= len(wanted))
+    await stop_node(b, how)
+    await wait_until(lambda: b.name not in a.network.connections)
+    await wait_until(lambda: len(notice_recorder.notices) >= len(expected))
     net.nodes.remove(b)
-    new = await start(net, life, port)
+    new = await start(net, incarnation, port)
     for target in old:
         for use in (refused_send, refused_call, refused_link, refused_exit):
             await run_as_process(a, partial(use, target=target))
-    assert await run_as_process(a, lambda it: it.call(echo, life)) == life
-    await until(lambda: full(a, new))
+    assert await run_as_process(a, lambda it: it.call(echo, incarnation)) == incarnation
+    await wait_until(lambda: pool_is_full(a, new))
     assert a.network.node(new.name).creation == new.creation != b.creation
     await asyncio.sleep(0.05)
-    assert sorted(map(str, watcher.told)) == sorted(map(str, wanted_of(watcher, wanted, how)))
+    assert sorted(map(str, notice_recorder.notices)) == sorted(
+        map(str, expected_notices(notice_recorder, expected, how))
+    )
     return new
 
 
-def wanted_of(watcher: Watcher, wanted: Counter[Told], how: str) -> list[Told]:
-    """Once each; a node that stops may have said so before its links went (ENP-DOWN-4)."""
-    reasons = {row[:3]: row[3] for row in watcher.told}
+def expected_notices(notice_recorder: NoticeRecorder, expected: Counter[Notice], how: str) -> list[Notice]:
+    """Returns each notice once. A stopping node may announce the end before its sockets close (ENP-DOWN-4)."""
+    reasons = {row[:3]: row[3] for row in notice_recorder.notices}
     allowed = {"no connection"} if how == "crash" else {"no connection", "shutdown"}
     assert set(reasons.values()) <= allowed
-    return [(*row[:3], reasons.get(row[:3], "never told")) for row in wanted]
+    return [(*row[:3], reasons.get(row[:3], "no notice")) for row in expected]
 
 
 async def refused_send(it: Process, target: PID | Alias) -> None:
     for important in (False, True):
-        with pytest.raises(ErgoError, match=OLD):
+        with pytest.raises(ErgoError, match=OLD_INCARNATION):
             await it.send(target, 1, important=important)
 
 
 async def refused_call(it: Process, target: PID | Alias) -> None:
-    with pytest.raises(ErgoError, match=OLD):
+    with pytest.raises(ErgoError, match=OLD_INCARNATION):
         await it.call(target, 1)
 
 
 async def refused_link(it: Process, target: PID | Alias) -> None:
     for take in (it.link, it.monitor):
-        with pytest.raises(ErgoError, match=OLD):
+        with pytest.raises(ErgoError, match=OLD_INCARNATION):
             await take(target)
 
 
 async def refused_exit(it: Process, target: PID | Alias) -> None:
     if isinstance(target, PID):
-        with pytest.raises(ErgoError, match=OLD):
+        with pytest.raises(ErgoError, match=OLD_INCARNATION):
             await it.exit(target, error_values.PROCESS_UNKNOWN)
 
 
-# --- what comes too late ----------------------------------------------------------------------------------------------
+# --- late responses ---------------------------------------------------------------------------------------------------
 
 
-async def test_an_answer_to_the_former_life_reaches_nobody() -> None:
-    """A process with the same number waits in the new life, with a call and an important message under way."""
+async def test_a_response_to_the_previous_incarnation_is_dropped() -> None:
+    """In the new incarnation a process with the same PID number waits for a response with the same reference."""
     async with cluster("a") as (net, [a]):
-        late = Late()
-        a.spawn(late, name="late")
+        recorder = CallRecorder()
+        a.spawn(recorder, name="late")
         a_late = ProcessID(a.name, Atom("late"))
         b = await start(net, 0)
         unique = b.core.tables._unique
-        asks = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
-        await until(lambda: len(late.calls) == 5)
-        first = list(late.calls)
+        callers = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
+        await wait_until(lambda: len(recorder.calls) == 5)
+        first = list(recorder.calls)
         port = port_of(b)
-        await die(b, "crash")
-        await until(lambda: apart(a, b))
+        await stop_node(b, "crash")
+        await wait_until(lambda: disconnected(a, b))
         net.nodes.remove(b)
         b = await start(net, 1, port)
-        b.core.tables._unique = unique  # as if the clock had gone back: the references are the same ones
+        b.core.tables._unique = unique  # as after a clock step back: the references are equal
         results: list[object] = []
 
-        async def asks_again(it: Process) -> None:
+        async def call_again(it: Process) -> None:
             results.append(await it.call(a_late, "second", timeout=60))
 
-        again = [b.core.spawner.spawn(asks_again, number=old.pid.id) for old in asks]
-        await until(lambda: len(late.calls) == 10)
+        again = [b.core.spawner.spawn(call_again, number=old.pid.id) for old in callers]
+        await wait_until(lambda: len(recorder.calls) == 10)
         for call in first:
-            late.process.reply(call, "too late")
-            late.process.reply_error(call, error_values.PROCESS_UNKNOWN)
-        assert [call.ref.id for call in late.calls[5:]] == [call.ref.id for call in first]
-        for call in late.calls[5:]:
+            recorder.process.reply(call, "too late")
+            recorder.process.reply_error(call, error_values.PROCESS_UNKNOWN)
+        assert [call.ref.id for call in recorder.calls[5:]] == [call.ref.id for call in first]
+        for call in recorder.calls[5:]:
             assert call.sender.creation == b.creation
-            late.process.reply(call, "in time")
+            recorder.process.reply(call, "in time")
         await asyncio.gather(*(process.join() for process in again))
         assert results == ["in time"] * 5
         assert not b.core.pending
 
 
-async def test_stale_frames_of_the_peers_former_life_reach_nobody() -> None:
-    """Answers and acks with the references of the former life come over the new connection: nobody waits for them."""
+async def test_frames_with_references_of_the_previous_incarnation_are_dropped() -> None:
+    """Responses with references of the previous incarnation arrive over the new connection; no request matches them."""
     async with cluster("a") as (net, [a]):
         b = await start(net, 0)
-        slow = Late()
+        slow = CallRecorder()
         b.spawn(slow, name="late")
         lost: list[str] = []
 
-        async def asks(it: Process) -> None:
+        async def call_once(it: Process) -> None:
             try:
                 await it.call(ProcessID(b.name, Atom("late")), "first")
             except ErgoError as error:
                 lost.append(str(error))
 
-        asker = a.spawn(asks)
-        await until(lambda: slow.calls)
+        asker = a.spawn(call_once)
+        await wait_until(lambda: slow.calls)
         words, port = slow.calls[0].ref.id, port_of(b)
-        await die(b, "crash")
-        await until(lambda: lost)
+        await stop_node(b, "crash")
+        await wait_until(lambda: lost)
         assert lost == ["no connection"]
         net.nodes.remove(b)
         b = await start(net, 1, port)
-        b.spawn(Late(), name="late")
-        again = a.core.spawner.spawn(asks, number=asker.pid.id + 100)
-        await until(lambda: len(a.core.pending) == 1)
+        b.spawn(CallRecorder(), name="late")
+        again = a.core.spawner.spawn(call_once, number=asker.pid.id + 100)
+        await wait_until(lambda: len(a.core.pending) == 1)
         before = a.network.connections[b.name].node.info.messages_in
         stale = Ref(a.name, a.creation, words)
         for to in (asker.pid, again.pid):
             connection = b.network.connections[a.name]
             connection.send_response(b.core.pid, to, stale, again.reply_options, "too late")
             connection.send_response_error(b.core.pid, to, stale, again.reply_options, error_values.PROCESS_UNKNOWN)
-        await until(lambda: a.network.connections[b.name].node.info.messages_in >= before + 4)
+        await wait_until(lambda: a.network.connections[b.name].node.info.messages_in >= before + 4)
         assert len(a.core.pending) == 1
         assert lost == ["no connection"]
         again.stop()

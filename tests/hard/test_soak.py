@@ -1,4 +1,4 @@
-"""The soak program: a minute of it holds, and what would be wrong is found."""
+"""The soak program: one minute holds all invariants, and each broken invariant is reported."""
 
 import asyncio
 import importlib
@@ -32,7 +32,7 @@ def soak(agents: Any) -> Any:
 
 
 @pytest.mark.timeout(600)
-def test_a_minute_of_it_holds() -> None:
+def test_one_minute_of_soak_holds_all_invariants() -> None:
     command = [sys.executable, str(BENCHMARKS / "soak.py"), "--minutes", "1", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=550)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
@@ -45,24 +45,24 @@ def test_a_minute_of_it_holds() -> None:
         assert counts[what] > 20, what
 
 
-# --- what it would find -----------------------------------------------------------------------------------------------
+# --- broken invariants ------------------------------------------------------------------------------------------------
 
 
-def inbox_told(agents: Any, *messages: list[int]) -> Any:
-    """The notes of an inbox that has been sent these."""
+def notes_of_inbox(agents: Any, *messages: list[int]) -> Any:
+    """Returns the notes of an inbox that received these messages."""
     notes = agents.Notes("n0@localhost")
 
-    async def scenario() -> None:
+    async def receive_all() -> None:
         inbox = agents.Inbox(notes)
         for message in messages:
             await inbox.handle_message(SENDER, message)
 
-    asyncio.run(scenario())
+    asyncio.run(receive_all())
     return notes
 
 
-def later(notes: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is broken when some time has gone by."""
+def broken_later(notes: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns the broken invariants 10 s later."""
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 10)
     notes.judge()
@@ -70,37 +70,37 @@ def later(notes: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return broken
 
 
-def test_order_counts_where_no_link_was_lost(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert later(inbox_told(agents, [1, 0], [2, 1], [5, 0]), monkeypatch) == []
-    assert len(later(inbox_told(agents, [1, 0], [3, 1], [2, 0]), monkeypatch)) == 1
+def test_wrong_order_is_reported_unless_a_socket_was_lost(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert broken_later(notes_of_inbox(agents, [1, 0], [2, 1], [5, 0]), monkeypatch) == []
+    assert len(broken_later(notes_of_inbox(agents, [1, 0], [3, 1], [2, 0]), monkeypatch)) == 1
     monkeypatch.undo()
-    cut = inbox_told(agents, [1, 0], [3, 1], [2, 0])
+    cut = notes_of_inbox(agents, [1, 0], [3, 1], [2, 0])
     cut.link_lost(SENDER.node)
-    assert later(cut, monkeypatch) == []
+    assert broken_later(cut, monkeypatch) == []
     assert cut.counts["reordered at a cut"] == 1
 
 
-def test_a_message_that_comes_twice_is_found(agents: Any) -> None:
-    assert "twice" in inbox_told(agents, [1, 0], [1, 0]).broken[0]
+def test_a_repeated_message_is_reported(agents: Any) -> None:
+    assert "twice" in notes_of_inbox(agents, [1, 0], [1, 0]).broken[0]
 
 
-def test_an_acknowledged_message_that_has_not_come_is_found(soak: Any, agents: Any) -> None:
+def test_a_missing_acknowledged_message_is_reported(soak: Any, agents: Any) -> None:
     notes = agents.Notes("n0@localhost")
 
-    class Asker:
+    class InboxStub:
         async def call(self, to: Any, request: str) -> list[int]:
             return [5, 2, 6]
 
     holder = type("Holder", (), {"notes": notes})()
     compare = soak.soak_node.Soak._compare
-    asyncio.run(compare(holder, Asker(), "inbox", 5, {2, 6}))
-    asyncio.run(compare(holder, Asker(), "inbox", 4, {2, 4, 6}))  # another life: nobody knows
+    asyncio.run(compare(holder, InboxStub(), "inbox", 5, {2, 6}))
+    asyncio.run(compare(holder, InboxStub(), "inbox", 4, {2, 4, 6}))  # another incarnation: unknown
     assert notes.broken == []
-    asyncio.run(compare(holder, Asker(), "inbox", 5, {2, 4, 6}))
+    asyncio.run(compare(holder, InboxStub(), "inbox", 5, {2, 4, 6}))
     assert "acknowledged, but not received by inbox: [4]" in notes.broken[0]
 
 
-def test_a_relation_that_is_told_twice_is_found(agents: Any) -> None:
+def test_a_repeated_notice_is_reported(agents: Any) -> None:
     notes = agents.Notes("n0@localhost")
     relater = agents.Relater(notes, Atom("n1@localhost"), random.Random(1))
     relater.open["monitor", SENDER] += 1
@@ -111,16 +111,16 @@ def test_a_relation_that_is_told_twice_is_found(agents: Any) -> None:
     assert "reported a second time" in notes.broken[0]
 
 
-def test_an_event_out_of_order_is_found(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_out_of_order_is_reported(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = agents.Notes("n0@localhost")
     subscriber = agents.Subscriber(notes, SENDER.node)
     event = Event(SENDER.node, Atom("tick"))
     for number in (1, 3, 2):
         asyncio.run(subscriber.handle_event(event, 0, number))
-    assert len(later(notes, monkeypatch)) == 1
+    assert len(broken_later(notes, monkeypatch)) == 1
 
 
-def test_an_unexpected_error_is_found(agents: Any) -> None:
+def test_an_unexpected_error_is_reported(agents: Any) -> None:
     notes = agents.Notes("n0@localhost")
     for error in (error_values.TIMEOUT, error_values.UNSUPPORTED):
         with notes.tolerant():
@@ -128,7 +128,7 @@ def test_an_unexpected_error_is_found(agents: Any) -> None:
     assert notes.broken == ["n0@localhost: unexpected error: 'not supported'"]
 
 
-def test_memory_that_grows_is_found(soak: Any) -> None:
+def test_growing_memory_exceeds_the_limit(soak: Any) -> None:
     conductor = soak.Conductor.__new__(soak.Conductor)
     conductor.memory = [(when, 100 + when // 10) for when in range(0, 601, 10)]
     third, final = conductor.growth()
@@ -136,10 +136,10 @@ def test_memory_that_grows_is_found(soak: Any) -> None:
     assert final > soak.GROWTH * third
 
 
-def test_something_broken_ends_the_program_with_1(
+def test_a_broken_invariant_ends_the_program_with_1(
     soak: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Broken:
+    class FailingConductor:
         def __init__(self, seed: int) -> None:
             self.total: dict[str, int] = {}
             self.broken: list[str] = []
@@ -153,6 +153,6 @@ def test_something_broken_ends_the_program_with_1(
             pass
 
     monkeypatch.setattr(sys, "argv", ["soak.py", "--minutes", "1"])
-    monkeypatch.setattr(soak, "Conductor", Broken)
+    monkeypatch.setattr(soak, "Conductor", FailingConductor)
     assert soak.main() == 1
     assert "BROKEN: n1@localhost does not answer" in capsys.readouterr().out

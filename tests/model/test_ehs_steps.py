@@ -48,7 +48,7 @@ def test_each_state_leads_to_done(key: tuple[Role, HandshakeState]) -> None:
     role, state = key
     assert HandshakeState.DONE in reachable(role, {state})
     assert (STEPS[key] == {}) == (state is HandshakeState.DONE)
-    assert state not in reachable(role, {*after(role, state)})  # no way back: every handshake ends
+    assert state not in reachable(role, {*after(role, state)})  # no cycle: every handshake ends
 
 
 @pytest.mark.parametrize("role", Role)
@@ -78,7 +78,7 @@ def test_the_node_has_every_effect() -> None:
     } == set()
 
 
-def test_the_other_of_each_role_is_the_second_role() -> None:
+def test_role_other_is_the_opposite_role() -> None:
     assert [role.other for role in Role] == [Role.ACCEPTOR, Role.DIALER]
     assert all(role.other.other is role for role in Role)
 

@@ -27,12 +27,12 @@ class TestDescriptor:
         assert t.AnyType() is ANY
         assert t.Scalar(Tag.INT8) is t.INT8
 
-    def test_it_is_immutable(self) -> None:
+    def test_descriptor_is_immutable(self) -> None:
         for type_ in (t.INT8, ANY, Slice(t.INT8), Reg("#a")):
             with pytest.raises(AttributeError):
                 type_.tag = 1
 
-    def test_it_is_hashable_at_any_depth(self) -> None:
+    def test_descriptor_is_hashable_at_any_depth(self) -> None:
         type_: Type = t.INT8
         for _ in range(5000):
             type_ = Slice(type_)
@@ -46,7 +46,7 @@ class TestDescriptor:
             (Map(Map(t.BOOL, t.PID), Reg("#x/Y")), "map[map[bool]pid]#x/Y"),
         ],
     )
-    def test_it_has_a_text_like_go(self, type_: Type, text: str) -> None:
+    def test_descriptor_has_the_text_of_go(self, type_: Type, text: str) -> None:
         assert t.describe(type_) == text
         assert text in repr(type_)
 
@@ -56,7 +56,7 @@ class TestDescriptor:
             type_ = Slice(type_)
         assert t.describe(type_, 20) == "[]" * 10 + "…"
 
-    def test_its_parts_are_in_wire_order(self) -> None:
+    def test_parts_of_a_descriptor_are_in_wire_order(self) -> None:
         inner = Map(t.BOOL, ANY)
         array = Array(2, inner)
         type_ = Map(t.STRING, array)
@@ -99,7 +99,7 @@ class TestJson:
 
 class TestStruct:
     @pytest.mark.parametrize("name", ["Name", "class", "_x", "a-b", "1st", "ñ", "None", "x y", "count"])
-    def test_a_field_has_an_attribute(self, name: str) -> None:
+    def test_value_class_has_an_attribute_for_each_field(self, name: str) -> None:
         python = attribute(name)
         assert python == name or not name.isidentifier() or name in ("class", "_x", "None")
         row = Struct("#x/S", ((name, t.INT8),))
@@ -110,10 +110,10 @@ class TestStruct:
         assert class_of(Struct(name, (("A", t.INT8),)))(1) == (1,)
 
     @pytest.mark.parametrize("name", ["#main/class", "#main/None", "#main/pass", "#x/²"])
-    def test_a_type_name_that_is_not_legal_in_python_gives_a_class(self, name: str) -> None:
+    def test_a_type_name_that_is_not_a_python_identifier_gives_a_class(self, name: str) -> None:
         assert class_of(Struct(name, (("A", t.INT8),)))(1) == (1,)
 
-    def test_fields_with_equal_python_names_are_kept_apart(self) -> None:
+    def test_fields_with_equal_python_names_get_distinct_attributes(self) -> None:
         assert class_of(Struct("#x/S", (("a-b", t.INT8), ("a_b", t.INT8))))(1, 2) == (1, 2)
 
 
@@ -163,7 +163,7 @@ class TestProfiles:
         assert [f for f in new.fields if f[0] != "Cron"] == [*old.fields]
 
     @pytest.mark.parametrize("profile", ["ergo-3.0", "ergo-3.1"])
-    def test_every_type_that_a_row_needs_is_registered_before_it(self, profile: str) -> None:
+    def test_every_type_that_a_row_uses_is_registered_before_it(self, profile: str) -> None:
         known: set[str] = set()
         for row in records.framework(profile):
             used = [kind for _, kind in row.fields] if isinstance(row, Struct) else [getattr(row, "base", ANY)]

@@ -129,7 +129,7 @@ def test_a_payload_is_refused_with_a_reason(rule: Any, payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xff", bytes(range(256)), b"\xed\xa0\x80", "é€😀".encode()])
-def test_any_bytes_survive_as_text(raw: bytes) -> None:
+def test_any_bytes_are_converted_to_text_and_back(raw: bytes) -> None:
     assert text_to_bytes(bytes_to_text(raw)) == raw
 
 
@@ -153,7 +153,7 @@ def test_any_bytes_survive_as_text(raw: bytes) -> None:
         ({"type": "float32", "bits": "3fc00000", "value": "1.5"}, Typed(t.FLOAT32, 1.5)),
     ],
 )
-def test_short_forms_of_json(obj: Any, value: Any) -> None:
+def test_short_json_forms_are_read_and_written(obj: Any, value: Any) -> None:
     assert same(value_from_json(obj, REGISTRY), value, REGISTRY)
 
 

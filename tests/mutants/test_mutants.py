@@ -30,7 +30,7 @@ def cases() -> Mapping[str, CollectedCase]:
     return collect_cases(SUITES)
 
 
-def of(mutant: Mutant) -> list[CollectedCase]:
+def declared_cases(mutant: Mutant) -> list[CollectedCase]:
     return [cases()[id_] for id_ in mutant.found_by]
 
 
@@ -44,14 +44,14 @@ def assert_found(mutant: Mutant, outcomes: Mapping[str, Outcome]) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=attrgetter("id"))
 def test_the_declared_cases_find_the_mutant(mutant: Mutant) -> None:
-    assert_found(mutant, run_mutant(mutant, of(mutant)))
+    assert_found(mutant, run_mutant(mutant, declared_cases(mutant)))
 
 
 @pytest.mark.parametrize("over", ["memory", "tcp"])
 @pytest.mark.parametrize("area", AREAS, ids=attrgetter("name"))
 def test_the_node_without_a_fault_passes_the_declared_cases(area: Area, over: str) -> None:
     mutants = [mutant for mutant in area.mutants if mutant.needs_tcp == (over == "tcp")]
-    found = {case.id: case for mutant in mutants for case in of(mutant)}
+    found = {case.id: case for mutant in mutants for case in declared_cases(mutant)}
     outcomes = run_cases(SelfTarget(over=over), list(found.values())) if found else {}
     bad = [(each.id, each.verdict, each.reason) for each in outcomes.values() if each.verdict is not Verdict.PASS]
     assert bad == []
@@ -71,7 +71,7 @@ def mutant_with(fault: HandshakeFault, found_by: tuple[str, ...] = FOUND_BY, *, 
 
 def test_a_mutant_without_an_effect_is_reported() -> None:
     mutant = mutant_with(HandshakeFault(EhsSession))
-    outcomes = run_mutant(mutant, of(mutant))
+    outcomes = run_mutant(mutant, declared_cases(mutant))
     assert outcomes[FOUND_BY[0]].verdict is Verdict.PASS
     with pytest.raises(AssertionError):
         assert_found(mutant, outcomes)
@@ -79,7 +79,7 @@ def test_a_mutant_without_an_effect_is_reported() -> None:
 
 def test_a_case_that_is_skipped_is_reported() -> None:
     mutant = mutant_with(HandshakeFault(EhsSession), ("registrar.esrd_client.hidden",))
-    outcomes = run_mutant(mutant, of(mutant))
+    outcomes = run_mutant(mutant, declared_cases(mutant))
     assert [outcome.verdict for outcome in outcomes.values()] == [Verdict.SKIP]
     with pytest.raises(AssertionError):
         assert_found(mutant, outcomes)
@@ -99,4 +99,4 @@ class DoesNotStart(HandshakeFault):
 def test_a_mutant_that_does_not_start_is_reported(needs_tcp: bool) -> None:
     mutant = mutant_with(DoesNotStart(EhsSession), needs_tcp=needs_tcp)
     with pytest.raises(UsageError, match="a bug in the mutant"):
-        run_mutant(mutant, of(mutant))
+        run_mutant(mutant, declared_cases(mutant))

@@ -1,4 +1,4 @@
-"""The scripted acceptor against the dialing reference node: handshake, Join, digests, and ENP over its sockets."""
+"""Scripted acceptor with a reference node that dials it: handshake, Join, digests, and ENP over its sockets."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ fingerprints = pytest.mark.parametrize("fingerprint", [None, FINGERPRINT], ids=[
 
 
 def dialed_by(target: Node, fingerprint: bytes | None = None, **more: Any) -> tuple[Acceptor, "asyncio.Future[Any]"]:
-    """An acceptor that a node dials, and the outcome of the node's dial."""
+    """Returns an acceptor that a node dials, and the future result of the dial."""
     protocol = target.network.dialer_protocol(NAME, fingerprint=fingerprint, **more)
     socket = accept_memory(protocol, fingerprint)
     assert protocol.outcome is not None
@@ -79,7 +79,7 @@ async def test_the_node_joins_a_further_socket(fingerprint: bytes | None) -> Non
     await target.stop()
 
 
-WRONG: dict[str, tuple[bytes | None, bool, dict[str, str]]] = {
+WRONG_DIGESTS: dict[str, tuple[bytes | None, bool, dict[str, str]]] = {
     "hello_digest": (None, False, {"Digest": "0" * 64}),
     "hello_certificate": (FINGERPRINT, False, {"DigestCert": "0" * 64}),
     "join_digest": (None, True, {"Digest": "0" * 64}),
@@ -87,16 +87,16 @@ WRONG: dict[str, tuple[bytes | None, bool, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("which", WRONG)
+@pytest.mark.parametrize("which", WRONG_DIGESTS)
 async def test_the_dialing_node_refuses_a_wrong_digest(which: str) -> None:
-    fingerprint, joins, overrides = WRONG[which]
+    fingerprint, joins, overrides = WRONG_DIGESTS[which]
     target = node("b@localhost")
     acceptor, outcome = dialed_by(target, fingerprint)
     if joins:
         await acceptor.handshake()
         await outcome
-        membership = ConnectionRef(NAME, acceptor.connection_id)
-        acceptor, outcome = dialed_by(target, fingerprint, joining=membership)
+        connection_ref = ConnectionRef(NAME, acceptor.connection_id)
+        acceptor, outcome = dialed_by(target, fingerprint, joining=connection_ref)
         await acceptor.admit(**overrides)
     else:
         await acceptor.expect_hello()
@@ -118,8 +118,8 @@ async def test_the_dialing_node_refuses_messages_out_of_order() -> None:
     await target.stop()
 
 
-def scripted() -> tuple[Dialer, Acceptor]:
-    """A scripted dialer in place of a target, and the acceptor that it dials."""
+def scripted_pair() -> tuple[Dialer, Acceptor]:
+    """Returns a scripted dialer in place of a target, and the acceptor that it dials."""
     ends = PeerSocket(), PeerSocket()
     join_protocols(*ends)
     info = TargetInfo("target@localhost", "secret")
@@ -137,14 +137,14 @@ def scripted() -> tuple[Dialer, Acceptor]:
 async def test_a_wrong_digest_of_the_target_is_a_violation(
     rule: str, message: Callable[[Dialer], Any], expect: Callable[[Acceptor], Any]
 ) -> None:
-    dialer, acceptor = scripted()
+    dialer, acceptor = scripted_pair()
     dialer.send(message(dialer))
     with pytest.raises(ViolationError, match=rule):
         await expect(acceptor)
 
 
 async def test_a_scripted_dialer_accepts_the_scripted_acceptor() -> None:
-    dialer, acceptor = scripted()
+    dialer, acceptor = scripted_pair()
     accepting = asyncio.create_task(acceptor.handshake())
     accept = await dialer.handshake()
     assert (await accepting).Node == dialer.name

@@ -1,4 +1,4 @@
-"""What a peer makes of the agents of level 2, against those of the embedded node: good answers, and each way to fail."""
+"""Scripted peer with the agents of level 2 of the embedded node: operations, notices, and violations."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ from ergo_conformance.verdict.run.context import Context
 Script = Callable[[Peer], Coroutine[Any, Any, None]]
 
 
-def play(script: Script) -> None:
+def run_script(script: Script) -> None:
     """Runs a script with a peer of the embedded node."""
 
     async def run() -> None:
@@ -46,15 +46,15 @@ def play(script: Script) -> None:
         runner.run(run())
 
 
-def fails(script: Script, came: str) -> ViolationError:
-    """A script ends with a violation that says so."""
-    with pytest.raises(ViolationError, match=came) as raised:
-        play(script)
+def violation_of(script: Script, actual: str) -> ViolationError:
+    """Returns the violation that ends a script; its text must match."""
+    with pytest.raises(ViolationError, match=actual) as raised:
+        run_script(script)
     return raised.value
 
 
 async def monitored(peer: Peer) -> tuple[Any, Any]:
-    """The crasher by PID and by name, both monitored."""
+    """Monitors the crasher by PID and by name; returns both addresses."""
     pid = await agents.crasher_pid(peer)
     name = await agents.crasher_target(peer, "ProcessID", pid)
     for target in (pid, name):
@@ -62,10 +62,10 @@ async def monitored(peer: Peer) -> tuple[Any, Any]:
     return pid, name
 
 
-# --- watching ---------------------------------------------------------------------------------------------------------
+# --- relations and events ---------------------------------------------------------------------------------------------
 
 
-def test_each_address_is_told_of() -> None:
+def test_one_end_is_expected_for_each_address_of_a_killed_process() -> None:
     async def script(peer: Peer) -> None:
         pid, name = await monitored(peer)
         alias = await agents.crasher_target(peer, "Alias", pid)
@@ -78,10 +78,10 @@ def test_each_address_is_told_of() -> None:
             await agents.expect_one_end(peer, target, error_values.KILL)
         assert await agents.crasher_pid(peer) != pid
 
-    play(script)
+    run_script(script)
 
 
-def test_a_notice_is_of_one_target() -> None:
+def test_is_end_of_matches_only_the_notices_of_its_target() -> None:
     x, words = Atom("x"), (1, 2, 3)
     rows: list[tuple[agents.RelationTarget, list[enp.Frame]]] = [
         (
@@ -99,33 +99,33 @@ def test_a_notice_is_of_one_target() -> None:
             assert [agents.is_end_of(frame, target) for frame in frames] == [other is target] * len(frames)
 
 
-def test_another_reason_is_a_violation() -> None:
+def test_an_end_with_another_reason_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
         pid, _ = await monitored(peer)
         peer.send(pid.id, "kill")
         await agents.expect_end(peer, pid, error_values.SHUTDOWN)
 
-    assert "'shutdown'" in str(fails(script, "kill").expected)
+    assert "'shutdown'" in str(violation_of(script, "kill").expected)
 
 
-def test_a_notice_where_none_may_come_is_a_violation() -> None:
+def test_an_unexpected_notice_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
         pid, name = await monitored(peer)
         peer.send(pid.id, "kill")
         await agents.expect_end(peer, pid)
         await agents.expect_no_end(peer, name, "notice of the name")
 
-    assert fails(script, "TerminateName").expected == ("no notice of the name",)
+    assert violation_of(script, "TerminateName").expected == ("no notice of the name",)
 
 
 def test_a_refused_relation_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
         await agents.add_relation(peer, Verb.LINK, ProcessID(peer.target, Atom("nobody")))
 
-    fails(script, "unknown process")
+    violation_of(script, "unknown process")
 
 
-def test_what_never_becomes_true_is_a_violation_in_time() -> None:
+def test_poll_until_a_condition_that_never_holds_is_a_violation_after_5_s() -> None:
     async def script(peer: Peer) -> None:
         async def ask() -> int:
             return 3
@@ -136,10 +136,10 @@ def test_what_never_becomes_true_is_a_violation_in_time() -> None:
         finally:
             assert 5.0 <= asyncio.get_running_loop().time() - started < 6.0
 
-    assert fails(script, "3").expected == ("more than three within 5 s",)
+    assert violation_of(script, "3").expected == ("more than three within 5 s",)
 
 
-def test_events_of_ones_own() -> None:
+def test_registered_events_are_distinct_and_delivered_separately() -> None:
     async def script(peer: Peer) -> None:
         first, second = await agents.register_event(peer), await agents.register_event(peer)
         assert first != second
@@ -150,20 +150,20 @@ def test_events_of_ones_own() -> None:
         assert frame.payload == "hello"
         assert not agents.is_message_of(second)(frame)
 
-    play(script)
+    run_script(script)
 
 
-def test_an_event_that_is_not_there_can_not_be_published() -> None:
+def test_publishing_an_unknown_event_is_a_violation() -> None:
     async def script(peer: Peer) -> None:
         await agents.publish(peer, Event(peer.target, Atom("nothing")), "hello")
 
-    fails(script, "unknown event")
+    violation_of(script, "unknown event")
 
 
 # --- the agent --------------------------------------------------------------------------------------------------------
 
 
-def test_ops() -> None:
+def test_agent_operations_return_results_errors_and_timeouts() -> None:
     async def script(peer: Peer) -> None:
         agent = AgentDriver(peer)
         assert (await agent.pid()).node == peer.target
@@ -176,29 +176,29 @@ def test_ops() -> None:
         await agent.expect_error(ref, error_values.MAILBOX_FULL)
         await agent.expect_timeout(agent.start("call", own_address(peer, "Alias"), 1), agents.CALL_TIMEOUT)
 
-    play(script)
+    run_script(script)
 
 
-def test_ops_that_end_otherwise_are_violations() -> None:
-    async def works(peer: Peer) -> None:
+def test_an_operation_with_an_unexpected_outcome_is_a_violation() -> None:
+    async def expect_error_of_a_result(peer: Peer) -> None:
         await AgentDriver(peer).expect_error(AgentDriver(peer).start("keep_order", True), error_values.TIMEOUT)
 
-    async def is_refused(peer: Peer) -> None:
+    async def run_refused_operation(peer: Peer) -> None:
         await AgentDriver(peer).run_true("disconnect", "nobody@localhost")
 
-    async def unknown(peer: Peer) -> None:
+    async def start_unknown_operation(peer: Peer) -> None:
         await AgentDriver(peer).expect_error(AgentDriver(peer).start("no_such_op"), error_values.TIMEOUT)
 
-    async def too_early(peer: Peer) -> None:
+    async def answer_before_the_timeout(peer: Peer) -> None:
         agent = AgentDriver(peer)
         ref, frame = await have_agent_send(agent, "call", "PID", "hello")
         respond_error(peer, frame, frame.ref, enp.Code.OTHER, error_values.TIMEOUT)
         await agent.expect_timeout(ref, agents.CALL_TIMEOUT)
 
-    fails(works, "True")
-    fails(is_refused, "no connection")
-    fails(unknown, "unknown op")
-    fails(too_early, r"timed out after 0\.00 s")
+    violation_of(expect_error_of_a_result, "True")
+    violation_of(run_refused_operation, "no connection")
+    violation_of(start_unknown_operation, "unknown op")
+    violation_of(answer_before_the_timeout, r"timed out after 0\.00 s")
 
 
 def exit_signals(*texts: str) -> Callable[[AgentDriver], Coroutine[Any, Any, None]]:
@@ -210,38 +210,38 @@ def exit_signals(*texts: str) -> Callable[[AgentDriver], Coroutine[Any, Any, Non
     return send
 
 
-def test_what_it_received() -> None:
+def test_expect_received_finds_messages_in_any_order() -> None:
     async def script(peer: Peer) -> None:
         agent = AgentDriver(peer)
         await exit_signals("one", "two")(agent)
         await agent.expect_received("gen.MessageExitPID", "two")
-        await agent.expect_received("gen.MessageExitPID", "one")  # read with the other one, and kept
+        await agent.expect_received("gen.MessageExitPID", "one")  # kept when the other one was read
         await agent.expect_not_received("gen.MessageDownPID", "one")
         await agent.expect_not_received("gen.MessageExitPID", "three")
 
-    play(script)
+    run_script(script)
 
 
-def test_what_it_should_have_received_otherwise_is_a_violation() -> None:
-    async def twice(peer: Peer) -> None:
+def test_missing_repeated_and_forbidden_messages_are_violations() -> None:
+    async def received_twice(peer: Peer) -> None:
         agent = AgentDriver(peer)
         await exit_signals("one", "one")(agent)
         await agent.expect_received("gen.MessageExitPID", "one")
 
-    async def never(peer: Peer) -> None:
+    async def received_nothing(peer: Peer) -> None:
         await AgentDriver(peer).expect_received("gen.MessageExitPID", "one")
 
-    async def nevertheless(peer: Peer) -> None:
+    async def received_forbidden(peer: Peer) -> None:
         agent = AgentDriver(peer)
         await exit_signals("one")(agent)
         await agent.expect_not_received("gen.MessageExitPID", "one")
 
-    for script in (twice, nevertheless):
-        fails(script, "gen.MessageExitPID")
-    assert "one gen.MessageExitPID with 'one'" in fails(never, r"\[\]").expected[0]
+    for script in (received_twice, received_forbidden):
+        violation_of(script, "gen.MessageExitPID")
+    assert "one gen.MessageExitPID with 'one'" in violation_of(received_nothing, r"\[\]").expected[0]
 
 
-def test_a_setting_is_undone_whatever_happens() -> None:
+def test_a_changed_setting_is_restored_after_an_exception() -> None:
     async def script(peer: Peer) -> None:
         agent = AgentDriver(peer)
 
@@ -254,14 +254,14 @@ def test_a_setting_is_undone_whatever_happens() -> None:
             await interrupted()
         assert (await have_agent_send(agent, "send", "PID", "hello"))[1].priority == Priority.NORMAL
 
-    play(script)
+    run_script(script)
 
 
 @pytest.mark.parametrize("word", list(OWN_ADDRESSES))
-def test_addresses_of_ours(word: str) -> None:
+def test_agent_sends_to_each_address_of_the_peer(word: str) -> None:
     async def script(peer: Peer) -> None:
         ref, frame = await have_agent_send(AgentDriver(peer), "send", word, word)
         assert (receiver_of(frame), frame.payload) == (OWN_ADDRESSES[word], word)
         assert await AgentDriver(peer).result(ref) is True
 
-    play(script)
+    run_script(script)

@@ -1,4 +1,4 @@
-"""The scripted ENP peer, against the embedded node in memory: what it waits for, and what it makes of what comes."""
+"""Scripted ENP peer against the embedded node in memory: waits, answers, violations and descriptions."""
 
 import asyncio
 import random
@@ -22,8 +22,8 @@ from ergo_conformance.targets.self_node import SelfTarget
 from ergo_conformance.verdict.run.context import Context
 
 
-def play(script: Callable[[Context, Peer], Coroutine[Any, Any, None]]) -> None:
-    """Runs a script with a peer of the embedded node that announced ids for everything."""
+def run_script(script: Callable[[Context, Peer], Coroutine[Any, Any, None]]) -> None:
+    """Runs a script with a peer of the embedded node that has announced ids for all names."""
 
     async def run() -> None:
         running = await SelfTarget().start({})
@@ -42,7 +42,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def test_nothing_is_waited_for_on_a_closed_connection() -> None:
+def test_waits_end_at_once_on_a_closed_connection() -> None:
     async def script(_: Context, peer: Peer) -> None:
         peer.send_bytes(bytes(16), "sixteen zero bytes")
         started = now()
@@ -53,10 +53,10 @@ def test_nothing_is_waited_for_on_a_closed_connection() -> None:
         with pytest.raises(ViolationError, match="the target closed the connection"):
             await peer.call("echo", 1)
 
-    play(script)
+    run_script(script)
 
 
-def test_what_comes_meanwhile_is_kept() -> None:
+def test_messages_received_during_check_alive_are_kept() -> None:
     async def script(_: Context, peer: Peer) -> None:
         for i in range(3):
             peer.send("echo", i)
@@ -64,10 +64,10 @@ def test_what_comes_meanwhile_is_kept() -> None:
         assert [(await peer.receive_message()).value.payload for _ in range(3)] == [0, 1, 2]
         assert peer.skipped == []
 
-    play(script)
+    run_script(script)
 
 
-def test_fewer_than_were_asked_for_is_a_violation() -> None:
+def test_fewer_answers_than_expected_is_a_violation() -> None:
     async def script(_: Context, peer: Peer) -> None:
         peer.ask("echo", 1)
         with pytest.raises(ViolationError) as caught:
@@ -75,19 +75,19 @@ def test_fewer_than_were_asked_for_is_a_violation() -> None:
         assert caught.value.actual.startswith("1 answers: ")
         assert caught.value.sent.startswith("RequestNameCache(")
 
-    play(script)
+    run_script(script)
 
 
-def test_an_answer_that_should_not_come_is_a_violation() -> None:
+def test_an_unexpected_answer_is_a_violation() -> None:
     async def script(_: Context, peer: Peer) -> None:
         with pytest.raises(ViolationError, match="no answer with ref"):
             await peer.expect_no_answer(peer.ask("echo", 1))
         await peer.expect_no_answer(peer.ask("echo", "!noreply"))
 
-    play(script)
+    run_script(script)
 
 
-def test_an_agent_is_kept_busy_longer_if_the_body_is_slow() -> None:
+def test_while_busy_repeats_a_round_that_took_too_long() -> None:
     async def script(ctx: Context, peer: Peer) -> None:
         rounds = 0
         async for _ in peer.while_busy("slow"):
@@ -98,11 +98,11 @@ def test_an_agent_is_kept_busy_longer_if_the_body_is_slow() -> None:
         assert await peer.call("slow", Typed(t.INT64, 0)) == Typed(t.INT64, 0)
         assert now() == started
 
-    play(script)
+    run_script(script)
 
 
 @pytest.mark.parametrize("type_", list(FrameType), ids=lambda t: t.name.lower())
-def test_damage_is_what_the_schema_refuses(type_: FrameType) -> None:
+def test_the_schema_refuses_every_truncated_frame(type_: FrameType) -> None:
     async def script(_: Context, peer: Peer) -> None:
         frame = damage.valid_frame(type_, peer)
         assert not isinstance(read_one(peer.data_of(frame), 0, peer.context), Rejected)
@@ -113,7 +113,7 @@ def test_damage_is_what_the_schema_refuses(type_: FrameType) -> None:
             assert int.from_bytes(cut.data[2:6], "big") == len(cut.data)
             assert isinstance(read_one(cut.data, 0, peer.context), Rejected)
 
-    play(script)
+    run_script(script)
 
 
 def test_frames_are_described_at_any_depth_and_size() -> None:
@@ -123,5 +123,5 @@ def test_frames_are_described_at_any_depth_and_size() -> None:
     text = describe_frame(enp.MessageName(1, 2, 0, 0, Atom("echo"), deep))
     assert text.endswith("payload=a deeply nested list)")
     assert len(describe_frame(enp.MessageName(1, 2, 0, 0, Atom("echo"), b"x" * 1_000_000))) < 300
-    while isinstance(deep, list):  # taken apart by hand: its own end would recurse
+    while isinstance(deep, list):  # unnested by hand: deallocation would recurse
         deep = deep.pop()

@@ -1,4 +1,4 @@
-"""The scripted dialer: what it waits for, how long, and what it says when something else comes."""
+"""Scripted dialer: expected messages and closes, time limits, and the text of violations."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ HELLO = frame(payload_of(Hello("salt", "digest")))
 
 
 class Script(asyncio.Protocol):
-    """The other end: does something on its own, some time after the link is open."""
+    """Peer of the dialer. Executes each step at its time after the socket opens."""
 
     def __init__(self, *steps: tuple[float, Callable[[asyncio.Transport], None]]) -> None:
         self.steps = steps
@@ -30,7 +30,7 @@ class Script(asyncio.Protocol):
             asyncio.get_running_loop().call_later(after, step, transport)
 
 
-def says(data: bytes) -> Callable[[asyncio.Transport], None]:
+def sends(data: bytes) -> Callable[[asyncio.Transport], None]:
     return lambda transport: transport.write(data)
 
 
@@ -42,13 +42,13 @@ def resets(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def play(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> tuple[Any, float]:
-    """What comes of it, and when."""
+def run_script(script: Script, action: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> tuple[Any, float]:
+    """Runs an action of a dialer; returns its result or violation, and the time of its end."""
 
     async def run() -> tuple[Any, float]:
         dialer = Dialer(connect_memory(script), TargetInfo("a@b", "cookie"), random.Random(0))
         try:
-            found = await act(dialer)
+            found = await action(dialer)
         except ViolationError as error:
             found = error
         return found, asyncio.get_running_loop().time()
@@ -57,15 +57,16 @@ def play(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> t
         return runner.run(run())
 
 
-def came(script: Script, act: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> str:
-    found, _ = play(script, act)
+def actual_of(script: Script, action: Callable[[Dialer], Coroutine[Any, Any, Any]]) -> str:
+    """Returns what the violation of an action reports as received."""
+    found, _ = run_script(script, action)
     assert isinstance(found, ViolationError), found
     return found.actual
 
 
 def test_a_message_in_pieces_is_one_message() -> None:
-    pieces = [(0.1 * i, says(HELLO[i : i + 1])) for i in range(len(HELLO))]
-    found, _ = play(Script(*pieces), lambda d: d.expect(Hello, within=60))
+    pieces = [(0.1 * i, sends(HELLO[i : i + 1])) for i in range(len(HELLO))]
+    found, _ = run_script(Script(*pieces), lambda d: d.expect(Hello, within=60))
     assert found == Hello("salt", "digest")
 
 
@@ -73,7 +74,7 @@ def test_two_messages_in_one_piece_are_two() -> None:
     async def both(dialer: Dialer) -> list[Any]:
         return [await dialer.expect(Hello), await dialer.expect(Accept)]
 
-    found, _ = play(Script((0, says(HELLO + frame(payload_of(Accept()))))), both)
+    found, _ = run_script(Script((0, sends(HELLO + frame(payload_of(Accept()))))), both)
     assert found == [Hello("salt", "digest"), Accept()]
 
 
@@ -81,45 +82,45 @@ def test_two_messages_in_one_piece_are_two() -> None:
     ("steps", "text"),
     [
         ([], "nothing within 5 s"),
-        ([(0.0, says(HELLO[:9]))], "nothing within 5 s, after 9 bytes of a frame"),
+        ([(0.0, sends(HELLO[:9]))], "nothing within 5 s, after 9 bytes of a frame"),
         ([(0.5, closes)], "the target closed the socket"),
-        ([(0.5, says(HELLO[:9])), (0.6, closes)], "the target closed the socket, after 9 bytes of a frame"),
+        ([(0.5, sends(HELLO[:9])), (0.6, closes)], "the target closed the socket, after 9 bytes of a frame"),
         ([(0.5, resets)], "the target reset the socket"),
-        ([(0.0, says(b"HTTP/1.1 400"))], "bytes that are no handshake frame"),
-        ([(0.0, says(b"\x57\x01\xff\xff\xff\xff"))], "bytes that are no handshake frame"),
-        ([(0.0, says(frame(b"\x00")))], "bytes that are no handshake frame"),
-        ([(0.0, says(frame(payload_of(Accept()))))], "Accept("),
+        ([(0.0, sends(b"HTTP/1.1 400"))], "bytes that are not a handshake frame"),
+        ([(0.0, sends(b"\x57\x01\xff\xff\xff\xff"))], "bytes that are not a handshake frame"),
+        ([(0.0, sends(frame(b"\x00")))], "bytes that are not a handshake frame"),
+        ([(0.0, sends(frame(payload_of(Accept()))))], "Accept("),
     ],
 )
-def test_what_came_in_place_of_a_hello(steps: list[Any], text: str) -> None:
-    assert came(Script(*steps), lambda d: d.expect(Hello)).startswith(text)
+def test_expect_hello_reports_what_was_received_instead(steps: list[Any], text: str) -> None:
+    assert actual_of(Script(*steps), lambda d: d.expect(Hello)).startswith(text)
 
 
-def test_a_drip_does_not_make_it_wait_longer() -> None:
-    drip = [(0.2 * i, says(b"\x57\x01\x00\x00\xff\xff"[i : i + 1] or b"\x00")) for i in range(200)]
-    found, when = play(Script(*drip), lambda d: d.expect(Hello))
+def test_single_bytes_do_not_extend_the_limit_of_expect() -> None:
+    drip = [(0.2 * i, sends(b"\x57\x01\x00\x00\xff\xff"[i : i + 1] or b"\x00")) for i in range(200)]
+    found, when = run_script(Script(*drip), lambda d: d.expect(Hello))
     assert isinstance(found, ViolationError)
     assert when < 5.5
 
 
-def test_a_close_is_waited_for_and_timed() -> None:
-    assert play(Script((2.0, closes)), lambda d: d.expect_close()) == (pytest.approx(2.0), pytest.approx(2.0))
-    assert play(Script((2.0, resets)), lambda d: d.expect_close())[0] == pytest.approx(2.0)
-    assert came(Script(), lambda d: d.expect_close()) == "the socket is still open after 5 s"
+def test_expect_close_waits_for_the_close_and_returns_its_time() -> None:
+    assert run_script(Script((2.0, closes)), lambda d: d.expect_close()) == (pytest.approx(2.0), pytest.approx(2.0))
+    assert run_script(Script((2.0, resets)), lambda d: d.expect_close())[0] == pytest.approx(2.0)
+    assert actual_of(Script(), lambda d: d.expect_close()) == "the socket is still open after 5 s"
     assert (
-        came(Script((2.0, closes)), lambda d: d.expect_close(at_least=3.0))
+        actual_of(Script((2.0, closes)), lambda d: d.expect_close(at_least=3.0))
         == "the target closed the socket after 2.00 s"
     )
 
 
-def test_bytes_before_the_close_count_only_where_they_are_forbidden() -> None:
-    script = [(1.0, says(b"oh")), (2.0, closes)]
-    assert came(Script(*script), lambda d: d.expect_close()).startswith("the target sent 2 bytes: 6f68")
-    assert play(Script(*script), lambda d: d.expect_close(bytes_allowed=True))[0] == pytest.approx(2.0)
+def test_bytes_before_the_close_fail_unless_they_are_allowed() -> None:
+    script = [(1.0, sends(b"oh")), (2.0, closes)]
+    assert actual_of(Script(*script), lambda d: d.expect_close()).startswith("the target sent 2 bytes: 6f68")
+    assert run_script(Script(*script), lambda d: d.expect_close(bytes_allowed=True))[0] == pytest.approx(2.0)
 
 
 class Flood(asyncio.Protocol):
-    """Never stops: a chunk in every turn of the loop."""
+    """Peer that sends a chunk in every turn of the loop."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -131,7 +132,7 @@ class Flood(asyncio.Protocol):
         self.turn = asyncio.get_running_loop().call_soon(self.more)
 
 
-async def test_endless_talk_is_no_close() -> None:
+async def test_expect_close_fails_while_the_peer_keeps_sending() -> None:
     flood = Flood()
     dialer = Dialer(connect_memory(flood), TargetInfo("a@b", "cookie"), random.Random(0))
     started = asyncio.get_running_loop().time()
@@ -142,19 +143,19 @@ async def test_endless_talk_is_no_close() -> None:
     assert asyncio.get_running_loop().time() - started < 5.0
 
 
-def test_an_open_link_is_watched_to_the_end() -> None:
-    assert play(Script((0.5, says(b"anything"))), lambda d: d.expect_open(2.0)) == (None, pytest.approx(2.0))
-    assert came(Script((0.5, closes)), lambda d: d.expect_open(2.0)).startswith(
+def test_expect_open_fails_if_the_socket_closes_within_the_period() -> None:
+    assert run_script(Script((0.5, sends(b"anything"))), lambda d: d.expect_open(2.0)) == (None, pytest.approx(2.0))
+    assert actual_of(Script((0.5, closes)), lambda d: d.expect_open(2.0)).startswith(
         "the target closed the socket after 0.50 s"
     )
 
 
-def test_a_wrong_digest_names_the_rule_and_what_would_be_right() -> None:
+def test_a_wrong_digest_gives_a_violation_with_requirement_and_expected_digest() -> None:
     async def checks(dialer: Dialer) -> None:
         dialer.send(dialer.hello())
         dialer.check_hello(Hello("salt", "\x1b[31m wrong"))
 
-    found, _ = play(Script(), checks)
+    found, _ = run_script(Script(), checks)
     assert isinstance(found, ViolationError)
     assert "EHS-DIG-2" in found.expected[0]
     assert "wrong" in found.actual

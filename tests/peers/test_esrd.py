@@ -1,4 +1,4 @@
-"""The scripted sides of the registrar: who registers and resolves, and who serves."""
+"""Scripted ESRD server, client and resolver."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,8 @@ REQUEST = write_packet(RegisterRoutes(Atom("b@localhost"), [route(1)]))
 
 
 @contextlib.asynccontextmanager
-async def sides() -> AsyncIterator[tuple[ScriptedEsrdServer, ScriptedEsrdClient, ScriptedResolver]]:
+async def connected_peers() -> AsyncIterator[tuple[ScriptedEsrdServer, ScriptedEsrdClient, ScriptedResolver]]:
+    """Yields a server, and a client and a resolver connected to it."""
     server = await ScriptedEsrdServer().start()
     client = ScriptedEsrdClient(await connect(HOST, server.port), random.Random(1), "b@localhost")
     resolver = await open_resolver(HOST, server.port)
@@ -36,7 +37,7 @@ async def sides() -> AsyncIterator[tuple[ScriptedEsrdServer, ScriptedEsrdClient,
 
 
 async def test_both_sides_understand_each_other() -> None:
-    async with sides() as (server, client, resolver):
+    async with connected_peers() as (server, client, resolver):
         registering = asyncio.create_task(client.register())
         lease, request = await server.grant_next()
         await registering
@@ -52,8 +53,8 @@ async def test_both_sides_understand_each_other() -> None:
         assert resolver.transcript.bytes_of("sent") == question.data
 
 
-async def test_a_refusal_ends_the_link() -> None:
-    async with sides() as (server, client, _):
+async def test_a_refusal_closes_the_socket() -> None:
+    async with connected_peers() as (server, client, _):
         refused = asyncio.create_task(client.refused("resource is taken"))
         lease = await server.registration()
         await lease.request()
@@ -70,10 +71,10 @@ async def test_a_refusal_ends_the_link() -> None:
         write_packet(RegisterReply(None))[:-1],
         b"",
     ],
-    ids=["refused", "another", "malformed", "cut", "nothing"],
+    ids=["refused", "another message", "malformed", "truncated", "closed"],
 )
-async def test_a_client_whose_registration_fails_says_so(reply: bytes) -> None:
-    async with sides() as (server, client, _):
+async def test_a_failed_registration_raises_a_violation_at_the_client(reply: bytes) -> None:
+    async with connected_peers() as (server, client, _):
         registering = asyncio.create_task(client.register())
         lease = await server.registration()
         lease.socket.write(reply)
@@ -82,8 +83,8 @@ async def test_a_client_whose_registration_fails_says_so(reply: bytes) -> None:
             await registering
 
 
-async def test_waiting_has_an_end() -> None:
-    async with sides() as (server, client, resolver):
+async def test_waiting_longer_than_the_limit_raises_a_violation() -> None:
+    async with connected_peers() as (server, client, resolver):
         lease = await server.registration()
         for work in (
             server.registration(0.01), server.resolve_request(0.01), lease.request(0.01),
@@ -95,23 +96,23 @@ async def test_waiting_has_an_end() -> None:
 
 
 @pytest.mark.parametrize("sent", [REQUEST[:50], REQUEST + b"\0", write_packet(RegisterReply(None)), b"junk"])
-async def test_a_request_has_to_come_whole_in_one_segment(sent: bytes) -> None:
-    async with sides() as (server, client, _):
+async def test_a_request_that_is_not_one_whole_segment_is_a_violation(sent: bytes) -> None:
+    async with connected_peers() as (server, client, _):
         client.send_bytes(sent, "a test")
         with pytest.raises(ViolationError, match="RegisterRoutes in one segment"):
             await (await server.registration()).request()
 
 
-async def test_a_client_that_goes_before_it_asks() -> None:
-    async with sides() as (server, client, _):
+async def test_a_client_that_closes_before_its_request_is_a_violation() -> None:
+    async with connected_peers() as (server, client, _):
         client.socket.close()
         with pytest.raises(ViolationError, match="closed"):
             await (await server.registration()).request()
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", REQUEST], ids=["empty", "junk", "request"])
-async def test_a_datagram_that_is_no_question(data: bytes) -> None:
-    async with sides() as (server, _, resolver):
+async def test_a_datagram_that_is_not_a_resolve_request_is_a_violation(data: bytes) -> None:
+    async with connected_peers() as (server, _, resolver):
         resolver.send(data)
         question = await server.resolve_request()
         assert question.data == data
@@ -124,8 +125,8 @@ async def test_a_datagram_that_is_no_question(data: bytes) -> None:
             await resolver.reply()
 
 
-async def test_a_port_that_is_taken_for_either() -> None:
-    async with sides() as (server, _, _):
+async def test_start_at_an_occupied_tcp_or_udp_port_raises_unreachable() -> None:
+    async with connected_peers() as (server, _, _):
         with pytest.raises(UnreachableError, match="no registrar at"):
             await ScriptedEsrdServer().start(server.port)
         assert server._server
@@ -134,13 +135,13 @@ async def test_a_port_that_is_taken_for_either() -> None:
             await ScriptedEsrdServer().start(server.port)
 
 
-async def test_a_name_that_is_none_can_t_be_reached() -> None:
+async def test_resolver_for_an_unknown_host_raises_unreachable() -> None:
     with pytest.raises(UnreachableError, match="no datagrams to"):
         await open_resolver("no such host", 1)
 
 
-def test_faults_are_computed_from_the_schema() -> None:
-    """Every field of every message is cut, every length and count is wrong."""
+def test_every_field_length_and_count_of_a_message_is_corrupted() -> None:
+    """The corruptions are computed from the schema: truncation in every field, and wrong lengths and counts."""
     kinds = {damage.kind for damage in corrupt_packets(RegisterRoutes(Atom("b@localhost"), [route(1)]))}
     assert {
         "version",
@@ -161,7 +162,7 @@ def test_faults_are_computed_from_the_schema() -> None:
         assert all(damage.data != data and damage.description for damage in corrupt_packets(message))
 
 
-def test_packets_are_put_together() -> None:
+def test_packet_parts_are_assembled_into_a_valid_packet() -> None:
     assert with_value(REQUEST, value_of(REQUEST)) == with_length(REQUEST) == REQUEST
     assert not isinstance(read_packet(with_value(REQUEST[:4], value_of(REQUEST))), Exception)
     assert with_length(REQUEST, 7)[2:4] == b"\0\x07"

@@ -1,4 +1,4 @@
-"""The scripted Saturn: what it takes and answers, held against the scripted node and against the reference node's client."""
+"""Scripted Saturn server, with a scripted node and with the client of the reference node."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ NAME = "b@localhost"
 
 
 @contextlib.asynccontextmanager
-async def serving() -> AsyncIterator[ScriptedSaturnServer]:
+async def running_server() -> AsyncIterator[ScriptedSaturnServer]:
     server = await ScriptedSaturnServer(server_context(certificate()), TOKEN).start()
     try:
         yield server
@@ -40,14 +40,14 @@ async def serving() -> AsyncIterator[ScriptedSaturnServer]:
 
 
 @contextlib.asynccontextmanager
-async def sides(token: str = TOKEN) -> AsyncIterator[tuple[SaturnRegistration, ScriptedSaturnClient]]:
-    """The server's end and the node's of one connection."""
-    async with serving() as server:
-        link = await connect(HOST, server.port, client_context())
+async def connected_peers(token: str = TOKEN) -> AsyncIterator[tuple[SaturnRegistration, ScriptedSaturnClient]]:
+    """Yields both ends of one connection: the server's and the node's."""
+    async with running_server() as server:
+        socket = await connect(HOST, server.port, client_context())
         try:
-            yield await server.registration(), ScriptedSaturnClient(link, random.Random(1), token, NAME, "cluster")
+            yield await server.registration(), ScriptedSaturnClient(socket, random.Random(1), token, NAME, "cluster")
         finally:
-            link.abort()
+            socket.abort()
 
 
 async def registered(member: SaturnRegistration, node: ScriptedSaturnClient) -> Register:
@@ -59,17 +59,17 @@ async def registered(member: SaturnRegistration, node: ScriptedSaturnClient) -> 
 
 
 async def test_both_sides_understand_each_other() -> None:
-    async with sides() as (member, node):
+    async with connected_peers() as (member, node):
         assert await registered(member, node) == node.request()
         node.send(Resolve(7, Atom("c@localhost")))
         member.answer(await member.expect(Resolve), [route(1)])
         assert await node.expect(saturn.ResolveResult) == saturn.ResolveResult(7, None, [route(1)])
-        said = write_packet(node.hello()) + write_packet(node.request()) + write_packet(Resolve(7, Atom("c@localhost")))
-        assert member.socket.transcript.bytes_of("received") == said
+        sent = write_packet(node.hello()) + write_packet(node.request()) + write_packet(Resolve(7, Atom("c@localhost")))
+        assert member.socket.transcript.bytes_of("received") == sent
 
 
-async def test_it_answers_in_pieces_and_several_in_one_chunk() -> None:
-    async with sides() as (member, node):
+async def test_server_sends_a_message_in_pieces_and_several_in_one_chunk() -> None:
+    async with connected_peers() as (member, node):
         await registered(member, node)
         await member.send_in_pieces(NodeJoined(Atom("c@localhost")), 3, 0.0)
         member.send(NodeLeft(Atom("c@localhost")), NodeJoined(Atom("d@localhost")))
@@ -77,16 +77,16 @@ async def test_it_answers_in_pieces_and_several_in_one_chunk() -> None:
             assert await node.receive() == wanted
 
 
-async def test_a_node_with_another_token_is_found_out() -> None:
-    async with sides("another") as (member, node):
+async def test_a_digest_of_another_token_is_a_violation() -> None:
+    async with connected_peers("another") as (member, node):
         node.send(node.hello())
         with pytest.raises(ViolationError, match="Digest"):
             await member.expect_handshake()
 
 
 @pytest.mark.parametrize("how", ["wrong proof", "refused", "junk", "closed"])
-async def test_a_node_whose_registration_fails_says_so(how: str) -> None:
-    async with sides() as (member, node):
+async def test_a_failed_registration_raises_a_violation_at_the_node(how: str) -> None:
+    async with connected_peers() as (member, node):
         registering = asyncio.create_task(node.register())
         hello = await member.expect_handshake()
         if how == "refused":
@@ -96,29 +96,29 @@ async def test_a_node_whose_registration_fails_says_so(how: str) -> None:
         elif how == "closed":
             member.socket.close()
         else:
-            lie = write_packet(HandshakeResult(proof(hello.Salt, TOKEN)))
-            member.send_bytes(lie if how == "wrong proof" else b"junk", how)
+            wrong_proof = write_packet(HandshakeResult(proof(hello.Salt, TOKEN)))
+            member.send_bytes(wrong_proof if how == "wrong proof" else b"junk", how)
         with pytest.raises(ViolationError):
             await registering
 
 
 async def test_a_request_out_of_order_is_a_violation() -> None:
-    async with sides() as (member, node):
+    async with connected_peers() as (member, node):
         node.send(node.request())
         with pytest.raises(ViolationError, match="Handshake"):
             await member.request()
 
 
-async def test_silence_is_broken_by_part_of_a_message() -> None:
-    async with sides() as (member, node):
+async def test_expect_silence_fails_after_part_of_a_message() -> None:
+    async with connected_peers() as (member, node):
         await member.expect_silence(0.01)
         node.send_bytes(b"\x63\x01", "two bytes")
         with pytest.raises(ViolationError, match="2 bytes of a message"):
             await member.expect_silence(0.2)
 
 
-async def test_whether_a_node_stays() -> None:
-    async with sides() as (member, node):
+async def test_closes_within_tells_whether_the_node_closes_its_socket() -> None:
+    async with connected_peers() as (member, node):
         await registered(member, node)
         node.send(node.application("app"))
         assert not await member.closes_within(0.05)
@@ -126,12 +126,12 @@ async def test_whether_a_node_stays() -> None:
         assert await member.closes_within(5.0)
 
 
-async def test_it_can_go_and_come_back() -> None:
-    async with serving() as server:
-        link = await connect(HOST, server.port, client_context())
+async def test_server_restarts_at_the_same_port() -> None:
+    async with running_server() as server:
+        socket = await connect(HOST, server.port, client_context())
         await server.registration()
         await server.stop()
-        assert await link.read(5.0) == b""
+        assert await socket.read(5.0) == b""
         with pytest.raises(UnreachableError):
             await connect(HOST, server.port, client_context())
         await server.start(server.port)
@@ -145,15 +145,15 @@ async def test_it_can_go_and_come_back() -> None:
             await ScriptedSaturnServer(server_context(certificate()), TOKEN).start(server.port)
 
 
-async def test_waiting_has_an_end() -> None:
-    async with sides() as (member, _), serving() as other:
+async def test_waiting_longer_than_the_limit_raises_a_violation() -> None:
+    async with connected_peers() as (member, _), running_server() as other:
         for work in (member.expect_handshake(0.01), other.registration(0.01)):
             with pytest.raises(ViolationError, match="nothing within"):
                 await work
 
 
-async def test_the_clients_of_the_reference_node() -> None:
-    async with serving() as server:
+async def test_client_of_the_reference_node_registers_or_gets_the_error() -> None:
+    async with running_server() as server:
         options = SaturnOptions(token=TOKEN, host=HOST, port=server.port, cluster="cluster", skip_verify=True)
         for text in (None, "resource is taken"):
             client = SaturnRegistrar(options)
@@ -170,16 +170,16 @@ async def test_the_clients_of_the_reference_node() -> None:
             await client.terminate()
 
 
-async def test_a_listener_hears_a_hello_and_nothing_else() -> None:
+async def test_acceptor_refuses_a_dialer_that_does_not_send_a_hello() -> None:
     listener = Listener("dialed")
     await listener.start()
     try:
-        for said in (b"junk", write_packet(RegisterResult()), b""):
-            link = await connect(HOST, listener.port)
-            link.write(said)
-            link.end_writing()
+        for sent in (b"junk", write_packet(RegisterResult()), b""):
+            socket = await connect(HOST, listener.port)
+            socket.write(sent)
+            socket.end_writing()
             with pytest.raises(ViolationError, match=r"Hello|bytes"):
                 await Acceptor.accept(listener, TargetInfo("", "secret"), random.Random(1))
-            link.abort()
+            socket.abort()
     finally:
         await listener.stop()

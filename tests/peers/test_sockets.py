@@ -1,4 +1,4 @@
-"""Links in memory behave as links over TCP do; the virtual clock jumps and never hangs."""
+"""In-memory sockets behave like TCP sockets; the virtual clock jumps to the next timer and never hangs."""
 
 import asyncio
 from typing import Any, TypeVar
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class Peer(asyncio.Protocol):
-    """The other end; notes what happens to it."""
+    """Peer of the socket; records its events."""
 
-    def __init__(self, *, stays: bool = False) -> None:
+    def __init__(self, *, half_open: bool = False) -> None:
         self.seen: list[Any] = []
-        self.stays = stays
+        self.half_open = half_open
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -29,18 +29,18 @@ class Peer(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.seen.append("eof")
-        return self.stays
+        return self.half_open
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.seen.append("lost" if exc is None else "reset")
 
 
-def pair(*, stays: bool = False) -> tuple[PeerSocket, Peer]:
-    peer = Peer(stays=stays)
+def pair(*, half_open: bool = False) -> tuple[PeerSocket, Peer]:
+    peer = Peer(half_open=half_open)
     return connect_memory(peer), peer
 
 
-async def settle() -> None:
+async def run_loop() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -55,7 +55,7 @@ async def test_time_jumps_to_the_next_timer() -> None:
     assert loop.time() - begin == pytest.approx(7200)
 
 
-async def test_timers_fire_in_their_order() -> None:
+async def test_timers_fire_in_order_of_time() -> None:
     order: list[int] = []
 
     async def note(after: int) -> None:
@@ -72,7 +72,7 @@ async def test_no_time_passes_without_a_timer() -> None:
     assert asyncio.get_running_loop().time() == 0.0
 
 
-def test_a_wait_for_nothing_is_an_error_and_no_hang() -> None:
+def test_a_wait_without_a_timer_raises_instead_of_hanging() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
@@ -87,129 +87,129 @@ def test_a_wait_for_nothing_is_an_error_and_no_hang() -> None:
         loop.close()
 
 
-# --- links in memory --------------------------------------------------------------------------------------------------
+# --- in-memory sockets ------------------------------------------------------------------------------------------------
 
 
-async def test_bytes_arrive_in_order_and_not_at_once() -> None:
-    link, peer = pair()
-    link.write(b"one")
-    link.write(b"two")
+async def test_bytes_arrive_in_order_in_a_later_turn_of_the_loop() -> None:
+    socket, peer = pair()
+    socket.write(b"one")
+    socket.write(b"two")
     assert peer.seen == []
-    await settle()
+    await run_loop()
     peer.transport.write(b"answer")
-    assert await link.read(1.0) == b"answer"
+    assert await socket.read(1.0) == b"answer"
     assert peer.seen == [b"one", b"two"]
 
 
-async def test_reading_waits_its_time() -> None:
-    link, _ = pair()
-    assert (await link.read(5.0), link.now()) == (None, pytest.approx(5.0))
+async def test_read_returns_none_after_its_timeout() -> None:
+    socket, _ = pair()
+    assert (await socket.read(5.0), socket.now()) == (None, pytest.approx(5.0))
 
 
-async def test_a_half_closed_link_still_reads() -> None:
-    link, peer = pair(stays=True)
-    link.write(b"last words")
-    link.end_writing()
-    await settle()
+async def test_a_half_closed_socket_still_reads() -> None:
+    socket, peer = pair(half_open=True)
+    socket.write(b"last words")
+    socket.end_writing()
+    await run_loop()
     peer.transport.write(b"answer")
-    assert await link.read(1.0) == b"answer"
-    assert not link.eof
+    assert await socket.read(1.0) == b"answer"
+    assert not socket.eof
     peer.transport.close()
-    assert await link.read(1.0) == b""
-    assert (link.eof, link.reset) == (True, False)
+    assert await socket.read(1.0) == b""
+    assert (socket.eof, socket.reset) == (True, False)
     assert peer.seen == [b"last words", "eof", "lost"]
 
 
-async def test_a_close_comes_behind_the_bytes() -> None:
-    link, peer = pair()
+async def test_a_close_arrives_after_the_bytes() -> None:
+    socket, peer = pair()
     peer.transport.write(b"bye")
     peer.transport.close()
-    assert [await link.read(1.0), await link.read(1.0)] == [b"bye", b""]
-    link.write(b"too late")
-    await settle()
+    assert [await socket.read(1.0), await socket.read(1.0)] == [b"bye", b""]
+    socket.write(b"too late")
+    await run_loop()
     assert peer.seen == ["lost"]
 
 
 async def test_an_abort_is_seen_as_a_reset() -> None:
-    link, peer = pair()
-    link.abort()
-    await settle()
-    other_link, other = pair()
+    socket, peer = pair()
+    socket.abort()
+    await run_loop()
+    other_socket, other = pair()
     other.transport.abort()
-    assert await other_link.read(1.0) == b""
-    assert other_link.reset
+    assert await other_socket.read(1.0) == b""
+    assert other_socket.reset
     assert peer.seen == ["reset"]
 
 
-async def test_nothing_is_delivered_while_reading_is_paused() -> None:
-    link, peer = pair()
+async def test_a_paused_reader_gets_bytes_and_close_when_it_resumes() -> None:
+    socket, peer = pair()
     peer.transport.pause_reading()
-    link.write(b"later")
-    link.close()
-    await settle()
+    socket.write(b"later")
+    socket.close()
+    await run_loop()
     assert peer.seen == []
     peer.transport.resume_reading()
-    await settle()
+    await run_loop()
     assert peer.seen == [b"later", "eof", "lost"]
 
 
-async def test_a_flood_is_held_back_at_its_source() -> None:
-    link, peer = pair()
+async def test_a_full_buffer_pauses_the_sender() -> None:
+    socket, peer = pair()
     for _ in range(5):
         peer.transport.write(bytes(MAX_BUFFERED // 2))
-    await settle()
-    assert isinstance(link.transport, MemoryTransport)
-    assert link.transport.paused
+    await run_loop()
+    assert isinstance(socket.transport, MemoryTransport)
+    assert socket.transport.paused
     total = 0
-    while chunk := await link.read(0.1):
+    while chunk := await socket.read(0.1):
         total += len(chunk)
-        await settle()
+        await run_loop()
     assert total == 5 * (MAX_BUFFERED // 2)
-    assert link.transport.paused is False
+    assert socket.transport.paused is False
 
 
-async def test_a_drip_stops_when_the_other_end_closes() -> None:
-    link, peer = pair()
+async def test_drip_stops_when_the_peer_closes() -> None:
+    socket, peer = pair()
     asyncio.get_running_loop().call_later(0.35, peer.transport.close)
-    await link.drip(bytes(100), size=1, gap=0.1)
+    await socket.drip(bytes(100), size=1, gap=0.1)
     assert sum(map(len, filter(lambda seen: isinstance(seen, bytes), peer.seen))) == 4
 
 
-async def test_a_fingerprint_stands_in_for_tls() -> None:
+async def test_a_memory_socket_has_the_given_fingerprint() -> None:
     assert connect_memory(Peer(), b"f" * 20).fingerprint == b"f" * 20
 
 
-# --- over TCP the same ------------------------------------------------------------------------------------------------
+# --- TCP sockets ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.real_loop
-async def test_a_tcp_link_reads_half_closes_and_ends() -> None:
+async def test_a_tcp_socket_reads_after_a_half_close_and_ends() -> None:
     peers: list[Peer] = []
 
     def accept() -> Peer:
-        peers.append(Peer(stays=True))
+        peers.append(Peer(half_open=True))
         return peers[-1]
 
     server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
-    link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
-    link.write(b"question")
-    link.end_writing()
+    socket = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
+    socket.write(b"question")
+    socket.end_writing()
     while "eof" not in peers[0].seen:
         await asyncio.sleep(0.005)
     peers[0].transport.write(b"answer")
-    assert await link.read(5.0) == b"answer"
+    assert await socket.read(5.0) == b"answer"
     peers[0].transport.close()
-    assert await link.read(5.0) == b""
-    link.close()
-    await settle()
+    assert await socket.read(5.0) == b""
+    socket.close()
+    await run_loop()
     server.close()
     assert peers[0].seen[:2] == [b"question", "eof"]
 
 
 @pytest.mark.parametrize(("how", "seen"), [("close", "lost"), ("abort", "lost"), ("send_reset", "reset")])
 @pytest.mark.real_loop
-async def test_only_a_reset_is_one_over_tcp(how: str, seen: str) -> None:
-    """A kernel makes a FIN of an abort that leaves nothing unread."""
+async def test_over_tcp_only_send_reset_is_seen_as_a_reset(how: str, seen: str) -> None:
+    """The kernel sends FIN for an abort without unread bytes."""
     ends: asyncio.Queue[str] = asyncio.Queue()
 
     class Server(asyncio.Protocol):
@@ -217,16 +217,16 @@ async def test_only_a_reset_is_one_over_tcp(how: str, seen: str) -> None:
             ends.put_nowait("lost" if exc is None else "reset")
 
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
-    link = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
-    getattr(link, how)()
+    socket = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
+    getattr(socket, how)()
     async with asyncio.timeout(60):
         assert await ends.get() == seen
-    link.send_reset()  # again: nothing happens
+    socket.send_reset()  # a second reset has no effect
     server.close()
 
 
 @pytest.mark.real_loop
-async def test_nobody_to_connect_to() -> None:
+async def test_connect_to_a_closed_port_raises_unreachable() -> None:
     server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()

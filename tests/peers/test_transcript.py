@@ -14,7 +14,7 @@ HELLO = frame(payload_of(Hello("salt", "digest")))
 
 
 def transcript(*entries: tuple[float, Direction, bytes | str]) -> Transcript:
-    made = Transcript("link 1")
+    made = Transcript("socket 1")
     for at, direction, what in entries:
         made.add(Entry(at, direction, event=what) if isinstance(what, str) else Entry(at, direction, what))
     return made
@@ -36,17 +36,17 @@ def test_frames_are_decoded_wherever_they_are_cut() -> None:
     assert made.bytes_of("sent") == HELLO * 2
 
 
-def test_what_is_no_frame_is_shown_in_hex() -> None:
+def test_bytes_that_are_not_a_frame_are_shown_in_hex() -> None:
     made = transcript((0.5, "received", b"HTTP"), (0.6, "received", b"\x57\x01\x00\x00"))
     assert list(made.lines()) == ["   0.500 s < 48545450", "           < 57010000 (incomplete)"]
 
 
-def test_a_frame_that_is_refused_says_why() -> None:
+def test_a_refused_frame_is_shown_with_its_reason() -> None:
     (line,) = transcript((0.0, "received", frame(b"\x00"))).lines()
     assert "refused: unknown tag" in line
 
 
-def test_half_a_frame_before_the_end_is_shown() -> None:
+def test_an_incomplete_frame_before_the_close_is_shown_in_hex() -> None:
     made = transcript((0.1, "received", HELLO[:8]), (0.2, "received", "closed"))
     assert list(made.lines()) == ["   0.200 s < 57010000 00418300", "   0.200 s < closed"]
 
@@ -56,7 +56,7 @@ def test_only_the_last_lines_are_shown() -> None:
     assert list(made.lines(3)) == ["… 17 earlier lines", *(f"{i:8.3f} s < event {i}" for i in (17, 18, 19))]
 
 
-def test_a_flood_costs_neither_memory_nor_time() -> None:
+def test_memory_and_decoded_frames_are_bounded_under_a_flood() -> None:
     made = Transcript()
     chunk = frame(b"\xff") * 10_000
     for _ in range(1000):
@@ -74,15 +74,15 @@ def test_long_texts_are_shortened() -> None:
     assert "Salt='ssssssssssss…'" in line
 
 
-def test_packets_of_a_registrar() -> None:
+def test_registrar_packets_and_datagrams_are_decoded() -> None:
     request = write_packet(RegisterRoutes(Atom("a@b"), None))
-    told = "RegisterRoutes(Node='a@b', Routes=None)"
+    text = "RegisterRoutes(Node='a@b', Routes=None)"
     made = transcript((0.0, "sent", request[:30]), (0.1, "sent", request[30:] + request), (0.2, "received", b"no"))
     made.kind = "packets"
-    assert list(made.lines()) == [f"   0.100 s > {told}"] * 2 + ["   0.200 s < 6e6f"]
+    assert list(made.lines()) == [f"   0.100 s > {text}"] * 2 + ["   0.200 s < 6e6f"]
     cut = transcript((0.0, "sent", request[:6]), (0.1, "sent", request))
     cut.kind = "datagrams"
     first, second = cut.lines()
     assert first.startswith("   0.000 s > 012c ")
     assert "refused: end of data (64 bytes needed, 2 left)" in first
-    assert second == f"   0.100 s > {told}"
+    assert second == f"   0.100 s > {text}"

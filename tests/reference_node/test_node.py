@@ -1,7 +1,8 @@
-"""Nodes over real sockets on the loopback: who meets whom, with which settings, and how it ends."""
+"""Nodes over sockets on the loopback: connections, settings, invalid peers, and stop."""
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from ergo_conformance.reference_node.api.handshake import LocalIdentity, PeerInf
 from ergo_conformance.reference_node.connection import tls as certificates
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
-from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
-from tests.support.settings import start_node
+from tests.support.settings import LONG_DEADLINES, start_node
 from tests.support.sockets import (
     ACCEPTORS,
     HOST,
@@ -40,7 +40,7 @@ TLS = (AcceptorOptions(host=HOST, port=0, tls=PAIR),)
 
 
 @pytest.mark.covers("The network: connect")
-async def test_two_nodes_meet() -> None:
+async def test_two_nodes_connect() -> None:
     version = Version("app", "2")
     async with running_nodes("a", "b", max_message_size=9000, version=version) as (a, b):
         connection = await a.network.connect(HOST, port(b), name="b@localhost")
@@ -57,7 +57,7 @@ async def test_two_nodes_meet() -> None:
 @pytest.mark.parametrize("acceptors", [ACCEPTORS, TLS])
 @pytest.mark.parametrize("pool", [1, 3])
 async def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
-    options = {"acceptors": acceptors, "handshake": EhsHandshake(pool_size=pool)}
+    options = {"acceptors": acceptors, "handshake": replace(LONG_DEADLINES, pool_size=pool)}
     async with running_nodes("a", "b", **options) as (a, b):
         for one, other in ((a, b), (b, a)):
             connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
@@ -67,7 +67,7 @@ async def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
             await eventually(lambda: not a.network.connections and not b.network.connections)
 
 
-async def test_another_cookie_gets_not_a_byte() -> None:
+async def test_another_cookie_is_closed_without_a_byte() -> None:
     async with running_nodes("a", cookie="other") as (a,), running_nodes("b") as (b,):
         with pytest.raises(HandshakeError, match="closed"):
             await a.network.connect(HOST, port(b))
@@ -77,7 +77,7 @@ async def test_another_cookie_gets_not_a_byte() -> None:
         assert not b.network.connections
 
 
-async def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
+async def test_a_node_without_a_cookie_has_a_random_one() -> None:
     async with running_nodes("a", "b", cookie="") as (a, b):
         assert len(a.network.cookie) == 16
         with pytest.raises(HandshakeError):
@@ -86,7 +86,7 @@ async def test_a_node_without_a_cookie_has_one_that_nobody_knows() -> None:
 
 async def test_an_acceptor_has_its_own_settings() -> None:
     acceptor = AcceptorOptions(
-        host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=EhsHandshake(pool_size=1)
+        host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=replace(LONG_DEADLINES, pool_size=1)
     )
     async with running_nodes("a", cookie="own") as (a,), running_nodes("b", acceptors=(acceptor,)) as (b,):
         connection = await a.network.connect(HOST, port(b))
@@ -94,8 +94,8 @@ async def test_an_acceptor_has_its_own_settings() -> None:
         assert (peer.max_message_size, peer.flags, peer.pool_size) == (77, Flags.ENABLE, 1)
 
 
-class Lies(EhsSession):
-    """An acceptor behind whose back somebody else ends TLS."""
+class OtherFingerprint(EhsSession):
+    """Acceptor whose TLS is terminated by a man in the middle."""
 
     def digest(self, kind: ehs.Digest) -> str:
         if kind.fingerprint:
@@ -106,17 +106,17 @@ class Lies(EhsSession):
 @pytest.mark.covers(
     "Options of the network: handshake.Options.DisableTLSFingerprint", "NAPI-ACC-5: Acceptors: CertManager"
 )
-async def test_the_certificate_is_bound() -> None:
-    lying = {"acceptors": TLS, "handshake": EhsHandshake(session_class=Lies)}
-    async with running_nodes("a") as (a,), running_nodes("b", **lying) as (b,):
+async def test_the_handshake_binds_the_certificate() -> None:
+    other_fingerprint = {"acceptors": TLS, "handshake": replace(LONG_DEADLINES, session_class=OtherFingerprint)}
+    async with running_nodes("a") as (a,), running_nodes("b", **other_fingerprint) as (b,):
         with pytest.raises(HandshakeError, match="HELLO_CERT"):
             await a.network.connect(HOST, port(b), tls=True)
-    trusting = EhsHandshake(disable_tls_fingerprint=True)
-    async with running_nodes("a", handshake=trusting) as (a,), running_nodes("b", **lying) as (b,):
+    without_check = replace(LONG_DEADLINES, disable_tls_fingerprint=True)
+    async with running_nodes("a", handshake=without_check) as (a,), running_nodes("b", **other_fingerprint) as (b,):
         assert len((await a.network.connect(HOST, port(b), tls=True)).sockets) == 3
 
 
-async def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
+async def test_a_certificate_is_verified_against_a_ca(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_bytes(PAIR.certificate)
     other = certificates.self_signed([HOST])
@@ -127,7 +127,7 @@ async def test_a_ca_may_be_demanded(tmp_path: Path) -> None:
             await a.network.connect(HOST, port(b), tls=certificates.client_context(str(ca)))
 
 
-async def test_plain_and_tls_do_not_meet() -> None:
+async def test_plain_tcp_and_tls_do_not_connect() -> None:
     async with running_nodes("a") as (a,), running_nodes("b", acceptors=TLS) as (b,):
         with pytest.raises(HandshakeError):
             await a.network.connect(HOST, port(b))
@@ -137,10 +137,10 @@ async def test_plain_and_tls_do_not_meet() -> None:
 
 @pytest.mark.covers("NAPI-ACC-7")
 async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
-    strict = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.5, handshake=0.8))
-    opened: list[RawPeer] = []
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=60.0, read=0.5, handshake=0.8))
+    beginnings = [b""] * 20 + [dialer_session().start()[:9]] * 5
 
-    async def drip(raw: RawPeer) -> None:
+    async def send_slowly(raw: RawPeer) -> None:
         for byte in dialer_session().start():
             raw.writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
@@ -148,22 +148,24 @@ async def test_slow_peers_do_not_delay_others_and_are_closed() -> None:
                 return
         raise AssertionError("the acceptor waited for the whole hello")
 
-    async def silent(node: Node, data: bytes = b"") -> None:
-        async with RawPeer.dial(node) as raw:
+    async with AsyncExitStack() as stack, running_nodes("a", "b") as (a, b):
+        for data in beginnings:
+            raw = await stack.enter_async_context(RawPeer.dial(b))
             raw.writer.write(data)
-            opened.append(raw)
-            await raw.read_to_end()
-
-    async with running_nodes("a") as (a,), running_nodes("b", handshake=strict) as (b,), RawPeer.dial(b) as dripping:
-        dropper = asyncio.create_task(drip(dripping))
-        idle = [asyncio.create_task(silent(b)) for _ in range(20)]
-        half = [asyncio.create_task(silent(b, dialer_session().start()[:9])) for _ in range(5)]
-        await eventually(lambda: len(opened) == 25)
+        await eventually(lambda: b.network._sockets.accepting == 25)
         await a.network.connect(HOST, port(b))
-        await asyncio.gather(*idle, *half)
-        assert await dripping.read_to_end() == b""
-        await dropper
-        assert len(b.network.connections) == 1
+        assert b.network._sockets.accepting == 25
+
+    async with AsyncExitStack() as stack, running_nodes("b", handshake=short_deadlines) as (b,):
+        peers = [await stack.enter_async_context(RawPeer.dial(b)) for _ in beginnings]
+        slow_peer = await stack.enter_async_context(RawPeer.dial(b))
+        for raw, data in zip(peers, beginnings, strict=True):
+            raw.writer.write(data)
+        slow = asyncio.create_task(send_slowly(slow_peer))
+        await asyncio.gather(*(raw.read_to_end() for raw in peers))
+        assert await slow_peer.read_to_end() == b""
+        await slow
+        assert not b.network.connections
 
 
 async def test_half_open_peers_are_closed() -> None:
@@ -177,20 +179,20 @@ async def test_half_open_peers_are_closed() -> None:
 
 
 @pytest.mark.parametrize("local", [replace(ME, name=Atom("")), replace(ME, creation=0)])
-async def test_peers_that_cannot_be_registered(local: LocalIdentity) -> None:
+async def test_a_peer_without_a_name_or_creation_is_closed(local: LocalIdentity) -> None:
     async with running_nodes("b") as (b,), RawPeer.dial(b) as raw:
         assert isinstance(await raw.handshake(dialer_session(local)), PeerInfo)
         assert await raw.read_to_end() == b""
         assert not b.network.connections
 
 
-async def test_a_name_without_a_host_and_a_creation_before_1970_are_fine() -> None:
+async def test_a_peer_name_without_a_host_and_a_negative_creation_are_accepted() -> None:
     async with running_nodes("b") as (b,), RawPeer.dial(b) as raw:
         await raw.handshake(dialer_session(replace(ME, name=Atom("x"), creation=-1)))
         await eventually(lambda: "x" in b.network.connections)
 
 
-async def test_a_dialer_wants_the_name_it_dialed() -> None:
+async def test_a_peer_with_another_name_is_refused_by_the_dialer() -> None:
     async with running_nodes("a", "b") as (a, b):
         with pytest.raises(RefusedError, match="introduced itself"):
             await a.network.connect(HOST, port(b), name="c@localhost")
@@ -202,18 +204,18 @@ async def test_a_dialer_wants_the_name_it_dialed() -> None:
 
 @pytest.mark.covers("The network: shut")
 async def test_stop_closes_everything() -> None:
-    async with running_nodes("b") as (b,), RawPeer.dial(b) as idle, RawPeer.dial(b) as met:
-        await met.handshake(dialer_session())
+    async with running_nodes("b") as (b,), RawPeer.dial(b) as idle, RawPeer.dial(b) as introduced:
+        await introduced.handshake(dialer_session())
         await eventually(lambda: b.network.connections and b.network._sockets.accepting)
-        where = port(b)
+        closed_port = port(b)
         await b.stop()
-        assert await idle.read_to_end() == await met.read_to_end() == b""
+        assert await idle.read_to_end() == await introduced.read_to_end() == b""
         assert not b.network.connections
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection(HOST, where)
+            await asyncio.open_connection(HOST, closed_port)
 
 
-async def test_stop_ends_a_dial() -> None:
+async def test_stop_ends_a_pending_dial() -> None:
     async def listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -229,23 +231,23 @@ async def test_stop_ends_a_dial() -> None:
             assert not a.network._sockets.live
 
 
-async def test_no_way() -> None:
+async def test_connect_to_a_closed_port_raises() -> None:
     async with running_nodes("a", "b") as (a, b):
-        where = port(b)
+        closed_port = port(b)
         await b.stop()
         with pytest.raises(ConnectionRefusedError):
-            await a.network.connect(HOST, where, name="b@localhost")
+            await a.network.connect(HOST, closed_port, name="b@localhost")
         with pytest.raises(ErgoError, match="network stack is stopped"):
             await b.network.connect(HOST, port(a))
 
 
-async def test_a_hidden_node_dials_only() -> None:
+async def test_a_hidden_node_dials_without_acceptors() -> None:
     async with running_nodes("a", mode=NetworkMode.HIDDEN) as (a,), running_nodes("b") as (b,):
         assert a.network.acceptors == []
         await a.network.connect(HOST, port(b))
 
 
-async def test_what_cannot_be_opened_is_said_in_one_sentence() -> None:
+async def test_a_port_in_use_fails_the_start() -> None:
     async with running_nodes("b") as (b,):
         taken = AcceptorOptions(host=HOST, port=port(b), last_port=port(b))
         with pytest.raises(UsageError, match=rf"no available ports in range {port(b)}\.\.{port(b)}$"):

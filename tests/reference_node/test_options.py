@@ -1,4 +1,4 @@
-"""Settings that a node refuses to start with."""
+"""Invalid options raise UsageError."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOpti
 
 
 @pytest.mark.parametrize("name", ["", "a", "@", "a@", "@b", "a@b@c", "a@" + "b" * 254])
-def test_names(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"node name|host name|too long Atom"):
         check_name(name)
 
@@ -34,6 +34,6 @@ def test_names(name: str) -> None:
         lambda: certificates.client_context("/nowhere/ca.pem"),
     ],
 )
-def test_wrong_settings(make: Callable[[], object]) -> None:
+def test_an_invalid_option_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(UsageError):
         make()

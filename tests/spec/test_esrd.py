@@ -78,7 +78,7 @@ def test_a_message_equals_the_bytes_of_real_nodes(name: str) -> None:
 
 
 @named
-def test_both_write_the_same_and_read_it_back(name: str) -> None:
+def test_both_codecs_write_the_same_and_read_it(name: str) -> None:
     data = write_packet(MESSAGES[name])
     assert node.write(MESSAGES[name]) == data
     assert agreed(data) == MESSAGES[name]
@@ -93,11 +93,11 @@ def test_a_packet_states_its_size_and_type(name: str) -> None:
 
 
 @named
-def test_both_readers_refuse_every_fault_alike(name: str) -> None:
-    damages = corrupt_packets(MESSAGES[name])
-    assert len({damage.label for damage in damages}) == len(damages) > 20
-    for damage in damages:
-        assert isinstance(agreed(damage.data), Rejected), damage.label
+def test_both_readers_refuse_every_corrupt_packet_alike(name: str) -> None:
+    corruptions = corrupt_packets(MESSAGES[name])
+    assert len({corruption.label for corruption in corruptions}) == len(corruptions) > 20
+    for corruption in corruptions:
+        assert isinstance(agreed(corruption.data), Rejected), corruption.label
 
 
 @named
@@ -125,7 +125,7 @@ def test_a_value_of_another_packet_type_is_refused(name: str) -> None:
             assert agreed(data[:1] + bytes([type_]) + data[2:]).reason is Reason.UNEXPECTED
 
 
-def test_a_packet_within_other_bytes() -> None:
+def test_a_packet_is_read_at_an_offset_between_other_bytes() -> None:
     data = write_packet(MESSAGES["register"])
     parsed = read_packet(b"..." + data + b"...", offset=3, prefix=True)
     assert isinstance(parsed, Parsed)
@@ -165,14 +165,14 @@ messages: st.SearchStrategy[Message] = st.one_of(
 
 
 @given(messages)
-def test_any_message_survives_a_round_trip(message: Message) -> None:
+def test_any_message_is_written_and_read(message: Message) -> None:
     data = write_packet(message)
     assert node.write(message) == data
     assert agreed(data) == message
 
 
 @given(messages, st.data())
-def test_both_readers_agree_on_damaged_packets(message: Message, data: st.DataObject) -> None:
+def test_both_readers_agree_on_random_corruption(message: Message, data: st.DataObject) -> None:
     packet = bytearray(write_packet(message))
     at = data.draw(st.integers(0, len(packet) - 1))
     packet[at] = data.draw(st.integers(0, 255))

@@ -33,7 +33,7 @@ def parsed(data: bytes, **options: Any) -> Parsed:
 
 @pytest.mark.parametrize("row", FRAMES, ids=lambda row: str(row["id"]))
 class TestSpans:
-    def test_they_nest(self, row: Any) -> None:
+    def test_spans_nest(self, row: Any) -> None:
         """Two spans are disjoint, or one is inside the other and the inner one comes first."""
         spans = [s for s in parsed(bytes.fromhex(row["hex"])).spans if s.end > s.start]
         around: list[Span] = []
@@ -43,7 +43,7 @@ class TestSpans:
                 around.pop()
             around.append(span)
 
-    def test_they_cover_each_byte(self, row: Any) -> None:
+    def test_spans_cover_each_byte(self, row: Any) -> None:
         data = bytes.fromhex(row["hex"])
         found = parsed(data)
         for offset in range(0, len(data), 1 + len(data) // 100):
@@ -55,13 +55,15 @@ class TestSpans:
         with pytest.raises(KeyError):
             found.at(len(data))
 
-    def test_each_path_begins_like_that_of_the_part_around_it(self, row: Any) -> None:
+    def test_each_path_begins_with_the_path_of_the_enclosing_span(self, row: Any) -> None:
         found = parsed(bytes.fromhex(row["hex"]))
-        *inner, last = found.spans
+        *inner, last = spans = list(found.spans)
         assert last == Span("", 0, found.end)
-        assert all(span.end <= found.end for span in inner)
+        for i, span in enumerate(inner, 1):  # an enclosing span comes later
+            outer = next(s for s in spans[i:] if s.start <= span.start and span.end <= s.end and s.path != span.path)
+            assert span.path.startswith(outer.path), (span, outer)
 
-    def test_an_offset_moves_them_all(self, row: Any) -> None:
+    def test_an_offset_moves_all_spans(self, row: Any) -> None:
         data = bytes.fromhex(row["hex"])
         here, there = list(parsed(data).spans), list(parsed(b"\0" * 9 + data, offset=9).spans)
         assert there == [Span(path, start + 9, end + 9) for path, start, end in here]
@@ -89,12 +91,12 @@ def test_every_field_of_every_message_has_a_span() -> None:
 
 
 class TestEnd:
-    def test_bytes_behind_the_value_are_refused(self) -> None:
+    def test_bytes_after_the_value_are_refused(self) -> None:
         found = read_frame(write_frame(Accept()) + b"x")
         assert isinstance(found, Rejected)
         assert (found.reason, found.path, found.offset) == (Reason.LEFTOVER, "", len(write_frame(Accept())))
 
-    def test_bytes_behind_the_value_are_allowed_with_prefix(self) -> None:
+    def test_bytes_after_the_value_are_allowed_with_prefix(self) -> None:
         data = write_frame(Accept())
         assert parsed(data + b"x", prefix=True).end == len(data)
 
@@ -123,7 +125,7 @@ class TestEnd:
 class TestContext:
     SCHEMA = edf.schemas(CONTEXT.registry).value
 
-    def test_two_contexts_do_not_mix(self) -> None:
+    def test_two_contexts_are_independent(self) -> None:
         one, two = (Registry([Struct("#x/S", (("A", kind),))]) for kind in (t.INT8, t.INT16))
         for registry, width in ((one, 1), (two, 2), (one, 1)):
             found = edf.decode(b"\x83\0\4#x/S\0\7", edf.EdfContext(registry), prefix=True)
@@ -138,7 +140,7 @@ class TestContext:
         assert found.value == {"a": 1, "b": "hi"}
 
 
-def test_refusals_and_faults_of_values_have_paths() -> None:
+def test_refusals_of_bytes_and_values_have_paths() -> None:
     data = bytearray(frame_of("Introduce" if any(r["group"] == "Introduce" for r in FRAMES) else "MessageIntroduce"))
     found = parsed(bytes(data))
     at = found.span("message.Flags").start
@@ -189,7 +191,7 @@ def test_a_digest_is_sha256_of_its_parts_and_the_fingerprint(rule: ehs.Digest) -
 
 
 class TestStream:
-    def test_frames_then_another_protocol(self) -> None:
+    def test_frames_are_read_up_to_another_protocol(self) -> None:
         frames = [write_frame(Hello("s", "d")), write_frame(Accept())]
         read = read_handshake(b"".join(frames) + b"\x4e\1rest")
         assert [type(p.value) for p in read.frames] == [Hello, Accept]
@@ -197,7 +199,7 @@ class TestStream:
         assert read.end == len(b"".join(frames))
         assert read.refusal is None
 
-    def test_a_bad_frame_ends_the_reading(self) -> None:
+    def test_reading_ends_at_a_malformed_frame(self) -> None:
         good = write_frame(Accept())
         read = read_handshake(good + good[:-1])
         assert len(read.frames) == 1

@@ -34,36 +34,36 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     catalogue.cache_clear()
 
 
-def spoil(folder: Path, protocol: str, id_: str, more: str = "") -> None:
+def change_file(folder: Path, protocol: str, id_: str, more: str = "") -> None:
     path = folder / f"{protocol}.toml"
     path.write_text(path.read_text(encoding="utf-8") + EXTRA.format(id=id_, more=more), encoding="utf-8")
 
 
-def test_the_copy_is_the_catalogue(copy: Path) -> None:
-    spoil(copy, "edf", "EDF-NEW-1")
+def test_the_loaded_copy_equals_the_catalogue(copy: Path) -> None:
+    change_file(copy, "edf", "EDF-NEW-1")
     assert catalogue()["EDF-NEW-1"].level is RequirementLevel.MUST
 
 
 def test_an_id_in_two_files_is_refused(copy: Path) -> None:
-    spoil(copy, "ehs", "EDF-TOP-1")
+    change_file(copy, "ehs", "EDF-TOP-1")
     with pytest.raises(ErgoConformanceError, match=r"ehs\.toml: EDF-TOP-1"):
         catalogue()
 
 
 def test_an_id_twice_in_one_file_is_refused(copy: Path) -> None:
-    spoil(copy, "edf", "EDF-TOP-1")
+    change_file(copy, "edf", "EDF-TOP-1")
     with pytest.raises(ErgoConformanceError, match=r"edf\.toml"):
         catalogue()
 
 
 def test_an_unknown_key_is_refused(copy: Path) -> None:
-    spoil(copy, "edf", "EDF-NEW-1", 'severity = "high"')
+    change_file(copy, "edf", "EDF-NEW-1", 'severity = "high"')
     with pytest.raises(ErgoConformanceError, match="EDF-NEW-1"):
         catalogue()
 
 
 def test_an_unknown_level_is_refused(copy: Path) -> None:
-    spoil(copy, "edf", "EDF-NEW-1")
+    change_file(copy, "edf", "EDF-NEW-1")
     path = copy / "edf.toml"
     path.write_text(
         path.read_text(encoding="utf-8").replace('level = "MUST"\ntext = "A sentence."', 'level = "SHALL"\ntext = "A"')

@@ -61,7 +61,7 @@ def agreed(data: bytes) -> Any:
         assert isinstance(theirs, Rejected), ours
         assert (ours.reason, ours.offset) == (theirs.reason, theirs.offset)
     else:
-        assert same(ours, theirs, spec.CONTEXT.registry)  # not a number is none
+        assert same(ours, theirs, spec.CONTEXT.registry)  # NaN equals NaN here
     return ours
 
 
@@ -70,7 +70,7 @@ def test_every_message_has_a_sample() -> None:
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_both_write_and_read_the_same(name: str) -> None:
+def test_both_codecs_write_and_read_the_same(name: str) -> None:
     data = node.write(MESSAGES[name])
     assert data == spec.write_packet(MESSAGES[name])
     assert agreed(data) == MESSAGES[name]
@@ -85,7 +85,7 @@ def test_a_truncated_packet_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_both_readers_agree_on_each_damaged_byte(name: str) -> None:
+def test_both_readers_agree_on_corruption_of_each_byte(name: str) -> None:
     data = node.write(MESSAGES[name])
     for at in range(len(data)):
         for by in (0, 0xFF, data[at] ^ 1):
@@ -93,11 +93,11 @@ def test_both_readers_agree_on_each_damaged_byte(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_both_readers_refuse_every_fault_alike(name: str) -> None:
-    damages = corrupt_packets(MESSAGES[name], SATURN)
-    assert len({damage.label for damage in damages}) == len(damages) > 20
-    for damage in damages:
-        assert isinstance(agreed(damage.data), Rejected), damage.label
+def test_both_readers_refuse_every_corrupt_packet_alike(name: str) -> None:
+    corruptions = corrupt_packets(MESSAGES[name], SATURN)
+    assert len({corruption.label for corruption in corruptions}) == len(corruptions) > 20
+    for corruption in corruptions:
+        assert isinstance(agreed(corruption.data), Rejected), corruption.label
 
 
 @given(st.binary(max_size=60))
@@ -136,7 +136,7 @@ def test_registrations_of_proxies_are_refused() -> None:
         ),
     ],
 )
-def test_proofs(salt: str, token: str, digest: str) -> None:
+def test_proof_is_the_recorded_digest(salt: str, token: str, digest: str) -> None:
     assert spec.proof(salt, token) == node.proof(salt, token) == digest
     assert node.is_proof(digest, salt, token)
     assert not node.is_proof(digest.upper(), salt, token)
@@ -151,5 +151,5 @@ def test_proofs(salt: str, token: str, digest: str) -> None:
         ("*:", False), ("c:a@b", False),
     ],
 )  # fmt: skip
-def test_the_nodes_that_an_item_concerns(name: str, yes: bool) -> None:
+def test_pattern_of_a_configuration_item_selects_nodes(name: str, yes: bool) -> None:
     assert saturn.concerns(name, "c", "a@b") is yes

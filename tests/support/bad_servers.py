@@ -1,4 +1,4 @@
-"""Servers that speak no Ergo: each is a coroutine over one connection, served on a loop in a thread."""
+"""Servers that do not implement the protocol: a coroutine per connection, on a loop in a thread."""
 
 import asyncio
 import contextlib
@@ -9,49 +9,49 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MEGABYTE = bytes(1_000_000)
 
 
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Reads and says nothing, never closes first."""
+async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reads, sends nothing, and never closes first."""
     while await reader.read(65536):
         pass
 
 
-async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def close_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Accepts and closes at once."""
 
 
-async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def reset_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers everything in another language."""
+async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers each chunk with an HTTP error."""
     while await reader.read(65536):
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A byte every 0.2 s, the beginning of a frame that never ends."""
+async def send_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends a byte every 0.2 s: the beginning of a frame that never ends."""
     for byte in b"\x57\x01\x00\x00\x80\x00" + bytes(1000):
         writer.write(bytes([byte]))
         await writer.drain()
         await asyncio.sleep(0.2)
 
 
-async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await pour(writer, MEGABYTE)
+async def send_zeros(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await send_endlessly(writer, MEGABYTE)
 
 
-async def frames(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Well-formed frames without end, each with a nil in it."""
-    await pour(writer, b"\x57\x01\x00\x00\x00\x01\xff" * 10_000)
+async def send_frames(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends valid frames with a nil endlessly."""
+    await send_endlessly(writer, b"\x57\x01\x00\x00\x00\x01\xff" * 10_000)
 
 
-async def magic(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The first byte of a good frame, for ever."""
-    await pour(writer, b"\x57" * 100_000)
+async def send_first_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends the first byte of a valid frame endlessly."""
+    await send_endlessly(writer, b"\x57" * 100_000)
 
 
-async def pour(writer: asyncio.StreamWriter, data: bytes) -> None:
+async def send_endlessly(writer: asyncio.StreamWriter, data: bytes) -> None:
     while True:
         writer.write(data)
         await writer.drain()
@@ -64,8 +64,8 @@ async def one_connection(serve: Serve, reader: asyncio.StreamReader, writer: asy
 
 
 @contextlib.contextmanager
-def serving(serve: Serve) -> Iterator[int]:
-    """The server behind a port of its own, as long as the block runs."""
+def running_server(serve: Serve) -> Iterator[int]:
+    """Runs the server during the block; yields its port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name=serve.__name__, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Starts the command line as a user does, in a process of its own."""
+"""Runs the command line as a process, like a user."""
 
 import json
 import os
@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-COMMAND = (sys.executable, "-P", "-m", "ergo_conformance")  # -P: never the checkout that we may stand in
-NOT_OURS = ("PYTEST_", "ERGO_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI", "TTY_", "TERM")
-"""Variables that would change what is printed or tested."""
+COMMAND = (sys.executable, "-P", "-m", "ergo_conformance")  # -P: ignores a checkout in the current directory
+REMOVED_VARIABLES = ("PYTEST_", "ERGO_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI", "TTY_", "TERM")
+"""Prefixes of variables that would change output or tests."""
 SUPPORT = Path(__file__).parent
 MUTANT_PROCESS = (sys.executable, "-P", str(SUPPORT / "mutant_process.py"))
-"""Command of a mutant as a target: its name follows, or `none`."""
+"""Command of a mutant as a process target; the name of the mutant or `none` follows."""
 
 Json = Any
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's variables without those that would change a result."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
+    """Returns the variables of this process without those that would change a result."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(REMOVED_VARIABLES)}
     return {**kept, **(extra or {})}
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended and what it printed."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -39,14 +39,14 @@ class Ended:
     def text(self) -> str:
         return self.out + self.err
 
-    def said_once(self, text: str) -> bool:
+    def contains_once(self, text: str) -> bool:
         return self.text.count(text) == 1
 
 
 def cli(
     *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 550
-) -> Ended:
-    """Runs the command line to its end. Whatever it is asked, a traceback is never the answer."""
+) -> CommandResult:
+    """Runs the command line to its end. AssertionError if it prints a traceback."""
     process = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         env=environment(env),
@@ -57,31 +57,31 @@ def cli(
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    ended = Ended(process.returncode, process.stdout, process.stderr)
+    ended = CommandResult(process.returncode, process.stdout, process.stderr)
     assert_no_traceback(ended)
     return ended
 
 
-def assert_no_traceback(ended: Ended) -> None:
+def assert_no_traceback(ended: CommandResult) -> None:
     for sign in ("Traceback (most recent", "INTERNALERROR", "Exception ignored", "Task was destroyed"):
         assert sign not in ended.text, ended.text
 
 
-def all_at_once(commands: Mapping[str, tuple[str | Path, ...]]) -> dict[str, Ended]:
-    """Several command lines side by side: most of their time they wait."""
+def run_concurrently(commands: Mapping[str, tuple[str | Path, ...]]) -> dict[str, CommandResult]:
+    """Runs several command lines concurrently: most of their time is waiting."""
     with ThreadPoolExecutor(len(commands)) as pool:
         return dict(zip(commands, pool.map(lambda arguments: cli(*arguments), commands.values()), strict=True))
 
 
 def cases_of(report: Path) -> dict[str, Json]:
-    """The cases of a JSON report by id."""
+    """Returns the cases of a JSON report by id."""
     return {row["id"]: row for row in json.loads(report.read_text(encoding="utf-8"))["cases"]}
 
 
-def failed(report: Path) -> set[str]:
+def failed_cases(report: Path) -> set[str]:
     return {id_ for id_, row in cases_of(report).items() if row["verdict"] == "FAIL"}
 
 
-def only(*cases: str) -> list[str]:
-    """The options that choose these cases."""
+def case_options(*cases: str) -> list[str]:
+    """Returns the options that select these cases."""
     return [word for id_ in cases for word in ("--case", id_)]

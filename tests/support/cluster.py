@@ -1,4 +1,4 @@
-"""Clusters over real sockets: nodes whose dials are counted and lead through relays, and relays that cut links."""
+"""Clusters over loopback sockets: nodes whose dials are counted and pass through relays, which can cut sockets."""
 
 import asyncio
 import socket
@@ -21,18 +21,18 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from tests.support.settings import LONG_DEADLINES, make_node
-from tests.support.sockets import HOST
+from tests.support.sockets import HOST, socket_count
 
 
-class End(asyncio.Protocol):
-    """One of the two ends of a relayed link."""
+class RelaySocket(asyncio.Protocol):
+    """Relay's socket with the dialer or with the acceptor; `other`: its counterpart."""
 
-    def __init__(self, relay: "Relay", other: "End | None" = None) -> None:
+    def __init__(self, relay: "Relay", other: "RelaySocket | None" = None) -> None:
         self.relay, self.other = relay, other
         self.transport: asyncio.Transport | None = None
-        self.early: list[bytes] = []
-        self.left: int | None = None
-        """Bytes that still pass before the link is cut."""
+        self.buffered: list[bytes] = []
+        self.bytes_left: int | None = None
+        """Bytes that still pass before the socket is cut; -1: all further bytes are dropped."""
         self.task: asyncio.Task[Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,29 +40,29 @@ class End(asyncio.Protocol):
         if self.other is None:
             self.relay.sockets.append(self)
             self.relay.accepted += 1
-            self.task = asyncio.get_running_loop().create_task(self._reach())
+            self.task = asyncio.get_running_loop().create_task(self._connect())
         else:
             self.other.other = self
-            for data in self.other.early:
+            for data in self.other.buffered:
                 self.transport.write(data)
 
-    async def _reach(self) -> None:
+    async def _connect(self) -> None:
         host, port = self.relay.target
         try:
-            await asyncio.get_running_loop().create_connection(lambda: End(self.relay, self), host, port)
+            await asyncio.get_running_loop().create_connection(lambda: RelaySocket(self.relay, self), host, port)
         except OSError:
             self.reset()
 
     def data_received(self, data: bytes) -> None:
-        if self.left is not None:
-            data = data[: max(self.left, 0)]
-            self.left -= len(data)
+        if self.bytes_left is not None:
+            data = data[: max(self.bytes_left, 0)]
+            self.bytes_left -= len(data)
         if self.other is None or self.other.transport is None:
-            self.early.append(data)
-        elif self.left == 0:
+            self.buffered.append(data)
+        elif self.bytes_left == 0:
             self.other.transport.write(data)
-            self.left = -1  # what comes now is dropped
-            asyncio.get_running_loop().call_later(0.01, self.cut)  # the other side is to read the beginning
+            self.bytes_left = -1  # further bytes are dropped
+            asyncio.get_running_loop().call_later(0.01, self.cut)  # the receiver reads the bytes first
         elif data:
             self.other.transport.write(data)
 
@@ -76,23 +76,23 @@ class End(asyncio.Protocol):
                 self.other.reset()
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it reaches the acceptor and is not to be cut."""
+    def is_intact(self) -> bool:
+        """Whether it is connected with the acceptor and no cut is pending."""
         other = self.other
-        return other is not None and other.transport is not None and self.left is other.left is None
+        return other is not None and other.transport is not None and self.bytes_left is other.bytes_left is None
 
     @property
-    def near(self) -> Any:
+    def dialer_address(self) -> Any:
         """The dialer's address."""
         return self.transport.get_extra_info("peername") if self.transport else None
 
     @property
-    def far(self) -> Any:
-        """Where the acceptor sees the link come from."""
+    def address_at_acceptor(self) -> Any:
+        """The dialer's address as seen by the acceptor: that of the relay."""
         return self.other.transport.get_extra_info("sockname") if self.other and self.other.transport else None
 
     def reset(self) -> None:
-        """Ends this side with RST."""
+        """Closes this socket with RST."""
         if self.transport is not None:
             found = self.transport.get_extra_info("socket")
             if found is not None and not self.transport.is_closing():
@@ -100,9 +100,9 @@ class End(asyncio.Protocol):
             self.transport.abort()
 
     def cut(self, *, after: int = 0) -> None:
-        """Ends both sides with RST; `after` so many more bytes towards the acceptor."""
+        """Closes both sockets with RST; with `after` only when so many more bytes have been received from this one."""
         if after:
-            self.left = after
+            self.bytes_left = after
             return
         self.reset()
         if self.other is not None:
@@ -110,26 +110,26 @@ class End(asyncio.Protocol):
 
 
 class Relay:
-    """Stands between the dialers and one acceptor."""
+    """TCP relay between dialers and one acceptor."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
-        self.sockets: list[End] = []
-        """The dialers' ends of the open links, oldest first."""
+        self.sockets: list[RelaySocket] = []
+        """Open sockets with dialers, oldest first."""
         self.accepted = 0
         self.port = 0
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
-        self._server = await asyncio.get_running_loop().create_server(lambda: End(self), HOST, 0)
+        self._server = await asyncio.get_running_loop().create_server(lambda: RelaySocket(self), HOST, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut_all(self) -> None:
-        for link in list(self.sockets):
-            link.cut()
+        for dialer_socket in list(self.sockets):
+            dialer_socket.cut()
 
     async def close(self) -> None:
-        """Takes no more links and cuts those that are open."""
+        """Closes the listening socket and cuts all open sockets."""
         if self._server is not None:
             self._server.close()
         self.cut_all()
@@ -137,7 +137,7 @@ class Relay:
 
 
 class Cluster:
-    """Nodes that know each other. `dials`: (who, port) of each link that was tried."""
+    """Nodes with routes to each other. `dials`: (name of the dialer, port) of each attempt to open a socket."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -145,7 +145,7 @@ class Cluster:
         self.dials: list[tuple[str, int]] = []
 
     async def node(self, name: str, **options: Any) -> Node:
-        """One more node that listens, and that all others may dial by its name."""
+        """Adds a node that listens, with routes to and from all other nodes."""
 
         async def dial(protocol: Callable[[], asyncio.Protocol], address: SocketAddress) -> None:
             self.dials.append((name, address.port))
@@ -166,7 +166,7 @@ class Cluster:
         return made
 
     async def relay(self, node: Node) -> Relay:
-        """From now on all links to this node lead through a relay."""
+        """Makes all later sockets to this node pass through a relay."""
         port = port_of(node)
         self.relays[port] = made = Relay((HOST, port))
         await made.open()
@@ -196,82 +196,79 @@ def connection(one: Node, other: Node) -> Connection:
     return one.network.connections[other.name]
 
 
-def links(one: Node, other: Node) -> int:
-    found = one.network.connections.get(other.name)
-    return len(found.sockets) if found else 0
+def pool_is_full(one: Node, other: Node, size: int = 3) -> bool:
+    """Tells whether both nodes have `size` sockets in their pool."""
+    return socket_count(one, other) == socket_count(other, one) == size
 
 
-def full(one: Node, other: Node, size: int = 3) -> bool:
-    return links(one, other) == links(other, one) == size
-
-
-def apart(one: Node, other: Node) -> bool:
+def disconnected(one: Node, other: Node) -> bool:
+    """Tells whether neither node has a connection with the other."""
     return other.name not in one.network.connections and one.name not in other.network.connections
 
 
-async def until(holds: Callable[[], object], limit: float = 90.0) -> None:
-    """Waits until it holds; AssertionError after `limit` seconds."""
+async def wait_until(holds: Callable[[], object], limit: float = 90.0) -> None:
+    """Waits until the condition holds; AssertionError after `limit` seconds."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + limit
+    deadline = loop.time() + limit
     while not holds():
-        assert loop.time() < end, "it never held"
+        assert loop.time() < deadline, f"the condition did not hold within {limit} s"
         await asyncio.sleep(0.001)
 
 
-class Watcher(Actor):
-    """Traps exits, and notes what it is told about what it watches."""
+class NoticeRecorder(Actor):
+    """Actor that traps exits and records exit and down notices."""
 
     options = ProcessOptions(trap_exit=True)
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.notices: list[Notice] = []
 
     async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
-        self.told.append(told(RelationKind.LINK, source, reason.text))
+        self.notices.append(notice(RelationKind.LINK, source, reason.text))
 
     async def handle_down(self, source: RelationTarget, reason: Error) -> None:
-        self.told.append(told(RelationKind.MONITOR, source, reason.text))
+        self.notices.append(notice(RelationKind.MONITOR, source, reason.text))
 
 
-Told = tuple[RelationKind, str, RelationTarget, str]
-"""How it was watched, what kind of target, which one, the reason."""
+Notice = tuple[RelationKind, str, RelationTarget, str]
+"""Kind of relation, class of the target, target, reason."""
 
 
-def told(kind: RelationKind, source: RelationTarget, reason: str = "no connection") -> Told:
-    """What a Watcher notes. A name and an event may be equal: the kind of target keeps them apart."""
+def notice(kind: RelationKind, source: RelationTarget, reason: str = "no connection") -> Notice:
+    """Returns a notice as recorded. A name and an event may be equal: the class of the target distinguishes them."""
     return kind, type(source).__name__, source, reason
 
 
 async def idle(process: Process) -> None:
-    """A process that waits for nothing."""
+    """Receives messages and ignores them."""
     while True:
         await process.receive()
 
 
-async def owner(process: Process) -> None:
-    """Has an event and an alias, and waits."""
+async def own_event_and_alias(process: Process) -> None:
+    """Registers an event and an alias, and ignores messages."""
     process.register_event("event")
     process.create_alias()
     await idle(process)
 
 
-async def watch_all(one: Node, other: Node) -> tuple[Watcher, Counter[Told]]:
-    """A process that links and monitors one of each kind, and what it is to be told at the end."""
-    target = other.spawn(owner, name="target")
-    await until(lambda: target.aliases)
+async def link_and_monitor_all(one: Node, other: Node) -> tuple[NoticeRecorder, Counter[Notice]]:
+    """Links and monitors a target of each kind; returns the recorder and the expected notices."""
+    target = other.spawn(own_event_and_alias, name="target")
+    await wait_until(lambda: target.aliases)
     targets: list[RelationTarget] = [
         target.pid, ProcessID(other.name, Atom("target")), target.aliases[0], Event(other.name, Atom("event")), other.name,
     ]  # fmt: skip
-    watcher = Watcher()
-    process = one.spawn(watcher)
+    recorder = NoticeRecorder()
+    process = one.spawn(recorder)
     for kind in RelationKind:
         for each in targets:
             await one.core.monitoring.request(kind, process, each)
-    return watcher, Counter(told(kind, each) for kind in RelationKind for each in targets)
+    return recorder, Counter(notice(kind, each) for kind in RelationKind for each in targets)
 
 
-async def all_done(node: Node, *bodies: Callable[[Process], Awaitable[None]]) -> None:
-    """Runs these as processes of a node to their ends. AssertionError if one does not end normally."""
+async def run_to_end(node: Node, *bodies: Callable[[Process], Awaitable[None]]) -> None:
+    """Runs processes of a node until they end. AssertionError if one does not end normally."""
     processes = [node.spawn(cast("Any", body)) for body in bodies]
     await asyncio.gather(*(process.join() for process in processes))
     assert {process.reason for process in processes} <= {error_values.NORMAL}

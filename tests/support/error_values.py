@@ -58,19 +58,19 @@ IDS = {
     0x800C: "shutdown", 0x800D: "kill", 0x800E: "panic",
 }  # fmt: skip
 """The same, of a node that registers nothing else."""
-SPELLED = {
+CONSTANT_NAMES = {
     "ErrProcessMailboxFull": "MAILBOX_FULL",
     **{f"TerminateReason{word}": word.upper() for word in ("Normal", "Kill", "Panic", "Shutdown")},
 }
 
 
-def spelled(name: str) -> str:
+def constant_name(name: str) -> str:
     """`ErrTargetUnknown` is TARGET_UNKNOWN."""
-    return SPELLED.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removeprefix("Err")).upper()
+    return CONSTANT_NAMES.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removeprefix("Err")).upper()
 
 
 def constant(name: str) -> Error:
     """Returns the value in model.ergo.error_values."""
-    found = getattr(error_values, spelled(name))
+    found = getattr(error_values, constant_name(name))
     assert isinstance(found, Error)
     return found

@@ -105,7 +105,7 @@ def chosen() -> list[RecordedMessage]:
     return sorted(first.values(), key=lambda each: order.index(type(each.message)))
 
 
-# --- rows -----------------------------------------------------------------------------------------------------------
+# --- rows -------------------------------------------------------------------------------------------------------------
 
 CITED = {
     saturn.Handshake: "SAT-HS-1", saturn.HandshakeResult: "SAT-HS-2", saturn.Register: "SAT-RG-1",
@@ -160,7 +160,7 @@ def source(each: RecordedMessage) -> Json:
     return {"capture": name, "line": each.line, "dir": each.dir, "writer": writer, "release": release}
 
 
-# --- cases ----------------------------------------------------------------------------------------------------------
+# --- cases ------------------------------------------------------------------------------------------------------------
 
 
 def cases() -> list[Json]:
@@ -227,7 +227,7 @@ def unreadable(capture: Capture) -> Iterator[tuple[int, bytes, Rejected, Message
             yield number, chunk, refusal, before
 
 
-# --- the file -------------------------------------------------------------------------------------------------------
+# --- the file ---------------------------------------------------------------------------------------------------------
 
 
 def types() -> list[Json]:

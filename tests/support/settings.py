@@ -40,9 +40,9 @@ def make_node(name: str, **flat: Any) -> Node:
 
 
 async def start_node(name: str, **flat: Any) -> Node:
-    """Starts a node with its acceptors."""
+    """Starts a node with its acceptors. By default its handshakes have long deadlines."""
     more = _more(flat)
-    return await settings_of(name, **flat).make_node(**more).start()
+    return await settings_of(name, **{"handshake": LONG_DEADLINES, **flat}).make_node(**more).start()
 
 
 def _more(flat: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ergo_conformance.reference_node.api.handshake import ConnectionRef, JoinedS
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.node import Node, random_hex
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.settings import LONG_DEADLINES, start_node
+from tests.support.settings import start_node
 
 HOST = "127.0.0.1"
 ACCEPTORS = (AcceptorOptions(host=HOST, port=0),)
@@ -21,7 +21,7 @@ ME = LocalIdentity(name=Atom("me@localhost"), cookie="secret", creation=5, versi
 @asynccontextmanager
 async def running_nodes(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
     """Starts nodes; stops them at the end of the block."""
-    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS, "handshake": LONG_DEADLINES}
+    defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS}
     nodes = [await start_node(f"{name}@localhost", **(defaults | more)) for name in names]
     try:
         yield nodes
@@ -33,7 +33,7 @@ async def running_nodes(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
 async def eventually(holds: Callable[[], object]) -> None:
     """Waits until the condition holds."""
     while not holds():
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
 
 
 def port(node: Node) -> int:

@@ -1,4 +1,4 @@
-"""Targets in this process, whole or with a fault."""
+"""Targets in this process, without and with a fault."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.settings import with_session_class
 
 
 class FaultyTarget(SelfTarget):
-    """The embedded node in memory with another handshake."""
+    """Embedded node in memory with another class of handshake sessions."""
 
     def __init__(self, factory: type[EhsSession], **settings: Any) -> None:
         super().__init__(**settings)
@@ -26,7 +26,7 @@ class FaultyTarget(SelfTarget):
 
 
 class LoopTarget(SelfTarget):
-    """The embedded node without sockets, on the loop and the clock of live runs; notes what is started and stopped."""
+    """Embedded node without sockets on the loop of live runs; records starts and counts stops."""
 
     live = True
 
@@ -42,9 +42,9 @@ class LoopTarget(SelfTarget):
         assert isinstance(running, MemoryRunningTarget)
         stop = running.stop
 
-        async def stop_and_note() -> None:
+        async def stop_and_count() -> None:
             self.stopped += 1
             await stop()
 
-        running.stop = stop_and_note  # type: ignore[method-assign]
+        running.stop = stop_and_count  # type: ignore[method-assign]
         return running

@@ -1,4 +1,4 @@
-"""Work counted in place of time, so that a busy machine changes nothing: calls, lines, and bytes of memory."""
+"""Counts calls, lines and bytes of memory in place of seconds, which depend on the load."""
 
 import cProfile
 import sys
@@ -8,15 +8,15 @@ from types import FrameType
 from typing import Any
 
 
-def calls(work: Callable[[], object]) -> int:
-    """The number of functions that the work calls, in Python and in C."""
+def count_calls(work: Callable[[], object]) -> int:
+    """Returns the number of function calls of the work, in Python and in C."""
     profile = cProfile.Profile()
     profile.runcall(work)
     return sum(entry.callcount for entry in profile.getstats())
 
 
-def peak(work: Callable[[], object]) -> int:
-    """The bytes of memory that the work holds at most."""
+def peak_memory(work: Callable[[], object]) -> int:
+    """Returns the peak bytes of memory that the work allocates."""
     tracemalloc.start()
     try:
         work()
@@ -25,8 +25,8 @@ def peak(work: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-def lines(work: Callable[[], object]) -> int:
-    """The number of Python lines that the work executes; a turn of a loop without calls counts, too."""
+def count_lines(work: Callable[[], object]) -> int:
+    """Returns the number of Python lines that the work executes, including loops without calls."""
     count = 0
 
     def trace(frame: FrameType, event: str, arg: Any) -> Any:

@@ -29,12 +29,14 @@ ALL = frozenset(agent_types.ACTING)
 
 
 @asynccontextmanager
-async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> AsyncIterator[RunningTarget]:
-    """A node in memory with these agents, of which nobody has told."""
+async def node_with_agents(
+    names: set[str], *, offers: frozenset[str], agents_unknown: bool
+) -> AsyncIterator[RunningTarget]:
+    """In-memory node with these agents; `agents_unknown`: whether a run has to probe them."""
     config = await SelfTarget().start({})
     wanted = settings_of(config.target_info.name, cookie=config.target_info.cookie, types=agent_types.ROWS)
     node = make_node(wanted, "agents")
-    running = MemoryRunningTarget(config.target_info, False, offers, agents_unknown=asks, node=node)
+    running = MemoryRunningTarget(config.target_info, False, offers, agents_unknown=agents_unknown, node=node)
     known = {**LEVEL_1, **level_2(node.core)}
     Supervisor(running.node.core, {name: known[name] for name in names})
     try:
@@ -44,11 +46,13 @@ async def hosting(names: set[str], *, offers: frozenset[str], asks: bool) -> Asy
         await config.stop()
 
 
-def probed(*names: str, offers: tuple[str, ...] = ("accept",), asks: bool = True) -> tuple[RunningTarget, float]:
-    """What the calls find out, and the seconds they take."""
+def probe_results(
+    *names: str, offers: tuple[str, ...] = ("accept",), agents_unknown: bool = True
+) -> tuple[RunningTarget, float]:
+    """Probes a node with these agents; returns the target and the seconds of the probe."""
 
     async def work() -> tuple[RunningTarget, float]:
-        async with hosting({*names}, offers=frozenset(offers), asks=asks) as running:
+        async with node_with_agents({*names}, offers=frozenset(offers), agents_unknown=agents_unknown) as running:
             before = asyncio.get_running_loop().time()
             await probe_agents(running)
             return running, asyncio.get_running_loop().time() - before
@@ -59,7 +63,7 @@ def probed(*names: str, offers: tuple[str, ...] = ("accept",), asks: bool = True
 
 @pytest.mark.parametrize("hosted", [set(), {"pub"}, {"crasher", "agent"}, ALL])
 def test_probe_finds_the_hosted_agents_of_level_2(hosted: set[str]) -> None:
-    running, seconds = probed("echo", *hosted)
+    running, seconds = probe_results("echo", *hosted)
     assert running.offers == {"accept", "agents"}
     assert running.agents == hosted
     assert running.types is True
@@ -67,19 +71,19 @@ def test_probe_finds_the_hosted_agents_of_level_2(hosted: set[str]) -> None:
 
 
 def test_probe_without_echo_calls_no_other_agent() -> None:
-    running, _ = probed(*ALL)
+    running, _ = probe_results(*ALL)
     assert running.offers == {"accept"}
     assert (running.agents, running.types) == (frozenset(), False)
 
 
 def test_probe_of_a_target_that_offers_agents_finds_which() -> None:
-    running, _ = probed("pub", offers=AGENTS, asks=False)
+    running, _ = probe_results("pub", offers=AGENTS, agents_unknown=False)
     assert running.agents == {"pub"}
-    assert running.types is None  # as before
+    assert running.types is None  # unchanged
 
 
 async def test_probe_does_not_call_agents_that_ready_names() -> None:
-    async with hosting({"echo", *ALL}, offers=frozenset(AGENTS), asks=False) as running:
+    async with node_with_agents({"echo", *ALL}, offers=frozenset(AGENTS), agents_unknown=False) as running:
         running.pids = {"echo": 1001}
         await probe_agents(running)
         assert running.agents == frozenset()
@@ -92,10 +96,10 @@ async def test_embedded_node_names_its_agents() -> None:
     await running.stop()
 
 
-@pytest.mark.parametrize(("told", "found"), [({"echo": 1, "pub": 2}, {"echo", "pub"}), ({}, set()), (None, set())])
+@pytest.mark.parametrize(("pids", "found"), [({"echo": 1, "pub": 2}, {"echo", "pub"}), ({}, set()), (None, set())])
 @pytest.mark.real_loop
-async def test_ready_names_the_agents_of_a_process(told: Any, found: set[str]) -> None:
-    ready = json.dumps({"name": "a@b", "port": 1, "offers": [*AGENTS], "pids": told, "config": {}})
+async def test_ready_names_the_agents_of_a_process(pids: Any, found: set[str]) -> None:
+    ready = json.dumps({"name": "a@b", "port": 1, "offers": [*AGENTS], "pids": pids, "config": {}})
     program = f"import threading; print('READY', {ready!r}, flush=True); threading.Event().wait(30)"
     target = ProcessTarget([sys.executable, "-S", "-c", program])
     running = await target.start({})
@@ -112,7 +116,7 @@ def needs(*agents: str) -> PlannedCase:
 
 
 async def test_missing_agents_skip_a_case_with_their_names() -> None:
-    async with hosting({"echo"}, offers=frozenset(AGENTS), asks=False) as running:
+    async with node_with_agents({"echo"}, offers=frozenset(AGENTS), agents_unknown=False) as running:
         running.agents = frozenset({"pub"})
         result = await run_case(needs("pub"), running, 0, 5.0)
         assert result.error is None

@@ -24,7 +24,7 @@ def target(program: str, **settings: Any) -> ProcessTarget:
     return ProcessTarget([sys.executable, "-S", "-c", PRELUDE + program], **settings)
 
 
-def good(config: str = "wanted", **settings: Any) -> ProcessTarget:
+def good_target(config: str = "wanted", **settings: Any) -> ProcessTarget:
     return target(GOOD.replace("CONFIG", config) + STAYS, **settings)
 
 
@@ -35,8 +35,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work, debug=True)
 
 
-async def started(of: ProcessTarget, **config: Any) -> ProcessRunningTarget:
-    """Start, look, stop."""
+async def start_and_stop(of: ProcessTarget, **config: Any) -> ProcessRunningTarget:
+    """Starts and stops a target; returns it."""
     try:
         running = await of.start(config)
         assert isinstance(running, ProcessRunningTarget)
@@ -46,9 +46,9 @@ async def started(of: ProcessTarget, **config: Any) -> ProcessRunningTarget:
     return running
 
 
-def complaint(of: ProcessTarget, **config: Any) -> str:
+def target_error(of: ProcessTarget, **config: Any) -> str:
     with pytest.raises(TargetError) as raised:
-        run(started(of, **config))
+        run(start_and_stop(of, **config))
     return str(raised.value)
 
 
@@ -56,21 +56,24 @@ def complaint(of: ProcessTarget, **config: Any) -> str:
 
 
 def test_ready_line_gives_address_name_cookie_and_config() -> None:
-    running = run(started(good(cookie="mine", node="x@y")))
+    running = run(start_and_stop(good_target(cookie="mine", node="x@y")))
     assert (running.host, running.port, running.context) == ("127.0.0.1", 1, None)
     assert (running.target_info.name, running.target_info.cookie) == ("a@b", "mine")
     assert running.offers == {"accept"}
-    assert running.config["name"] == "x@y"  # in force, as the target says
+    assert running.config["name"] == "x@y"  # the setting in force, from the READY line
     assert running.config["tls"] is False
 
 
 def test_offers_of_the_command_line_replace_those_of_ready() -> None:
-    assert run(started(good(offers=frozenset({"codec"})))).offers == {"codec"}
+    assert run(start_and_stop(good_target(offers=frozenset({"codec"})))).offers == {"codec"}
 
 
 def test_lines_before_ready_are_ignored() -> None:
     assert (
-        run(started(target("print('starting')\nprint('READYness')\n" + GOOD.replace("CONFIG", "{}") + STAYS))).port == 1
+        run(
+            start_and_stop(target("print('starting')\nprint('READYness')\n" + GOOD.replace("CONFIG", "{}") + STAYS))
+        ).port
+        == 1
     )
 
 
@@ -91,12 +94,12 @@ def test_lines_before_ready_are_ignored() -> None:
 def test_invalid_ready_line_raises(line: str, what: str) -> None:
     short = line if len(line) < 1000 else line[0]
     program = f"print({short!r} * {len(line) // len(short)}, flush=True)"
-    assert what in complaint(target(program + STAYS))
+    assert what in target_error(target(program + STAYS))
 
 
 def test_missing_ready_line_raises_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "START_TIMEOUT", 1.0)
-    said = complaint(target("print(os.getpid(), file=sys.stderr, flush=True)" + STAYS))
+    said = target_error(target("print(os.getpid(), file=sys.stderr, flush=True)" + STAYS))
     assert "no READY line within 1 s" in said
     (pid,) = map(int, re.findall(r"[|] (\d+)", said))
     with pytest.raises(ProcessLookupError):
@@ -104,7 +107,7 @@ def test_missing_ready_line_raises_after_the_timeout(monkeypatch: pytest.MonkeyP
 
 
 def test_end_before_ready_raises_with_the_last_lines_of_stderr() -> None:
-    said = complaint(target("for i in range(20): print('word', i, file=sys.stderr)\nsys.exit(3)"))
+    said = target_error(target("for i in range(20): print('word', i, file=sys.stderr)\nsys.exit(3)"))
     assert "ended with code 3 before its READY line" in said
     assert said.splitlines()[-8:] == [f"  | word {i}" for i in range(12, 20)]
 
@@ -126,7 +129,7 @@ def test_line_in_several_chunks_is_one_line() -> None:
 
 def test_missing_command_raises() -> None:
     with pytest.raises(TargetError, match="No such file"):
-        run(started(ProcessTarget(["/nowhere/node"])))
+        run(start_and_stop(ProcessTarget(["/nowhere/node"])))
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -143,11 +146,11 @@ def test_missing_command_raises() -> None:
 )
 def test_setting_that_is_not_in_force_raises(config: str, asked: dict[str, Any], missing: str) -> None:
     with pytest.raises(ConfigNotSupportedError, match=missing):
-        run(started(good(config), **asked))
+        run(start_and_stop(good_target(config), **asked))
 
 
 def test_setting_in_force_is_in_config() -> None:
-    assert run(started(good(), pool=1, flags={"spawn": False})).config["pool"] == 1
+    assert run(start_and_stop(good_target(), pool=1, flags={"spawn": False})).config["pool"] == 1
 
 
 def test_in_force_compares_only_the_requested_keys_of_an_object() -> None:
@@ -156,17 +159,17 @@ def test_in_force_compares_only_the_requested_keys_of_an_object() -> None:
     assert not in_force({"a": 1}, 1)
 
 
-# --- the end ----------------------------------------------------------------------------------------------------------
+# --- stop -------------------------------------------------------------------------------------------------------------
 
 
 def test_stop_sends_sigterm() -> None:
-    assert run(started(good())).process.returncode == -signal.SIGTERM
+    assert run(start_and_stop(good_target())).process.returncode == -signal.SIGTERM
 
 
 def test_stop_kills_a_process_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "STOP_TIMEOUT", 0.2)
-    deaf = target("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD.replace("CONFIG", "{}") + STAYS)
-    assert run(started(deaf)).process.returncode == -signal.SIGKILL
+    ignores_sigterm = target("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD.replace("CONFIG", "{}") + STAYS)
+    assert run(start_and_stop(ignores_sigterm)).process.returncode == -signal.SIGKILL
 
 
 def test_target_with_much_output_never_blocks_and_may_end_before_stop() -> None:

@@ -33,7 +33,7 @@ UNKNOWN = ResolveReply(None, Error("unknown"))
 
 
 @contextlib.asynccontextmanager
-async def started(target: Target, **config: Any) -> AsyncIterator[RunningTarget]:
+async def started_target(target: Target, **config: Any) -> AsyncIterator[RunningTarget]:
     running = await target.start(config)
     try:
         yield running
@@ -42,14 +42,14 @@ async def started(target: Target, **config: Any) -> AsyncIterator[RunningTarget]
         await target.close()
 
 
-def ready(told: Mapping[str, Any]) -> ProcessTarget:
+def ready_target(facts: Mapping[str, Any]) -> ProcessTarget:
     program = (
-        f"import threading; print('READY', {json.dumps(json.dumps(told))}, flush=True); threading.Event().wait(30)"
+        f"import threading; print('READY', {json.dumps(json.dumps(facts))}, flush=True); threading.Event().wait(30)"
     )
     return ProcessTarget([sys.executable, "-S", "-c", program])
 
 
-# --- where it is told -------------------------------------------------------------------------------------------------
+# --- address of the registrar -----------------------------------------------------------------------------------------
 
 
 def test_registrar_address_is_parsed() -> None:
@@ -74,14 +74,14 @@ def test_registrar_option_with_a_target_that_the_toolkit_starts_raises(target: s
 @pytest.mark.parametrize("port", ["4499", 65_536, -1])
 async def test_invalid_registrar_port_in_ready_raises(port: Any) -> None:
     with pytest.raises(TargetError, match="READY has no valid registrar_port"):
-        await ready({"name": "a@b", "port": 1, "registrar_port": port}).start({})
+        await ready_target({"name": "a@b", "port": 1, "registrar_port": port}).start({})
 
 
-# --- what it adds -----------------------------------------------------------------------------------------------------
+# --- offers -----------------------------------------------------------------------------------------------------------
 
 
 async def test_target_without_a_registrar_is_unreachable_there() -> None:
-    async with started(ready({"name": "a@b", "port": 1})) as running:
+    async with started_target(ready_target({"name": "a@b", "port": 1})) as running:
         assert running.offers == {"accept"}
         with pytest.raises(UnreachableError, match="serves no registrar"):
             await running.registrar_socket()
@@ -90,24 +90,24 @@ async def test_target_without_a_registrar_is_unreachable_there() -> None:
 
 
 async def test_registrar_without_a_node_offers_only_the_registrar() -> None:
-    """Whatever it says it offers, it can't be dialed."""
-    told = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
-    async with started(ready(told)) as running:
+    """Other offers of the READY line are ignored: the target can't be dialed."""
+    facts = {"name": "", "registrar_port": 4499, "offers": ["accept", "agents", "registrar"]}
+    async with started_target(ready_target(facts)) as running:
         assert running.offers == {"registrar"}
     with pytest.raises(TargetError, match="needs at least name and port"):
-        await ready({"name": "", "registrar_port": None}).start({})
+        await ready_target({"name": "", "registrar_port": None}).start({})
 
 
 async def test_registrar_option_adds_the_offer_registrar() -> None:
     acceptors = (AcceptorOptions(host=HOST, port=0),)
     node = await start_node("n@localhost", cookie="c", acceptors=acceptors)
     server = await ScriptedEsrdServer().start()
-    spelled = f"tcp://{HOST}:{node.network.acceptors[0].port}"
+    address = f"tcp://{HOST}:{node.network.acceptors[0].port}"
     try:
-        async with started(target_of(TargetOptions(target=spelled, cookie="c"))) as running:
+        async with started_target(target_of(TargetOptions(target=address, cookie="c"))) as running:
             assert running.offers == {"accept"}
-        told = TargetOptions(target=spelled, cookie="c", registrar=f"{HOST}:{server.port}")
-        async with started(target_of(told)) as running:
+        options = TargetOptions(target=address, cookie="c", registrar=f"{HOST}:{server.port}")
+        async with started_target(target_of(options)) as running:
             assert running.offers == {"accept", "registrar"}
             (await running.registrar_socket()).close()
             await server.registration()
@@ -116,13 +116,13 @@ async def test_registrar_option_adds_the_offer_registrar() -> None:
         await node.stop()
 
 
-# --- how it is reached ------------------------------------------------------------------------------------------------
+# --- sockets of the registrar -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("over", ["memory", "tcp"])
 async def test_embedded_node_serves_a_registrar(over: str) -> None:
-    """Its links and datagrams lead to one table, which has the node itself and ends with it."""
-    async with started(SelfTarget(over=over), name="self@localhost") as running:
+    """Sockets and datagrams use one table, which contains the node itself."""
+    async with started_target(SelfTarget(over=over), name="self@localhost") as running:
         assert "registrar" in running.offers
         client = ScriptedEsrdClient(await running.registrar_socket(), random.Random(1), "b@localhost")
         resolver = await running.resolver()
@@ -137,11 +137,11 @@ async def test_embedded_node_serves_a_registrar(over: str) -> None:
 
 
 async def test_resolver_uses_another_address_of_the_machine() -> None:
-    async with started(SelfTarget(over="tcp")) as running:
+    async with started_target(SelfTarget(over="tcp")) as running:
         resolver = await running.resolver(host="127.0.0.2")
         assert await resolver.resolve("b@localhost") == UNKNOWN
         resolver.close()
-    async with started(SelfTarget()) as running:
+    async with started_target(SelfTarget()) as running:
         with pytest.raises(UnreachableError, match="in memory there are no addresses"):
             await running.resolver(host="127.0.0.2")
 

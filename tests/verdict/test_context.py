@@ -15,7 +15,7 @@ from ergo_conformance.targets.tcp import TcpRunningTarget
 from ergo_conformance.verdict.run.context import Context, SkippedError
 
 
-def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) -> None:
+def run_script(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) -> None:
     async def run() -> None:
         running = await SelfTarget().start(config)
         context = Context(running, random.Random(0))
@@ -29,7 +29,7 @@ def play(script: Callable[[Context], Coroutine[Any, Any, None]], **config: Any) 
         runner.run(run())
 
 
-def test_contemporary_peer_has_the_creation_of_the_target() -> None:
+def test_peer_with_target_creation_has_the_creation_of_the_target() -> None:
     async def script(ctx: Context) -> None:
         peer = await ctx.peer_with_target_creation("twin@localhost", sockets=2)
         assert peer.creation == peer.introduce.Creation
@@ -37,7 +37,7 @@ def test_contemporary_peer_has_the_creation_of_the_target() -> None:
         assert (await ctx.peer()).creation != peer.creation
         await peer.check_alive()
 
-    play(script)
+    run_script(script)
 
 
 def test_peer_has_the_given_creation() -> None:
@@ -46,7 +46,7 @@ def test_peer_has_the_given_creation() -> None:
         assert peer.pid().creation == 7
         await peer.check_alive()
 
-    play(script)
+    run_script(script)
 
 
 def test_missing_flag_skips_the_case() -> None:
@@ -56,13 +56,13 @@ def test_missing_flag_skips_the_case() -> None:
         with pytest.raises(SkippedError, match="the target does not announce REMOTE_SPAWN"):
             ctx.needs_flag(peer, Flags.REMOTE_SPAWN)
 
-    play(script, flags={"spawn": False})
+    run_script(script, flags={"spawn": False})
 
 
 def test_only_targets_that_the_toolkit_started_are_stoppable() -> None:
     async def script(ctx: Context) -> None:
         assert ctx.target.stoppable
 
-    play(script)
+    run_script(script)
     assert not RunningTarget.stoppable
     assert not TcpRunningTarget.stoppable

@@ -23,8 +23,8 @@ SATURN = {"registrar": {"kind": "saturn"}}
 Script = Callable[[RegistrationContext], Coroutine[Any, Any, None]]
 
 
-class Odd(SelfTarget):
-    """The embedded node over sockets; with a registrar it does something else. Notes what it was started with."""
+class SubstitutedTarget(SelfTarget):
+    """Embedded node over sockets. `instead` replaces starts with a registrar; `started` lists the configurations."""
 
     def __init__(
         self, instead: Callable[[Mapping[str, Any]], Coroutine[Any, Any, RunningTarget]] | None = None
@@ -84,7 +84,7 @@ def test_registrar_listens_before_the_target_starts_and_stops_after_the_case() -
         ports.append(ctx.saturn.port)
 
     ports: list[int] = []
-    target = Odd()
+    target = SubstitutedTarget()
     found = run_live(target, planned(esrd), planned(saturn, SATURN, "suite.area.other"))
     assert [result.error for result in found] == [None, None]
     assert len(set(ports)) == 2
@@ -99,7 +99,7 @@ def test_registrar_listens_before_the_target_starts_and_stops_after_the_case() -
 
 
 def test_refused_registration_passes() -> None:
-    (result,) = run_live(Odd(), planned(refuses))
+    (result,) = run_live(SubstitutedTarget(), planned(refuses))
     assert result.error is None
 
 
@@ -115,7 +115,7 @@ def test_target_that_starts_unregistered_fails() -> None:
         (await ctx.esrd_registration()).socket.close()
         await ctx.not_started()
 
-    (result,) = run_live(Odd(starts_anyway), planned(closes))
+    (result,) = run_live(SubstitutedTarget(starts_anyway), planned(closes))
     assert isinstance(result.error, ViolationError)
     assert result.error.actual == "it has started"
     assert [transcript.label for transcript in result.transcripts] == ["registration 1"]
@@ -127,7 +127,7 @@ def test_target_that_does_not_register_fails(script: Script, monkeypatch: pytest
         return await SelfTarget(over="tcp").start({})
 
     monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
-    (result,) = run_live(Odd(elsewhere), planned(script))
+    (result,) = run_live(SubstitutedTarget(elsewhere), planned(script))
     assert isinstance(result.error, ViolationError)
     assert result.error.expected == ("a target that registers when it starts",)
 
@@ -141,7 +141,7 @@ def test_target_that_does_not_start_fails() -> None:
         await ctx.started()
 
     for script in (registers, hidden):
-        (result,) = run_live(Odd(ends), planned(script))
+        (result,) = run_live(SubstitutedTarget(ends), planned(script))
         assert isinstance(result.error, ViolationError)
         assert result.error.actual == "it does not start: ended with code 1"
 
@@ -161,7 +161,7 @@ def test_target_that_hangs_fails_and_is_stopped(monkeypatch: pytest.MonkeyPatch)
         await ctx.not_started()
 
     monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
-    (result,) = run_live(Odd(hangs), planned(waits))
+    (result,) = run_live(SubstitutedTarget(hangs), planned(waits))
     assert isinstance(result.error, ViolationError)
     assert "neither started nor ended" in result.error.actual
     assert ended == [True]
@@ -172,7 +172,7 @@ def test_target_without_a_configurable_registrar_skips_the_case() -> None:
         raise ConfigNotSupportedError("needs a target that honours registrar")
 
     for script in (registers, refuses):
-        (result,) = run_live(Odd(not_given), planned(script))
+        (result,) = run_live(SubstitutedTarget(not_given), planned(script))
         assert isinstance(result.error, SkippedError)
         assert str(result.error) == "needs a target that honours registrar"
 
@@ -193,7 +193,7 @@ def test_unexpected_exception_of_a_start_is_an_error() -> None:
     async def breaks(config: Mapping[str, Any]) -> RunningTarget:
         raise UsageError("a bug in the case's settings")
 
-    (result,) = run_live(Odd(breaks), planned(registers))
+    (result,) = run_live(SubstitutedTarget(breaks), planned(registers))
     assert isinstance(result.error, UsageError)
 
 
@@ -207,5 +207,5 @@ def test_concurrent_starts_are_limited() -> None:
         now -= 1
 
     cases = [planned(notes, id_=f"suite.area.{i}") for i in range(3 * CONCURRENT_STARTS)]
-    assert all(result.error is None for result in run_live(Odd(), *cases))
+    assert all(result.error is None for result in run_live(SubstitutedTarget(), *cases))
     assert most == CONCURRENT_STARTS

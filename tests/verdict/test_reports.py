@@ -1,4 +1,4 @@
-"""Reports: the same outcomes as JSON, as JUnit's XML and on a terminal; nothing hostile breaks them."""
+"""Reports: the same outcomes as JSON, as JUnit XML and on a terminal, also with hostile text."""
 
 import asyncio
 import io
@@ -47,11 +47,11 @@ async def hello_answered(ctx: Context) -> None:
     dialer.check_hello(await dialer.expect(Hello))
 
 
-async def hostile_words(ctx: Context) -> None:
-    raise ViolationError(f"came {HOSTILE}", (f"legal {HOSTILE}", "another"), f"sent {HOSTILE}")
+async def hostile_text(ctx: Context) -> None:
+    raise ViolationError(f"actual {HOSTILE}", (f"expected {HOSTILE}", "another"), f"sent {HOSTILE}")
 
 
-async def two_links(ctx: Context) -> None:
+async def two_sockets(ctx: Context) -> None:
     await ctx.socket("[first]")
     dialer = await ctx.dial()
     dialer.send(dialer.join("no such id"))
@@ -76,8 +76,8 @@ def entry(name: str, level: RequirementLevel = RequirementLevel.MUST, title: str
     )
 
 
-def judged(entries: list[tuple[CollectedCase, Body | CaseResult]], *, swapped: bool = True) -> RunSummary:
-    """What a run of these cases finds, with times that are always the same."""
+def summary_of(entries: list[tuple[CollectedCase, Body | CaseResult]], *, swapped: bool = True) -> RunSummary:
+    """Runs the cases; returns the summary with constant times."""
     target = FaultyTarget(SwappedDigest) if swapped else SelfTarget()
     outcomes = []
     for case, body in entries:
@@ -94,12 +94,12 @@ def judged(entries: list[tuple[CollectedCase, Body | CaseResult]], *, swapped: b
 
 @pytest.fixture(scope="module")
 def bad_run() -> RunSummary:
-    """One of each verdict."""
-    return judged(
+    """Run with a case of each verdict."""
+    return summary_of(
         [
             (entry("passed"), CaseResult()),
             (entry("hello_answered"), hello_answered),
-            (entry("two_links"), two_links),
+            (entry("two_links"), two_sockets),
             (entry("warned", RequirementLevel.SHOULD), hello_answered),
             (entry("noted", RequirementLevel.OBSERVED), hello_answered),
             (entry("skipped"), skips),
@@ -111,21 +111,21 @@ def bad_run() -> RunSummary:
 
 @pytest.fixture(scope="module")
 def hostile_run() -> RunSummary:
-    """Cases in which the target has all the words."""
+    """Run of cases whose violations have hostile text."""
     levels = {"failed": RequirementLevel.MUST, "warned": RequirementLevel.SHOULD, "noted": RequirementLevel.OBSERVED}
     cases: list[tuple[CollectedCase, Body | CaseResult]] = [
-        (entry(name, level), hostile_words) for name, level in levels.items()
+        (entry(name, level), hostile_text) for name, level in levels.items()
     ]
     cases += [(entry("skipped"), CaseResult(SkippedError(HOSTILE))), (entry("broken"), CaseResult(KeyError(HOSTILE)))]
-    return judged(cases)
+    return summary_of(cases)
 
 
 @pytest.fixture(scope="module")
 def good_run() -> RunSummary:
-    return judged([(entry("good"), good), (entry("hello_answered"), hello_answered)], swapped=False)
+    return summary_of([(entry("good"), good), (entry("hello_answered"), hello_answered)], swapped=False)
 
 
-def on_a_terminal(summary: RunSummary, *, width: int = 100, verbose: bool = False) -> str:
+def terminal_text(summary: RunSummary, *, width: int = 100, verbose: bool = False) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
     terminal = TerminalReport(verbose=verbose, rerun="ergo-conformance run self {case}", console=console)
     publish(RunStarted(summary.header), [terminal])
@@ -137,7 +137,7 @@ def on_a_terminal(summary: RunSummary, *, width: int = 100, verbose: bool = Fals
     return file.getvalue()
 
 
-# --- the whole --------------------------------------------------------------------------------------------------------
+# --- verdicts and exit code -------------------------------------------------------------------------------------------
 
 
 def test_each_end_of_a_case_has_its_verdict(bad_run: RunSummary) -> None:
@@ -173,13 +173,13 @@ def test_verdicts_determine_the_exit_code(bad_run: RunSummary, left: set[Verdict
     assert summary.exit_code == code
     assert json.loads(to_json(summary))["exit_code"] == code
     last = {0: "conforms", 1: "does not conform", 5: "nothing was tested"}[code]
-    assert on_a_terminal(summary).splitlines()[-1].startswith(f"{last}: ")
+    assert terminal_text(summary).splitlines()[-1].startswith(f"{last}: ")
 
 
 def test_error_of_the_run_gives_exit_code_1(good_run: RunSummary) -> None:
     summary = replace(good_run, errors=("test_x.py: [bold]no such module",))
     assert summary.exit_code == 1
-    assert "test_x.py: [bold]no such module" in on_a_terminal(summary)
+    assert "test_x.py: [bold]no such module" in terminal_text(summary)
     assert ET.fromstring(to_junit(summary)).find("testsuite[@name='run']/testcase/error") is not None
 
 
@@ -268,21 +268,21 @@ def test_junit_report_matches_the_snapshot(bad_run: RunSummary, snapshot: Snapsh
 def test_terminal_report_of_a_failing_run_matches_the_snapshot(
     bad_run: RunSummary, snapshot: SnapshotAssertion
 ) -> None:
-    assert on_a_terminal(bad_run) == snapshot
+    assert terminal_text(bad_run) == snapshot
 
 
 def test_terminal_report_of_a_passing_run_matches_the_snapshot(
     good_run: RunSummary, snapshot: SnapshotAssertion
 ) -> None:
-    assert on_a_terminal(good_run, verbose=True) == snapshot
+    assert terminal_text(good_run, verbose=True) == snapshot
 
 
 def test_terminal_report_of_an_interrupted_run_says_so(good_run: RunSummary) -> None:
-    assert on_a_terminal(replace(good_run, interrupted=True)).splitlines()[-1].startswith("interrupted: 2 PASS")
+    assert terminal_text(replace(good_run, interrupted=True)).splitlines()[-1].startswith("interrupted: 2 PASS")
 
 
 def test_terminal_report_escapes_markup_and_control_codes(hostile_run: RunSummary) -> None:
-    text = on_a_terminal(hostile_run, verbose=True)
+    text = terminal_text(hostile_run, verbose=True)
     assert text.count("[bold]<&") >= 3
     codes = sorted({ascii(c) for c in text if not c.isprintable() and c != "\n"})
     assert codes == []
@@ -295,12 +295,12 @@ def test_failure_text_has_no_surrogates(hostile_run: RunSummary) -> None:
 
 @pytest.mark.parametrize("width", [40, 300])
 def test_terminal_report_fits_any_width(bad_run: RunSummary, width: int) -> None:
-    assert "does not conform" in " ".join(on_a_terminal(bad_run, width=width).split())
+    assert "does not conform" in " ".join(terminal_text(bad_run, width=width).split())
 
 
 def test_terminal_report_shows_a_limited_number_of_failures(bad_run: RunSummary) -> None:
     failure = bad_run.outcomes[1]
     many = [replace(failure, id=f"handshake.area.n{i}") for i in range(200)]
-    text = on_a_terminal(replace(bad_run, outcomes=many))
+    text = terminal_text(replace(bad_run, outcomes=many))
     assert "more; --report json=FILE has all of them" in text
     assert len(text.splitlines()) < 300

@@ -1,4 +1,4 @@
-"""Every requirement has a case or a golden row, or says why not; every case cites requirements that exist."""
+"""Every requirement has a case or a golden row, or a reason; every case cites requirements that exist."""
 
 import json
 from functools import cache
@@ -54,7 +54,7 @@ def test_every_must_of_an_acceptor_has_a_live_case() -> None:
 
 
 @pytest.mark.parametrize("key", ["id", "title"])
-def test_cases_have_unique_ids_and_titles(key: str) -> None:
+def test_cases_have_titles_and_unique_ids(key: str) -> None:
     found = [case[key] for case in cases()]
     assert all(found)
     if key == "id":

@@ -54,8 +54,8 @@ def in_memory(body: Body, target: Target | None = None, **declared: Any) -> Case
     return MemoryRunner(target or SelfTarget(), 0, 30.0).result(planned(body, **declared))
 
 
-class Together:
-    """Notes how many bodies run at once."""
+class ConcurrencyMeter:
+    """Counts the bodies that run at the same time."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -198,8 +198,8 @@ def skip_reason(result: CaseResult) -> str:
     return str(result.error)
 
 
-class Fixed(LoopTarget):
-    """Can't be configured: one setting is not given, another one stops it from starting."""
+class LimitedTarget(LoopTarget):
+    """Target that does not support `pool` and does not start with `flags`."""
 
     async def start(self, config: Mapping[str, Any]) -> RunningTarget:
         if "pool" in config:
@@ -216,23 +216,23 @@ def test_missing_offer_or_unsupported_config_skips_a_case() -> None:
     offers = planned(good, "offers", offers=frozenset({"accept", "dist", "epmd"}))
     pool = planned(good, "pool", config={"pool": 1})
     own = planned(skips, "own")
-    found = [skip_reason(result) for result in run_live(offers, pool, own, target=Fixed())]
+    found = [skip_reason(result) for result in run_live(offers, pool, own, target=LimitedTarget())]
     wanted = ["needs a target that offers dist, epmd", "needs a target whose pool can be set", "not today"]
     assert found == wanted
     assert skip_reason(in_memory(skips)) == "not today"
 
 
 def test_configuration_that_does_not_start_is_an_error_of_its_cases_only() -> None:
-    broken, fine = run_live(planned(good, "flags", config={"flags": {}}), planned(good, "fine"), target=Fixed())
+    broken, fine = run_live(planned(good, "flags", config={"flags": {}}), planned(good, "fine"), target=LimitedTarget())
     assert isinstance(broken.error, TargetError)
     assert fine.error is None
 
 
-# --- live: beside each other, alone, last -----------------------------------------------------------------------------
+# --- live: concurrent, alone, last ------------------------------------------------------------------------------------
 
 
 def test_live_cases_wait_concurrently() -> None:
-    """Each case waits until all have begun."""
+    """Each case waits until all have started."""
     barriers: list[asyncio.Barrier] = []
 
     async def meets(ctx: Context) -> None:
@@ -246,10 +246,10 @@ def test_live_cases_wait_concurrently() -> None:
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_jobs_limits_concurrent_cases(jobs: int) -> None:
-    together = Together()
-    run_live(*together.cases(7), jobs=jobs)
-    assert together.most == jobs
-    assert together.order == [f"case {i}" for i in range(7)]
+    meter = ConcurrencyMeter()
+    run_live(*meter.cases(7), jobs=jobs)
+    assert meter.most == jobs
+    assert meter.order == [f"case {i}" for i in range(7)]
 
 
 def probed(**found: bool) -> Callable[[RunningTarget], Any]:
@@ -262,41 +262,41 @@ def probed(**found: bool) -> Callable[[RunningTarget], Any]:
 
 def test_serial_target_runs_cases_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "probe", probed(serial=True))
-    together = Together()
-    run_live(*together.cases(4), *[planned(together.body("other"), "other", config={"pool": 1})])
-    assert together.most == 1
+    meter = ConcurrencyMeter()
+    run_live(*meter.cases(4), *[planned(meter.body("other"), "other", config={"pool": 1})])
+    assert meter.most == 1
 
 
 def test_silent_target_runs_more_cases_concurrently_than_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "probe", probed(silent=True, answered=False))
-    together = Together()
-    run_live(*together.cases(40), jobs=2)
-    assert together.most == 40
+    meter = ConcurrencyMeter()
+    run_live(*meter.cases(40), jobs=2)
+    assert meter.most == 40
 
 
 def test_dangerous_cases_run_last_each_on_a_new_target() -> None:
-    together, target = Together(), LoopTarget()
-    dangerous = [planned(together.body(f"bomb {i}"), f"bomb {i}", dangerous=True) for i in range(2)]
-    configured = planned(together.body("configured"), "configured", config={"pool": 1})
-    run_live(*dangerous, *together.cases(3), configured, target=target, jobs=1)
-    assert together.order[-2:] == ["bomb 0", "bomb 1"]
-    assert set(together.order[:-2]) == {"case 0", "case 1", "case 2", "configured"}
-    assert len(target.started) == target.stopped == 4  # as it is, pool of one, two bombs
+    meter, target = ConcurrencyMeter(), LoopTarget()
+    dangerous = [planned(meter.body(f"bomb {i}"), f"bomb {i}", dangerous=True) for i in range(2)]
+    configured = planned(meter.body("configured"), "configured", config={"pool": 1})
+    run_live(*dangerous, *meter.cases(3), configured, target=target, jobs=1)
+    assert meter.order[-2:] == ["bomb 0", "bomb 1"]
+    assert set(meter.order[:-2]) == {"case 0", "case 1", "case 2", "configured"}
+    assert len(target.started) == target.stopped == 4  # default, pool of one, two dangerous cases
 
 
 def test_exclusive_cases_run_alone_after_the_others_on_the_same_target() -> None:
-    together, target = Together(), LoopTarget()
+    meter, target = ConcurrencyMeter(), LoopTarget()
     seen: list[int] = []
 
     async def watched(ctx: Context) -> None:
-        seen.append(together.now)
-        await together.body("exclusive")(ctx)
-        seen.append(together.most)
+        seen.append(meter.now)
+        await meter.body("exclusive")(ctx)
+        seen.append(meter.most)
 
     exclusive = [planned(watched, f"exclusive {i}", exclusive=True) for i in range(2)]
-    run_live(*exclusive, *together.cases(3), target=target)
+    run_live(*exclusive, *meter.cases(3), target=target)
     assert seen == [0, 3, 0, 3]
-    assert together.order == ["case 0", "case 1", "case 2", "exclusive", "exclusive"]
+    assert meter.order == ["case 0", "case 1", "case 2", "exclusive", "exclusive"]
     assert target.started == [{}]
 
 
@@ -342,11 +342,11 @@ def test_target_that_does_not_start_leaves_no_thread() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "cases"]
 
 
-# --- a tester that is late --------------------------------------------------------------------------------------------
+# --- late tester ------------------------------------------------------------------------------------------------------
 
 
-class Busy:
-    """A case that finds fault and is late itself, the first so many times."""
+class LateCase:
+    """Case that blocks the loop and raises a violation in its first `times_late` runs."""
 
     def __init__(self, times_late: int, *, fault: bool = True) -> None:
         self.times_late = times_late
@@ -356,41 +356,41 @@ class Busy:
     async def __call__(self, ctx: Context) -> None:
         self.runs += 1
         if self.runs <= self.times_late:
-            await asyncio.sleep(0.05)  # the watch is on its way
-            time.sleep(live_module.MAX_LAG * 2)  # noqa: ASYNC251  that is the point
+            await asyncio.sleep(0.05)  # lets the measurement of the lag start
+            time.sleep(live_module.MAX_LAG * 2)  # noqa: ASYNC251  blocks the loop on purpose
             if self.fault:
                 raise ViolationError("nothing in time")
 
 
 def test_violation_found_by_a_late_tester_runs_again() -> None:
-    busy = Busy(times_late=1)
-    (result,) = run_live(planned(busy))
-    assert (result.error, busy.runs) == (None, 2)
+    late_case = LateCase(times_late=1)
+    (result,) = run_live(planned(late_case))
+    assert (result.error, late_case.runs) == (None, 2)
 
 
 def test_violation_found_by_a_late_tester_again_is_inconclusive() -> None:
-    busy = Busy(times_late=100)
-    (result,) = run_live(planned(busy))
+    late_case = LateCase(times_late=100)
+    (result,) = run_live(planned(late_case))
     assert isinstance(result.error, InconclusiveError)
     assert "late" in str(result.error)
-    assert busy.runs == 1 + live_module.RETRIES
+    assert late_case.runs == 1 + live_module.RETRIES
 
 
 def test_passed_case_of_a_late_tester_does_not_run_again() -> None:
-    busy = Busy(times_late=1, fault=False)
-    (result,) = run_live(planned(busy))
-    assert (result.error, busy.runs) == (None, 1)
+    late_case = LateCase(times_late=1, fault=False)
+    (result,) = run_live(planned(late_case))
+    assert (result.error, late_case.runs) == (None, 1)
 
 
 def test_second_run_after_lateness_is_alone() -> None:
-    together, busy = Together(), Busy(times_late=1)
+    meter, late_case = ConcurrencyMeter(), LateCase(times_late=1)
     seen: list[int] = []
 
     async def watched(ctx: Context) -> None:
-        seen.append(together.now)
-        await busy(ctx)
+        seen.append(meter.now)
+        await late_case(ctx)
 
-    run_live(planned(watched, "late"), *[planned(together.body(seconds=1.0), f"case {i}") for i in range(3)])
+    run_live(planned(watched, "late"), *[planned(meter.body(seconds=1.0), f"case {i}") for i in range(3)])
     assert seen[-1] == 0
     assert len(seen) == 2
 

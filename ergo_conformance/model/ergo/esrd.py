@@ -18,7 +18,7 @@ from .edf import FRAMEWORK
 from .ehs import VERSION_ROW, Version
 
 PORT: Final = 4499
-"""For TCP and for UDP."""
+"""Port of the registrar, for TCP and for UDP."""
 VERSION: Final = 1
 HEADER_LENGTH: Final = 4  # version, type, u16 length of the value alone
 PROTOCOL: Final = "ESRD"
@@ -71,7 +71,7 @@ class RegisterRoutes(NamedTuple):
 
 
 class RegisterReply(NamedTuple):
-    """Answer to RegisterRoutes: registered, or the error that says why not."""
+    """Answer to RegisterRoutes: registered, or the error that gives the reason."""
 
     Error: Annotated[Error | None, t.ERROR]
 

@@ -102,7 +102,7 @@ class Register(NamedTuple):
 
 
 class RegisterResult(NamedTuple):
-    """Answer to Register: the state of the cluster, or the error that says why the node is not registered."""
+    """Answer to Register: the state of the cluster, or the error that gives the reason for a refusal."""
 
     Error: Annotated[_Error | None, t.ERROR] = None
     Config: Annotated[dict[str, Any] | None, Map(t.STRING, ANY)] = None

@@ -13,11 +13,11 @@ from ...spec.parse import Parsed, Span
 
 LENGTH: Final = slice(2, 4)
 HEADER: Final = esrd.HEADER_LENGTH
-"""A packet of both registrars is two bytes, the length of its value, and the value."""
+"""Bytes of the header; a packet of either registrar is two bytes, the length of its value, and the value."""
 OTHER_MAGIC: Final = (0, esrd.VERSION, saturn.MAGIC - 1, saturn.MAGIC + 1)
-"""One of them is the first byte of a packet of the embedded registrar, which has the same port."""
+"""Wrong first bytes; one of them begins a packet of the embedded registrar, which has the same port."""
 OTHER_TYPES: Final = (0, min(PacketType) - 1, max(PacketType) + 1, max(PacketType) + 3, 0xFF)
-"""Two of them are types of later releases: 48 and 50."""
+"""Wrong packet types; two of them are types of later releases: 48 and 50."""
 TEXTS: Final = frozenset({edf.Tag.ATOM, edf.Tag.STRING, edf.Tag.ERROR})
 CONTAINERS: Final = frozenset({edf.Tag.SLICE, edf.Tag.MAP})
 
@@ -49,7 +49,7 @@ def with_value(data: bytes, value: bytes) -> bytes:
 
 
 class PacketSchema(NamedTuple):
-    """What differs between the registrars: the schema's reader and writer, and the corruptions of a header."""
+    """Schema of one registrar: reader, writer, and corruptions of a header."""
 
     read: Callable[[bytes], Parsed | Rejected]
     write: Callable[[Any], bytes]
@@ -57,7 +57,7 @@ class PacketSchema(NamedTuple):
 
 
 def corrupt_packets(message: Any, schema: "PacketSchema | None" = None) -> list[CorruptPacket]:
-    """All corruptions of the packet of a message. The schema rejects each of them."""
+    """Returns all corruptions of the packet of a message. The schema rejects each of them."""
     schema = schema or ESRD
     data = schema.write(message)
     parsed = schema.read(data)
@@ -70,17 +70,17 @@ def corrupt_packets(message: Any, schema: "PacketSchema | None" = None) -> list[
 
 
 def _esrd_headers(data: bytes) -> Iterator[CorruptPacket]:
-    """Wrong versions and types."""
+    """Yields packets with wrong versions and types."""
     for version in (0, 2):
         yield CorruptPacket("version", f"version_{version}", bytes([version]) + data[1:], f"version {version}")
     for type_ in OTHER_TYPES:
         yield CorruptPacket(
-            "type", f"type_{type_}", data[:1] + bytes([type_]) + data[2:], f"a type there is not: {type_}"
+            "type", f"type_{type_}", data[:1] + bytes([type_]) + data[2:], f"an unknown packet type: {type_}"
         )
 
 
 def _saturn_headers(data: bytes) -> Iterator[CorruptPacket]:
-    """Wrong first bytes and versions, and lengths that end the value early."""
+    """Yields packets with wrong first bytes, wrong versions, and lengths that end the value early."""
     for magic in OTHER_MAGIC:
         yield CorruptPacket("magic", f"magic_{magic}", bytes([magic]) + data[1:], f"{magic} as its first byte")
     for version in (0, 2):
@@ -89,53 +89,53 @@ def _saturn_headers(data: bytes) -> Iterator[CorruptPacket]:
         )
     n = len(value_of(data))
     yield CorruptPacket("length", "length_minus_1", with_length(data, n - 1), "a length one too small")
-    yield CorruptPacket("length", "length_0", with_length(data, 0), "length 0, the value behind it")
+    yield CorruptPacket("length", "length_0", with_length(data, 0), "length 0 before a value")
 
 
 def _lengths_stated(data: bytes) -> Iterator[CorruptPacket]:
-    """Lengths beyond the end, and incomplete headers."""
+    """Yields packets with lengths beyond the end, and incomplete headers."""
     n = len(value_of(data))
     yield CorruptPacket("length", "length_plus_1", with_length(data, n + 1), "a length one beyond the end")
-    yield CorruptPacket("length", "length_65535", with_length(data, 0xFFFF), "the longest length there is")
+    yield CorruptPacket("length", "length_65535", with_length(data, 0xFFFF), "the greatest possible length")
     for size in range(1, HEADER):
         yield CorruptPacket("header", f"header_of_{size}", data[:size], f"{size} bytes of a header")
-    yield CorruptPacket("header", "header_alone", with_length(data[:HEADER], 0), "no value at all")
+    yield CorruptPacket("header", "header_alone", with_length(data[:HEADER], 0), "no value")
 
 
 def _values(data: bytes) -> Iterator[CorruptPacket]:
-    """Other values and invalid ones."""
+    """Yields packets with other values and with invalid ones."""
     value = value_of(data)
     name_end = 3 + int.from_bytes(value[1:3], "big")
     fields = value[name_end:]
     yield CorruptPacket("nil", "nil", with_value(data, bytes([edf.Tag.NIL])), "nil as its value")
     yield CorruptPacket("text", "text", with_value(data, bytes.fromhex("8d00026869")), "a text as its value")
-    yield CorruptPacket("no_tag", "no_tag", with_value(data, b"\x01" + value[1:]), "a value with a tag there is not")
+    yield CorruptPacket("no_tag", "no_tag", with_value(data, b"\x01" + value[1:]), "a value with an unknown tag")
     yield CorruptPacket(
         "type_id",
         "type_id",
         with_value(data, value[:1] + edf.FIRST_TYPE_ID.to_bytes(2, "big") + fields),
-        "a type by id",
+        "a type by its cache id",
     )
     yield CorruptPacket(
-        "type_unknown", "type_unknown", with_value(data, value.replace(b"/Message", b"/Massage")), "a type nobody knows"
+        "type_unknown", "type_unknown", with_value(data, value.replace(b"/Message", b"/Massage")), "an unknown type"
     )
     version = VERSION_ROW.name.encode()
     other = value[:1] + len(version).to_bytes(2, "big") + version + bytes(8)
-    yield CorruptPacket("type_other", "type_other", with_value(data, other), "a registered value that is no message")
+    yield CorruptPacket("type_other", "type_other", with_value(data, other), "a registered type that is not a message")
     yield CorruptPacket(
         "surplus", "surplus", with_value(data, value + b"\0"), "a byte behind its value, within the length"
     )
 
 
 def _fields(data: bytes, leaves: list[Span]) -> Iterator[CorruptPacket]:
-    """Packets cut before each field and one byte before its end, with the length corrected."""
+    """Yields packets cut before each field and one byte before its end, with the length corrected."""
     for span in leaves:
         label = _label(span)
         yield CorruptPacket(
             f"cut_{label}",
             f"before_{label}",
             with_length(data[: span.start]),
-            f"ended before its {span.path}",
+            f"ended before {span.path}",
             span.path,
         )
         if span.end - 1 > span.start:
@@ -149,7 +149,7 @@ def _fields(data: bytes, leaves: list[Span]) -> Iterator[CorruptPacket]:
 
 
 def _lengths(data: bytes, leaves: list[Span]) -> Iterator[CorruptPacket]:
-    """Texts with a wrong length, or with an id in place of it."""
+    """Yields packets with a wrong length of a text, or an id in its place."""
     for span in leaves:
         label, at = _label(span), span.start + (data[span.start] in TEXTS)
         stated = int.from_bytes(data[at : at + 2], "big")
@@ -168,7 +168,7 @@ def _lengths(data: bytes, leaves: list[Span]) -> Iterator[CorruptPacket]:
 
 
 def _containers(data: bytes, spans: list[Span]) -> Iterator[CorruptPacket]:
-    """Slices and maps with a wrong tag or a wrong count."""
+    """Yields packets with a wrong tag or a wrong count of a slice or map."""
     known = {*spans}
     for span in spans:
         label, at = _label(span), span.start
@@ -177,15 +177,15 @@ def _containers(data: bytes, spans: list[Span]) -> Iterator[CorruptPacket]:
         count = int.from_bytes(data[at + 1 : at + 5], "big") if is_container else 0
         for wrong in dict.fromkeys((count + 1, max(count - 1, 0), 0xFFFFFFFF)) if is_container else ():
             put = data[: at + 1] + wrong.to_bytes(4, "big") + data[at + 5 :]
-            what = f"{wrong} as the number of {span.path}"
+            what = f"{wrong} as the count of {span.path}"
             yield CorruptPacket(f"count_of_{label}", f"{label}_count_{wrong}", put, what, span.path)
         if is_container or data[at : span.end] == bytes([edf.Tag.NIL]):
-            what = f"a tag that {span.path} can't have"
+            what = f"a wrong tag of {span.path}"
             yield CorruptPacket(f"tag_of_{label}", f"{label}_tag", data[:at] + b"\0" + data[at + 1 :], what, span.path)
 
 
 def _leaves(spans: list[Span]) -> list[Span]:
-    """The parts of the value that have no parts, in order."""
+    """Returns the leaf parts of the value, in order."""
     value = {span.path: span for span in spans if span.path.startswith("message.")}
     holders = {path.rpartition(mark)[0] for path in value for mark in ".["}
     return [span for path, span in value.items() if path not in holders]

@@ -1,4 +1,4 @@
-"""The scripted acceptor: it answers a target that dials us as the schemas say, or with any field overridden."""
+"""The scripted acceptor: it answers a dialing target according to the schemas, with any field overridden."""
 
 import random
 from typing import Any
@@ -14,7 +14,7 @@ from .handshake import HandshakePeer, TargetInfo
 class Acceptor(HandshakePeer):
     """The accepting side of one socket that the target has opened.
 
-    `pool_size`: the number of sockets that the target is asked for; `addresses`: where it shall open the others.
+    `pool_size`: the number of sockets that the target is asked for; `addresses`: those to which it dials the others.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Acceptor(HandshakePeer):
         """The digest that proves our certificate; empty without TLS."""
         return "" if self.socket.fingerprint is None else self.digest(rule, **inputs)
 
-    # --- what the target says -----------------------------------------------------------------------------------------
+    # --- messages of the target -----------------------------------------------------------------------------------------
 
     async def expect_hello(self, within: float = REPLY_TIMEOUT) -> Hello:
         """The target's Hello, which has to prove the cookie (EHS-DIG-1)."""

@@ -1,4 +1,4 @@
-"""The agents of a target, as a peer uses them: pub and crasher, the process `agent`, and our process that agent addresses."""
+"""Helpers for the agents of a target: pub, crasher, the process `agent`, and our process that agent addresses."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from .connection import ORDER, Peer
 from .pool import Received
 
 POLL: Final = 0.02
-"""Seconds between two questions about a condition that has to become true."""
+"""Seconds between two checks of a condition that has to become true."""
 ADDING_VERBS: Final = (Verb.LINK, Verb.MONITOR)
 REMOVING_VERBS: Final = {Verb.LINK: Verb.UNLINK, Verb.MONITOR: Verb.DEMONITOR}
 OP_TIMEOUT: Final = REPLY_TIMEOUT + enp.REQUEST_TIMEOUT
-"""Seconds for an operation of agent: it may still wait for a request of the case before."""
+"""Seconds for an operation of agent: it may still be busy with a request of the previous case."""
 CALL_TIMEOUT: Final = 3.0
 """Seconds that agent waits for the answer to a plain call."""
 RelationTarget = PID | ProcessID | Alias | Event
@@ -50,7 +50,7 @@ async def add_relation(peer: Peer, verb: Verb, target: RelationTarget, source: i
 
 
 def is_end_of(frame: Any, target: RelationTarget) -> bool:
-    """Whether a frame reports the end of this target."""
+    """Tells whether a frame reports the end of this target."""
     match target:
         case PID():
             return isinstance(frame, enp.TerminatePID) and frame.id == target.id
@@ -86,7 +86,7 @@ async def expect_one_end(peer: Peer, target: RelationTarget, reason: Error | Non
 
 
 async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], bool], expected: str) -> Any:
-    """Asks until the answer is good. ViolationError if none is within REPLY_TIMEOUT."""
+    """Repeats a call until its answer is the expected one. ViolationError if none is within REPLY_TIMEOUT."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + REPLY_TIMEOUT
     while True:
@@ -142,7 +142,7 @@ async def publish(peer: Peer, event: Event, text: str) -> None:
 
 
 def is_message_of(event: Event) -> Callable[[Frame], bool]:
-    """Whether a frame is a message of this event."""
+    """Tells whether a frame is a message of this event."""
     return lambda frame: isinstance(frame, enp.EventFrame) and frame.name == event.name
 
 
@@ -150,12 +150,12 @@ def is_message_of(event: Event) -> Callable[[Frame], bool]:
 
 
 class AgentDriver:
-    """Gives operations to the process `agent` of a target and checks their answers."""
+    """Sends operations to the process `agent` of a target and checks their answers."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.log: list[str] = []
-        """All entries that agent has reported as received."""
+        """Entries that agent has reported as received."""
 
     def start(self, op: str, *arguments: Any) -> enp.Words:
         """Starts an operation. Returns the reference of its answer."""
@@ -207,7 +207,7 @@ class AgentDriver:
         return found
 
     async def received(self) -> list[str]:
-        """Everything that agent has received since this driver was made, a text each; agent empties its own list."""
+        """Returns the entries that agent has received since this driver was created, one text each; agent empties its list."""
         value = await self.run("received")
         texts = getattr(value, "value", value)
         good = isinstance(texts, list) and all(isinstance(text, str) for text in texts)

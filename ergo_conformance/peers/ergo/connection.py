@@ -1,4 +1,4 @@
-"""A scripted peer after the handshake: it speaks ENP over a pool of sockets, with any field overridden."""
+"""A scripted peer after the handshake: it uses ENP over a pool of sockets, with any field overridden."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from .pool import FrameReader, Received
 
 AGENT_NAMES: Final = ("echo", "echo_cached", "sink", "slow", "small_mailbox")
 SLEEPS: Final = (300, 1_500, 4_000)
-"""Milliseconds that an agent is kept busy: the first is enough on an idle machine."""
+"""Milliseconds that an agent is kept busy, shortest first: the first is enough on an idle machine."""
 BEGIN: Final = 0.05
 """Seconds in which an agent starts to handle a message."""
 ANNOUNCED: Final = Caches(
@@ -38,7 +38,7 @@ ANNOUNCED: Final = Caches(
 Address = int | str | Words
 """Receiver of a frame: the number of a PID, a name, or the words of an alias."""
 PROCESS: Final = 1007
-"""Number of the peer's process that sends, unless a case names another one."""
+"""Number of the peer's sending process, unless a case names another one."""
 ORDER: Final = PROCESS % enp.ORDER_MODULUS
 """Order byte of frames from that process to a name: frames with the same one are handled in order (ENP-ORD-3)."""
 QUIET: Final = 0.2
@@ -57,7 +57,7 @@ NO_CONTEXT: Final = EdfContext(REGISTRY, NO_CACHES)
 class Peer:
     """A node of the tester, connected with the target.
 
-    `endpoints`: its sockets, their handshakes done; `introduce`: the target's; `context`: what our frames are written with.
+    `endpoints`: its sockets after their handshakes; `introduce`: the target's; `context`: the EdfContext of our frames.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Peer:
             self.add(endpoint)
 
     def add(self, endpoint: HandshakePeer) -> None:
-        """Adds a socket to the pool, its handshake done."""
+        """Adds a socket to the pool after its handshake."""
         endpoint.socket.transcript.contexts = {"sent": self.context, "received": self._target_context}
         endpoint.socket.subscribe(self._wake.set)
         self.endpoints.append(endpoint)
@@ -98,7 +98,7 @@ class Peer:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the target has ended every socket."""
+        """True if the target has ended every socket."""
         return all(socket.eof for socket in self.sockets)
 
     @property
@@ -139,7 +139,7 @@ class Peer:
         self.send_bytes(self.compress(data, **compression) if compression else data, frame, socket)
 
     def send_bytes(self, data: bytes, description: str | Frame, socket: int = 0) -> None:
-        """Sends any bytes; `description` tells the reader of a report what they are."""
+        """Sends any bytes; `description` names them in a report."""
         self._last_sent = description
         self.sockets[socket].write(data, description if isinstance(description, str) else "")
 
@@ -208,7 +208,7 @@ class Peer:
     async def receive(self, within: float) -> Received | None:
         """The next frame on any socket; None if none arrives in time or all sockets are closed.
 
-        ViolationError for bytes that are no frame.
+        ViolationError for bytes that are not a frame.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
@@ -217,7 +217,7 @@ class Peer:
             for reader in self._readers:
                 read = reader.read_now()
                 if isinstance(read, Rejected):
-                    self.fail(f"bytes that are no frame: {read}", "frames")
+                    self.fail(f"bytes that are not a frame: {read}", "frames")
                 if read is not None:
                     return read
             if loop.time() >= deadline or self.is_closed:

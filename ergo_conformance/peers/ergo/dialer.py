@@ -1,4 +1,4 @@
-"""The scripted dialer: it opens a handshake with a target as the schemas say, or with any field overridden."""
+"""The scripted dialer: it opens a handshake with a target according to the schemas, with any field overridden."""
 
 from typing import Any
 

@@ -74,14 +74,16 @@ class ScriptedEsrdClient(ScriptedPeer):
 def _message(data: bytes, wanted: type[M], sent: str) -> M:
     parsed = read_packet(data)
     if isinstance(parsed, Rejected):
-        raise ViolationError(f"bytes that are no packet: {parsed}; {data[:32].hex(' ', 4)}", (wanted.__name__,), sent)
+        raise ViolationError(
+            f"bytes that are not a packet: {parsed}; {data[:32].hex(' ', 4)}", (wanted.__name__,), sent
+        )
     if not isinstance(parsed.value, wanted):
         raise ViolationError(repr(parsed.value), (wanted.__name__,), sent)
     return parsed.value
 
 
 class ScriptedResolver(asyncio.DatagramProtocol):
-    """Resolves names by datagrams. Each request needs its own socket: nothing else links a reply to it (ESRD-TR-4)."""
+    """Resolves names by datagrams. Each request needs its own socket: a reply has no number (ESRD-TR-4)."""
 
     def __init__(self, label: str = "") -> None:
         self.transcript = Transcript(label, "datagrams")

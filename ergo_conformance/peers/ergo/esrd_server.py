@@ -56,7 +56,7 @@ class ResolveRequest:
 
     @property
     def name(self) -> str:
-        """The requested name. ViolationError if the datagram is no request."""
+        """The requested name. ViolationError if the datagram is not a request."""
         parsed = read_packet(self.data)
         if isinstance(parsed, Rejected) or not isinstance(parsed.value, ResolveRoutes):
             raise ViolationError(f"{parsed}: {self.data[:32].hex(' ', 4)}", ("a ResolveRoutes",))
@@ -103,7 +103,7 @@ class ScriptedEsrdServer:
     def __init__(self) -> None:
         self.port = 0
         self.registrations: list[EsrdRegistration] = []
-        """All registration sockets that were accepted."""
+        """Accepted registration sockets."""
         self.resolving: ResolveListener | None = None
         self._queue: asyncio.Queue[EsrdRegistration] = asyncio.Queue()
         self._server: asyncio.Server | None = None

@@ -1,4 +1,4 @@
-"""What the scripted dialer and acceptor share: EHS messages as the schemas write them, with any field overridden."""
+"""Base of the scripted dialer and acceptor: EHS messages written by the schemas, with any field overridden."""
 
 import random
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ FORMAT: Final = PacketFormat(
 
 @dataclass(frozen=True, slots=True)
 class TargetInfo:
-    """What the tester knows of a target before it talks to it: name and cookie."""
+    """Name and cookie of a target, known before the first contact."""
 
     name: str
     cookie: str
@@ -74,7 +74,7 @@ class HandshakePeer(ScriptedPeer, ABC):
         self._reader = PacketReader(socket, FORMAT)
 
     def token(self, n: int) -> str:
-        """N lower-case hex characters from the run's seed."""
+        """Returns n lower-case hex characters, from the seed of the run."""
         return "".join(self.rng.choice(HEX) for _ in range(n))
 
     # --- sending ------------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class HandshakePeer(ScriptedPeer, ABC):
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     async def receive(self, within: float = REPLY_TIMEOUT, expected: str = "a handshake message") -> Message:
-        """The next message. ViolationError if the socket ends, nothing arrives, or the bytes are no message."""
+        """The next message. ViolationError if the socket ends, nothing arrives, or the bytes are not a message."""
         data = await self._reader.read(within)
         if data is None:
             self.fail(f"nothing within {within:g} s" + self._incomplete(), expected)
@@ -114,7 +114,7 @@ class HandshakePeer(ScriptedPeer, ABC):
             self.fail(self.ended() + self._incomplete(), expected)
         parsed = read_frame(data)
         if isinstance(parsed, Rejected):
-            self.fail(f"bytes that are no handshake frame: {parsed}; {data[:32].hex(' ', 4)}", expected)
+            self.fail(f"bytes that are not a handshake frame: {parsed}; {data[:32].hex(' ', 4)}", expected)
         message: Message = parsed.value
         return message
 

@@ -16,7 +16,7 @@ FORMAT: Final = PacketFormat(enp.MAGIC, enp.HEADER_LENGTH, frame_size, enp.HEADE
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A frame of the target: the number of its socket in the pool (from 0), its value, and the Compressed around it."""
+    """A frame of the target: the number of its socket in the pool (from 0), its value, and its Compressed frame or None."""
 
     socket: int
     value: Any
@@ -24,7 +24,7 @@ class Received:
 
     @classmethod
     def of(cls, socket: int, read: ReadFrame) -> "Received":
-        """A frame that was read, out of its Compressed if it had one."""
+        """Creates it from a read frame; of a compressed one the value is the inner frame."""
         return cls(socket, read.value) if read.inner is None else cls(socket, read.inner.value, read.value)
 
 
@@ -36,7 +36,7 @@ class FrameReader:
         self._packets = PacketReader(endpoint.socket, FORMAT, endpoint.take_rest())
 
     def read_now(self) -> Received | Rejected | None:
-        """The next frame; None while none is whole; Rejected for bytes that are no frame."""
+        """The next frame; None while none is whole; Rejected for bytes that are not a frame."""
         data = self._packets.read_now()
         if data is None:
             return None

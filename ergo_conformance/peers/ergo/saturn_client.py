@@ -46,7 +46,7 @@ class SaturnEndpoint(ScriptedPeer):
             raise SocketEndedError(self.ended(), (f"a message within {within:g} s",), self._last_sent)
         parsed = read_packet(data)
         if isinstance(parsed, Rejected):
-            self.fail(f"bytes that are no message: {parsed}; {data[:32].hex(' ', 4)}", "a message")
+            self.fail(f"bytes that are not a message: {parsed}; {data[:32].hex(' ', 4)}", "a message")
         return parsed.value  # type: ignore[no-any-return]
 
     async def expect(self, kind: type[M], within: float = REPLY_TIMEOUT, also: Sequence[type] = ()) -> M:  # noqa: RET503  fail

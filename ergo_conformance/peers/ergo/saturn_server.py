@@ -39,7 +39,7 @@ class SaturnRegistration(SaturnEndpoint):
         return await self.expect(saturn.Register)
 
     async def closes_within(self, within: float) -> bool:
-        """Whether the node ends the socket in this time; it may send messages before."""
+        """Tells whether the node ends the socket in this time; it may send messages before."""
         try:
             await self.expect_open_with_messages(within)
         except ViolationError:
@@ -79,7 +79,7 @@ class SaturnRegistration(SaturnEndpoint):
 
 
 class ScriptedSaturnServer:
-    """Listens on the loopback. `context`: TLS with a certificate; `token`: what nodes have to prove."""
+    """Listens on the loopback. `context`: TLS with a certificate; `token`: the token that nodes have to prove."""
 
     def __init__(self, context: ssl.SSLContext, token: str) -> None:
         self.token = token
@@ -91,7 +91,7 @@ class ScriptedSaturnServer:
 
     @property
     def sockets(self) -> list[PeerSocket]:
-        """All accepted sockets."""
+        """The accepted sockets."""
         return self._listener.sockets
 
     async def start(self, port: int = 0) -> "ScriptedSaturnServer":

@@ -106,7 +106,7 @@ class Connection(PooledConnection, Protocol):
         """Sends an exit signal."""
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
-        """Tells the peer that a local target of its relations has ended; not before the earlier messages of `owner`."""
+        """Reports the end of a local target to the peer; the report follows the earlier messages of `owner`."""
 
     async def link(self, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
         """Links a target at the peer.
@@ -139,11 +139,11 @@ class RemoteNode(Protocol):
 
     @property
     def name(self) -> Atom:
-        """Its name, from its introduction."""
+        """The name of the node, from its introduction."""
 
     @property
     def creation(self) -> int:
-        """Its start time, Unix seconds."""
+        """The start time of the node, Unix seconds."""
 
     @property
     def uptime(self) -> int:

@@ -23,15 +23,15 @@ class LocalProcess(Protocol):
 
     @property
     def pid(self) -> PID:
-        """Its PID."""
+        """The PID of the process."""
 
     @property
     def reason(self) -> Error | None:
-        """The reason of its end; None while it runs."""
+        """The reason of the end of the process; None while it runs."""
 
 
 class ProcessTables(Protocol):
-    """The processes of this node by their addresses: the short way from a frame to a mailbox."""
+    """The processes of this node by their addresses: the direct path from a frame to a mailbox."""
 
     @property
     def processes(self) -> Mapping[int, LocalProcess]:
@@ -46,7 +46,7 @@ class ProcessTables(Protocol):
         """Processes by their aliases."""
 
     def deliver(self, process: Any, envelope: Envelope, priority: Priority) -> Error | None:
-        """Puts an envelope into the mailbox of a process found in these tables, or None. Returns why it failed."""
+        """Puts an envelope into the mailbox of a process found in these tables, or None. Returns the error, or None."""
 
 
 class Core(Protocol):
@@ -69,14 +69,14 @@ class Core(Protocol):
 
     @property
     def registry(self) -> Registry:
-        """The types that we know."""
+        """The registered types of this node."""
 
     @property
     def tables(self) -> ProcessTables:
         """Our processes."""
 
     def make_ref(self) -> Ref:
-        """Returns a reference that was never used before."""
+        """Returns an unused reference."""
 
     def now(self) -> int:
         """Returns the time in Unix nanoseconds."""
@@ -126,7 +126,7 @@ class Core(Protocol):
         """Removes a relation after the peer has removed it. False if it does not exist: "unknown target"."""
 
     def owner_of(self, target: RelationTarget) -> LocalProcess | None:
-        """Returns the local process that is or owns a target: notices about the target follow that process's messages."""
+        """Returns the local process that is or owns a target: reports about the target follow that process's messages."""
 
     async def route_spawn(self, node: Atom, name: Atom, options: ProcessOptionsExtra) -> LocalProcess:
         """Spawns a process requested by `node`; returns it once it has initialised. ErgoError."""

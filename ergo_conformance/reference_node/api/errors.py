@@ -5,7 +5,7 @@ from ...model.values import Error
 
 
 class ErgoError(ErgoConformanceError):
-    """An error of the framework (model.ergo.error_values) or of a program. `error` is the value that travels."""
+    """An error of the framework (model.ergo.error_values) or of a program. `error` is the value that is sent."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(error.text)
@@ -37,4 +37,4 @@ class SilentError(HandshakeError):
 
 
 class RefusedError(ErgoConformanceError):
-    """A socket that completed its handshake and is closed nevertheless."""
+    """A socket that is closed although its handshake is complete."""

@@ -16,7 +16,7 @@ RandomHex = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalIdentity:
-    """This side of a handshake. Creation in Unix seconds, message size in bytes (0: no limit).
+    """Our side of a handshake. Creation in Unix seconds, message size in bytes (0: no limit).
 
     `caches`: the ids in the bytes that we write, and the atom mapping of this connection; `pool_size`: the number of sockets
     announced to a dialer; the versions are those of the stack in use.
@@ -86,7 +86,7 @@ class JoinedSocket(NamedTuple):
 
 
 class JoinRequest(NamedTuple):
-    """A peer that has proved the cookie asks to join a socket. A node that refuses has to refuse now, before our proof."""
+    """A peer that has proved the cookie asks to join a socket. A node can refuse it only here, before it sends its proof."""
 
     socket: JoinedSocket
 

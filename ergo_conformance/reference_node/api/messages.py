@@ -12,7 +12,7 @@ from .relations import RelationTarget
 ProcessAddress = PID | ProcessID | Alias
 """Addresses of one process, on any node."""
 Recipient = ProcessAddress | str
-"""Where a message is sent; a str is a registered name on the sender's node."""
+"""Receiver of a message; a str is a registered name on the sender's node."""
 
 
 class Message(NamedTuple):

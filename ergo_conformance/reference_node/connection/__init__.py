@@ -1,1 +1,1 @@
-"""Links, connections and the table of a node's connections."""
+"""Sockets, connections and the table of a node's connections."""

@@ -5,7 +5,7 @@ from typing import Final
 from ...model.values import Atom
 
 FIRST_DELAY: Final = 0.05
-"""Seconds before the second try; each further delay is twice the one before."""
+"""Seconds before the second try; each further delay is twice the previous one."""
 MAX_DELAY: Final = 5.0
 """Seconds: the longest delay."""
 MIN_LIFETIME: Final = 1.0

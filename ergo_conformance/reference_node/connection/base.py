@@ -1,4 +1,4 @@
-"""Base class of connections: what the connection table needs of one."""
+"""Base class of connections: the members that the connection table uses."""
 
 from ...model.ergo.ehs import Role
 from ...model.values import Atom, Error

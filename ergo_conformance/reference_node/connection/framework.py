@@ -1,4 +1,4 @@
-"""The framework's cut of gen.Connection: one method for each kind of address.
+"""gen.Connection with the framework's methods: one for each kind of address.
 
 The node uses the few methods of api.Connection.  A custom protocol that follows the framework's interface subclasses
 `FrameworkConnection` and overrides those of the 33 names that it supports; the rest raises "not supported".
@@ -46,7 +46,7 @@ class FrameworkConnection(UnsupportedConnection):
                 return self.call_alias(ref, sender, to, options, message)
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
-        """Tells the peer that a target has ended, by the method for the kind of target."""
+        """Reports the end of a target to the peer by the method for the kind of target."""
         match target:
             case PID():
                 self.send_terminate_pid(target, reason, owner)
@@ -56,7 +56,7 @@ class FrameworkConnection(UnsupportedConnection):
                 self.send_terminate_alias(target, reason, owner)
             case Event():
                 self.send_terminate_event(target, reason, owner)
-            case Atom():  # the node itself: nothing is sent, the end of the connection tells
+            case Atom():  # the node itself: nothing is sent, the end of the connection is the notice
                 raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
@@ -72,7 +72,7 @@ class FrameworkConnection(UnsupportedConnection):
                 return await self.link_alias(consumer, target)
             case Event():
                 return await self.link_event(consumer, target)
-            case Atom():  # the node itself: nothing is sent, the end of the connection tells
+            case Atom():  # the node itself: nothing is sent, the end of the connection is the notice
                 raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
@@ -88,7 +88,7 @@ class FrameworkConnection(UnsupportedConnection):
                 await self.unlink_alias(consumer, target)
             case Event():
                 await self.unlink_event(consumer, target)
-            case Atom():  # the node itself: nothing is sent, the end of the connection tells
+            case Atom():  # the node itself: nothing is sent, the end of the connection is the notice
                 raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
@@ -104,7 +104,7 @@ class FrameworkConnection(UnsupportedConnection):
                 return await self.monitor_alias(consumer, target)
             case Event():
                 return await self.monitor_event(consumer, target)
-            case Atom():  # the node itself: nothing is sent, the end of the connection tells
+            case Atom():  # the node itself: nothing is sent, the end of the connection is the notice
                 raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
@@ -120,7 +120,7 @@ class FrameworkConnection(UnsupportedConnection):
                 await self.demonitor_alias(consumer, target)
             case Event():
                 await self.demonitor_event(consumer, target)
-            case Atom():  # the node itself: nothing is sent, the end of the connection tells
+            case Atom():  # the node itself: nothing is sent, the end of the connection is the notice
                 raise ErgoError(error_values.UNSUPPORTED)
             case _:
                 assert_never(target)
@@ -152,16 +152,16 @@ class FrameworkConnection(UnsupportedConnection):
         raise ErgoError(error_values.UNSUPPORTED)
 
     def send_terminate_pid(self, target: PID, reason: Error, owner: PID) -> None:
-        """Tells the peer that a process has ended."""
+        """Reports the end of a process to the peer."""
 
     def send_terminate_process_id(self, target: ProcessID, reason: Error, owner: PID) -> None:
-        """Tells the peer that a registered name has ended."""
+        """Reports the end of a registered name to the peer."""
 
     def send_terminate_alias(self, target: Alias, reason: Error, owner: PID) -> None:
-        """Tells the peer that an alias has ended."""
+        """Reports the end of an alias to the peer."""
 
     def send_terminate_event(self, target: Event, reason: Error, owner: PID) -> None:
-        """Tells the peer that an event has ended."""
+        """Reports the end of an event to the peer."""
 
     async def link_pid(self, consumer: PID, target: PID) -> list[MessageEvent]:
         """Links a process."""

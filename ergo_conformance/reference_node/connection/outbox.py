@@ -22,7 +22,7 @@ class Outbox:
         self._queued = 0  # bytes in `_frames`
         self._written = 0  # bytes handed to the transport in all
         self._progress = 0  # bytes the peer had taken at the last check
-        self._longest = 0  # bytes of the longest waiting frame if it is a long one: it was admitted and needs its time
+        self._longest = 0  # bytes of the longest queued frame if it is a long one: an accepted frame takes its time
         self._waiting: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -39,7 +39,7 @@ class Outbox:
         self._queued += len(data)
 
     def flush(self) -> None:
-        """Hands the queued bytes to the transport. Closes a socket whose peer lets too many bytes wait."""
+        """Hands the queued bytes to the transport. Closes the socket if too many bytes are queued for the peer."""
         frames, self._frames, self._queued = self._frames, [], 0
         data, transport = b"".join(frames), self._transport
         if transport is None or not data or transport.is_closing():

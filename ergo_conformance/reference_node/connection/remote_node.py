@@ -25,7 +25,7 @@ class ConnectedNode:
 
     @property
     def name(self) -> Atom:
-        """Its name, from its introduction."""
+        """The name of the node, from its introduction."""
         return self._connection.name
 
     @property
@@ -45,7 +45,7 @@ class ConnectedNode:
 
     @property
     def creation(self) -> int:
-        """Its start time, Unix seconds."""
+        """The start time of the node, Unix seconds."""
         return self._connection.peer.creation
 
     @property
@@ -101,7 +101,7 @@ class ConnectedNode:
         await self._core.remote_application_start(self.name, Atom(name), mode, options)
 
     def disconnect(self) -> None:
-        """Ends the connection: closes all sockets without a goodbye (ENP-DOWN-1). ErgoError if it has ended already."""
+        """Ends the connection: closes all sockets and sends nothing (ENP-DOWN-1). ErgoError if it has ended already."""
         self._check_connected()
         self._core.disconnect(self.name)
 

@@ -28,7 +28,7 @@ log = logging.getLogger("ergo_conformance.node")
 
 REFUSED_WITHIN: Final = 0.1
 """Seconds. A joined socket that the peer closes this soon after its Accept, without a byte, was refused: the peer's Accept and
-FIN leave together (EHS-DUP-3, ENP-RED-4). A socket that was reset was cut: the connection lives on without it."""
+FIN leave together (EHS-DUP-3, ENP-RED-4). After a reset the connection continues without the socket."""
 
 MakeHandshake = Callable[[str, bytes | None], HandshakeSession]
 """Makes the handshake of a socket from its own address ("host:port") and the certificate's fingerprint."""
@@ -39,7 +39,7 @@ class SocketSetup:
     """Settings of one socket.
 
     `fingerprint`: SHA-1 of the acceptor's certificate. An acceptor is given its own; a dialer takes it from its TLS socket,
-    and a given one replaces it where there is no TLS.  `wanted`: the dialed name.  `make_opener`: makes the function that opens
+    and a given one replaces it without TLS.  `wanted`: the dialed name.  `make_opener`: makes the function that opens
     more sockets of a new connection.
     """
 
@@ -151,7 +151,7 @@ class SocketProtocol(asyncio.Protocol):
         return self._outbox.is_congested
 
     def close(self) -> None:
-        """Flushes and closes. What can't be flushed within the read deadline is discarded."""
+        """Flushes and closes. Bytes that can't be flushed within the read deadline are discarded."""
         self._connection = None
         self._outbox.flush()
         if self._transport is not None and not self._transport.is_closing():
@@ -165,7 +165,7 @@ class SocketProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def fail(self, cause: str) -> None:
-        """Closes the socket at once because of something the peer did; sends nothing."""
+        """Closes the socket at once because of a violation by the peer; sends nothing."""
         log.info("closed %s: %s", self, printable(cause))
         self.abort()
 
@@ -236,6 +236,6 @@ def printable(text: str) -> str:
 
 
 def _peer_fingerprint(tls: ssl.SSLObject | None) -> bytes | None:
-    """Returns the fingerprint of the peer's leaf certificate; None without TLS, and for dialers, which show none."""
+    """Returns the fingerprint of the peer's leaf certificate; None without TLS, and for dialers, which send no certificate."""
     der = tls.getpeercert(binary_form=True) if tls is not None else None
     return fingerprint_of_der(der) if der else None

@@ -83,7 +83,7 @@ class ConnectionTable(Generic[C]):
             self._dialing[name] -= 1
             self._dialing += Counter()  # removes names at zero
 
-    # --- sockets join -------------------------------------------------------------------------------------------------
+    # --- joining sockets -------------------------------------------------------------------------------------------------
 
     def introduce(self, socket: Socket, peer: PeerInfo, make: MakeConnection[C]) -> None:
         """Adds the connection of a dialer that has introduced itself and was not answered yet. Raises RefusedError."""
@@ -102,7 +102,7 @@ class ConnectionTable(Generic[C]):
     ) -> C:
         """Opens the connection of a completed handshake. `wanted`: the dialed name; `make_opener`: see OpenSocket.
 
-        Raises RefusedError; DuplicateError for a second connection with one peer, the first one stays untouched.
+        Raises RefusedError; DuplicateError for a second connection with one peer; the first one is not affected.
         """
         connection = self._by_socket.get(socket) or make(peer)
         if wanted is not None and peer.node != wanted:  # NAPI-CON-5
@@ -141,7 +141,7 @@ class ConnectionTable(Generic[C]):
                 socket, connection.peer.connection_id, open_socket, b""
             )  # the socket delivers the tail itself
 
-    # --- sockets leave ------------------------------------------------------------------------------------------------
+    # --- leaving sockets ------------------------------------------------------------------------------------------------
 
     def lose(self, socket: Socket) -> None:
         """Removes a closed socket, and with its last socket the connection."""

@@ -1,4 +1,4 @@
-"""TCP and TLS: endpoints, listening, dialing, socket options."""
+"""TCP and TLS: addresses, listening, dialing, socket options."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ class SocketAddress(NamedTuple):
 
 
 Dial = Callable[[Callable[[], asyncio.Protocol], SocketAddress], Awaitable[None]]
-"""Opens a socket to an endpoint and connects it to a new protocol object. Raises OSError."""
+"""Opens a socket to an address and connects it to a new protocol object. Raises OSError."""
 
 
 async def dial(protocol: Callable[[], asyncio.Protocol], endpoint: SocketAddress) -> None:

@@ -56,10 +56,10 @@ class UnsupportedConnection(BaseConnection):
         raise ErgoError(_UNSUPPORTED)
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
-        """Tells the peer that a target has ended."""
+        """Reports the end of a target to the peer."""
 
     async def link(self, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
-        """Links a target; api.Connection says what to call when the peer agrees."""
+        """Links a target; api.Connection lists the calls that follow when the peer agrees."""
         raise ErgoError(_UNSUPPORTED)
 
     async def unlink(self, consumer: PID, target: RelationTarget) -> None:

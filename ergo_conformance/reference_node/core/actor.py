@@ -83,5 +83,5 @@ class Actor:
             return
         try:
             self.process.reply(call, answer)
-        except ErgoError as error:  # the caller's request times out (ENP-SIZE-2); the process goes on
+        except ErgoError as error:  # the caller's request times out (ENP-SIZE-2); the process continues
             log.info("a reply of %s is dropped: %s", self.process.name or self.process.pid.id, error)

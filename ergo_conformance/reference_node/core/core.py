@@ -1,7 +1,7 @@
-"""The core of a node: its processes, and the delivery of what arrives for them.
+"""The core of a node: its processes, and the delivery of messages, requests and signals to them.
 
-Connections deliver here what they receive (api.Core).  No sockets and no clock: the time is a function argument, and ids count
-up from a given number.
+Connections call its methods for received frames (api.Core).  No sockets and no clock: the time is a function argument, and
+ids count up from a given number.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class NodeCore:
     # --- api.Core -----------------------------------------------------------------------------------------------------
 
     def make_ref(self) -> Ref:
-        """Returns a reference that was never used before."""
+        """Returns an unused reference."""
         return self.tables.make_ref()
 
     def open_connection(self, node: Atom) -> Connection | None:
@@ -98,13 +98,13 @@ class NodeCore:
         self.peers.disconnect(node)
 
     def route_send(self, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> Error | None:
-        """Delivers a message to a process of this node. Returns why it failed."""
+        """Delivers a message to a process of this node. Returns the error, or None."""
         return self.tables.deliver_to(to, Message(sender, message), options.priority)
 
     def route_call(
         self, ref: Ref, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any
     ) -> Error | None:
-        """Delivers a request to a process of this node. Returns why it failed."""
+        """Delivers a request to a process of this node. Returns the error, or None."""
         return self.tables.deliver_to(to, Call(sender, ref, message, options.important), options.priority)
 
     def route_send_response(self, node: Atom, to_id: int, words: Words, response: Any) -> bool:
@@ -131,7 +131,7 @@ class NodeCore:
         """Removes such a relation; a relation that does not exist is a no-op. ErgoError if the target does not exist.
 
         "target is already exist" and "unknown target" (ENP-LINK-1) come from the consumer's own node; a consumer that gets them
-        from elsewhere never removes its relation (upstream 3.0 and 3.1).
+        from another node never removes its relation (upstream 3.0 and 3.1).
         """
         self.monitoring.check_exists(target)
         self.monitoring.remove(kind, target, consumer)

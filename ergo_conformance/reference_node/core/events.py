@@ -19,7 +19,7 @@ from .relation_table import RelationTable
 
 @dataclass(slots=True)
 class RegisteredEvent:
-    """An event of this node. `last`: the messages for a new subscriber; `notify`: the owner is told of subscribers."""
+    """An event of this node. `last`: the messages for a new subscriber; `notify`: the owner is notified of subscribers."""
 
     owner: Process
     token: Ref
@@ -76,14 +76,14 @@ class Events:
                 self._tables.deliver(self._tables.processes.get(consumer.id), published, priority)
 
     def subscribed(self, name: Atom, *, first: bool) -> list[MessageEvent]:
-        """Returns the last messages for a new subscriber. `first`: it is the only one; the owner may want to know."""
+        """Returns the last messages for a new subscriber. `first`: it is the only one, so the owner may be notified."""
         event = self._events[name]
         if event.notify and first:
             self._notify(event, gen.MessageEventStart(name))
         return list(event.last)
 
     def unsubscribed(self, name: Atom) -> None:
-        """Tells the owner of an event that its last subscriber has left."""
+        """Notifies the owner of an event, if it asked for it, that the last subscriber has left."""
         event = self._events.get(name)
         if event is not None and event.notify:
             self._notify(event, gen.MessageEventStop(name))

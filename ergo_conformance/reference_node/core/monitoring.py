@@ -1,7 +1,7 @@
-"""Links and monitors: requested, withdrawn, and notified when a target ends or its node is disconnected.
+"""Links and monitors: requests, removals, and notifications when a target ends or its node is disconnected.
 
-Each consumer is told once.  The end of a target on this node is told to its consumers here and, with one frame per node, to the
-consumers elsewhere; the end of a target elsewhere arrives as such a frame, or with the end of the connection.
+Each consumer is notified once.  The end of a target on this node is reported to its consumers here and, with one frame per
+node, to those on other nodes; the end of a target on another node arrives as that frame, or with the end of the connection.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,7 +46,7 @@ class Monitoring:
             return self.add(kind, target, process.pid)
         connection = await self._peers.connection(node_of(target))
         if isinstance(target, Atom):  # nothing is sent: the end of the connection is the notice
-            if self._peers.connections.get(target) is not connection:  # it has ended meanwhile
+            if self._peers.connections.get(target) is not connection:  # the connection has ended meanwhile
                 raise ErgoError(error_values.NO_CONNECTION)
             if not self.relations.add(kind, target, process.pid):
                 raise ErgoError(error_values.TARGET_EXIST)
@@ -106,14 +106,14 @@ class Monitoring:
             self._events.unsubscribed(target.name)
 
     def _consumers_left(self, targets: Iterable[RelationTarget]) -> None:
-        """Several relations were removed at once: each target lost its last consumer at most once."""
+        """Handles the removal of several relations: each target loses its last consumer at most once."""
         for target in {key_of(target): target for target in targets}.values():
             self._consumer_left(target)
 
     # --- ends of targets ----------------------------------------------------------------------------------------------
 
     def process_ended(self, process: Process, reason: Error) -> None:
-        """A process has ended, and with it its PID, name, aliases and events; removes its own relations."""
+        """Handles the end of a process: of its PID, name, aliases and events; removes the relations it requested."""
         self.target_ended(process.pid, reason, process)
         if process.name is not None:
             self.target_ended(ProcessID(self._tables.name, process.name), reason, process)
@@ -139,7 +139,7 @@ class Monitoring:
         self.target_ended(alias, error_values.UNREGISTERED, process)
 
     def target_ended(self, target: RelationTarget, reason: Error, owner: Process) -> None:
-        """A target of this node has ended: notifies its consumers on all nodes."""
+        """Handles the end of a target of this node: notifies its consumers on all nodes."""
         nodes: dict[Atom, None] = {}
         for relation in self.relations.take(target):
             if relation.consumer.node == self._tables.name:
@@ -152,12 +152,12 @@ class Monitoring:
                 connection.send_terminate(target, reason, owner.pid)
 
     def remote_target_ended(self, target: RelationTarget, reason: Error) -> None:
-        """A target of another node has ended: notifies its consumers on this node."""
+        """Handles the end of a target of another node: notifies its consumers on this node."""
         for relation in self.relations.take(target):
             self._notify(relation, target, reason)
 
     def node_down(self, node: Atom) -> None:
-        """A connection has ended: notifies consumers of targets there, and removes the relations of consumers there."""
+        """Handles the end of a connection: notifies consumers of targets on that node, removes relations of its consumers."""
         for target in list(self.relations.targets_on(node)):
             self.remote_target_ended(target, error_values.NO_CONNECTION)
         self._consumers_left(self.relations.forget_node(node))

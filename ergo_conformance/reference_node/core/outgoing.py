@@ -26,7 +26,9 @@ class Outgoing:
     async def send(self, process: Process, to: Recipient, message: Any, options: MessageOptions) -> None:
         """See Process.send."""
         process.sends += 1
-        if not process.sends % YIELD_AFTER:  # a process that only sends lets others run, and sockets flush
+        if (
+            not process.sends % YIELD_AFTER
+        ):  # a process that sends without pause must let other tasks run and sockets flush
             await asyncio.sleep(0)
         address = self._address(to)
         if address.node == self._name:
@@ -60,7 +62,7 @@ class Outgoing:
         )  # fmt: skip
 
     def reply(self, process: Process, call: Call, value: Any) -> None:
-        """See Process.reply. A reply whose caller is gone is dropped."""
+        """See Process.reply. A reply to a caller that has ended is dropped."""
         if call.sender.node == self._name:
             self._pending.answer(self._name, call.sender.id, call.ref.id, value)
         elif (connection := self._connection_of(call)) is not None:

@@ -24,7 +24,7 @@ class Peers:
         return self.connections.get(node) or await self._connect(node)
 
     def disconnect(self, node: Atom) -> None:
-        """Ends the connection with a node, without a goodbye. ErgoError "no connection" if there is none."""
+        """Ends the connection with a node; sends nothing. ErgoError "no connection" if there is none."""
         connection = self.connections.get(node)
         if connection is None:
             raise ErgoError(error_values.NO_CONNECTION)

@@ -1,6 +1,6 @@
 """Permissions of nodes: a list that is open to every node, or to the nodes it names.
 
-Where upstream's code and documents differ, the safe reading holds: a list from which the last node was removed is closed
+Where upstream's code and documents differ, the stricter one applies: a list from which the last node was removed is closed
 (upstream opens it to every node, NAPI-PL-5), and removing one node from an open list excludes that node alone (upstream
 excludes every node, NAPI-PL-6).
 """

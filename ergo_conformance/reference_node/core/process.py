@@ -25,7 +25,7 @@ Body = Callable[..., Coroutine[Any, Any, None]]
 
 
 class ProcessHost(Protocol):
-    """The node as a process sees it. The methods do what the methods of the same names of Process say."""
+    """The node as a process sees it. Its methods have the effects of the methods of Process with the same names."""
 
     @property
     def outgoing(self) -> "OutgoingService":
@@ -99,7 +99,7 @@ class SpawnerService(Protocol):
 
 
 class Process:
-    """A process of this node. Made by `Spawner.spawn`."""
+    """A process of this node. Created by `Spawner.spawn`."""
 
     __slots__ = (
         "_options", "_task", "aliases", "application", "host", "leader", "mailbox", "name", "parent", "pid", "reason",
@@ -137,7 +137,7 @@ class Process:
 
     @property
     def options(self) -> ProcessOptions:
-        """Its behaviour; may be replaced at any time, except for the size of the mailbox."""
+        """Options of the process; may be replaced at any time, except for the size of the mailbox."""
         return self._options
 
     @options.setter
@@ -219,7 +219,7 @@ class Process:
         self.host.outgoing.reply_error(self, call, error)
 
     async def link(self, target: RelationTarget) -> list[MessageEvent]:
-        """Links a target: the process ends with it, or is told if it traps exits. An Atom is a node. Raises ErgoError.
+        """Links a target: the process ends with it, or gets a message if it traps exits. An Atom is a node. Raises ErgoError.
 
         Linking an event subscribes to it; returns its last messages.
         """
@@ -230,7 +230,7 @@ class Process:
         await self.host.monitoring.withdraw(RelationKind.LINK, self, target)
 
     async def monitor(self, target: RelationTarget) -> list[MessageEvent]:
-        """Monitors a target: the process is told of its end. Events as for `link`. Raises ErgoError."""
+        """Monitors a target: the process gets a message at its end. Events as for `link`. Raises ErgoError."""
         return await self.host.monitoring.request(RelationKind.MONITOR, self, target)
 
     async def demonitor(self, target: RelationTarget) -> None:
@@ -259,7 +259,7 @@ class Process:
         return self.host.events.register(self, Atom(name), buffer=buffer, notify=notify)
 
     def unregister_event(self, name: str) -> None:
-        """Removes an event; its subscribers are told. Raises ErgoError."""
+        """Removes an event; its subscribers are notified. Raises ErgoError."""
         self.host.monitoring.unregister_event(self, Atom(name))
 
     def publish(self, name: str, message: Any) -> None:
@@ -271,16 +271,16 @@ class Process:
         return self.host.spawner.create_alias(self)
 
     def delete_alias(self, alias: Alias) -> None:
-        """Deletes an alias; its consumers are told. ErgoError if it does not exist or belongs to another process."""
+        """Deletes an alias; its consumers are notified. ErgoError if it does not exist or belongs to another process."""
         self.host.monitoring.delete_alias(self, alias)
 
     def stop(self, reason: Error = error_values.SHUTDOWN) -> None:
-        """Ends the process from outside, also in the middle of a message."""
+        """Ends the process from outside, also while it handles a message."""
         self.host.spawner.end(self, reason)
 
 
 async def _run(process: Process, body: Body, args: tuple[Any, ...]) -> None:
-    """Runs a process; it ends with a reason, whatever happens in it."""
+    """Runs a process until it returns or raises; it ends with a reason in every case."""
     reason = error_values.NORMAL
     try:
         await body(process, *args)

@@ -29,7 +29,7 @@ class ProcessTable:
 
     @staticmethod
     def deliver(process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:
-        """Puts an envelope into the mailbox of a process. Returns why it failed."""
+        """Puts an envelope into the mailbox of a process. Returns the error, or None."""
         if process is None:
             return error_values.PROCESS_UNKNOWN
         if process.reason is not None:
@@ -37,7 +37,7 @@ class ProcessTable:
         return None if process.mailbox.put(envelope, priority) else error_values.MAILBOX_FULL
 
     def deliver_to(self, address: ProcessAddress, envelope: Envelope, priority: Priority) -> Error | None:
-        """Puts an envelope into the mailbox of the process with this address. Returns why it failed."""
+        """Puts an envelope into the mailbox of the process with this address. Returns the error, or None."""
         if isinstance(address, ProcessID):
             return self.deliver(self.names.get(address.name), envelope, priority)
         if address.creation != self.creation:
@@ -47,20 +47,20 @@ class ProcessTable:
         return self.deliver(self.aliases.get(address.id), envelope, priority)
 
     def new_pid(self, number: int | None = None) -> PID:
-        """Returns the PID of a new process. `number`: one that was never used; by default the next free one."""
+        """Returns the PID of a new process. `number`: an unused one; by default the next free one."""
         if number is None:
             number = self._last_id + 1
-            number += not number % enp.ORDER_MODULUS  # such a number has no order slot of its own (ENP-ORD-5)
+            number += not number % enp.ORDER_MODULUS  # such a number has order slot 0, which is unordered (ENP-ORD-5)
         self._last_id = max(self._last_id, number)
         return PID(self.name, number, self.creation)
 
     def new_alias(self) -> Alias:
-        """Returns an alias that was never used before."""
+        """Returns an unused alias."""
         n = self.next_unique()
         return Alias(self.name, self.creation, (n, n >> _ALIAS_SHIFT, 0))
 
     def make_ref(self) -> Ref:
-        """Returns a reference that was never used before: the whole counter (upstream drops bits, ENP-REQ-2)."""
+        """Returns an unused reference with the whole counter (upstream drops bits, ENP-REQ-2)."""
         return Ref(self.name, self.creation, (self.next_unique(), 0, 0))
 
     def next_unique(self) -> int:

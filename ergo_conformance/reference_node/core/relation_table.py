@@ -1,7 +1,7 @@
 """Table of the links and monitors of one node.
 
 Consumers are PIDs of this node or of other nodes.  A target is a process by PID, name or alias, an event, or a node.  Each
-relation exists once, and is removed when its consumer was told of the end of the target, or when it was withdrawn.
+relation exists once, and is removed when its consumer was notified of the end of the target, or on request.
 """
 
 from collections.abc import Iterator

@@ -46,8 +46,8 @@ class Spawner:
     ) -> Process:
         """Starts a process. `parent`: the node itself by default; it may be on another node.
 
-        A child of the node itself gets the node's environment, overridden by its own.  `number`: of its PID, one that was
-        never used; by default the next free one.  ErgoError "resource is taken" if the name is registered, "node
+        A child of the node itself gets the node's environment, overridden by its own.  `number`: of its PID, an unused
+        one; by default the next free one.  ErgoError "resource is taken" if the name is registered, "node
         terminated" after the node has stopped.
         """
         tables = self._tables
@@ -84,7 +84,7 @@ class Spawner:
             process.cancel()
 
     def ended(self, process: Process, reason: Error) -> None:
-        """A process has ended: removes its addresses, then calls `on_end`. No effect if that was done before."""
+        """Handles the end of a process: removes its addresses, then calls `on_end`. No effect if it was handled before."""
         process.reason = reason
         tables = self._tables
         if tables.processes.pop(process.pid.id, None) is None:

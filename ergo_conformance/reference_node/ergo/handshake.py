@@ -1,4 +1,4 @@
-"""EHS as handshake of a node: its settings (handshake.Options of the framework), and a new EhsSession per socket."""
+"""EHS as the handshake of a node: its settings (handshake.Options of the framework), and a new EhsSession per socket."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final

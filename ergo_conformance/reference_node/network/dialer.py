@@ -72,7 +72,7 @@ class NodeDialer:
         ))  # fmt: skip
 
     async def connect(self, endpoint: SocketAddress, wanted: Atom | None, stack: Stack) -> Connection:
-        """Returns the connection with the peer at this endpoint, dialing it if needed, with as many sockets as possible.
+        """Returns the connection with the peer at this address, dialing it if needed, with as many sockets as possible.
 
         `wanted`: the expected name; an open connection, a dial and an accept in progress with that name are used.  Raises
         OSError (no socket), HandshakeError (closed or wrong answer), RefusedError (another name).
@@ -99,7 +99,7 @@ class NodeDialer:
 
     async def _connect(self, endpoint: SocketAddress, wanted: Atom | None, stack: Stack) -> Connection:
         if wanted is not None and (delay := self.backoff.remaining(wanted, asyncio.get_running_loop().time())):
-            await asyncio.sleep(delay)  # do not storm a peer that accepts and disconnects at once (ENP-RED-4)
+            await asyncio.sleep(delay)  # a peer that accepts and disconnects at once is dialed with delays (ENP-RED-4)
             if wanted in self._table.connections:
                 return self._table.connections[wanted]
         openers: list[_SocketOpener] = []
@@ -138,7 +138,7 @@ class NodeDialer:
                 await self._dial(make, endpoint)
             outcome = made[-1].outcome
             assert outcome is not None
-            return cast("Connection", await outcome)  # the table has no other ones
+            return cast("Connection", await outcome)  # the table has no other connections
         except asyncio.CancelledError:
             for socket in made:
                 socket.abort()
@@ -167,7 +167,9 @@ class NodeDialer:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # the caller may be gone
+        task.add_done_callback(
+            lambda ended: ended.cancelled() or ended.exception()
+        )  # the caller may have been cancelled
         return task
 
 

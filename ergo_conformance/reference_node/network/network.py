@@ -93,7 +93,7 @@ class NodeNetwork:
 
     @property
     def flags(self) -> Flags:
-        """The flags announced over new sockets, with the same exception; without ENABLE what the handshake supports."""
+        """The flags announced over new sockets, unless an acceptor or route has others; without ENABLE the handshake's own."""
         return self._stacks.flags
 
     @flags.setter
@@ -102,7 +102,7 @@ class NodeNetwork:
 
     @property
     def max_message_size(self) -> int:
-        """Bytes of a frame over new sockets, with the same exception; 0: no limit."""
+        """Maximum bytes of a frame over new sockets, unless an acceptor or route has another limit; 0: no limit."""
         return self._stacks.max_message_size
 
     @max_message_size.setter
@@ -150,7 +150,7 @@ class NodeNetwork:
             self._registrars.append(registrar)
 
     async def shut(self) -> None:
-        """Accepts and dials no more sockets, and unregisters; open connections go on."""
+        """Stops accepting and dialing, and unregisters; open connections continue."""
         self.stopped = self._sockets.closed = True
         for acceptor in self._acceptors:
             if acceptor.server is not None:
@@ -264,7 +264,7 @@ class NodeNetwork:
         self._serving[connection] = self._dialer.spawn(work), asyncio.get_running_loop().time()
 
     def connection_closed(self, connection: Connection) -> None:
-        """Ends the service of a connection, and tells the core (ConnectionListener)."""
+        """Ends the service of a connection, and notifies the core (ConnectionListener)."""
         task, since = self._serving.pop(connection)
         task.cancel()
         now = asyncio.get_running_loop().time()

@@ -26,7 +26,7 @@ Protocol = TypeVar("Protocol", NetworkHandshake, NetworkProto)
 
 
 class RouteResolver:
-    """Finds endpoint and stack for the names of other nodes. UsageError for a CA file that can't be read."""
+    """Finds address and stack for the names of other nodes. UsageError for a CA file that can't be read."""
 
     def __init__(self, name: Atom, options: NetworkOptions, stacks: StackFactory) -> None:
         self._name, self._options, self._stacks = name, options, stacks
@@ -42,7 +42,7 @@ class RouteResolver:
             self.tls_context(skip_verify=False)  # report an unreadable file at the start
 
     async def resolve(self, name: Atom) -> list[tuple[SocketAddress, Stack]]:
-        """Returns endpoints and stacks for a node, best first. A name that matches a static route is resolved nowhere else."""
+        """Returns addresses and stacks for a node, best first. A name that matches a static route is resolved nowhere else."""
         if name == self._name:
             return []
         with contextlib.suppress(ErgoError):
@@ -56,20 +56,20 @@ class RouteResolver:
         return await self.expand(name, NetworkRoute(resolver=self._options.registrar.resolver))
 
     async def expand(self, name: Atom, route: NetworkRoute) -> list[tuple[SocketAddress, Stack]]:
-        """Returns endpoints and stacks of one route; those that its resolver finds, if it has one."""
+        """Returns addresses and stacks of one route; those that its resolver finds, if it has one."""
         if route.resolver is None:
-            candidates = [self._endpoint(name, route)]
+            candidates = [self._address(name, route)]
         else:
             try:
                 found = await route.resolver.resolve(name)
             except RegistrarError as error:
                 log.info("%r is not resolved: %s", name, error)
                 return []
-            candidates = [self._endpoint(name, resolved(route, each)) for each in found if names_protocols(each)]
+            candidates = [self._address(name, resolved(route, each)) for each in found if names_protocols(each)]
         return [candidate for candidate in candidates if candidate is not None]
 
-    def _endpoint(self, name: Atom, route: NetworkRoute) -> tuple[SocketAddress, Stack] | None:
-        """Returns None if a route has no address, or names a handshake or proto that we don't know."""
+    def _address(self, name: Atom, route: NetworkRoute) -> tuple[SocketAddress, Stack] | None:
+        """Returns address and stack of a route; None if it has no address, or names an unknown handshake or proto."""
         handshake = self._find(self.handshakes, route.handshake_version)
         proto = self._find(self.protos, route.proto_version)
         host = route.host or name.partition("@")[2]
@@ -95,7 +95,7 @@ class RouteResolver:
 
 
 def resolved(route: NetworkRoute, found: Route) -> NetworkRoute:
-    """Returns a route completed by what its resolver has found."""
+    """Returns a route completed by the result of its resolver."""
     return replace(
         route, resolver=None, host=found.Host, port=found.Port, tls=found.TLS,
         handshake_version=found.HandshakeVersion, proto_version=found.ProtoVersion,
@@ -103,5 +103,5 @@ def resolved(route: NetworkRoute, found: Route) -> NetworkRoute:
 
 
 def names_protocols(found: Route) -> bool:
-    """Whether a registrar's route names handshake and proto: only our own routes may leave them empty (ESRD-PL-3)."""
+    """Tells whether a registrar's route names handshake and proto: only our own routes may leave them empty (ESRD-PL-3)."""
     return bool(found.HandshakeVersion.Name and found.ProtoVersion.Name)

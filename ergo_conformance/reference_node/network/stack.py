@@ -1,4 +1,4 @@
-"""The stack of a socket: handshake, proto, and what this node says of itself.
+"""The stack of a socket: handshake, proto, and the identity of this node.
 
 Settings come from the node, and may be overridden by an acceptor or a route.
 """
@@ -44,11 +44,11 @@ class StackFactory:
         self._name, self._creation, self._version = name, creation, version
         self._options, self._caches, self._random_hex = options, caches, random_hex
         self.cookie: str = options.cookie or random_hex(COOKIE_LENGTH)
-        """The cookie of sockets without an own one. An empty cookie admits no other node."""
+        """The cookie of sockets without a cookie setting. An empty cookie admits no other node."""
         self.flags = options.announced_flags
-        """The flags of sockets without own ones; without ENABLE those that the handshake supports."""
+        """The flags of sockets without a flags setting; without ENABLE those that the handshake supports."""
         self.max_message_size = options.max_message_size
-        """Bytes of a frame on sockets without an own limit; 0: no limit."""
+        """Maximum bytes of a frame on sockets without a limit setting; 0: no limit."""
 
     def make(
         self,

@@ -1,7 +1,7 @@
 """Static routes of a node: matched before any registrar is asked.
 
-If a route has a resolver, upstream uses only what it finds (NAPI-RT-4); here the cookie, flags and mapping of the route apply,
-too.
+If a route has a resolver, upstream uses only the resolved values (NAPI-RT-4); here the cookie, flags and mapping of the
+route apply, too.
 """
 
 import re
@@ -27,7 +27,7 @@ class StaticRoutes(Generic[T]):
         self._rows: dict[str, _Row[T]] = {}
 
     def add(self, match: str, route: T, weight: int = 0) -> None:
-        """ErgoError "resource is taken" for an expression that was added already, or with the parser's text."""
+        """Adds a route. ErgoError "resource is taken" for an expression that was added already, or with the parser's text."""
         if match in self._rows:
             raise ErgoError(error_values.TAKEN)
         try:
@@ -37,7 +37,7 @@ class StaticRoutes(Generic[T]):
         self._rows[match] = _Row(pattern, route, weight)
 
     def remove(self, match: str) -> None:
-        """ErgoError "unknown" if the expression was not added."""
+        """Removes a route. ErgoError "unknown" if the expression was not added."""
         if self._rows.pop(match, None) is None:
             raise ErgoError(error_values.UNKNOWN)
 

@@ -1,4 +1,4 @@
-"""Errors of registrar clients in the framework's words."""
+"""Errors of registrar clients with the framework's texts."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ def registrar_errors() -> Iterator[None]:
     """Raises RegistrarError with the framework's text for errors of sockets, TLS and encoding (ESRD-CL-2)."""
     try:
         yield
-    except (CannotEncode, UnicodeError):  # a name that does not fit into a packet, or into a host name
+    except (CannotEncode, UnicodeError):  # a name that is too long for a packet or for a host name
         raise RegistrarError(error_values.INCORRECT.text) from None
     except (OSError, EOFError) as error:
         raise RegistrarError(cause_of(error)) from None

@@ -61,7 +61,7 @@ class EsrdRegistrar:
 
     @property
     def resolver(self) -> "EsrdRegistrar":
-        """Itself."""
+        """Returns this object."""
         return self
 
     @property
@@ -105,7 +105,7 @@ class EsrdRegistrar:
         return True
 
     async def _keep_registered(self) -> None:
-        """While this node is a client: when its registration ends, serves or registers again, at once and then every second."""
+        """Waits for the end of the registration; then becomes the server or registers again, at once and then every second."""
         while not self.serving:
             if self._registration is not None:
                 await until_lost(*self._registration)

@@ -35,7 +35,7 @@ SATURN: Final = Version(saturn.PROTOCOL, saturn.RELEASE, "", "MIT")
 
 CHUNK: Final = 1 << 16
 Listener = Callable[[Message], None]
-"""Called with NodeJoined, NodeLeft, application and configuration messages, in the order in which they arrive."""
+"""Listener: called with NodeJoined, NodeLeft, application and configuration messages, in the order in which they arrive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class SaturnRegistrar:
 
     @property
     def resolver(self) -> "SaturnRegistrar":
-        """Itself."""
+        """Returns this object."""
         return self
 
     @property

@@ -16,7 +16,7 @@ from .server_socket import RegistrarServerSocket
 log = logging.getLogger("ergo_conformance.node")
 
 MAX_QUEUED: Final = 1 << 20
-"""Bytes queued for a client that does not read; above that its socket is closed."""
+"""Maximum number of bytes queued for a client that does not read; above it the socket is closed."""
 
 
 class SaturnServerSocket(RegistrarServerSocket):

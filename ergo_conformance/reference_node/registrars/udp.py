@@ -14,7 +14,7 @@ Control = tuple[int, int, bytes]
 _PKTINFO4: Final = struct.Struct("=I4s4s")  # interface, local address, destination
 _PKTINFO6: Final = struct.Struct("=16sI")  # local address, interface
 _IP_PKTINFO: Final = 8
-"""Linux; Python 3.11 has no name for it."""
+"""Socket option of Linux; Python 3.11 has no name for it."""
 _LINK_LOCAL: Final = 0xFE80, 0xFFC0
 """Link-local addresses, valid on one interface only: the first 16 bits, and their mask."""
 

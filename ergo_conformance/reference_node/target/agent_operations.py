@@ -312,7 +312,7 @@ class Agent(Actor):
 
 
 def _most(op: Op) -> int | None:
-    """Returns how many arguments an operation takes; None if it takes any number."""
+    """Returns the maximum number of arguments of an operation; None if it takes any number."""
     code = op.__code__
     return None if code.co_flags & inspect.CO_VARARGS else code.co_argcount - 1
 
@@ -321,12 +321,12 @@ def _most(op: Op) -> int | None:
 
 
 def _name(value: Any) -> Atom:
-    """NAME, NODE, APP."""
+    """Parses an argument NAME, NODE or APP."""
     return Atom(value) if isinstance(value, str) else Atom("")
 
 
 def _number(value: Any) -> int:
-    """INT: int, int64, uint8."""
+    """Parses an argument INT: int, int64, uint8."""
     match value:
         case Typed(t.INT64 | t.UINT8, int(n)):
             return n
@@ -336,7 +336,7 @@ def _number(value: Any) -> int:
 
 
 def _address(value: Any) -> Recipient:
-    """TARGET; the framework has no other kinds."""
+    """Checks an argument TARGET; the framework has no other kinds."""
     if isinstance(value, str | PID | ProcessID | Alias):
         return value
     raise ErgoError(error_values.UNSUPPORTED)

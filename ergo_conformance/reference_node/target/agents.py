@@ -50,7 +50,7 @@ def text_of(call: Call) -> str:
 
 
 class Echo(Actor):
-    """Sends messages and requests back; a string that begins with `!` requests something else."""
+    """Sends messages and requests back; a string that begins with `!` requests another action."""
 
     async def handle_message(self, sender: PID, message: Any) -> None:
         if message is None:  # nil can't be sent (ENP-REQ-5)

@@ -1,4 +1,4 @@
-"""ESRD R1: how a packet looks, over TCP and UDP alike (protocol documents: ESRD-FR-…, ESRD-PL-…)."""
+"""ESRD R1: the schema of a packet, the same over TCP and UDP (protocol documents: ESRD-FR-…, ESRD-PL-…)."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Saturn R1: how a message looks on the wire (protocol documents: SAT-FR-…), and what proves the token (SAT-HS-1, -2)."""
+"""Saturn R1: the schema of messages (protocol documents: SAT-FR-…), and the proofs of the token (SAT-HS-1, -2)."""
 
 from collections.abc import Sequence
 from hashlib import sha256

@@ -27,7 +27,7 @@ STRICTNESS = tuple(RequirementLevel)
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One requirement. `differs`: a quirk or bug of the upstream node; a target that behaves otherwise is right."""
+    """One requirement. `differs`: a quirk or bug of the upstream node; a target that behaves differently conforms."""
 
     id: str
     protocol: str

@@ -2,7 +2,7 @@
 
 The rules hold for any bytes of a real node: the order of handshake messages, digests computed again with the writer's
 cookie, and every message written again, from its plain values alone, to the same bytes. The sides of a script may be
-wrong on purpose: there each input only has to give a value or a refusal.
+wrong on purpose: there each input only has to result in a value or a refusal.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def check(capture: Capture, only: str | None = None) -> CaptureResult:
 
 
 def check_capture(path: Path, only: str | None) -> FileResult:
-    """Checks a capture file. Raises UsageError if it is none."""
+    """Checks a capture file. Raises UsageError if it is not a capture."""
     capture = load(path)
     result = check(capture, only)
     summary = str(result.counts) if result.counts.checked else f"a capture of {capture.protocol}"

@@ -48,7 +48,7 @@ class ConnectionChecker:
                 self.frames.read_scripted_side(side, EdfContext(registry_for(self.capture, side.direction)))
 
     def _end(self, socket: str, side: Side) -> Iterator[Difference]:
-        """Checks that a real node's stream is read to its end, unless the metadata say where the recording stops."""
+        """Checks that a real node's stream is read to its end, unless the metadata state where the recording stops."""
         capture, refusal = self.capture, side.read.refusal
         yield from capture.defects(socket, side.direction)
         if side.data and not side.kinds and not side.begins_later and refusal is None:

@@ -25,7 +25,7 @@ from .sides import Side
 MAX_UNPACKED: Final = 1 << 26
 """Bytes that the content of a script's compressed frame may have."""
 LENGTH_FIELD: Final = range(2, 6)
-"""Offsets of the frame length, which follows from the other bytes: the first difference is looked for elsewhere."""
+"""Offsets of the frame length, which follows from the other bytes: the search for the first difference skips them."""
 
 
 class FrameChecker:
@@ -98,7 +98,7 @@ class FrameChecker:
         self._frame(f"{place}, inner frame", frame.inner, frame.inner_bytes)
 
 
-# --- frames made again ----------------------------------------------------------------------------------------------
+# --- frames written again ----------------------------------------------------------------------------------------------
 
 
 def plain_frame(frame: Any) -> Any:
@@ -121,7 +121,7 @@ def _difference(recorded: bytes, written: bytes, context: EdfContext) -> str:
     return written_difference(recorded, written, at, path_at(read_frame(recorded, context), at, "(header)"))
 
 
-# --- differences that writing again does not show -------------------------------------------------------------------
+# --- differences that do not change the written bytes -------------------------------------------------------------------
 
 
 def hidden_differences(frame: ReadFrame) -> Iterator[str]:

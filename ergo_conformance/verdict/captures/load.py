@@ -11,7 +11,7 @@ from ..vectors.difference import Difference
 
 FORMAT: Final = "ergo-captures/1"
 NOTE: Final = "note"
-"""The direction of remarks, which have no bytes."""
+"""Direction of remarks, which have no bytes."""
 UDP: Final = " udp"
 """Suffix of the name of a direction of datagrams, in captures of streams."""
 
@@ -40,7 +40,7 @@ class Capture:
     datagrams: list[tuple[str, str, bytes]] = field(default_factory=list)
     """Socket, direction, bytes."""
     lines: list[Json] = field(default_factory=list)
-    """All lines of the file after the metadata."""
+    """Lines of the file after the metadata."""
     shortened: list[tuple[str, str]] = field(default_factory=list)
     """Sockets and directions with a shortened chunk that the metadata do not announce."""
 
@@ -83,7 +83,7 @@ class Capture:
         return direction in scripted or f"{socket}:{direction}" in scripted
 
     def is_cut(self, socket: str, direction: str, at: str) -> bool:
-        """Returns whether the metadata say that the recording of this stream is incomplete: start, end, line, recording."""
+        """Returns whether the recording of this stream is incomplete according to the metadata: start, end, line, recording."""
         return any(
             cut.at == at and cut.socket in ("*", socket) and cut.direction in ("*", direction)
             for cut in self.cuts

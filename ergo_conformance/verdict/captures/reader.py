@@ -13,7 +13,7 @@ class CaptureReader:
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self._readers: dict[str, ConnectionReader] = {}
-        """By the direction of the dialer: each reader knows the connections of one dialer."""
+        """Readers by the direction of the dialer: each reader knows the connections of one dialer."""
 
     def sockets(self) -> list[str]:
         """Returns the sockets that carry EHS, in the order in which they were opened."""

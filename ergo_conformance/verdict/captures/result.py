@@ -7,7 +7,7 @@ from ..vectors.difference import Difference
 
 @dataclass
 class Counts:
-    """How much of a capture was checked."""
+    """Numbers of checked parts of a capture."""
 
     sockets: int = 0
     messages: int = 0

@@ -1,4 +1,4 @@
-"""One side of a socket: its writer, its bytes, and what was read from them."""
+"""One side of a socket: its writer, its bytes, and the messages and frames in them."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from ...spec.ergo.stream import Direction
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one node wrote on one socket."""
+    """The bytes that one node wrote on one socket, and the values read from them."""
 
     place: str
     """Socket and direction, as differences name them."""
     direction: str
     writer: str
     is_real: bool
-    """Whether a real node wrote it, so that its bytes have to be right; else a script did."""
+    """True if a real node wrote it, so that its bytes have to be correct; otherwise a script did."""
     begins_later: bool
-    """Whether the recording began after the handshake, according to the metadata."""
+    """True if the recording began after the handshake, according to the metadata."""
     data: bytes
     read: Direction
 

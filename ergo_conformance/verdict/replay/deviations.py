@@ -48,7 +48,7 @@ def _proves_and_closes(finding: ConnectionFinding) -> bool:
 
 
 def _mode_zero(finding: ConnectionFinding) -> bool:
-    """An application started in mode 0 is shown as temporary, whatever its specification says."""
+    """An application started in mode 0 is shown as temporary, whatever the mode of its specification."""
     recorded, actual = _payloads(finding)
     request = _request(finding)
     started = (
@@ -83,7 +83,7 @@ def _long_frame(finding: ConnectionFinding) -> bool:
     return is_surplus and is_closed and longest > LONGEST_FRAME
 
 
-# --- what the rows look at ------------------------------------------------------------------------------------------
+# --- helpers of the rows ------------------------------------------------------------------------------------------
 
 
 def _has_frames(replayer: Replayer, socket: str) -> bool:

@@ -25,7 +25,7 @@ class SentFrame:
     value: Any
     algorithm: int | None
     number: int
-    """Its position among all frames of its writer."""
+    """Position among all frames of the writer."""
     outer_order: int = 0
     """The order byte of the compressed frame around it."""
 
@@ -48,9 +48,9 @@ class FrameMatcher:
         self.ids = ids
         recorded = list(timeline.frames(direction))
         self.recorded = [sent_frame(read, socket, n) for n, (socket, read) in enumerate(recorded)]
-        """All frames of the real node."""
+        """Frames of the real node."""
         self.missing = list(self.recorded)
-        """Those that the node has not written yet."""
+        """Frames that the node has not written yet."""
         self.surplus: list[SentFrame] = []
         """Frames of the node that were not recorded."""
         self.differences: list[Difference] = []

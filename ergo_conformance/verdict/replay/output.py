@@ -1,4 +1,4 @@
-"""What the reference node writes: read from its sockets and compared with the capture."""
+"""Output of the reference node: read from its sockets and compared with the capture."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class NodeSocket:
     """Handshake messages that the node still has to write."""
     buffer: bytes = b""
     in_frames: bool = False
-    """Whether the handshake is over."""
+    """True if the handshake is complete."""
     closed_by_peer: bool = False
 
     @property
@@ -40,13 +40,13 @@ class NodeSocket:
 
 @dataclass
 class NodeOutput:
-    """The sockets of the node, and the comparison of what it writes to them."""
+    """The sockets of the node, and the comparison of its output with the capture."""
 
     timeline: Timeline
     recorded: RecordedNode
     matcher: FrameMatcher
     sockets: dict[str, NodeSocket] = field(default_factory=dict)
-    """By their names in the capture, in the order in which they were opened."""
+    """Sockets by their names in the capture, in the order in which they were opened."""
     messages: int = 0
     """Handshake messages that were as recorded."""
     differences: list[Difference] = field(default_factory=list)
@@ -57,12 +57,12 @@ class NodeOutput:
         self._remaining = Counter(event.socket for event in self.timeline.events)
 
     def open(self, name: str, peer_end: PeerSocket) -> None:
-        """Adds a socket, of which the capture tells what the node has to write."""
+        """Adds a socket, with the output that the capture has for it."""
         side = self.timeline.side(name, self.recorded.direction)
         self.sockets[name] = NodeSocket(name, peer_end, deque(side.read.messages))
 
     def pass_event(self, event: RecordedEvent) -> None:
-        """Notes that an event of the capture is over."""
+        """Notes that an event of the capture was replayed."""
         self._remaining[event.socket] -= 1
 
     def read(self) -> None:

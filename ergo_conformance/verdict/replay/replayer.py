@@ -1,7 +1,7 @@
 """Replays a capture of EHS and ENP to the reference node, which takes the place of one recorded node.
 
-The peer's bytes come from the capture; what the node writes is compared. The clock is virtual and follows the recording: the
-node has all the time it needs between two events.
+The peer's bytes come from the capture; the output of the node is compared with it. The clock is virtual and
+follows the recording: the node has all the time it needs between two events.
 """
 
 import asyncio
@@ -229,6 +229,6 @@ class Replayer:
 
     @staticmethod
     def _is_node_stop(frame: SentFrame) -> bool:
-        """Returns whether a frame tells that the node stops: no process ends with this reason by itself (ENP-DOWN)."""
+        """Returns whether a frame shows that the node stops: no process ends with this reason by itself (ENP-DOWN)."""
         terminate = enp.TerminatePID | enp.TerminateName | enp.TerminateAlias | enp.TerminateEvent
         return isinstance(frame.value, terminate) and frame.value.reason == error_values.SHUTDOWN

@@ -34,12 +34,12 @@ _NO_VERSION: Final = Version()
 
 @dataclass
 class RecordedNode:
-    """What a capture tells about one of its nodes."""
+    """Facts of a capture about one of its nodes."""
 
     direction: str
     """The direction that it writes in."""
     writer: str
-    """Its name in the metadata."""
+    """Name of the node in the metadata."""
     name: Atom
     cookie: str
     creation: int
@@ -54,7 +54,7 @@ class RecordedNode:
     numbers: dict[str, int] = field(default_factory=dict)
     """Process numbers by the names of agents."""
     is_driver: bool = False
-    """Whether its processes act on their own; otherwise it is a subject."""
+    """True if its processes act without a message (a driver); otherwise it is a subject."""
     env: dict[str, Any] = field(default_factory=dict)
     expose_env: bool = False
     log_level: int = LOG_INFO
@@ -65,7 +65,7 @@ class RecordedNode:
 
 
 def recorded_node(timeline: Timeline, direction: str) -> RecordedNode:
-    """Returns what a capture tells about the node that writes in a direction."""
+    """Returns the facts of a capture about the node that writes in a direction."""
     capture = timeline.capture
     writer = capture.writer(direction)
     nodes: dict[str, Json] = capture.meta.get("nodes") or {}

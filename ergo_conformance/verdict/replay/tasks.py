@@ -1,4 +1,4 @@
-"""What both replays need of asyncio: calls of the node's API that run beside the recording."""
+"""Background tasks of both replays: calls of the node's API that run beside the recording."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,7 +9,7 @@ SETTLE: Final = 1e-6
 
 
 class BackgroundTasks:
-    """Tasks whose errors are ignored: a call that fails shows as a message that the node does not write."""
+    """Tasks whose errors are ignored: the message of a failed call is missing in the node's output."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

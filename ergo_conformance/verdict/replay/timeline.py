@@ -46,7 +46,7 @@ class Timeline:
 
     capture: Capture
     sides: dict[tuple[str, Role], Side]
-    """By socket and role."""
+    """Sides by socket and role."""
     events: tuple[RecordedEvent, ...]
 
     def side(self, socket: str, direction: str) -> Side:

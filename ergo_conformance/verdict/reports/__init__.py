@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..run.events import RunListener
 
 REPORTS: Final[Mapping[str, str]] = {"junit": "junit_report", "json": "json_report"}
-"""Kind of a report to the module of this package whose `create(path: Path) -> RunListener` makes it."""
+"""Module of this package for each kind of report; its `create(path: Path) -> RunListener` makes the report."""
 
 
 def report_of(text: str) -> RunListener:

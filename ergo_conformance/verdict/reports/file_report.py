@@ -1,4 +1,4 @@
-"""Base class of the reports that are written to a file, and what they have in common."""
+"""Base class and helpers of the reports that are written to a file."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""JSON report: everything that is known about a run, for programs. The format is `ergo-report/2` (docs/reports.md)."""
+"""JSON report: all data of a run, for programs. The format is `ergo-report/2` (docs/reports.md)."""
 
 import json
 from dataclasses import asdict

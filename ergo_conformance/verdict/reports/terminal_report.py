@@ -38,7 +38,7 @@ def escape(text: str) -> str:
 
 
 def plural(cases: int) -> str:
-    """`1 case`, `2 cases`."""
+    """Returns a count in words: `1 case`, `2 cases`."""
     return f"{cases} case{'' if cases == 1 else 's'}"
 
 

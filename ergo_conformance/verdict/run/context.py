@@ -1,4 +1,4 @@
-"""What a case works with: sockets to the target, scripted peers, and a seeded source of randomness."""
+"""Context of a case: sockets to the target, scripted peers, and a seeded random source."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ class SkippedError(Exception):
 
 
 class Context:
-    """What one case works with."""
+    """Context of one case."""
 
     def __init__(self, running: RunningTarget, rng: random.Random) -> None:
         self.target = running
@@ -104,7 +104,7 @@ class Context:
     async def peer_with_target_creation(self, name: str | None = None, *, sockets: int = 1) -> Peer:
         """A peer with the target's creation: its start in the same second.
 
-        Upstream reports the end of a PID or an alias only to such peers (ENP-TERM-7), which few cases are about.
+        Upstream reports the end of a PID or an alias only to such peers (ENP-TERM-7); few cases test that.
         """
         dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None

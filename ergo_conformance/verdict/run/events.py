@@ -27,13 +27,13 @@ class CaseFinished:
     transcripts: tuple[Transcript, ...]
     """Raw entries (direction, time, bytes, event) of each socket of the case, whatever its verdict.
 
-    The run does not keep them: a listener that needs them later has to. Empty for a case without sockets.
+    The run does not keep them: a listener that needs them later must keep them. Empty for a case without sockets.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """All cases have ended, or the run was interrupted."""
+    """The end of a run: its cases have ended, or it was interrupted."""
 
     summary: RunSummary
 

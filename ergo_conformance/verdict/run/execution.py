@@ -38,7 +38,7 @@ class PlannedCase:
 
 @dataclass(slots=True)
 class CaseResult:
-    """How a case ended."""
+    """Result of an execution of a case."""
 
     error: BaseException | None = None
     """None, a ViolationError, a SkippedError, an InconclusiveError, or an error of the case itself."""
@@ -62,7 +62,7 @@ class Runner(Protocol):
 
 
 def missing_offer(case: Case, running: RunningTarget) -> str | None:
-    """Why the case is skipped for this target; None if it offers everything that the case needs."""
+    """Returns the reason to skip the case for this target; None if it offers everything that the case needs."""
     missing = sorted(case.offers - running.offers)
     if missing:
         return f"needs a target that offers {', '.join(missing)}"
@@ -90,7 +90,7 @@ async def run_case(
 ) -> CaseResult:
     """Runs one case against a running target and closes everything that it opened.
 
-    `limit`: seconds of the loop's clock. `target`: what a case that registers starts itself.
+    `limit`: seconds of the loop's clock. `target`: the target that a case with a registrar starts itself.
     """
     reason = missing_offer(planned.case, running)
     if reason:

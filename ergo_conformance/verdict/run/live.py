@@ -1,7 +1,8 @@
 """Runner for live targets: the cases run concurrently on one loop in a thread.
 
-PlannedCase waits therefore cost the longest of them, not their sum. On a target that does one handshake at a time the cases run
-one by one, since concurrent cases would delay each other. Dangerous cases (they have killed real nodes) run last.
+The waits of the cases therefore take as long as the longest of them, not their sum. On a target that does one handshake at a
+time the cases run one by one, since concurrent cases would delay each other. Dangerous cases (they have killed real nodes)
+run last.
 
 A late tester can't judge: if a case found a violation while the loop was late, it runs again without other cases; if the loop
 is late again, the case is INCONCLUSIVE.
@@ -29,15 +30,15 @@ from .lag import HEARTBEAT, LagMonitor
 MAX_LAG: Final = 0.2
 """Seconds that the tester may be late; the shortest deadline of the protocol is 1 s."""
 RETRIES: Final = 2
-"""How often a case runs alone after the tester was late."""
+"""Maximum number of runs of a case alone after the tester was late."""
 END_TIMEOUT: Final = 20.0
-"""Seconds that targets get to end."""
+"""Seconds in which targets have to stop."""
 JOBS_FOR_SILENCE: Final = 64
 """Minimum number of concurrent cases on a target that never answers: such cases only wait."""
 CONCURRENT_STARTS: Final = 6
 """Maximum number of targets that start concurrently, each for a case that registers."""
 RECOVERY_TIMEOUT: Final = 30.0
-"""Seconds that a target which can't be restarted gets to serve again after a dangerous case."""
+"""Seconds in which a target that can't be restarted has to serve again after a dangerous case."""
 
 
 def config_key(case: Case) -> str:
@@ -51,7 +52,7 @@ def config_key(case: Case) -> str:
 
 
 async def recovered(running: RunningTarget) -> bool:
-    """Whether the target serves a valid peer within RECOVERY_TIMEOUT."""
+    """Tells whether the target serves a valid peer within RECOVERY_TIMEOUT."""
     context = Context(running, random.Random("recovery"))
     deadline = asyncio.get_running_loop().time() + RECOVERY_TIMEOUT
     try:
@@ -72,7 +73,7 @@ class LiveRunner:
         self.target, self.seed, self.limit, self.jobs = target, seed, limit, jobs
         self.results: dict[str, Future[CaseResult]] = {}
         self.down = False
-        """Whether the target serves no peer, or has stopped to."""
+        """True if the target serves no peer, or has stopped serving."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cases", daemon=True)
         self._thread.start()
@@ -169,7 +170,7 @@ class LiveRunner:
         self.down = self.down or not await recovered(self._first)
         if self.down:
             self.results[entry.id].set_result(
-                CaseResult(InconclusiveError("the target does not serve good peers, so it can't be judged"))
+                CaseResult(InconclusiveError("the target does not serve correct peers, so it can't be judged"))
             )
         else:
             await self._run_configuration(key, [entry])

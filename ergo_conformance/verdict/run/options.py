@@ -11,7 +11,7 @@ DEFAULT_PROFILE = "ergo-3.1"
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions:
-    """Which cases of a suite are selected."""
+    """Options that select cases of a suite."""
 
     profile: str = option(DEFAULT_PROFILE, "Release whose requirements hold.")
     level: str = option("", "Select only cases of this level or a stricter one.", metavar="must|should|may|observed")
@@ -38,7 +38,7 @@ class SessionOptions(RunOptions):
     collect: str | None = option(None, "Write the selected cases to FILE as JSON and run nothing.", metavar="FILE")
     rerun: str = option("", "Command line that a failure shows for running it again.", metavar="COMMAND")
     verbose: bool = False
-    """Whether pytest was called with -v."""
+    """True if pytest was called with -v."""
     keyword: str = ""
     """Expression of pytest's -k."""
 

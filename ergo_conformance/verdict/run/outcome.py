@@ -10,7 +10,7 @@ from ...spec.requirements import RequirementLevel
 class Verdict(StrEnum):
     """Result of a case.
 
-    WARN: a SHOULD is violated. INFO: the target differs from what the upstream node was observed to do.
+    WARN: a SHOULD is violated. INFO: the target differs from the observed behaviour of the upstream node.
     INCONCLUSIVE: the tester was too late to judge.
     """
 
@@ -52,12 +52,12 @@ class Outcome:
     seconds: float = 0.0
     """Duration in real time, also of a case in memory."""
     reason: str = ""
-    """Why a case is SKIP, ERROR or INCONCLUSIVE: one sentence."""
+    """Reason of SKIP, ERROR or INCONCLUSIVE: one sentence."""
     sent: str = ""
-    """What the case sent last."""
+    """Description of the last bytes that the case sent."""
     expected: tuple[str, ...] = ()
     """Every answer that the requirements allow."""
     received: str = ""
-    """What the target did instead."""
+    """Actual behaviour of the target."""
     transcripts: list[tuple[str, list[str]]] = field(default_factory=list)
     """Label and last decoded lines of each socket; empty for PASS."""

@@ -55,7 +55,7 @@ class Session:
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Session:
-        """The session that the options ask for. UsageError for an option that is not valid."""
+        """The session for these options. UsageError for an option that is not valid."""
         given: dict[str, Any] = {}
         for row in options_of(SessionOptions):
             value = config.getoption(row.pytest_flag)
@@ -122,12 +122,12 @@ class Session:
         return self.target.codec if self.target is not None else None
 
     def judge_coroutine(self, case: CollectedCase) -> None:
-        """Waits for a coroutine case and judges it; raises what pytest has to see."""
+        """Waits for a coroutine case and judges it; raises the exception that pytest reports."""
         assert self._runner is not None
         self.judge(case, self._runner.result(case.planned()))
 
     def judge(self, case: CollectedCase, result: CaseResult) -> None:
-        """Keeps the outcome of a case; raises what pytest has to see."""
+        """Keeps the outcome of a case; raises the exception that pytest reports."""
         key = case.item.nodeid
         outcome = self.outcomes[key] = outcome_of(case, result)
         self._results[key] = result
@@ -181,7 +181,7 @@ class Session:
             session.exitstatus = summary.exit_code
 
     def summary(self, *, interrupted: bool = False) -> RunSummary:
-        """All outcomes. A selected case that did not run is an ERROR, so that a run can't pass without it."""
+        """Returns all outcomes. A selected case that did not run is an ERROR, so that a run can't pass without it."""
         assert self._header is not None
         outcomes = []
         for key, case in self.cases.items():

@@ -22,11 +22,11 @@ def redacted(text: str, running: RunningTarget | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:
-    """What is tested, and how. The flags are those of RunningTarget."""
+    """Description of a run: target, options, number of cases. The flags are those of RunningTarget."""
 
     target: str
     name: str
-    """Name of the node, as given or as READY tells it; empty if unknown."""
+    """Name of the node, as given or as reported by READY; empty if unknown."""
     profile: str
     seed: int
     offers: tuple[str, ...]
@@ -63,7 +63,7 @@ class RunHeader:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """All outcomes of a run."""
+    """Outcomes of a run."""
 
     header: RunHeader
     outcomes: list[Outcome]

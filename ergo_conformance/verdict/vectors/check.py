@@ -19,7 +19,7 @@ CHECKS: Final[Mapping[str, Callable[[Json], FileResult]]] = {
 DEFAULT_PROTOCOL: Final = "EDF"
 """The protocol of a vector file without the key `protocol`."""
 UNCHECKED: Final[Mapping[str, str]] = {"ergo-types/1": "a table of types"}
-"""Formats without rows, and how they are called."""
+"""Formats without rows, and their names in messages."""
 
 
 def check_vectors(path: Path, only: str | None) -> FileResult:
@@ -46,7 +46,7 @@ def check_vectors(path: Path, only: str | None) -> FileResult:
 
 
 def _unchecked(content: Json) -> str | None:
-    """Returns what a file without rows is, None for any other file."""
+    """Returns the kind of a file without rows; None for any other file."""
     if {"vectors", "cases"} & content.keys():
         return None
     if content.get("format") in UNCHECKED:

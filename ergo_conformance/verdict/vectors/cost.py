@@ -35,7 +35,7 @@ SPEC_LIMITS: Final = CostLimits(2.0, 100_000_000)
 
 
 def check_cost(read: Callable[[], object], length: int, limits: CostLimits) -> str | None:
-    """Returns which limit the reading exceeds, and by how much; None if it exceeds none."""
+    """Returns a text about the exceeded limit, with the actual cost; None if no limit is exceeded."""
     allowed = limits.scaled(length)
     seconds = _fastest(read, allowed.seconds)
     if seconds > allowed.seconds:

@@ -1,4 +1,4 @@
-"""Differences between what a file expects and what a codec or a node did, and how they are described."""
+"""Differences between the expected result of a file and the result of a codec or node, and their descriptions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MAX_LISTED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference: the id of a row or the place in a capture, and what differs there."""
+    """One difference: the id of a row or the place in a capture, and a description."""
 
     id: str
     text: str
@@ -31,7 +31,7 @@ class Difference:
 
 
 def violation(differences: Sequence[Difference], expected: str) -> ViolationError:
-    """Returns the error with which a case reports differences."""
+    """Returns the error by which a case reports differences."""
     lines = [str(difference) for difference in differences[:MAX_LISTED]]
     if len(differences) > MAX_LISTED:
         lines.append(f"and {len(differences) - MAX_LISTED} more")

@@ -1,6 +1,6 @@
 """EDF vector files: their rows, and the comparison of a codec with them.
 
-`expect` alone says what a row demands; ids and the results of upstream's own codec have no influence.
+`expect` alone determines the required result; ids and the results of upstream's own codec have no influence.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ class EdfFile:
 
 
 def checks_of(row: Json) -> tuple[str, ...]:
-    """Returns the checks that a row demands of a codec: reads, writes, judges."""
+    """Returns the checks of a codec that a row requires: reads, writes, judges."""
     expect = row["expect"]
     if "outcome" in row or expect in JUDGED:
         return ("judges",)

@@ -1,4 +1,4 @@
-"""Vector files: reading them, and what every kind of row has in common."""
+"""Vector files: reading them, and the parts common to all kinds of rows."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ Json = Any
 
 
 class FileResult(NamedTuple):
-    """The result of checking one file: what was checked, in words; the number of rows; the differences."""
+    """The result of checking one file: a summary in words, the number of rows, the differences."""
 
     summary: str
     checked: int

@@ -20,7 +20,7 @@ VALID_BYTES: Final = bytes.fromhex("8200029d849d000000038d0005616674657296000000
 
 @dataclass(frozen=True, slots=True)
 class GoldenGroup:
-    """The rows of one group that demand one kind of check of a codec: reads, writes or judges."""
+    """The rows of one group that require one kind of check of a codec: reads, writes or judges."""
 
     name: str
     kind: str

@@ -87,7 +87,7 @@ WRITERS: Final[Mapping[str, Writer]] = {"schema": write_frame, "node": _write_by
 
 
 def rewrite_differences(message: Message, data: bytes) -> Iterator[str]:
-    """Yields which writers do not write a message, made again from its plain values, to `data`."""
+    """Yields a text for each writer that does not write a message, built again from its plain values, to `data`."""
 
     def describe(actual: bytes) -> str | None:
         if actual == data:

@@ -36,13 +36,13 @@ class PacketProtocol(NamedTuple):
     check_facts: Callable[[Json, Any], Iterator[Difference]]
 
     def differences(self, message: Any, data: bytes) -> Iterator[str]:
-        """Yields where the node's reader, or a writer, disagrees with a message that the schema read from `data`."""
+        """Yields a text for the node's reader and each writer that disagree with a message that the schema read from `data`."""
         node = {"node": self.readers["node"]}
         yield from read_differences(node, data, lambda read: same(message, read, self.registry))
         yield from self.written(type(message)(*message), data)
 
     def written(self, message: Any, data: bytes) -> Iterator[str]:
-        """Yields which writers do not write a message to `data`."""
+        """Yields a text for each writer that does not write a message to `data`."""
 
         def describe(actual: bytes) -> str | None:
             if actual == data:
@@ -83,7 +83,7 @@ def check_malformed(row: Json, protocol: PacketProtocol) -> Iterator[Difference]
         yield Difference(row["id"], text)
 
 
-# --- ESRD: the type of a packet decides about its transport ---------------------------------------------------------
+# --- ESRD: the type of a packet determines its transport ---------------------------------------------------------
 
 
 def _check_esrd_facts(row: Json, value: Any) -> Iterator[Difference]:
@@ -97,7 +97,7 @@ def _transport(message: object) -> str:
     return "no transport" if type_ is None else type_.transport.value
 
 
-# --- Saturn: the type of a message decides about its writer; digests prove a token ----------------------------------
+# --- Saturn: the type of a message determines its writer; digests prove a token ----------------------------------
 
 
 def _check_saturn_facts(row: Json, value: Any) -> Iterator[Difference]:

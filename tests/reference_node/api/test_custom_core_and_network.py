@@ -1,4 +1,4 @@
-"""A core that is not the node's under a connection of ENP, and a network that is none under a program."""
+"""A custom Core under an ENP connection, and a custom Network under a program."""
 
 import asyncio
 import logging
@@ -43,13 +43,13 @@ OURS = PID(US, 1002, 5)
 BYE = Error("bye")
 
 
-class Diary:
-    """Writes down what a connection tells its core; has no processes."""
+class RecordingCore:
+    """Core without processes that records the calls of a connection."""
 
     name, creation, pid = US, 5, PID(US, 1, 5)
 
     def __init__(self) -> None:
-        self.pages: list[tuple[Any, ...]] = []
+        self.events: list[tuple[Any, ...]] = []
         self.registry: Registry = records.framework()
         self.processes: dict[int, LocalProcess] = {}
         self.names: dict[Atom, LocalProcess] = {}
@@ -59,7 +59,7 @@ class Diary:
         self._work: list[asyncio.Future[None]] = []
 
     def deliver(self, process: LocalProcess | None, envelope: Envelope, priority: Priority) -> Error | None:
-        self.pages.append((type(envelope).__name__, envelope[0], envelope[-2 if len(envelope) > 2 else -1], priority))
+        self.events.append((type(envelope).__name__, envelope[0], envelope[-2 if len(envelope) > 2 else -1], priority))
         return error_values.PROCESS_UNKNOWN
 
     def make_ref(self) -> Ref:
@@ -82,35 +82,35 @@ class Diary:
         raise AssertionError
 
     def route_send_response(self, node: Atom, to_id: int, words: Words, response: Any) -> bool:
-        self.pages.append(("response", node, to_id, words, response))
+        self.events.append(("response", node, to_id, words, response))
         return True
 
     def route_send_response_error(self, node: Atom, to_id: int, words: Words, error: Error) -> bool:
-        self.pages.append(("error", node, to_id, words, error))
+        self.events.append(("error", node, to_id, words, error))
         return True
 
     def route_send_event(self, event: MessageEvent, priority: Priority) -> None:
-        self.pages.append(("event", event, priority))
+        self.events.append(("event", event, priority))
 
     def route_send_exit(self, sender: PID, to_id: int, reason: Error) -> None:
-        self.pages.append(("exit", sender, to_id, reason))
+        self.events.append(("exit", sender, to_id, reason))
 
     def route_link(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
-        self.pages.append(("link", kind, consumer, target))
+        self.events.append(("link", kind, consumer, target))
         return []
 
     def route_unlink(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> None:
         raise ErgoError(error_values.TARGET_UNKNOWN)
 
     def route_terminate(self, target: RelationTarget, reason: Error) -> None:
-        self.pages.append(("terminate", target, reason))
+        self.events.append(("terminate", target, reason))
 
     def relation_taken(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
-        self.pages.append(("taken", kind, consumer, target))
+        self.events.append(("taken", kind, consumer, target))
         return True
 
     def relation_given_back(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
-        self.pages.append(("given back", kind, consumer, target))
+        self.events.append(("given back", kind, consumer, target))
         return True
 
     def owner_of(self, target: RelationTarget) -> LocalProcess | None:
@@ -122,7 +122,7 @@ class Diary:
     async def route_application_start(
         self, node: Atom, name: Atom, mode: int, options: gen.ApplicationOptionsExtra
     ) -> None:
-        self.pages.append(("application", node, name, mode))
+        self.events.append(("application", node, name, mode))
 
     async def remote_spawn(
         self, node: Atom, name: Atom, args: list[Any] | None, options: gen.RemoteProcessOptions | None, register: str
@@ -135,11 +135,11 @@ class Diary:
         raise AssertionError
 
     def disconnect(self, node: Atom) -> None:
-        self.pages.append(("disconnect", node))
+        self.events.append(("disconnect", node))
 
 
-class Line:
-    """A link that keeps what is written."""
+class RecordingSocket:
+    """Socket that records the written bytes."""
 
     is_congested = False
 
@@ -153,33 +153,33 @@ class Line:
         self.written.append(b"closed")
 
     async def drain(self) -> None:
-        """At once."""
+        """Returns at once."""
 
 
-def connected(core: Core) -> tuple[Connection, Line]:
+def make_connection(core: Core) -> tuple[Connection, RecordingSocket]:
     local = LocalIdentity(name=US, cookie="c", creation=5, version=Version())
     peer = PeerInfo(
         role=Role.DIALER, local=local, node=PEER, version=Version(), flags=DEFAULT_FLAGS, raw_flags=bytes(8), creation=7,
         max_message_size=0, caches=NO_CACHES, connection_id="id", pool_size=1,
     )  # fmt: skip
     connection: Connection = EnpProto().new_connection(core, peer, logging.getLogger("test"))
-    line = Line()
-    connection.join(line, "id", None, b"")
-    return connection, line
+    sock = RecordingSocket()
+    connection.join(sock, "id", None, b"")
+    return connection, sock
 
 
-def frames(diary: Diary, line: Line) -> list[Any]:
-    decoder = FrameDecoder(diary.registry, NO_CACHES)
-    return [decoder.read_framed(data) for data in line.written]
+def written_frames(recorder: RecordingCore, sock: RecordingSocket) -> list[Any]:
+    decoder = FrameDecoder(recorder.registry, NO_CACHES)
+    return [decoder.read_framed(data) for data in sock.written]
 
 
-async def test_a_connection_tells_any_core() -> None:
-    diary = Diary()
-    connection, line = connected(diary)
-    encoder = FrameEncoder(diary.registry, NO_CACHES)
+async def test_received_frames_call_the_methods_of_a_custom_core() -> None:
+    recorder = RecordingCore()
+    connection, sock = make_connection(recorder)
+    encoder = FrameEncoder(recorder.registry, NO_CACHES)
     extra = gen.ApplicationOptionsExtra(gen.ApplicationOptions(), THEIRS)
     event = MessageEvent(Event(PEER, Atom("ev")), 9, "news")
-    said: list[Any] = [
+    received: list[Any] = [
         enp.MessagePID(0, 1001, 0, 0, 1002, "hello"),
         enp.Response(0, 1001, 0, 1002, (1, 2, 3), "answer"),
         enp.ResponseError(0, 1001, 0, 1002, (4, 5, 6), enp.Code.MAILBOX_FULL, None),
@@ -188,11 +188,11 @@ async def test_a_connection_tells_any_core() -> None:
         enp.TerminateName(0, 1, Atom("gone"), BYE),
         enp.Control(0, enp.ApplicationStart(Atom("app"), 2, extra, Ref(PEER, 7, (1, 0, 0)))),
     ]
-    for frame in said:
-        connection.receive(line, encoder.write(frame))
+    for frame in received:
+        connection.receive(sock, encoder.write(frame))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert diary.pages == [
+    assert recorder.events == [
         ("Message", THEIRS, "hello", Priority.NORMAL),
         ("response", PEER, 1002, (1, 2, 3), "answer"),
         ("error", PEER, 1002, (4, 5, 6), error_values.MAILBOX_FULL),
@@ -201,38 +201,38 @@ async def test_a_connection_tells_any_core() -> None:
         ("terminate", ProcessID(PEER, Atom("gone")), BYE),
         ("application", PEER, "app", 2),
     ]
-    (result,) = frames(diary, line)
+    (result,) = written_frames(recorder, sock)
     assert result.message == enp.Result(None, None, Ref(PEER, 7, (1, 0, 0)))
 
 
-async def test_what_a_connection_asks_for_is_told_to_the_core_that_asked() -> None:
-    diary = Diary()
-    connection, line = connected(diary)
+async def test_a_link_request_is_recorded_in_the_custom_core_that_made_it() -> None:
+    recorder = RecordingCore()
+    connection, sock = make_connection(recorder)
     asked = asyncio.ensure_future(connection.link(OURS, THEIRS))
     await asyncio.sleep(0)
-    (frame,) = frames(diary, line)
+    (frame,) = written_frames(recorder, sock)
     answer = enp.Control(0, enp.Result(None, None, frame.message.Ref))
-    connection.receive(line, FrameEncoder(diary.registry, NO_CACHES).write(answer))
-    assert diary.pages == [("taken", RelationKind.LINK, OURS, THEIRS)]
+    connection.receive(sock, FrameEncoder(recorder.registry, NO_CACHES).write(answer))
+    assert recorder.events == [("taken", RelationKind.LINK, OURS, THEIRS)]
     assert await asked == []
     connection.terminate(error_values.NO_CONNECTION)
     with pytest.raises(ErgoError, match="no connection"):
         connection.node.disconnect()
 
 
-async def test_an_alias_of_the_peer() -> None:
-    diary = Diary()
-    connection, line = connected(diary)
+async def test_a_message_to_an_alias_of_the_peer_is_written() -> None:
+    recorder = RecordingCore()
+    connection, sock = make_connection(recorder)
     connection.send(OURS, Alias(PEER, 7, (1, 2, 3)), MessageOptions(), "to an alias")
-    (frame,) = frames(diary, line)
+    (frame,) = written_frames(recorder, sock)
     assert (frame.from_id, frame.to_alias, frame.payload) == (1002, (1, 2, 3), "to an alias")
 
 
-# --- a network that is none -------------------------------------------------------------------------------------------
+# --- custom network ---------------------------------------------------------------------------------------------------
 
 
-class Island:
-    """A network without other nodes, for programs under test."""
+class UnconnectedNetwork:
+    """Network without other nodes."""
 
     cookie = ""
 
@@ -272,22 +272,22 @@ class Island:
         raise ErgoError(error_values.NO_ROUTE)
 
     def enable_spawn(self, name: str, factory: Any, *nodes: str) -> None:
-        """Nobody will come."""
+        """Does nothing."""
 
     def disable_spawn(self, name: str, *nodes: str) -> None:
         raise ErgoError(error_values.UNKNOWN)
 
     def enable_application_start(self, name: str, *nodes: str) -> None:
-        """Nobody will come."""
+        """Does nothing."""
 
     def disable_application_start(self, name: str, *nodes: str) -> None:
         raise ErgoError(error_values.UNKNOWN)
 
     def register_handshake(self, handshake: NetworkHandshake) -> None:
-        """Nobody will shake hands."""
+        """Does nothing."""
 
     def register_proto(self, proto: NetworkProto) -> None:
-        """Nobody will speak."""
+        """Does nothing."""
 
     @property
     def registrar(self) -> Registrar:
@@ -298,8 +298,8 @@ class Island:
         raise ErgoError(error_values.NETWORK_STOPPED)
 
 
-async def reachable(network: Network, *names: str) -> list[str]:
-    """A program: which of these nodes can be had."""
+async def node_names(network: Network, *names: str) -> list[str]:
+    """Returns the name of each node, or the text of its error."""
     found = []
     for name in names:
         try:
@@ -309,11 +309,11 @@ async def reachable(network: Network, *names: str) -> list[str]:
     return found
 
 
-async def test_a_program_takes_the_node_s_network_or_another() -> None:
-    island = Island()
-    assert await reachable(island, "a@h", "b@h") == ["no route"] * 2
-    assert island.asked == ["a@h", "b@h"]
+async def test_a_program_runs_on_the_nodes_network_and_on_a_custom_one() -> None:
+    unconnected = UnconnectedNetwork()
+    assert await node_names(unconnected, "a@h", "b@h") == ["no route"] * 2
+    assert unconnected.asked == ["a@h", "b@h"]
     node = make_node("x@h")
-    assert await reachable(node.network, "a@h") == ["no route"]
+    assert await node_names(node.network, "a@h") == ["no route"]
     await node.stop()
-    assert await reachable(node.network, "a@h") == ["network stack is stopped"]
+    assert await node_names(node.network, "a@h") == ["network stack is stopped"]

@@ -1,4 +1,4 @@
-"""The 43 error values (node-api §9): their texts, and how they travel (NAPI-ERR)."""
+"""The 43 error values (node-api §9): their texts, and their transfer between nodes (NAPI-ERR)."""
 
 from typing import Any
 
@@ -11,15 +11,16 @@ from ergo_conformance.reference_node.api.errors import ErgoError, Stop
 from ergo_conformance.reference_node.api.messages import Call
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
+from tests.support.consumers import error_text
 from tests.support.error_values import IDS, TEXTS, constant
-from tests.support.network import at, dial, echo, failure, lan
+from tests.support.loopback_nodes import dial, node_starter, process_id, spawn_echo
 from tests.support.nodes import run_as_process
 
 pytestmark = pytest.mark.real_loop
 
 
 @pytest.mark.covers("Errors: the texts")
-def test_the_texts_are_these() -> None:
+def test_error_values_have_the_texts_of_the_framework() -> None:
     """§9: 43 values; two have one text."""
     assert len(TEXTS) == 43
     assert {name: constant(name).text for name in TEXTS} == TEXTS
@@ -29,11 +30,11 @@ def test_the_texts_are_these() -> None:
 
 
 class Failing(Actor):
-    """Fails with what it is asked with, or answers it."""
+    """Fails a call with the error in its payload, or answers with that error."""
 
     async def handle_call(self, call: Call) -> Any:
-        fails, error = call.payload
-        if fails:
+        is_error, error = call.payload
+        if is_error:
             raise ErgoError(error)
         return error
 
@@ -42,9 +43,9 @@ class Failing(Actor):
 
 
 @pytest.mark.covers("NAPI-ERR-1")
-async def test_a_node_announces_ids_for_15_of_them() -> None:
-    """NAPI-ERR-1, with those registered by a node behind them."""
-    async with lan() as start:
+async def test_a_node_announces_ids_of_15_error_values() -> None:
+    """NAPI-ERR-1; ids of errors that a node registers follow."""
+    async with node_starter() as start:
         a, b, c = await start("a"), await start("b"), await start("c", errors=(Error("own", registered=True),))
         await dial(a, b)
         await dial(a, c)
@@ -54,50 +55,53 @@ async def test_a_node_announces_ids_for_15_of_them() -> None:
 
 
 @pytest.mark.covers("NAPI-ERR-2")
-async def test_all_of_them_travel_and_are_the_same_on_the_other_side() -> None:
-    """NAPI-ERR-1, -2: as an error, as a value and as a reason. Upstream's own constants differ from those that came as text."""
-    async with lan() as start:
+async def test_each_error_value_equals_its_constant_on_the_other_node() -> None:
+    """NAPI-ERR-1, -2: as error and as value of a call. Upstream's constants differ from errors received as text."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         await dial(a, b)
         b.spawn(Failing(), name="failing")
 
-        async def asks(process: Process, error: Error) -> tuple[Error, Any]:
-            value = await process.call(at(b, "failing"), [False, error])
+        async def call_failing(process: Process, error: Error) -> tuple[Error, Any]:
+            value = await process.call(process_id(b, "failing"), [False, error])
             try:
-                await process.call(at(b, "failing"), [True, error])
+                await process.call(process_id(b, "failing"), [True, error])
             except ErgoError as failed:
                 return failed.error, value
             raise AssertionError("it did not fail")
 
         for name, text in TEXTS.items():
-            error, value = await run_as_process(a, lambda it, name=name: asks(it, constant(name)))  # type: ignore[misc]
+            error, value = await run_as_process(a, lambda it, name=name: call_failing(it, constant(name)))  # type: ignore[misc]
             assert (error.text, value.text) == (text, text)
             assert error == value == constant(name)
 
 
 @pytest.mark.covers("NAPI-ERR-3")
 @pytest.mark.parametrize("text", ["100%", "%s %d %!v(MISSING)", "ä €", "x" * 32_767])
-async def test_a_text_is_not_a_format(text: str) -> None:
+async def test_an_error_text_is_not_interpreted_as_a_format(text: str) -> None:
     """NAPI-ERR-3: upstream runs it through printf. The longest has 32,767 bytes."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         await dial(a, b)
         b.spawn(Failing(), name="failing")
-        assert await failure(run_as_process(a, lambda it: it.call(at(b, "failing"), [True, Error(text)]))) == text
+        assert (
+            await error_text(run_as_process(a, lambda it: it.call(process_id(b, "failing"), [True, Error(text)])))
+            == text
+        )
 
 
 @pytest.mark.covers("Errors: texts above 32,767 bytes")
 @pytest.mark.parametrize("value", ["x" * 65_536, Atom("x" * 256), Error("x" * 32_768)])
-async def test_what_is_too_long_for_edf_is_not_sent(value: Any) -> None:
-    """§9: upstream's limits, with texts of their own; here it is CannotEncode, and the process lives on."""
-    async with lan() as start:
+async def test_a_value_too_long_for_edf_raises_cannot_encode(value: Any) -> None:
+    """§9: upstream's limits, which have other texts there; the process goes on."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         await dial(a, b)
-        echo(b)
+        spawn_echo(b)
 
-        async def tries(it: Process) -> Any:
+        async def send_and_call(it: Process) -> Any:
             with pytest.raises(CannotEncode):
-                await it.send(at(b), value)
-            return await it.call(at(b), 1)
+                await it.send(process_id(b), value)
+            return await it.call(process_id(b), 1)
 
-        assert await run_as_process(a, tries) == 1
+        assert await run_as_process(a, send_and_call) == 1

@@ -1,4 +1,4 @@
-"""A peer that takes us and lets go at once: each further try to use it begins later."""
+"""Reconnect backoff for a peer that accepts a connection and closes it at once."""
 
 import asyncio
 
@@ -21,48 +21,50 @@ from tests.support.nodes import MemoryNetwork, settle
 NAME = Atom("b@localhost")
 
 
-def test_pauses_grow_up_to_a_bound_and_begin_anew() -> None:
-    pauses, now, seen = ReconnectBackoff(), 100.0, []
-    assert pauses.remaining(NAME, now) == 0
+def test_the_delay_doubles_up_to_its_maximum_and_success_resets_it() -> None:
+    backoff, now, delays = ReconnectBackoff(), 100.0, []
+    assert backoff.remaining(NAME, now) == 0
     for _ in range(10):
-        pauses.failed(NAME, now)
-        seen.append(pauses.remaining(NAME, now))
-        assert pauses.remaining(NAME, now + seen[-1]) == 0
-    assert seen == pytest.approx([min(FIRST_DELAY * 2**i, MAX_DELAY) for i in range(10)])
-    assert pauses.remaining(Atom("other@localhost"), now) == 0
-    pauses.succeeded(NAME)
-    assert pauses.remaining(NAME, now) == 0
-    pauses.failed(NAME, now)
-    assert pauses.remaining(NAME, now) == pytest.approx(FIRST_DELAY)
+        backoff.failed(NAME, now)
+        delays.append(backoff.remaining(NAME, now))
+        assert backoff.remaining(NAME, now + delays[-1]) == 0
+    assert delays == pytest.approx([min(FIRST_DELAY * 2**i, MAX_DELAY) for i in range(10)])
+    assert backoff.remaining(Atom("other@localhost"), now) == 0
+    backoff.succeeded(NAME)
+    assert backoff.remaining(NAME, now) == 0
+    backoff.failed(NAME, now)
+    assert backoff.remaining(NAME, now) == pytest.approx(FIRST_DELAY)
     assert next_delay(0.0) == FIRST_DELAY
 
 
-async def tries(a: Node, b: Node, *, lives: float, ours: bool = False) -> float:
-    """Seconds that it takes to be connected, for somebody who is dropped again after a while."""
+async def connect_and_disconnect(a: Node, b: Node, *, lifetime: float, by_dialer: bool = False) -> float:
+    """Connects, waits for `lifetime`, disconnects on one side; returns the seconds that connecting took."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     await a.network.connection(b.name)
-    took = loop.time() - begun
-    await asyncio.sleep(lives)
-    (a if ours else b).core.disconnect((b if ours else a).name)
+    waited = loop.time() - begun
+    await asyncio.sleep(lifetime)
+    (a if by_dialer else b).core.disconnect((b if by_dialer else a).name)
     await settle()
-    return took
+    return waited
 
 
 @pytest.mark.parametrize(
-    ("lives", "ours", "grows"),
+    ("lifetime", "by_dialer", "delayed"),
     [(0.0, False, True), (MIN_LIFETIME / 2, False, True), (MIN_LIFETIME, False, False), (0.0, True, False)],
 )
-async def test_only_who_is_let_go_at_once_waits(lives: float, ours: bool, grows: bool) -> None:
+async def test_dialing_is_delayed_only_after_a_short_connection_that_the_peer_closed(
+    lifetime: float, by_dialer: bool, delayed: bool
+) -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
-    took = [await tries(a, b, lives=lives, ours=ours) for _ in range(5)]
-    wanted = [0.0, *(FIRST_DELAY * 2**i for i in range(4))] if grows else [0.0] * 5
-    assert took == pytest.approx(wanted, abs=1e-3)
+    waited = [await connect_and_disconnect(a, b, lifetime=lifetime, by_dialer=by_dialer) for _ in range(5)]
+    wanted = [0.0, *(FIRST_DELAY * 2**i for i in range(4))] if delayed else [0.0] * 5
+    assert waited == pytest.approx(wanted, abs=1e-3)
     await net.stop()
 
 
-async def test_a_word_is_enough() -> None:
+async def test_one_message_resets_the_backoff() -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     loop = asyncio.get_running_loop()
@@ -70,19 +72,19 @@ async def test_a_word_is_enough() -> None:
         begun = loop.time()
         await a.network.connection(b.name)
         assert loop.time() - begun < 1e-3
-        b.network.connections[a.name].send(b.core.pid, a.core.pid, MessageOptions(), "a word")
+        b.network.connections[a.name].send(b.core.pid, a.core.pid, MessageOptions(), "message")
         await settle()
         b.core.disconnect(a.name)
         await settle()
     await net.stop()
 
 
-async def test_who_is_dialed_meanwhile_need_not_wait() -> None:
+async def test_an_accepted_connection_ends_the_wait_for_the_backoff() -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
     b.network.add_route("^a@", NetworkRoute(host="127.0.0.1", port=2))
     for _ in range(8):
-        await tries(a, b, lives=0.0)
+        await connect_and_disconnect(a, b, lifetime=0.0)
     waiting = asyncio.ensure_future(a.network.connection(b.name))
     await asyncio.sleep(1)
     assert not waiting.done()

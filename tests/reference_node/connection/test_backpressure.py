@@ -1,4 +1,4 @@
-"""Peers that read slowly or not at all: senders wait, queues are bounded, links that stand still are closed."""
+"""Peers that read slowly or not at all: senders wait, queues are bounded, stalled sockets are closed."""
 
 import asyncio
 import tracemalloc
@@ -25,15 +25,15 @@ from tests.support.sockets import HOST, eventually
 KILOBYTE = 1024
 
 
-class Jam:
-    """What is below a link of the node, from now on with a queue that the test empties, or not."""
+class StalledTransport:
+    """Transport of a node's socket that queues the written bytes until the test drains them."""
 
-    def __init__(self, link: SocketProtocol, high: int) -> None:
-        self.link, self.below, self.high = link, transport_of(link), high
+    def __init__(self, sock: SocketProtocol, high: int) -> None:
+        self.sock, self.below, self.high = sock, transport_of(sock), high
         self.held = bytearray()
         self.writes = 0
         self.paused = False
-        link._transport = link._outbox._transport = self  # type: ignore[assignment]
+        sock._transport = sock._outbox._transport = self  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.below, name)
@@ -43,81 +43,81 @@ class Jam:
         self.held += data
         if not self.paused and len(self.held) > self.high:
             self.paused = True
-            self.link.pause_writing()
+            self.sock.pause_writing()
 
     def get_write_buffer_size(self) -> int:
         return len(self.held)
 
-    def take(self, size: int) -> None:
-        """The peer reads so many bytes."""
+    def drain_bytes(self, size: int) -> None:
+        """Passes `size` bytes to the peer."""
         self.below.write(bytes(self.held[:size]))
         del self.held[:size]
         if self.paused and len(self.held) <= self.high // 4:
             self.paused = False
-            self.link.resume_writing()
+            self.sock.resume_writing()
 
 
-async def jammed(links: int = 1) -> tuple[Node, Peer, list[Jam]]:
+async def stalled_connection(sockets: int = 1) -> tuple[Node, Peer, list[StalledTransport]]:
     b = node()
     Supervisor(b.core, LEVEL_1)
-    peer = await context(b).peer(sockets=links)
+    peer = await context(b).peer(sockets=sockets)
     await settle()
-    jams = [Jam(link, outbox.HIGH_WATER) for link in b.network.connections[peer.name].sockets]  # type: ignore[arg-type]
-    return b, peer, jams
+    transports = [StalledTransport(sock, outbox.HIGH_WATER) for sock in b.network.connections[peer.name].sockets]  # type: ignore[arg-type]
+    return b, peer, transports
 
 
-async def pouring(process: Process, peer: Peer, sent: list[int], size: int = KILOBYTE) -> None:
-    """Sends without end, and notes how many times it has."""
+async def send_forever(process: Process, peer: Peer, sent: list[int], size: int = KILOBYTE) -> None:
+    """Sends until it is stopped; `sent[0]` counts the messages."""
     while True:
         await process.send(peer.pid(), bytes(size))
         sent[0] += 1
 
 
-async def test_what_is_written_in_one_turn_goes_out_together() -> None:
-    b, peer, [jam] = await jammed()
-    processes = [b.spawn(pouring, peer, [0]) for _ in range(3)]
+async def test_frames_of_one_loop_iteration_are_written_at_once() -> None:
+    b, peer, [transport] = await stalled_connection()
+    processes = [b.spawn(send_forever, peer, [0]) for _ in range(3)]
     for process in processes:
         process.stop()
     for turns in (1, 2):
         for i in range(100):
             connection = b.network.connections[peer.name]
             connection.send(processes[0].pid, peer.pid(), processes[0].reply_options, i)
-        assert jam.writes == turns - 1
+        assert transport.writes == turns - 1
         await settle()
-        assert jam.writes == turns
-    jam.take(len(jam.held))
+        assert transport.writes == turns
+    transport.drain_bytes(len(transport.held))
     assert [(await peer.receive_message()).value.payload for _ in range(200)] == [*range(100)] * 2
     await b.stop()
 
 
-async def test_senders_wait_when_much_is_queued_and_go_on_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_senders_wait_above_the_high_water_mark_until_the_queue_drains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
-    b, peer, [jam] = await jammed()
+    b, peer, [transport] = await stalled_connection()
     sent = [0]
-    process = b.spawn(pouring, peer, sent)
+    process = b.spawn(send_forever, peer, sent)
     await settle(500)
     before = sent[0]
     assert 45 <= before <= 55
     await asyncio.sleep(10)
     assert sent[0] == before
-    jam.take(10 * KILOBYTE)  # not enough
+    transport.drain_bytes(10 * KILOBYTE)  # not enough
     await settle(500)
     assert sent[0] == before
-    jam.take(len(jam.held))
+    transport.drain_bytes(len(transport.held))
     await settle(500)
     assert before + 45 <= sent[0] <= before + 55
     process.stop()
     await b.stop()
 
 
-async def test_all_senders_of_a_link_wait_and_those_of_another_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stalled_socket_delays_only_its_own_senders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
-    b, peer, jams = await jammed(links=2)
+    b, peer, transports = await stalled_connection(sockets=2)
     counts: list[list[int]] = [[0] for _ in range(6)]
-    processes = [b.spawn(pouring, peer, count) for count in counts]
+    processes = [b.spawn(send_forever, peer, count) for count in counts]
     for _ in range(50):
         await settle()
-        jams[1].take(len(jams[1].held))
+        transports[1].drain_bytes(len(transports[1].held))
     sums = [0, 0]
     for process, [count] in zip(processes, counts, strict=True):
         sums[process.pid.id % 255 % 2] += count
@@ -126,10 +126,10 @@ async def test_all_senders_of_a_link_wait_and_those_of_another_do_not(monkeypatc
     await b.stop()
 
 
-async def test_who_waits_for_a_link_that_goes_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_senders_get_no_route_when_the_socket_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "HIGH_WATER", 50 * KILOBYTE)
-    b, peer, _ = await jammed()
-    processes = [b.spawn(pouring, peer, [0]) for _ in range(3)]
+    b, peer, _ = await stalled_connection()
+    processes = [b.spawn(send_forever, peer, [0]) for _ in range(3)]
     await settle(500)
     peer.sockets[0].abort()
     await asyncio.gather(*(process.join() for process in processes))
@@ -140,36 +140,36 @@ async def test_who_waits_for_a_link_that_goes_is_not_forgotten(monkeypatch: pyte
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
 
-def flood(peer: Peer, number: int, size: int = KILOBYTE) -> None:
-    """Questions whose answers nobody reads."""
+def send_calls(peer: Peer, number: int, size: int = KILOBYTE) -> None:
+    """Sends calls whose answers the peer does not read."""
     data = b"".join(peer.data_of(peer.request("echo", bytes(size), peer.new_ref())) for _ in range(number))
-    peer.send_bytes(data, f"{number} questions")
+    peer.send_bytes(data, f"{number} calls")
 
 
-async def test_a_peer_that_does_not_read_its_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers can't wait: they are queued up to a bound, and then the link goes."""
+async def test_a_peer_that_does_not_read_its_answers_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are queued up to a bound; beyond it the socket is closed."""
     monkeypatch.setattr(enp, "MAX_QUEUED", 100 * KILOBYTE)
-    b, peer, [jam] = await jammed()
+    b, peer, [transport] = await stalled_connection()
     other = await context(b, 2).peer()
     for _ in range(15):
-        flood(peer, 10)
+        send_calls(peer, 10)
         await settle()
     assert not b.network.connections.get(peer.name)
-    assert 100 * KILOBYTE < len(jam.held) < 115 * KILOBYTE
+    assert 100 * KILOBYTE < len(transport.held) < 115 * KILOBYTE
     await other.check_alive()
     assert list(b.network.connections) == [other.name]
     await b.stop()
 
 
-async def test_memory_is_bounded_whatever_a_peer_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_queued_answers_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enp, "MAX_QUEUED", 1 << 20)
-    b, peer, _ = await jammed()
+    b, peer, _ = await stalled_connection()
     data = b"".join(peer.data_of(peer.request("echo", bytes(KILOBYTE), peer.new_ref())) for _ in range(100))
-    link = b.network.connections[peer.name].sockets[0]
-    assert isinstance(link, SocketProtocol)
+    sock = b.network.connections[peer.name].sockets[0]
+    assert isinstance(sock, SocketProtocol)
     tracemalloc.start()
     for _ in range(100):  # ten megabytes of answers
-        link.data_received(data)
+        sock.data_received(data)
         await settle(10)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -178,15 +178,15 @@ async def test_memory_is_bounded_whatever_a_peer_asks_for(monkeypatch: pytest.Mo
     await b.stop()
 
 
-async def test_a_peer_that_stands_still_is_cut_off() -> None:
-    b, peer, [jam] = await jammed()
+async def test_a_stalled_peer_is_disconnected_after_the_stall_timeout() -> None:
+    b, peer, [transport] = await stalled_connection()
     loop = asyncio.get_running_loop()
-    b.spawn(pouring, peer, [0], 100 * KILOBYTE // 2)
+    b.spawn(send_forever, peer, [0], 100 * KILOBYTE // 2)
     await settle(500)
-    assert jam.paused
-    for _ in range(5):  # a slow one is left alone
+    assert transport.paused
+    for _ in range(5):  # a slow peer stays connected
         await asyncio.sleep(enp.STALL_TIMEOUT - 1)
-        jam.take(1)
+        transport.drain_bytes(1)
     await settle()
     assert b.network.connections[peer.name].sockets
     begun = loop.time()
@@ -196,12 +196,12 @@ async def test_a_peer_that_stands_still_is_cut_off() -> None:
     await b.stop()
 
 
-async def test_a_peer_that_catches_up_is_left_alone() -> None:
-    b, peer, [jam] = await jammed()
-    process = b.spawn(pouring, peer, [0], 50 * KILOBYTE)
+async def test_a_peer_that_drains_its_queue_stays_connected() -> None:
+    b, peer, [transport] = await stalled_connection()
+    process = b.spawn(send_forever, peer, [0], 50 * KILOBYTE)
     await settle(500)
     process.stop()
-    jam.take(len(jam.held))
+    transport.drain_bytes(len(transport.held))
     await asyncio.sleep(10 * enp.STALL_TIMEOUT)
     assert b.network.connections[peer.name].sockets
     await b.stop()
@@ -211,26 +211,25 @@ async def test_a_peer_that_catches_up_is_left_alone() -> None:
 
 
 @pytest.mark.real_loop
-async def test_over_a_socket_nothing_is_lost_and_little_is_held() -> None:
-    """Twenty megabytes for a peer that begins to read late: the sender waits, and all arrives in order."""
+async def test_a_slow_reader_over_tcp_gets_all_messages_with_bounded_memory() -> None:
+    """Twenty megabytes for a peer that starts to read late: the sender waits, and all messages arrive in order."""
     number, size = 400, 50 * KILOBYTE
 
-    async def sends(process: Process, peer: Peer, sent: list[int]) -> None:
+    async def send_all(process: Process, peer: Peer, sent: list[int]) -> None:
         for i in range(number):
             await process.send(peer.pid(), [i, bytes(size)])
             sent[0] += 1
 
     b = await start_node("b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST, port=0),))
-    facts, port = TargetInfo(b.name, b.network.cookie), b.network.acceptors[0].port
-    running = TcpRunningTarget(facts, tls=False, offers=OFFERS, host=HOST, port=port)
+    target_info, port = TargetInfo(b.name, b.network.cookie), b.network.acceptors[0].port
+    running = TcpRunningTarget(target_info, tls=False, offers=OFFERS, host=HOST, port=port)
     peer = await Context(running, context(b).rng).peer()
     await eventually(lambda: peer.name in b.network.connections)
     peer.sockets[0].stop_reading()
     sent = [0]
     tracemalloc.start()
-    process = b.spawn(sends, peer, sent)
-    while not b.network.connections[peer.name].sockets[0].is_congested:
-        await asyncio.sleep(0)
+    process = b.spawn(send_all, peer, sent)
+    await eventually(lambda: b.network.connections[peer.name].sockets[0].is_congested)
     await settle()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

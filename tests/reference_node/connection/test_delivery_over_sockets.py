@@ -1,4 +1,4 @@
-"""Two nodes with a pool of three links over real sockets, and much to say to each other."""
+"""Order and completeness of many messages and calls between two nodes with a pool of three sockets."""
 
 import asyncio
 from collections import defaultdict
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.real_loop
 MESSAGES, SENDERS, CALLS = 20_000, 8, 10_000
 
 
-class Counter(Actor):
-    """Notes what each sender has sent."""
+class RecordingActor(Actor):
+    """Records the messages of each sender."""
 
     def __init__(self) -> None:
         self.seen: defaultdict[PID, list[int]] = defaultdict(list)
@@ -40,7 +40,7 @@ class Counter(Actor):
 
 
 @asynccontextmanager
-async def nodes() -> AsyncIterator[tuple[Node, Node]]:
+async def connected_nodes() -> AsyncIterator[tuple[Node, Node]]:
     common: dict[str, Any] = {
         "cookie": "secret",
         "types": agent_types.ROWS,
@@ -60,45 +60,47 @@ async def nodes() -> AsyncIterator[tuple[Node, Node]]:
         await b.stop()
 
 
-async def all_send(a: Node, target: Any, text: str = "twenty characters ok", **options: Any) -> list[PID]:
-    """All senders at once; the last of them is through when this returns."""
+async def send_from_all(a: Node, target: Any, text: str = "twenty characters ok", **options: Any) -> list[PID]:
+    """Sends from SENDERS processes at once; returns their PIDs when all have finished."""
     each = MESSAGES // SENDERS
 
-    async def sends(process: Process) -> None:
+    async def send_messages(process: Process) -> None:
         for i in range(each):
             await process.send(target, agent_types.Small(i, text))
 
-    processes = [a.spawn(sends, options=ProcessOptions(**options)) for _ in range(SENDERS)]
+    processes = [a.spawn(send_messages, options=ProcessOptions(**options)) for _ in range(SENDERS)]
     await asyncio.gather(*(process.join() for process in processes))
     return [process.pid for process in processes]
 
 
-@pytest.mark.parametrize("by", ["pid", "name"])
-@pytest.mark.parametrize("how", [{}, {"text": "x" * 200, "compression": Compression(Algorithm.ZLIB, threshold=100)}])
-async def test_each_senders_messages_come_in_order_and_once(by: str, how: Any) -> None:
-    async with nodes() as (a, b):
-        counter = Counter()
-        process = b.spawn(counter, name="counter")
-        target = process.pid if by == "pid" else ProcessID(b.name, Atom("counter"))
-        senders = await all_send(a, target, **how)
-        await eventually(lambda: counter.count == MESSAGES)
-        assert set(counter.seen) == set(senders)
-        assert {tuple(seen) for seen in counter.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
-        used = {sender.id % 255 % 3 for sender in senders}
-        assert used == {0, 1, 2}
+@pytest.mark.parametrize("address_kind", ["pid", "name"])
+@pytest.mark.parametrize(
+    "options", [{}, {"text": "x" * 200, "compression": Compression(Algorithm.ZLIB, threshold=100)}]
+)
+async def test_the_messages_of_each_sender_arrive_once_and_in_order(address_kind: str, options: Any) -> None:
+    async with connected_nodes() as (a, b):
+        actor = RecordingActor()
+        process = b.spawn(actor, name="counter")
+        target = process.pid if address_kind == "pid" else ProcessID(b.name, Atom("counter"))
+        senders = await send_from_all(a, target, **options)
+        await eventually(lambda: actor.count == MESSAGES)
+        assert set(actor.seen) == set(senders)
+        assert {tuple(seen) for seen in actor.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
+        order_slots = {sender.id % 255 % 3 for sender in senders}
+        assert order_slots == {0, 1, 2}
 
 
-async def test_without_order_all_come_once() -> None:
-    async with nodes() as (a, b):
-        counter = Counter()
-        senders = await all_send(a, b.spawn(counter).pid, keep_order=False)
-        await eventually(lambda: counter.count == MESSAGES)
-        assert set(counter.seen) == set(senders)
-        assert {tuple(sorted(seen)) for seen in counter.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
+async def test_messages_without_keep_order_arrive_once() -> None:
+    async with connected_nodes() as (a, b):
+        actor = RecordingActor()
+        senders = await send_from_all(a, b.spawn(actor).pid, keep_order=False)
+        await eventually(lambda: actor.count == MESSAGES)
+        assert set(actor.seen) == set(senders)
+        assert {tuple(sorted(seen)) for seen in actor.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
 
 
-async def test_ten_thousand_calls_at_once() -> None:
-    async with nodes() as (a, b):
+async def test_ten_thousand_concurrent_calls_are_answered() -> None:
+    async with connected_nodes() as (a, b):
         echo = ProcessID(b.name, Atom("echo"))
 
         async def work(it: Process) -> list[Any]:

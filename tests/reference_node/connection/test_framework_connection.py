@@ -31,7 +31,7 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.connection import EnpConnection
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.node import Node
-from tests.support.network import Echo, dial, lan
+from tests.support.loopback_nodes import Echo, dial, node_starter
 from tests.support.nodes import run_as_process
 from tests.support.sockets import eventually
 
@@ -84,12 +84,12 @@ class RecordingProto(EnpProto):
         return recorded
 
 
-class Owner:
-    """A process with a name, an alias and an event, all of them `x`, that does as it is told."""
+class TargetProcess:
+    """Process of a node with the name, an alias and the event `x`; it answers calls and publishes on request."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.got: list[Envelope] = []
+        self.received: list[Envelope] = []
         self.alias: Alias | None = None
         self.process = node.spawn(self.run, name="x", options=ProcessOptions(trap_exit=True))
 
@@ -99,7 +99,7 @@ class Owner:
         process.publish("x", "first")
         while True:
             envelope = await process.receive()
-            self.got.append(envelope)
+            self.received.append(envelope)
             match envelope:
                 case Call(payload="fail"):
                     process.reply_error(envelope, error_values.UNSUPPORTED)
@@ -119,33 +119,33 @@ class Owner:
         }
 
 
-class Scene:
-    """a, whose proto notes its calls, is connected with b and its Owner."""
+class RecordedNodes:
+    """Connected nodes a and b whose protos record the calls, and a TargetProcess on b."""
 
-    def __init__(self, a: Node, b: Node, near: RecordingProto, far: RecordingProto) -> None:
-        self.a, self.b, self.near, self.far = a, b, near, far
-        self.owner = Owner(b)
+    def __init__(self, a: Node, b: Node, proto_a: RecordingProto, proto_b: RecordingProto) -> None:
+        self.a, self.b, self.proto_a, self.proto_b = a, b, proto_a, proto_b
+        self.target = TargetProcess(b)
 
-    async def does(self, work: Callable[[Process], Awaitable[Any]], **options: Any) -> Any:
+    async def run_on_a(self, work: Callable[[Process], Awaitable[Any]], **options: Any) -> Any:
         return await run_as_process(self.a, work, **options)
 
-    def last(self) -> Envelope:
-        return self.owner.got[-1]
+    def last_received(self) -> Envelope:
+        return self.target.received[-1]
 
 
 @asynccontextmanager
-async def scenario() -> AsyncIterator[Scene]:
-    async with lan() as start:
-        near, far = RecordingProto(), RecordingProto()
-        a, b = await start("a", proto=near), await start("b", proto=far)
+async def recorded_nodes() -> AsyncIterator[RecordedNodes]:
+    async with node_starter() as start:
+        proto_a, proto_b = RecordingProto(), RecordingProto()
+        a, b = await start("a", proto=proto_a), await start("b", proto=proto_b)
         await dial(a, b)
         await eventually(lambda: a.name in b.network.connections)
-        scene = Scene(a, b, near, far)
-        await eventually(lambda: scene.owner.alias is not None)
-        yield scene
+        nodes = RecordedNodes(a, b, proto_a, proto_b)
+        await eventually(lambda: nodes.target.alias is not None)
+        yield nodes
 
 
-def test_all_33_are_there() -> None:
+def test_framework_connection_has_the_33_methods() -> None:
     """gen.Connection."""
     assert len(set(METHODS)) == 33
     assert [name for name in map(python_name, METHODS) if not hasattr(FrameworkConnection, name)] == []
@@ -153,105 +153,105 @@ def test_all_33_are_there() -> None:
 
 @pytest.mark.covers("Connections: SendPID")
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias"])
-async def test_messages_and_requests(target: str) -> None:
+async def test_messages_and_calls_use_the_method_of_the_address(target: str) -> None:
     """SendPID, SendProcessID, SendAlias; CallPID, CallProcessID, CallAlias; SendResponse."""
-    async with scenario() as scene:
-        to: Any = scene.owner.targets()[target]
-        await scene.does(lambda it: it.send(to, "hello"))
-        await eventually(lambda: scene.owner.got)
-        assert isinstance(scene.last(), Message)
-        assert await scene.does(lambda it: it.call(to, "question")) == "question"
+    async with recorded_nodes() as nodes:
+        to: Any = nodes.target.targets()[target]
+        await nodes.run_on_a(lambda it: it.send(to, "hello"))
+        await eventually(lambda: nodes.target.received)
+        assert isinstance(nodes.last_received(), Message)
+        assert await nodes.run_on_a(lambda it: it.call(to, "question")) == "question"
         with pytest.raises(ErgoError, match="not supported"):
-            await scene.does(lambda it: it.call(to, "fail"))
-        assert {f"send_{target}", f"call_{target}"} <= set(scene.near.called)
-        assert "send_response" in scene.far.called
+            await nodes.run_on_a(lambda it: it.call(to, "fail"))
+        assert {f"send_{target}", f"call_{target}"} <= set(nodes.proto_a.called)
+        assert "send_response" in nodes.proto_b.called
 
 
 @pytest.mark.covers("Connections: SendExit")
-async def test_exits() -> None:
-    """SendExit: reaches who traps it as a signal of its sender."""
-    async with scenario() as scene:
-        await scene.does(lambda it: it.exit(scene.owner.process.pid, error_values.SHUTDOWN))
-        await eventually(lambda: scene.owner.got)
-        signal = scene.last()
+async def test_an_exit_signal_uses_send_exit() -> None:
+    """SendExit: a process that traps exits receives the signal of the sender."""
+    async with recorded_nodes() as nodes:
+        await nodes.run_on_a(lambda it: it.exit(nodes.target.process.pid, error_values.SHUTDOWN))
+        await eventually(lambda: nodes.target.received)
+        signal = nodes.last_received()
         assert isinstance(signal, ExitSignal)
-        assert (signal.reason, signal.source.node) == (error_values.SHUTDOWN, scene.a.name)  # type: ignore[union-attr]
-        assert "send_exit" in scene.near.called
+        assert (signal.reason, signal.source.node) == (error_values.SHUTDOWN, nodes.a.name)  # type: ignore[union-attr]
+        assert "send_exit" in nodes.proto_a.called
 
 
 @pytest.mark.covers("Connections: LinkPID", "Connections: MonitorPID")
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias", "event"])
-@pytest.mark.parametrize(("take", "give_back"), [("link", "unlink"), ("monitor", "demonitor")])
-async def test_relations_are_taken_and_given_back(take: str, give_back: str, target: str) -> None:
-    """Link… and Unlink…, Monitor… and Demonitor… of the four kinds; an event's last messages come with the answer."""
-    async with scenario() as scene:
-        to = scene.owner.targets()[target]
-        relations = scene.b.core.monitoring.relations
+@pytest.mark.parametrize(("add_relation", "remove_relation"), [("link", "unlink"), ("monitor", "demonitor")])
+async def test_relations_use_the_methods_of_their_target(add_relation: str, remove_relation: str, target: str) -> None:
+    """Link… and Unlink…, Monitor… and Demonitor… of the four kinds; the answer for an event has its last messages."""
+    async with recorded_nodes() as nodes:
+        to = nodes.target.targets()[target]
+        relations = nodes.b.core.monitoring.relations
 
-        async def both(it: Process) -> Any:
-            last = await getattr(it, take)(to)
+        async def add_and_remove(it: Process) -> Any:
+            last = await getattr(it, add_relation)(to)
             taken = len(relations.of(to))
-            await getattr(it, give_back)(to)
+            await getattr(it, remove_relation)(to)
             return [event.Message for event in last], taken, len(relations.of(to))
 
         expected = ["first"] if target == "event" else []
-        assert await scene.does(both) == (expected, 1, 0)
-        assert [f"{take}_{target}", f"{give_back}_{target}"] == scene.near.called[-2:]
+        assert await nodes.run_on_a(add_and_remove) == (expected, 1, 0)
+        assert [f"{add_relation}_{target}", f"{remove_relation}_{target}"] == nodes.proto_a.called[-2:]
 
 
 @pytest.mark.covers("Connections: SendTerminatePID")
 @pytest.mark.parametrize("target", ["pid", "process_id", "alias", "event"])
-async def test_the_end_of_a_target_is_told(target: str) -> None:
+async def test_the_end_of_a_target_is_sent_once_per_node(target: str) -> None:
     """SendTerminatePID, …ProcessID, …Alias, …Event: once per node, with the reason."""
-    async with scenario() as scene:
-        to = scene.owner.targets()[target]
+    async with recorded_nodes() as nodes:
+        to = nodes.target.targets()[target]
 
-        async def hears(it: Process) -> Any:
+        async def receive_end(it: Process) -> Any:
             await it.link(to)
             await it.monitor(to)
-            scene.owner.process.stop(Error("enough"))
+            nodes.target.process.stop(Error("enough"))
             return [await it.receive(), await it.receive()]
 
-        heard = await scene.does(hears, trap_exit=True)
-        assert {type(one) for one in heard} == {ExitSignal, Down}
-        assert {(one.source, one.reason) for one in heard} == {(to, Error("enough"))}
-        assert scene.far.called.count(f"send_terminate_{target}") == 1
+        received = await nodes.run_on_a(receive_end, trap_exit=True)
+        assert {type(one) for one in received} == {ExitSignal, Down}
+        assert {(one.source, one.reason) for one in received} == {(to, Error("enough"))}
+        assert nodes.proto_b.called.count(f"send_terminate_{target}") == 1
 
 
 @pytest.mark.covers("Connections: SendEvent")
-async def test_events_are_sent_once_per_node() -> None:
+async def test_an_event_is_sent_once_per_node() -> None:
     """SendEvent."""
-    async with scenario() as scene:
-        event = scene.owner.targets()["event"]
+    async with recorded_nodes() as nodes:
+        event = nodes.target.targets()["event"]
 
-        async def subscribes(it: Process) -> Any:
+        async def receive_event(it: Process) -> Any:
             await it.monitor(event)
-            await it.send(scene.owner.process.pid, "publish")
+            await it.send(nodes.target.process.pid, "publish")
             return await it.receive()
 
-        published = await scene.does(subscribes)
+        published = await nodes.run_on_a(receive_event)
         assert isinstance(published, Published)
         assert (published.event, published.payload) == (event, "next")
-        assert scene.far.called.count("send_event") == 1
+        assert nodes.proto_b.called.count("send_event") == 1
 
 
 @pytest.mark.covers("Connections: RemoteSpawn")
-async def test_a_remote_spawn() -> None:
+async def test_a_remote_spawn_uses_remote_spawn() -> None:
     """RemoteSpawn."""
-    async with scenario() as scene:
-        scene.b.network.enable_spawn("factory", Echo)
-        pid = await scene.a.network.node(scene.b.name).spawn("factory", gen.RemoteProcessOptions(), 1)
-        assert scene.b.core.tables.processes[pid.id].pid == pid
-        assert "remote_spawn" in scene.near.called
+    async with recorded_nodes() as nodes:
+        nodes.b.network.enable_spawn("factory", Echo)
+        pid = await nodes.a.network.node(nodes.b.name).spawn("factory", gen.RemoteProcessOptions(), 1)
+        assert nodes.b.core.tables.processes[pid.id].pid == pid
+        assert "remote_spawn" in nodes.proto_a.called
 
 
 @pytest.mark.covers("NAPI-OPT-7: Options of the network: Proto", "Connections: Node")
-async def test_the_life_of_a_connection() -> None:
-    """Node, Join (once per link), Terminate (once, in the end)."""
-    async with scenario() as scene:
-        assert scene.near.called.count("join") == 3
-        assert scene.a.network.node(scene.b.name).name == scene.b.name
-        scene.a.network.node(scene.b.name).disconnect()
-        await eventually(lambda: "terminate" in scene.far.called)
+async def test_join_is_called_per_socket_and_terminate_once() -> None:
+    """Node, Join (once per socket), Terminate (once, at the end)."""
+    async with recorded_nodes() as nodes:
+        assert nodes.proto_a.called.count("join") == 3
+        assert nodes.a.network.node(nodes.b.name).name == nodes.b.name
+        nodes.a.network.node(nodes.b.name).disconnect()
+        await eventually(lambda: "terminate" in nodes.proto_b.called)
         await asyncio.sleep(0)
-        assert [proto.called.count("terminate") for proto in (scene.near, scene.far)] == [1, 1]
+        assert [proto.called.count("terminate") for proto in (nodes.proto_a, nodes.proto_b)] == [1, 1]

@@ -1,4 +1,4 @@
-"""Links without sockets: in-memory transports under a clock that jumps. Deadlines are exact and cost nothing."""
+"""SocketProtocol over in-memory transports on the virtual loop: deadlines are exact."""
 
 import asyncio
 from itertools import count
@@ -25,9 +25,9 @@ FINGERPRINT = bytes(range(20))
 
 
 def attach(protocol: SocketProtocol) -> MemoryTransport:
-    wire = MemoryTransport(protocol)
-    protocol.connection_made(wire)
-    return wire
+    transport = MemoryTransport(protocol)
+    protocol.connection_made(transport)
+    return transport
 
 
 def make(name: str, **more: Any) -> Node:
@@ -36,8 +36,8 @@ def make(name: str, **more: Any) -> Node:
     return wanted.make_node(clock=lambda: 7.9, random_hex=lambda n: f"{next(tokens):0{n}x}")
 
 
-async def turns() -> None:
-    """Lets both ends write and read: what one writes goes out in the next turn of the loop."""
+async def run_loop() -> None:
+    """Runs the loop until both ends have written and read."""
     for _ in range(4):
         await asyncio.sleep(0)
 
@@ -52,7 +52,7 @@ def join(name: str, connection_id: str) -> bytes:
     return EhsSession(Role.DIALER, local, lambda n: "0" * n, joining=ConnectionRef(Atom("?"), connection_id)).start()
 
 
-async def meet(a: Node, b: Node, **more: Any) -> tuple[PooledConnection, MemoryTransport, MemoryTransport]:
+async def connect_pair(a: Node, b: Node, **more: Any) -> tuple[PooledConnection, MemoryTransport, MemoryTransport]:
     dials = a.network.dialer_protocol(**more)
     ends = join_protocols(dials, b.network.acceptor_protocol(fingerprint=more.get("fingerprint")))
     assert dials.outcome is not None
@@ -61,12 +61,12 @@ async def meet(a: Node, b: Node, **more: Any) -> tuple[PooledConnection, MemoryT
 
 @pytest.mark.covers("The network: acceptor_protocol")
 @pytest.mark.parametrize("fingerprint", [None, FINGERPRINT])
-async def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
+async def test_two_nodes_connect_in_memory(fingerprint: bytes | None) -> None:
     a, b = make("a@h"), make("b@h")
-    connection, *_ = await meet(a, b, fingerprint=fingerprint)
+    connection, *_ = await connect_pair(a, b, fingerprint=fingerprint)
     assert connection is a.network.connections[Atom("b@h")]
     assert (connection.peer.creation, connection.peer.connection_id) == (7, f"{2:032x}")
-    await asyncio.sleep(100)  # a link may be silent now
+    await asyncio.sleep(100)  # an open connection may be silent
     assert list(b.network.connections) == ["a@h"]
     await a.stop()
     await b.stop()
@@ -74,7 +74,7 @@ async def test_two_nodes_meet_in_memory(fingerprint: bytes | None) -> None:
     assert not b.network.connections
 
 
-async def test_a_given_fingerprint_stands_in_for_tls() -> None:
+async def test_different_fingerprints_fail_the_handshake() -> None:
     a, b = make("a@h"), make("b@h")
     dials = a.network.dialer_protocol(fingerprint=bytes(20))
     join_protocols(dials, b.network.acceptor_protocol(fingerprint=FINGERPRINT))
@@ -84,62 +84,62 @@ async def test_a_given_fingerprint_stands_in_for_tls() -> None:
 
 
 async def test_a_silent_peer_is_closed_after_the_read_deadline() -> None:
-    wire = attach(make("b@h").network.acceptor_protocol())
+    transport = attach(make("b@h").network.acceptor_protocol())
     await asyncio.sleep(ehs.READ_TIMEOUT - 0.01)
-    wire.arrive(b"\x57")
+    transport.arrive(b"\x57")
     await asyncio.sleep(5)
-    assert wire.closed_at == pytest.approx(2 * ehs.READ_TIMEOUT - 0.01)
-    assert wire.unread == b""
+    assert transport.closed_at == pytest.approx(2 * ehs.READ_TIMEOUT - 0.01)
+    assert transport.unread == b""
 
 
-async def test_a_dripping_peer_is_served_until_the_whole_handshake_is_late() -> None:
-    wire = attach(make("b@h").network.acceptor_protocol())
+async def test_a_slow_peer_is_closed_after_the_handshake_deadline() -> None:
+    transport = attach(make("b@h").network.acceptor_protocol())
     for byte in hello():
         await asyncio.sleep(0.7)
-        wire.arrive(bytes([byte]))
-    assert wire.closed_at == pytest.approx(ehs.HANDSHAKE_TIMEOUT)
+        transport.arrive(bytes([byte]))
+    assert transport.closed_at == pytest.approx(ehs.HANDSHAKE_TIMEOUT)
 
 
-async def test_a_peer_that_stops_after_hello() -> None:
-    wire = attach(make("b@h").network.acceptor_protocol())
-    wire.arrive(hello())
+async def test_a_peer_that_is_silent_after_hello_is_closed_after_the_read_deadline() -> None:
+    transport = attach(make("b@h").network.acceptor_protocol())
+    transport.arrive(hello())
     await asyncio.sleep(5)
-    assert wire.closed_at == pytest.approx(ehs.READ_TIMEOUT)
-    assert wire.unread
+    assert transport.closed_at == pytest.approx(ehs.READ_TIMEOUT)
+    assert transport.unread
 
 
-async def test_a_refused_link_gets_not_a_byte_and_hears_nothing_more() -> None:
-    wire = attach(make("b@h").network.acceptor_protocol())
-    wire.protocol.data_received(b"\x57\x01\x00\x01\x00\x00")
-    wire.protocol.data_received(hello())
-    assert (wire.unread, wire.closed_at) == (b"", 0)
+async def test_an_invalid_frame_closes_the_socket_without_an_answer() -> None:
+    transport = attach(make("b@h").network.acceptor_protocol())
+    transport.protocol.data_received(b"\x57\x01\x00\x01\x00\x00")
+    transport.protocol.data_received(hello())
+    assert (transport.unread, transport.closed_at) == (b"", 0)
 
 
-async def test_the_oldest_handshake_goes_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_handshakes_are_closed_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket_registry, "MAX_HANDSHAKES", 3)
     b = make("b@h")
-    wires = [attach(b.network.acceptor_protocol()) for _ in range(5)]
-    assert [wire.is_closing() for wire in wires] == [True, True, False, False, False]
+    transports = [attach(b.network.acceptor_protocol()) for _ in range(5)]
+    assert [transport.is_closing() for transport in transports] == [True, True, False, False, False]
     await b.stop()
-    assert all(wire.is_closing() for wire in wires)
+    assert all(transport.is_closing() for transport in transports)
 
 
-async def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
+async def test_a_socket_may_join_before_the_first_handshake_is_finished() -> None:
     a, b = make("a@h"), make("b@h")
     dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
     first, last = MemoryTransport(dials), MemoryTransport(accepts)
     last.other = first
     accepts.connection_made(last)
-    dials.connection_made(first)  # what a writes is delivered by hand
-    await turns()
+    dials.connection_made(first)  # the test delivers the bytes of a
+    await run_loop()
     last.arrive(first.unread)
-    await turns()
+    await run_loop()
     before = len(first.unread)
     last.arrive(first.unread[len(hello()) :])
-    await turns()
+    await run_loop()
     assert dials.outcome is not None
     peer = (await dials.outcome).peer
-    _, _, second = await meet(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
+    _, _, second = await connect_pair(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
     assert not b.network.connections
     last.arrive(first.unread[before:])
     assert len(b.network.connections[Atom("a@h")].sockets) == 2
@@ -148,7 +148,7 @@ async def test_a_link_may_join_before_the_last_message_of_the_first() -> None:
     assert not second.is_closing()
 
 
-async def test_links_that_joined_go_when_the_first_is_refused() -> None:
+async def test_joined_sockets_are_closed_when_the_first_handshake_fails() -> None:
     a, b = make("a@h"), make("b@h")
     dials, accepts = a.network.dialer_protocol(), b.network.acceptor_protocol()
     first, last = MemoryTransport(dials), MemoryTransport(accepts)
@@ -156,27 +156,27 @@ async def test_links_that_joined_go_when_the_first_is_refused() -> None:
     accepts.connection_made(last)
     dials.connection_made(first)
     for _ in range(2):
-        await turns()
+        await run_loop()
         sent, first.unread = first.unread, b""
         last.arrive(sent)
-    await turns()
+    await run_loop()
     assert dials.outcome is not None
     peer = (await dials.outcome).peer
-    _, _, second = await meet(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
-    await asyncio.sleep(5)  # the last message never comes
+    _, _, second = await connect_pair(a, b, joining=ConnectionRef(peer.node, peer.connection_id))
+    await asyncio.sleep(5)  # the test does not deliver the last message
     assert last.closed_at == pytest.approx(ehs.READ_TIMEOUT)
     assert second.is_closing()
     assert not b.network.connections
 
 
-async def test_only_the_dialer_of_the_first_link_adds_others() -> None:
+async def test_only_the_dialer_of_the_first_socket_may_join() -> None:
     a, b = make("a@h"), make("b@h")
-    connection, *_ = await meet(a, b)
+    connection, *_ = await connect_pair(a, b)
     await asyncio.sleep(1)
-    wire = attach(a.network.acceptor_protocol())
-    wire.arrive(join("b@h", connection.peer.connection_id))
-    assert not wire.unread
-    assert wire.is_closing()
+    transport = attach(a.network.acceptor_protocol())
+    transport.arrive(join("b@h", connection.peer.connection_id))
+    assert not transport.unread
+    assert transport.is_closing()
     with pytest.raises(RefusedError, match="does not exist"):
         b.network.table.join(
             b.network.dialer_protocol(), JoinedSocket(Role.DIALER, Atom("a@h"), connection.peer.connection_id)
@@ -184,21 +184,21 @@ async def test_only_the_dialer_of_the_first_link_adds_others() -> None:
     assert len(connection.sockets) == 1
 
 
-async def test_links_above_the_pool_are_refused() -> None:
+async def test_sockets_above_the_pool_size_are_refused() -> None:
     a, b = make("a@h"), make("b@h", handshake=EhsHandshake(pool_size=2))
-    connection, *_ = await meet(a, b)
+    connection, *_ = await connect_pair(a, b)
     await asyncio.sleep(1)
     joining = ConnectionRef(Atom("b@h"), connection.peer.connection_id)
-    for links in (2, 3):
-        await meet(a, b, joining=joining)
-        assert len(b.network.connections[Atom("a@h")].sockets) == links
+    for size in (2, 3):
+        await connect_pair(a, b, joining=joining)
+        assert len(b.network.connections[Atom("a@h")].sockets) == size
     dials = a.network.dialer_protocol(joining=joining)
     with pytest.raises(RefusedError, match="is full: 3 sockets"):
         a.network.table.join(dials, JoinedSocket(Role.DIALER, *joining))
-    wire = attach(b.network.acceptor_protocol())
-    wire.arrive(join("a@h", joining.connection_id))
-    assert not wire.unread  # who sees an Accept joins again at once (ENP-RED-3)
-    assert wire.is_closing()
+    transport = attach(b.network.acceptor_protocol())
+    transport.arrive(join("a@h", joining.connection_id))
+    assert not transport.unread  # a dialer that gets an Accept joins again at once (ENP-RED-3)
+    assert transport.is_closing()
 
 
 @pytest.mark.parametrize(
@@ -215,5 +215,5 @@ async def test_links_above_the_pool_are_refused() -> None:
         ("", None),
     ],
 )
-def test_announced_addresses(dsn: str, address: SocketAddress | None) -> None:
+def test_parse_an_announced_address(dsn: str, address: SocketAddress | None) -> None:
     assert SocketAddress.parse(dsn, None) == address

@@ -1,4 +1,4 @@
-"""Messages and calls between processes of one node, and what an answer from elsewhere is matched with."""
+"""Messages and calls between processes of one node, and the match of a peer's answers with pending calls."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ from tests.support.nodes import context, node, run_as_process, settle
 
 
 class Server(Actor):
-    """Answers after as many seconds as it is told, fails with a text, or answers later or never."""
+    """Answers a float after that many seconds, fails with a text, keeps a call with None, answers other payloads."""
 
     def __init__(self) -> None:
         self.kept: list[Call] = []
@@ -37,20 +37,20 @@ class Server(Actor):
         return call.payload
 
 
-def started(**options: Any) -> tuple[Node, Server, Process]:
+def start_server(**options: Any) -> tuple[Node, Server, Process]:
     b, server = node(), Server()
     return b, server, b.spawn(server, name="server", options=ProcessOptions(**options))
 
 
-async def call(b: Node, to: Any, request: Any, **how: Any) -> Any:
-    return await run_as_process(b, lambda it: it.call(to, request, **how))
+async def call(b: Node, to: Any, request: Any, **options: Any) -> Any:
+    return await run_as_process(b, lambda it: it.call(to, request, **options))
 
 
 # --- on one node ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_call_is_answered_without_any_network() -> None:
-    b, _, server = started()
+async def test_a_call_on_one_node_opens_no_connection() -> None:
+    b, _, server = start_server()
     for to in (server.pid, "server", ProcessID(b.name, Atom("server"))):
         assert await call(b, to, [1, 2]) == [1, 2]
     assert await call(b, "server", 7, important=True) == 7
@@ -58,15 +58,15 @@ async def test_a_call_is_answered_without_any_network() -> None:
     await b.stop()
 
 
-async def test_an_object_arrives_as_it_is() -> None:
-    b, _, server = started()
+async def test_a_local_call_passes_the_object_itself() -> None:
+    b, _, server = start_server()
     thing = object()  # nothing is encoded
     assert await call(b, server.pid, thing) is thing
     await b.stop()
 
 
 async def test_an_error_is_raised_and_an_error_value_returned() -> None:
-    b, _, server = started()
+    b, _, server = start_server()
     with pytest.raises(ErgoError, match="no good") as raised:
         await call(b, server.pid, "no good")
     assert raised.value.error == Error("no good")
@@ -76,18 +76,18 @@ async def test_an_error_is_raised_and_an_error_value_returned() -> None:
 
 @pytest.mark.parametrize("timeout", [None, 0.5, 3.0])
 async def test_a_call_times_out(timeout: float | None) -> None:
-    b, _, server = started()
-    how = {} if timeout is None else {"timeout": timeout}
+    b, _, server = start_server()
+    options = {} if timeout is None else {"timeout": timeout}
     begun = asyncio.get_running_loop().time()
     with pytest.raises(ErgoError, match="timed out"):
-        await call(b, server.pid, None, **how)
+        await call(b, server.pid, None, **options)
     assert asyncio.get_running_loop().time() - begun == pytest.approx(timeout or enp.REQUEST_TIMEOUT)
     assert not b.core.pending
     await b.stop()
 
 
 async def test_a_late_answer_is_dropped() -> None:
-    b, server, process = started()
+    b, server, process = start_server()
     with pytest.raises(ErgoError, match="timed out"):
         await call(b, process.pid, None, timeout=1)
     process.reply(server.kept[0], "late")
@@ -96,8 +96,8 @@ async def test_a_late_answer_is_dropped() -> None:
     await b.stop()
 
 
-async def test_only_the_first_answer_counts() -> None:
-    b, server, process = started()
+async def test_only_the_first_answer_is_returned() -> None:
+    b, server, process = start_server()
     task = asyncio.ensure_future(call(b, process.pid, None))
     await settle()
     for answer in (1, 2):
@@ -106,24 +106,24 @@ async def test_only_the_first_answer_counts() -> None:
     await b.stop()
 
 
-async def test_a_call_that_nobody_can_get_fails_at_once() -> None:
-    b, _, server = started(mailbox_size=1)
+async def test_an_undeliverable_call_fails_at_once() -> None:
+    b, _, server = start_server(mailbox_size=1)
     with pytest.raises(ErgoError, match="unknown process"):
         await call(b, "nobody", 1)
     busy = asyncio.ensure_future(call(b, server.pid, 1.0))
     await settle()
-    waits = asyncio.ensure_future(call(b, server.pid, 0.0))
+    queued = asyncio.ensure_future(call(b, server.pid, 0.0))
     await settle()
     with pytest.raises(ErgoError, match="mailbox is full"):
         await call(b, server.pid, 1)
-    assert await call(b, server.pid, 2, priority=Priority.HIGH) == 2  # that queue is empty
-    assert [await busy, await waits] == [1.0, 0.0]
+    assert await call(b, server.pid, 2, priority=Priority.HIGH) == 2  # the queue of this priority is empty
+    assert [await busy, await queued] == [1.0, 0.0]
     assert not b.core.pending
     await b.stop()
 
 
-async def test_a_message_that_nobody_can_get_is_said() -> None:
-    b, *_ = started(mailbox_size=1)
+async def test_an_undeliverable_message_raises() -> None:
+    b, *_ = start_server(mailbox_size=1)
     with pytest.raises(ErgoError, match="unknown process"):
         await run_as_process(b, lambda it: it.send("nobody", 1))
     busy = asyncio.ensure_future(call(b, "server", 1.0))
@@ -135,8 +135,8 @@ async def test_a_message_that_nobody_can_get_is_said() -> None:
     await b.stop()
 
 
-async def test_many_calls_of_one_process_at_once() -> None:
-    b, _, server = started()
+async def test_concurrent_calls_of_one_process_get_their_own_answers() -> None:
+    b, _, server = start_server()
 
     async def work(it: Process) -> list[Any]:
         return list(await asyncio.gather(*(it.call(server.pid, i) for i in range(1000))))
@@ -145,23 +145,23 @@ async def test_many_calls_of_one_process_at_once() -> None:
     await b.stop()
 
 
-async def test_a_caller_that_ends_leaves_nothing_behind() -> None:
-    b, server, process = started()
+async def test_the_end_of_the_caller_removes_its_pending_call() -> None:
+    b, server, process = start_server()
 
-    async def calls(it: Process) -> None:
+    async def call_server(it: Process) -> None:
         await it.call(process.pid, None)
 
-    caller = b.spawn(calls)
+    caller = b.spawn(call_server)
     await settle()
     assert len(b.core.pending) == 1
     caller.stop()
     await settle()
     assert not b.core.pending
-    process.reply(server.kept[0], "nobody waits")
+    process.reply(server.kept[0], "no pending call")
     await b.stop()
 
 
-async def test_references_are_not_used_twice() -> None:
+async def test_references_are_not_reused() -> None:
     b = node()
     words = {b.core.make_ref().id for _ in range(300_000)}  # upstream's repeat after 262,144 (ENP-REQ-2)
     assert len(words) == 300_000
@@ -189,45 +189,45 @@ async def test_a_pending_request_is_completed_once_by_its_own_node_and_process()
 # --- answers from another node ----------------------------------------------------------------------------------------
 
 
-async def asked(peer: Peer, b: Node, **how: Any) -> tuple[enp.RequestPID, "asyncio.Task[Any]"]:
-    """The node's process calls one of the peer: the request, and the call that waits."""
-    task = asyncio.create_task(call(b, peer.pid(), "question", **how))
+async def receive_request(peer: Peer, b: Node, **options: Any) -> tuple[enp.RequestPID, "asyncio.Task[Any]"]:
+    """Calls a process of the peer; returns the request that the peer received and the pending call."""
+    task = asyncio.create_task(call(b, peer.pid(), "question", **options))
     received = await peer.wait_for(lambda frame: isinstance(frame, enp.RequestPID), "a request")
     return received.value, task
 
 
-def response(request: enp.RequestPID, payload: Any, **lies: Any) -> enp.Response:
+def response(request: enp.RequestPID, payload: Any, **overrides: Any) -> enp.Response:
     good = enp.Response(1, request.to_id, 0, request.from_id, request.ref, payload)
-    return good._replace(**lies)
+    return good._replace(**overrides)
 
 
-async def test_an_answer_has_to_name_the_call_and_the_process() -> None:
+async def test_an_answer_with_another_reference_or_process_is_ignored() -> None:
     b = node()
     peer = await context(b).peer()
-    request, task = await asked(peer, b)
+    request, task = await receive_request(peer, b)
     assert request.payload == "question"
     words = request.ref
-    for lies in (
+    for overrides in (
         {"to_id": request.from_id + 1},
         {"ref": (words[0] + 1, *words[1:])},
         {"ref": (words[0], 1, 0)},
         {"ref": (words[0], 0, 1)},
     ):
-        peer.send_frame(response(request, "wrong", **lies))
+        peer.send_frame(response(request, "wrong", **overrides))
     peer.send_frame(enp.ResponseError(1, 1007, 0, request.from_id + 1, words, Code.PROCESS_UNKNOWN, None))
     await settle()
     assert not task.done()
-    peer.send_frame(response(request, "right", from_id=4, order=0))  # who says it does not matter
+    peer.send_frame(response(request, "right", from_id=4, order=0))  # sender and order slot are not compared
     peer.send_frame(response(request, "twice"))
     assert await task == "right"
     await b.stop()
 
 
 @pytest.mark.parametrize("code", list(Code))
-async def test_an_error_answers_a_call(code: Code) -> None:
+async def test_a_response_error_ends_the_call_by_its_code(code: Code) -> None:
     b = node()
     peer = await context(b).peer()
-    request, task = await asked(peer, b)
+    request, task = await receive_request(peer, b)
     error = Error("my own") if code is Code.OTHER else None
     peer.send_frame(enp.ResponseError(1, 1007, 0, request.from_id, request.ref, code, error))
     if code is Code.DELIVERED:
@@ -239,21 +239,21 @@ async def test_an_error_answers_a_call(code: Code) -> None:
     await b.stop()
 
 
-async def test_a_late_answer_from_elsewhere_is_dropped() -> None:
+async def test_a_late_answer_of_a_peer_is_dropped() -> None:
     b = node()
     peer = await context(b).peer()
-    request, task = await asked(peer, b, timeout=1)
+    request, task = await receive_request(peer, b, timeout=1)
     with pytest.raises(ErgoError, match="timed out"):
         await task
     assert not b.core.pending
     peer.send_frame(response(request, "late"))
-    request, task = await asked(peer, b)
+    request, task = await receive_request(peer, b)
     peer.send_frame(response(request, "in time"))
     assert await task == "in time"
     await b.stop()
 
 
-async def test_what_cannot_be_written_is_said_and_not_waited_for() -> None:
+async def test_a_payload_without_an_encoding_raises_and_leaves_no_pending_call() -> None:
     b = node()
     peer = await context(b).peer()
     for work in (lambda it: it.call(peer.pid(), object()), lambda it: it.send(peer.pid(), None)):

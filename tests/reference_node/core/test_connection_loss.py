@@ -1,4 +1,4 @@
-"""The end of a connection: whoever watched something of the other node is told once, "no connection"."""
+"""The end of a connection: each relation with the other node ends with one notification, "no connection"."""
 
 import asyncio
 
@@ -7,128 +7,133 @@ import pytest
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api import Connection
 from ergo_conformance.reference_node.api.relations import RelationKind
+from tests.support.consumers import Termination, end_reason, error_text, idle, spawn_consumer
 from tests.support.nodes import MemoryNetwork, settle
-from tests.support.scenes import BYE, HOW, give_back, scene, take
-from tests.support.watchers import Told, ended, idle, refused, watcher
+from tests.support.relation_scenario import BYE, SIGNALS, add_relation, relation_scenario, remove_relation
 
 kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
 
 
 @pytest.mark.covers("Loss of a connection: MessageDownPID")
 @kinds
-@pytest.mark.parametrize("who", ["here", "there"])
-async def test_the_end_of_a_connection_is_told_once_for_each_relation(kind: RelationKind, who: str) -> None:
-    async with scene() as s:
-        both = [watcher(s.here), watcher(s.here)]
-        watched = [*s.by.values(), s.there.name]
-        for it in both:
-            for target in watched:
-                await take(it, kind, target)
-        cutter, other = (s.here, s.there) if who == "here" else (s.there, s.here)
-        cutter.core.disconnect(other.name)
+@pytest.mark.parametrize("side", ["here", "there"])
+async def test_the_end_of_a_connection_notifies_each_relation_once(kind: RelationKind, side: str) -> None:
+    async with relation_scenario() as s:
+        consumers = [spawn_consumer(s.here), spawn_consumer(s.here)]
+        targets = [*s.targets.values(), s.there.name]
+        for it in consumers:
+            for target in targets:
+                await add_relation(it, kind, target)
+        closing, other = (s.here, s.there) if side == "here" else (s.there, s.here)
+        closing.core.disconnect(other.name)
         await settle()
-        for it in both:
-            assert sorted(map(repr, it.told)) == sorted(repr(Told(HOW[kind], t, "no connection")) for t in watched)
-            assert it.told[-1].source == s.there.name
+        for it in consumers:
+            assert sorted(map(repr, it.received)) == sorted(
+                repr(Termination(SIGNALS[kind], t, "no connection")) for t in targets
+            )
+            assert it.received[-1].source == s.there.name
         assert s.relations == (0, 0)
-        await s.end()
-        assert [len(it.told) for it in both] == [5, 5]
+        await s.stop_target()
+        assert [len(it.received) for it in consumers] == [5, 5]
 
 
 @pytest.mark.covers("Loss of a connection: MessageExitNode")
 @kinds
-async def test_a_watched_node_is_dialed_and_told_when_it_stops(kind: RelationKind) -> None:
+async def test_a_relation_with_a_node_dials_it_and_ends_when_it_stops(kind: RelationKind) -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
-    it = watcher(a)
-    await take(it, kind, b.name)
+    it = spawn_consumer(a)
+    await add_relation(it, kind, b.name)
     assert net.dialed
-    assert await refused(take(it, kind, b.name)) == "target is already exist"
+    assert await error_text(add_relation(it, kind, b.name)) == "target is already exist"
     await settle()
     assert a.network.node(b.name).info.messages_out == b.network.node(a.name).info.messages_out == 0
     await b.stop()
     await settle()
-    assert it.told == [Told(HOW[kind], b.name, "no connection")]
+    assert it.received == [Termination(SIGNALS[kind], b.name, "no connection")]
     await net.stop()
 
 
 @kinds
-async def test_a_node_is_asked_for_twice_while_it_is_dialed(kind: RelationKind) -> None:
+async def test_a_second_relation_with_a_node_during_the_dial_is_refused(kind: RelationKind) -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost"), net.node("a@localhost")
-    it = watcher(a)
-    first, second = asyncio.ensure_future(take(it, kind, b.name)), asyncio.ensure_future(take(it, kind, b.name))
+    it = spawn_consumer(a)
+    first, second = (
+        asyncio.ensure_future(add_relation(it, kind, b.name)),
+        asyncio.ensure_future(add_relation(it, kind, b.name)),
+    )
     await first
-    assert await refused(second) == "target is already exist"
+    assert await error_text(second) == "target is already exist"
     a.core.disconnect(b.name)
     await settle()
-    assert it.told == [Told(HOW[kind], b.name, "no connection")]
+    assert it.received == [Termination(SIGNALS[kind], b.name, "no connection")]
     await net.stop()
 
 
 @kinds
-async def test_a_node_that_is_gone_as_soon_as_it_is_dialed(kind: RelationKind) -> None:
-    async with scene() as s:
-        it, connect = watcher(s.here), s.here.core.peers._connect
+async def test_a_relation_fails_if_the_connection_ends_right_after_the_dial(kind: RelationKind) -> None:
+    async with relation_scenario() as s:
+        it, connect = spawn_consumer(s.here), s.here.core.peers._connect
         s.here.core.disconnect(s.there.name)
 
-        async def connected_for_a_moment(name: Atom) -> Connection:
+        async def connect_and_disconnect(name: Atom) -> Connection:
             connection = await connect(name)
             s.here.core.disconnect(name)
             return connection
 
-        s.here.core.peers._connect = connected_for_a_moment
-        for target in (s.there.name, *s.by.values()):
-            assert await refused(take(it, kind, target)) == "no connection"
+        s.here.core.peers._connect = connect_and_disconnect
+        for target in (s.there.name, *s.targets.values()):
+            assert await error_text(add_relation(it, kind, target)) == "no connection"
         assert len(s.here.core.monitoring.relations) == 0
 
 
 @kinds
-async def test_a_node_is_no_longer_watched(kind: RelationKind) -> None:
-    async with scene() as s:
-        it = watcher(s.here)
-        await take(it, kind, s.there.name)
-        await give_back(it, kind, s.there.name)
-        assert await refused(give_back(it, kind, s.there.name)) == "unknown target"
+async def test_a_removed_relation_with_a_node_is_not_notified(kind: RelationKind) -> None:
+    async with relation_scenario() as s:
+        it = spawn_consumer(s.here)
+        await add_relation(it, kind, s.there.name)
+        await remove_relation(it, kind, s.there.name)
+        assert await error_text(remove_relation(it, kind, s.there.name)) == "unknown target"
         assert s.here.network.node(s.there.name).info.messages_out == 0
         s.here.core.disconnect(s.there.name)
         await settle()
-        assert it.told == []
+        assert it.received == []
 
 
-async def test_a_lost_node_ends_who_is_linked_to_it() -> None:
-    async with scene() as s:
-        by_node, by_name = watcher(s.here, trap_exit=False), watcher(s.here, trap_exit=False)
+async def test_the_loss_of_a_node_ends_linked_processes() -> None:
+    async with relation_scenario() as s:
+        by_node, by_name = spawn_consumer(s.here, trap_exit=False), spawn_consumer(s.here, trap_exit=False)
         await by_node.link(s.there.name)
-        await by_name.link(s.by["name"])
+        await by_name.link(s.targets["name"])
         s.there.core.disconnect(s.here.name)
-        assert [await ended(it.process) for it in (by_node, by_name)] == ["no connection"] * 2
+        assert [await end_reason(it.process) for it in (by_node, by_name)] == ["no connection"] * 2
 
 
-async def test_other_nodes_are_not_concerned() -> None:
-    async with scene() as s:
+async def test_relations_with_other_nodes_stay() -> None:
+    async with relation_scenario() as s:
         c = s.net.node("c@localhost")
-        third, it = c.spawn(idle), watcher(s.there)
+        third, it = c.spawn(idle), spawn_consumer(s.there)
         await c.network.connection(s.there.name)
         await it.monitor(third.pid)
-        away = watcher(s.here)
-        await it.monitor(away.process.pid)
+        other_consumer = spawn_consumer(s.here)
+        await it.monitor(other_consumer.process.pid)
         s.here.core.disconnect(s.there.name)
         await settle()
-        assert it.take() == [Told("down", away.process.pid, "no connection")]
+        assert it.take_received() == [Termination("down", other_consumer.process.pid, "no connection")]
         third.stop(BYE)
         await settle()
-        assert it.told == [Told("down", third.pid, "bye")]
+        assert it.received == [Termination("down", third.pid, "bye")]
 
 
-async def test_a_new_connection_brings_nothing_back() -> None:
-    async with scene() as s:
-        it = watcher(s.here)
-        await it.monitor(s.by["pid"])
+async def test_a_new_connection_does_not_restore_relations() -> None:
+    async with relation_scenario() as s:
+        it = spawn_consumer(s.here)
+        await it.monitor(s.targets["pid"])
         s.here.core.disconnect(s.there.name)
         await settle()
-        assert len(it.take()) == 1
+        assert len(it.take_received()) == 1
         await s.here.network.get_node(s.there.name)
-        await it.link(s.by["pid"])
-        await s.end()
-        assert it.told == [Told("exit", s.by["pid"], "bye")]
+        await it.link(s.targets["pid"])
+        await s.stop_target()
+        assert it.received == [Termination("exit", s.targets["pid"], "bye")]

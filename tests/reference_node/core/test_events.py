@@ -1,4 +1,4 @@
-"""Events: who publishes, who hears of it and in which order, what latecomers get, and how an event ends."""
+"""Events: publishers, subscribers, order of messages, buffered messages, and the end of an event."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,22 +13,22 @@ from ergo_conformance.model.values import Atom, Error, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import Consumer, EventMessage, Termination, error_text, spawn_consumer
 from tests.support.nodes import MemoryNetwork, settle
-from tests.support.watchers import Heard, Told, Watcher, refused, watcher
 
 BYE = Error("bye")
 EV = Atom("ev")
-HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
+SIGNALS = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
-places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
+local_and_remote = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
 
 
-class Scene:
-    """An owner with its event on one node, subscribers there or on others."""
+class EventScenario:
+    """The owner of an event on `there`, and subscribers on `here` or on other nodes."""
 
     def __init__(self, net: MemoryNetwork, here: Node, there: Node) -> None:
         self.net, self.here, self.there = net, here, there
-        self.owner = watcher(there)
+        self.owner = spawn_consumer(there)
         self.event = Event(there.name, EV)
 
     def register(self, **how: Any) -> None:
@@ -38,320 +38,328 @@ class Scene:
         for message in messages:
             self.owner.process.publish(EV, message)
 
-    async def subscribed(
+    async def subscribe(
         self, kind: RelationKind = RelationKind.LINK, node: Node | None = None
-    ) -> tuple[Watcher, list[Any]]:
-        """A new subscriber, and the messages it got for a start."""
-        it = watcher(node or self.here)
+    ) -> tuple[Consumer, list[Any]]:
+        """Returns a new subscriber and the buffered messages that it received."""
+        it = spawn_consumer(node or self.here)
         last = await (it.link(self.event) if kind is RelationKind.LINK else it.monitor(self.event))
         assert all(event[0] == self.event for event in last)
         return it, [event.Message for event in last]
 
-    def heard(self, *messages: Any) -> list[Any]:
-        return [Heard(self.event, message) for message in messages]
+    def messages(self, *messages: Any) -> list[Any]:
+        return [EventMessage(self.event, message) for message in messages]
 
 
 @asynccontextmanager
-async def scenario(*, remote: bool = True, **options: Any) -> AsyncIterator[Scene]:
+async def event_scenario(*, remote: bool = True, **options: Any) -> AsyncIterator[EventScenario]:
     net = MemoryNetwork()
     a, b, _ = await net.pair(**options)
     try:
-        yield Scene(net, a, b if remote else a)
+        yield EventScenario(net, a, b if remote else a)
     finally:
         await net.stop()
 
 
-def fails(work: Callable[[], Any]) -> str:
+def raised_text(work: Callable[[], Any]) -> str:
     with pytest.raises(ErgoError) as raised:
         work()
     return raised.value.error.text
 
 
-async def leave(it: Watcher, kind: RelationKind, event: Event) -> None:
+async def unsubscribe(it: Consumer, kind: RelationKind, event: Event) -> None:
     await (it.process.unlink(event) if kind is RelationKind.LINK else it.process.demonitor(event))
 
 
 # --- owners -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_name_is_registered_once_and_used_by_its_owner_alone() -> None:
-    async with scenario() as s:
-        other = watcher(s.there).process
+async def test_an_event_is_registered_once_and_only_its_owner_may_publish() -> None:
+    async with event_scenario() as s:
+        other = spawn_consumer(s.there).process
         mine = s.owner.process
-        assert fails(lambda: mine.publish(EV, 1)) == fails(lambda: mine.unregister_event(EV)) == "unknown event"
+        assert (
+            raised_text(lambda: mine.publish(EV, 1))
+            == raised_text(lambda: mine.unregister_event(EV))
+            == "unknown event"
+        )
         token = mine.register_event(EV)
         assert token.node == s.there.name
         for process in (mine, other):
-            assert fails(lambda process=process: process.register_event(EV)) == "resource is taken"  # type: ignore[misc]
+            assert raised_text(lambda process=process: process.register_event(EV)) == "resource is taken"  # type: ignore[misc]
         assert other.register_event("other") != token
-        assert fails(lambda: other.publish(EV, 1)) == fails(lambda: other.unregister_event(EV)) == "not an owner"
+        assert (
+            raised_text(lambda: other.publish(EV, 1))
+            == raised_text(lambda: other.unregister_event(EV))
+            == "not an owner"
+        )
         mine.unregister_event(EV)
-        assert fails(lambda: mine.unregister_event(EV)) == "unknown event"
+        assert raised_text(lambda: mine.unregister_event(EV)) == "unknown event"
         other.register_event(EV)
-        assert fails(lambda: mine.publish(EV, 1)) == "not an owner"
+        assert raised_text(lambda: mine.publish(EV, 1)) == "not an owner"
 
 
-@places
+@local_and_remote
 @kinds
-async def test_an_event_that_is_unregistered(kind: RelationKind, remote: bool) -> None:
-    async with scenario(remote=remote) as s:
+async def test_subscribers_are_notified_when_an_event_is_unregistered(kind: RelationKind, remote: bool) -> None:
+    async with event_scenario(remote=remote) as s:
         s.register(buffer=2)
-        it, _ = await s.subscribed(kind)
+        it, _ = await s.subscribe(kind)
         s.publish("last words")
         await settle()
         s.owner.process.unregister_event(EV)
         await settle()
-        assert it.take() == [*s.heard("last words"), Told(HOW[kind], s.event, "unregistered")]
+        assert it.take_received() == [*s.messages("last words"), Termination(SIGNALS[kind], s.event, "unregistered")]
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
         s.register(buffer=2)
         s.publish("a new life")
         await settle()
-        assert it.told == []
+        assert it.received == []
         assert await it.monitor(s.event) == [MessageEvent(s.event, s.there.core.now(), "a new life")]
 
 
-@places
+@local_and_remote
 @kinds
 @pytest.mark.parametrize("reason", [BYE, error_values.SHUTDOWN, error_values.PANIC], ids=lambda reason: reason.text)
 async def test_an_event_ends_with_its_owner(kind: RelationKind, remote: bool, reason: Error) -> None:
-    async with scenario(remote=remote) as s:
+    async with event_scenario(remote=remote) as s:
         s.register()
-        it, _ = await s.subscribed(kind)
+        it, _ = await s.subscribe(kind)
         s.owner.process.stop(reason)
         await settle()
-        assert it.told == [Told(HOW[kind], s.event, reason.text)]
+        assert it.received == [Termination(SIGNALS[kind], s.event, reason.text)]
         assert EV not in s.there.core.events._events
-        assert await refused(it.link(s.event)) == "unknown event"
+        assert await error_text(it.link(s.event)) == "unknown event"
 
 
 # --- subscribers ------------------------------------------------------------------------------------------------------
 
 
-@places
+@local_and_remote
 @kinds
 @pytest.mark.parametrize(
     ("buffer", "published", "last"),
     [(0, 0, []), (0, 3, []), (1, 0, []), (1, 3, [2]), (3, 2, [0, 1]), (3, 3, [0, 1, 2]), (3, 10, [7, 8, 9])],
 )
-async def test_a_latecomer_gets_the_last_messages(
+async def test_a_new_subscriber_gets_the_buffered_messages(
     kind: RelationKind, remote: bool, buffer: int, published: int, last: list[int]
 ) -> None:
     """Oldest first, and none of them a second time."""
-    async with scenario(remote=remote) as s:
+    async with event_scenario(remote=remote) as s:
         s.register(buffer=buffer)
         s.publish(*range(published))
-        it, got = await s.subscribed(kind)
+        it, got = await s.subscribe(kind)
         assert got == last
         await settle()
-        assert it.told == []
+        assert it.received == []
         s.publish("next")
         await settle()
-        assert it.told == s.heard("next")
+        assert it.received == s.messages("next")
 
 
-@places
-async def test_the_last_messages_have_their_times(remote: bool) -> None:
-    async with scenario(remote=remote) as s:
+@local_and_remote
+async def test_buffered_messages_have_their_timestamps(remote: bool) -> None:
+    async with event_scenario(remote=remote) as s:
         s.register(buffer=2)
         times = []
         for i in range(2):
             times.append(s.there.core.now())
             s.publish(i)
             await asyncio.sleep(1)
-        last = await watcher(s.here).monitor(s.event)
+        last = await spawn_consumer(s.here).monitor(s.event)
         assert [(event.Timestamp, event.Message) for event in last] == [(times[0], 0), (times[1], 1)]
 
 
-@places
-async def test_messages_come_in_the_order_in_which_they_are_published(remote: bool) -> None:
-    async with scenario(remote=remote) as s:
+@local_and_remote
+async def test_messages_arrive_in_the_order_of_publication(remote: bool) -> None:
+    async with event_scenario(remote=remote) as s:
         s.register()
-        them = [(await s.subscribed(kind))[0] for kind in (*RelationKind, *RelationKind)]
+        consumers = [(await s.subscribe(kind))[0] for kind in (*RelationKind, *RelationKind)]
         s.publish(*range(500))
         await settle()
-        assert all(it.told == s.heard(*range(500)) for it in them)
+        assert all(it.received == s.messages(*range(500)) for it in consumers)
 
 
-@places
-async def test_who_is_linked_and_monitors_hears_it_once_and_of_the_end_twice(remote: bool) -> None:
-    async with scenario(remote=remote) as s:
+@local_and_remote
+async def test_a_consumer_with_link_and_monitor_gets_each_message_once_and_both_notifications(remote: bool) -> None:
+    async with event_scenario(remote=remote) as s:
         s.register()
-        it, _ = await s.subscribed()
+        it, _ = await s.subscribe()
         await it.monitor(s.event)
         s.publish("once")
         await settle()
         s.owner.process.unregister_event(EV)
         await settle()
-        assert it.told[:1] == s.heard("once")
-        assert sorted(told.how for told in it.told[1:]) == ["down", "exit"]
+        assert it.received[:1] == s.messages("once")
+        assert sorted(told.signal for told in it.received[1:]) == ["down", "exit"]
 
 
 @kinds
 async def test_each_node_gets_one_frame_for_all_its_subscribers(kind: RelationKind) -> None:
-    async with scenario() as s:
+    async with event_scenario() as s:
         s.register()
         c = s.net.node("c@localhost")
-        them = [(await s.subscribed(kind, node))[0] for node in (s.here, c, s.there) for _ in range(3)]
+        consumers = [(await s.subscribe(kind, node))[0] for node in (s.here, c, s.there) for _ in range(3)]
         connections = [s.there.network.connections[node.name] for node in (s.here, c)]
         before = [connection.node.info.messages_out for connection in connections]
         s.publish("to all")
         await settle()
         assert [connection.node.info.messages_out for connection in connections] == [count + 1 for count in before]
-        assert all(it.told == s.heard("to all") for it in them)
+        assert all(it.received == s.messages("to all") for it in consumers)
         s.owner.process.unregister_event(EV)
         await settle()
         assert [connection.node.info.messages_out for connection in connections] == [count + 2 for count in before]
-        assert all(it.told[1:] == [Told(HOW[kind], s.event, "unregistered")] for it in them)
+        assert all(it.received[1:] == [Termination(SIGNALS[kind], s.event, "unregistered")] for it in consumers)
 
 
-@places
+@local_and_remote
 @kinds
-async def test_who_has_left_hears_nothing_more(kind: RelationKind, remote: bool) -> None:
-    async with scenario(remote=remote) as s:
+async def test_a_consumer_gets_no_message_after_it_unsubscribed(kind: RelationKind, remote: bool) -> None:
+    async with event_scenario(remote=remote) as s:
         s.register()
-        (it, _), (other, _) = await s.subscribed(kind), await s.subscribed(kind)
-        await leave(it, kind, s.event)
+        (it, _), (other, _) = await s.subscribe(kind), await s.subscribe(kind)
+        await unsubscribe(it, kind, s.event)
         s.publish("to the other")
         await settle()
-        assert it.told == []
-        assert other.told == s.heard("to the other")
-        await leave(other, kind, s.event)
+        assert it.received == []
+        assert other.received == s.messages("to the other")
+        await unsubscribe(other, kind, s.event)
         frames = [connection.node.info.messages_out for connection in s.there.network.connections.values()]
         s.publish("to nobody")
         await settle()
         assert frames == [connection.node.info.messages_out for connection in s.there.network.connections.values()]
 
 
-@places
-async def test_nothing_is_missed_and_nothing_comes_twice_while_one_subscribes(remote: bool) -> None:
-    """What came for a start and what came later is one unbroken row."""
-    async with scenario(remote=remote) as s:
+@local_and_remote
+async def test_a_subscription_during_publication_misses_and_repeats_no_message(remote: bool) -> None:
+    """The buffered messages and the later ones are consecutive."""
+    async with event_scenario(remote=remote) as s:
         s.register(buffer=10)
 
-        async def publishes() -> None:
+        async def publish_all() -> None:
             for i in range(300):
                 s.publish(i)
                 await asyncio.sleep(0)
 
-        task = asyncio.ensure_future(publishes())
-        them = []
+        task = asyncio.ensure_future(publish_all())
+        consumers = []
         for _ in range(20):
             await settle(7)
-            them.append(await s.subscribed())
+            consumers.append(await s.subscribe())
         await task
         await settle()
-        for it, last in them:
-            numbers = [*last, *(heard.message for heard in it.told)]
+        for it, last in consumers:
+            numbers = [*last, *(heard.message for heard in it.received)]
             assert len(last) == min(numbers[len(last)], 10)
             assert numbers == list(range(numbers[0], 300))
 
 
-@places
-async def test_the_owner_may_be_among_its_subscribers(remote: bool) -> None:
-    async with scenario(remote=remote) as s:
+@local_and_remote
+async def test_the_owner_may_subscribe_to_its_event(remote: bool) -> None:
+    async with event_scenario(remote=remote) as s:
         s.register(notify=True)
         await s.owner.link(s.event)
         s.publish("to myself")
         await settle()
-        assert s.owner.told == [gen.MessageEventStart(EV), *s.heard("to myself")]
+        assert s.owner.received == [gen.MessageEventStart(EV), *s.messages("to myself")]
 
 
-@places
+@local_and_remote
 @kinds
-async def test_the_end_overtakes_what_was_published(kind: RelationKind, remote: bool) -> None:
-    """It goes with a higher priority; nothing is lost."""
-    async with scenario(remote=remote) as s:
+async def test_the_end_of_an_event_overtakes_published_messages(kind: RelationKind, remote: bool) -> None:
+    """It has a higher priority; no message is lost."""
+    async with event_scenario(remote=remote) as s:
         s.register()
-        it, _ = await s.subscribed(kind)
+        it, _ = await s.subscribe(kind)
         s.publish("last words")
         s.owner.process.unregister_event(EV)
         await settle()
-        assert it.told == [Told(HOW[kind], s.event, "unregistered"), *s.heard("last words")]
+        assert it.received == [Termination(SIGNALS[kind], s.event, "unregistered"), *s.messages("last words")]
 
 
-# --- the first and the last -------------------------------------------------------------------------------------------
+# --- notifications of the owner ----------------------------------------------------------------------------------------
 
 START, STOP = gen.MessageEventStart(EV), gen.MessageEventStop(EV)
 
 
-@places
+@local_and_remote
 @kinds
-async def test_the_owner_hears_of_the_first_and_of_the_last_subscriber(kind: RelationKind, remote: bool) -> None:
-    async with scenario(remote=remote) as s:
+async def test_the_owner_is_notified_of_the_first_and_the_last_subscriber(kind: RelationKind, remote: bool) -> None:
+    async with event_scenario(remote=remote) as s:
         s.register(notify=True)
         for _ in range(2):
-            first, _ = await s.subscribed(kind)
+            first, _ = await s.subscribe(kind)
             await settle()
-            assert s.owner.take() == [START]
-            second, _ = await s.subscribed(kind)
+            assert s.owner.take_received() == [START]
+            second, _ = await s.subscribe(kind)
             await second.monitor(s.event) if kind is RelationKind.LINK else await second.link(s.event)
-            await leave(first, kind, s.event)
-            await leave(second, kind, s.event)
+            await unsubscribe(first, kind, s.event)
+            await unsubscribe(second, kind, s.event)
             await settle()
-            assert s.owner.take() == []
-            await leave(second, RelationKind.MONITOR if kind is RelationKind.LINK else RelationKind.LINK, s.event)
+            assert s.owner.take_received() == []
+            await unsubscribe(second, RelationKind.MONITOR if kind is RelationKind.LINK else RelationKind.LINK, s.event)
             await settle()
-            assert s.owner.take() == [STOP]
+            assert s.owner.take_received() == [STOP]
 
 
-async def test_an_owner_that_did_not_ask_hears_of_nobody() -> None:
-    async with scenario() as s:
+async def test_an_owner_without_notify_is_not_notified() -> None:
+    async with event_scenario() as s:
         s.register()
-        it, _ = await s.subscribed()
-        await leave(it, RelationKind.LINK, s.event)
+        it, _ = await s.subscribe()
+        await unsubscribe(it, RelationKind.LINK, s.event)
         await settle()
-        assert s.owner.told == []
+        assert s.owner.received == []
 
 
 @pytest.mark.parametrize("both", [False, True])
-async def test_the_last_subscriber_may_leave_by_its_end(both: bool) -> None:
-    async with scenario(remote=False) as s:
+async def test_the_owner_is_notified_when_the_last_subscriber_ends(both: bool) -> None:
+    async with event_scenario(remote=False) as s:
         s.register(notify=True)
-        it, _ = await s.subscribed()
+        it, _ = await s.subscribe()
         if both:
             await it.monitor(s.event)
         it.process.stop(BYE)
         await settle()
-        assert s.owner.told == [START, STOP]
+        assert s.owner.received == [START, STOP]
 
 
 @kinds
-async def test_the_last_subscribers_may_leave_with_their_node(kind: RelationKind) -> None:
-    async with scenario() as s:
+async def test_the_owner_is_notified_when_the_node_of_the_last_subscribers_is_lost(kind: RelationKind) -> None:
+    async with event_scenario() as s:
         s.register(notify=True)
         for _ in range(3):
-            await s.subscribed(kind)
+            await s.subscribe(kind)
         s.here.core.disconnect(s.there.name)
         await settle()
-        assert s.owner.told == [START, STOP]
+        assert s.owner.received == [START, STOP]
 
 
-async def test_a_refused_subscriber_is_none() -> None:
-    async with scenario() as s:
+async def test_a_refused_subscription_is_not_counted() -> None:
+    async with event_scenario() as s:
         s.register(notify=True)
-        it, _ = await s.subscribed()
-        assert await refused(it.link(s.event)) == "target is already exist"
-        await leave(it, RelationKind.LINK, s.event)
+        it, _ = await s.subscribe()
+        assert await error_text(it.link(s.event)) == "target is already exist"
+        await unsubscribe(it, RelationKind.LINK, s.event)
         await settle()
-        assert s.owner.told == [START, STOP]
+        assert s.owner.received == [START, STOP]
 
 
-async def test_the_end_of_an_event_is_no_last_subscriber() -> None:
-    async with scenario() as s:
+async def test_the_end_of_an_event_does_not_notify_the_owner() -> None:
+    async with event_scenario() as s:
         s.register(notify=True)
-        await s.subscribed()
+        await s.subscribe()
         s.owner.process.unregister_event(EV)
         await settle()
-        assert s.owner.told == [START]
+        assert s.owner.received == [START]
 
 
 @kinds
-async def test_a_full_mailbox_loses_messages_but_not_the_end(kind: RelationKind) -> None:
-    async with scenario(remote=False) as s:
+async def test_a_full_mailbox_drops_messages_but_not_the_end(kind: RelationKind) -> None:
+    async with event_scenario(remote=False) as s:
         s.register()
-        it = watcher(s.here, mailbox_size=2, trap_exit=True)
+        it = spawn_consumer(s.here, mailbox_size=2, trap_exit=True)
         await (it.link(s.event) if kind is RelationKind.LINK else it.monitor(s.event))
         s.publish(1, 2, 3)
         s.owner.process.stop(BYE)
         await settle()
-        assert it.told == [*s.heard(1, 2), Told(HOW[kind], s.event, "bye")]
+        assert it.received == [*s.messages(1, 2), Termination(SIGNALS[kind], s.event, "bye")]

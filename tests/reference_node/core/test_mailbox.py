@@ -1,4 +1,4 @@
-"""Mailboxes: the urgent queues first, each of limited size; a process with much to do lets others run."""
+"""Mailboxes: queues by priority with a size limit each; a busy process yields to others."""
 
 import asyncio
 from itertools import pairwise
@@ -22,7 +22,7 @@ def message(payload: Any) -> Message:
     return Message(SENDER, payload)
 
 
-def emptied(mailbox: Mailbox) -> list[Any]:
+def take_all(mailbox: Mailbox) -> list[Any]:
     found = []
     while (envelope := mailbox.take()) is not None:
         assert isinstance(envelope, Message)
@@ -30,38 +30,38 @@ def emptied(mailbox: Mailbox) -> list[Any]:
     return found
 
 
-def test_the_urgent_come_first_and_each_queue_in_its_order() -> None:
+def test_messages_are_taken_by_priority_and_then_in_order() -> None:
     mailbox = Mailbox(0)
     for i, priority in enumerate([NORMAL, HIGH, MAX, NORMAL, HIGH, MAX]):
         assert mailbox.put(message(i), priority)
     assert len(mailbox) == 6
-    assert emptied(mailbox) == [2, 5, 1, 4, 0, 3]
+    assert take_all(mailbox) == [2, 5, 1, 4, 0, 3]
     assert len(mailbox) == 0
 
 
-def test_the_limit_holds_for_each_queue_alone() -> None:
+def test_the_limit_applies_to_each_queue() -> None:
     mailbox = Mailbox(2)
     for priority in (NORMAL, MAX, HIGH):
         assert [mailbox.put(message(i), priority) for i in range(3)] == [True, True, False]
-    assert emptied(mailbox) == [0, 1] * 3
+    assert take_all(mailbox) == [0, 1] * 3
     assert mailbox.put(message("again"), NORMAL)
 
 
-def test_a_signal_is_never_lost() -> None:
+def test_a_signal_is_queued_above_the_limit() -> None:
     mailbox = Mailbox(1)
     for i in range(3):
         mailbox.put_signal(message(i), MAX)
     assert not mailbox.put(message(3), MAX)
-    assert emptied(mailbox) == [0, 1, 2]
+    assert take_all(mailbox) == [0, 1, 2]
 
 
-def test_no_limit_is_no_limit() -> None:
+def test_a_mailbox_with_size_0_has_no_limit() -> None:
     mailbox = Mailbox(0)
     assert all(mailbox.put(message(i), NORMAL) for i in range(10_000))
 
 
 @pytest.mark.parametrize("priority", list(Priority))
-async def test_a_message_wakes_who_waits(priority: Priority) -> None:
+async def test_a_message_wakes_a_waiting_get(priority: Priority) -> None:
     mailbox = Mailbox(1)
     waiting = asyncio.create_task(mailbox.get())
     await settle()
@@ -70,7 +70,7 @@ async def test_a_message_wakes_who_waits(priority: Priority) -> None:
     assert (await waiting) == message("now")
 
 
-async def test_who_waits_may_give_up() -> None:
+async def test_a_cancelled_get_loses_no_message() -> None:
     mailbox = Mailbox(0)
     waiting = asyncio.create_task(mailbox.get())
     await settle()
@@ -83,7 +83,7 @@ async def test_who_waits_may_give_up() -> None:
 # --- fairness ---------------------------------------------------------------------------------------------------------
 
 
-class Counting(Actor):
+class CountingActor(Actor):
     """An actor whose handlers never wait."""
 
     def __init__(self) -> None:
@@ -93,18 +93,18 @@ class Counting(Actor):
         self.count += 1
 
 
-async def counting(process: Process, counts: list[int]) -> None:
-    """The same as a coroutine."""
+async def count_messages(process: Process, counts: list[int]) -> None:
+    """Counts messages, as a coroutine."""
     while True:
         await process.receive()
         counts[0] += 1
 
 
 @pytest.mark.parametrize("kind", ["actor", "coroutine"])
-async def test_a_busy_process_lets_others_run(kind: str) -> None:
+async def test_a_busy_process_yields_to_others(kind: str) -> None:
     b = node()
-    actor, counts = Counting(), [0]
-    process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
+    actor, counts = CountingActor(), [0]
+    process = b.spawn(actor) if kind == "actor" else b.spawn(count_messages, counts)
     await settle()
     many = 10 * YIELD_AFTER
     for i in range(many):
@@ -120,11 +120,11 @@ async def test_a_busy_process_lets_others_run(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["actor", "coroutine"])
-async def test_a_flood_does_not_pile_up(kind: str) -> None:
-    """More messages in each turn of the loop than TURNS: the mailbox stays short all the same."""
+async def test_the_mailbox_stays_short_under_a_flood_of_messages(kind: str) -> None:
+    """More than YIELD_AFTER messages arrive in each iteration of the loop."""
     b = node()
-    actor, counts = Counting(), [0]
-    process = b.spawn(actor) if kind == "actor" else b.spawn(counting, counts)
+    actor, counts = CountingActor(), [0]
+    process = b.spawn(actor) if kind == "actor" else b.spawn(count_messages, counts)
     longest, each = 0, 5 * YIELD_AFTER
     for _ in range(100):
         for i in range(each):

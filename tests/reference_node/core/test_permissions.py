@@ -1,4 +1,4 @@
-"""Who may spawn and start applications here: the lists, and what happens to those who are not on them (NAPI-PL)."""
+"""Permissions to spawn and to start applications (NAPI-PL): the lists of nodes, and their effect in memory."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -45,22 +45,24 @@ ROWS: list[tuple[Steps, set[Atom], list[Atom]]] = [
 ]
 
 
-@pytest.mark.parametrize(("steps", "who", "named"), ROWS)
-def test_a_list(steps: Steps, who: set[Atom], named: list[Atom]) -> None:
+@pytest.mark.parametrize(("steps", "nodes_allowed", "named"), ROWS)
+def test_a_sequence_of_enable_and_disable_allows_these_nodes(
+    steps: Steps, nodes_allowed: set[Atom], named: list[Atom]
+) -> None:
     permission = Permission()
     for verb, nodes in steps:
         getattr(permission, verb)(nodes)
-    assert (allowed(permission), permission.nodes) == (who, named)
+    assert (allowed(permission), permission.nodes) == (nodes_allowed, named)
 
 
-def test_a_list_that_begins_with_names() -> None:
+def test_a_permission_created_with_nodes_allows_only_them() -> None:
     assert allowed(Permission((A, B))) == {A, B}
     assert allowed(Permission(iter(()))) == {A, B, C}
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(ALL), unique=True))))
-def test_who_was_enabled_or_disabled_last_may_or_may_not(steps: list[tuple[bool, list[Atom]]]) -> None:
-    """Only to enable opens anything to anybody, and what was taken from a node comes back only by that (NAPI-PL-5)."""
+def test_the_last_enable_or_disable_decides_for_each_node(steps: list[tuple[bool, list[Atom]]]) -> None:
+    """Only `enable` permits a node, also one that was disabled before (NAPI-PL-5)."""
     permission = Permission()
     for enable, nodes in steps:
         before = allowed(permission)
@@ -77,13 +79,13 @@ def test_who_was_enabled_or_disabled_last_may_or_may_not(steps: list[tuple[bool,
 # --- on a node --------------------------------------------------------------------------------------------------------
 
 
-class Thing:
-    """One of the two things that others may start; its list under the name NAME on `there`."""
+class PermissionUnderTest:
+    """Permission for a spawn or an application start under the name NAME on the node `there`."""
 
-    def __init__(self, word: str, there: Node) -> None:
+    def __init__(self, operation: str, there: Node) -> None:
         remote = there.core.remote
-        self.word, self.there = word, there
-        if word == "spawn":
+        self.operation, self.there = operation, there
+        if operation == "spawn":
             self.enable: Callable[..., None] = lambda *nodes: remote.enable_spawn(NAME, Actor, *nodes)
             self.disable: Callable[..., None] = lambda *nodes: remote.disable_spawn(NAME, *nodes)
         else:
@@ -91,10 +93,10 @@ class Thing:
             self.enable = lambda *nodes: remote.enable_application_start(NAME, *nodes)
             self.disable = lambda *nodes: remote.disable_application_start(NAME, *nodes)
 
-    async def asked_by(self, node: Node) -> str:
-        """The text of the error that a node gets, empty if it gets none."""
+    async def request_from(self, node: Node) -> str:
+        """Requests the operation from `node`; returns the text of the error, empty without one."""
         try:
-            if self.word == "spawn":
+            if self.operation == "spawn":
                 await node.core.remote.spawn(None, self.there.name, Atom(NAME))
             else:
                 await node.core.remote.start_application(self.there.name, Atom(NAME), 0)
@@ -104,112 +106,112 @@ class Thing:
         return ""
 
 
-things = pytest.mark.parametrize("word", ["spawn", "application"])
+operations = pytest.mark.parametrize("operation", ["spawn", "application"])
 
 
 @asynccontextmanager
-async def scenario(word: str) -> AsyncIterator[tuple[Thing, Node, Node]]:
+async def permission_on_node(operation: str) -> AsyncIterator[tuple[PermissionUnderTest, Node, Node]]:
     net = MemoryNetwork()
     b = net.node("b@localhost")
     a, c = net.node("a@localhost"), net.node("c@localhost")
     try:
-        yield Thing(word, b), a, c
+        yield PermissionUnderTest(operation, b), a, c
     finally:
         await net.stop()
 
 
-@things
-async def test_what_was_never_enabled(word: str) -> None:
+@operations
+async def test_a_name_that_was_not_enabled_is_unknown(operation: str) -> None:
     """NAPI-PL-1."""
-    async with scenario(word) as (thing, a, _):
-        assert await thing.asked_by(a) == "unknown name"
+    async with permission_on_node(operation) as (permission, a, _):
+        assert await permission.request_from(a) == "unknown name"
 
 
-@things
-async def test_what_is_enabled_for_all_and_for_some(word: str) -> None:
+@operations
+async def test_enable_for_all_nodes_and_for_some(operation: str) -> None:
     """NAPI-PL-2, NAPI-PL-3."""
-    async with scenario(word) as (thing, a, c):
+    async with permission_on_node(operation) as (permission, a, c):
 
-        async def found() -> tuple[str, str]:
-            return await thing.asked_by(a), await thing.asked_by(c)
+        async def errors_of_a_and_c() -> tuple[str, str]:
+            return await permission.request_from(a), await permission.request_from(c)
 
-        thing.enable()
-        assert await found() == ("", "")
-        thing.enable(A)
-        assert await found() == ("", "not allowed")
-        thing.enable(C)
-        assert await found() == ("", "")
-        thing.disable(A)
-        assert await found() == ("not allowed", "")
-        thing.enable()
-        assert await found() == ("", "")
-
-
-@things
-async def test_the_last_node_is_taken_off(word: str) -> None:
-    """Nobody may then (NAPI-PL-5, -6: upstream opens the one and closes the other)."""
-    async with scenario(word) as (thing, a, c):
-        thing.enable(A)
-        thing.disable(A)
-        assert await thing.asked_by(a) == await thing.asked_by(c) == "not allowed"
+        permission.enable()
+        assert await errors_of_a_and_c() == ("", "")
+        permission.enable(A)
+        assert await errors_of_a_and_c() == ("", "not allowed")
+        permission.enable(C)
+        assert await errors_of_a_and_c() == ("", "")
+        permission.disable(A)
+        assert await errors_of_a_and_c() == ("not allowed", "")
+        permission.enable()
+        assert await errors_of_a_and_c() == ("", "")
 
 
-@things
-async def test_one_node_is_taken_off_an_open_list(word: str) -> None:
-    """The others still may (NAPI-PL-6: upstream shuts them out, too)."""
-    async with scenario(word) as (thing, a, c):
-        thing.enable()
-        thing.disable(A)
-        assert (await thing.asked_by(a), await thing.asked_by(c)) == ("not allowed", "")
+@operations
+async def test_disabling_the_last_node_allows_no_node(operation: str) -> None:
+    """No node is allowed (NAPI-PL-5, -6: upstream allows all nodes to start the application and none to spawn)."""
+    async with permission_on_node(operation) as (permission, a, c):
+        permission.enable(A)
+        permission.disable(A)
+        assert await permission.request_from(a) == await permission.request_from(c) == "not allowed"
 
 
-@things
+@operations
+async def test_disabling_one_node_while_all_are_allowed_refuses_only_it(operation: str) -> None:
+    """The others stay allowed (NAPI-PL-6: upstream refuses them, too)."""
+    async with permission_on_node(operation) as (permission, a, c):
+        permission.enable()
+        permission.disable(A)
+        assert (await permission.request_from(a), await permission.request_from(c)) == ("not allowed", "")
+
+
+@operations
 @pytest.mark.parametrize("nodes", [(), (A,)])
-async def test_what_is_disabled_for_all_is_gone(word: str, nodes: tuple[Atom, ...]) -> None:
+async def test_a_name_disabled_for_all_is_unknown(operation: str, nodes: tuple[Atom, ...]) -> None:
     """NAPI-PL-4."""
-    async with scenario(word) as (thing, a, _):
+    async with permission_on_node(operation) as (permission, a, _):
         for _ in range(2):
             with pytest.raises(ErgoError, match=r"^unknown$"):
-                thing.disable(*nodes)
-            thing.enable(*nodes)
-            assert await thing.asked_by(a) == ""
-            thing.disable()
-            assert await thing.asked_by(a) == "unknown name"
+                permission.disable(*nodes)
+            permission.enable(*nodes)
+            assert await permission.request_from(a) == ""
+            permission.disable()
+            assert await permission.request_from(a) == "unknown name"
 
 
-async def test_who_asks_is_known_by_the_name_of_its_node() -> None:
-    """Not by what stands in the request: the parent may be of any node."""
-    async with scenario("spawn") as (thing, a, c):
-        thing.enable(A)
+async def test_the_requesting_node_is_the_peer_of_the_connection() -> None:
+    """The parent in the request may be a process of any node."""
+    async with permission_on_node("spawn") as (permission, a, c):
+        permission.enable(A)
         parent: Any = a.spawn(Actor())
-        assert await thing.asked_by(a) == ""
+        assert await permission.request_from(a) == ""
         with pytest.raises(ErgoError, match="not allowed"):
-            await c.core.remote.spawn(parent, thing.there.name, Atom(NAME))
+            await c.core.remote.spawn(parent, permission.there.name, Atom(NAME))
 
 
-async def test_a_name_stands_for_one_factory() -> None:
+async def test_another_factory_under_a_used_name_is_refused() -> None:
     """NAPI-PL-8."""
-    async with scenario("spawn") as (thing, a, c):
+    async with permission_on_node("spawn") as (permission, a, c):
 
         class Other(Actor):
             pass
 
-        thing.enable(A)
+        permission.enable(A)
         with pytest.raises(ErgoError, match=r"^it associated with another process factory$"):
-            thing.there.core.remote.enable_spawn(NAME, Other)
-        assert (await thing.asked_by(a), await thing.asked_by(c)) == ("", "not allowed")
-        thing.disable()
-        thing.there.core.remote.enable_spawn(NAME, Other)
-        assert await thing.asked_by(c) == ""
+            permission.there.core.remote.enable_spawn(NAME, Other)
+        assert (await permission.request_from(a), await permission.request_from(c)) == ("", "not allowed")
+        permission.disable()
+        permission.there.core.remote.enable_spawn(NAME, Other)
+        assert await permission.request_from(c) == ""
 
 
-async def test_an_application_that_runs_or_is_not_loaded() -> None:
+async def test_a_running_or_unloaded_application_is_not_started() -> None:
     """NAPI-PL-7."""
-    async with scenario("application") as (thing, a, _):
-        thing.enable()
-        applications = thing.there.core.applications
+    async with permission_on_node("application") as (permission, a, _):
+        permission.enable()
+        applications = permission.there.core.applications
         await applications.start(NAME)
-        assert await thing.asked_by(a) == "application is still running"
+        assert await permission.request_from(a) == "application is still running"
         await applications.stop(NAME)
         applications.unload(NAME)
-        assert await thing.asked_by(a) == "unknown application"
+        assert await permission.request_from(a) == "unknown application"

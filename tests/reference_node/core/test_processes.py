@@ -1,4 +1,4 @@
-"""Processes: how they begin and end, by which names they are known, and who starts them again."""
+"""Processes: start, end and reason, names and aliases, exit signals, and the supervisor."""
 
 import asyncio
 import logging
@@ -21,13 +21,13 @@ BYE = Error("bye")
 
 
 async def idle(process: Process) -> None:
-    """Waits for messages and takes no notice of them."""
+    """Receives messages and ignores them."""
     while True:
         await process.receive()
 
 
-async def ends(process: Process) -> Error:
-    """Waits for the end of a process: its reason."""
+async def end_reason(process: Process) -> Error:
+    """Waits for the end of a process; returns its reason."""
     await process.join()
     assert process.reason is not None
     return process.reason
@@ -36,52 +36,52 @@ async def ends(process: Process) -> Error:
 # --- ends -------------------------------------------------------------------------------------------------------------
 
 
-async def returns(process: Process) -> None:
+async def return_at_once(process: Process) -> None:
     """Does nothing."""
 
 
-async def stops(process: Process) -> None:
+async def raise_stop(process: Process) -> None:
     raise Stop(BYE)
 
 
-async def fails(process: Process) -> None:
+async def raise_error(process: Process) -> None:
     raise ErgoError(error_values.NO_ROUTE)
 
 
-async def panics(process: Process) -> None:
+async def raise_exception(process: Process) -> None:
     raise RuntimeError("a mistake")
 
 
-async def is_cancelled(process: Process) -> None:
+async def raise_cancelled(process: Process) -> None:
     raise asyncio.CancelledError
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (returns, error_values.NORMAL),
-        (stops, BYE),
-        (fails, error_values.NO_ROUTE),
-        (panics, error_values.PANIC),
-        (is_cancelled, error_values.KILL),
+        (return_at_once, error_values.NORMAL),
+        (raise_stop, BYE),
+        (raise_error, error_values.NO_ROUTE),
+        (raise_exception, error_values.PANIC),
+        (raise_cancelled, error_values.KILL),
     ],
 )
 async def test_a_process_ends_with_a_reason(body: Any, reason: Error, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         b = node()
         process = b.spawn(body, name="it")
-        assert await ends(process) == reason
+        assert await end_reason(process) == reason
         assert process.pid.id not in b.core.tables.processes
         assert not b.core.tables.names
-    assert ("a mistake" in caplog.text) == (body is panics)
+    assert ("a mistake" in caplog.text) == (body is raise_exception)
 
 
-class Fragile(Actor):
-    """Fails where it is told to."""
+class FailingActor(Actor):
+    """Fails in `init` or at a message."""
 
-    async def init(self, where: str = "") -> None:
-        if where == "init":
-            raise KeyError(where)
+    async def init(self, failing_in: str = "") -> None:
+        if failing_in == "init":
+            raise KeyError(failing_in)
 
     async def handle_message(self, sender: PID, message: Any) -> None:
         if message == "stop":
@@ -89,42 +89,42 @@ class Fragile(Actor):
         raise ValueError(message)
 
 
-@pytest.mark.parametrize(("where", "message", "reason"), [
+@pytest.mark.parametrize(("failing_in", "message", "reason"), [
     ("init", None, error_values.PANIC), ("", "anything", error_values.PANIC), ("", "stop", BYE),
 ])  # fmt: skip
-async def test_an_actor_ends_with_a_reason(where: str, message: Any, reason: Error) -> None:
+async def test_an_actor_ends_with_a_reason(failing_in: str, message: Any, reason: Error) -> None:
     b = node()
-    process = b.spawn(Fragile(), where)
+    process = b.spawn(FailingActor(), failing_in)
     if message is not None:
         await run_as_process(b, lambda it: it.send(process.pid, message))
-    assert await ends(process) == reason
+    assert await end_reason(process) == reason
 
 
-@pytest.mark.parametrize("begun", [False, True])
-async def test_a_process_is_ended_from_outside(begun: bool) -> None:
+@pytest.mark.parametrize("started", [False, True])
+async def test_stop_ends_a_process_with_the_first_reason(started: bool) -> None:
     b = node()
     process = b.spawn(idle, name="it")
-    if begun:
+    if started:
         await settle()
     process.stop(BYE)
     process.stop(Error("too late"))
-    assert await ends(process) == BYE
+    assert await end_reason(process) == BYE
     assert not b.core.tables.processes
     assert b.spawn(idle, name="it") is not process
     await b.stop()
 
 
-async def test_who_waits_for_a_process_that_never_began_is_told() -> None:
+async def test_started_of_a_process_that_was_stopped_before_its_start_raises() -> None:
     process = node().spawn(idle)
     process.stop(BYE)
     with pytest.raises(ErgoError, match="bye"):
         await process.started
 
 
-@pytest.mark.parametrize(("where", "why"), [("", None), ("init", "panic")])
-async def test_started_tells_whether_it_has_begun(where: str, why: str | None) -> None:
+@pytest.mark.parametrize(("failing_in", "why"), [("", None), ("init", "panic")])
+async def test_started_returns_after_init_or_raises_its_error(failing_in: str, why: str | None) -> None:
     b = node()
-    process = b.spawn(Fragile(), where)
+    process = b.spawn(FailingActor(), failing_in)
     if why is None:
         await process.started
     else:
@@ -133,26 +133,26 @@ async def test_started_tells_whether_it_has_begun(where: str, why: str | None) -
     await b.stop()
 
 
-async def test_nothing_reaches_one_that_has_ended() -> None:
+async def test_a_message_to_an_ended_process_is_refused() -> None:
     b = node()
     process = b.spawn(idle)
     alias = process.create_alias()
     process.stop()
-    letter = Message(process.pid, "too late")
-    assert b.core.tables.deliver(process, letter, Priority.NORMAL) == error_values.PROCESS_TERMINATED
-    await ends(process)
+    message = Message(process.pid, "too late")
+    assert b.core.tables.deliver(process, message, Priority.NORMAL) == error_values.PROCESS_TERMINATED
+    await end_reason(process)
     for target in (process.pid, alias):
         with pytest.raises(ErgoError, match="unknown process"):
             await run_as_process(b, lambda it, to=target: it.send(to, "hello"))  # type: ignore[misc]
 
 
-async def test_the_core_stops_all_and_starts_none() -> None:
+async def test_a_stopped_core_ends_all_processes_and_spawns_none() -> None:
     b = node()
-    reached = b.spawn(idle)
+    running = b.spawn(idle)
     await settle()
-    fresh = b.spawn(idle)
+    not_started = b.spawn(idle)
     await b.core.stop()
-    assert reached.reason == fresh.reason == error_values.SHUTDOWN
+    assert running.reason == not_started.reason == error_values.SHUTDOWN
     assert not b.core.tables.processes
     with pytest.raises(ErgoError, match="node terminated"):
         b.spawn(idle)
@@ -168,13 +168,13 @@ async def test_a_name_is_taken_once() -> None:
         b.spawn(idle, name="it")
     assert b.core.tables.names == {Atom("it"): first}
     first.stop()
-    await ends(first)
+    await end_reason(first)
     second = b.spawn(idle, name="it")
     assert second.pid.id == first.pid.id + 1
     await b.stop()
 
 
-async def test_pids_are_of_the_node_and_count_up() -> None:
+async def test_pids_have_the_nodes_name_and_increasing_numbers() -> None:
     b = node()
     pids = [b.spawn(idle).pid for _ in range(3)]
     assert [pid.id for pid in pids] == [1001, 1002, 1003]
@@ -182,7 +182,7 @@ async def test_pids_are_of_the_node_and_count_up() -> None:
     await b.stop()
 
 
-async def answer_of(b: Node, to: Any) -> Any:
+async def call_with(b: Node, to: Any) -> Any:
     return await run_as_process(b, lambda it: it.call(to, "hello", timeout=1))
 
 
@@ -192,11 +192,11 @@ async def test_a_process_is_reached_by_pid_name_and_alias() -> None:
     aliases = [echo.create_alias(), echo.create_alias()]
     assert aliases[0] != aliases[1]
     for to in (echo.pid, "echo", ProcessID(b.name, Atom("echo")), *aliases):
-        assert await answer_of(b, to) == "hello"
+        assert await call_with(b, to) == "hello"
     b.core.monitoring.delete_alias(echo, aliases[0])
-    assert await answer_of(b, aliases[1]) == "hello"
+    assert await call_with(b, aliases[1]) == "hello"
     with pytest.raises(ErgoError, match="unknown process"):
-        await answer_of(b, aliases[0])
+        await call_with(b, aliases[0])
     await b.stop()
 
 
@@ -218,15 +218,15 @@ async def test_addresses_of_an_earlier_incarnation_are_refused() -> None:
     alias = echo.create_alias()
     for old in (echo.pid._replace(creation=1), Alias(b.name, 1, alias.id)):
         with pytest.raises(ErgoError, match="previous incarnation"):
-            await answer_of(b, old)
+            await call_with(b, old)
     await b.stop()
 
 
 # --- exit signals -----------------------------------------------------------------------------------------------------
 
 
-class Trapping(Actor):
-    """Notes exit signals."""
+class TrappingActor(Actor):
+    """Records exit signals."""
 
     options = ProcessOptions(trap_exit=True)
 
@@ -237,24 +237,24 @@ class Trapping(Actor):
         self.seen.append((source, reason))
 
 
-async def receiving(process: Process, seen: list[Any]) -> None:
+async def record_envelopes(process: Process, seen: list[Any]) -> None:
     while True:
         seen.append(await process.receive())
 
 
-async def test_an_exit_signal_ends_who_does_not_trap_it() -> None:
+async def test_an_exit_signal_ends_a_process_that_does_not_trap_exits() -> None:
     b = node()
     actor, coroutine = b.spawn(Echo()), b.spawn(idle)
     for process in (actor, coroutine):
         await run_as_process(b, lambda it, to=process.pid: it.exit(to, BYE))  # type: ignore[misc]
-        assert await ends(process) == BYE
+        assert await end_reason(process) == BYE
 
 
 async def test_an_exit_signal_overtakes_messages_and_fits_into_a_full_mailbox() -> None:
     b = node()
     seen: list[Any] = []
     options = ProcessOptions(trap_exit=True, mailbox_size=1)
-    process = b.spawn(receiving, seen, options=options)
+    process = b.spawn(record_envelopes, seen, options=options)
 
     async def work(it: Process) -> PID:
         for priority in Priority:
@@ -269,20 +269,20 @@ async def test_an_exit_signal_overtakes_messages_and_fits_into_a_full_mailbox() 
     await b.stop()
 
 
-async def test_who_traps_exits_lives_on_but_not_without_its_parent() -> None:
+async def test_a_trapping_process_survives_exit_signals_except_of_its_parent() -> None:
     b = node()
-    actor = Trapping()
+    actor = TrappingActor()
     parent = b.spawn(idle)
     process = b.core.spawner.spawn(actor, parent=parent.pid)
-    sender = await run_as_process(b, _exit_to(process.pid))
+    sender = await run_as_process(b, send_exit_to(process.pid))
     await settle()
     assert (actor.seen, process.reason) == ([(sender, BYE)], None)
     b.core.route_send_exit(parent.pid, process.pid.id, BYE)
-    assert await ends(process) == BYE
+    assert await end_reason(process) == BYE
     await b.stop()
 
 
-def _exit_to(pid: PID) -> Any:
+def send_exit_to(pid: PID) -> Any:
     async def work(it: Process) -> PID:
         await it.exit(pid, BYE)
         return it.pid
@@ -290,7 +290,7 @@ def _exit_to(pid: PID) -> Any:
     return work
 
 
-async def test_an_exit_signal_for_nobody_is_nothing() -> None:
+async def test_an_exit_signal_for_an_unknown_process_has_no_effect() -> None:
     b = node()
     alive = b.spawn(idle)
     await settle()
@@ -304,16 +304,16 @@ async def test_an_exit_signal_for_nobody_is_nothing() -> None:
 # --- the supervisor ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("begun", [False, True])
-async def test_the_supervisor_starts_again_what_has_ended(begun: bool) -> None:
+@pytest.mark.parametrize("started", [False, True])
+async def test_the_supervisor_restarts_an_ended_process(started: bool) -> None:
     b = node()
     supervisor = Supervisor(b.core, {"one": Echo, "two": Echo})
     before = supervisor.pids
-    if begun:
+    if started:
         await settle()
     b.core.tables.names[Atom("one")].stop(BYE)
     await settle()
     assert supervisor.pids == {"two": before["two"], "one": before["two"] + 1}
-    assert await answer_of(b, "one") == "hello"
+    assert await call_with(b, "one") == "hello"
     await b.stop()
     assert supervisor.pids == {}

@@ -1,4 +1,4 @@
-"""The table of links and monitors: each relation once, told or taken back once, and nothing left in the indexes."""
+"""The table of links and monitors: each relation is added, removed or taken once, and no index keeps an entry."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +26,7 @@ ONE, OTHER = CONSUMERS[:2]
 
 
 def assert_empty(table: RelationTable) -> None:
-    """Nothing at all is left, in no index."""
+    """No index has an entry."""
     assert len(table) == 0
     assert not table._by_target
     assert not table._by_consumer
@@ -34,8 +34,8 @@ def assert_empty(table: RelationTable) -> None:
     assert not table._consumers_of_node
 
 
-def filled() -> RelationTable:
-    """Everybody watches everything, in both ways."""
+def full_table() -> RelationTable:
+    """Table in which each consumer links and monitors each target."""
     table = RelationTable()
     for target in TARGETS:
         for consumer in CONSUMERS:
@@ -46,7 +46,7 @@ def filled() -> RelationTable:
 
 @targets
 @kinds
-def test_a_relation_is_there_once(kind: RelationKind, target: RelationTarget) -> None:
+def test_a_relation_is_added_once(kind: RelationKind, target: RelationTarget) -> None:
     table = RelationTable()
     assert not table.has(kind, target, ONE)
     assert table.add(kind, target, ONE)
@@ -58,7 +58,7 @@ def test_a_relation_is_there_once(kind: RelationKind, target: RelationTarget) ->
 
 @targets
 @kinds
-def test_a_relation_is_taken_out_once(kind: RelationKind, target: RelationTarget) -> None:
+def test_a_relation_is_removed_once(kind: RelationKind, target: RelationTarget) -> None:
     table = RelationTable()
     assert not table.remove(kind, target, ONE)
     table.add(kind, target, ONE)
@@ -69,7 +69,7 @@ def test_a_relation_is_taken_out_once(kind: RelationKind, target: RelationTarget
 
 
 @targets
-def test_links_and_monitors_are_apart(target: RelationTarget) -> None:
+def test_links_and_monitors_are_separate(target: RelationTarget) -> None:
     table = RelationTable()
     table.add(RelationKind.LINK, target, ONE)
     assert not table.has(RelationKind.MONITOR, target, ONE)
@@ -80,8 +80,8 @@ def test_links_and_monitors_are_apart(target: RelationTarget) -> None:
     assert table.of(target) == [Relation(RelationKind.MONITOR, ONE)]
 
 
-def test_kinds_of_targets_that_look_the_same_are_apart() -> None:
-    """A name and an event are equal tuples."""
+def test_equal_tuples_of_different_target_kinds_are_separate() -> None:
+    """For example a name and an event, which are equal tuples."""
     name, event = ProcessID(A, NAME), Event(A, NAME)
     assert tuple(name) == tuple(event)
     assert key_of(name) != key_of(event)
@@ -95,7 +95,7 @@ def test_kinds_of_targets_that_look_the_same_are_apart() -> None:
     assert_empty(table)
 
 
-def test_the_same_number_of_another_incarnation_is_another_target() -> None:
+def test_pids_of_different_creations_are_separate() -> None:
     old, new = PID(A, 7, 1), PID(A, 7, 2)
     table = RelationTable()
     table.add(RelationKind.LINK, old, ONE)
@@ -104,32 +104,32 @@ def test_the_same_number_of_another_incarnation_is_another_target() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=repr)
-def test_each_target_has_a_node(target: RelationTarget) -> None:
+def test_node_of_returns_the_node_of_each_target(target: RelationTarget) -> None:
     assert node_of(target) == (A if A in (target, target[0]) else B)
 
 
-def test_relations_are_told_in_the_order_in_which_they_came() -> None:
+def test_relations_are_returned_in_the_order_of_addition() -> None:
     table = RelationTable()
     target = TARGETS[0]
-    wanted = [Relation(kind, consumer) for consumer in reversed(CONSUMERS) for kind in RelationKind]
-    for kind, consumer in wanted:
+    expected = [Relation(kind, consumer) for consumer in reversed(CONSUMERS) for kind in RelationKind]
+    for kind, consumer in expected:
         table.add(kind, target, consumer)
     table.add(RelationKind.LINK, target, CONSUMERS[-1])
-    assert table.of(target) == wanted
-    assert table.take(target) == wanted
+    assert table.of(target) == expected
+    assert table.take(target) == expected
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=repr)
-def test_a_target_is_taken_once(target: RelationTarget) -> None:
-    table = filled()
+def test_take_removes_the_relations_of_a_target_once(target: RelationTarget) -> None:
+    table = full_table()
     all_of_them = len(table)
     assert len(table.take(target)) == 2 * len(CONSUMERS)
     assert table.take(target) == table.of(target) == []
     assert len(table) == all_of_them - 2 * len(CONSUMERS)
 
 
-def test_a_consumer_is_forgotten_with_all_that_it_had() -> None:
-    table = filled()
+def test_forget_removes_all_relations_of_a_consumer() -> None:
+    table = full_table()
     gone = table.forget(ONE)
     assert sorted(map(repr, gone)) == sorted(repr(target) for target in TARGETS for _ in RelationKind)
     assert table.forget(ONE) == []
@@ -137,16 +137,16 @@ def test_a_consumer_is_forgotten_with_all_that_it_had() -> None:
     assert len(table) == 2 * len(TARGETS) * (len(CONSUMERS) - 1)
 
 
-def test_the_consumers_of_a_node_are_forgotten() -> None:
-    table = filled()
+def test_forget_node_removes_the_relations_of_its_consumers() -> None:
+    table = full_table()
     assert len(table.forget_node(A)) == 2 * len(TARGETS) * 2
     assert table.forget_node(A) == []
     assert table.forget_node(Atom("nobody@localhost")) == []
     assert {relation.consumer.node for target in TARGETS for relation in table.of(target)} == {B, C}
 
 
-def test_what_is_watched_on_a_node_comes_once_and_the_node_last() -> None:
-    table = filled()
+def test_targets_on_a_node_are_unique_and_end_with_the_node() -> None:
+    table = full_table()
     found = list(table.targets_on(A))
     assert found[-1] == A
     assert sorted(map(repr, found)) == sorted(map(repr, TARGETS[:5]))
@@ -154,8 +154,8 @@ def test_what_is_watched_on_a_node_comes_once_and_the_node_last() -> None:
 
 
 @pytest.mark.parametrize("how", ["take", "forget", "forget_node", "remove"])
-def test_nothing_is_left(how: str) -> None:
-    table = filled()
+def test_each_way_of_removal_leaves_an_empty_table(how: str) -> None:
+    table = full_table()
     match how:
         case "take":
             for target in TARGETS:
@@ -179,8 +179,8 @@ Row = tuple[RelationKind, type, RelationTarget, PID]
 a_kind, a_target, a_consumer = st.sampled_from(list(RelationKind)), st.sampled_from(TARGETS), st.sampled_from(CONSUMERS)
 
 
-class AgainstRows(RuleBasedStateMachine):
-    """The same is done with a list of rows; whoever was added is told, taken back or forgotten exactly once."""
+class TableAgainstRows(RuleBasedStateMachine):
+    """Applies the same operations to a table and to a list of rows; each relation leaves exactly once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,43 +188,47 @@ class AgainstRows(RuleBasedStateMachine):
         self.rows: list[Row] = []
         self.added = self.gone = 0
 
-    def leave(self, rows: Iterable[Row]) -> list[Row]:
-        left = list(rows)
-        self.rows = [row for row in self.rows if row not in left]
-        self.gone += len(left)
-        return left
+    def remove_rows(self, rows: Iterable[Row]) -> list[Row]:
+        removed = list(rows)
+        self.rows = [row for row in self.rows if row not in removed]
+        self.gone += len(removed)
+        return removed
 
-    @rule(kind=a_kind, watched=a_target, consumer=a_consumer)
-    def add(self, kind: RelationKind, watched: RelationTarget, consumer: PID) -> None:
-        row = (kind, type(watched), watched, consumer)
-        assert self.table.add(kind, watched, consumer) == (row not in self.rows)
+    @rule(kind=a_kind, relation_target=a_target, consumer=a_consumer)
+    def add(self, kind: RelationKind, relation_target: RelationTarget, consumer: PID) -> None:
+        row = (kind, type(relation_target), relation_target, consumer)
+        assert self.table.add(kind, relation_target, consumer) == (row not in self.rows)
         if row not in self.rows:
             self.rows.append(row)
             self.added += 1
 
-    @rule(kind=a_kind, watched=a_target, consumer=a_consumer)
-    def remove(self, kind: RelationKind, watched: RelationTarget, consumer: PID) -> None:
-        row = (kind, type(watched), watched, consumer)
-        assert self.table.remove(kind, watched, consumer) == (row in self.rows)
-        self.leave([row] if row in self.rows else [])
+    @rule(kind=a_kind, relation_target=a_target, consumer=a_consumer)
+    def remove(self, kind: RelationKind, relation_target: RelationTarget, consumer: PID) -> None:
+        row = (kind, type(relation_target), relation_target, consumer)
+        assert self.table.remove(kind, relation_target, consumer) == (row in self.rows)
+        self.remove_rows([row] if row in self.rows else [])
 
-    @rule(watched=a_target)
-    def take(self, watched: RelationTarget) -> None:
-        told = self.table.take(watched)
-        wanted = self.leave(row for row in self.rows if row[1:3] == (type(watched), watched))
-        assert told == [Relation(kind, consumer) for kind, _, _, consumer in wanted]
+    @rule(relation_target=a_target)
+    def take(self, relation_target: RelationTarget) -> None:
+        taken = self.table.take(relation_target)
+        expected = self.remove_rows(row for row in self.rows if row[1:3] == (type(relation_target), relation_target))
+        assert taken == [Relation(kind, consumer) for kind, _, _, consumer in expected]
 
     @rule(consumer=a_consumer)
     def forget(self, consumer: PID) -> None:
-        self.check_targets(self.table.forget(consumer), self.leave(row for row in self.rows if row[3] == consumer))
+        self.check_targets(
+            self.table.forget(consumer), self.remove_rows(row for row in self.rows if row[3] == consumer)
+        )
 
     @rule(node=st.sampled_from([A, B, C]))
     def forget_node(self, node: Atom) -> None:
-        self.check_targets(self.table.forget_node(node), self.leave(row for row in self.rows if row[3].node == node))
+        self.check_targets(
+            self.table.forget_node(node), self.remove_rows(row for row in self.rows if row[3].node == node)
+        )
 
     @rule(node=st.sampled_from([A, B, C]))
     def node_down(self, node: Atom) -> None:
-        """As the node does it: each target of the node is told, then its consumers are forgotten."""
+        """As the node does it: takes each target of the node, then forgets its consumers."""
         for target in list(self.table.targets_on(node)):
             assert self.table.of(target)
             self.take(target)
@@ -233,20 +237,20 @@ class AgainstRows(RuleBasedStateMachine):
 
     @staticmethod
     def check_targets(found: list[RelationTarget], rows: list[Row]) -> None:
-        def spelled(targets: Iterable[Any]) -> list[str]:
+        def sorted_texts(targets: Iterable[Any]) -> list[str]:
             return sorted(map(repr, targets))
 
-        assert spelled(found) == spelled(row[2] for row in rows)
+        assert sorted_texts(found) == sorted_texts(row[2] for row in rows)
 
     @invariant()
-    def they_agree(self) -> None:
+    def table_equals_rows(self) -> None:
         assert len(self.table) == len(self.rows) == self.added - self.gone
         for target in TARGETS:
             mine = [(row[0], row[3]) for row in self.rows if row[1:3] == (type(target), target)]
             assert self.table.of(target) == mine
         for node in (A, B, C):
-            watched = {key_of(row[2]) for row in self.rows if node_of(row[2]) == node}
-            assert {key_of(target) for target in self.table.targets_on(node)} == watched
+            relation_target = {key_of(row[2]) for row in self.rows if node_of(row[2]) == node}
+            assert {key_of(target) for target in self.table.targets_on(node)} == relation_target
 
     def teardown(self) -> None:
         for node in (A, B, C):
@@ -255,5 +259,5 @@ class AgainstRows(RuleBasedStateMachine):
         assert_empty(self.table)
 
 
-TestAgainstRows = AgainstRows.TestCase
-TestAgainstRows.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestTableAgainstRows = TableAgainstRows.TestCase
+TestTableAgainstRows.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -1,4 +1,4 @@
-"""Processes that one node starts on another: with which options, for whom, and what becomes of a refusal."""
+"""Remote spawn: options of the child, links of parent and child, and refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,15 +18,15 @@ from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import Termination, end_reason, error_text, idle, spawn_consumer
 from tests.support.nodes import MemoryNetwork, settle
-from tests.support.watchers import Told, ended, idle, refused, watcher
 
 BYE = Error("bye")
 FACTORY = Atom("factory")
 
 
 class Child(Actor):
-    """Keeps its arguments; fails in `init` if the first one says so."""
+    """Records its arguments; fails, stops, panics or sleeps in `init` as the first one says."""
 
     args: tuple[Any, ...] = ()
 
@@ -43,12 +43,12 @@ class Child(Actor):
                 await asyncio.sleep(seconds)
 
 
-class Scene:
-    """`here` spawns on `there`."""
+class SpawnScenario:
+    """A parent on `here`, which spawns children on `there`."""
 
     def __init__(self, net: MemoryNetwork, here: Node, there: Node) -> None:
         self.net, self.here, self.there = net, here, there
-        self.parent = watcher(here)
+        self.parent = spawn_consumer(here)
         self.children: list[Child] = []
         there.core.remote.enable_spawn(FACTORY, self.make)
 
@@ -57,11 +57,11 @@ class Scene:
         return self.children[-1]
 
     async def spawn(self, *args: Any, name: str = FACTORY, **options: Any) -> Process:
-        """A child; its process on the other node."""
+        """Spawns a child; returns its process on the other node."""
         register = options.pop("register", "")
-        asked = RemoteProcessOptions(**options)
+        requested = RemoteProcessOptions(**options)
         pid = await self.here.core.remote.spawn(
-            self.parent.process, self.there.name, Atom(name), args, asked, register=register
+            self.parent.process, self.there.name, Atom(name), args, requested, register=register
         )
         assert pid[::2] == (self.there.name, self.there.creation)
         return self.there.core.tables.processes[pid.id]
@@ -71,20 +71,20 @@ class Scene:
 
 
 @asynccontextmanager
-async def scenario(**options: Any) -> AsyncIterator[Scene]:
+async def spawn_scenario(**options: Any) -> AsyncIterator[SpawnScenario]:
     net = MemoryNetwork()
     a, b, _ = await net.pair(**options)
     try:
-        yield Scene(net, a, b)
+        yield SpawnScenario(net, a, b)
     finally:
         await net.stop()
 
 
-# --- what it is like --------------------------------------------------------------------------------------------------
+# --- options of the child ---------------------------------------------------------------------------------------------
 
 
-async def test_a_process_without_options() -> None:
-    async with scenario() as s:
+async def test_a_child_without_options_has_the_defaults() -> None:
+    async with spawn_scenario() as s:
         child = await s.spawn()
         assert child.options == messages.ProcessOptions()
         assert (child.parent, child.leader, child.name) == (s.pid(), s.parent.process.leader, None)
@@ -93,14 +93,14 @@ async def test_a_process_without_options() -> None:
 
 
 @pytest.mark.parametrize("args", [(), (1,), ("a", 2, None, [Atom("b")], {"k": True})], ids=repr)
-async def test_its_arguments(args: tuple[Any, ...]) -> None:
-    async with scenario() as s:
+async def test_the_child_gets_the_arguments(args: tuple[Any, ...]) -> None:
+    async with spawn_scenario() as s:
         await s.spawn(*args)
         assert s.children[0].args == args
 
 
 @pytest.mark.parametrize(
-    ("asked", "wanted"),
+    ("requested", "expected"),
     [
         ({"MailboxSize": 3}, {"mailbox_size": 3}),
         ({"MailboxSize": -3}, {"mailbox_size": 0}),
@@ -113,14 +113,14 @@ async def test_its_arguments(args: tuple[Any, ...]) -> None:
     ],
     ids=repr,
 )
-async def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> None:
-    async with scenario() as s:
-        child = await s.spawn(**asked)
-        assert child.options == messages.ProcessOptions(**wanted)
+async def test_the_child_has_the_requested_options(requested: dict[str, Any], expected: dict[str, Any]) -> None:
+    async with spawn_scenario() as s:
+        child = await s.spawn(**requested)
+        assert child.options == messages.ProcessOptions(**expected)
 
 
 @pytest.mark.parametrize(
-    ("asked", "wanted"),
+    ("requested", "expected"),
     [
         (RemoteCompression(), None),
         (RemoteCompression(False, "lzw", 1, 5000), None),
@@ -131,21 +131,21 @@ async def test_its_options(asked: dict[str, Any], wanted: dict[str, Any]) -> Non
     ],
     ids=repr,
 )
-async def test_its_compression(asked: RemoteCompression, wanted: Any) -> None:
-    async with scenario() as s:
-        how = (await s.spawn(Compression=asked)).options.compression
-        assert (how and (how.algorithm, how.level, how.threshold)) == wanted
+async def test_the_child_has_the_requested_compression(requested: RemoteCompression, expected: Any) -> None:
+    async with spawn_scenario() as s:
+        how = (await s.spawn(Compression=requested)).options.compression
+        assert (how and (how.algorithm, how.level, how.threshold)) == expected
 
 
-async def test_its_mailbox_has_the_size_asked_for() -> None:
-    async with scenario() as s:
+async def test_the_mailbox_has_the_requested_size() -> None:
+    async with spawn_scenario() as s:
         child = await s.spawn(MailboxSize=2)
         taken = [child.mailbox.put(messages.Message(s.pid(), i), Priority.NORMAL) for i in range(3)]
         assert taken == [True, True, False]
 
 
-async def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
-    async with scenario() as s:
+async def test_the_leader_is_the_parents_or_the_requested_one() -> None:
+    async with spawn_scenario() as s:
         chosen = PID(s.here.name, 4321, s.here.creation)
         s.parent.process.leader = PID(s.here.name, 1234, s.here.creation)
         assert (await s.spawn()).leader == s.parent.process.leader
@@ -153,7 +153,7 @@ async def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expose", "parent", "asked", "wanted"),
+    ("expose", "parent", "requested", "expected"),
     [
         (False, {"A": "parent"}, None, {}),
         (False, {"A": "parent"}, {"B": "own"}, {"B": "own"}),
@@ -163,16 +163,18 @@ async def test_its_leader_is_its_parents_or_the_one_asked_for() -> None:
         (True, {}, None, {}),
     ],
 )
-async def test_its_environment(expose: bool, parent: Any, asked: Any, wanted: dict[str, str]) -> None:
-    """The parent's, if it is exposed, under its own (ENP-SPAWN-4)."""
-    async with scenario(expose_env=expose, env={"A_NODE": "never without a process"}) as s:
+async def test_the_environment_combines_parent_and_request(
+    expose: bool, parent: Any, requested: Any, expected: dict[str, str]
+) -> None:
+    """The environment of the parent if it is exposed; that of the request wins (ENP-SPAWN-4)."""
+    async with spawn_scenario(expose_env=expose, env={"A_NODE": "never without a process"}) as s:
         s.parent.process.options = messages.ProcessOptions(env=parent)
-        assert (await s.spawn(Env=asked)).options.env == wanted
+        assert (await s.spawn(Env=requested)).options.env == expected
 
 
 @pytest.mark.parametrize("expose", [False, True])
 async def test_a_node_may_be_the_parent(expose: bool) -> None:
-    async with scenario(expose_env=expose, env={"N": 1}) as s:
+    async with spawn_scenario(expose_env=expose, env={"N": 1}) as s:
         pid = await s.here.core.remote.spawn(None, s.there.name, FACTORY)
         child = s.there.core.tables.processes[pid.id]
         assert child.parent == child.leader == s.here.core.pid
@@ -184,9 +186,9 @@ async def test_a_node_may_be_the_parent(expose: bool) -> None:
 
 @pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("how", ["ends", "disconnects"])
-async def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, how: str) -> None:
-    """Also when the connection ends (ENP-SPAWN-5). An exit of its parent it can't trap."""
-    async with scenario() as s:
+async def test_a_child_linked_to_its_parent_ends_with_it(linked: bool, how: str) -> None:
+    """Also when the connection ends (ENP-SPAWN-5). A child cannot trap the exit of its parent."""
+    async with spawn_scenario() as s:
         child = await s.spawn(LinkParent=linked)
         child.options = messages.ProcessOptions(trap_exit=how == "ends")
         if how == "ends":
@@ -194,43 +196,43 @@ async def test_a_child_that_is_linked_to_its_parent_ends_with_it(linked: bool, h
         else:
             s.here.core.disconnect(s.there.name)
         await settle()
-        wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
-        assert (child.reason and child.reason.text) == (wanted if linked else None)
+        expected = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
+        assert (child.reason and child.reason.text) == (expected if linked else None)
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("how", ["ends", "disconnects"])
-async def test_a_parent_that_is_linked_to_its_child_is_told_once(linked: bool, how: str) -> None:
-    async with scenario() as s:
+async def test_a_parent_linked_to_its_child_is_notified_once(linked: bool, how: str) -> None:
+    async with spawn_scenario() as s:
         child = await s.spawn(LinkChild=linked)
         if how == "ends":
             child.stop(BYE)
         else:
             s.there.core.disconnect(s.here.name)
         await settle()
-        wanted = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
-        assert s.parent.told == ([Told("exit", child.pid, wanted)] if linked else [])
+        expected = error_values.NO_CONNECTION.text if how == "disconnects" else "bye"
+        assert s.parent.received == ([Termination("exit", child.pid, expected)] if linked else [])
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
-async def test_a_child_that_ends_at_once_is_told() -> None:
-    """Its end may be right behind the Result."""
-    async with scenario() as s:
+async def test_the_end_of_a_short_lived_child_is_notified() -> None:
+    """Its end may directly follow the Result."""
+    async with spawn_scenario() as s:
 
-        async def brief(process: Process) -> None:
+        async def end_at_once(process: Process) -> None:
             process.set_ready()
 
-        s.there.core.remote.enable_spawn("brief", lambda: _Body(brief))
+        s.there.core.remote.enable_spawn("brief", lambda: _CoroutineActor(end_at_once))
         pid = await s.here.core.remote.spawn(
             s.parent.process, s.there.name, Atom("brief"), None, RemoteProcessOptions(LinkChild=True)
         )
         await settle()
-        assert s.parent.told == [Told("exit", pid, "normal")]
+        assert s.parent.received == [Termination("exit", pid, "normal")]
         assert len(s.here.core.monitoring.relations) == 0
 
 
-class _Body(Actor):
+class _CoroutineActor(Actor):
     def __init__(self, body: Any) -> None:
         self.body = body
 
@@ -238,14 +240,14 @@ class _Body(Actor):
         await self.body(process)
 
 
-async def test_both_ways_at_once() -> None:
-    async with scenario() as s:
+async def test_parent_and_child_linked_both_ways() -> None:
+    async with spawn_scenario() as s:
         child = await s.spawn(LinkParent=True, LinkChild=True)
         for node in (s.here, s.there):
             assert node.core.monitoring.relations.has(RelationKind.LINK, s.pid(), child.pid)
             assert node.core.monitoring.relations.has(RelationKind.LINK, child.pid, s.pid())
         s.parent.process.stop(BYE)
-        assert await ended(child) == "bye"
+        assert await end_reason(child) == "bye"
         await settle()
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
@@ -254,10 +256,10 @@ async def test_both_ways_at_once() -> None:
 
 
 async def test_a_name_is_taken_once() -> None:
-    async with scenario() as s:
+    async with spawn_scenario() as s:
         first = await s.spawn(register="it")
         assert first.name == "it"
-        assert await refused(s.spawn(register="it")) == "resource is taken"
+        assert await error_text(s.spawn(register="it")) == "resource is taken"
         first.stop(BYE)
         await settle()
         assert (await s.spawn(register="it")).pid != first.pid
@@ -267,31 +269,33 @@ async def test_a_name_is_taken_once() -> None:
     ("args", "text"),
     [(("fail", "no luck"), "no luck"), (("stop", "enough"), "enough"), (("panic",), "panic")],
 )
-async def test_a_child_that_fails_in_its_beginning(args: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with scenario() as s:
-        living = len(s.there.core.tables.processes)
-        assert await refused(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
+async def test_a_child_that_fails_in_init_leaves_nothing(
+    args: Any, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with spawn_scenario() as s:
+        process_count = len(s.there.core.tables.processes)
+        assert await error_text(s.spawn(*args, register="it", LinkChild=True, LinkParent=True)) == text
         await settle()
-        assert len(s.there.core.tables.processes) == living
+        assert len(s.there.core.tables.processes) == process_count
         assert not s.there.core.tables.names
-        assert s.parent.told == []
+        assert s.parent.received == []
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
-async def test_there_is_no_such_factory_node_or_parent() -> None:
-    async with scenario() as s:
+async def test_an_unknown_factory_node_or_parent_is_refused() -> None:
+    async with spawn_scenario() as s:
         remote = s.here.core.remote
-        assert await refused(s.spawn(name="nothing")) == "unknown name"
-        assert await refused(remote.spawn(None, Atom("nowhere@localhost"), FACTORY)) == "no route"
-        assert await refused(remote.spawn(None, s.here.name, FACTORY)) == "not allowed"
+        assert await error_text(s.spawn(name="nothing")) == "unknown name"
+        assert await error_text(remote.spawn(None, Atom("nowhere@localhost"), FACTORY)) == "no route"
+        assert await error_text(remote.spawn(None, s.here.name, FACTORY)) == "not allowed"
         assert not s.children
 
 
-async def test_a_slow_child_is_waited_for_so_long() -> None:
-    async with scenario() as s:
+async def test_a_spawn_times_out_after_five_seconds() -> None:
+    async with spawn_scenario() as s:
         await s.spawn("sleep", 4)
         begun = asyncio.get_running_loop().time()
-        assert await refused(s.spawn("sleep", 6)) == "timed out"
+        assert await error_text(s.spawn("sleep", 6)) == "timed out"
         assert asyncio.get_running_loop().time() - begun == pytest.approx(5)
         await asyncio.sleep(2)
         assert len(s.children) == 2
@@ -300,30 +304,30 @@ async def test_a_slow_child_is_waited_for_so_long() -> None:
 
 
 @pytest.mark.parametrize("side", ["here", "there"])
-async def test_the_connection_ends_while_it_is_waited_for(side: str) -> None:
-    async with scenario() as s:
-        task = asyncio.ensure_future(refused(s.spawn("sleep", 1, LinkParent=True, LinkChild=True)))
+async def test_a_pending_spawn_fails_when_the_connection_ends_in_memory(side: str) -> None:
+    async with spawn_scenario() as s:
+        task = asyncio.ensure_future(error_text(s.spawn("sleep", 1, LinkParent=True, LinkChild=True)))
         await settle()
         assert len(s.children) == 1
-        cutter, other = (s.here, s.there) if side == "here" else (s.there, s.here)
-        cutter.core.disconnect(other.name)
+        closing, other = (s.here, s.there) if side == "here" else (s.there, s.here)
+        closing.core.disconnect(other.name)
         assert await task == "no connection"
         await asyncio.sleep(2)
-        assert s.parent.told == []
+        assert s.parent.received == []
         assert s.children[0].process.reason == error_values.NO_CONNECTION
         assert len(s.here.core.monitoring.relations) == len(s.there.core.monitoring.relations) == 0
 
 
 @pytest.mark.parametrize("flags", [DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, Flags.ENABLE])
-async def test_a_peer_that_does_not_want_it_is_not_asked(flags: Flags) -> None:
+async def test_no_spawn_is_requested_without_the_flag_of_the_peer(flags: Flags) -> None:
     net = MemoryNetwork()
     b, a = net.node("b@localhost", flags=flags), net.node("a@localhost")
     b.core.remote.enable_spawn(FACTORY, Child)
     connection = await a.network.connection(b.name)
     process = a.spawn(idle)
-    assert await refused(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
+    assert await error_text(a.core.remote.spawn(process, b.name, FACTORY)) == "not allowed"
     assert connection.node.info.messages_out == 0
-    # the own flags do not limit what a node may ask for (NAPI-RN-6)
+    # a node's own flags do not limit its requests (NAPI-RN-6)
     a.core.remote.enable_spawn(FACTORY, Child)
     assert await b.core.remote.spawn(None, a.name, FACTORY)
     await net.stop()

@@ -1,7 +1,8 @@
-"""How a node gets to another one (NAPI-CON), over sockets of the loopback."""
+"""Connections to other nodes (NAPI-CON), over sockets on the loopback."""
 
 import asyncio
 import socket
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,29 +23,38 @@ from ergo_conformance.reference_node.ergo.enp.proto import ENP
 from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
-from tests.support.network import Echo, at, dial, echo, failure, lan, refusal, to
+from tests.support.consumers import error_text
+from tests.support.loopback_nodes import (
+    Echo,
+    dial,
+    node_starter,
+    process_id,
+    raised_error_text,
+    route_to,
+    spawn_echo,
+)
 from tests.support.nodes import run_as_process
 from tests.support.sockets import HOST, eventually, port, socket_count
 
 pytestmark = pytest.mark.real_loop
 
 NOWHERE = NetworkRoute(host=HOST, port=1)
-"""Nobody listens there."""
+"""A port without a listener."""
 
 
-class Finder(EsrdRegistrar):
-    """Finds what it is told, and notes who is looked for."""
+class ScriptedRegistrar(EsrdRegistrar):
+    """Resolves every name to these routes, and records the names."""
 
     def __init__(self, *routes: Route) -> None:
         super().__init__(port=0, serve=False)
         self.routes = list(routes)
-        self.asked: list[Atom] = []
+        self.resolved: list[Atom] = []
 
     async def register(self, node: Any, routes: Any) -> None:
-        """It is nobody's business who we are."""
+        """Does nothing."""
 
     async def resolve(self, name: Atom) -> list[Route]:
-        self.asked.append(name)
+        self.resolved.append(name)
         if not self.routes:
             raise RegistrarError("unknown name")
         return self.routes
@@ -53,10 +63,10 @@ class Finder(EsrdRegistrar):
 @pytest.mark.covers("NAPI-CON-1", "The network: properties nodes")
 async def test_node_never_dials() -> None:
     """NAPI-CON-1: an open connection, or "no connection"."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        a.network.add_route("b@", to(b))
-        assert refusal(lambda: a.network.node(b.name)) == "no connection"
+        a.network.add_route("b@", route_to(b))
+        assert raised_error_text(lambda: a.network.node(b.name)) == "no connection"
         assert a.network.nodes == []
         await a.network.get_node(b.name)
         assert a.network.node(b.name).name == b.name
@@ -65,10 +75,10 @@ async def test_node_never_dials() -> None:
 
 @pytest.mark.covers("NAPI-CON-2")
 async def test_get_node_connects_first() -> None:
-    """NAPI-CON-2: and takes the open connection if there is one, whoever opened it."""
-    async with lan() as start:
+    """NAPI-CON-2: an open connection is used, whichever side dialed."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        a.network.add_route("b@", to(b))
+        a.network.add_route("b@", route_to(b))
         remote = await a.network.get_node(b.name)
         assert await a.network.get_node(b.name) is remote
         await eventually(lambda: a.name in b.network.connections)
@@ -104,77 +114,77 @@ async def spawn(it: Process, target: ProcessID) -> Any:
 
 
 @pytest.mark.covers("NAPI-CON-2")
-@pytest.mark.parametrize("verb", [send, call, link, monitor, link_node, monitor_node, spawn])
-async def test_whatever_is_done_with_a_remote_name_connects_first(verb: Any) -> None:
+@pytest.mark.parametrize("operation", [send, call, link, monitor, link_node, monitor_node, spawn])
+async def test_each_operation_with_a_remote_name_connects_first(operation: Any) -> None:
     """NAPI-CON-2."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        echo(b)
+        spawn_echo(b)
         b.network.enable_spawn("factory", Echo)
-        a.network.add_route("b@", to(b))
-        await run_as_process(a, lambda it: verb(it, at(b)))
+        a.network.add_route("b@", route_to(b))
+        await run_as_process(a, lambda it: operation(it, process_id(b)))
         assert a.network.nodes == [b.name]
 
 
 @pytest.mark.covers("NAPI-CON-3")
 async def test_static_routes_then_proxies_then_the_registrar() -> None:
-    """NAPI-CON-3: what matches first counts alone, even if it leads nowhere."""
-    async with lan() as start:
+    """NAPI-CON-3: only the first kind with a match is tried, even if its dial fails."""
+    async with node_starter() as start:
         b = await start("b")
-        found = Finder(Route("", port(b), False, EHS, ENP))
-        a = await start("a", registrar=found)
+        registrar = ScriptedRegistrar(Route("", port(b), False, EHS, ENP))
+        a = await start("a", registrar=registrar)
         a.network.add_route("^b@", NOWHERE)
-        assert await failure(a.network.get_node(b.name)) == "no route"
+        assert await error_text(a.network.get_node(b.name)) == "no route"
         a.network.remove_route("^b@")
         a.network.add_proxy_route("^b@", ProxyRoute(b.name, Atom("c@localhost")))
-        assert await failure(a.network.get_node(b.name)) == "no route"
-        assert found.asked == []
+        assert await error_text(a.network.get_node(b.name)) == "no route"
+        assert registrar.resolved == []
         a.network.remove_proxy_route("^b@")
         assert (await a.network.get_node(b.name)).name == b.name
-        assert found.asked == [b.name]
+        assert registrar.resolved == [b.name]
 
 
 @pytest.mark.covers("NAPI-CON-3", "Connections: Registrar and Resolver")
 @pytest.mark.parametrize("name", ["DIST", ""], ids=["another", "none"])
 @pytest.mark.parametrize("field", ["HandshakeVersion", "ProtoVersion"])
-async def test_all_that_a_registrar_knows_is_tried(field: str, name: str) -> None:
-    """NAPI-CON-3, ESRD-PL-3: one after the other; what we don't speak is left out, and what does not say what it speaks."""
-    async with lan() as start:
+async def test_all_routes_of_a_registrar_are_tried(field: str, name: str) -> None:
+    """NAPI-CON-3, ESRD-PL-3: in order; routes with an unknown or empty version are left out."""
+    async with node_starter() as start:
         b = await start("b")
         good = Route("", port(b), False, EHS, ENP)
-        strange = good._replace(**{field: getattr(good, field)._replace(Name=name)})
-        a = await start("a", registrar=Finder(strange, good._replace(Port=1), good))
+        unsupported = good._replace(**{field: getattr(good, field)._replace(Name=name)})
+        a = await start("a", registrar=ScriptedRegistrar(unsupported, good._replace(Port=1), good))
         assert (await a.network.get_node(b.name)).name == b.name
-        c = await start("c", registrar=Finder(strange))
-        assert await failure(c.network.get_node(b.name)) == "no route"
-        d = await start("d", registrar=Finder())
-        assert await failure(d.network.get_node(b.name)) == "no route"
+        c = await start("c", registrar=ScriptedRegistrar(unsupported))
+        assert await error_text(c.network.get_node(b.name)) == "no route"
+        d = await start("d", registrar=ScriptedRegistrar())
+        assert await error_text(d.network.get_node(b.name)) == "no route"
 
 
 @pytest.mark.covers("NAPI-CON-4")
-async def test_with_a_route_the_cause_is_told_and_without_it_is_no_route() -> None:
+async def test_get_node_with_route_raises_the_cause_and_get_node_no_route() -> None:
     """NAPI-CON-4."""
-    async with lan() as start:
+    async with node_starter() as start:
         a = await start("a", insecure_skip_verify=False)
         secret = await start("secret", cookie="other")
         tls = await start("tls", acceptors=(AcceptorOptions(host=HOST, port=0, tls=self_signed([HOST])),))
         causes = {
-            "EOF": (secret, to(secret)),
-            "x509: self-signed certificate": (tls, to(tls)),
+            "EOF": (secret, route_to(secret)),
+            "x509: self-signed certificate": (tls, route_to(tls)),
             "connection refused": (tls, NOWHERE),
             "no such host": (tls, NetworkRoute(host="no such host", port=1)),
             "no route": (tls, NetworkRoute(host=HOST)),
         }
-        assert await failure(a.network.get_node_with_route("no_host", NetworkRoute(port=1))) == "no route"
+        assert await error_text(a.network.get_node_with_route("no_host", NetworkRoute(port=1))) == "no route"
         for text, (node, route) in causes.items():
-            assert await failure(a.network.get_node_with_route(node.name, route)) == text
+            assert await error_text(a.network.get_node_with_route(node.name, route)) == text
             a.network.add_route(f"^{node.name}$", route)
-            assert await failure(a.network.get_node(node.name)) == "no route"
+            assert await error_text(a.network.get_node(node.name)) == "no route"
             a.network.remove_route(f"^{node.name}$")
 
 
 @pytest.mark.covers("NAPI-CON-4")
-def test_causes_that_asyncio_says_in_other_words() -> None:
+def test_errors_of_asyncio_get_the_texts_of_the_framework() -> None:
     """NAPI-CON-4."""
     both = OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call failed")
     assert cause_of(both) == "connection refused"
@@ -184,34 +194,34 @@ def test_causes_that_asyncio_says_in_other_words() -> None:
 
 
 @pytest.mark.covers("NAPI-CON-5")
-async def test_the_peer_has_to_have_the_wanted_name() -> None:
+async def test_a_peer_with_another_name_is_refused() -> None:
     """NAPI-CON-5."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        text = await failure(a.network.get_node_with_route("c@localhost", to(b)))
+        text = await error_text(a.network.get_node_with_route("c@localhost", route_to(b)))
         assert text == "remote node 'c@localhost' introduced itself as 'b@localhost'"
         await eventually(lambda: not b.network.connections)
         assert not a.network.connections
 
 
 @pytest.mark.covers("NAPI-CON-6")
-async def test_nobody_is_connected_with_itself_or_its_namesake() -> None:
+async def test_a_node_does_not_connect_with_itself_or_a_node_of_its_name() -> None:
     """NAPI-CON-6."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, namesake = await start("a"), await start("a")
-        assert await failure(a.network.get_node(a.name)) == "no route"
-        a.network.add_route("a@", to(a))
-        assert await failure(a.network.get_node(a.name)) == "no route"
-        assert await failure(dial(a, a)) == "EOF"
-        assert await failure(dial(a, namesake)) == "EOF"
+        assert await error_text(a.network.get_node(a.name)) == "no route"
+        a.network.add_route("a@", route_to(a))
+        assert await error_text(a.network.get_node(a.name)) == "no route"
+        assert await error_text(dial(a, a)) == "EOF"
+        assert await error_text(dial(a, namesake)) == "EOF"
         assert not a.network.connections
         assert not namesake.network.connections
 
 
 @pytest.mark.covers("NAPI-CON-7")
 async def test_there_is_one_connection_per_pair() -> None:
-    """NAPI-CON-7: a second dial gives the first connection; here it does not even dial."""
-    async with lan() as start:
+    """NAPI-CON-7: a second request returns the first connection without a dial."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         first = await dial(a, b)
         await eventually(lambda: socket_count(a, b) == socket_count(b, a) == 3)
@@ -222,9 +232,9 @@ async def test_there_is_one_connection_per_pair() -> None:
 
 @pytest.mark.covers("NAPI-CON-8")
 @pytest.mark.parametrize("static", [True, False])
-async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) -> None:
+async def test_a_route_without_a_host_leads_to_the_host_of_the_name(static: bool) -> None:
     """NAPI-CON-8."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start(f"b@{HOST}")
         route = NetworkRoute(port=port(b))
         if static:
@@ -235,18 +245,18 @@ async def test_without_a_host_a_route_goes_to_the_one_of_the_name(static: bool) 
 
 
 @pytest.mark.covers("NAPI-CON-9")
-async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NAPI-CON-9: "i/o timeout", of a host that says nothing."""
-    assert ehs.CONNECT_TIMEOUT == 3.0
-    monkeypatch.setattr(ehs, "CONNECT_TIMEOUT", 0.2)
+async def test_a_dial_times_out_after_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NAPI-CON-9: "i/o timeout"."""
+    assert EhsHandshake().deadlines.connect == ehs.CONNECT_TIMEOUT == 3.0
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=0.2, read=60.0, handshake=60.0))
 
-    async def silence(*_: Any, **__: Any) -> None:
+    async def never_connect(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    async with lan() as start:
-        a = await start("a")
-        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", silence)
-        text = await failure(a.network.get_node_with_route("b@localhost", NOWHERE))
+    async with node_starter() as start:
+        a = await start("a", handshake=short_deadlines)
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never_connect)
+        text = await error_text(a.network.get_node_with_route("b@localhost", NOWHERE))
         assert text == "i/o timeout"
 
 
@@ -254,64 +264,64 @@ async def test_a_dial_is_given_up_after_three_seconds(monkeypatch: pytest.Monkey
 async def test_dial_fails_when_the_peer_is_silent_in_the_handshake() -> None:
     """NAPI-CON-9: each read 1 s."""
     assert EhsHandshake().deadlines.read == 1.0
-    quick = EhsHandshake(deadlines=Deadlines(connect=3.0, read=0.2, handshake=20.0))
+    short_deadlines = EhsHandshake(deadlines=Deadlines(connect=60.0, read=0.2, handshake=60.0))
     with socket.create_server((HOST, 0)) as silent:
-        async with lan() as start:
-            a = await start("a", handshake=quick)
+        async with node_starter() as start:
+            a = await start("a", handshake=short_deadlines)
             route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
-            text = await failure(a.network.get_node_with_route("b@localhost", route))
+            text = await error_text(a.network.get_node_with_route("b@localhost", route))
             assert text == "i/o timeout"
 
 
 @pytest.mark.covers("NAPI-CON-10: The network: drop", "NAPI-CON-10: A remote node: Disconnect")
-async def test_disconnect_ends_all_links_and_both_forget_at_once() -> None:
-    """NAPI-CON-10: what was watched there ends with "no connection"; the peer sees the end of the links and no frame."""
-    async with lan() as start:
+async def test_disconnect_closes_all_sockets_on_both_sides() -> None:
+    """NAPI-CON-10: monitors end with "no connection"; the peer receives no frame."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        heard: dict[str, list[Any]] = {"a": [], "b": []}
-        ready = []
+        downs: dict[str, list[Any]] = {"a": [], "b": []}
+        monitored = []
 
-        async def watches(it: Process, key: str, target: ProcessID) -> None:
+        async def monitor_and_record(it: Process, key: str, target: ProcessID) -> None:
             await it.monitor(target)
-            ready.append(key)
+            monitored.append(key)
             while True:
-                heard[key].append(await it.receive())
+                downs[key].append(await it.receive())
 
-        echo(a)
-        echo(b)
+        spawn_echo(a)
+        spawn_echo(b)
         remote = await dial(a, b)
-        a.spawn(watches, "a", at(b))
-        b.spawn(watches, "b", at(a))
-        await eventually(lambda: len(ready) == 2)
+        a.spawn(monitor_and_record, "a", process_id(b))
+        b.spawn(monitor_and_record, "b", process_id(a))
+        await eventually(lambda: len(monitored) == 2)
         await eventually(lambda: socket_count(b, a) == 3)
         connection = b.network.connections[a.name]
         frames = b.network.node(a.name).info.messages_in
         assert frames > 0
         remote.disconnect()
         assert a.network.nodes == []
-        assert refusal(remote.disconnect) == "no connection"
+        assert raised_error_text(remote.disconnect) == "no connection"
         await eventually(lambda: not b.network.connections and not b.network._sockets.live)
         assert connection.node.info.messages_in == frames
-        await eventually(lambda: heard["a"] and heard["b"])
+        await eventually(lambda: downs["a"] and downs["b"])
         for key, node in (("a", b), ("b", a)):
-            [down] = heard[key]
+            [down] = downs[key]
             assert isinstance(down, Down)
-            assert (down.source, down.reason.text) == (at(node), "no connection")
+            assert (down.source, down.reason.text) == (process_id(node), "no connection")
 
 
 @pytest.mark.covers("NAPI-CON-4")
-async def test_what_a_process_does_when_there_is_no_way() -> None:
-    """NAPI-CON-2, -4: it gets the error and lives on."""
-    async with lan() as start:
+async def test_operations_with_an_unknown_node_raise_no_route() -> None:
+    """NAPI-CON-2, -4: the process gets the error and goes on."""
+    async with node_starter() as start:
         a = await start("a")
-        for verb in (send, call, link, monitor, link_node, monitor_node, spawn):
-            target = ProcessID(Atom("x@localhost"), Atom("echo"))
-            assert await failure(run_as_process(a, lambda it, verb=verb, target=target: verb(it, target))) == "no route"  # type: ignore[misc]
+        target = ProcessID(Atom("x@localhost"), Atom("echo"))
+        for operation in (send, call, link, monitor, link_node, monitor_node, spawn):
+            assert await error_text(run_as_process(a, partial(operation, target=target))) == "no route"
 
 
-async def test_the_dialer_is_who_dialed() -> None:
+async def test_the_roles_are_dialer_and_acceptor() -> None:
     """NAPI-CON-2: the roles."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         await dial(a, b)
         await eventually(lambda: a.name in b.network.connections)

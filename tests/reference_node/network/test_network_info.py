@@ -1,4 +1,4 @@
-"""What a node tells of its network (node-api §7): every field of gen.NetworkInfo, over sockets of the loopback."""
+"""NetworkInfo (node-api §7): every field of gen.NetworkInfo, over sockets on the loopback."""
 
 import secrets
 
@@ -19,7 +19,7 @@ from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from ergo_conformance.reference_node.registrars.esrd_client import ESRD, EsrdRegistrar
 from ergo_conformance.reference_node.registrars.saturn_client import SATURN, SaturnOptions, SaturnRegistrar
 from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer
-from tests.support.network import Echo, dial, lan
+from tests.support.loopback_nodes import Echo, dial, node_starter
 from tests.support.settings import make_node
 from tests.support.sockets import HOST, eventually, port
 
@@ -34,9 +34,9 @@ pytestmark = pytest.mark.real_loop
     "Information: Routes",
     "Information: EnabledSpawn",
 )
-async def test_the_network_of_a_node() -> None:
-    """NetworkInfo: Mode, Registrar, Acceptors, MaxMessageSize, versions, Nodes, routes, Flags, what may be started."""
-    async with lan() as start:
+async def test_info_has_all_fields_of_the_network() -> None:
+    """NetworkInfo: Mode, Registrar, Acceptors, MaxMessageSize, versions, Nodes, routes, Flags, permissions."""
+    async with node_starter() as start:
         own = EsrdRegistrar(port=0)
         acceptors = (
             AcceptorOptions(host=HOST, port=0),
@@ -87,9 +87,9 @@ async def test_the_network_of_a_node() -> None:
 
 
 @pytest.mark.covers("Information: Registrar")
-async def test_a_client_of_a_registrar_is_not_the_server() -> None:
-    """RegistrarInfo: EmbeddedServer; ESRD can nothing of what is optional."""
-    async with lan() as start:
+async def test_the_info_of_a_registrar_client_is_not_embedded() -> None:
+    """RegistrarInfo: EmbeddedServer; ESRD has no optional feature."""
+    async with node_starter() as start:
         first = EsrdRegistrar(port=0)
         await start("b", registrar=first)
         a = await start("a", registrar=EsrdRegistrar(port=first.port))
@@ -100,9 +100,9 @@ async def test_a_client_of_a_registrar_is_not_the_server() -> None:
 
 
 @pytest.mark.covers("Information: Mode")
-async def test_a_hidden_node_has_neither_acceptors_nor_a_server() -> None:
+async def test_the_info_of_a_hidden_node_has_no_acceptors_and_no_server() -> None:
     """§7, hidden."""
-    async with lan() as start:
+    async with node_starter() as start:
         a = await start("a", mode=NetworkMode.HIDDEN, registrar=EsrdRegistrar(port=0))
         info = a.network.info
         assert (info.mode, info.acceptors) == ("hidden", ())
@@ -112,13 +112,13 @@ async def test_a_hidden_node_has_neither_acceptors_nor_a_server() -> None:
 
 
 @pytest.mark.covers("Information: Registrar")
-async def test_what_saturn_can() -> None:
-    """§7: applications, configuration, events. Upstream says so of proxies, too, and can't; here it is not said."""
+async def test_the_info_of_saturn_has_its_features() -> None:
+    """§7: applications, configuration, events. Upstream also claims proxies, which it does not support."""
     token = secrets.token_hex(8)
     server = SaturnServer(token, host=HOST, port=0)
     await server.start()
     try:
-        async with lan() as start:
+        async with node_starter() as start:
             options = SaturnOptions(token=token, host=HOST, port=server.port, skip_verify=True)
             b = await start("b", registrar=SaturnRegistrar(options))
             info = b.network.info.registrar
@@ -135,7 +135,7 @@ async def test_what_saturn_can() -> None:
 
 
 @pytest.mark.covers("Information: Acceptors")
-async def test_an_interface_with_colons_is_bracketed() -> None:
+async def test_an_ipv6_interface_is_in_brackets() -> None:
     """AcceptorInfo.Interface of an IPv6 host."""
     network = make_node("a@localhost").network
     acceptor = NodeAcceptor.of(AcceptorOptions(host="::1", port=25_000), NetworkOptions(), "localhost", None)

@@ -1,6 +1,6 @@
-"""The options of a node's network (NAPI-OPT), over sockets of the loopback."""
+"""The options of a node's network (NAPI-OPT), over sockets on the loopback."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -15,15 +15,16 @@ from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import DEFAULT_PORT, NetworkMode, NetworkOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
-from tests.support.network import Echo, at, dial, echo, failure, lan, to
+from tests.support.consumers import error_text
+from tests.support.loopback_nodes import Echo, dial, node_starter, process_id, route_to, spawn_echo
 from tests.support.nodes import run_as_process
-from tests.support.settings import start_node
+from tests.support.settings import LONG_DEADLINES, start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port
 
 pytestmark = pytest.mark.real_loop
 
 
-def connection(node: Node, peer: Node) -> Connection:
+def connection_of(node: Node, peer: Node) -> Connection:
     return node.network.connections[peer.name]
 
 
@@ -31,34 +32,34 @@ def connection(node: Node, peer: Node) -> Connection:
 
 
 @pytest.mark.covers("NAPI-OPT-1")
-async def test_a_hidden_node_is_not_dialed_but_dials_and_is_served_both_ways() -> None:
+async def test_a_hidden_node_dials_but_cannot_be_dialed() -> None:
     """NAPI-OPT-1."""
-    async with lan() as start:
+    async with node_starter() as start:
         b = await start("b", registrar=EsrdRegistrar(port=0))
         registrar = b.network.registrar
         assert isinstance(registrar, EsrdRegistrar)
         a = await start("a", mode=NetworkMode.HIDDEN, registrar=EsrdRegistrar(port=registrar.port))
         assert (a.network.mode, a.network.acceptors) == (NetworkMode.HIDDEN, [])
-        assert await failure(b.network.get_node(a.name)) == "no route"
+        assert await error_text(b.network.get_node(a.name)) == "no route"
         await a.network.get_node(b.name)
         await eventually(lambda: a.name in b.network.connections)
         for node in (a, b):
-            echo(node)
+            spawn_echo(node)
             node.network.enable_spawn("factory", Echo)
         for one, other in ((a, b), (b, a)):
-            asked: Any = at(other)
+            asked: Any = process_id(other)
             assert await run_as_process(one, lambda it, asked=asked: it.call(asked, 5)) == 5  # type: ignore[misc]
             pid = await one.network.node(other.name).spawn("factory")
             assert pid.node == other.name
         b.network.node(a.name).disconnect()
-        assert await failure(b.network.get_node(a.name)) == "no route"
+        assert await error_text(b.network.get_node(a.name)) == "no route"
         assert (await a.network.get_node(b.name)).name == b.name
 
 
 @pytest.mark.covers("NAPI-OPT-1", "The network: Mode")
 async def test_an_enabled_node_listens_and_registers() -> None:
     """NAPI-OPT-1."""
-    async with lan() as start:
+    async with node_starter() as start:
         b = await start("b", registrar=EsrdRegistrar(port=0))
         registrar = b.network.registrar
         assert isinstance(registrar, EsrdRegistrar)
@@ -71,63 +72,63 @@ async def test_an_enabled_node_listens_and_registers() -> None:
 
 
 @pytest.mark.covers("NAPI-OPT-4")
-async def test_without_a_cookie_a_random_one_keeps_everybody_out() -> None:
+async def test_an_empty_cookie_is_replaced_by_a_random_one() -> None:
     """NAPI-OPT-4."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a", cookie=""), await start("b", cookie="")
         assert len(a.network.cookie) == len(b.network.cookie) == 16
         assert a.network.cookie != b.network.cookie
-        assert await failure(dial(a, b)) == "EOF"
+        assert await error_text(dial(a, b)) == "EOF"
 
 
 @pytest.mark.covers("NAPI-OPT-4")
-async def test_the_cookie_counts_both_ways_and_a_wrong_one_is_closed_without_a_word() -> None:
+async def test_a_wrong_cookie_is_refused_in_both_directions() -> None:
     """NAPI-OPT-4: "EOF" with a route, "no route" without."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b", cookie="other")
         for one, other in ((a, b), (b, a)):
-            assert await failure(dial(one, other)) == "EOF"
-            one.network.add_route(str(other.name), to(other))
-            assert await failure(one.network.get_node(other.name)) == "no route"
+            assert await error_text(dial(one, other)) == "EOF"
+            one.network.add_route(str(other.name), route_to(other))
+            assert await error_text(one.network.get_node(other.name)) == "no route"
         b.network.cookie = "secret"
         assert (await a.network.get_node(b.name)).name == b.name
 
 
 @pytest.mark.covers("NAPI-OPT-5")
-async def test_a_message_above_the_peers_size_is_refused_here() -> None:
-    """NAPI-OPT-5: "too large"; what fits goes through, and the link stays."""
-    async with lan() as start:
+async def test_a_message_above_the_size_of_the_peer_raises_too_large() -> None:
+    """NAPI-OPT-5: "too large"; shorter messages arrive, and the socket stays."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b", max_message_size=1000)
-        echo(b)
+        spawn_echo(b)
         remote = await dial(a, b)
         assert remote.info.max_message_size == 1000
-        assert await failure(run_as_process(a, lambda it: it.send(at(b), "x" * 1000))) == "too large"
-        assert await run_as_process(a, lambda it: it.call(at(b), "x" * 500)) == "x" * 500
+        assert await error_text(run_as_process(a, lambda it: it.send(process_id(b), "x" * 1000))) == "too large"
+        assert await run_as_process(a, lambda it: it.call(process_id(b), "x" * 500)) == "x" * 500
 
 
 @pytest.mark.covers("NAPI-OPT-5")
-async def test_a_frame_above_the_own_size_ends_its_link() -> None:
-    """NAPI-OPT-5: a sender that does not keep to the limit."""
-    async with lan() as start:
+async def test_a_received_frame_above_the_size_closes_its_socket() -> None:
+    """NAPI-OPT-5: the sender ignores the announced size."""
+    async with node_starter() as start:
         a = await start("a")
-        b = await start("b", max_message_size=1000, handshake=EhsHandshake(pool_size=1))
+        b = await start("b", max_message_size=1000, handshake=replace(LONG_DEADLINES, pool_size=1))
         await dial(a, b)
         await eventually(lambda: a.name in b.network.connections)
-        peer = connection(a, b).peer
+        peer = connection_of(a, b).peer
         object.__setattr__(peer, "max_message_size", 0)
-        await run_as_process(a, lambda it: it.send(at(b), "x" * 1000))
+        await run_as_process(a, lambda it: it.send(process_id(b), "x" * 1000))
         await eventually(lambda: not a.network.connections and not b.network.connections)
 
 
 @pytest.mark.covers("NAPI-OPT-5")
-async def test_no_size_is_no_limit() -> None:
-    """NAPI-OPT-5: 0. A negative size is refused; upstream takes it for 0."""
-    async with lan() as start:
+async def test_a_size_of_0_is_no_limit() -> None:
+    """NAPI-OPT-5: a size of 0. A negative size is UsageError, for upstream it is 0."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        echo(b)
+        spawn_echo(b)
         await dial(a, b)
         text = "x" * 60_000
-        assert await run_as_process(a, lambda it: it.call(at(b), [text] * 5)) == [text] * 5
+        assert await run_as_process(a, lambda it: it.call(process_id(b), [text] * 5)) == [text] * 5
     with pytest.raises(UsageError, match="max_message_size"):
         NetworkOptions(max_message_size=-1)
 
@@ -145,7 +146,7 @@ async def test_no_size_is_no_limit() -> None:
 )
 async def test_flags_without_enable_are_the_defaults(flags: Flags | None, announced: Flags) -> None:
     """NAPI-OPT-6: what both sides announce."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b", flags=flags)
         assert (await dial(a, b)).info.flags == announced
         await eventually(lambda: a.name in b.network.connections)
@@ -157,7 +158,7 @@ async def test_flags_without_enable_are_the_defaults(flags: Flags | None, announ
 
 
 @pytest.mark.covers("NAPI-OPT-6")
-def test_flags_are_these_bits() -> None:
+def test_flags_have_the_bits_of_the_framework() -> None:
     """NAPI-OPT-6."""
     bits = {flag.name: flag.value for flag in Flags}
     expected = {
@@ -169,12 +170,12 @@ def test_flags_are_these_bits() -> None:
 
 
 @pytest.mark.covers("The network: Cookie", "The network: MaxMessageSize")
-async def test_cookie_size_and_flags_may_be_set_while_the_network_runs() -> None:
-    """SetCookie, SetMaxMessageSize, SetNetworkFlags: they count from the next link on (upstream: NAPI-ACC-4)."""
-    async with lan() as start:
+async def test_cookie_size_and_flags_of_a_running_network_apply_to_new_sockets() -> None:
+    """SetCookie, SetMaxMessageSize, SetNetworkFlags: they apply to new sockets (upstream: NAPI-ACC-4)."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         b.network.cookie, b.network.max_message_size, b.network.flags = "new", 7777, Flags.ENABLE
-        assert await failure(dial(a, b)) == "EOF"
+        assert await error_text(dial(a, b)) == "EOF"
         info = (await dial(a, b, cookie="new")).info
         assert (info.max_message_size, info.flags) == (7777, Flags.ENABLE)
         info_of_b = b.network.info
@@ -188,38 +189,38 @@ async def test_cookie_size_and_flags_may_be_set_while_the_network_runs() -> None
 
 
 @pytest.mark.covers("The network: Cookie")
-async def test_a_cookie_that_is_taken_away_lets_nobody_in() -> None:
-    """NAPI-OPT-4: upstream takes the empty one for the secret."""
-    async with lan() as start:
+async def test_an_empty_cookie_of_a_running_network_admits_no_node() -> None:
+    """NAPI-OPT-4: for upstream an empty cookie is a valid secret."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         for node in (a, b):
             node.network.cookie = ""
-        assert await failure(dial(a, b)) == "EOF"
+        assert await error_text(dial(a, b)) == "EOF"
         a.network.cookie = "secret"
-        assert await failure(dial(a, b)) == "EOF"
+        assert await error_text(dial(a, b)) == "EOF"
 
 
 # --- registrar, handshake, proto --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Noted(EhsHandshake):
-    """EHS that notes what it is used for; `called` is its name."""
+class RecordingHandshake(EhsHandshake):
+    """EHS that records the calls of its methods; `called` is its version."""
 
     called: Version = EHS
     used: list[str] = field(default_factory=list)
 
-    def start(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
+    def start(self, local: LocalIdentity, info: SocketInfo) -> EhsSession:
         self.used.append("start")
-        return super().start(local, link)
+        return super().start(local, info)
 
-    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> EhsSession:
+    def join(self, local: LocalIdentity, info: SocketInfo, membership: ConnectionRef) -> EhsSession:
         self.used.append("join")
-        return super().join(local, link, membership)
+        return super().join(local, info, membership)
 
-    def accept(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
+    def accept(self, local: LocalIdentity, info: SocketInfo) -> EhsSession:
         self.used.append("accept")
-        return super().accept(local, link)
+        return super().accept(local, info)
 
     @property
     def version(self) -> Version:  # type: ignore[override]  # a class attribute of EhsHandshake
@@ -235,12 +236,12 @@ def test_the_default_registrar_is_the_embedded_one() -> None:
 
 
 @pytest.mark.covers("NAPI-OPT-7: Options of the network: Registrar", "The network: Registrar")
-async def test_without_a_registrar_only_static_routes_lead_anywhere() -> None:
-    """NAPI-OPT-7: ours alone, None is no registrar at all."""
-    async with lan() as start:
+async def test_a_node_without_a_registrar_uses_only_static_routes() -> None:
+    """NAPI-OPT-7: None is no registrar; upstream uses the embedded one."""
+    async with node_starter() as start:
         a, b = await start("a", registrar=None), await start("b")
-        assert await failure(a.network.get_node(b.name)) == "no route"
-        a.network.add_route("b@", to(b))
+        assert await error_text(a.network.get_node(b.name)) == "no route"
+        a.network.add_route("b@", route_to(b))
         assert (await a.network.get_node(b.name)).name == b.name
         with pytest.raises(Exception, match="no route"):
             _ = a.network.registrar
@@ -248,10 +249,10 @@ async def test_without_a_registrar_only_static_routes_lead_anywhere() -> None:
 
 @pytest.mark.covers("NAPI-OPT-7: Options of the network: Handshake", "Connections: NetworkHandshake")
 @pytest.mark.parametrize("mode", [NetworkMode.ENABLED, NetworkMode.HIDDEN])
-async def test_the_own_handshake_is_used_for_dialing_and_accepting(mode: NetworkMode) -> None:
-    """NAPI-OPT-7: also in hidden mode, and for dialing under the built-in name; upstream ignores it there."""
-    async with lan() as start:
-        handshake = Noted()
+async def test_the_handshake_option_is_used_for_dialing_and_accepting(mode: NetworkMode) -> None:
+    """NAPI-OPT-7: also in hidden mode, and with the built-in name; upstream does not use it there for dialing."""
+    async with node_starter() as start:
+        handshake = RecordingHandshake(deadlines=LONG_DEADLINES.deadlines)
         a, b = await start("a", mode=mode, handshake=handshake), await start("b")
         await dial(a, b)
         assert handshake.used == ["start", "join", "join"]
@@ -263,13 +264,16 @@ async def test_the_own_handshake_is_used_for_dialing_and_accepting(mode: Network
 
 
 @pytest.mark.covers("The network: RegisterHandshake")
-async def test_what_a_route_speaks_is_picked_by_name_and_release() -> None:
-    """RegisterHandshake: the first one of a name counts; a name that nobody registered is "no route"."""
-    async with lan() as start:
+async def test_a_registered_handshake_is_selected_by_the_version_of_a_route() -> None:
+    """RegisterHandshake: the first one of a name is used; an unknown name is "no route"."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         mine = Version("MINE", "R1")
-        assert await failure(dial(a, b, handshake_version=mine)) == "no route"
-        handshakes = [Noted(called=mine), Noted(called=mine)]
+        assert await error_text(dial(a, b, handshake_version=mine)) == "no route"
+        handshakes = [
+            RecordingHandshake(called=mine, deadlines=LONG_DEADLINES.deadlines),
+            RecordingHandshake(called=mine, deadlines=LONG_DEADLINES.deadlines),
+        ]
         for handshake in handshakes:
             a.network.register_handshake(handshake)
         a.network.register_proto(a.network.options.proto)
@@ -279,7 +283,7 @@ async def test_what_a_route_speaks_is_picked_by_name_and_release() -> None:
 
 
 @pytest.mark.covers("Options of the network: handshake.Options.PoolSize")
-def test_the_pool_has_one_to_64_links() -> None:
+def test_the_pool_size_is_1_to_64() -> None:
     """handshake.Options.PoolSize, default 3."""
     assert EhsHandshake().pool_size == ehs.POOL_SIZE == 3
     for size in (0, -1, 65):
@@ -291,9 +295,9 @@ def test_the_pool_has_one_to_64_links() -> None:
 
 
 @pytest.mark.covers("NAPI-OPT-8", "Acceptors: Host")
-async def test_without_acceptors_there_is_one_on_the_host_of_the_name() -> None:
+async def test_the_default_acceptor_listens_on_the_host_of_the_name() -> None:
     """NAPI-OPT-8: the first free port from 11144 up."""
-    async with lan() as start:
+    async with node_starter() as start:
         one = await start(f"a@{HOST}", acceptors=())
         two = await start(f"b@{HOST}", acceptors=())
         assert [a.host for node in (one, two) for a in node.network.acceptors] == [HOST, HOST]
@@ -312,7 +316,7 @@ async def test_without_acceptors_there_is_one_on_the_host_of_the_name() -> None:
         ("a@" + "b" * 254, "too long Atom (max: 255)"),
     ],
 )
-async def test_names_that_no_node_can_have(name: str, text: str) -> None:
+async def test_an_invalid_node_name_is_a_usage_error(name: str, text: str) -> None:
     """NAPI-OPT-10."""
     with pytest.raises(UsageError) as caught:
         await start_node(name, acceptors=ACCEPTORS)
@@ -320,8 +324,8 @@ async def test_names_that_no_node_can_have(name: str, text: str) -> None:
 
 
 @pytest.mark.covers("NAPI-OPT-10")
-async def test_the_longest_name() -> None:
+async def test_a_node_name_of_255_bytes_is_valid() -> None:
     """NAPI-OPT-10: 255 bytes."""
-    async with lan() as start:
+    async with node_starter() as start:
         name = "a" * 253 + "@b"
         assert (await start(name)).name == name

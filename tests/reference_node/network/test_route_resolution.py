@@ -1,4 +1,4 @@
-"""How a node finds another by name: the open connection, a static route, or no way at all."""
+"""Route resolution by name in memory: the open connection, a static route, or "no route"."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from ergo_conformance.reference_node.target.config import route_of
 from tests.support.nodes import MemoryNetwork, context, node, run_as_process, settle
-from tests.support.settings import make_node, start_node
+from tests.support.settings import LONG_DEADLINES, make_node, start_node
 from tests.support.sockets import HOST
 
 NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
@@ -31,12 +31,12 @@ NOBODY = ProcessID(Atom("x@nowhere"), Atom("echo"))
         ("[::1]:25000", NetworkRoute(host="::1", port=25000)),
     ],
 )
-def test_a_route_is_a_text(text: str, route: NetworkRoute) -> None:
+def test_parse_the_text_of_a_route(text: str, route: NetworkRoute) -> None:
     assert route_of(text) == route
 
 
 @pytest.mark.parametrize("text", ["", "host", ":80", "host:", "host:port", "host:0", "host:65536", "tls://host"])
-def test_a_text_that_is_no_route(text: str) -> None:
+def test_an_invalid_text_of_a_route_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         route_of(text)
 
@@ -44,14 +44,14 @@ def test_a_text_that_is_no_route(text: str) -> None:
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("host", [HOST, ""])
 @pytest.mark.real_loop
-async def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
-    """Without a host the route goes to the host in the name."""
+async def test_a_static_route_connects_over_tcp(tls: bool, host: str) -> None:
+    """Without a host the route leads to the host of the name."""
     pair = self_signed([HOST]) if tls else None
     acceptors = (AcceptorOptions(host=HOST, port=0, tls=pair),)
     b = await start_node(f"b@{HOST}", cookie="secret", acceptors=acceptors)
     Supervisor(b.core, LEVEL_1)
     routes = {str(b.name): NetworkRoute(host=host, port=b.network.acceptors[0].port, tls=tls)}
-    a = make_node("a@localhost", cookie="secret", routes=routes)
+    a = make_node("a@localhost", cookie="secret", routes=routes, handshake=LONG_DEADLINES)
     connection = await a.network.connection(b.name)
     assert (connection.peer.role, len(connection.sockets)) == (Role.DIALER, 3)
     echo = ProcessID(b.name, Atom("echo"))
@@ -61,17 +61,17 @@ async def test_a_static_route_over_sockets(tls: bool, host: str) -> None:
 
 
 @pytest.mark.covers("The network: properties nodes")
-async def test_the_open_connection_is_the_one() -> None:
+async def test_an_open_connection_is_used_without_a_dial() -> None:
     net = MemoryNetwork()
     a, b, connection = await net.pair()
     assert await a.network.connection(b.name) is connection
-    assert await b.network.connection(a.name) is b.network.connections[a.name]  # it has no route to a, and needs none
+    assert await b.network.connection(a.name) is b.network.connections[a.name]  # b has no route to a
     assert net.dialed == [1] * 3
     await net.stop()
 
 
 @pytest.mark.covers("The network: connect")
-async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
+async def test_a_connection_that_the_peer_dialed_is_used() -> None:
     b = node()
     peer = await context(b).peer()
     await settle()
@@ -82,7 +82,7 @@ async def test_a_connection_that_a_peer_opened_is_used_as_well() -> None:
 
 @pytest.mark.covers("NAPI-CON-2")
 @pytest.mark.parametrize("count", [2, 50])
-async def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
+async def test_concurrent_requests_for_a_node_share_one_dial(count: int) -> None:
     net = MemoryNetwork()
     b = net.node("b@localhost")
     Supervisor(b.core, LEVEL_1)
@@ -96,34 +96,34 @@ async def test_all_who_want_a_node_at_once_share_one_dial(count: int) -> None:
     await net.stop()
 
 
-# --- no way -----------------------------------------------------------------------------------------------------------
+# --- no route ---------------------------------------------------------------------------------------------------------
 
 
-async def no_route(of: Node, name: str) -> None:
+async def expect_no_route(of: Node, name: str) -> None:
     with pytest.raises(ErgoError, match="no route"):
         await of.network.get_node(name)
 
 
-async def test_no_route() -> None:
+async def test_an_unknown_name_has_no_route() -> None:
     net = MemoryNetwork()
     a, b, _ = await net.pair()
     for name in ("x@nowhere", "", "b", str(a.name)):
-        await no_route(a, name)
+        await expect_no_route(a, name)
     assert len(net.dialed) == 3
     assert list(a.network.connections) == [b.name]
     await net.stop()
 
 
-async def test_a_route_that_leads_nowhere_or_to_somebody_else() -> None:
+async def test_a_route_to_a_closed_port_or_another_node_is_no_route() -> None:
     net = MemoryNetwork()
     b = net.node("b@localhost")
     routes = {"x@localhost": NetworkRoute(host=HOST, port=99), "y@localhost": NetworkRoute(host=HOST, port=1)}
     a = net.node("a@localhost", routes=routes)
     stranger = net.node("c@localhost", cookie="another")
     for _ in range(2):
-        await no_route(a, "x@localhost")
-        await no_route(a, "y@localhost")  # it introduces itself as b
-        await no_route(stranger, str(b.name))
+        await expect_no_route(a, "x@localhost")
+        await expect_no_route(a, "y@localhost")  # the peer introduces itself as b
+        await expect_no_route(stranger, str(b.name))
     await settle()
     assert not a.network.connections
     assert not b.network.connections
@@ -140,26 +140,26 @@ VERBS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-async def test_a_process_is_told_that_there_is_no_route(verb: str) -> None:
+async def test_an_operation_without_a_route_raises_no_route(verb: str) -> None:
     b = node()
     with pytest.raises(ErgoError, match="no route"):
         await run_as_process(b, VERBS[verb])
     await b.stop()
 
 
-async def test_a_process_may_try_again_later() -> None:
+async def test_a_repeated_operation_dials_again() -> None:
     net = MemoryNetwork()
     b = net.node("b@localhost")
     Supervisor(b.core, LEVEL_1)
     a = net.node("a@localhost")
     nodes, net.nodes = net.nodes, {}
 
-    async def tries(it: Process) -> Any:
+    async def call_twice(it: Process) -> Any:
         echo = ProcessID(b.name, Atom("echo"))
         with pytest.raises(ErgoError, match="no route"):
             await it.call(echo, 1)
         net.nodes = nodes
         return await it.call(echo, 2)
 
-    assert await run_as_process(a, tries) == 2
+    assert await run_as_process(a, call_twice) == 2
     await net.stop()

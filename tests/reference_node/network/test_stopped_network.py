@@ -1,4 +1,4 @@
-"""A node without a network, disabled or stopped: every method says so, nothing crashes, and it can be started again."""
+"""A disabled or stopped network: errors of all methods, kept settings, and a new start."""
 
 import asyncio
 import socket
@@ -19,7 +19,18 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
-from tests.support.network import Echo, Start, at, dial, echo, failure, lan, ports_in_a_row, refusal, to
+from tests.support.consumers import error_text
+from tests.support.loopback_nodes import (
+    Echo,
+    Start,
+    dial,
+    free_ports,
+    node_starter,
+    process_id,
+    raised_error_text,
+    route_to,
+    spawn_echo,
+)
 from tests.support.nodes import run_as_process
 from tests.support.settings import make_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port, socket_count
@@ -29,49 +40,49 @@ X = Atom("x@localhost")
 ROUTE = NetworkRoute(host=HOST, port=1)
 
 
-async def disabled(start: Start) -> Node:
+async def start_disabled(start: Start) -> Node:
     return await start("a", mode=NetworkMode.DISABLED, registrar=EsrdRegistrar(port=0))
 
 
-async def stopped(start: Start) -> Node:
+async def start_and_stop(start: Start) -> Node:
     node = await start("a", registrar=EsrdRegistrar(port=0))
     await node.network.stop()
     return node
 
 
-both = pytest.mark.parametrize("without", [disabled, stopped])
-Without = Callable[[Start], Awaitable[Node]]
+ways_without_network = pytest.mark.parametrize("start_without_network", [start_disabled, start_and_stop])
+StartWithoutNetwork = Callable[[Start], Awaitable[Node]]
 
 
 @pytest.mark.covers("NAPI-OPT-2", "The network: Acceptors")
-@both
+@ways_without_network
 @pytest.mark.real_loop
-async def test_every_method_says_that_the_network_is_stopped(without: Without) -> None:
+async def test_methods_of_a_stopped_network_raise(start_without_network: StartWithoutNetwork) -> None:
     """NAPI-OPT-2, -3: "network stack is stopped"; Node is "no connection"."""
-    async with lan() as start:
-        network = (await without(start)).network
-        assert refusal(lambda: network.info) == STOPPED
-        assert refusal(lambda: network.registrar) == STOPPED
-        assert refusal(lambda: network.acceptors) == STOPPED
-        assert refusal(lambda: network.node(X)) == "no connection"
-        assert await failure(network.get_node(X)) == STOPPED
-        assert await failure(network.get_node_with_route(X, ROUTE)) == STOPPED
-        assert await failure(network.connection(X)) == STOPPED
-        assert await failure(network.connect(HOST, 1)) == STOPPED
-        assert await failure(network.listen(AcceptorOptions(host=HOST, port=0))) == STOPPED
+    async with node_starter() as start:
+        network = (await start_without_network(start)).network
+        assert raised_error_text(lambda: network.info) == STOPPED
+        assert raised_error_text(lambda: network.registrar) == STOPPED
+        assert raised_error_text(lambda: network.acceptors) == STOPPED
+        assert raised_error_text(lambda: network.node(X)) == "no connection"
+        assert await error_text(network.get_node(X)) == STOPPED
+        assert await error_text(network.get_node_with_route(X, ROUTE)) == STOPPED
+        assert await error_text(network.connection(X)) == STOPPED
+        assert await error_text(network.connect(HOST, 1)) == STOPPED
+        assert await error_text(network.listen(AcceptorOptions(host=HOST, port=0))) == STOPPED
         assert (network.nodes, dict(network.connections)) == ([], {})
 
 
 @pytest.mark.covers("NAPI-OPT-2")
-@both
+@ways_without_network
 @pytest.mark.real_loop
-async def test_routes_and_permissions_are_kept_for_later(without: Without) -> None:
-    """NAPI-OPT-2: what needs no network works."""
-    async with lan() as start:
-        network = (await without(start)).network
+async def test_routes_and_permissions_of_a_stopped_network_are_kept(start_without_network: StartWithoutNetwork) -> None:
+    """NAPI-OPT-2: operations that need no network work."""
+    async with node_starter() as start:
+        network = (await start_without_network(start)).network
         network.add_route("x", ROUTE)
         assert network.route(X) == [ROUTE]
-        assert await failure(network.get_node(X)) == STOPPED
+        assert await error_text(network.get_node(X)) == STOPPED
         network.remove_route("x")
         proxy = ProxyRoute(X, Atom("y@localhost"))
         network.add_proxy_route("x", proxy)
@@ -104,23 +115,25 @@ VERBS: dict[str, Callable[[Process], Awaitable[Any]]] = {
 
 
 @pytest.mark.covers("NAPI-OPT-3")
-@both
-@pytest.mark.parametrize("verb", list(VERBS))
+@ways_without_network
+@pytest.mark.parametrize("operation", list(VERBS))
 @pytest.mark.real_loop
-async def test_a_process_that_wants_another_node_is_told(without: Without, verb: str) -> None:
-    """NAPI-OPT-3: upstream's node ends with exit code 2; here the process gets the error, and all live on."""
-    async with lan() as start:
-        node = await without(start)
-        echo(node)
-        assert await failure(run_as_process(node, VERBS[verb])) == STOPPED
+async def test_an_operation_with_another_node_raises_network_stopped(
+    start_without_network: StartWithoutNetwork, operation: str
+) -> None:
+    """NAPI-OPT-3: the process gets the error and goes on; upstream's node ends with exit code 2."""
+    async with node_starter() as start:
+        node = await start_without_network(start)
+        spawn_echo(node)
+        assert await error_text(run_as_process(node, VERBS[operation])) == STOPPED
         assert await run_as_process(node, lambda it: it.call("echo", 1)) == 1
 
 
 @pytest.mark.covers("NAPI-OPT-2")
 @pytest.mark.real_loop
-async def test_a_disabled_network_opens_nothing() -> None:
-    """NAPI-OPT-2: no listening socket, no registration; its own acceptor settings are not even looked at."""
-    async with lan() as start:
+async def test_a_disabled_network_opens_no_socket() -> None:
+    """NAPI-OPT-2: no listening socket and no registration; the acceptor settings are not used."""
+    async with node_starter() as start:
         with socket.create_server((HOST, 0)) as taken:
             number = taken.getsockname()[1]
             registrar = EsrdRegistrar(port=0)
@@ -130,26 +143,26 @@ async def test_a_disabled_network_opens_nothing() -> None:
 
 
 @pytest.mark.covers("NAPI-OPT-2")
-async def test_links_that_reach_a_disabled_network_nevertheless_are_closed() -> None:
+async def test_a_disabled_network_closes_sockets() -> None:
     """NAPI-OPT-2: in both roles, without a byte."""
-    without, other = make_node("a@localhost", mode=NetworkMode.DISABLED), make_node("b@localhost")
-    for one, two in ((without, other), (other, without)):
-        dialer = one.network.dialer_protocol()
-        join_protocols(dialer, two.network.acceptor_protocol())
+    without_network, other = make_node("a@localhost", mode=NetworkMode.DISABLED), make_node("b@localhost")
+    for dialing, accepting in ((without_network, other), (other, without_network)):
+        dialer = dialing.network.dialer_protocol()
+        join_protocols(dialer, accepting.network.acceptor_protocol())
         assert dialer.outcome is not None
-        with pytest.raises(HandshakeError, match="has stopped" if one is without else "closed"):
+        with pytest.raises(HandshakeError, match="has stopped" if dialing is without_network else "closed"):
             await dialer.outcome
     assert not other.network.connections
 
 
 @pytest.mark.covers("The network: Node.NetworkStart")
 @pytest.mark.real_loop
-async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
-    """Node.NetworkStop and NetworkStart: links end, the name is given back, processes live on; routes are kept."""
-    async with lan() as start:
+async def test_a_stopped_network_can_be_started_again() -> None:
+    """Node.NetworkStop and NetworkStart: sockets are closed, the name is released, processes go on, routes stay."""
+    async with node_starter() as start:
         registrar = EsrdRegistrar(port=0)
         a, b = await start("a"), await start("b", registrar=registrar)
-        _, actor = echo(b)
+        _, actor = spawn_echo(b)
         remote = await dial(a, b)
         await eventually(lambda: socket_count(b, a) == 3)
         before = port(b)
@@ -157,7 +170,7 @@ async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
         assert (dict(b.network.connections), b.network._sockets.live) == ({}, set())
         assert (registrar.registered, registrar.serving) == (False, False)
         await eventually(lambda: not a.network.connections)
-        assert refusal(remote.disconnect) == "no connection"
+        assert raised_error_text(remote.disconnect) == "no connection"
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, before)
         assert await run_as_process(b, lambda it: it.call("echo", 1)) == 1
@@ -167,18 +180,18 @@ async def test_stop_ends_the_network_and_start_begins_it_again() -> None:
             await b.network.start()
             assert registrar.registered
             again = await dial(a, b, cookie="new")
-            await run_as_process(a, lambda it: it.send(at(b), "hello"))
-            await eventually(lambda: actor.got)
-            actor.got.clear()
+            await run_as_process(a, lambda it: it.send(process_id(b), "hello"))
+            await eventually(lambda: actor.received)
+            actor.received.clear()
             assert (again.name, again.creation) == (b.name, b.creation)
             await b.network.stop()
 
 
 @pytest.mark.covers("The network: Node.NetworkStart")
 @pytest.mark.real_loop
-async def test_a_network_is_started_once() -> None:
-    """NetworkStart of one that runs: an error, and it runs on; stop twice is nothing."""
-    async with lan() as start:
+async def test_a_second_start_of_a_network_raises() -> None:
+    """NetworkStart of a running network is an error, and it keeps running; a second stop has no effect."""
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
         with pytest.raises(UsageError, match="network stack is already running"):
             await b.network.start()
@@ -190,53 +203,53 @@ async def test_a_network_is_started_once() -> None:
 
 @pytest.mark.covers("NAPI-ACC-2")
 @pytest.mark.real_loop
-async def test_a_start_that_fails_leaves_nothing_and_may_be_tried_again() -> None:
-    """NAPI-ACC-2: at NetworkStart, too."""
-    async with lan() as start:
-        number = ports_in_a_row(1)
+async def test_a_failed_start_opens_nothing_and_can_be_repeated() -> None:
+    """NAPI-ACC-2: also at NetworkStart."""
+    async with node_starter() as start:
+        number = free_ports(1)
         acceptors = (*ACCEPTORS, AcceptorOptions(host=HOST, port=number, last_port=number))
         node = await start("b", acceptors=acceptors)
         await node.network.stop()
         with socket.create_server((HOST, number)):
             with pytest.raises(UsageError, match="no available ports"):
                 await node.network.start()
-            assert refusal(lambda: node.network.info) == STOPPED
+            assert raised_error_text(lambda: node.network.info) == STOPPED
         await node.network.start()
         assert node.network.acceptors[1].port == number
 
 
 @pytest.mark.covers("NAPI-OPT-3")
 @pytest.mark.real_loop
-async def test_who_waits_for_a_dial_when_the_network_stops_gets_the_error() -> None:
-    """NAPI-OPT-3: a process that waits is not ended by it."""
+async def test_a_pending_dial_fails_when_the_network_stops() -> None:
+    """NAPI-OPT-3: the waiting process goes on."""
     with socket.create_server((HOST, 0)) as silent:
-        async with lan() as start:
+        async with node_starter() as start:
             a = await start("a")
             route = NetworkRoute(host=HOST, port=silent.getsockname()[1])
             a.network.add_route("x@", route)
-            waits = [
-                asyncio.ensure_future(failure(run_as_process(a, lambda it: it.send(ProcessID(X, Atom("echo")), 1)))),
-                asyncio.ensure_future(failure(a.network.get_node(X))),
-                asyncio.ensure_future(failure(a.network.get_node_with_route(X, route))),
+            pending = [
+                asyncio.ensure_future(error_text(run_as_process(a, lambda it: it.send(ProcessID(X, Atom("echo")), 1)))),
+                asyncio.ensure_future(error_text(a.network.get_node(X))),
+                asyncio.ensure_future(error_text(a.network.get_node_with_route(X, route))),
             ]
             await eventually(lambda: a.network._sockets.live)
-            given_up = asyncio.ensure_future(a.network.get_node(X))
+            cancelled = asyncio.ensure_future(a.network.get_node(X))
             await asyncio.sleep(0)
-            given_up.cancel()
+            cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await given_up
+                await cancelled
             await a.network.stop()
-            assert await asyncio.gather(*waits) == [STOPPED] * 3
+            assert await asyncio.gather(*pending) == [STOPPED] * 3
 
 
 @pytest.mark.covers("NAPI-OPT-3")
 @pytest.mark.real_loop
-async def test_a_stopped_node_has_no_network_either() -> None:
+async def test_the_network_of_a_stopped_node_is_stopped() -> None:
     """NAPI-OPT-3: Node.stop."""
-    async with lan() as start:
+    async with node_starter() as start:
         a, b = await start("a"), await start("b")
-        remote, route = await dial(a, b), to(b)
+        remote, route = await dial(a, b), route_to(b)
         await a.stop()
-        assert await failure(a.network.get_node_with_route(b.name, route)) == STOPPED
-        assert await failure(remote.spawn("f")) == "no connection"
-        assert refusal(lambda: a.spawn(Echo())) == "node terminated"
+        assert await error_text(a.network.get_node_with_route(b.name, route)) == STOPPED
+        assert await error_text(remote.spawn("f")) == "no connection"
+        assert raised_error_text(lambda: a.spawn(Echo())) == "node terminated"

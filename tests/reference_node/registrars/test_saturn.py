@@ -1,4 +1,4 @@
-"""The central registrar, without sockets and with: registration, news, routes, configuration, loss and return."""
+"""Saturn, without and with sockets: registration, announcements, routes, configuration, loss and reconnection."""
 
 import asyncio
 import secrets
@@ -35,8 +35,8 @@ TOKEN = "token"
 # --- sans-io ----------------------------------------------------------------------------------------------------------
 
 
-class Pair:
-    """A client and its session at the server."""
+class ClientAndSession:
+    """A client session and its session at the server."""
 
     def __init__(
         self, directory: SaturnDirectory, name: Atom, cluster: str = "c", *, token: str = TOKEN, hidden: bool = False
@@ -47,30 +47,30 @@ class Pair:
 
     def exchange(self, data: bytes) -> list[Message]:
         self.session.receive(data)
-        return self.news()
+        return self.announcements()
 
-    def news(self) -> list[Message]:
-        said, self.out[:] = b"".join(self.out), []
-        return list(self.client.receive(said))
+    def announcements(self) -> list[Message]:
+        data, self.out[:] = b"".join(self.out), []
+        return list(self.client.receive(data))
 
     def register(self, routes: AnnouncedRoutes | None = None) -> list[Message]:
         self.exchange(self.client.start("salt"))
         return self.exchange(self.client.register(routes or AnnouncedRoutes([route()], [], None)))
 
 
-def test_a_node_is_told_who_is_there() -> None:
+def test_nodes_are_announced_to_each_other() -> None:
     directory = SaturnDirectory(TOKEN, {"*:A": 1, "c:b@here:B": 2, "d:*:C": 3})
-    a, b = Pair(directory, A), Pair(directory, B)
+    a, b = ClientAndSession(directory, A), ClientAndSession(directory, B)
     assert a.register() == [saturn.RegisterResult(None, {"*:A": 1}, None, None)]
     assert b.register() == [saturn.RegisterResult(None, {"*:A": 1, "c:b@here:B": 2}, [A], None)]
-    assert a.news() == [saturn.NodeJoined(B)]
+    assert a.announcements() == [saturn.NodeJoined(B)]
     assert a.client.view.nodes == {B}
     b.session.end()
-    assert a.news() == [saturn.NodeLeft(B)]
+    assert a.announcements() == [saturn.NodeLeft(B)]
     assert not a.client.view.nodes
 
 
-def test_the_most_special_item_counts() -> None:
+def test_the_most_specific_configuration_item_is_used() -> None:
     view = ClusterView("c", A, config={"*:X": 1, "a@here:X": 2, "c:*:X": 3, "c:a@here:X": 4})
     for value, name in ((4, "c:a@here:X"), (3, "c:*:X"), (2, "a@here:X"), (1, "*:X")):
         assert view.item("X") == value
@@ -79,110 +79,115 @@ def test_the_most_special_item_counts() -> None:
         view.item("X")
 
 
-def test_only_those_concerned_hear_of_an_item() -> None:
+def test_a_configuration_update_reaches_only_the_nodes_of_its_scope() -> None:
     directory = SaturnDirectory(TOKEN)
-    a, b, other, stranger = Pair(directory, A), Pair(directory, B), Pair(directory, A, "d"), Pair(directory, C)
+    a, b, other, unregistered = (
+        ClientAndSession(directory, A),
+        ClientAndSession(directory, B),
+        ClientAndSession(directory, A, "d"),
+        ClientAndSession(directory, C),
+    )
     for pair in (a, b, other):
         pair.register()
-    a.news()
+    a.announcements()
     directory.configure({"c:a@here:X": 1, "c:*:Y": 2})
-    assert a.news() == [saturn.ConfigUpdate("c:a@here:X", 1), saturn.ConfigUpdate("c:*:Y", 2)]
-    assert b.news() == [saturn.ConfigUpdate("c:*:Y", 2)]
-    assert not other.news()
-    assert not stranger.out  # SAT-CF-4
+    assert a.announcements() == [saturn.ConfigUpdate("c:a@here:X", 1), saturn.ConfigUpdate("c:*:Y", 2)]
+    assert b.announcements() == [saturn.ConfigUpdate("c:*:Y", 2)]
+    assert not other.announcements()
+    assert not unregistered.out  # SAT-CF-4
     directory.configure({"c:*:Y": 2})
-    assert not a.news()
+    assert not a.announcements()
 
 
-def test_a_hidden_node_is_not_to_be_found() -> None:
+def test_a_hidden_node_is_neither_announced_nor_resolved() -> None:
     directory = SaturnDirectory(TOKEN)
-    a, hidden = Pair(directory, A), Pair(directory, B, hidden=True)
+    a, hidden = ClientAndSession(directory, A), ClientAndSession(directory, B, hidden=True)
     a.register()
     hidden.register()
-    assert not a.news()
+    assert not a.announcements()
     a.exchange(write(saturn.Resolve(1, B)))
     assert directory.find("c", B) is None
-    assert Pair(directory, C).register()[0].Nodes == [A]  # type: ignore[union-attr]
+    assert ClientAndSession(directory, C).register()[0].Nodes == [A]  # type: ignore[union-attr]
     hidden.session.end()
-    assert saturn.NodeLeft(B) not in a.news()
+    assert saturn.NodeLeft(B) not in a.announcements()
 
 
-def test_a_name_that_is_taken() -> None:
+def test_a_taken_name_is_refused() -> None:
     directory = SaturnDirectory(TOKEN)
-    a, again, b = Pair(directory, A), Pair(directory, A), Pair(directory, B)
+    a, again, b = ClientAndSession(directory, A), ClientAndSession(directory, A), ClientAndSession(directory, B)
     a.register()
     b.register()
-    a.news()
+    a.announcements()
     with pytest.raises(RegistrarError, match="resource is taken"):
         again.register()
     assert again.session.state is SessionState.CLOSED
-    assert not a.news()
-    assert not b.news()  # SAT-RG-4
+    assert not a.announcements()
+    assert not b.announcements()  # SAT-RG-4
 
 
 def test_applications_are_kept_by_name() -> None:
     directory = SaturnDirectory(TOKEN)
-    a, b = Pair(directory, A), Pair(directory, B)
+    a, b = ClientAndSession(directory, A), ClientAndSession(directory, B)
     a.register()
     b.register()
-    a.news()
+    a.announcements()
     for state in (1, 2):
         b.exchange(write(saturn.RegisterApplicationRoute(ApplicationRoute(B, Atom("app"), 1, 1, state))))
-    assert [message.Route.State for message in a.news()] == [1, 2]  # type: ignore[union-attr]
-    late = Pair(directory, C)
+    assert [message.Route.State for message in a.announcements()] == [1, 2]  # type: ignore[union-attr]
+    late = ClientAndSession(directory, C)
     late.register()
     assert [route_.State for route_ in late.client.view.applications.values()] == [2]  # SAT-EV-4
-    a.news()
+    a.announcements()
     b.exchange(write(saturn.UnregisterApplicationRoute(Atom("app"), Atom(""))))
-    assert a.news() == [saturn.UnregisterApplicationRoute(Atom("app"), B)]  # SAT-EV-3
+    assert a.announcements() == [saturn.UnregisterApplicationRoute(Atom("app"), B)]  # SAT-EV-3
     assert not a.client.view.applications
 
 
 @pytest.mark.parametrize("message", [saturn.HandshakeResult("x"), saturn.RegisterResult(), saturn.Resolve(1, A)])
-def test_a_server_that_says_the_wrong_thing(message: Message) -> None:
-    client = SaturnClientSession(ClusterView("", A), TOKEN)
-    client.start("salt")
+def test_an_unexpected_message_of_the_server_is_malformed(message: Message) -> None:
+    registered_client = SaturnClientSession(ClusterView("", A), TOKEN)
+    registered_client.start("salt")
     with pytest.raises(RegistrarError, match="malformed value"):
-        list(client.receive(write(message)))
+        list(registered_client.receive(write(message)))
 
 
-def test_news_of_a_server_that_has_proved_nothing_are_ignored() -> None:
-    client = SaturnClientSession(ClusterView("", A), TOKEN)
-    client.start("salt")
-    assert not list(client.receive(write(saturn.ConfigUpdate("*:A", 1))))
-    assert not client.view.config
-    assert client.state is SaturnClientState.AWAIT_PROOF
+def test_announcements_before_the_proof_of_the_server_are_ignored() -> None:
+    registered_client = SaturnClientSession(ClusterView("", A), TOKEN)
+    registered_client.start("salt")
+    assert not list(registered_client.receive(write(saturn.ConfigUpdate("*:A", 1))))
+    assert not registered_client.view.config
+    assert registered_client.state is SaturnClientState.AWAIT_PROOF
 
 
-def test_news_may_come_before_the_result() -> None:
+def test_announcements_before_the_register_result_are_applied() -> None:
     directory = SaturnDirectory(TOKEN)
-    pair = Pair(directory, A)
+    pair = ClientAndSession(directory, A)
     pair.exchange(pair.client.start("salt"))
     assert list(pair.client.receive(write(saturn.NodeJoined(B)))) == [saturn.NodeJoined(B)]
     assert pair.client.view.nodes == {B}
 
 
-def test_a_session_leaves_nothing_behind() -> None:
+def test_the_end_of_a_session_removes_its_cluster() -> None:
     directory = SaturnDirectory(TOKEN)
     for _ in range(3):
-        pair = Pair(directory, A)
+        pair = ClientAndSession(directory, A)
         pair.register()
         pair.session.end()
         pair.session.end()
     assert not directory.clusters
 
 
-def test_a_result_that_can_not_be_written_is_no_registration() -> None:
-    """Two nodes, and items that take up more than the 64 KiB of a message when they come together."""
+def test_a_register_result_that_is_too_long_closes_the_session() -> None:
+    """The configuration items of the second node are longer than a message of 64 KiB."""
     directory = SaturnDirectory(TOKEN, {f"b@here:{n}": "x" * 40_000 for n in range(2)})
-    a, b = Pair(directory, A), Pair(directory, B)
+    a, b = ClientAndSession(directory, A), ClientAndSession(directory, B)
     a.register()
     assert not b.register()
     assert b.session.state is SessionState.CLOSED
     assert directory.find("c", B) is None
-    assert not a.news()
+    assert not a.announcements()
     directory.configure({})
-    assert Pair(directory, B).register() == [saturn.RegisterResult(None, {}, [A], None)]
+    assert ClientAndSession(directory, B).register() == [saturn.RegisterResult(None, {}, [A], None)]
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------------
@@ -195,7 +200,7 @@ def salt(n: int) -> str:
 
 
 @asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[SaturnServer]:
+async def running_server(**options: Any) -> AsyncIterator[SaturnServer]:
     server = SaturnServer(TOKEN, **{"port": 0, **options})
     await server.start()
     try:
@@ -205,7 +210,7 @@ async def serving(**options: Any) -> AsyncIterator[SaturnServer]:
 
 
 @asynccontextmanager
-async def client(
+async def registered_client(
     server: SaturnServer, name: Atom, *, hidden: bool = False, **more: Any
 ) -> AsyncIterator[SaturnRegistrar]:
     options = SaturnOptions(**{"token": TOKEN, "port": server.port, "cluster": "c", "skip_verify": True, **more})
@@ -217,56 +222,60 @@ async def client(
         await registrar.terminate()
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
 
-async def refused(registrar: Coroutine[Any, Any, Any]) -> str:
+async def registrar_error(registrar: Coroutine[Any, Any, Any]) -> str:
     with pytest.raises(RegistrarError) as caught:
         await registrar
     return str(caught.value)
 
 
 @pytest.mark.real_loop
-async def test_two_nodes_find_each_other() -> None:
-    async with serving() as server, client(server, A) as a, client(server, B) as b:
+async def test_two_nodes_resolve_each_other() -> None:
+    async with running_server() as server, registered_client(server, A) as a, registered_client(server, B) as b:
         assert await a.resolve(B) == await b.resolve(A) == [route()]
-        await until(lambda: a.nodes == [B])
+        await wait_until(lambda: a.nodes == [B])
         assert b.nodes == [A]
-        assert await refused(a.resolve(A)) == "not allowed"
-        assert await refused(a.resolve(C)) == "no route"
-        assert await refused(a.resolve_proxy(C)) == "no route"
+        assert await registrar_error(a.resolve(A)) == "not allowed"
+        assert await registrar_error(a.resolve(C)) == "no route"
+        assert await registrar_error(a.resolve_proxy(C)) == "no route"
         assert await asyncio.gather(*(a.resolve(B) for _ in range(50))) == [[route()]] * 50
 
 
 @pytest.mark.real_loop
-async def test_applications_and_configuration() -> None:
-    async with serving(config={"*:A": 1}) as server, client(server, A) as a, client(server, B) as b:
-        heard: list[Message] = []
-        a.listeners.append(heard.append)
+async def test_application_routes_and_configuration_are_announced() -> None:
+    async with (
+        running_server(config={"*:A": 1}) as server,
+        registered_client(server, A) as a,
+        registered_client(server, B) as b,
+    ):
+        received: list[Message] = []
+        a.listeners.append(received.append)
         app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
         b.register_application_route(app)
-        await until(lambda: a.view.applications)
+        await wait_until(lambda: a.view.applications)
         assert await a.resolve_application(Atom("app")) == [app]
         b.unregister_application_route(Atom("app"))
-        await until(lambda: not a.view.applications)
+        await wait_until(lambda: not a.view.applications)
         with pytest.raises(RegistrarError, match="no route"):
             await a.resolve_application(Atom("app"))
         assert a.config_item("A") == 1
         server.directory.configure({"*:A": 2})
-        await until(lambda: a.config_item("A") == 2)
+        await wait_until(lambda: a.config_item("A") == 2)
         with pytest.raises(RegistrarError, match="unknown"):
             a.config_item("B")
-        assert [type(message).__name__ for message in heard][-3:] == [
+        assert [type(message).__name__ for message in received][-3:] == [
             "RegisterApplicationRoute", "UnregisterApplicationRoute", "ConfigUpdate",
         ]  # fmt: skip
 
 
 @pytest.mark.real_loop
-async def test_who_can_not_register() -> None:
-    async with serving() as server, client(server, A):
+async def test_a_failed_registration_raises_the_cause() -> None:
+    async with running_server() as server, registered_client(server, A):
         for options, text in (
             ({"token": "wrong"}, "EOF"),
             ({"skip_verify": False}, "x509: self-signed certificate"),
@@ -274,10 +283,10 @@ async def test_who_can_not_register() -> None:
             ({"host": "no.such.host.invalid"}, "no such host"),
         ):
             with pytest.raises(RegistrarError, match=text):
-                async with client(server, B, **options):
+                async with registered_client(server, B, **options):
                     pass
         with pytest.raises(RegistrarError, match="resource is taken"):
-            async with client(server, A):
+            async with registered_client(server, A):
                 pass
 
 
@@ -286,30 +295,30 @@ async def test_the_certificate_is_verified_against_a_ca(tmp_path: Path) -> None:
     keys = self_signed(["localhost"])
     ca = tmp_path / "ca.pem"
     ca.write_bytes(keys.certificate)
-    async with serving(keys=keys) as server, client(server, A, skip_verify=False, ca=str(ca)) as a:
+    async with running_server(keys=keys) as server, registered_client(server, A, skip_verify=False, ca=str(ca)) as a:
         assert a.registered
 
 
 @pytest.mark.real_loop
-async def test_a_lost_server_is_found_again() -> None:
+async def test_clients_register_again_with_a_restarted_server() -> None:
     first = SaturnServer(TOKEN, port=0)
     await first.start()
-    async with client(first, A) as a, client(first, B) as b:
+    async with registered_client(first, A) as a, registered_client(first, B) as b:
         app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
         b.register_application_route(app)  # after the start: upstream forgets it (SAT-RC-2)
-        await until(lambda: a.view.applications)
+        await wait_until(lambda: a.view.applications)
         await first.stop()
-        await until(lambda: not a.registered and not b.registered)
-        assert await refused(a.resolve(B)) == "no connection"  # upstream ends (SAT-RC-3)
-        async with serving(port=first.port):
-            await until(lambda: a.registered and b.registered and a.nodes == [B])
-            await until(lambda: a.view.applications)
+        await wait_until(lambda: not a.registered and not b.registered)
+        assert await registrar_error(a.resolve(B)) == "no connection"  # upstream ends (SAT-RC-3)
+        async with running_server(port=first.port):
+            await wait_until(lambda: a.registered and b.registered and a.nodes == [B])
+            await wait_until(lambda: a.view.applications)
             assert await a.resolve_application(Atom("app")) == [app]
             assert await a.resolve(B) == [route()]
 
 
-class LikeUpstream(SaturnServerSession):
-    """Tells nobody who is there of the applications of a registration."""
+class UpstreamSession(SaturnServerSession):
+    """Does not announce the applications of a registration to registered nodes."""
 
     def register(self, message: saturn.Register) -> None:
         announced = message.RegisterRoutes._replace(ApplicationRoutes=None)
@@ -317,32 +326,33 @@ class LikeUpstream(SaturnServerSession):
 
 
 @pytest.mark.real_loop
-async def test_applications_are_announced_again_with_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn_server.SaturnServerSession", LikeUpstream)
-    async with serving() as server, client(server, A) as a, client(server, B) as b:
+async def test_applications_are_announced_again_after_a_reconnection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ergo_conformance.reference_node.registrars.saturn_server.SaturnServerSession", UpstreamSession)
+    async with running_server() as server, registered_client(server, A) as a, registered_client(server, B) as b:
         app = ApplicationRoute(B, Atom("app"), 1, 1, 2)
         b.register_application_route(app)
-        await until(lambda: a.view.applications)
+        await wait_until(lambda: a.view.applications)
         server.directory.clusters["c"][B].end()
-        await until(lambda: not a.view.applications)
+        await wait_until(lambda: not a.view.applications)
         assert b._writer is not None
-        b._writer.close()  # the link alone is lost; `a` stays
-        await until(lambda: a.view.applications)
+        b._writer.close()  # only this socket is lost; `a` stays
+        await wait_until(lambda: a.view.applications)
         assert await a.resolve_application(Atom("app")) == [app]
 
 
 @pytest.mark.real_loop
-async def test_an_application_that_can_not_be_told_is_not_kept() -> None:
-    """It would keep the node from registering again."""
-    async with serving() as server, client(server, A) as a:
+async def test_an_application_route_that_is_too_long_is_not_kept() -> None:
+    """It would prevent further registrations of the node."""
+    async with running_server() as server, registered_client(server, A) as a:
         with pytest.raises(RegistrarError, match="incorrect"):
             a.register_application_route(ApplicationRoute(A, Atom("x" * 70000), 1, 1, 1))
         assert not a.own
 
 
 @pytest.mark.real_loop
-async def test_who_says_nothing_is_closed() -> None:
-    async with serving() as server:
+async def test_a_silent_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saturn, "REGISTER_WITHIN", 3.0)
+    async with running_server() as server:
         registrar = SaturnRegistrar(SaturnOptions(token=TOKEN, port=server.port, skip_verify=True))
         reader, writer = await asyncio.open_connection("localhost", server.port, ssl=registrar._context)
         assert await reader.read() == b""
@@ -351,26 +361,28 @@ async def test_who_says_nothing_is_closed() -> None:
 
 
 async def test_the_deadline_counts_from_the_tcp_connection() -> None:
-    """Whoever is slow to begin TLS has that much less for the registration (SAT-HS-5)."""
+    """The time until TLS begins counts (SAT-HS-5)."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    link = SaturnServerSocket(SaturnDirectory(TOKEN), set())
+    sock = SaturnServerSocket(SaturnDirectory(TOKEN), set())
     await asyncio.sleep(2.5)
-    assert await connect_memory(link, None, "").read(10) == b""
+    assert await connect_memory(sock, None, "").read(10) == b""
     assert loop.time() - started == pytest.approx(saturn.REGISTER_WITHIN, abs=0.01)
 
 
 @pytest.mark.real_loop
-async def test_a_mute_server_is_not_waited_for_long() -> None:
-    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_silent_server_times_out_the_registration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saturn, "ANSWER_TIMEOUT", 0.1)
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
     from ergo_conformance.reference_node.connection.tls import server_context
 
-    server = await asyncio.start_server(mute, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
+    server = await asyncio.start_server(never_answer, "localhost", 0, ssl=server_context(self_signed(["localhost"])))
     options = SaturnOptions(token=TOKEN, port=server.sockets[0].getsockname()[1], skip_verify=True)
     registrar = SaturnRegistrar(options)
-    assert await refused(registrar.register(NodeRegistration(A, salt), [])) == "i/o timeout"
+    assert await registrar_error(registrar.register(NodeRegistration(A, salt), [])) == "i/o timeout"
     assert not registrar.registered
     server.close()

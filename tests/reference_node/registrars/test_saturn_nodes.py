@@ -1,4 +1,4 @@
-"""Nodes whose registrar, or that of one acceptor, is a Saturn."""
+"""Nodes with a Saturn registrar for all acceptors or for one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ ACCEPTOR = AcceptorOptions(host=HOST, port=0)
 
 
 @asynccontextmanager
-async def serving(port: int = 0) -> AsyncIterator[SaturnServer]:
+async def running_server(port: int = 0) -> AsyncIterator[SaturnServer]:
     server = SaturnServer(TOKEN, port=port)
     await server.start()
     try:
@@ -45,7 +45,7 @@ def registrar(server: SaturnServer, **more: Any) -> SaturnRegistrar:
 
 
 class Nodes:
-    """Ended together."""
+    """Nodes of one Saturn, which stop together."""
 
     def __init__(self, server: SaturnServer) -> None:
         self.server, self.all = server, list[Node]()
@@ -62,7 +62,7 @@ class Nodes:
 
 @asynccontextmanager
 async def cluster() -> AsyncIterator[Nodes]:
-    async with serving() as server:
+    async with running_server() as server:
         made = Nodes(server)
         try:
             yield made
@@ -71,15 +71,15 @@ async def cluster() -> AsyncIterator[Nodes]:
                 await node.stop()
 
 
-async def reaches(one: Node, name: Atom) -> bool:
+async def call_succeeds(one: Node, name: Atom) -> bool:
     return bool(await run_as_process(one, lambda it: it.call(ProcessID(name, Atom("echo")), "hello")) == "hello")
 
 
-async def test_nodes_find_each_other() -> None:
+async def test_nodes_connect_through_saturn() -> None:
     async with cluster() as nodes:
         (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
-        assert await reaches(a, b.name)
-        assert await reaches(b, a.name)
+        assert await call_succeeds(a, b.name)
+        assert await call_succeeds(b, a.name)
         assert (of_b.nodes, a.network.nodes) == ([a.name], [b.name])
         await eventually(lambda: of_a.nodes == [b.name])
         info = a.network.info.registrar
@@ -95,45 +95,45 @@ async def test_nodes_find_each_other() -> None:
             await a.network.get_node(b.name)
 
 
-async def test_clusters_do_not_see_each_other() -> None:
+async def test_nodes_of_another_cluster_have_no_route() -> None:
     async with cluster() as nodes:
         a, _ = await nodes.start("a", saturn={"cluster": "one"})
         await nodes.start("b", saturn={"cluster": "two"})
         with pytest.raises(ErgoError, match="no route"):
             await a.network.get_node(f"b@{HOST}")
-        await nodes.start("a", saturn={"cluster": "two"})  # the same name is free there
+        await nodes.start("a", saturn={"cluster": "two"})  # the name is free in the other cluster
 
 
-async def test_a_hidden_node_dials_and_is_not_found() -> None:
+async def test_a_hidden_node_dials_and_has_no_route() -> None:
     async with cluster() as nodes:
         hidden, _ = await nodes.start("h", mode=NetworkMode.HIDDEN)
         b, of_b = await nodes.start("b")
         with pytest.raises(ErgoError, match="no route"):
             await b.network.get_node(hidden.name)
         assert of_b.nodes == []
-        assert await reaches(hidden, b.name)
-        assert await reaches(b, hidden.name)  # over the link that it has opened
+        assert await call_succeeds(hidden, b.name)
+        assert await call_succeeds(b, hidden.name)  # over the connection that the hidden node dialed
 
 
 @pytest.mark.parametrize(
     ("saturn", "text"),
     [({"token": "another"}, "EOF"), ({"skip_verify": False}, "x509: ")],
 )
-async def test_a_node_that_is_not_let_in_does_not_start(saturn: dict[str, Any], text: str) -> None:
+async def test_a_refused_registration_fails_the_start(saturn: dict[str, Any], text: str) -> None:
     async with cluster() as nodes:
         with pytest.raises(UsageError, match=rf"unable to register node: {text}"):
             await nodes.start("a", saturn=saturn)
 
 
-async def test_a_name_that_is_taken() -> None:
+async def test_a_taken_name_fails_the_start() -> None:
     async with cluster() as nodes:
         await nodes.start("a")
         with pytest.raises(UsageError, match=r"unable to register node: (resource is taken|EOF)"):
             await nodes.start("a")
 
 
-async def test_one_acceptor_has_a_saturn_the_other_an_embedded_registrar() -> None:
-    """Each route is known to its own registrar alone (NAPI-ACC-9)."""
+async def test_one_acceptor_with_saturn_and_one_with_the_embedded_registrar() -> None:
+    """Each route is registered only with its own registrar (NAPI-ACC-9)."""
     async with cluster() as nodes:
         own, common = registrar(nodes.server), EsrdRegistrar(port=0)
         acceptors = (ACCEPTOR, AcceptorOptions(host=HOST, port=0, registrar=own))
@@ -144,20 +144,20 @@ async def test_one_acceptor_has_a_saturn_the_other_an_embedded_registrar() -> No
         plain, special = node.network.acceptors
         assert [route.Port for route in await of_it.resolve(node.name)] == [special.port]
         assert [route.Port for route in await common.resolve(node.name)] == [plain.port]
-        assert await reaches(by_saturn, node.name)
+        assert await call_succeeds(by_saturn, node.name)
         neighbour = await start_node(
             f"n@{HOST}", cookie="secret", acceptors=(ACCEPTOR,), registrar=EsrdRegistrar(port=common.port)
         )
         nodes.all.append(neighbour)
-        assert await reaches(neighbour, node.name)
+        assert await call_succeeds(neighbour, node.name)
 
 
 async def test_applications_are_announced_in_each_state() -> None:
     async with cluster() as nodes:
         a, of_a = await nodes.start("a")
-        seen: list[tuple[int, int]] = []
+        states: list[tuple[int, int]] = []
         b, of_b = await nodes.start("b")
-        of_b.listeners.append(lambda message: seen.append(rows(message)))
+        of_b.listeners.append(lambda message: states.append(mode_and_state(message)))
         specification = ApplicationSpec(
             "app", (ApplicationMember(Echo, "worker"),), mode=ApplicationMode.TRANSIENT, weight=7
         )
@@ -165,8 +165,8 @@ async def test_applications_are_announced_in_each_state() -> None:
         await a.core.applications.start("app", ApplicationMode.PERMANENT)
         await a.core.applications.stop("app")
         a.core.applications.unload("app")
-        await eventually(lambda: len(seen) == 5)
-        assert seen == [(2, 1), (3, 2), (3, 3), (3, 1), (0, 0)]
+        await eventually(lambda: len(states) == 5)
+        assert states == [(2, 1), (3, 2), (3, 3), (3, 1), (0, 0)]
         with pytest.raises(Exception, match="no route"):
             await of_b.resolve_application(Atom("app"))
         a.core.applications.load(specification)
@@ -176,13 +176,13 @@ async def test_applications_are_announced_in_each_state() -> None:
         assert (b.network.nodes, late.network.nodes) == ([], [])
 
 
-def rows(message: Any) -> tuple[int, int]:
+def mode_and_state(message: Any) -> tuple[int, int]:
     route = getattr(message, "Route", None)
     return (route.Mode, route.State) if route else (0, 0)
 
 
-async def test_the_saturn_comes_back_and_knows_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also what has changed meanwhile (upstream dies of the question, or forgets it: SAT-RC-2, -3)."""
+async def test_nodes_and_applications_are_registered_again_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also changes during the loss (upstream crashes or loses them: SAT-RC-2, -3)."""
     monkeypatch.setattr("ergo_conformance.model.ergo.saturn.REDIAL", (0.0, 0.05))
     async with cluster() as nodes:
         (a, of_a), (b, of_b) = await nodes.start("a"), await nodes.start("b")
@@ -192,15 +192,15 @@ async def test_the_saturn_comes_back_and_knows_everything_again(monkeypatch: pyt
         with pytest.raises(ErgoError, match="no route"):
             await a.network.get_node(b.name)
         a.core.applications.load(ApplicationSpec("app", (ApplicationMember(Echo),)))
-        async with serving(port):
+        async with running_server(port):
             await eventually(lambda: of_a.registered and of_b.registered)
             await eventually(lambda: of_a.nodes == [b.name] and of_b.nodes == [a.name])
-            assert await reaches(a, b.name)
+            assert await call_succeeds(a, b.name)
             await eventually(lambda: of_b.view.applications)
             assert [route.Node for route in await of_b.resolve_application(Atom("app"))] == [a.name]
 
 
-async def test_the_settings_of_a_target_name_a_saturn() -> None:
+async def test_a_target_config_with_saturn_registers_there() -> None:
     async with cluster() as nodes:
         row = {"kind": "saturn", "host": "localhost", "port": nodes.server.port, "token": TOKEN, "cluster": "c"}
         target = {"name": f"t@{HOST}", "cookie": "secret", "host": HOST, "registrar": row}

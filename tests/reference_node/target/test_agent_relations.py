@@ -1,4 +1,4 @@
-"""The agent that does what it is told links and monitors, and collects what it hears (protocol notes: agents, section 4)."""
+"""The agent `agent`: links, monitors and collected notifications (protocol notes: agents, section 4)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,114 +10,114 @@ from ergo_conformance.model.ergo.error_values import SHUTDOWN
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.reference_node.target.go_format import go_format
-from tests.support.acting import Scene, acting, address, places
+from tests.support.agent_scenario import AgentScenario, agent_scenario, local_and_remote, target_of
+from tests.support.consumers import idle
 from tests.support.nodes import settle
-from tests.support.watchers import idle
 
-TAKES = {"link": "Exit", "monitor": "Down"}
-GIVES = {"unlink": "link", "demonitor": "monitor"}
-WORDS = {"pid": "PID", "name": "ProcessID", "alias": "Alias", "event": "Event"}
+NOTIFICATIONS = {"link": "Exit", "monitor": "Down"}
+REMOVALS = {"unlink": "link", "demonitor": "monitor"}
+MESSAGE_KINDS = {"pid": "PID", "name": "ProcessID", "alias": "Alias", "event": "Event"}
 
 
-@places
-@pytest.mark.parametrize("kind", WORDS)
-@pytest.mark.parametrize("op", TAKES)
-async def test_it_watches_and_collects_the_end(op: str, kind: str, remote: bool) -> None:
-    async with acting(remote=remote) as s:
+@local_and_remote
+@pytest.mark.parametrize("kind", MESSAGE_KINDS)
+@pytest.mark.parametrize("op", NOTIFICATIONS)
+async def test_link_and_monitor_collect_the_end_of_the_target(op: str, kind: str, remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         process = s.a.spawn(idle, name="me")
-        target = address(process, kind)
-        assert await s.do(op, target) == ("[]" if kind == "event" else True)
-        assert await s.do(op, target) == "<target is already exist>"
+        target = target_of(process, kind)
+        assert await s.run_op(op, target) == ("[]" if kind == "event" else True)
+        assert await s.run_op(op, target) == "<target is already exist>"
         process.stop(Error("bye"))
         (entry,) = await s.received()
         word, rest = entry.split(" ", 1)
-        assert word == f"gen.Message{TAKES[op]}{WORDS[kind]}"
+        assert word == f"gen.Message{NOTIFICATIONS[op]}{MESSAGE_KINDS[kind]}"
         assert rest.startswith("{")
         assert rest.endswith(" bye}")
         unknown = {"alias": "alias", "event": "event"}.get(kind, "process")
-        assert await s.do(op, target) == f"<unknown {unknown}>"
+        assert await s.run_op(op, target) == f"<unknown {unknown}>"
 
 
-@places
-@pytest.mark.parametrize("kind", WORDS)
-@pytest.mark.parametrize("op", GIVES)
-async def test_it_watches_no_more(op: str, kind: str, remote: bool) -> None:
-    async with acting(remote=remote) as s:
+@local_and_remote
+@pytest.mark.parametrize("kind", MESSAGE_KINDS)
+@pytest.mark.parametrize("op", REMOVALS)
+async def test_unlink_and_demonitor_remove_the_relation(op: str, kind: str, remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         process = s.a.spawn(idle, name="me")
-        target = address(process, kind)
-        assert await s.do(op, target) == "<unknown target>"
-        await s.do(GIVES[op], target)
-        assert await s.do(op, target) is True
-        assert await s.do(op, target) == "<unknown target>"
+        target = target_of(process, kind)
+        assert await s.run_op(op, target) == "<unknown target>"
+        await s.run_op(REMOVALS[op], target)
+        assert await s.run_op(op, target) is True
+        assert await s.run_op(op, target) == "<unknown target>"
         process.stop(Error("bye"))
         assert await s.received() == []
 
 
-@places
-@pytest.mark.parametrize("op", TAKES)
+@local_and_remote
+@pytest.mark.parametrize("op", NOTIFICATIONS)
 @pytest.mark.parametrize("name", ["crasher", Atom("crasher")], ids=repr)
-async def test_it_watches_a_name_of_its_own_node(op: str, name: str, remote: bool) -> None:
-    async with acting(remote=remote) as s:
-        give_back = next(back for back, take in GIVES.items() if take == op)
-        assert [await s.do(each, name) for each in (op, give_back, op)] == [True] * 3
+async def test_a_string_or_atom_target_is_a_name_of_its_own_node(op: str, name: str, remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
+        removal = next(back for back, take in REMOVALS.items() if take == op)
+        assert [await s.run_op(each, name) for each in (op, removal, op)] == [True] * 3
         await s.send("crasher", "custom")
         (entry,) = await s.received()
-        assert entry.startswith(f"gen.Message{TAKES[op]}ProcessID {{<")
+        assert entry.startswith(f"gen.Message{NOTIFICATIONS[op]}ProcessID {{<")
         assert entry.endswith(".'crasher'> custom registered error}")
 
 
-@places
-@pytest.mark.parametrize("op", TAKES)
-async def test_it_hears_events(op: str, remote: bool) -> None:
-    """The answer is the list of the last ones, as a text."""
-    async with acting(remote=remote) as s:
+@local_and_remote
+@pytest.mark.parametrize("op", NOTIFICATIONS)
+async def test_event_messages_are_collected(op: str, remote: bool) -> None:
+    """The answer is the list of buffered messages, as a text."""
+    async with agent_scenario(remote=remote) as s:
         event = Event(s.a.name, Atom("mine"))
-        s.it.process.register_event("mine", buffer=2)
-        s.it.process.publish("mine", "first")
-        s.it.process.publish("mine", 2)
-        text = await s.do(op, event)
+        s.requester.process.register_event("mine", buffer=2)
+        s.requester.process.publish("mine", "first")
+        s.requester.process.publish("mine", 2)
+        text = await s.run_op(op, event)
         assert [text[:9], text.count("Event#<"), text.count("'mine'")] == ["[{Event#<", 2, 2]
         assert text.index(" first} {") < text.index(" 2}]")
-        s.it.process.publish("mine", ["third"])
+        s.requester.process.publish("mine", ["third"])
         (entry,) = await s.received()
         assert entry.startswith("gen.MessageEvent {Event#<")
         assert entry.endswith(" [third]}")
 
 
-async def ended(how: Callable[[Scene], Any], told: list[str]) -> None:
-    async with acting() as s:
-        assert await s.do("link_node", s.a.name) is True
-        assert await s.do("monitor_node", str(s.a.name)) is True
-        assert await s.do("monitor_node", s.a.name) == "<target is already exist>"
-        how(s)
+async def check_node_notifications(disconnect: Callable[[AgentScenario], Any], notifications: list[str]) -> None:
+    async with agent_scenario() as s:
+        assert await s.run_op("link_node", s.a.name) is True
+        assert await s.run_op("monitor_node", str(s.a.name)) is True
+        assert await s.run_op("monitor_node", s.a.name) == "<target is already exist>"
+        disconnect(s)
         await settle()
-        assert sorted(await s.received()) == told
+        assert sorted(await s.received()) == notifications
 
 
-async def test_it_watches_a_node() -> None:
-    await ended(
+async def test_link_node_and_monitor_node_collect_the_loss_of_a_node() -> None:
+    await check_node_notifications(
         lambda s: s.a.core.disconnect(s.b.name),
         ["gen.MessageDownNode {'a@localhost'}", "gen.MessageExitNode {'a@localhost'}"],
     )
 
 
-@places
+@local_and_remote
 @pytest.mark.parametrize("op", ["link_node", "monitor_node", "connect"])
 @pytest.mark.parametrize(
     "node", ["nowhere@localhost", Atom("nowhere@localhost"), "", 5, None, ["a@localhost"]], ids=repr
 )
-async def test_a_node_that_is_not_there(op: str, node: Any, remote: bool) -> None:
-    """What is neither an atom nor a text counts as empty."""
-    async with acting(remote=remote) as s:
-        assert await s.do(op, node) == await s.do(op, *[] if node is None else [node]) == "<no route>"
+async def test_an_unreachable_node_is_no_route(op: str, node: Any, remote: bool) -> None:
+    """A name that is neither an atom nor a string counts as empty."""
+    async with agent_scenario(remote=remote) as s:
+        assert await s.run_op(op, node) == await s.run_op(op, *[] if node is None else [node]) == "<no route>"
 
 
-async def test_an_entry_as_a_real_node_printed_it() -> None:
-    """Of the recorded handshake_reverse: b's agent monitors a's crasher."""
-    async with acting() as s:
+async def test_an_entry_equals_that_of_a_recorded_node() -> None:
+    """From the capture handshake_reverse: the agent of b monitors the crasher of a."""
+    async with agent_scenario() as s:
         assert s.a.name == "a@localhost"
         process = s.a.spawn(idle, name="crasher")
-        await s.do("monitor", ProcessID(s.a.name, Atom("crasher")))
+        await s.run_op("monitor", ProcessID(s.a.name, Atom("crasher")))
         process.stop(SHUTDOWN)
         assert await s.received() == ["gen.MessageDownProcessID {<2887105A.'crasher'> shutdown}"]
 
@@ -137,7 +137,7 @@ async def test_an_entry_as_a_real_node_printed_it() -> None:
     ],
     ids=repr,
 )
-def test_how_values_are_printed(value: Any, text: str) -> None:
+def test_values_have_the_text_of_go(value: Any, text: str) -> None:
     assert go_format(value) == text
 
 
@@ -146,7 +146,7 @@ def test_how_values_are_printed(value: Any, text: str) -> None:
     [(Typed(t.INT64, 5), "int64 5"), (Typed(Slice(t.STRING), ["a", "b"]), "[]string [a b]")],
     ids=repr,
 )
-async def test_values_that_bring_their_type(message: Any, entry: str) -> None:
-    async with acting() as s:
+async def test_typed_values_are_collected_with_their_type(message: Any, entry: str) -> None:
+    async with agent_scenario() as s:
         await s.send("agent", message)
         assert await s.received() == [entry]

@@ -1,4 +1,4 @@
-"""The agents of level 1, asked by a peer that the schemas judge (protocol notes: agents, sections 2 and 8)."""
+"""The agents of level 1, checked with the schemas (protocol notes: agents, sections 2 and 8)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -28,24 +28,24 @@ def int64(n: int) -> Typed:
     return Typed(t.INT64, n)
 
 
-async def started() -> tuple[Node, Peer, dict[str, int]]:
+async def start_agents() -> tuple[Node, Peer, dict[str, int]]:
     b = node(atoms=("echo_cached",))
     pids = Supervisor(b.core, LEVEL_1).pids
     return b, await context(b).peer(caches=ANNOUNCED), pids
 
 
 @asynccontextmanager
-async def at_node() -> AsyncIterator[tuple[Peer, dict[str, int]]]:
-    """A peer of a node with agents, and the numbers of the agents."""
-    b, peer, pids = await started()
+async def agents_and_peer() -> AsyncIterator[tuple[Peer, dict[str, int]]]:
+    """Yields a peer of a node with agents, and the numbers of the agents."""
+    b, peer, pids = await start_agents()
     try:
         yield peer, pids
     finally:
         await b.stop()
 
 
-async def test_they_are_all_there() -> None:
-    async with at_node() as (_, pids):
+async def test_all_agents_are_running() -> None:
+    async with agents_and_peer() as (_, pids):
         assert set(pids) == {"echo", "echo_cached", "sink", "slow", "small_mailbox"}
         assert sorted(pids.values()) == [1001, 1002, 1003, 1004, 1005]
 
@@ -62,23 +62,23 @@ VALUES = [
 
 @pytest.mark.parametrize("name", ["echo", "echo_cached"])
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-async def test_echo_sends_back_what_it_is_sent(name: str, value: Any) -> None:
-    """The special strings, too: by Send they are texts like others."""
-    async with at_node() as (peer, pids):
+async def test_echo_returns_each_message(name: str, value: Any) -> None:
+    """Also the special strings, which are plain in a message."""
+    async with agents_and_peer() as (peer, pids):
         peer.send(name, value, sender=2000, priority=enp.Priority.MAX)
         message = (await peer.receive_message(to=2000)).value
         assert message == enp.MessagePID(2000 % 255, pids[name], 0, 0, 2000, value)
 
 
 @pytest.mark.parametrize("value", [value for value in VALUES if value != "!error"], ids=repr)
-async def test_echo_answers_what_it_is_asked(value: Any) -> None:
-    async with at_node() as (peer, pids):
+async def test_echo_answers_with_the_payload(value: Any) -> None:
+    async with agents_and_peer() as (peer, pids):
         assert await peer.call("echo", value) == value
         assert await peer.call(pids["echo_cached"], value) == value
 
 
-async def answered(peer: Peer, text: str) -> Any:
-    """Code and error of the ResponseError to a call of echo."""
+async def response_error(peer: Peer, text: str) -> Any:
+    """Returns code and error of the ResponseError to a call of echo."""
     frame = (await peer.answer(peer.ask("echo", text))).value
     assert isinstance(frame, enp.ResponseError)
     return frame.code, frame.error and frame.error.text
@@ -101,15 +101,15 @@ async def answered(peer: Peer, text: str) -> Any:
         ("!error:", Code.OTHER, ""),
     ],
 )
-async def test_echo_fails_as_it_is_told(text: str, code: Code, error: str | None) -> None:
-    async with at_node() as (peer, pids):
-        assert await answered(peer, text) == (code, error)
+async def test_echo_answers_error_requests_with_code_and_error(text: str, code: Code, error: str | None) -> None:
+    async with agents_and_peer() as (peer, pids):
+        assert await response_error(peer, text) == (code, error)
         assert await peer.call("echo", "!self") == peer.target_pid(pids["echo"])
 
 
-async def test_a_new_error_never_goes_as_an_id() -> None:
-    """Even if its text is that of a registered one."""
-    async with at_node() as (peer, _):
+async def test_an_unregistered_error_is_sent_as_text() -> None:
+    """Even if its text is that of a registered error."""
+    async with agents_and_peer() as (peer, _):
         ids = {}
         for text in ("!error:timeout", "!error:timed out"):
             ref = peer.ask("echo", text)
@@ -119,19 +119,19 @@ async def test_a_new_error_never_goes_as_an_id() -> None:
         assert ids["!error:timed out"] - ids["!error:timeout"] == len("timed out")
 
 
-async def test_echo_tells_its_pid() -> None:
-    async with at_node() as (peer, pids):
+async def test_echo_answers_self_with_its_pid() -> None:
+    async with agents_and_peer() as (peer, pids):
         for name in ("echo", "echo_cached"):
             assert await peer.call(name, "!self") == peer.target_pid(pids[name])
 
 
-async def test_echo_does_not_answer_if_it_is_told_so() -> None:
-    async with at_node() as (peer, _):
+async def test_echo_does_not_answer_noreply() -> None:
+    async with agents_and_peer() as (peer, _):
         await peer.expect_no_answer(peer.ask("echo", "!noreply"), 10)
 
 
-async def test_echo_tells_its_environment() -> None:
-    async with at_node() as (peer, _):
+async def test_echo_answers_env_with_its_environment() -> None:
+    async with agents_and_peer() as (peer, _):
         assert await peer.call("echo", "!env") == Typed(Slice(t.STRING), [])
     b = node()
     b.spawn(Echo(), name="echo", options=ProcessOptions(env={"A": "1", "B": 2}))
@@ -142,7 +142,7 @@ async def test_echo_tells_its_environment() -> None:
     await b.stop()
 
 
-async def test_processes_of_a_node_have_its_environment_and_take_it_along_if_exposed() -> None:
+async def test_processes_inherit_the_nodes_environment_and_expose_it() -> None:
     net = MemoryNetwork()
     a, b, _ = await net.pair(env={"NODE": "1", "BOTH": "node"}, expose_env=True)
     b.spawn(Echo(), name="echo", options=ProcessOptions(env={"BOTH": "own"}))
@@ -162,17 +162,17 @@ async def test_processes_of_a_node_have_its_environment_and_take_it_along_if_exp
     await net.stop()
 
 
-async def test_echo_ends_when_it_is_told_and_is_started_again() -> None:
-    async with at_node() as (peer, pids):
+async def test_echo_is_restarted_after_terminate() -> None:
+    async with agents_and_peer() as (peer, pids):
         assert await peer.call("echo", "!terminate") == "bye"
         await settle()
         pid = await peer.call("echo", "!self")
         assert pid.id not in pids.values()
-        await peer.expect_no_answer(peer.ask(pids["echo"], "anybody there?"))
+        await peer.expect_no_answer(peer.ask(pids["echo"], "call"))
 
 
-async def test_echo_survives_what_it_cannot_send_back() -> None:
-    b, _, pids = await started()
+async def test_echo_survives_messages_too_long_to_return() -> None:
+    b, _, pids = await start_agents()
     peer = await context(b, 2).peer(MaxMessageSize=500)
     for text in ("!self", "x" * 450, "x" * 480):
         peer.send("echo", text)
@@ -184,8 +184,8 @@ async def test_echo_survives_what_it_cannot_send_back() -> None:
 # --- sink -------------------------------------------------------------------------------------------------------------
 
 
-async def test_sink_counts_and_remembers() -> None:
-    async with at_node() as (peer, _):
+async def test_sink_counts_messages_and_keeps_the_last() -> None:
+    async with agents_and_peer() as (peer, _):
 
         async def ask(text: str) -> Any:
             return await peer.call("sink", text)
@@ -203,8 +203,8 @@ async def test_sink_counts_and_remembers() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "Count", 1, ["count"], Atom("count"), b"last"])
-async def test_sink_does_not_support_anything_else(value: Any) -> None:
-    async with at_node() as (peer, _):
+async def test_sink_answers_other_requests_with_unsupported(value: Any) -> None:
+    async with agents_and_peer() as (peer, _):
         answer = await peer.call("sink", value)
         assert isinstance(answer, Error)
         assert answer.text == error_values.UNSUPPORTED.text
@@ -213,39 +213,39 @@ async def test_sink_does_not_support_anything_else(value: Any) -> None:
 # --- slow and small_mailbox -------------------------------------------------------------------------------------------
 
 
-async def takes(work: Coroutine[Any, Any, Any]) -> tuple[Any, float]:
-    begun = asyncio.get_running_loop().time()
-    return await work, asyncio.get_running_loop().time() - begun
+async def timed(work: Coroutine[Any, Any, Any]) -> tuple[Any, float]:
+    started = asyncio.get_running_loop().time()
+    return await work, asyncio.get_running_loop().time() - started
 
 
 @pytest.mark.parametrize("name", ["slow", "small_mailbox"])
 @pytest.mark.parametrize("ms", [0, 1, 250, 3000])
-async def test_it_sleeps_as_long_as_it_is_told(name: str, ms: int) -> None:
-    async with at_node() as (peer, _):
-        answer, seconds = await takes(peer.call(name, int64(ms)))
+async def test_slow_agents_sleep_for_the_requested_time(name: str, ms: int) -> None:
+    async with agents_and_peer() as (peer, _):
+        answer, seconds = await timed(peer.call(name, int64(ms)))
         assert (answer, seconds) == (int64(ms), pytest.approx(ms / 1000))
         peer.send(name, int64(ms))
         await settle()
-        answer, seconds = await takes(peer.call(name, int64(1)))
+        answer, seconds = await timed(peer.call(name, int64(1)))
         assert (answer, seconds) == (int64(1), pytest.approx((ms + 1) / 1000))
 
 
 @pytest.mark.parametrize("name", ["slow", "small_mailbox"])
 @pytest.mark.parametrize("value", [1, "1", Typed(t.UINT64, 1), Typed(t.INT32, 1), [int64(1)], True, 1.0])
-async def test_it_takes_nothing_else(name: str, value: Any) -> None:
-    async with at_node() as (peer, _):
+async def test_slow_agents_answer_other_requests_with_incorrect(name: str, value: Any) -> None:
+    async with agents_and_peer() as (peer, _):
         answer = await peer.call(name, value)
         assert isinstance(answer, Error)
         assert answer.text == error_values.INCORRECT.text
         peer.send(name, value)
         await settle()
-        answer, seconds = await takes(peer.call(name, int64(0)))
+        answer, seconds = await timed(peer.call(name, int64(0)))
         assert (answer, seconds) == (int64(0), 0)
 
 
 @pytest.mark.parametrize(("name", "codes"), [("small_mailbox", [0, 2, 2]), ("slow", [0, 0, 0])])
-async def test_one_message_fits_into_the_small_mailbox_while_it_sleeps(name: str, codes: list[int]) -> None:
-    async with at_node() as (peer, pids):
+async def test_the_small_mailbox_holds_one_message(name: str, codes: list[int]) -> None:
+    async with agents_and_peer() as (peer, pids):
         peer.send(name, int64(1000))
         await settle()
         for to in (name, pids[name]):
@@ -253,8 +253,8 @@ async def test_one_message_fits_into_the_small_mailbox_while_it_sleeps(name: str
             assert found == (codes if to == name else [max(codes)] * 3)
 
 
-async def test_a_call_that_does_not_fit_is_refused_if_it_is_important_and_dropped_if_not() -> None:
-    async with at_node() as (peer, _):
+async def test_a_call_to_a_full_mailbox_is_refused_only_if_important() -> None:
+    async with agents_and_peer() as (peer, _):
         first = peer.ask("small_mailbox", int64(1000))
         await settle()
         second, dropped = peer.ask("small_mailbox", int64(5)), peer.ask("small_mailbox", int64(6))

@@ -1,4 +1,4 @@
-"""The node as a target: one process, one READY line, ended by SIGTERM."""
+"""The command `node` as a target: one process, one READY line, terminated by SIGTERM."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ergo_conformance.cli import node as verb
+from ergo_conformance.cli import node as node_command
 from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, Flags
 from ergo_conformance.reference_node.connection import tls as certificates
@@ -24,8 +24,10 @@ from ergo_conformance.reference_node.options import NetworkMode
 from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.reference_node.target.agents import LEVEL_1
 
-SCHEMAS = Path(verb.__file__).parents[1] / "targets" / "schemas"
-# What the command line's main() does with it, without the rest of the command line.
+SCHEMAS = Path(node_command.__file__).parents[1] / "targets" / "schemas"
+LIMIT = 60
+"""Seconds for a step of the process."""
+# The command alone, with the error handling of the command line's main().
 PROGRAM = """
 import sys, typer
 from ergo_conformance.cli.node import node
@@ -44,7 +46,7 @@ def schema(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def running(*args: str, target: Any = None) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+def running_command(*args: str, target: Any = None) -> Iterator[tuple[subprocess.Popen[str], Any]]:
     environment = {**os.environ, "ERGO_TARGET": "" if target is None else json.dumps(target)}
     command = [sys.executable, "-c", PROGRAM, *args]
     with subprocess.Popen(
@@ -53,15 +55,15 @@ def running(*args: str, target: Any = None) -> Iterator[tuple[subprocess.Popen[s
         assert process.stdout
         try:
             line = process.stdout.readline()
-            assert line.startswith("READY "), process.communicate(timeout=10)
+            assert line.startswith("READY "), process.communicate(timeout=LIMIT)
             yield process, json.loads(line.removeprefix("READY "))
         finally:
             process.kill()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_ready_and_the_end(signum: signal.Signals) -> None:
-    with running("--name", "n@localhost", "--cookie", "c", "--pool", "2", "-v") as (process, ready):
+def test_the_command_prints_ready_and_ends_on_a_signal(signum: signal.Signals) -> None:
+    with running_command("--name", "n@localhost", "--cookie", "c", "--pool", "2", "-v") as (process, ready):
         jsonschema.validate(ready, schema("ready.schema.json"))
         jsonschema.validate(ready["config"], schema("ergo-target.schema.json"))
         assert set(ready) == set(schema("ready.schema.json")["properties"]) - {"token"}  # a Saturn's
@@ -78,17 +80,20 @@ def test_ready_and_the_end(signum: signal.Signals) -> None:
         }
         with socket.create_connection((ready["host"], ready["port"])) as peer:
             peer.sendall(b"GET / HTTP/1.1\r\n")
-            peer.settimeout(5)
+            peer.settimeout(LIMIT)
             assert peer.recv(1) == b""
         process.send_signal(signum)
-        out, err = process.communicate(timeout=5)
+        out, err = process.communicate(timeout=LIMIT)
         assert (process.returncode, out) == (0, "")
         assert "first byte is 71" in err
 
 
-def test_the_variable_and_the_options_over_it() -> None:
+def test_options_override_the_variable() -> None:
     target = {"name": "x@localhost", "cookie": "from the variable", "tls": {}, "flags": {"spawn": False}, "own": 1}
-    with running("--name", "n@localhost", "--flags", "-important,fragmentation", target=target) as (process, ready):
+    with running_command("--name", "n@localhost", "--flags", "-important,fragmentation", target=target) as (
+        process,
+        ready,
+    ):
         assert (ready["name"], ready["cookie"], ready["tls"]) == ("n@localhost", "from the variable", True)
         flags = ready["config"]["flags"]
         assert (flags["spawn"], flags["important"], flags["fragmentation"]) == (False, False, True)
@@ -96,7 +101,7 @@ def test_the_variable_and_the_options_over_it() -> None:
         certificate = ssl.get_server_certificate((ready["host"], ready["port"]))
         assert ready["fingerprint_sha1"] == sha1(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()  # noqa: S324
         process.terminate()
-        assert process.communicate(timeout=5) == ("", "")
+        assert process.communicate(timeout=LIMIT) == ("", "")
         assert process.returncode == 0
 
 
@@ -104,25 +109,23 @@ def test_the_variable_and_the_options_over_it() -> None:
     ("args", "target", "hosts"),
     [((), None, False), (("--agents",), None, True), ((), {}, True), (("--no-agents",), {}, False)],
 )
-def test_agents_are_hosted_for_a_toolkit_or_if_one_asks_for_them(
-    args: tuple[str, ...], target: Any, hosts: bool
-) -> None:
-    with running("--cookie", "c", *args, target=target) as (process, ready):
+def test_agents_run_with_a_target_variable_or_the_option(args: tuple[str, ...], target: Any, hosts: bool) -> None:
+    with running_command("--cookie", "c", *args, target=target) as (process, ready):
         jsonschema.validate(ready, schema("ready.schema.json"))
         assert ready["offers"] == ["accept", "agents"][: 1 + hosts]
         assert ready["types"] is True
         assert LEVEL_1.keys() <= ready["pids"].keys() if hosts else ready["pids"] == {}
         assert len(set(ready["pids"].values())) == len(ready["pids"])
         process.terminate()
-        assert process.communicate(timeout=5) == ("", "")
+        assert process.communicate(timeout=LIMIT) == ("", "")
 
 
-def test_a_port_in_use() -> None:
+def test_a_port_in_use_is_a_usage_error() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UsageError, match="no available ports in range"),
     ):
-        verb.node(port=taken.getsockname()[1])
+        node_command.node(port=taken.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -139,9 +142,9 @@ def test_a_port_in_use() -> None:
         ('{"acceptors": [{"port": -1}]}', r"ERGO_TARGET\.acceptors\.0\.port: "),
     ],
 )
-def test_a_bad_variable(variable: str, message: str) -> None:
+def test_an_invalid_variable_is_a_usage_error(variable: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        verb.target_of(variable, {})
+        node_command.target_of(variable, {})
     assert "\n" not in str(caught.value)
 
 
@@ -160,10 +163,10 @@ def test_a_bad_variable(variable: str, message: str) -> None:
     ],
     ids=str,
 )
-def test_bad_options(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_options_are_a_usage_error(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ERGO_TARGET", raising=False)
     with pytest.raises(UsageError) as caught:
-        verb.node(**given)
+        node_command.node(**given)
     assert "\n" not in str(caught.value)
 
 
@@ -174,13 +177,13 @@ def test_acceptors_replace_host_port_and_tls(tmp_path: Path) -> None:
         Path(file).write_bytes(pem)
     rows = [{"tls": files, "cookie": "own"}, {"flags": {"spawn": False}, "max_message_size": 5}]
     target = {"name": "n@localhost", "acceptors": rows, "mode": "hidden", "tls": {}}
-    options = settings.config_of(verb.target_of(json.dumps(target), {}))
+    options = settings.config_of(node_command.target_of(json.dumps(target), {}))
     tls, plain = options.network.acceptors
     assert (tls.tls, tls.cookie, tls.flags, plain.tls, plain.cookie) == (pair, "own", None, None, None)
     assert (plain.flags, plain.max_message_size) == (DEFAULT_FLAGS & ~Flags.REMOTE_SPAWN, 5)
     assert options.network.mode is NetworkMode.HIDDEN
-    assert "acceptors" not in verb.target_of(json.dumps(target), {"port": 0})
-    with running(target={**target, "mode": "enabled"}) as (_, ready):
+    assert "acceptors" not in node_command.target_of(json.dumps(target), {"port": 0})
+    with running_command(target={**target, "mode": "enabled"}) as (_, ready):
         first, second = ready["config"]["acceptors"]
         assert (first["port"], first["tls"], first["cookie"]) == (ready["port"], files, "own")
         assert (second["flags"]["spawn"], second["max_message_size"]) == (False, 5)
@@ -189,12 +192,12 @@ def test_acceptors_replace_host_port_and_tls(tmp_path: Path) -> None:
 
 
 def test_a_hidden_node_has_no_port() -> None:
-    with running("--mode", "hidden") as (_, ready):
+    with running_command("--mode", "hidden") as (_, ready):
         jsonschema.validate(ready, schema("ready.schema.json"))
         assert (ready["port"], ready["host"], ready["offers"]) == (None, None, [])
         assert not {"host", "port", "pool", "tls"} & ready["config"].keys()
 
 
-def test_the_schemas_are_schemas() -> None:
+def test_the_schemas_are_valid() -> None:
     for path in SCHEMAS.glob("*.json"):
         jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text("utf-8")))

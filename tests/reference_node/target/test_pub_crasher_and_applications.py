@@ -11,67 +11,76 @@ from ergo_conformance.model.ergo.gen import RemoteProcessOptions
 from ergo_conformance.model.types import Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Ref, Typed
 from ergo_conformance.reference_node.api.applications import ApplicationMode, ApplicationState
-from tests.support.acting import Scene, acting, places
+from tests.support.agent_scenario import AgentScenario, agent_scenario, local_and_remote
+from tests.support.consumers import EventMessage, Termination, error_text
 from tests.support.nodes import run_as_process, settle
-from tests.support.watchers import Heard, Told, refused
 
-NO_TEXTS = [Atom("publish"), 1, ["publish"], b"publish", Typed(Slice(t.STRING), ["publish"]), True, {"publish": 1}]
+NOT_STRINGS = [Atom("publish"), 1, ["publish"], b"publish", Typed(Slice(t.STRING), ["publish"]), True, {"publish": 1}]
 UNSUPPORTED = "<not supported>"
 
 
 # --- pub --------------------------------------------------------------------------------------------------------------
 
 
-@places
+@local_and_remote
 @pytest.mark.parametrize("name", ["ev", "ev_nobuf", "ev_notify", "ev_cached"])
-async def test_what_pub_publishes(name: str, remote: bool) -> None:
-    """A counter, shared by all events, or a text with colons in it."""
-    async with acting(remote=remote) as s:
+async def test_pub_publishes_a_counter_or_a_text(name: str, remote: bool) -> None:
+    """A counter, shared by all events, or the given text, also with colons."""
+    async with agent_scenario(remote=remote) as s:
         event = Event(s.b.name, Atom(name))
-        await s.it.link(event)
+        await s.requester.link(event)
         assert await s.ask("pub", f"publish:{name}") == 1
         assert await s.ask("pub", f"publish:{name}:a text: with colons") == 2
         assert await s.ask("pub", f"publish:{name}:") == 3
         await settle()
-        assert s.it.told == [Heard(event, 1), Heard(event, "a text: with colons"), Heard(event, "")]
+        assert s.requester.received == [
+            EventMessage(event, 1),
+            EventMessage(event, "a text: with colons"),
+            EventMessage(event, ""),
+        ]
 
 
-@places
-async def test_pub_publishes_on_ev_if_it_is_not_told_where(remote: bool) -> None:
-    async with acting(remote=remote) as s:
+@local_and_remote
+async def test_pub_publishes_on_ev_by_default(remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         event = Event(s.b.name, Atom("ev"))
-        await s.it.link(event)
+        await s.requester.link(event)
         assert [await s.ask("pub", text) for text in ("publish", "publish:", "publish::x")] == [1, 2, 3]
         await s.send("pub", "publish")
-        assert s.it.told == [Heard(event, 1), Heard(event, 2), Heard(event, "x"), Heard(event, 4)]
+        assert s.requester.received == [
+            EventMessage(event, 1),
+            EventMessage(event, 2),
+            EventMessage(event, "x"),
+            EventMessage(event, 4),
+        ]
         assert await s.ask("pub", "publish:nothing") == "<unknown event>"
         assert await s.ask("pub", "publish") == 6
 
 
-@places
+@local_and_remote
 @pytest.mark.parametrize(("name", "buffer"), [("ev", 3), ("ev_nobuf", 0), ("ev_notify", 2), ("ev_cached", 1)])
-async def test_what_pub_keeps(name: str, buffer: int, remote: bool) -> None:
-    async with acting(remote=remote) as s:
+async def test_the_events_of_pub_have_their_buffer(name: str, buffer: int, remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         for _ in range(5):
             await s.ask("pub", f"publish:{name}")
-        last = await s.it.monitor(Event(s.b.name, Atom(name)))
+        last = await s.requester.monitor(Event(s.b.name, Atom(name)))
         assert [event.Message for event in last] == [1, 2, 3, 4, 5][5 - buffer :]
 
 
-@places
+@local_and_remote
 @pytest.mark.parametrize("name", ["ev", "ev_nobuf", "ev_notify", "ev_cached"])
-async def test_pub_counts_first_and_last_subscribers_of_one_event(name: str, remote: bool) -> None:
-    async with acting(remote=remote) as s:
+async def test_pub_counts_notifications_of_ev_notify(name: str, remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         for i in range(1, 3):
-            await s.it.link(Event(s.b.name, Atom(name)))
-            await s.it.process.unlink(Event(s.b.name, Atom(name)))
+            await s.requester.link(Event(s.b.name, Atom(name)))
+            await s.requester.process.unlink(Event(s.b.name, Atom(name)))
             wanted = i if name == "ev_notify" else 0
             assert [await s.ask("pub", word) for word in ("starts", "stops")] == [wanted, wanted]
 
 
-@places
-async def test_the_aliases_of_pub(remote: bool) -> None:
-    async with acting(remote=remote) as s:
+@local_and_remote
+async def test_pub_creates_and_deletes_aliases(remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         assert await s.ask("pub", "delete_alias") == "<unknown alias>"
         alias = await s.ask("pub", "alias")
         assert isinstance(alias, Alias)
@@ -79,18 +88,18 @@ async def test_the_aliases_of_pub(remote: bool) -> None:
         others = [await s.ask("pub", "create_alias") for _ in range(2)]
         assert len({alias, *others}) == 3
         for each in (alias, *others):
-            assert await s.it.process.call(each, "starts") == 0
-        await s.it.monitor(alias)
+            assert await s.requester.process.call(each, "starts") == 0
+        await s.requester.monitor(alias)
         assert await s.ask("pub", "delete_alias") == alias
         await settle()
-        assert s.it.told == [Told("down", alias, "unregistered")]
+        assert s.requester.received == [Termination("down", alias, "unregistered")]
         assert await s.ask("pub", "delete_alias") == "<unknown alias>"
         assert await s.ask("pub", "alias") not in (alias, *others)
 
 
-@places
-async def test_further_events_of_pub(remote: bool) -> None:
-    async with acting(remote=remote) as s:
+@local_and_remote
+async def test_pub_registers_and_unregisters_events(remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         event = Event(s.b.name, Atom("more"))
         assert await s.ask("pub", "event") == Event(s.b.name, Atom("ev"))
         assert await s.ask("pub", "unregister_event:more") == "<unknown event>"
@@ -98,28 +107,28 @@ async def test_further_events_of_pub(remote: bool) -> None:
         assert await s.ask("pub", "register_event:more") == "<resource is taken>"
         for _ in range(5):
             await s.ask("pub", "publish:more")
-        assert [event.Message for event in await s.it.link(event)] == [3, 4, 5]
+        assert [event.Message for event in await s.requester.link(event)] == [3, 4, 5]
         assert await s.ask("pub", "unregister_event:more") is True
         await settle()
-        assert s.it.told == [Told("exit", event, "unregistered")]
+        assert s.requester.received == [Termination("exit", event, "unregistered")]
 
 
 @pytest.mark.parametrize("word", ["register_event", "unregister_event"])
-async def test_pub_ends_without_a_name_and_comes_back(word: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with acting() as s:
-        await s.it.monitor(s.pid("pub"))
+async def test_pub_is_restarted_after_a_request_without_a_name(word: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with agent_scenario() as s:
+        await s.requester.monitor(s.pid("pub"))
         pid = s.pid("pub")
         await s.send("pub", word)
-        assert s.it.told == [Told("down", pid, "panic")]
+        assert s.requester.received == [Termination("down", pid, "panic")]
         assert await s.ask("pub", "publish") == 1
 
 
-@places
-@pytest.mark.parametrize("request_", ["", "Publish", "unknown:word", ":", *NO_TEXTS], ids=repr)
-async def test_pub_does_not_support_anything_else(request_: Any, remote: bool) -> None:
-    """An atom is no text."""
-    async with acting(remote=remote) as s:
-        await s.it.link(Event(s.b.name, Atom("ev")))
+@local_and_remote
+@pytest.mark.parametrize("request_", ["", "Publish", "unknown:word", ":", *NOT_STRINGS], ids=repr)
+async def test_pub_answers_other_requests_with_unsupported(request_: Any, remote: bool) -> None:
+    """An atom is not a string."""
+    async with agent_scenario(remote=remote) as s:
+        await s.requester.link(Event(s.b.name, Atom("ev")))
         assert await s.ask("pub", request_) == UNSUPPORTED
         await s.send("pub", request_)
         assert await s.ask("pub", "publish") == 1
@@ -147,63 +156,63 @@ SENT: list[tuple[Any, str]] = [
 ]
 
 
-async def crashed(s: Scene, message: Any, *, call: bool) -> list[Any]:
-    """What a monitor by PID and by name is told of crasher, without its PID; it is back under its name then."""
+async def crash(s: AgentScenario, message: Any, *, call: bool) -> list[Any]:
+    """Ends crasher; returns the notifications of monitors by PID and by name; crasher is restarted then."""
     pid, name = s.pid("crasher"), ProcessID(s.b.name, Atom("crasher"))
-    await s.it.monitor(pid)
-    await s.it.monitor(name)
+    await s.requester.monitor(pid)
+    await s.requester.monitor(name)
     if call:
-        assert await refused(s.it.process.call(name, message, timeout=1)) == "timed out"
+        assert await error_text(s.requester.process.call(name, message, timeout=1)) == "timed out"
     else:
         await s.send("crasher", message)
     assert s.pid("crasher") != pid
-    assert {repr(told.source) for told in s.it.told} == {repr(pid), repr(name)}
-    return [(told.how, told.reason) for told in s.it.take()]
+    assert {repr(told.source) for told in s.requester.received} == {repr(pid), repr(name)}
+    return [(told.signal, told.reason) for told in s.requester.take_received()]
 
 
-@places
+@local_and_remote
 @pytest.mark.parametrize(("message", "text"), SENT, ids=repr)
-async def test_crasher_ends_as_it_is_sent(message: Any, text: str, remote: bool) -> None:
-    async with acting(remote=remote) as s:
+async def test_crasher_ends_with_the_reason_in_a_message(message: Any, text: str, remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         for _ in range(2):
-            assert await crashed(s, message, call=False) == [("down", text)] * 2
+            assert await crash(s, message, call=False) == [("down", text)] * 2
 
 
-@places
+@local_and_remote
 @pytest.mark.parametrize(
     ("message", "text"),
     [row for row in SENT if row[0] not in ("gopanic", "pid")] + [("gopanic", "gopanic"), (Atom("pid"), "'pid'")],
     ids=repr,
 )
-async def test_crasher_ends_as_it_is_asked_and_does_not_answer(message: Any, text: str, remote: bool) -> None:
-    async with acting(remote=remote) as s:
-        assert await crashed(s, message, call=True) == [("down", text)] * 2
+async def test_crasher_ends_with_the_reason_in_a_call_without_an_answer(message: Any, text: str, remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
+        assert await crash(s, message, call=True) == [("down", text)] * 2
 
 
-@places
-async def test_what_crasher_answers(remote: bool) -> None:
-    async with acting(remote=remote) as s:
+@local_and_remote
+async def test_crasher_answers_pid_alias_and_event(remote: bool) -> None:
+    async with agent_scenario(remote=remote) as s:
         event = Event(s.b.name, Atom("crasher_ev"))
         pid = None
         for _ in range(2):
             pid, alias = await s.ask("crasher", "pid"), await s.ask("crasher", "alias")
             assert pid == s.pid("crasher")
             assert await s.ask("crasher", "alias") == alias
-            assert await s.it.process.call(alias, "pid") == pid
+            assert await s.requester.process.call(alias, "pid") == pid
             assert await s.ask("crasher", "event") == await s.ask("crasher", "event") == event
             for target in (alias, event):
-                await s.it.link(target)
+                await s.requester.link(target)
             await s.send("crasher", "custom")
-            told = sorted(s.it.take(), key=repr)
-            assert told == sorted((Told("exit", x, "custom registered error") for x in (alias, event)), key=repr)
+            told = sorted(s.requester.take_received(), key=repr)
+            assert told == sorted((Termination("exit", x, "custom registered error") for x in (alias, event)), key=repr)
         assert await s.ask("crasher", "pid") != pid
 
 
-async def test_crasher_is_back_within_a_second() -> None:
-    async with acting() as s:
+async def test_crasher_is_restarted_within_20_ms() -> None:
+    async with agent_scenario() as s:
         for _ in range(20):
             pid = await s.ask("crasher", "pid")
-            await s.it.process.send(pid, "kill")
+            await s.requester.process.send(pid, "kill")
             await asyncio.sleep(0.02)
             assert await s.ask("crasher", "pid") != pid
 
@@ -213,19 +222,21 @@ async def test_crasher_is_back_within_a_second() -> None:
 
 @pytest.mark.parametrize("name", ["echo_factory", "crasher_factory", "restricted_factory"])
 @pytest.mark.parametrize("node", ["a@localhost", "allowed@localhost"])
-async def test_the_factories(name: str, node: str) -> None:
-    async with acting() as s:
+async def test_the_factories_spawn_by_permission(name: str, node: str) -> None:
+    async with agent_scenario() as s:
         other = s.a if node == s.a.name else s.net.node(node)
         spawn = other.core.remote.spawn(
             None, s.b.name, Atom(name), ["unknown", 1], RemoteProcessOptions(Env={"K": "v"})
         )
         if (name, node) == ("restricted_factory", "a@localhost"):
-            assert await refused(spawn) == "not allowed"
+            assert await error_text(spawn) == "not allowed"
             return
         pid = await spawn
         if name == "crasher_factory":
             assert await run_as_process(other, lambda it: it.call(pid, "pid")) == pid
-            assert await refused(run_as_process(other, lambda it: it.call(pid, "shutdown", timeout=1))) == "timed out"
+            assert (
+                await error_text(run_as_process(other, lambda it: it.call(pid, "shutdown", timeout=1))) == "timed out"
+            )
             assert pid.id not in s.b.core.tables.processes
             assert s.pid("crasher") != pid
         else:
@@ -239,14 +250,16 @@ APPS = {"test_app": 2, "test_app1": 1, "test_app2": 1, "test_app3": 1, "restrict
 @pytest.mark.parametrize(("name", "own"), APPS.items())
 @pytest.mark.parametrize("mode", list(ApplicationMode), ids=lambda mode: mode.name)
 @pytest.mark.parametrize("node", ["a@localhost", "allowed@localhost"])
-async def test_the_applications(name: str, own: int, mode: ApplicationMode, node: str) -> None:
-    async with acting() as s:
+async def test_the_applications_start_by_permission_and_mode(
+    name: str, own: int, mode: ApplicationMode, node: str
+) -> None:
+    async with agent_scenario() as s:
         other = s.a if node == s.a.name else s.net.node(node)
         application = s.b.core.applications.get(name)
         assert (application.state, application.mode) == (ApplicationState.LOADED, own)
         start = other.core.remote.start_application(s.b.name, Atom(name), mode)
         if (name, node) == ("restricted_app", "a@localhost"):
-            assert await refused(start) == "not allowed"
+            assert await error_text(start) == "not allowed"
             return
         await start
         assert (application.state, application.mode) == (ApplicationState.RUNNING, mode or own)

@@ -84,7 +84,7 @@ def test_an_unspecified_message_id_may_have_any_value(tmp_path: Path) -> None:
     assert change_frame((name, socket, direction, frame), put(17, b"\xaa" * 8)).check(tmp_path) == []
 
 
-# --- names in place of ids ------------------------------------------------------------------------------------------
+# --- names in place of ids --------------------------------------------------------------------------------------------
 
 
 def by_name(found: CapturedFrame, id_: bytes, name: bytes) -> Recording:
@@ -141,7 +141,7 @@ def test_an_error_text_inside_a_value_in_place_of_its_id_is_reported(tmp_path: P
     assert f"the error {text!r} is written as text" in difference
 
 
-# --- compressed frames ----------------------------------------------------------------------------------------------
+# --- compressed frames ------------------------------------------------------------------------------------------------
 
 
 def compressed(algorithm: enp.Algorithm) -> CapturedFrame:

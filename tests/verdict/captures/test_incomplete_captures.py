@@ -136,7 +136,7 @@ def test_surplus_of_the_metadata_that_is_missing_is_reported(tmp_path: Path) -> 
     assert recording.check(tmp_path) == ["socket 1 a>b: does not end with the surplus of the metadata"]
 
 
-# --- scripts --------------------------------------------------------------------------------------------------------
+# --- scripts ----------------------------------------------------------------------------------------------------------
 
 
 def test_bytes_of_a_script_are_not_reported(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_play_prints_known_deviations() -> None:
 
 def test_play_without_a_replayable_side_ends_with_5() -> None:
     code_, text = run(CAPTURES / "registrar" / "register.jsonl")
-    assert (code_, "nothing to play" in text) == (5, True)
+    assert (code_, "nothing to replay" in text) == (5, True)
     assert run()[0] == 5
 
 

@@ -42,7 +42,7 @@ def test_each_known_deviation_occurs() -> None:
     assert used | {"SAT-RC-2"} == {row.id for row in SATURN_DEVIATIONS}  # SAT-RC-2 has its own test below
 
 
-# --- changed captures -----------------------------------------------------------------------------------------------
+# --- changed captures -------------------------------------------------------------------------------------------------
 
 
 def changed(tmp_path: Path, name: str, kind: type, change: Callable[[Any], Any], direction: str = CLIENT) -> Path:

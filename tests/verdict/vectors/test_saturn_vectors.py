@@ -46,7 +46,7 @@ def test_the_file_equals_the_output_of_its_generator() -> None:
     assert saturn_vectors.text(saturn_vectors.document()) == TEXT, "run python -m tests.support.saturn_vectors"
 
 
-# --- coverage -------------------------------------------------------------------------------------------------------
+# --- coverage ---------------------------------------------------------------------------------------------------------
 
 
 def test_every_message_has_a_golden_vector() -> None:
@@ -118,7 +118,7 @@ def test_rows_of_probes_state_the_reaction_of_the_real_server() -> None:
     assert [case.get("differs", False) for case in probes] == [word != "closed" for word in did]
 
 
-# --- changed rows ---------------------------------------------------------------------------------------------------
+# --- changed rows -----------------------------------------------------------------------------------------------------
 
 
 @grouped

@@ -95,4 +95,4 @@ APPLICATION_START: Final = struct_of(ApplicationStart, _PROTO + "MessageApplicat
 UPDATE_CACHE: Final = struct_of(UpdateCache, _PROTO + "MessageUpdateCache")
 RESULT: Final = struct_of(Result, _PROTO + "MessageResult")
 CONTROL: Final[tuple[Struct, ...]] = (*RELATIONS.values(), SPAWN, APPLICATION_START, UPDATE_CACHE, RESULT)
-"""All control messages, in the order of registration."""
+"""Control messages, in the order of registration."""

@@ -1,7 +1,7 @@
-"""What the fields of frames hold: the kinds of field, the priority byte, the codes of a ResponseError.
+"""Fields of frames: the kinds of field, the priority byte, the codes of a ResponseError.
 
-A frame class annotates each field behind the header with one of the types below. An annotation says which kind a field
-is; `spec` and the node's codec each say how a kind looks in bytes.
+A frame class annotates each field behind the header with one of the types below. An annotation names the kind of
+a field; `spec` and the node's codec each define the bytes of a kind.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from .. import error_values
 
 
 class FieldKind(Enum):
-    """How a field of a frame is laid out."""
+    """Kind of a field: determines its layout in bytes."""
 
     U8 = auto()
     U64 = auto()

@@ -35,7 +35,7 @@ ORDER_MODULUS: Final = 255
 
 # --- frames -----------------------------------------------------------------------------------------------------------
 # `order` is the header's byte, `priority` the whole byte with its important bit. `mid` (message id) counts only with that
-# bit; without it an own writer sends 0 and a reader ignores the field (ENP-PID-1). A cached name is resolved: only the
+# bit; without it this project's writers send 0, and readers ignore the field (ENP-PID-1). A cached name is resolved: only the
 # class tells that the name was sent as an id of the sender's atom cache.
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Final
 
 MAX_INLINE_LOOPS: Final = 2
-"""Nested containers beyond this get functions of their own (Python allows about 20 nested blocks)."""
+"""Nested containers beyond this get separate functions (Python allows about 20 nested blocks)."""
 MAX_STRUCT_ARRAY: Final = 64
 """Maximum length of a numeric array that is part of a `struct` run."""
 MAX_CACHED_TEXT: Final = 256

@@ -11,7 +11,7 @@ _MIN_SECONDS = -(2**63)
 
 
 def read_time(data: bytes) -> Time:
-    """Reads the time from 15 or 16 bytes (without length byte). ValueError says why they are invalid."""
+    """Reads the time from 15 or 16 bytes (without length byte). ValueError with the reason if they are invalid."""
     if not data:
         raise ValueError("no data")
     if data[0] not in TIME_LENGTHS:

@@ -1,7 +1,7 @@
-"""A connection that speaks ENP: received frames go to the node's core, and what the core sends becomes frames.
+"""A connection that uses ENP: received frames go to the node's core, and messages of the core become frames.
 
 Sans-io: sockets are handed in, and frames are written to one of them.  A frame that can't be read is logged and dropped, and
-the connection goes on; bytes that are not frames end their socket (ENP-HDR-2, -6, -7).
+the connection continues; bytes that are not frames end their socket (ENP-HDR-2, -6, -7).
 """
 
 import asyncio
@@ -118,7 +118,7 @@ class EnpConnection(BaseConnection):
             self._socket_of_slot[slot] = socket = self.sockets[slot % len(self.sockets)]
         return socket
 
-    # --- in -----------------------------------------------------------------------------------------------------------
+    # --- received frames ----------------------------------------------------------------------------------------------
 
     def receive(self, socket: Socket, data: bytes) -> None:
         """Reads frames from received bytes. Raises Rejected if the stream can't be cut into frames any more."""
@@ -176,7 +176,7 @@ class EnpConnection(BaseConnection):
     def _acknowledge(
         self, frame: enp.MessagePID | enp.MessageName | enp.MessageAlias, id_: int, error: Error | None
     ) -> None:
-        """Acknowledges an important message, or tells its sender why it was not delivered (ENP-IMP-2, -6)."""
+        """Acknowledges an important message, or sends the reason why it was not delivered (ENP-IMP-2, -6)."""
         if self._acks:
             self._answer_error(id_, frame.from_id, (frame.mid, 0, 0), frame.priority & enp.PRIORITY_MASK, 0, error)
 
@@ -197,7 +197,7 @@ class EnpConnection(BaseConnection):
         return Call(self._from(frame.from_id), ref, frame.payload, bool(frame.priority & enp.IMPORTANT))
 
     def _fail(self, frame: enp.RequestPID | enp.RequestName | enp.RequestAlias, id_: int, error: Error | None) -> None:
-        """An undeliverable request is answered only if it is important (ENP-IMP-4)."""
+        """Answers an undeliverable request with an error, only if it is important (ENP-IMP-4)."""
         if error is not None and frame.priority & enp.IMPORTANT and self._acks:
             self._answer_error(id_, frame.from_id, frame.ref, frame.priority & enp.PRIORITY_MASK, 0, error)
 
@@ -243,7 +243,7 @@ class EnpConnection(BaseConnection):
         )
         self._decoder = FrameDecoder(self._registry, self._caches)
 
-    # --- out ----------------------------------------------------------------------------------------------------------
+    # --- sent frames ----------------------------------------------------------------------------------------------------------
 
     def send(self, sender: PID, to: ProcessAddress, options: MessageOptions, message: Any) -> bool:
         """Sends a message. True if its socket is congested. Raises ErgoError and CannotEncode."""
@@ -294,7 +294,7 @@ class EnpConnection(BaseConnection):
         self.transmit(enp.Exit(order, sender.id, enp.Priority.MAX, to.id, reason), sender.id)
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
-        """Tells the peer that a target has ended; the frame follows the earlier messages of `owner`."""
+        """Reports the end of a target to the peer; the frame follows the earlier messages of `owner`."""
         high = enp.Priority.HIGH
         frame: Frame
         match target:

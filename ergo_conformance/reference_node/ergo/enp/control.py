@@ -1,6 +1,6 @@
 """Control messages of a connection: our requests to the peer, and the peer's requests.
 
-Every request gets exactly one Result (ENP-ANY-1).  A Result takes effect where it is read, before the next frame: later frames
+Every request gets exactly one Result (ENP-ANY-1).  A Result takes effect when it is read, before the next frame: later frames
 of the peer may concern the relation that it confirms.
 """
 
@@ -30,7 +30,7 @@ _RELATIONS: Final = {row.value_class: verb for (verb, _), row in enp.RELATIONS.i
 
 
 class FrameConnection(Protocol):
-    """The connection as its control messages see it."""
+    """The members of a connection that its control messages use."""
 
     core: Core
     peer: PeerInfo
@@ -47,7 +47,7 @@ class FrameConnection(Protocol):
         """ErgoError for an address of an earlier incarnation of the peer."""
 
     def send_terminate(self, target: RelationTarget, reason: Error, owner: PID) -> None:
-        """Tells the peer that a target has ended."""
+        """Reports the end of a target to the peer."""
 
     def update_caches(self, update: enp.UpdateCache) -> None:
         """Adds ids to the caches of the peer."""
@@ -60,7 +60,7 @@ class ControlMessages:
         self.connection = connection
         self.core = connection.core
         self._pending: dict[Ref, tuple[asyncio.Future[Any], Callable[[Any], Any]]] = {}
-        """Futures of requests, and what is done with a Result where it is read; an ErgoError of that fails the request."""
+        """Future of each request, and the function applied to its Result; an ErgoError of the function fails the request."""
 
     # --- our requests -------------------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class ControlMessages:
         """Spawns and replies. Replies to a refusal, too; upstream does not if its flag is off (ENP-SPAWN-3)."""
         error, process = None, None
         if not self.connection.sockets:
-            return  # the connection has ended: the peer would not learn of the process
+            return  # the connection has ended: the peer would not be informed of the process
         try:
             self._check_own(Flags.REMOTE_SPAWN)
             process = await self.core.route_spawn(self.connection.name, message.Name, message.Options)
@@ -246,7 +246,7 @@ class ControlMessages:
     def _answer(self, ref: Ref, error: Error | None, result: Any, requester_id: int, owner_id: int) -> None:
         """Sends a Result with the order byte of the requester (ENP §8).
 
-        It takes the socket of the target's owner: later notices about the target must not overtake it.
+        It takes the socket of the target's owner: later reports about the target must not overtake it.
         """
         try:
             self.connection.transmit(Control(requester_id % enp.ORDER_MODULUS, Result(error, result, ref)), owner_id)
@@ -255,7 +255,7 @@ class ControlMessages:
 
 
 def _nothing(_: Any) -> None:
-    """The Result has no further effect."""
+    """Ignores the value of a Result."""
 
 
 def _events(result: Any) -> list[MessageEvent]:

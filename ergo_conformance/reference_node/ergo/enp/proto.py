@@ -31,7 +31,7 @@ class EnpProto:
         return EnpConnection(peer, core)
 
     async def serve(self, connection: Connection, open_socket: OpenSocket | None) -> None:
-        """Opens the other sockets of the pool and replaces lost ones: that is the dialer's task (ENP-RED-1)."""
+        """Opens the other sockets of the pool and replaces lost ones: done by the dialer only (ENP-RED-1)."""
         assert isinstance(connection, EnpConnection)
         if open_socket is None:
             return
@@ -40,7 +40,7 @@ class EnpProto:
         await self._keep_full(connection, open_socket, size)
 
     async def _keep_full(self, connection: EnpConnection, open_socket: OpenSocket, size: int) -> None:
-        """Replaces lost sockets with growing delays; upstream redials without a delay and without an end (ENP-RED-3, -4).
+        """Replaces lost sockets with growing delays; upstream redials endlessly without a delay (ENP-RED-3, -4).
 
         The first try is immediate if the sockets before it lasted.  A pool that was never full stays so until a socket is lost.
         """

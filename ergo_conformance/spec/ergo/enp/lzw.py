@@ -1,4 +1,4 @@
-"""LZW as GIF has it: least significant bit first, literals of 8 bits, codes of 9 to 12, one code each for clear and end.
+"""LZW as in GIF: least significant bit first, literals of 8 bits, codes of 9 to 12, one code each for clear and end.
 
 No maintained Python package reads or writes this variant.
 """

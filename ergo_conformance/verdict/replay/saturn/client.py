@@ -51,14 +51,14 @@ class RecordedClient:
     """A node of the capture, and the registrar that takes its place."""
 
     sockets: deque[RecordedSocket]
-    """Its sockets that were not opened yet."""
+    """Sockets of the client that were not opened yet."""
     hidden: bool = False
     name: Atom = NO_NAME
     routes: AnnouncedRoutes = NO_ROUTES
     registrar: SaturnRegistrar | None = None
     stream: ClientStream | None = None
     socket: RecordedSocket | None = None
-    """Its current socket."""
+    """Current socket of the client."""
     expected: deque[Message] = field(default_factory=deque)
     """Messages that it still has to write on the current socket."""
     ids: dict[int, int] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class RecordedClient:
     """Applications that it has announced."""
     registrations: int = 0
     reconnects: bool = False
-    """Whether the server closed its socket, so that it will dial again."""
+    """True if the server closed its socket, so that it will dial again."""
 
     def learn(self, register: saturn.Register) -> None:
         """Takes name, routes and visibility from a registration."""

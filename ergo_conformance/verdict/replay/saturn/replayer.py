@@ -1,8 +1,8 @@
 """Replays a capture of Saturn to the reference node in the role of the client.
 
 Each client of the capture is replaced by a SaturnRegistrar with its name, cluster, routes, token and salts. The server's
-bytes come from the capture, chunk by chunk; what the registrar writes is compared. A registration from before the recording
-is made first. The clock is virtual and follows the recording.
+bytes come from the capture, chunk by chunk; the output of the registrar is compared with it. A registration from
+before the recording is made first. The clock is virtual and follows the recording.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class SaturnReplayer:
         """Messages that were as recorded."""
         self.findings: list[SaturnFinding] = []
         self.differences: list[Difference] = []
-        """Sockets that were opened or closed otherwise than recorded."""
+        """Differences between the opened and closed sockets and the recorded ones."""
         self._tasks = BackgroundTasks()
 
     async def run(self) -> None:
@@ -99,7 +99,7 @@ class SaturnReplayer:
         self._tasks.start(client.registrar.register(facts, list(client.routes.Routes or ())))
 
     async def _register_before(self, client: RecordedClient) -> None:
-        """Makes the registration of a client from before the recording; nothing of it is compared."""
+        """Makes the registration of a client from before the recording; its output is not compared."""
         self._start(client)
         await asyncio.sleep(SETTLE)
         socket, stream = client.socket, client.stream

@@ -15,12 +15,12 @@ from ...captures.saturn import CLIENT, SERVER
 
 @dataclass
 class RecordedSocket:
-    """A socket of a real client: what the client wrote, and whether the server accepted it."""
+    """A socket of a real client: the messages of the client, and whether the server accepted the socket."""
 
     name: str
     messages: list[Message]
     begins_before: bool
-    """Whether it was opened before the recording began."""
+    """True if it was opened before the recording began."""
     is_refused: bool
     closed_by: str = ""
     """The direction of the side that closed it first; empty if neither did."""

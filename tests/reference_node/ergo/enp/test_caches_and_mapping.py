@@ -1,4 +1,4 @@
-"""Ids that each side announces: the node writes with its own, reads with the peer's, and learns further ones."""
+"""Caches: the node writes its own ids, reads those of the peer, and applies cache updates; atom mapping."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,8 +22,8 @@ from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
 from ergo_conformance.spec.ergo import enp as frames
 from ergo_conformance.spec.ergo.edf import EdfContext
+from tests.support.consumers import Consumer, Termination, spawn_consumer
 from tests.support.nodes import context, node, settle
-from tests.support.watchers import Told, Watcher, watcher
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")
 IDS = Caches(
@@ -35,12 +35,14 @@ SMALL, CUSTOM = agent_types.Small(1, "s"), agent_types.CUSTOM_ERROR
 
 
 @asynccontextmanager
-async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> AsyncIterator[tuple[Node, Watcher, Peer]]:
-    """With a node that hosts echo and announces `cached`, and a peer that announces these ids."""
+async def connected_peer(
+    caches: Caches = IDS, sockets: int = 1, **options: Any
+) -> AsyncIterator[tuple[Node, Consumer, Peer]]:
+    """Yields a node that has echo and announces `cached`, a consumer, and a peer that announces these ids."""
     b = node(**{"atoms": (CACHED,), **options})
     b.spawn(Echo(), name="echo")
-    it = watcher(b)
-    peer = await context(b).peer(caches=caches, sockets=links)
+    it = spawn_consumer(b)
+    peer = await context(b).peer(caches=caches, sockets=sockets)
     await settle()
     try:
         yield b, it, peer
@@ -48,8 +50,8 @@ async def at_peer(caches: Caches = IDS, links: int = 1, **options: Any) -> Async
         await b.stop()
 
 
-async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
-    """The bytes that the node writes while something is done."""
+async def written_bytes(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
+    """Returns the bytes that the node writes during the call."""
     transcript = peer.sockets[0].transcript
     peer.sockets[0].read_now()
     before = len(transcript.bytes_of("received"))
@@ -59,12 +61,12 @@ async def raw(b: Node, peer: Peer, write: Callable[[], Any]) -> bytes:
     return transcript.bytes_of("received")[before:]
 
 
-def with_ids(frame: enp.Frame, caches: Caches) -> bytes:
-    """The frame as the schemas write it with these ids."""
+def schema_bytes(frame: enp.Frame, caches: Caches) -> bytes:
+    """Returns the frame as the schemas write it with these ids."""
     return frames.write_frame(frame, EdfContext(REGISTRY, caches))
 
 
-# --- what the node writes ---------------------------------------------------------------------------------------------
+# --- written ids ------------------------------------------------------------------------------------------------------
 
 VALUES: list[tuple[Any, bool]] = [
     (CACHED, True),
@@ -83,42 +85,42 @@ VALUES: list[tuple[Any, bool]] = [
 @pytest.mark.parametrize(("value", "as_id"), VALUES, ids=repr)
 @pytest.mark.parametrize("name", [CACHED, PLAIN])
 async def test_the_node_writes_the_ids_that_it_announced(value: Any, as_id: bool, name: Atom) -> None:
-    """And text where it announced none, or where the value is only text. The peer's ids don't matter."""
-    async with at_peer() as (b, it, peer):
-        data = await raw(b, peer, lambda: it.process.send(ProcessID(peer.name, name), value))
+    """A text where it announced no id, or where the value is a text. The ids of the peer have no effect."""
+    async with connected_peer() as (b, it, peer):
+        data = await written_bytes(b, peer, lambda: it.process.send(ProcessID(peer.name, name), value))
         id_ = it.process.pid.id
         cls = enp.MessageNameCache if name == CACHED else enp.MessageName
         frame = cls(id_ % 255, id_, 0, 0, name, value)
-        assert data == with_ids(frame, b.network._stacks._caches)
-        plain = with_ids(enp.MessageName(*frame), replace(b.network._stacks._caches, types={}, errors={}, atoms={}))
+        assert data == schema_bytes(frame, b.network._stacks._caches)
+        plain = schema_bytes(enp.MessageName(*frame), replace(b.network._stacks._caches, types={}, errors={}, atoms={}))
         assert (len(data) < len(plain)) is (as_id or name == CACHED)
 
 
-async def ends(it: Watcher, target: Any) -> None:
+async def stop_consumer(it: Consumer, target: Any) -> None:
     it.process.stop(CUSTOM)
 
 
-async def test_ids_in_other_frames() -> None:
+async def test_reasons_and_control_messages_use_ids() -> None:
     """Reasons, names of events, types of control messages."""
-    async with at_peer() as (b, it, peer):
+    async with connected_peer() as (b, it, peer):
 
-        async def is_written(write: Callable[[], Any], *wanted: enp.Frame) -> None:
-            data = await raw(b, peer, write)
-            assert data == b"".join(with_ids(frame, b.network._stacks._caches) for frame in wanted)
+        async def check_written(write: Callable[[], Any], *wanted: enp.Frame) -> None:
+            data = await written_bytes(b, peer, write)
+            assert data == b"".join(schema_bytes(frame, b.network._stacks._caches) for frame in wanted)
             assert data != b"".join(
-                with_ids(frame, replace(b.network._stacks._caches, types={}, errors={})) for frame in wanted
+                schema_bytes(frame, replace(b.network._stacks._caches, types={}, errors={})) for frame in wanted
             )
 
         pid, process = it.process.pid, it.process
         order = PROCESS % 255
-        await is_written(lambda: process.exit(peer.pid(), CUSTOM), enp.Exit(order, pid.id, 2, PROCESS, CUSTOM))
+        await check_written(lambda: process.exit(peer.pid(), CUSTOM), enp.Exit(order, pid.id, 2, PROCESS, CUSTOM))
         message: Any = relation_request(peer, Verb.MONITOR, "PID", pid)
         peer.send_frame(enp.Control(0, message))
-        await is_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
-        await is_written(lambda: ends(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
+        await check_written(settle, enp.Control(order, enp.Result(None, None, message.Ref)))
+        await check_written(lambda: stop_consumer(it, pid), enp.TerminatePID(0, 1, pid.id, CUSTOM))
 
 
-# --- what the node reads ----------------------------------------------------------------------------------------------
+# --- read ids ---------------------------------------------------------------------------------------------------------
 
 READ: list[Any] = [
     Atom("echo"), [CACHED, PLAIN], SMALL, [CUSTOM, error_values.TIMEOUT, Error("an error")],
@@ -129,32 +131,32 @@ READ: list[Any] = [
 @pytest.mark.parametrize("value", READ, ids=repr)
 @pytest.mark.parametrize("caches", [IDS, ANNOUNCED, NO_CACHES], ids=["some", "all", "none"])
 async def test_the_node_reads_the_ids_that_the_peer_announced(value: Any, caches: Caches) -> None:
-    async with at_peer(caches) as (_, it, peer):
+    async with connected_peer(caches) as (_, it, peer):
         frame = peer.message(it.process.pid.id, value)
-        assert (with_ids(frame, caches) != with_ids(frame, NO_CACHES)) is (
+        assert (schema_bytes(frame, caches) != schema_bytes(frame, NO_CACHES)) is (
             caches is not NO_CACHES and (caches is IDS or value != [CACHED, PLAIN])
         )
         peer.send_frame(frame)
         await settle()
-        assert texts(it.told) == texts([value])
-        assert texts(await peer.call("echo", value)) == texts(value)
+        assert repr_without_registered(it.received) == repr_without_registered([value])
+        assert repr_without_registered(await peer.call("echo", value)) == repr_without_registered(value)
 
 
-def texts(value: Any) -> str:
-    """A value without what only a writer looks at: whether an error is registered."""
+def repr_without_registered(value: Any) -> str:
+    """Returns the repr of a value without the `registered` of errors, which only a writer uses."""
     return repr(value).replace("registered=True", "registered=False")
 
 
-async def test_the_same_id_means_two_things_in_two_directions() -> None:
-    """Also to two peers: each has its own table."""
-    async with at_peer() as (b, it, _):
+async def test_an_id_has_a_meaning_per_direction_and_peer() -> None:
+    """Also for two peers: each has its own table."""
+    async with connected_peer() as (b, it, _):
         first = min(b.network._stacks._caches.atoms)
         other = await context(b, 2).peer("other@localhost", caches=Caches(atoms={first: Atom("hers")}))
-        mine = await context(b, 3).peer("mine@localhost", caches=Caches(atoms={first: Atom("mine")}))
-        for each, text in ((other, "hers"), (mine, "mine")):
+        third = await context(b, 3).peer("mine@localhost", caches=Caches(atoms={first: Atom("mine")}))
+        for each, text in ((other, "hers"), (third, "mine")):
             each.send(it.process.pid.id, Atom(text))
             await settle()
-            assert it.take() == [Atom(text)]
+            assert it.take_received() == [Atom(text)]
             assert await each.call("echo", [Atom(text), b.network._stacks._caches.atoms[first]]) == [text, b.name]
 
 
@@ -162,25 +164,25 @@ UNKNOWN = Caches({900: PLAIN}, {9000: agent_types.SMALL.name}, {39000: "an error
 
 
 @pytest.mark.parametrize("value", [PLAIN, SMALL, Error("an error", registered=True)], ids=repr)
-async def test_an_id_that_was_not_announced(value: Any) -> None:
-    """The frame is dropped, the connection lives on (ENP-HDR-7); the node's own ids are no help."""
-    async with at_peer() as (b, it, peer):
+async def test_a_frame_with_an_unknown_id_is_dropped(value: Any) -> None:
+    """The frame is dropped and the connection stays (ENP-HDR-7); the node's own ids do not apply."""
+    async with connected_peer() as (b, it, peer):
         for caches in (UNKNOWN, b.network._stacks._caches if value is SMALL else UNKNOWN):
             data = peer.data_of(peer.message(it.process.pid.id, value), caches)
             peer.send_bytes(data, "a message with unknown ids")
         await peer.check_alive()
-        assert it.told == []
+        assert it.received == []
 
 
 # --- further ids ------------------------------------------------------------------------------------------------------
 
 
-async def update(peer: Peer, line: int = 0, **tables: Any) -> None:
-    """Announces further ids over one link."""
+async def update_caches(peer: Peer, socket_number: int = 0, **tables: Any) -> None:
+    """Announces further ids over one socket."""
     message = enp.UpdateCache(
         **dict.fromkeys(("AtomCache", "AtomMapping", "RegCache", "ErrCache")) | tables, Ref=peer.control_ref()
     )
-    peer.send_frame(enp.Control(0, message), line)
+    peer.send_frame(enp.Control(0, message), socket_number)
     result = await peer.result(message.Ref)
     assert (result.Error, result.Result) == (None, None)
 
@@ -194,44 +196,48 @@ FURTHER: list[tuple[str, Any, Any]] = [
 
 @pytest.mark.parametrize(("table", "entries", "value"), FURTHER)
 @pytest.mark.parametrize("caches", [Caches(), Caches(atoms={300: CACHED})], ids=["first", "further"])
-@pytest.mark.parametrize("line", [0, 1])
-async def test_ids_that_are_announced_later(table: str, entries: Any, value: Any, caches: Caches, line: int) -> None:
-    """They hold for all links from the Result on (ENP-CACHE-1); the peer's old ids hold as well."""
-    async with at_peer(caches, links=2) as (_, it, peer):
+@pytest.mark.parametrize("socket_number", [0, 1])
+async def test_ids_of_a_cache_update_are_read(
+    table: str, entries: Any, value: Any, caches: Caches, socket_number: int
+) -> None:
+    """They apply to all sockets after the Result (ENP-CACHE-1); the old ids of the peer stay valid."""
+    async with connected_peer(caches, sockets=2) as (_, it, peer):
         data = peer.data_of(peer.message(it.process.pid.id, value), UNKNOWN)
         peer.send_bytes(data, "ids that are not known yet")
         await settle()
-        assert it.told == []
-        await update(peer, **{table: entries})
-        peer.send_bytes(data, "ids that are known now", line)
+        assert it.received == []
+        await update_caches(peer, **{table: entries})
+        peer.send_bytes(data, "ids that are known now", socket_number)
         peer.send(it.process.pid.id, CACHED)
         await settle()
-        assert it.told == [value, CACHED]
+        assert it.received == [value, CACHED]
 
 
-async def test_ids_that_are_known_keep_their_meaning() -> None:
-    async with at_peer() as (_, it, peer):
+async def test_a_cache_update_does_not_change_known_ids() -> None:
+    async with connected_peer() as (_, it, peer):
         row: dict[str, Any] = {
             "AtomCache": {301: PLAIN},
             "RegCache": {5000: agent_types.NESTED.name},
             "ErrCache": {33000: Error("other")},
         }
         for _ in range(2):
-            await update(peer, **row)
+            await update_caches(peer, **row)
             peer.send(it.process.pid.id, [CACHED, SMALL, CUSTOM])
         await settle()
-        assert it.told == [[CACHED, SMALL, CUSTOM]] * 2
+        assert it.received == [[CACHED, SMALL, CUSTOM]] * 2
 
 
-async def test_further_ids_in_all_that_a_peer_may_say() -> None:
+async def test_ids_of_a_cache_update_are_read_in_all_frames() -> None:
     """Names of processes and events, types of control messages, reasons."""
     types = {
         9001: enp.RESULT.name,
         9002: gen.MESSAGE_EVENT.name,
         9003: "#ergo.services/ergo/net/proto/MessageMonitorPID",
     }
-    async with at_peer(NO_CACHES) as (b, it, peer):
-        await update(peer, AtomCache={900: Atom("echo"), 901: Atom("ev")}, RegCache=types, ErrCache={39000: CUSTOM})
+    async with connected_peer(NO_CACHES) as (b, it, peer):
+        await update_caches(
+            peer, AtomCache={900: Atom("echo"), 901: Atom("ev")}, RegCache=types, ErrCache={39000: CUSTOM}
+        )
         later = Caches({900: Atom("echo"), 901: Atom("ev")}, types, {39000: CUSTOM.text})
 
         def send(frame: enp.Frame) -> None:
@@ -247,12 +253,12 @@ async def test_further_ids_in_all_that_a_peer_may_say() -> None:
             b.core.monitoring.relations.add(RelationKind.LINK, target, it.process.pid)
         send(enp.EventCacheFrame(0, PROCESS, 0, 1, Atom("ev"), MessageEvent(event, 2, "inner")))
         await settle()
-        assert [heard.message for heard in it.take()] == [MessageEvent(event, 2, "inner")]
+        assert [heard.message for heard in it.take_received()] == [MessageEvent(event, 2, "inner")]
         send(enp.TerminateEventCache(0, 1, Atom("ev"), CUSTOM))
         send(enp.TerminateAlias(0, 1, alias.id, CUSTOM))
         send(enp.Exit(0, PROCESS, 2, it.process.pid.id, CUSTOM))
         await settle()
-        assert it.told == [Told("exit", source, CUSTOM.text) for source in (event, alias, peer.pid())]
+        assert it.received == [Termination("exit", source, CUSTOM.text) for source in (event, alias, peer.pid())]
 
 
 # --- mapped atoms -----------------------------------------------------------------------------------------------------
@@ -262,20 +268,20 @@ MAPPING = {OURS: THEIRS}
 MAPPED: list[Any] = [OURS, [OURS, {"k": OURS}], ProcessID(OURS, OURS), Typed(t.ATOM, OURS).value]
 
 
-async def test_a_mapping_that_a_peer_announces() -> None:
-    """What it calls `theirs` we read as `ours`: in values and in names. Texts are no atoms."""
-    async with at_peer(NO_CACHES) as (b, it, peer):
+async def test_an_announced_mapping_applies_to_received_atoms() -> None:
+    """The peer's `theirs` is read as `ours`, in values and in names; texts are not mapped."""
+    async with connected_peer(NO_CACHES) as (b, it, peer):
         b.spawn(Echo(), name=OURS)
-        await update(peer, AtomMapping={THEIRS: OURS})
+        await update_caches(peer, AtomMapping={THEIRS: OURS})
         peer.send(it.process.pid.id, [THEIRS, "theirs", ProcessID(THEIRS, CACHED)])
         await settle()
-        assert it.take() == [[OURS, "theirs", ProcessID(OURS, CACHED)]]
+        assert it.take_received() == [[OURS, "theirs", ProcessID(OURS, CACHED)]]
         assert await peer.call(str(THEIRS), "hi") == "hi"
 
 
 @pytest.mark.parametrize("value", MAPPED, ids=repr)
 @pytest.mark.parametrize("atoms", [{}, {300: THEIRS}, {300: OURS}], ids=["text", "theirs as id", "ours as id"])
-def test_mapped_atoms_in_frames(value: Any, atoms: dict[int, Atom]) -> None:
+def test_writer_and_reader_apply_a_mapping_in_opposite_directions(value: Any, atoms: dict[int, Atom]) -> None:
     """Writer and reader use a mapping in opposite directions (EDF-ATOM-2), names of frames included."""
     caches = Caches(atoms=atoms, atom_mapping=MAPPING)
     writer_, reader = FrameEncoder(REGISTRY, caches), FrameDecoder(REGISTRY, caches)
@@ -283,7 +289,7 @@ def test_mapped_atoms_in_frames(value: Any, atoms: dict[int, Atom]) -> None:
     cls = enp.MessageNameCache if 300 in atoms and atoms[300] == THEIRS else enp.MessageName
     frame = cls(1, 2, 0, 0, OURS, value)
     data = writer_.write(frame)
-    assert data == with_ids(frame, caches)
+    assert data == schema_bytes(frame, caches)
     assert reader.read(data) == frame
     seen = unmapped.read(data)
     assert isinstance(seen, enp.MessageName)

@@ -1,4 +1,4 @@
-"""Compressed frames and the limits on both sides, as the schemas unpack and pack them."""
+"""Compressed frames and the message size limits of both sides, checked with the schemas."""
 
 import asyncio
 import random
@@ -26,37 +26,37 @@ LIMIT = 5000
 algorithms = pytest.mark.parametrize("algorithm", list(Algorithm), ids=lambda a: a.name.lower())
 
 
-async def connected(*, theirs: int = 0, **options: Any) -> tuple[Node, Peer]:
+async def connected_peer(*, peer_limit: int = 0, **options: Any) -> tuple[Node, Peer]:
     b = node(atoms=("cached",), **options)
     Supervisor(b.core, LEVEL_1)
-    peer = await context(b).peer(MaxMessageSize=theirs)
+    peer = await context(b).peer(MaxMessageSize=peer_limit)
     await settle()
     return b, peer
 
 
 def payload_for(peer: Peer, size: int) -> bytes:
-    """What makes a message to a PID a frame of so many bytes."""
+    """Returns a payload for which a message to a PID is a frame of `size` bytes."""
     return bytes(size - len(peer.data_of(peer.message(PROCESS, b""))))
 
 
-async def sent(b: Node, peer: Peer, message: Any, compression: Compression | None, **how: Any) -> Received:
+async def send_to_peer(b: Node, peer: Peer, message: Any, compression: Compression | None, **how: Any) -> Received:
     await run_as_process(b, lambda it: it.send(peer.pid(), message, **how), compression=compression)
     received = await peer.receive(1.0)
     assert received is not None
     return received
 
 
-# --- what is compressed -----------------------------------------------------------------------------------------------
+# --- sent frames ------------------------------------------------------------------------------------------------------
 
 
 @algorithms
 @pytest.mark.parametrize("threshold", [1024, 3000])
-async def test_what_is_longer_than_the_threshold(algorithm: Algorithm, threshold: int) -> None:
-    b, peer = await connected()
+async def test_a_frame_above_the_threshold_is_compressed(algorithm: Algorithm, threshold: int) -> None:
+    b, peer = await connected_peer()
     how = Compression(algorithm, threshold=threshold)
     for size in (40, threshold, threshold + 1, 100_000):
         payload = payload_for(peer, size)
-        received = await sent(b, peer, payload, how)
+        received = await send_to_peer(b, peer, payload, how)
         assert received.value.payload == payload
         if size <= threshold:
             assert received.outer is None
@@ -67,31 +67,31 @@ async def test_what_is_longer_than_the_threshold(algorithm: Algorithm, threshold
     await b.stop()
 
 
-async def test_nothing_is_compressed_unless_a_process_wants_it() -> None:
-    b, peer = await connected()
-    assert (await sent(b, peer, TEXT, None)).outer is None
+async def test_a_process_without_compression_sends_plain_frames() -> None:
+    b, peer = await connected_peer()
+    assert (await send_to_peer(b, peer, TEXT, None)).outer is None
     await b.stop()
 
 
-async def test_what_would_not_become_shorter_goes_as_it_is() -> None:
-    b, peer = await connected()
+async def test_incompressible_data_is_sent_plain() -> None:
+    b, peer = await connected_peer()
     noise = random.Random(1).randbytes(20_000)
     for algorithm in Algorithm:
-        received = await sent(b, peer, noise, Compression(algorithm))
+        received = await send_to_peer(b, peer, noise, Compression(algorithm))
         assert (received.value.payload, received.outer) == (noise, None)
     await b.stop()
 
 
 GZIP_EXTRA = 8
-"""Byte of a gzip stream that tells how hard the writer tried: 2 most, 4 least."""
+"""Byte of a gzip stream with the writer's effort: 2 best compression, 4 fastest."""
 
 
-async def test_the_level_is_gzips() -> None:
-    b, peer = await connected()
+async def test_the_compression_level_is_that_of_gzip() -> None:
+    b, peer = await connected_peer()
     words = "".join(random.Random(1).choice(("alpha ", "beta ", "gamma ", "delta ")) for _ in range(5000))
     found = {}
     for level in CompressionLevel:
-        received = await sent(b, peer, words, Compression(Algorithm.GZIP, level))
+        received = await send_to_peer(b, peer, words, Compression(Algorithm.GZIP, level))
         assert received.outer is not None
         found[level] = received.outer.stream
     extra = {level: stream[GZIP_EXTRA] for level, stream in found.items()}
@@ -113,13 +113,13 @@ TARGETS: dict[str, Callable[[Peer], Any]] = {
 
 
 @pytest.mark.parametrize("kind", list(TARGETS))
-@pytest.mark.parametrize("what", ["message", "request"])
-async def test_messages_and_requests_of_every_kind(kind: str, what: str) -> None:
-    b, peer = await connected()
+@pytest.mark.parametrize("operation", ["message", "request"])
+async def test_messages_and_requests_to_each_address_are_compressed(kind: str, operation: str) -> None:
+    b, peer = await connected_peer()
 
     async def work(it: Process) -> None:
         to = TARGETS[kind](peer)
-        await (it.send(to, TEXT) if what == "message" else it.call(to, TEXT))
+        await (it.send(to, TEXT) if operation == "message" else it.call(to, TEXT))
 
     task = asyncio.ensure_future(run_as_process(b, work, compression=Compression()))
     received = await peer.receive(1)
@@ -130,8 +130,8 @@ async def test_messages_and_requests_of_every_kind(kind: str, what: str) -> None
     await b.stop()
 
 
-async def answers(process: Process) -> None:
-    """Answers with the value, or with it as an error."""
+async def answer_calls(process: Process) -> None:
+    """Answers calls with their payload; with a ResponseError if it is an error."""
     while True:
         call = await process.receive()
         assert isinstance(call, Call)
@@ -142,8 +142,8 @@ async def answers(process: Process) -> None:
 
 
 async def test_answers_are_compressed_and_errors_are_not() -> None:
-    b, peer = await connected()
-    process = b.spawn(answers, options=ProcessOptions(compression=Compression()))
+    b, peer = await connected_peer()
+    process = b.spawn(answer_calls, options=ProcessOptions(compression=Compression()))
     received = await peer.answer(peer.ask(process.pid.id, TEXT))
     assert received.outer is not None
     assert received.value.payload == TEXT
@@ -153,8 +153,8 @@ async def test_answers_are_compressed_and_errors_are_not() -> None:
 
 
 async def test_exits_and_control_messages_are_never_compressed() -> None:
-    b, peer = await connected()
-    process = b.spawn(answers, options=ProcessOptions(compression=Compression(threshold=1)))
+    b, peer = await connected_peer()
+    process = b.spawn(answer_calls, options=ProcessOptions(compression=Compression(threshold=1)))
     await process.exit(peer.pid(), Error(TEXT))
     task = asyncio.ensure_future(process.link(peer.pid()))
     for kind in (enp.Exit, enp.Control):
@@ -164,18 +164,18 @@ async def test_exits_and_control_messages_are_never_compressed() -> None:
     peer.send_frame(enp.Control(0, message := relation_request(peer, Verb.MONITOR, "PID", process.pid)))
     await peer.result(message.Ref)
     process.stop(Error(TEXT))
-    received = await peer.wait_for(lambda frame: isinstance(frame, enp.TerminatePID), "its end")
+    received = await peer.wait_for(lambda frame: isinstance(frame, enp.TerminatePID), "the end of the process")
     assert (received.outer, received.value.reason) == (None, Error(TEXT))
     task.cancel()
     await b.stop()
 
 
-# --- what comes compressed --------------------------------------------------------------------------------------------
+# --- received frames --------------------------------------------------------------------------------------------------
 
 
 @algorithms
-async def test_what_comes_compressed_is_unpacked(algorithm: Algorithm) -> None:
-    b, peer = await connected()
+async def test_a_compressed_frame_is_unpacked(algorithm: Algorithm) -> None:
+    b, peer = await connected_peer()
     for size in (0, 1, 5000, 100_000):
         payload = random.Random(size).randbytes(size)
         peer.send_frame(peer.message("echo", payload), algorithm=algorithm)
@@ -184,21 +184,23 @@ async def test_what_comes_compressed_is_unpacked(algorithm: Algorithm) -> None:
 
 
 @algorithms
-@pytest.mark.parametrize("lies", [{"length": 7}, {"length": 0}, {"length": 5000}, {"algorithm": 99}, {"stream": b"?"}])
-async def test_what_cannot_be_unpacked_is_dropped_and_the_link_stays(
-    algorithm: Algorithm, lies: dict[str, Any]
+@pytest.mark.parametrize(
+    "overrides", [{"length": 7}, {"length": 0}, {"length": 5000}, {"algorithm": 99}, {"stream": b"?"}]
+)
+async def test_an_invalid_compressed_frame_is_dropped_and_the_socket_stays(
+    algorithm: Algorithm, overrides: dict[str, Any]
 ) -> None:
-    b, peer = await connected()
+    b, peer = await connected_peer()
     data = peer.data_of(peer.message("echo", TEXT))
-    peer.send_frame(pack(data, algorithm, ORDER)._replace(**lies))
+    peer.send_frame(pack(data, algorithm, ORDER)._replace(**overrides))
     await peer.expect_none(lambda frame: True, "message")
     await b.stop()
 
 
 @algorithms
-async def test_the_own_limit_holds_for_what_is_unpacked(algorithm: Algorithm) -> None:
-    """Upstream unpacks whatever is announced (ENP-Z-6)."""
-    b, peer = await connected(max_message_size=LIMIT)
+async def test_the_size_limit_applies_to_the_unpacked_frame(algorithm: Algorithm) -> None:
+    """Upstream unpacks any announced length (ENP-Z-6)."""
+    b, peer = await connected_peer(max_message_size=LIMIT)
     for size in (LIMIT, LIMIT + 1):
         data = peer.data_of(peer.message("echo", bytes(size - len(peer.data_of(peer.message("echo", b""))))))
         assert len(data) == size
@@ -208,8 +210,8 @@ async def test_the_own_limit_holds_for_what_is_unpacked(algorithm: Algorithm) ->
     await b.stop()
 
 
-async def test_a_frame_above_the_own_limit_ends_its_link() -> None:
-    b, peer = await connected(max_message_size=LIMIT)
+async def test_a_frame_above_the_limit_closes_its_socket() -> None:
+    b, peer = await connected_peer(max_message_size=LIMIT)
     peer.send_bytes(peer.data_of(peer.message("echo", bytes(LIMIT)))[:8], "the header of a frame above the limit")
     await peer.expect_close()
     assert not b.network.connections
@@ -220,10 +222,10 @@ async def test_a_frame_above_the_own_limit_ends_its_link() -> None:
 
 
 @pytest.mark.parametrize("compression", [None, Compression()])
-async def test_a_message_the_peer_would_not_take_is_refused_here(compression: Compression | None) -> None:
-    """The frame counts as it is before compression: the peer may refuse to unpack more than it would read."""
-    b, peer = await connected(theirs=LIMIT)
-    received = await sent(b, peer, payload_for(peer, LIMIT), compression)
+async def test_a_message_above_the_limit_of_the_peer_raises_too_large(compression: Compression | None) -> None:
+    """The length before compression counts: the peer may refuse to unpack more than its limit."""
+    b, peer = await connected_peer(peer_limit=LIMIT)
+    received = await send_to_peer(b, peer, payload_for(peer, LIMIT), compression)
     assert len(received.value.payload) > LIMIT - 100
     long_ = payload_for(peer, LIMIT + 1)
     for work in (
@@ -239,8 +241,8 @@ async def test_a_message_the_peer_would_not_take_is_refused_here(compression: Co
     await b.stop()
 
 
-async def test_an_answer_the_peer_would_not_take_is_dropped_and_the_process_lives_on() -> None:
-    b, peer = await connected(theirs=LIMIT)
+async def test_an_answer_above_the_limit_of_the_peer_is_dropped() -> None:
+    b, peer = await connected_peer(peer_limit=LIMIT)
     before = b.core.tables.names[Atom("echo")].pid
     for payload in (TEXT * 2, Error(TEXT * 2)):
         await peer.expect_no_answer(peer.ask("echo", payload))
@@ -250,8 +252,8 @@ async def test_an_answer_the_peer_would_not_take_is_dropped_and_the_process_live
     await b.stop()
 
 
-async def test_a_peer_that_takes_next_to_nothing_gets_no_acknowledgement() -> None:
-    b, peer = await connected(theirs=20)
+async def test_an_acknowledgement_above_the_limit_of_the_peer_is_dropped() -> None:
+    b, peer = await connected_peer(peer_limit=20)
     peer.send_important("sink", "hi")
     peer.send_frame(enp.Control(0, relation_request(peer, Verb.LINK, "PID")))
     assert await peer.receive(1) is None
@@ -259,9 +261,9 @@ async def test_a_peer_that_takes_next_to_nothing_gets_no_acknowledgement() -> No
     await b.stop()
 
 
-async def test_what_ends_is_told_as_far_as_it_fits() -> None:
-    b, peer = await connected(theirs=LIMIT)
-    process = b.spawn(answers)
+async def test_a_notification_above_the_limit_of_the_peer_is_dropped() -> None:
+    b, peer = await connected_peer(peer_limit=LIMIT)
+    process = b.spawn(answer_calls)
     peer.send_frame(enp.Control(0, message := relation_request(peer, Verb.MONITOR, "PID", process.pid)))
     await peer.result(message.Ref)
     process.stop(Error(TEXT * 2))

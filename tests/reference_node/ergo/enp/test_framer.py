@@ -1,4 +1,4 @@
-"""Cutting a stream into frames: however the bytes come, the frames are the same and the work is linear."""
+"""Framer: splits a byte stream into frames, independent of the chunks, with linear work."""
 
 import tracemalloc
 from itertools import pairwise
@@ -17,7 +17,7 @@ LIMIT = 1000
 
 
 def frame(size: int, fill: int = 0) -> bytes:
-    """A frame of so many bytes."""
+    """Returns a frame of `size` bytes."""
     return header(FrameType.MESSAGE_PID, size) + bytes([fill]) * (size - enp.HEADER_LENGTH)
 
 
@@ -25,8 +25,8 @@ frames = st.lists(st.builds(frame, st.integers(enp.HEADER_LENGTH, 60), st.intege
 GOOD = frame(20, 1)
 
 
-def cut_by(framer: Framer, chunks: list[bytes]) -> tuple[list[bytes], Rejected | None, int]:
-    """The frames, the refusal that ended it, and the number of bytes that were fed until then."""
+def frames_of(framer: Framer, chunks: list[bytes]) -> tuple[list[bytes], Rejected | None, int]:
+    """Returns the frames, the refusal that ended the stream, and the number of bytes fed until then."""
     found: list[bytes] = []
     fed = 0
     for chunk in chunks:
@@ -34,13 +34,13 @@ def cut_by(framer: Framer, chunks: list[bytes]) -> tuple[list[bytes], Rejected |
         try:
             found.extend(framer.feed(chunk))
         except Rejected as refusal:
-            # what came before the refusal was delivered: extend() has taken it
+            # extend() has taken the frames before the refusal
             return found, refusal, fed
     return found, None, fed
 
 
 def chunked(data: bytes, places: list[int]) -> list[bytes]:
-    """Bytes in pieces that end at these places."""
+    """Splits bytes at these positions."""
     ends = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     return [data[start:end] for start, end in pairwise(ends)]
 
@@ -52,28 +52,28 @@ def bytewise(data: bytes) -> list[bytes]:
 @given(frames, st.lists(st.integers(0, 1000), max_size=20))
 def test_any_split_gives_the_same_frames(whole: list[bytes], places: list[int]) -> None:
     framer = Framer(LIMIT)
-    found, refusal, _ = cut_by(framer, chunked(b"".join(whole), places))
+    found, refusal, _ = frames_of(framer, chunked(b"".join(whole), places))
     assert (found, refusal) == (whole, None)
     assert framer.consumed == len(b"".join(whole))
 
 
 @given(frames, st.integers(1, 59))
-def test_an_unfinished_frame_is_kept_back(whole: list[bytes], held: int) -> None:
+def test_an_unfinished_frame_is_buffered(whole: list[bytes], held: int) -> None:
     framer = Framer(LIMIT)
     last = frame(60, 7)
     for chunks in ([b"".join(whole) + last[:held]], [last[held:]]):
-        found, refusal, _ = cut_by(framer, chunks)
+        found, refusal, _ = frames_of(framer, chunks)
         assert refusal is None
         assert found == (whole if chunks[0] != last[held:] else [last])
 
 
-def test_nothing_is_nothing() -> None:
+def test_empty_chunks_give_no_frames() -> None:
     framer = Framer(LIMIT)
-    assert cut_by(framer, [b"", b""]) == ([], None, 0)
-    assert cut_by(framer, [GOOD[:5], b"", GOOD[5:]])[0] == [GOOD]
+    assert frames_of(framer, [b"", b""]) == ([], None, 0)
+    assert frames_of(framer, [GOOD[:5], b"", GOOD[5:]])[0] == [GOOD]
 
 
-def test_frames_are_bytes_of_their_own() -> None:
+def test_frames_have_the_type_bytes() -> None:
     [found] = Framer(LIMIT).feed(GOOD)
     assert type(found) is bytes
 
@@ -88,7 +88,7 @@ REFUSED = {
     "above the limit": (header(FrameType.MESSAGE_PID, LIMIT + 1), Reason.LENGTH, 8),
     "4 GiB": (header(FrameType.MESSAGE_PID, 2**32 - 1), Reason.LENGTH, 8),
 }
-"""Bytes, why they are refused, and how many of them suffice to see it."""
+"""Bytes, reason of the refusal, and the number of bytes that suffice for it."""
 refused = pytest.mark.parametrize(("data", "reason", "needed"), REFUSED.values(), ids=list(REFUSED))
 
 
@@ -96,7 +96,7 @@ refused = pytest.mark.parametrize(("data", "reason", "needed"), REFUSED.values()
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_the_frames_before_a_refusal_are_delivered(data: bytes, reason: Reason, needed: int, before: int) -> None:
     for chunks in ([GOOD * before + data], bytewise(GOOD * before + data)):
-        found, refusal, _ = cut_by(Framer(LIMIT), chunks)
+        found, refusal, _ = frames_of(Framer(LIMIT), chunks)
         assert found == [GOOD] * before
         assert refusal is not None
         assert (refusal.reason, refusal.offset) == (reason, len(GOOD) * before)
@@ -104,33 +104,31 @@ def test_the_frames_before_a_refusal_are_delivered(data: bytes, reason: Reason, 
 
 @refused
 @pytest.mark.parametrize("before", [0, 2])
-def test_a_refusal_comes_with_the_first_byte_that_shows_it(
-    data: bytes, reason: Reason, needed: int, before: int
-) -> None:
+def test_a_frame_is_refused_at_the_first_invalid_byte(data: bytes, reason: Reason, needed: int, before: int) -> None:
     start = len(GOOD) * before
-    _, refusal, fed = cut_by(Framer(LIMIT), bytewise(GOOD * before + data))
+    _, refusal, fed = frames_of(Framer(LIMIT), bytewise(GOOD * before + data))
     assert refusal is not None
     assert fed == start + needed
-    _, refusal, fed = cut_by(Framer(LIMIT), [GOOD * before + data[:needed]])
+    _, refusal, fed = frames_of(Framer(LIMIT), [GOOD * before + data[:needed]])
     assert refusal is not None
 
 
-def test_the_limit_itself_is_allowed() -> None:
-    assert cut_by(Framer(LIMIT), [frame(LIMIT)])[:2] == ([frame(LIMIT)], None)
+def test_a_frame_of_the_maximum_length_is_allowed() -> None:
+    assert frames_of(Framer(LIMIT), [frame(LIMIT)])[:2] == ([frame(LIMIT)], None)
 
 
-def test_what_is_refused_is_said() -> None:
-    _, refusal, _ = cut_by(Framer(LIMIT), [header(FrameType.MESSAGE_PID, LIMIT + 1)])
+def test_a_refusal_has_value_and_allowed_range() -> None:
+    _, refusal, _ = frames_of(Framer(LIMIT), [header(FrameType.MESSAGE_PID, LIMIT + 1)])
     assert str(refusal) == "length out of range (1,001, allowed 8 to 1,000) at length, offset 0"
-    _, refusal, _ = cut_by(Framer(LIMIT), [b"GET / HTTP/1.1"])
+    _, refusal, _ = frames_of(Framer(LIMIT), [b"GET / HTTP/1.1"])
     assert str(refusal) == "wrong magic or version (4745, expected 4e01), offset 0"
 
 
 # --- long frames ------------------------------------------------------------------------------------------------------
 
 
-def allocated(size: int, chunk: int) -> int:
-    """Bytes of memory that a framer asks for, chunk by chunk, until it has one frame of this size."""
+def allocated_bytes(size: int, chunk: int) -> int:
+    """Returns the bytes of memory that a framer allocates, chunk by chunk, for one frame of this size."""
     data, framer, total = frame(size), Framer(enp.MAX_UNLIMITED), 0
     found: list[bytes] = []
     tracemalloc.start()
@@ -147,13 +145,13 @@ def allocated(size: int, chunk: int) -> int:
     return total
 
 
-def test_the_bytes_of_a_long_frame_are_copied_once_however_many_chunks_bring_them() -> None:
-    """Were they joined at each chunk, eight times the length would take 64 times the bytes."""
-    short, long = allocated(1 << 16, 256), allocated(1 << 19, 256)
+def test_the_bytes_of_a_long_frame_are_copied_once() -> None:
+    """If each chunk joined them, eight times the length would allocate 64 times the bytes."""
+    short, long = allocated_bytes(1 << 16, 256), allocated_bytes(1 << 19, 256)
     assert 1 << 19 < long < 9 * short
 
 
-def test_nothing_is_reserved_for_an_announced_length() -> None:
+def test_no_memory_is_reserved_for_an_announced_length() -> None:
     framer = Framer(enp.MAX_UNLIMITED)
-    assert cut_by(framer, [header(FrameType.MESSAGE_PID, enp.MAX_UNLIMITED)])[1] is None
+    assert frames_of(framer, [header(FrameType.MESSAGE_PID, enp.MAX_UNLIMITED)])[1] is None
     assert sum(map(len, framer._chunks)) == enp.HEADER_LENGTH

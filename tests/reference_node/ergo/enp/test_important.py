@@ -1,4 +1,4 @@
-"""Important messages: what the node answers to those of others, and what becomes of its own."""
+"""Important delivery: acknowledgements of the node, and the results of its own important messages."""
 
 import asyncio
 from typing import Any
@@ -32,14 +32,14 @@ async def sleeping(process: Process) -> None:
     await asyncio.sleep(1000)
 
 
-async def connected(*, flags: Flags = DEFAULT_FLAGS, theirs: Flags = DEFAULT_FLAGS) -> tuple[Node, Peer]:
+async def connected_peer(*, flags: Flags = DEFAULT_FLAGS, peer_flags: Flags = DEFAULT_FLAGS) -> tuple[Node, Peer]:
     b = node(flags=flags)
-    peer = await context(b).peer(Flags=int(theirs).to_bytes(FLAGS_WIDTH, "big"))
+    peer = await context(b).peer(Flags=int(peer_flags).to_bytes(FLAGS_WIDTH, "big"))
     await settle()
     return b, peer
 
 
-# --- those of others --------------------------------------------------------------------------------------------------
+# --- received ---------------------------------------------------------------------------------------------------------
 
 
 def addresses(process: Process | None) -> dict[str, Any]:
@@ -50,15 +50,15 @@ def addresses(process: Process | None) -> dict[str, Any]:
 
 async def acknowledgement(peer: Peer, mid: int) -> enp.ResponseError:
     ack = await peer.acknowledgement(mid)
-    await peer.expect_none(lambda frame: isinstance(frame, enp.ResponseError), "second one")
+    await peer.expect_none(lambda frame: isinstance(frame, enp.ResponseError), "second acknowledgement")
     return ack
 
 
 @kinds
 @pytest.mark.parametrize("priority", list(Priority))
 @pytest.mark.parametrize("code", [Code.DELIVERED, Code.PROCESS_UNKNOWN, Code.MAILBOX_FULL, Code.PROCESS_TERMINATED])
-async def test_the_sender_is_told_what_became_of_it(kind: str, priority: Priority, code: Code) -> None:
-    b, peer = await connected()
+async def test_the_sender_gets_one_acknowledgement_with_the_result(kind: str, priority: Priority, code: Code) -> None:
+    b, peer = await connected_peer()
     b.spawn(Echo(), name="echo")
     process = None
     if code is not Code.PROCESS_UNKNOWN:
@@ -80,10 +80,10 @@ async def test_the_sender_is_told_what_became_of_it(kind: str, priority: Priorit
 @kinds
 @pytest.mark.parametrize("code", [Code.PROCESS_UNKNOWN, Code.MAILBOX_FULL])
 @pytest.mark.parametrize("important", [True, False])
-async def test_of_a_request_only_a_failure_is_told_and_only_if_it_is_important(
+async def test_an_undeliverable_request_is_answered_only_if_it_is_important(
     kind: str, code: Code, important: bool
 ) -> None:
-    b, peer = await connected()
+    b, peer = await connected_peer()
     b.spawn(Echo(), name="echo")
     process = None
     if code is not Code.PROCESS_UNKNOWN:
@@ -103,10 +103,10 @@ async def test_of_a_request_only_a_failure_is_told_and_only_if_it_is_important(
     await b.stop()
 
 
-@pytest.mark.parametrize("theirs", [DEFAULT_FLAGS, WITHOUT])
-async def test_only_the_nodes_own_flag_decides_whether_it_tells(theirs: Flags) -> None:
+@pytest.mark.parametrize("peer_flags", [DEFAULT_FLAGS, WITHOUT])
+async def test_acknowledgements_depend_on_the_nodes_own_flag(peer_flags: Flags) -> None:
     for flags in (DEFAULT_FLAGS, WITHOUT):
-        b, peer = await connected(flags=flags, theirs=theirs)
+        b, peer = await connected_peer(flags=flags, peer_flags=peer_flags)
         b.spawn(Echo(), name="echo")
         peer.send_important("echo", "hi")
         peer.send_frame(peer.request(str(UNKNOWN_NAME), "?", (5, 0, 0), priority=enp.IMPORTANT))
@@ -117,7 +117,7 @@ async def test_only_the_nodes_own_flag_decides_whether_it_tells(theirs: Flags) -
         await b.stop()
 
 
-# --- its own ----------------------------------------------------------------------------------------------------------
+# --- sent -------------------------------------------------------------------------------------------------------------
 
 
 def targets(peer: Peer) -> dict[str, Any]:
@@ -128,29 +128,29 @@ def targets(peer: Peer) -> dict[str, Any]:
     }
 
 
-async def sent(b: Node, peer: Peer, kind: str = "pid") -> "tuple[Any, asyncio.Task[None]]":
-    """An important message of the node: its frame, and the send that waits."""
-    task = asyncio.create_task(_send(b, targets(peer)[kind]))
+async def send_important(b: Node, peer: Peer, kind: str = "pid") -> "tuple[Any, asyncio.Task[None]]":
+    """Sends an important message from the node; returns its frame and the pending send."""
+    task = asyncio.create_task(_send_from_process(b, targets(peer)[kind]))
     received = await peer.wait_for(lambda frame: hasattr(frame, "mid"), "a message")
     return received.value, task
 
 
-async def _send(b: Node, to: Any) -> None:
+async def _send_from_process(b: Node, to: Any) -> None:
     await run_as_process(b, lambda it: it.send(to, "hi", important=True, priority=Priority.HIGH))
 
 
 @kinds
 @pytest.mark.parametrize("code", list(Code))
-async def test_a_send_ends_as_the_receiver_says(kind: str, code: Code) -> None:
-    b, peer = await connected()
-    frame, task = await sent(b, peer, kind)
+async def test_a_send_returns_or_raises_by_the_acknowledgement(kind: str, code: Code) -> None:
+    b, peer = await connected_peer()
+    frame, task = await send_important(b, peer, kind)
     assert frame.priority == Priority.HIGH | enp.IMPORTANT
     assert frame.mid
     error = Error("my own") if code is Code.OTHER else None
     ack = enp.ResponseError(0, 0, 1, frame.from_id, (frame.mid, 0, 0), code, error)
     wrong = [ack._replace(to_id=5), ack._replace(ref=(frame.mid + 1, 0, 0)), ack._replace(ref=(frame.mid, 1, 0))]
-    for lie in wrong:
-        peer.send_frame(lie)
+    for wrong_ack in wrong:
+        peer.send_frame(wrong_ack)
     await settle()
     assert not task.done()
     peer.send_frame(ack)
@@ -164,22 +164,22 @@ async def test_a_send_ends_as_the_receiver_says(kind: str, code: Code) -> None:
     await b.stop()
 
 
-async def test_a_send_waits_five_seconds() -> None:
-    b, peer = await connected()
-    frame, task = await sent(b, peer)
+async def test_a_send_times_out_after_five_seconds() -> None:
+    b, peer = await connected_peer()
+    frame, task = await send_important(b, peer)
     begun = asyncio.get_running_loop().time()
     with pytest.raises(ErgoError, match="timed out"):
         await task
     assert asyncio.get_running_loop().time() - begun == pytest.approx(enp.REQUEST_TIMEOUT)
     peer.send_frame(enp.ResponseError(ORDER, 0, 1, frame.from_id, (frame.mid, 0, 0), 0, None))  # late
-    frame, task = await sent(b, peer)
+    frame, task = await send_important(b, peer)
     peer.send_frame(enp.ResponseError(ORDER, 0, 1, frame.from_id, (frame.mid, 0, 0), 0, None))
     await task
     await b.stop()
 
 
-async def test_a_thousand_at_once_each_with_its_own_acknowledgement() -> None:
-    b, peer = await connected()
+async def test_a_thousand_concurrent_sends_get_their_own_acknowledgements() -> None:
+    b, peer = await connected_peer()
 
     async def work(it: Process) -> list[Any]:
         sends = (it.send(peer.pid(i), i, important=True) for i in range(1000))
@@ -197,8 +197,8 @@ async def test_a_thousand_at_once_each_with_its_own_acknowledgement() -> None:
     await b.stop()
 
 
-async def test_on_its_own_node_it_is_a_plain_message() -> None:
-    b, _ = await connected()
+async def test_an_important_message_on_one_node_needs_no_acknowledgement() -> None:
+    b, _ = await connected_peer()
     process = b.spawn(idle)
     await run_as_process(b, lambda it: it.send(process.pid, "hi", important=True))
     with pytest.raises(ErgoError, match="unknown process"):

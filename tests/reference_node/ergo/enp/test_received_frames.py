@@ -1,4 +1,4 @@
-"""What comes over an established link: whom it reaches, and what becomes of frames that nobody understands."""
+"""Received frames: delivery to processes, undecodable frames, control requests, the end of a connection."""
 
 import asyncio
 from typing import Any
@@ -25,34 +25,34 @@ from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 from tests.support.nodes import context, node, run_as_process, settle
 
 
-async def receiving(process: Process, seen: list[Any]) -> None:
-    """Notes what comes."""
+async def record_envelopes(process: Process, seen: list[Any]) -> None:
+    """Records received envelopes."""
     while True:
         seen.append(await process.receive())
 
 
-async def connected(links: int = 1) -> tuple[Node, Peer]:
+async def connected_peer(sockets: int = 1) -> tuple[Node, Peer]:
     b = node()
     Supervisor(b.core, LEVEL_1)
-    return b, await context(b).peer(sockets=links, caches=ANNOUNCED)
+    return b, await context(b).peer(sockets=sockets, caches=ANNOUNCED)
 
 
-def receiver(b: Node, **options: Any) -> tuple[Process, list[Any]]:
+def spawn_receiver(b: Node, **spawn_options: Any) -> tuple[Process, list[Any]]:
     seen: list[Any] = []
-    return b.spawn(receiving, seen, name="sink2", options=ProcessOptions(**options)), seen
+    return b.spawn(record_envelopes, seen, name="sink2", options=ProcessOptions(**spawn_options)), seen
 
 
 def addresses(process: Process) -> dict[str, Any]:
     return {"pid": process.pid.id, "name": "sink2", "alias": process.create_alias().id}
 
 
-# --- whom it reaches --------------------------------------------------------------------------------------------------
+# --- delivery ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["pid", "name", "alias"])
 async def test_messages_and_requests_reach_their_process(kind: str) -> None:
-    b, peer = await connected()
-    process, seen = receiver(b)
+    b, peer = await connected_peer()
+    process, seen = spawn_receiver(b)
     to = addresses(process)[kind]
     peer.send(to, "hi")
     words = peer.ask(to, "?", priority=enp.IMPORTANT)
@@ -66,7 +66,7 @@ async def test_messages_and_requests_reach_their_process(kind: str) -> None:
 
 
 async def test_a_cached_name_reaches_its_process() -> None:
-    b, peer = await connected()
+    b, peer = await connected_peer()
     assert isinstance(peer.message("echo", 1), enp.MessageNameCache)
     peer.send("echo", "hi")
     assert (await peer.receive_message()).value.payload == "hi"
@@ -75,8 +75,8 @@ async def test_a_cached_name_reaches_its_process() -> None:
 
 
 async def test_an_exit_signal_reaches_its_process() -> None:
-    b, peer = await connected()
-    process, seen = receiver(b, trap_exit=True)
+    b, peer = await connected_peer()
+    process, seen = spawn_receiver(b, trap_exit=True)
     for to in (UNKNOWN_PROCESS, process.pid.id):
         peer.send_frame(enp.Exit(1, PROCESS, 2, to, Error("so be it")))
     await settle()
@@ -85,8 +85,8 @@ async def test_an_exit_signal_reaches_its_process() -> None:
 
 
 async def test_the_priority_chooses_the_queue() -> None:
-    b, peer = await connected()
-    process, seen = receiver(b)
+    b, peer = await connected_peer()
+    process, seen = spawn_receiver(b)
     bytes_ = [0, 1, 2, 3, 0xFC, 0x41, 0x7E]
     data = b"".join(peer.data_of(enp.MessagePID(ORDER, PROCESS, byte, 5, process.pid.id, byte)) for byte in bytes_)
     peer.send_bytes(data, "messages of all priorities in one segment")
@@ -95,10 +95,10 @@ async def test_the_priority_chooses_the_queue() -> None:
     await b.stop()
 
 
-async def test_senders_beyond_those_that_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_of_more_senders_than_cached_pids_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ergo_conformance.reference_node.ergo.enp.connection.MAX_CACHED_PIDS", 3)
-    b, peer = await connected()
-    process, seen = receiver(b)
+    b, peer = await connected_peer()
+    process, seen = spawn_receiver(b)
     for _ in range(2):
         for sender in (0, 1, 2**64 - 1, 4, 5):
             peer.send(process.pid.id, "hi", sender=sender)
@@ -109,58 +109,58 @@ async def test_senders_beyond_those_that_are_remembered(monkeypatch: pytest.Monk
     await b.stop()
 
 
-async def test_what_is_for_nobody_or_does_not_fit_is_dropped() -> None:
-    b, peer = await connected()
+async def test_undeliverable_messages_and_requests_are_dropped() -> None:
+    b, peer = await connected_peer()
 
-    async def sleeps(process: Process) -> None:
+    async def sleep_and_count(process: Process) -> None:
         await asyncio.sleep(5)
         while process.mailbox.take():
-            left.append(1)
+            messages.append(1)
 
-    left: list[int] = []
-    full = b.spawn(sleeps, options=ProcessOptions(mailbox_size=2))
-    nobody: list[Address] = [UNKNOWN_PROCESS, str(UNKNOWN_NAME), UNKNOWN_ALIAS]
-    for to in (*nobody, *[full.pid.id] * 3):
+    messages: list[int] = []
+    full = b.spawn(sleep_and_count, options=ProcessOptions(mailbox_size=2))
+    unknown: list[Address] = [UNKNOWN_PROCESS, str(UNKNOWN_NAME), UNKNOWN_ALIAS]
+    for to in (*unknown, *[full.pid.id] * 3):
         peer.send(to, "hi")
         peer.ask(to, "?")
     await peer.expect_none(lambda frame: True, "answer")
     await asyncio.sleep(6)
-    assert len(left) == 2
+    assert len(messages) == 2
     await b.stop()
 
 
-# --- frames that are not understood -----------------------------------------------------------------------------------
+# --- undecodable frames -----------------------------------------------------------------------------------------------
 
 
-def strange(peer: Peer) -> dict[str, bytes]:
-    """Whole frames that nobody understands."""
+def undecodable_frames(peer: Peer) -> dict[str, bytes]:
+    """Returns frames with a valid header that cannot be decoded."""
     message = peer.message("echo", "hi")
     return {
         "unknown type": header(108),
         "reserved type": header(202, 20) + bytes(12),
         "no body": header(FrameType.MESSAGE_PID),
         "undecodable": with_payload(message, peer, b"\x00\x01"),
-        "byte behind": with_payload(message, peer, b"\x8d\x00\x02hi\x00"),
+        "extra byte": with_payload(message, peer, b"\x8d\x00\x02hi\x00"),
         "unknown name": peer.data_of(message)[:-7] + b"\xff\xf0" + peer.data_of(message)[-5:],
         "no control message": peer.data_of(enp.Control(0, relation_request(peer, Verb.LINK, "PID")))[:8] + b"\x84\x00",
         "no reason": with_payload(enp.Exit(1, 1, 2, UNKNOWN_PROCESS, Error("x")), peer, b"\x8d\x00\x02hi"),
     }
 
 
-async def test_a_frame_that_is_not_understood_is_dropped_and_the_link_stays() -> None:
-    b, peer = await connected()
-    kinds = strange(peer)
+async def test_an_undecodable_frame_is_dropped_and_the_socket_stays() -> None:
+    b, peer = await connected_peer()
+    kinds = undecodable_frames(peer)
     for what, data in kinds.items():
         peer.send_bytes(data[:2] + len(data).to_bytes(4, "big") + data[6:], what)
         await peer.expect_none(lambda frame: True, "answer", 0.01)
     connection = b.network.connections[peer.name]
-    assert connection.node.info.messages_in == 2 * len(kinds)  # each with a call to echo behind it
+    assert connection.node.info.messages_in == 2 * len(kinds)  # a call to echo follows each of them
     assert len(connection.sockets) == 1
     await b.stop()
 
 
-async def test_bytes_that_are_no_frame_end_their_link_behind_the_good_ones() -> None:
-    b, peer = await connected(links=2)
+async def test_an_invalid_header_closes_its_socket_after_the_frames_before_it() -> None:
+    b, peer = await connected_peer(sockets=2)
     good = peer.data_of(peer.message("echo", "before"))
     peer.send_bytes(good + b"GET / HTTP/1.1\r\n\r\n" + good, "a message, and another protocol", 1)
     assert (await peer.receive_message()).value.payload == "before"
@@ -170,11 +170,11 @@ async def test_bytes_that_are_no_frame_end_their_link_behind_the_good_ones() -> 
     await b.stop()
 
 
-async def test_a_frame_split_over_two_links_is_no_frame() -> None:
-    b, peer = await connected(links=2)
+async def test_each_socket_has_its_own_byte_stream() -> None:
+    b, peer = await connected_peer(sockets=2)
     data = peer.data_of(peer.message("echo", "halves"))
     peer.send_bytes(data[:9], "the beginning of a message", 0)
-    peer.send_bytes(peer.data_of(peer.message("echo", "whole")), "a message on another link", 1)
+    peer.send_bytes(peer.data_of(peer.message("echo", "whole")), "a message on another socket", 1)
     assert (await peer.receive_message()).value.payload == "whole"
     peer.send_bytes(data[9:], "the rest of the message", 0)
     assert (await peer.receive_message()).value.payload == "halves"
@@ -184,27 +184,27 @@ async def test_a_frame_split_over_two_links_is_no_frame() -> None:
 # --- control messages -------------------------------------------------------------------------------------------------
 
 
-def options(peer: Peer) -> gen.ProcessOptionsExtra:
+def spawn_options(peer: Peer) -> gen.ProcessOptionsExtra:
     return gen.ProcessOptionsExtra(
         gen.RemoteProcessOptions(), peer.pid(), peer.pid(), None, 1, Atom(""), Atom(""), None
     )
 
 
-def app_options(peer: Peer) -> gen.ApplicationOptionsExtra:
+def application_options(peer: Peer) -> gen.ApplicationOptionsExtra:
     return gen.ApplicationOptionsExtra(gen.ApplicationOptions(), peer.pid(), None, 1)
 
 
 CONTROL: dict[str, Any] = {
     **{f"{verb.value} {word}": lambda p, v=verb, w=word: relation_request(p, v, w) for verb, word in enp.RELATIONS},
-    "Spawn": lambda p: enp.Spawn(Atom("nothing"), options(p), p.control_ref()),
-    "ApplicationStart": lambda p: enp.ApplicationStart(Atom("nothing"), 0, app_options(p), p.control_ref()),
+    "Spawn": lambda p: enp.Spawn(Atom("nothing"), spawn_options(p), p.control_ref()),
+    "ApplicationStart": lambda p: enp.ApplicationStart(Atom("nothing"), 0, application_options(p), p.control_ref()),
     "UpdateCache": lambda p: enp.UpdateCache(None, None, None, None, p.control_ref()),
 }
 
 
 @pytest.mark.parametrize("what", list(CONTROL))
 async def test_a_control_request_gets_one_result(what: str) -> None:
-    b, peer = await connected()
+    b, peer = await connected_peer()
     message = CONTROL[what](peer)
     peer.send_frame(enp.Control(0, message))
     result = await peer.result(message.Ref)
@@ -216,9 +216,9 @@ async def test_a_control_request_gets_one_result(what: str) -> None:
 
 
 @pytest.mark.parametrize(("verb", "word"), list(enp.RELATIONS))
-async def test_neither_a_strangers_process_nor_a_strangers_target_is_accepted(verb: Verb, word: str) -> None:
-    """Upstream does both: it can be made to dial others, and to panic (ENP-LINK-3)."""
-    b, peer = await connected()
+async def test_a_relation_of_a_third_nodes_process_or_target_is_refused(verb: Verb, word: str) -> None:
+    """Upstream accepts both: it can be made to dial others, and to panic (ENP-LINK-3)."""
+    b, peer = await connected_peer()
     good: Any = relation_request(peer, verb, word)
     stranger = good._replace(Source=PID(Atom("else@where"), 1, 1), Ref=peer.control_ref())
     elsewhere = good._replace(Target=good.Target._replace(node=Atom("else@where")), Ref=peer.control_ref())
@@ -242,13 +242,13 @@ WAITS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("by_node", [True, False])
 @pytest.mark.parametrize("verb", list(WAITS))
-async def test_who_waits_for_an_answer_is_told_that_the_connection_has_ended(verb: str, here: bool) -> None:
-    b, peer = await connected(links=3)
+async def test_pending_requests_fail_when_the_connection_ends(verb: str, by_node: bool) -> None:
+    b, peer = await connected_peer(sockets=3)
     task = asyncio.ensure_future(run_as_process(b, lambda it: WAITS[verb](it, peer.pid())))
     assert await peer.receive(1) is not None
-    if here:
+    if by_node:
         b.core.disconnect(peer.name)
     else:
         for socket in peer.sockets:
@@ -265,8 +265,8 @@ async def test_who_waits_for_an_answer_is_told_that_the_connection_has_ended(ver
     await b.stop()
 
 
-async def test_who_waits_goes_on_waiting_while_one_link_is_left() -> None:
-    b, peer = await connected(links=3)
+async def test_a_pending_call_stays_while_one_socket_is_open() -> None:
+    b, peer = await connected_peer(sockets=3)
     task = asyncio.ensure_future(run_as_process(b, lambda it: it.call(peer.pid(), "?")))
     request = (await peer.wait_for(lambda f: isinstance(f, enp.RequestPID), "a request")).value
     for number in (0, 1):

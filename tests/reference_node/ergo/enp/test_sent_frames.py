@@ -1,4 +1,4 @@
-"""What a node writes on an established link, as the schemas read it."""
+"""Frames that a node sends, checked with the schemas."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ Targets = dict[str, Any]
 
 
 def targets(peer: Peer) -> Targets:
-    """Something of the peer's by each kind of address."""
+    """Returns a target of the peer for each kind of address."""
     return {
         "pid": peer.pid(),
         "name": ProcessID(peer.name, PLAIN),
@@ -36,9 +36,9 @@ def targets(peer: Peer) -> Targets:
     }
 
 
-async def connected(**lies: Any) -> tuple[Node, Peer, Targets]:
+async def connected_peer(**overrides: Any) -> tuple[Node, Peer, Targets]:
     b = node(atoms=(CACHED,))
-    peer = await context(b).peer(**lies)
+    peer = await context(b).peer(**overrides)
     await settle()
     return b, peer, targets(peer)
 
@@ -61,9 +61,9 @@ kinds = pytest.mark.parametrize("kind", list(MESSAGES))
 @kinds
 @pytest.mark.parametrize("priority", list(Priority))
 @pytest.mark.parametrize("keep_order", [True, False])
-async def test_a_message(kind: str, priority: Priority, keep_order: bool) -> None:
-    """Type, order byte (ENP-ORD-2), priority, zeros in place of a message id (ENP-PID-1)."""
-    b, peer, to = await connected()
+async def test_a_message_has_order_slot_and_priority(kind: str, priority: Priority, keep_order: bool) -> None:
+    """Type, order slot (ENP-ORD-2), priority, zeros in place of a message id (ENP-PID-1)."""
+    b, peer, to = await connected_peer()
     await run_as_process(b, lambda it: it.send(to[kind], "hi", priority=priority), keep_order=keep_order)
     good = MESSAGES[kind]._replace(priority=int(priority))
     assert await next_frame(peer) == (good if keep_order else good._replace(order=0))
@@ -81,8 +81,8 @@ REQUESTS: dict[str, Callable[[enp.Words], Any]] = {
 @kinds
 @pytest.mark.parametrize("important", [False, True])
 @pytest.mark.parametrize("keep_order", [True, False])
-async def test_a_request(kind: str, important: bool, keep_order: bool) -> None:
-    b, peer, to = await connected()
+async def test_a_request_has_order_slot_priority_and_reference(kind: str, important: bool, keep_order: bool) -> None:
+    b, peer, to = await connected_peer()
 
     async def work(it: Process) -> Any:
         return await it.call(to[kind], "hi", priority=Priority.HIGH, important=important, timeout=60)
@@ -97,17 +97,17 @@ async def test_a_request(kind: str, important: bool, keep_order: bool) -> None:
     await b.stop()
 
 
-async def answering(process: Process, how: str) -> None:
+async def answer_one_call(process: Process, answer: str) -> None:
     call: Any = await process.receive()
-    if how == "value":
+    if answer == "value":
         process.reply(call, "it")
     else:
-        process.reply_error(call, Error(how, registered=how == "timed out"))
+        process.reply_error(call, Error(answer, registered=answer == "timed out"))
 
 
 @pytest.mark.parametrize("keep_order", [True, False])
 @pytest.mark.parametrize(
-    ("how", "code", "error"),
+    ("answer", "code", "error"),
     [
         ("value", None, None),
         ("unknown process", 1, None),
@@ -117,9 +117,11 @@ async def answering(process: Process, how: str) -> None:
         ("my own", 255, "my own"),
     ],
 )
-async def test_an_answer(how: str, code: int | None, error: str | None, keep_order: bool) -> None:
-    b, peer, _ = await connected()
-    process = b.spawn(answering, how)
+async def test_an_answer_has_value_or_error_code(
+    answer: str, code: int | None, error: str | None, keep_order: bool
+) -> None:
+    b, peer, _ = await connected_peer()
+    process = b.spawn(answer_one_call, answer)
     process.options = ProcessOptions(keep_order=keep_order)
     words = peer.ask(process.pid.id, "?")
     order = PROCESS % 255 if keep_order else 0
@@ -132,8 +134,8 @@ async def test_an_answer(how: str, code: int | None, error: str | None, keep_ord
     await b.stop()
 
 
-async def test_an_exit_signal() -> None:
-    b, peer, _ = await connected()
+async def test_an_exit_signal_has_priority_and_reason() -> None:
+    b, peer, _ = await connected_peer()
     await run_as_process(b, lambda it: it.exit(peer.pid(), error_values.KILL), keep_order=False)
     frame = await next_frame(peer)
     assert (*frame[:4], frame.reason.text) == (PROCESS % 255, FIRST, Priority.MAX, PROCESS, "kill")
@@ -141,20 +143,20 @@ async def test_an_exit_signal() -> None:
 
 
 @pytest.mark.parametrize("id_", [255, 510, 2**64 - 1 - (2**64 - 1) % 255])
-async def test_a_multiple_of_255_has_no_order(id_: int) -> None:
-    b, peer, _ = await connected()
+async def test_a_receiver_number_divisible_by_255_has_order_slot_0(id_: int) -> None:
+    b, peer, _ = await connected_peer()
     await run_as_process(b, lambda it: it.send(peer.pid(id_), 1))
     assert (await next_frame(peer)).order == 0
     await b.stop()
 
 
-# --- what is not sent -------------------------------------------------------------------------------------------------
+# --- refused operations -----------------------------------------------------------------------------------------------
 
 
-async def refused(work: Awaitable[Any], why: str, peer: Peer) -> None:
-    """It fails at once and nothing goes out."""
+async def check_refused(work: Awaitable[Any], error: str, peer: Peer) -> None:
+    """Checks that the work raises at once and that no frame is sent."""
     begun = asyncio.get_running_loop().time()
-    with pytest.raises(ErgoError, match=why):
+    with pytest.raises(ErgoError, match=error):
         await work
     assert asyncio.get_running_loop().time() == begun
     assert await peer.receive(0.1) is None
@@ -170,35 +172,35 @@ VERBS = {
 
 @pytest.mark.parametrize("verb", list(VERBS))
 @pytest.mark.parametrize("kind", ["pid", "alias"])
-async def test_an_address_of_an_earlier_incarnation(verb: str, kind: str) -> None:
-    """The wire has no creation: who asks for an old one is refused here (ENP-DLV)."""
-    b, peer, to = await connected()
+async def test_an_address_of_an_earlier_incarnation_is_refused_without_a_frame(verb: str, kind: str) -> None:
+    """Frames have no creation: the node refuses an old one (ENP-DLV)."""
+    b, peer, to = await connected_peer()
     old = to[kind]._replace(creation=peer.creation - 1)
-    await refused(run_as_process(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
+    await check_refused(run_as_process(b, lambda it: VERBS[verb](it, old)), "previous incarnation", peer)
     assert not b.core.pending
     await b.stop()
 
 
-async def test_an_exit_signal_for_an_earlier_incarnation() -> None:
-    b, peer, _ = await connected()
+async def test_an_exit_signal_for_an_earlier_incarnation_is_refused() -> None:
+    b, peer, _ = await connected_peer()
     old = peer.pid()._replace(creation=1)
-    await refused(run_as_process(b, lambda it: it.exit(old, error_values.KILL)), "previous incarnation", peer)
+    await check_refused(run_as_process(b, lambda it: it.exit(old, error_values.KILL)), "previous incarnation", peer)
     await b.stop()
 
 
 @kinds
 @pytest.mark.parametrize("verb", ["send_important", "call_important"])
-async def test_important_needs_the_peers_flag(verb: str, kind: str) -> None:
+async def test_important_delivery_without_the_flag_of_the_peer_is_not_supported(verb: str, kind: str) -> None:
     flags = (DEFAULT_FLAGS & ~Flags.IMPORTANT_DELIVERY).to_bytes(FLAGS_WIDTH, "big")
-    b, peer, to = await connected(Flags=flags)
-    await refused(run_as_process(b, lambda it: VERBS[verb](it, to[kind])), "not supported", peer)
+    b, peer, to = await connected_peer(Flags=flags)
+    await check_refused(run_as_process(b, lambda it: VERBS[verb](it, to[kind])), "not supported", peer)
     await run_as_process(b, lambda it: it.send(to[kind], "hi"))
     assert await peer.receive(1) is not None
     await b.stop()
 
 
-async def test_a_name_longer_than_255_bytes() -> None:
-    b, peer, _ = await connected()
+async def test_a_name_longer_than_255_bytes_raises_cannot_encode() -> None:
+    b, peer, _ = await connected_peer()
     longest = ProcessID(peer.name, Atom("n" * 255))
     await run_as_process(b, lambda it: it.send(longest, 1))
     assert (await next_frame(peer)).to_name == longest.name
@@ -207,21 +209,21 @@ async def test_a_name_longer_than_255_bytes() -> None:
     await b.stop()
 
 
-async def test_answers_to_somebody_who_has_gone() -> None:
-    """Neither a later node of that name nor anybody else gets them."""
-    b, peer, _ = await connected()
+async def test_answers_to_a_disconnected_peer_are_dropped() -> None:
+    """A later node of that name gets no answer."""
+    b, peer, _ = await connected_peer()
     calls: list[Any] = []
 
-    async def keeps(process: Process) -> None:
+    async def keep_call(process: Process) -> None:
         calls.append(await process.receive())
         await process.receive()
 
-    process = b.spawn(keeps)
+    process = b.spawn(keep_call)
     peer.ask(process.pid.id, "?")
     await settle()
     peer.sockets[0].abort()
     await settle()
-    process.reply(calls[0], "nobody is there")
+    process.reply(calls[0], "no connection")
     again = await context(b, 2).peer(str(peer.name), Creation=peer.creation + 1)
     assert again.name == peer.name
     process.reply(calls[0], "an earlier incarnation")
@@ -230,7 +232,7 @@ async def test_answers_to_somebody_who_has_gone() -> None:
     await b.stop()
 
 
-async def test_no_connection_and_no_route() -> None:
+async def test_operations_with_an_unreachable_node_raise_no_route() -> None:
     b = node()
     nowhere = PID(Atom("x@nowhere"), 1, 1)
     for work in (*VERBS.values(), lambda it, to: it.exit(to, error_values.KILL)):

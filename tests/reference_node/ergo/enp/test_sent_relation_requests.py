@@ -1,4 +1,4 @@
-"""Links and monitors that the node asks a peer for: what it says, and bad timing of what it gets."""
+"""Links and monitors that the node requests of a peer: the requests, and answers at an unfavourable time."""
 
 import asyncio
 from typing import Any
@@ -9,87 +9,91 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.connection import PROCESS
 from ergo_conformance.reference_node.api.relations import RelationKind
+from tests.support.consumers import Termination, error_text, spawn_consumer
 from tests.support.nodes import settle
-from tests.support.relating import (
+from tests.support.relation_peer import (
+    ADD_VERBS,
+    ALIAS_ID,
     BYE,
-    GIVE,
-    NOTICES,
-    TAKE,
-    WORDS,
-    answer,
-    at_peer,
+    REMOVE_VERBS,
+    TERMINATE_FRAMES,
+    connected_peer,
     kinds,
-    request,
-    theirs,
-    watched,
-    words,
+    next_request,
+    peer_targets,
+    relation_count,
+    result_frame,
+    target_kinds,
 )
-from tests.support.watchers import Told, refused, watcher
 
-HOW = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
+SIGNALS = {RelationKind.LINK: "exit", RelationKind.MONITOR: "down"}
 
 
-@words
+@target_kinds
 @kinds
-@pytest.mark.parametrize("back", [False, True])
-async def test_a_request(kind: RelationKind, word: str, back: bool) -> None:
-    """Its class, its fields, its order byte (ENP §8: a monitor of a PID has none)."""
-    async with at_peer() as (b, peer):
-        it, target = watcher(b), theirs(peer)[word]
-        if back:
+@pytest.mark.parametrize("withdraw", [False, True])
+async def test_a_relation_request_has_the_fields_of_its_kind(
+    kind: RelationKind, target_kind: str, withdraw: bool
+) -> None:
+    """Class, fields and order slot (ENP §8: a monitor of a PID has slot 0)."""
+    async with connected_peer() as (b, peer):
+        it, target = spawn_consumer(b), peer_targets(peer)[target_kind]
+        if withdraw:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
-        watching = b.core.monitoring
-        how: Any = watching.withdraw if back else watching.request
-        task = asyncio.ensure_future(how(kind, it.process, target))
-        frame = await request(peer)
-        verb = (GIVE if back else TAKE)[kind]
-        wanted: Any = enp.RELATIONS[verb, word].value_class
+        monitoring = b.core.monitoring
+        operation: Any = monitoring.withdraw if withdraw else monitoring.request
+        task = asyncio.ensure_future(operation(kind, it.process, target))
+        frame = await next_request(peer)
+        verb = (REMOVE_VERBS if withdraw else ADD_VERBS)[kind]
+        wanted: Any = enp.RELATIONS[verb, target_kind].value_class
         assert type(frame.message) is wanted
         assert frame.message[:2] == (it.process.pid, target)
         assert frame.message.Ref[:2] == (b.name, b.creation)
-        order = {"PID": PROCESS if kind is RelationKind.LINK else 0, "Alias": WORDS[1]}.get(word, 0)
+        order = {"PID": PROCESS if kind is RelationKind.LINK else 0, "Alias": ALIAS_ID[1]}.get(target_kind, 0)
         assert frame.order == order % 255
-        assert watched(b) == (1 if back else 0)
-        peer.send_frame(answer(frame))
-        assert await task == (None if back else [])
-        assert watched(b) == (0 if back else 1)
+        assert relation_count(b) == (1 if withdraw else 0)
+        peer.send_frame(result_frame(frame))
+        assert await task == (None if withdraw else [])
+        assert relation_count(b) == (0 if withdraw else 1)
 
 
 @kinds
 @pytest.mark.parametrize("text", ["unknown process", "target is already exist", "no route", "anything"])
-async def test_a_refusal(kind: RelationKind, text: str) -> None:
-    async with at_peer() as (b, peer):
-        task = asyncio.ensure_future(refused(b.core.monitoring.request(kind, watcher(b).process, peer.pid())))
-        peer.send_frame(answer(await request(peer), Error(text)))
+async def test_the_error_of_a_refused_relation_is_raised(kind: RelationKind, text: str) -> None:
+    async with connected_peer() as (b, peer):
+        task = asyncio.ensure_future(error_text(b.core.monitoring.request(kind, spawn_consumer(b).process, peer.pid())))
+        peer.send_frame(result_frame(await next_request(peer), Error(text)))
         assert await task == text
-        assert watched(b) == 0
+        assert relation_count(b) == 0
 
 
-@words
+@target_kinds
 @kinds
-async def test_no_result(kind: RelationKind, word: str) -> None:
-    """It is waited for as long as for an answer. One that comes too late changes nothing (ENP-ANY-1)."""
-    async with at_peer() as (b, peer):
-        it = watcher(b)
-        task = asyncio.ensure_future(refused(b.core.monitoring.request(kind, it.process, theirs(peer)[word])))
-        frame = await request(peer)
+async def test_a_relation_request_without_a_result_times_out(kind: RelationKind, target_kind: str) -> None:
+    """It times out like a call. A late Result changes nothing (ENP-ANY-1)."""
+    async with connected_peer() as (b, peer):
+        it = spawn_consumer(b)
+        task = asyncio.ensure_future(
+            error_text(b.core.monitoring.request(kind, it.process, peer_targets(peer)[target_kind]))
+        )
+        frame = await next_request(peer)
         begun = asyncio.get_running_loop().time()
         assert await task == "timed out"
         assert asyncio.get_running_loop().time() - begun == pytest.approx(enp.REQUEST_TIMEOUT)
         connection: Any = b.network.connections[peer.name]
         assert not connection.control._pending
-        peer.send_frame(answer(frame))
+        peer.send_frame(result_frame(frame))
         await settle()
-        assert watched(b) == 0
+        assert relation_count(b) == 0
 
 
 @kinds
 @pytest.mark.parametrize("change", ["words", "creation", "node"])
-async def test_a_result_with_another_reference(kind: RelationKind, change: str) -> None:
-    """All parts of it count."""
-    async with at_peer() as (b, peer):
-        task = asyncio.ensure_future(b.core.monitoring.request(kind, watcher(b).process, peer.pid()))
-        frame = await request(peer)
+async def test_a_result_with_another_reference_is_ignored(kind: RelationKind, change: str) -> None:
+    """All parts of a reference are compared."""
+    async with connected_peer() as (b, peer):
+        task = asyncio.ensure_future(b.core.monitoring.request(kind, spawn_consumer(b).process, peer.pid()))
+        frame = await next_request(peer)
         ref = frame.message.Ref
         other = {
             "words": ref._replace(id=(ref.id[0], 1, 0)),
@@ -99,105 +103,111 @@ async def test_a_result_with_another_reference(kind: RelationKind, change: str) 
         peer.send_frame(enp.Control(0, enp.Result(None, None, other)))
         await settle()
         assert not task.done()
-        peer.send_frame(answer(frame))
+        peer.send_frame(result_frame(frame))
         await task
 
 
-@words
+@target_kinds
 @kinds
-@pytest.mark.parametrize("back", [False, True])
-async def test_a_peer_that_goes_while_it_is_asked(kind: RelationKind, word: str, back: bool) -> None:
-    """The request fails; a relation that was there is told about, one that was not there is not."""
-    async with at_peer() as (b, peer):
-        it, target = watcher(b), theirs(peer)[word]
-        if back:
+@pytest.mark.parametrize("withdraw", [False, True])
+async def test_a_pending_relation_request_fails_when_the_peer_disconnects(
+    kind: RelationKind, target_kind: str, withdraw: bool
+) -> None:
+    """The request fails; an existing relation is notified, a requested one is not."""
+    async with connected_peer() as (b, peer):
+        it, target = spawn_consumer(b), peer_targets(peer)[target_kind]
+        if withdraw:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
-        watching = b.core.monitoring
-        how: Any = watching.withdraw if back else watching.request
-        task = asyncio.ensure_future(refused(how(kind, it.process, target)))
-        await request(peer)
+        monitoring = b.core.monitoring
+        operation: Any = monitoring.withdraw if withdraw else monitoring.request
+        task = asyncio.ensure_future(error_text(operation(kind, it.process, target)))
+        await next_request(peer)
         peer.sockets[0].close()
         assert await task == "no connection"
         await settle()
-        assert it.told == ([Told(HOW[kind], target, "no connection")] if back else [])
-        assert watched(b) == 0
+        assert it.received == ([Termination(SIGNALS[kind], target, "no connection")] if withdraw else [])
+        assert relation_count(b) == 0
 
 
-@words
+@target_kinds
 @kinds
-async def test_a_target_that_ends_right_behind_the_result(kind: RelationKind, word: str) -> None:
-    """Both in one piece: the relation holds when the notice is read."""
-    async with at_peer() as (b, peer):
-        it, target = watcher(b), theirs(peer)[word]
+async def test_the_end_of_a_target_directly_after_the_result_is_notified(kind: RelationKind, target_kind: str) -> None:
+    """Both arrive in one segment: the relation exists when the Terminate frame is read."""
+    async with connected_peer() as (b, peer):
+        it, target = spawn_consumer(b), peer_targets(peer)[target_kind]
         task = asyncio.ensure_future(b.core.monitoring.request(kind, it.process, target))
-        frame = await request(peer)
-        peer.send_bytes(peer.data_of(answer(frame)) + peer.data_of(NOTICES[word]), "a Result and an end")
+        frame = await next_request(peer)
+        peer.send_bytes(
+            peer.data_of(result_frame(frame)) + peer.data_of(TERMINATE_FRAMES[target_kind]), "a Result and an end"
+        )
         await task
         await settle()
-        assert it.told == [Told(HOW[kind], target, "bye")]
-        assert watched(b) == 0
+        assert it.received == [Termination(SIGNALS[kind], target, "bye")]
+        assert relation_count(b) == 0
 
 
-@words
+@target_kinds
 @kinds
-async def test_a_target_that_ends_while_it_is_given_back(kind: RelationKind, word: str) -> None:
-    async with at_peer() as (b, peer):
-        it, target = watcher(b), theirs(peer)[word]
+async def test_the_end_of_a_target_during_the_withdrawal_is_notified(kind: RelationKind, target_kind: str) -> None:
+    async with connected_peer() as (b, peer):
+        it, target = spawn_consumer(b), peer_targets(peer)[target_kind]
         b.core.monitoring.relations.add(kind, target, it.process.pid)
         task = asyncio.ensure_future(b.core.monitoring.withdraw(kind, it.process, target))
-        frame = await request(peer)
-        peer.send_frame(NOTICES[word])
-        peer.send_frame(answer(frame))
-        assert await refused(task) == "unknown target"  # it has been told about
+        frame = await next_request(peer)
+        peer.send_frame(TERMINATE_FRAMES[target_kind])
+        peer.send_frame(result_frame(frame))
+        assert await error_text(task) == "unknown target"  # it has been notified
         await settle()
-        assert it.told == [Told(HOW[kind], target, "bye")]
-        assert watched(b) == 0
+        assert it.received == [Termination(SIGNALS[kind], target, "bye")]
+        assert relation_count(b) == 0
 
 
-@words
-async def test_a_notice_that_nobody_waits_for(word: str) -> None:
-    """It is ignored, and so is a second one (ENP-TERM-1)."""
-    async with at_peer() as (b, peer):
-        it = watcher(b)
+@target_kinds
+async def test_a_terminate_frame_without_a_relation_is_ignored(target_kind: str) -> None:
+    """It is ignored, also a second one (ENP-TERM-1)."""
+    async with connected_peer() as (b, peer):
+        it = spawn_consumer(b)
         for _ in range(2):
-            peer.send_frame(NOTICES[word])
-        other = theirs(peer)["ProcessID" if word != "ProcessID" else "Event"]
+            peer.send_frame(TERMINATE_FRAMES[target_kind])
+        other = peer_targets(peer)["ProcessID" if target_kind != "ProcessID" else "Event"]
         b.core.monitoring.relations.add(RelationKind.LINK, other, it.process.pid)
-        peer.send_frame(NOTICES[word])
+        peer.send_frame(TERMINATE_FRAMES[target_kind])
         await settle()
-        assert it.told == []
+        assert it.received == []
         assert b.network.connections
 
 
 @kinds
-async def test_a_consumer_that_ends_while_it_asks(kind: RelationKind) -> None:
-    async with at_peer() as (b, peer):
-        it = watcher(b)
+async def test_the_end_of_the_consumer_during_the_request_leaves_no_relation(kind: RelationKind) -> None:
+    async with connected_peer() as (b, peer):
+        it = spawn_consumer(b)
         task = asyncio.ensure_future(b.core.monitoring.request(kind, it.process, peer.pid()))
-        frame = await request(peer)
+        frame = await next_request(peer)
         it.process.stop(BYE)
         await settle()
-        peer.send_frame(answer(frame))
+        peer.send_frame(result_frame(frame))
         await task
-        assert watched(b) == 0
+        assert relation_count(b) == 0
 
 
-@words
+@target_kinds
 @kinds
-@pytest.mark.parametrize("back", [False, True])
-async def test_a_connection_that_ends_right_behind_the_result(kind: RelationKind, word: str, back: bool) -> None:
-    """What was given back is not told about, what was taken is."""
-    async with at_peer() as (b, peer):
-        it, target = watcher(b), theirs(peer)[word]
-        if back:
+@pytest.mark.parametrize("withdraw", [False, True])
+async def test_the_end_of_the_connection_directly_after_the_result(
+    kind: RelationKind, target_kind: str, withdraw: bool
+) -> None:
+    """A removed relation is not notified, an established one is."""
+    async with connected_peer() as (b, peer):
+        it, target = spawn_consumer(b), peer_targets(peer)[target_kind]
+        if withdraw:
             b.core.monitoring.relations.add(kind, target, it.process.pid)
-        watching, connection = b.core.monitoring, b.network.connections[peer.name]
-        how: Any = watching.withdraw if back else watching.request
-        task = asyncio.ensure_future(how(kind, it.process, target))
-        frame = await request(peer)
-        connection.receive(connection.sockets[0], peer.data_of(answer(frame)))
+        monitoring, connection = b.core.monitoring, b.network.connections[peer.name]
+        operation: Any = monitoring.withdraw if withdraw else monitoring.request
+        task = asyncio.ensure_future(operation(kind, it.process, target))
+        frame = await next_request(peer)
+        connection.receive(connection.sockets[0], peer.data_of(result_frame(frame)))
         b.core.disconnect(peer.name)
         await task
         await settle()
-        assert it.told == ([] if back else [Told(HOW[kind], target, "no connection")])
-        assert watched(b) == 0
+        assert it.received == ([] if withdraw else [Termination(SIGNALS[kind], target, "no connection")])
+        assert relation_count(b) == 0

@@ -1,4 +1,4 @@
-"""Links and monitors between a node and a peer that the schemas judge: requests, Results, notices."""
+"""Links and monitors between a node and a scripted peer: requests, Results, Terminate frames."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,22 +14,22 @@ from ergo_conformance.peers.ergo.connection import PROCESS, Peer
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
+from tests.support.consumers import idle
 from tests.support.nodes import context, node, settle
-from tests.support.watchers import idle
 
 BYE = Error("bye")
-WORDS = (7, 300, 9)
-TAKE = {RelationKind.LINK: Verb.LINK, RelationKind.MONITOR: Verb.MONITOR}
-GIVE = {RelationKind.LINK: Verb.UNLINK, RelationKind.MONITOR: Verb.DEMONITOR}
+ALIAS_ID = (7, 300, 9)
+ADD_VERBS = {RelationKind.LINK: Verb.LINK, RelationKind.MONITOR: Verb.MONITOR}
+REMOVE_VERBS = {RelationKind.LINK: Verb.UNLINK, RelationKind.MONITOR: Verb.DEMONITOR}
 kinds = pytest.mark.parametrize("kind", list(RelationKind), ids=lambda kind: kind.value)
-words = pytest.mark.parametrize("word", list(enp.TARGETS))
-NOTICES: dict[str, Any] = {
+target_kinds = pytest.mark.parametrize("target_kind", list(enp.TARGETS))
+TERMINATE_FRAMES: dict[str, Any] = {
     "PID": enp.TerminatePID(0, 1, PROCESS, BYE),
     "ProcessID": enp.TerminateName(0, 1, Atom("it"), BYE),
-    "Alias": enp.TerminateAlias(0, 1, WORDS, BYE),
+    "Alias": enp.TerminateAlias(0, 1, ALIAS_ID, BYE),
     "Event": enp.TerminateEvent(0, 1, Atom("ev"), BYE),
 }
-"""What a peer says when its things of `theirs` end."""
+"""Frames that a peer sends at the end of its targets."""
 
 
 async def connected(**options: Any) -> tuple[Node, Peer]:
@@ -40,7 +40,7 @@ async def connected(**options: Any) -> tuple[Node, Peer]:
 
 
 @asynccontextmanager
-async def at_peer(**options: Any) -> AsyncIterator[tuple[Node, Peer]]:
+async def connected_peer(**options: Any) -> AsyncIterator[tuple[Node, Peer]]:
     b, peer = await connected(**options)
     try:
         yield b, peer
@@ -48,15 +48,15 @@ async def at_peer(**options: Any) -> AsyncIterator[tuple[Node, Peer]]:
         await b.stop()
 
 
-def theirs(peer: Peer) -> dict[str, RelationTarget]:
-    """Something of the peer's by each kind of address."""
+def peer_targets(peer: Peer) -> dict[str, RelationTarget]:
+    """Returns a target of the peer for each kind of address."""
     name = ProcessID(peer.name, Atom("it"))
     event = Event(peer.name, Atom("ev"))
-    return {"PID": peer.pid(), "ProcessID": name, "Alias": Alias(peer.name, peer.creation, WORDS), "Event": event}
+    return {"PID": peer.pid(), "ProcessID": name, "Alias": Alias(peer.name, peer.creation, ALIAS_ID), "Event": event}
 
 
-def ours(b: Node) -> tuple[Process, dict[str, RelationTarget]]:
-    """Something of the node's."""
+def node_targets(b: Node) -> tuple[Process, dict[str, RelationTarget]]:
+    """Spawns a process of the node; returns it and its targets by kind."""
     process = b.spawn(idle, name="it")
     process.register_event("ev")
     name, event = ProcessID(b.name, Atom("it")), Event(b.name, Atom("ev"))
@@ -67,23 +67,23 @@ def is_request(frame: Any) -> bool:
     return isinstance(frame, enp.Control) and isinstance(frame.message, enp.RelationRequest)
 
 
-async def request(peer: Peer) -> enp.Control:
-    """The next relation request of the node."""
+async def next_request(peer: Peer) -> enp.Control:
+    """Returns the next relation request of the node."""
     frame: enp.Control = (await peer.wait_for(is_request, "a relation request")).value
     return frame
 
 
-def answer(frame: enp.Control, error: Error | None = None, result: Any = None) -> enp.Control:
+def result_frame(frame: enp.Control, error: Error | None = None, result: Any = None) -> enp.Control:
     return enp.Control(0, enp.Result(error, result, frame.message.Ref))
 
 
-async def ask(peer: Peer, verb: Verb, word: str, target: Any, **other: Any) -> str | None:
-    """A relation request of the peer: the text of the error in its Result."""
-    message: Any = relation_request(peer, verb, word, target)._replace(**other)
+async def request_relation(peer: Peer, verb: Verb, target_kind: str, target: Any, **other: Any) -> str | None:
+    """Sends a relation request of the peer; returns the text of the error in its Result."""
+    message: Any = relation_request(peer, verb, target_kind, target)._replace(**other)
     peer.send_frame(enp.Control(0, message))
     result = await peer.result(message.Ref)
     return result.Error and result.Error.text
 
 
-def watched(b: Node) -> int:
+def relation_count(b: Node) -> int:
     return len(b.core.monitoring.relations)

@@ -15,7 +15,7 @@ from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref, Time, Typed
 
 from .codecs import WRITERS, both_readers, both_writers
-from .tables import REGISTRY, Foo, Hold
+from .value_rows import REGISTRY, Foo, Hold
 
 Write = Callable[..., bytes]
 LONE = "\ud800"
@@ -112,7 +112,7 @@ rows = pytest.mark.parametrize(
 
 @rows
 @both_writers
-def test_what_a_type_can_not_carry_is_refused(write: Write, type_: Type, value: Any) -> None:
+def test_a_value_outside_its_type_raises_cannot_encode(write: Write, type_: Type, value: Any) -> None:
     with pytest.raises(CannotEncode):
         write(Typed(type_, value), REGISTRY)
     with pytest.raises(CannotEncode) as caught:
@@ -124,7 +124,7 @@ def test_what_a_type_can_not_carry_is_refused(write: Write, type_: Type, value: 
 
 @rows
 @both_writers
-def test_the_field_that_can_not_be_written_is_named(write: Write, type_: Type, value: Any) -> None:
+def test_cannot_encode_names_the_field(write: Write, type_: Type, value: Any) -> None:
     row: Any = Struct("#x/Outer", (("Ok", t.INT8), ("Bad", type_)))
     with pytest.raises(CannotEncode) as caught:
         write(row.value_class(1, value), Registry([*REGISTRY, row]))
@@ -132,7 +132,7 @@ def test_the_field_that_can_not_be_written_is_named(write: Write, type_: Type, v
 
 
 @pytest.mark.parametrize(("type_", "value"), [_case(row) for row in FAULTS])
-def test_refused_by_both(type_: Type, value: Any) -> None:
+def test_both_writers_refuse_an_invalid_value(type_: Type, value: Any) -> None:
     for write in WRITERS.values():
         with pytest.raises(CannotEncode):
             write([Typed(type_, value)], REGISTRY)
@@ -144,7 +144,7 @@ def test_refused_by_both(type_: Type, value: Any) -> None:
     ids=lambda x: type(x).__name__,
 )
 @both_writers
-def test_a_value_whose_class_tells_no_type_is_refused(write: Write, value: Any) -> None:
+def test_a_value_of_a_class_without_a_type_is_refused(write: Write, value: Any) -> None:
     with pytest.raises(CannotEncode, match=type(value).__name__):
         write(value)
     with pytest.raises(CannotEncode, match=r"at \[0\]"):
@@ -159,21 +159,21 @@ class Text(str):
     "value", [Text("a"), Struct("#x/Other", ()).value_class()], ids=["subclass of str", "foreign struct"]
 )
 @both_writers
-def test_a_class_that_only_resembles_a_known_one_is_refused(write: Write, value: Any) -> None:
+def test_a_value_of_a_similar_class_is_refused(write: Write, value: Any) -> None:
     with pytest.raises(CannotEncode, match="wrap it in Typed"):
         write(value, REGISTRY)
 
 
 @both_writers
 @pytest.mark.parametrize("value", [None, Typed(t.ERROR, None)])
-def test_nil_can_not_be_sent_by_itself(write: Write, value: Any) -> None:
+def test_nil_at_top_level_is_refused(write: Write, value: Any) -> None:
     with pytest.raises(CannotEncode, match="nil"):
         write(value)
     assert write([value]).endswith(b"\xff")
 
 
 @both_writers
-def test_a_nil_with_a_type_can(write: Write) -> None:
+def test_typed_nil_at_top_level_is_written(write: Write) -> None:
     assert write(Typed(Slice(t.INT8), None)).hex() == "8200029d92ff"
 
 
@@ -185,7 +185,7 @@ def _deep(levels: int) -> Type:
 
 
 @both_writers
-def test_a_folded_type_has_65535_bytes_at_most(write: Write) -> None:
+def test_a_folded_type_of_more_than_65535_bytes_is_refused(write: Write) -> None:
     registry = Registry([Struct("#" + "n" * 1000, ())])
     assert len(write(Typed(_deep(65), {}), registry)) == 3 + 65 * 1005 + 1 + 5
     with pytest.raises(CannotEncode, match="folded type of 66331 bytes"):
@@ -195,7 +195,7 @@ def test_a_folded_type_has_65535_bytes_at_most(write: Write) -> None:
 
 
 @both_writers
-def test_a_name_has_4095_bytes_at_most(write: Write) -> None:
+def test_a_type_name_of_more_than_4095_bytes_is_refused(write: Write) -> None:
     registry = Registry([Struct("#" + "n" * 4094, ()), Struct("#" + "n" * 4095, ())])
     assert len(write(Typed(Reg("#" + "n" * 4094), ()), registry)) == 3 + 4095
     with pytest.raises(CannotEncode, match="type name of 4096 bytes"):
@@ -204,7 +204,7 @@ def test_a_name_has_4095_bytes_at_most(write: Write) -> None:
 
 
 @both_writers
-def test_an_atom_is_measured_as_it_is_sent(write: Write) -> None:
+def test_the_length_limit_of_an_atom_applies_to_its_mapped_name(write: Write) -> None:
     caches = Caches(atom_mapping={A: Atom("b" * 256), Atom("c" * 300): Atom("d")})
     with pytest.raises(CannotEncode, match="atom of 256 bytes"):
         write(A, REGISTRY, caches)
@@ -214,7 +214,7 @@ def test_an_atom_is_measured_as_it_is_sent(write: Write) -> None:
 @both_readers
 @both_writers
 @pytest.mark.parametrize("cls", [str, Atom, Error])
-def test_bytes_that_are_not_utf8_make_the_round_trip(read: Any, write: Write, cls: Any) -> None:
+def test_bytes_that_are_not_utf8_are_written_and_read(read: Any, write: Write, cls: Any) -> None:
     raw = bytes(range(128, 256)) + b"\xed\xa0\x80" + b"\xf0\x9f\x98\x80ok"
     value = cls(raw.decode("utf-8", "surrogateescape"))
     data = write(value)
@@ -223,7 +223,7 @@ def test_bytes_that_are_not_utf8_make_the_round_trip(read: Any, write: Write, cl
 
 
 @both_writers
-def test_paths_go_through_structs_slices_and_maps(write: Write) -> None:
+def test_path_of_a_value_inside_structs_slices_and_maps(write: Write) -> None:
     bad = Hold(Foo(1, ""), None, None, [Hold(Foo(1, LONE), None, None, None, None, b"")], None, b"")
     with pytest.raises(CannotEncode) as caught:
         write({"k": bad}, REGISTRY)
@@ -231,13 +231,13 @@ def test_paths_go_through_structs_slices_and_maps(write: Write) -> None:
 
 
 @pytest.mark.parametrize("items", [array("H", [1, 2]), array("q", [1, 2])], ids=["array of shorts", "array of longs"])
-def test_an_array_of_wider_numbers_is_no_slice_of_bytes(items: Any) -> None:
+def test_both_writers_write_an_array_of_wider_numbers_alike(items: Any) -> None:
     from .codecs import node_writes, spec_writes
 
     assert node_writes(Typed(Slice(t.UINT8), items)) == spec_writes(Typed(Slice(t.UINT8), items))
 
 
-def test_a_buffer_of_wider_numbers_is_no_binary() -> None:
+def test_a_buffer_of_wider_numbers_as_binary_is_refused() -> None:
     for write in WRITERS.values():
         with pytest.raises(CannotEncode):
             write(Typed(t.BINARY, array("H", [1])))

@@ -1,4 +1,4 @@
-"""A node in a process of its own: `python member_process.py SETTINGS`; questions and answers are lines of JSON."""
+"""Runs a node as a process: `python node_program.py SETTINGS`; requests and answers are lines of JSON."""
 
 import asyncio
 import hashlib
@@ -26,12 +26,12 @@ from ergo_conformance.reference_node.options import AcceptorOptions, NetworkOpti
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.reference_node.target.agents import LEVEL_1, Supervisor
 
-PATIENT = (60.0, 60.0, 60.0)
-"""Deadlines of tests that are not about deadlines: a busy machine may take seconds for a handshake."""
+LONG_DEADLINES = (60.0, 60.0, 60.0)
+"""Deadlines for tests that do not test deadlines: under load a handshake may take seconds."""
 
 
-class Scales(Actor):
-    """Notes length and digest of the bytes that it is sent."""
+class DigestRecorder(Actor):
+    """Actor that records length and SHA-256 digest of each message."""
 
     def __init__(self) -> None:
         self.seen: list[list[Any]] = []
@@ -40,20 +40,20 @@ class Scales(Actor):
         self.seen.append([len(message), hashlib.sha256(message).hexdigest()])
 
 
-class Member:
-    """What can be asked of the node. An error is answered as {"error": text}."""
+class NodeMethods:
+    """Methods that a test can call. An error is answered as {"error": text}."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.scales = Scales()
+        self.recorder = DigestRecorder()
         Supervisor(node.core, LEVEL_1)
-        node.spawn(self.scales, name="scales")
+        node.spawn(self.recorder, name="recorder")
 
     async def port(self) -> int:
         return self.node.network.acceptors[0].port
 
     async def memory(self) -> list[int]:
-        """Bytes: now, and at most so far."""
+        """Returns the resident bytes: current and peak."""
         return memory()
 
     async def route(self, name: str, host: str, port: int) -> None:
@@ -66,19 +66,19 @@ class Member:
         self.node.network.node(name).disconnect()
 
     async def reset(self) -> None:
-        """Ends all links with RST."""
+        """Closes all sockets with RST."""
         for connection in list(self.node.network.connections.values()):
-            for link in list(connection.sockets):
-                found = link._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            for each in list(connection.sockets):
+                found = each._transport.get_extra_info("socket")  # type: ignore[attr-defined]
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
-                link.abort()  # type: ignore[attr-defined]
+                each.abort()  # type: ignore[attr-defined]
 
     async def connections(self) -> dict[str, list[Any]]:
         found = self.node.network.connections
         return {str(name): [each.peer.connection_id, len(each.sockets)] for name, each in found.items()}
 
     async def targets(self, number: int) -> list[list[Any]]:
-        """Processes t0, t1, … with an event of the same name each: the number of the PID, the words of an alias."""
+        """Spawns t0, t1, … with an event of the same name each; returns the id of each PID and of its alias."""
 
         async def target(process: Process) -> None:
             process.register_event(process.name or "")
@@ -97,18 +97,18 @@ class Member:
     async def call(self, node: str, value: Any, process: str = "echo") -> Any:
         return await self._as_process(lambda it: it.call(ProcessID(Atom(node), Atom(process)), value, timeout=250))
 
-    async def weigh(self, node: str, size: int) -> list[Any]:
-        """Sends so many bytes to the other node's scales: their length and digest, and the seconds that the send took."""
+    async def send_bytes(self, node: str, size: int) -> list[Any]:
+        """Sends `size` bytes to the recorder of a node; returns their length and digest, and the seconds of the send."""
         data = bytes(range(256)) * (size >> 8) + bytes(size & 255)
         began = time.monotonic()
-        await self._as_process(lambda it: it.send(ProcessID(Atom(node), Atom("scales")), data))
+        await self._as_process(lambda it: it.send(ProcessID(Atom(node), Atom("recorder")), data))
         return [[len(data), hashlib.sha256(data).hexdigest()], time.monotonic() - began]
 
-    async def weighed(self) -> list[Any]:
-        return self.scales.seen
+    async def received_digests(self) -> list[Any]:
+        return self.recorder.seen
 
     async def registrar(self) -> list[bool]:
-        """Whether it serves, whether it is registered."""
+        """Returns whether the registrar serves, and whether it is registered."""
         found = self.node.network.options.registrar
         assert isinstance(found, EsrdRegistrar)
         return [found.serving, found.registered]
@@ -130,8 +130,8 @@ class Member:
         self.node.spawn(body)
         return await future
 
-    async def answer(self, question: list[Any]) -> Any:
-        method, *args = question
+    async def answer(self, request: list[Any]) -> Any:
+        method, *args = request
         try:
             return await getattr(self, method)(*args)
         except (ErgoError, RegistrarError) as error:
@@ -144,7 +144,7 @@ def memory() -> list[int]:
     return [int(found[name]) * 1024 for name in ("VmRSS", "VmHWM")]
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -153,20 +153,20 @@ async def main(settings: dict[str, Any]) -> None:
     host, registrar = settings.get("host", "127.0.0.1"), settings.get("registrar")
     acceptor = AcceptorOptions(host=host, port=settings.get("port", 0), last_port=settings.get("port"))
     network = NetworkOptions(
-        handshake=EhsHandshake(deadlines=Deadlines(*settings.get("deadlines", PATIENT))),
+        handshake=EhsHandshake(deadlines=Deadlines(*settings.get("deadlines", LONG_DEADLINES))),
         cookie="secret", acceptors=(acceptor,), max_message_size=settings.get("max_message_size", 0),
         registrar=None if registrar is None else EsrdRegistrar(port=registrar, serve=settings.get("serve", True)),
     )  # fmt: skip
     node = await Node(settings["name"], network, NodeOptions(types=agent_types.ROWS)).start()
-    member = Member(node)
+    methods = NodeMethods(node)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    say("ready")
+    print_line("ready")
     tasks = set()
 
     async def respond(line: bytes) -> None:
-        number, question = json.loads(line)
-        say(json.dumps([number, await member.answer(question)]))
+        number, request = json.loads(line)
+        print_line(json.dumps([number, await methods.answer(request)]))
 
     while line := await reader.readline():
         task = asyncio.ensure_future(respond(line))

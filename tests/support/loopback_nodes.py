@@ -1,4 +1,4 @@
-"""Nodes with settings of their own on the loopback, how one dials another, and what goes wrong."""
+"""Nodes with their own settings on the loopback: start, dial, disconnect, and the texts of errors."""
 
 import os
 import socket
@@ -17,19 +17,19 @@ from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
-from tests.support.settings import LONG_DEADLINES, start_node
+from tests.support.settings import start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port
 
 Start = Callable[..., Awaitable[Node]]
 
 
 @asynccontextmanager
-async def lan() -> AsyncIterator[Start]:
-    """Starts nodes, `await start("b", cookie="other")` is b@localhost, and stops them all in the end."""
+async def node_starter() -> AsyncIterator[Start]:
+    """Yields a function that starts nodes: `await start("b", cookie="other")` is b@localhost. Stops them at the end."""
     async with AsyncExitStack() as stack:
 
         async def start(name: str, **more: Any) -> Node:
-            defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS, "handshake": LONG_DEADLINES}
+            defaults: dict[str, Any] = {"cookie": "secret", "acceptors": ACCEPTORS}
             node = await start_node(name if "@" in name else f"{name}@localhost", **(defaults | more))
             stack.push_async_callback(node.stop)
             return node
@@ -37,71 +37,64 @@ async def lan() -> AsyncIterator[Start]:
         yield start
 
 
-def to(node: Node, **more: Any) -> NetworkRoute:
-    """The route to a node's first acceptor; TLS if it speaks that."""
+def route_to(node: Node, **more: Any) -> NetworkRoute:
+    """Returns the route to a node's first acceptor, with TLS if it has a certificate."""
     tls = node.network.acceptors[0].certificates is not None
     return NetworkRoute(**{"host": HOST, "port": port(node), "tls": tls, **more})
 
 
 async def dial(a: Node, b: Node, **more: Any) -> RemoteNode:
-    """a connects to b; `more` as for NetworkRoute."""
-    return await a.network.get_node_with_route(b.name, to(b, **more))
+    """Connects a to b; `more` are fields of NetworkRoute."""
+    return await a.network.get_node_with_route(b.name, route_to(b, **more))
 
 
-async def forget(a: Node, b: Node) -> None:
-    """a ends its connection with b, and both know."""
+async def disconnect(a: Node, b: Node) -> None:
+    """Ends the connection of a and b; waits until both have removed it."""
     a.network.node(b.name).disconnect()
     await eventually(lambda: not a.network.connections and not b.network.connections)
 
 
-def acceptor(**more: Any) -> AcceptorOptions:
-    """One on the loopback, on any free port."""
+def loopback_acceptor(**more: Any) -> AcceptorOptions:
+    """Returns options of an acceptor on the loopback, on any free port."""
     return AcceptorOptions(**{"host": HOST, "port": 0, **more})
 
 
-async def failure(work: Awaitable[object]) -> str:
-    """The text of the ErgoError that this ends with."""
-    with pytest.raises(ErgoError) as caught:
-        await work
-    return caught.value.error.text
-
-
-def refusal(work: Callable[[], object]) -> str:
-    """As `failure`, of what is no coroutine."""
+def raised_error_text(work: Callable[[], object]) -> str:
+    """Returns the text of the ErgoError that the call raises."""
     with pytest.raises(ErgoError) as caught:
         work()
     return caught.value.error.text
 
 
 class Echo(Actor):
-    """Answers with what it is asked, and notes what it is sent."""
+    """Answers a call with its payload, and records messages."""
 
     def __init__(self) -> None:
-        self.got: list[Any] = []
+        self.received: list[Any] = []
 
     async def handle_message(self, sender: PID, message: Any) -> None:
         del sender
-        self.got.append(message)
+        self.received.append(message)
 
     async def handle_call(self, call: Call) -> Any:
         return call.payload
 
 
-def echo(node: Node, name: str = "echo") -> tuple[Process, Echo]:
-    """An Echo on a node."""
+def spawn_echo(node: Node, name: str = "echo") -> tuple[Process, Echo]:
+    """Spawns an Echo; returns process and actor."""
     actor = Echo()
     return node.spawn(actor, name=name), actor
 
 
-def at(node: Node, name: str = "echo") -> ProcessID:
-    """A process by name."""
+def process_id(node: Node, name: str = "echo") -> ProcessID:
+    """Returns the address of a process by name."""
     return ProcessID(node.name, Atom(name))
 
 
-def ports_in_a_row(count: int) -> int:
-    """The first of so many ports that are all free now, and that nobody is given who asks for any.
+def free_ports(count: int) -> int:
+    """Returns the first of `count` consecutive free ports, outside the range of ephemeral ports.
 
-    Each process looks in a place of its own: tests run side by side.
+    Each test process has its own range: tests run in parallel.
     """
     begin = 20_000 + os.getpid() * 16 % 11_000
     for first in range(begin, 32_000, count):

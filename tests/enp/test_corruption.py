@@ -26,7 +26,7 @@ GOOD = {type_: node_writes(frame, caches=PLAIN_CACHES) for type_, frame in PLAIN
 every_frame = pytest.mark.parametrize("type_", FrameType, ids=lambda type_: type_.name)
 
 
-def damaged(data: bytes) -> Iterator[bytes]:
+def corruptions(data: bytes) -> Iterator[bytes]:
     """Returns one corruption per byte; the length field is corrected if bytes were added or removed."""
     for i, byte in enumerate(data):
         for other in {byte ^ 1, byte ^ 0x80, (byte - 1) % 256, 255} - {byte}:
@@ -42,40 +42,40 @@ def sized(data: bytes) -> bytes:
 
 
 @every_frame
-def test_damage_to_each_byte(type_: FrameType) -> None:
-    for broken in damaged(GOOD[type_]):
-        agreed(broken, caches=PLAIN_CACHES)
+def test_corruption_of_each_byte(type_: FrameType) -> None:
+    for corrupt in corruptions(GOOD[type_]):
+        agreed(corrupt, caches=PLAIN_CACHES)
 
 
 @every_frame
 @fixed(8)
 @given(data=st.data())
-def test_damage_to_one_field(type_: FrameType, data: st.DataObject) -> None:
+def test_corruption_of_one_field(type_: FrameType, data: st.DataObject) -> None:
     good = node_writes(data.draw(frames(type_)), caches=CACHES)
     parsed = spec_enp.read_frame(good, EdfContext(REGISTRY, CACHES))
     assert isinstance(parsed, Parsed)
     start, end = data.draw(st.sampled_from(list(dict.fromkeys((start, end) for _, start, end in parsed.found))))
     patch = data.draw(st.binary(max_size=min(end - start + 1, 20)))
     for part in (patch, good[start:end] * 2):
-        broken = good[:start] + part + good[end:]
-        agreed(broken, caches=CACHES)
-        agreed(sized(broken), caches=CACHES)
+        corrupt = good[:start] + part + good[end:]
+        agreed(corrupt, caches=CACHES)
+        agreed(sized(corrupt), caches=CACHES)
 
 
 @fixed(60)
 @given(data=st.binary(max_size=60))
-def test_any_bytes(data: bytes) -> None:
+def test_random_bytes(data: bytes) -> None:
     agreed(data, caches=CACHES)
 
 
 @every_frame
 @fixed(8)
 @given(body=st.binary(max_size=60))
-def test_any_body(type_: FrameType, body: bytes) -> None:
+def test_random_body(type_: FrameType, body: bytes) -> None:
     agreed(sized(bytes([enp.MAGIC, enp.VERSION, 0, 0, 0, 0, 1, type_]) + body), caches=CACHES)
 
 
-def test_every_byte_as_a_type() -> None:
+def test_every_byte_as_frame_type() -> None:
     data = GOOD[FrameType.MESSAGE_PID]
     verdicts = [agreed(data[:7] + bytes([byte]) + data[8:], caches=PLAIN_CACHES) for byte in range(256)]
     unknown = {byte for byte, verdict in enumerate(verdicts) if verdict == (Reason.UNKNOWN_FRAME, "", 7)}
@@ -96,7 +96,7 @@ def test_every_proper_prefix_is_refused(type_: FrameType) -> None:
 
 
 @every_frame
-def test_a_byte_behind_the_value_is_refused_where_it_stands(type_: FrameType) -> None:
+def test_a_byte_after_the_value_is_refused_at_its_offset(type_: FrameType) -> None:
     longer = sized(GOOD[type_] + b"\0")
     verdict = agreed(longer, caches=PLAIN_CACHES)
     if type_ is not FrameType.COMPRESSED:
@@ -105,13 +105,13 @@ def test_a_byte_behind_the_value_is_refused_where_it_stands(type_: FrameType) ->
     assert (behind.reason, behind.offset) == (Reason.LEFTOVER, len(GOOD[type_]))
 
 
-# --- what a refusal says ----------------------------------------------------------------------------------------------
+# --- reasons, paths and offsets of refusals ---------------------------------------------------------------------------
 
 
 def refused(type_: FrameType, start: int, end: int, by: bytes) -> tuple[Any, Any]:
     """Returns the refusals of both readers for a frame with bytes replaced at one offset."""
-    broken = sized(GOOD[type_][:start] + by + GOOD[type_][end:])
-    return agreed(broken, caches=PLAIN_CACHES), judged(lambda: node_reads(broken, caches=PLAIN_CACHES))[0]
+    corrupt = sized(GOOD[type_][:start] + by + GOOD[type_][end:])
+    return agreed(corrupt, caches=PLAIN_CACHES), judged(lambda: node_reads(corrupt, caches=PLAIN_CACHES))[0]
 
 
 @pytest.mark.parametrize(
@@ -143,11 +143,11 @@ def test_a_refusal_names_field_and_offset(type_: FrameType, start: int, end: int
 @every_frame
 @fixed(10)
 @given(data=st.data())
-def test_the_slow_reader_refuses_what_the_fast_one_does(type_: FrameType, data: st.DataObject) -> None:
+def test_the_slow_reader_gives_the_verdict_of_the_fast_one(type_: FrameType, data: st.DataObject) -> None:
     good = node_writes(data.draw(frames(type_)), caches=CACHES)
     at = data.draw(st.integers(enp.HEADER_LENGTH, len(good) - 1))
-    broken = good[:at] + data.draw(st.binary(min_size=1, max_size=1)) + good[at + 1 :]
-    fast, slow = (judged(partial(read, broken, caches=CACHES)) for read in (node_reads, slowly_reads))
+    corrupt = good[:at] + data.draw(st.binary(min_size=1, max_size=1)) + good[at + 1 :]
+    fast, slow = (judged(partial(read, corrupt, caches=CACHES)) for read in (node_reads, slowly_reads))
     assert fast[0] == slow[0]
     assert repr(fast[1]) == repr(slow[1])
 
@@ -170,22 +170,22 @@ def compressed(inner: bytes, algorithm: Algorithm = Algorithm.ZLIB) -> bytes:
 
 
 @pytest.mark.parametrize("algorithm", Algorithm, ids=lambda algorithm: algorithm.name)
-def test_damage_to_each_byte_of_a_compressed_frame(algorithm: Algorithm) -> None:
+def test_corruption_of_each_byte_of_a_compressed_frame(algorithm: Algorithm) -> None:
     good = compressed(GOOD[FrameType.MESSAGE_NAME], algorithm)
     assert unpacked(good) == (None, None)
-    for broken in map(sized, damaged(good)):
-        if broken[7:8] == bytes([FrameType.COMPRESSED]):
-            by_node, by_spec = unpacked(broken)
-            assert by_node is by_spec, broken.hex()
+    for corrupt in map(sized, corruptions(good)):
+        if corrupt[7:8] == bytes([FrameType.COMPRESSED]):
+            by_node, by_spec = unpacked(corrupt)
+            assert by_node is by_spec, corrupt.hex()
 
 
 @pytest.mark.parametrize(
     "type_", [FrameType.MESSAGE_NAME, FrameType.RESPONSE, FrameType.COMPRESSED], ids=lambda t: t.name
 )
-def test_damage_to_each_byte_of_the_frame_inside(type_: FrameType) -> None:
-    for broken in damaged(GOOD[type_]):
-        by_node, by_spec = unpacked(compressed(broken))
-        assert by_node is by_spec, broken.hex()
+def test_corruption_of_each_byte_of_the_inner_frame(type_: FrameType) -> None:
+    for corrupt in corruptions(GOOD[type_]):
+        by_node, by_spec = unpacked(compressed(corrupt))
+        assert by_node is by_spec, corrupt.hex()
 
 
 @pytest.mark.parametrize(
@@ -206,6 +206,6 @@ def test_damage_to_each_byte_of_the_frame_inside(type_: FrameType) -> None:
     ],
     ids=lambda part: part.hex()[:40] if isinstance(part, bytes) else part and part.name,
 )
-def test_what_may_be_inside(inner: bytes, reason: Reason | None) -> None:
+def test_inner_frame_is_accepted_or_refused_with_its_reason(inner: bytes, reason: Reason | None) -> None:
     for algorithm in Algorithm:
         assert unpacked(compressed(inner, algorithm)) == (reason, reason)

@@ -1,4 +1,4 @@
-"""A node with all agents, and somebody who asks them: on the same node or on another one."""
+"""A node with all agents, and a consumer that sends them requests: on the same node or on another one."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,36 +14,36 @@ from ergo_conformance.reference_node.api.relations import RelationTarget
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target import config as settings
+from tests.support.consumers import Consumer, spawn_consumer
 from tests.support.nodes import MemoryNetwork, settle
-from tests.support.watchers import Watcher, watcher
 
-places = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
+local_and_remote = pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
 
 
-class Scene:
-    """`a` asks, `b` hosts the agents; both are one node if all is local. `it` asks."""
+class AgentScenario:
+    """Nodes `a` with the requester and `b` with the agents; one node if all is local."""
 
     def __init__(self, net: MemoryNetwork, a: Node, b: Node) -> None:
         self.net, self.a, self.b = net, a, b
         settings.host_agents(b, {"allowed": "allowed@localhost"})
-        self.it: Watcher = watcher(a)
+        self.requester: Consumer = spawn_consumer(a)
         self.agent = ProcessID(b.name, Atom("agent"))
 
     async def ask(self, name: str, request: Any) -> Any:
-        """The answer of an agent; of an error value its text, in brackets."""
-        answer = await self.it.process.call(ProcessID(self.b.name, Atom(name)), request)
+        """Calls an agent; returns the answer, of an error value its text in brackets."""
+        answer = await self.requester.process.call(ProcessID(self.b.name, Atom(name)), request)
         return f"<{answer.text}>" if isinstance(answer, Error) else answer
 
-    async def do(self, *request: Any) -> Any:
-        """What `agent` answers to an op with its arguments."""
+    async def run_op(self, *request: Any) -> Any:
+        """Returns the answer of `agent` to an op with its arguments."""
         return await self.ask("agent", list(request))
 
     async def send(self, name: str, message: Any) -> None:
-        await self.it.process.send(ProcessID(self.b.name, Atom(name)), message)
+        await self.requester.process.send(ProcessID(self.b.name, Atom(name)), message)
         await settle()
 
     async def received(self) -> list[str]:
-        """What `agent` has collected since the last time."""
+        """Returns the entries that `agent` has collected since the last call."""
         await settle()
         answer = await self.ask("agent", "received")
         assert isinstance(answer, Typed)
@@ -52,12 +52,12 @@ class Scene:
         return texts
 
     def pid(self, name: str) -> PID:
-        """The PID that an agent has now."""
+        """Returns the current PID of an agent."""
         return self.b.core.tables.names[Atom(name)].pid
 
 
-def address(process: Process, kind: str) -> RelationTarget:
-    """A process by each kind of address, or its event."""
+def target_of(process: Process, kind: str) -> RelationTarget:
+    """Returns the target of a kind: PID, name, new alias or new event of the process."""
     node = process.pid.node
     match kind:
         case "pid":
@@ -72,13 +72,13 @@ def address(process: Process, kind: str) -> RelationTarget:
 
 
 @asynccontextmanager
-async def acting(*, remote: bool = True, **options: Any) -> AsyncIterator[Scene]:
+async def agent_scenario(*, remote: bool = True, **options: Any) -> AsyncIterator[AgentScenario]:
     net = MemoryNetwork()
     b = net.node("b@localhost", errors=(agent_types.CUSTOM_ERROR,), **options)
     a = net.node("a@localhost") if remote else b
-    scene = Scene(net, a, b)
+    scenario = AgentScenario(net, a, b)
     await settle()
     try:
-        yield scene
+        yield scenario
     finally:
         await net.stop()

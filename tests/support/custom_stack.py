@@ -1,4 +1,4 @@
-"""A handshake, a proto with connection and remote node, and a registrar: they know nothing of the node but its interfaces."""
+"""Custom handshake, proto with connection and remote node, and registrar: they use only the interfaces of `api`."""
 
 import json
 import logging
@@ -46,13 +46,13 @@ CARD, TALK = Version("CARD", "1"), Version("TALK", "1")
 POOL = 2
 
 
-class CardMachine:
-    """Each side shows one line of JSON: who it is, and the cookie in the clear."""
+class CardSession:
+    """Each side sends one line of JSON with its name, creation and cookie."""
 
     def __init__(
-        self, role: Role, local: LocalIdentity, link: SocketInfo, joining: ConnectionRef | None = None
+        self, role: Role, local: LocalIdentity, info: SocketInfo, joining: ConnectionRef | None = None
     ) -> None:
-        self.role, self.local, self.link, self.joining = role, local, link, joining
+        self.role, self.local, self.info, self.joining = role, local, info, joining
         self.buffer = b""
 
     def card(self, **more: Any) -> bytes:
@@ -79,7 +79,7 @@ class CardMachine:
             yield self.card()
             yield JoinedSocket(self.role, Atom(shown["name"]), shown["joins"], rest)
         else:
-            peer = self.met(shown, self.link.random_hex(8), rest)
+            peer = self.met(shown, self.info.random_hex(8), rest)
             yield Introduced(peer)
             yield self.card(id=peer.connection_id)
             yield peer
@@ -97,20 +97,20 @@ class CardMachine:
 
 
 class CardHandshake:
-    deadlines = Deadlines(connect=3.0, read=1.0, handshake=20.0)
+    deadlines = Deadlines(connect=60.0, read=60.0, handshake=60.0)
 
     @property
     def network_flags(self) -> Flags:
         return ehs.DEFAULT_FLAGS
 
-    def start(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
-        return CardMachine(Role.DIALER, local, link)
+    def start(self, local: LocalIdentity, info: SocketInfo) -> HandshakeSession:
+        return CardSession(Role.DIALER, local, info)
 
-    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> HandshakeSession:
-        return CardMachine(Role.DIALER, local, link, membership)
+    def join(self, local: LocalIdentity, info: SocketInfo, joining: ConnectionRef) -> HandshakeSession:
+        return CardSession(Role.DIALER, local, info, joining)
 
-    def accept(self, local: LocalIdentity, link: SocketInfo) -> HandshakeSession:
-        return CardMachine(Role.ACCEPTOR, local, link)
+    def accept(self, local: LocalIdentity, info: SocketInfo) -> HandshakeSession:
+        return CardSession(Role.ACCEPTOR, local, info)
 
     @property
     def version(self) -> Version:
@@ -118,7 +118,7 @@ class CardHandshake:
 
 
 class TalkConnection(UnsupportedConnection):
-    """Lines of JSON: messages and requests to names, and answers."""
+    """Connection with lines of JSON: messages and calls to names, and answers."""
 
     def __init__(self, peer: PeerInfo, core: Core) -> None:
         super().__init__(peer, core)
@@ -126,13 +126,13 @@ class TalkConnection(UnsupportedConnection):
 
     @property
     def node(self) -> RemoteNode:
-        return Nickname(super().node)
+        return RenamedRemoteNode(super().node)
 
     def say(self, *what: Any) -> bool:
-        link = self.sockets[0]
-        link.write(json.dumps(what).encode() + b"\n")
+        socket = self.sockets[0]
+        socket.write(json.dumps(what).encode() + b"\n")
         self.frames_out += 1
-        return link.is_congested
+        return socket.is_congested
 
     def send(self, sender: PID, to: PID | ProcessID | Alias, options: MessageOptions, message: Any) -> bool:
         if not isinstance(to, ProcessID):
@@ -147,15 +147,15 @@ class TalkConnection(UnsupportedConnection):
     def send_response(self, sender: PID, to: PID, ref: Ref, options: MessageOptions, response: Any) -> None:
         self.say("answer", sender.id, to.id, response, ref.id)
 
-    def receive(self, link: Socket, data: bytes) -> None:
-        super().receive(link, data)
-        *lines, self.halves[link] = (self.halves.get(link, b"") + data).split(b"\n")
+    def receive(self, socket: Socket, data: bytes) -> None:
+        super().receive(socket, data)
+        *lines, self.halves[socket] = (self.halves.get(socket, b"") + data).split(b"\n")
         for line in lines:
             self.frames_in += 1
             try:
                 self.heard(*json.loads(line))
             except (ValueError, TypeError):
-                raise Rejected(Reason.UNKNOWN_FRAME, "", 0, "no line of mine") from None
+                raise Rejected(Reason.UNKNOWN_FRAME, "", 0, "invalid line") from None
 
     def heard(self, what: str, from_id: int, to: Any, payload: Any, words: Sequence[int] = ()) -> None:
         sender = PID(self.name, from_id, self.peer.creation)
@@ -177,7 +177,7 @@ class TalkProto:
         self.served: list[tuple[Atom, bool]] = []
 
     def new_connection(self, core: Core, result: PeerInfo, log: logging.Logger) -> Connection:
-        log.info("%s begins to talk", result.node)
+        log.info("connected with %s", result.node)
         return TalkConnection(result, core)
 
     async def serve(self, connection: Connection, dial: OpenSocket | None) -> None:
@@ -191,11 +191,11 @@ class TalkProto:
         return TALK
 
 
-class Notebook:
-    """Nodes and their routes, as a registrar of nodes in one program."""
+class TableRegistrar:
+    """Registrar of the nodes of one program: a dict of their routes."""
 
-    def __init__(self, pages: dict[Atom, list[Route]]) -> None:
-        self.pages = pages
+    def __init__(self, table: dict[Atom, list[Route]]) -> None:
+        self.table = table
         self.name = Atom("")
 
     @property
@@ -203,13 +203,13 @@ class Notebook:
         return self
 
     async def register(self, node: NodeRegistration, routes: Sequence[Route]) -> None:
-        if node.name in self.pages:
+        if node.name in self.table:
             raise RegistrarError("resource is taken")
         self.name = node.name
-        self.pages[node.name] = list(routes)
+        self.table[node.name] = list(routes)
 
     async def terminate(self) -> None:
-        self.pages.pop(self.name, None)
+        self.table.pop(self.name, None)
 
     @property
     def info(self) -> RegistrarInfo:
@@ -220,9 +220,9 @@ class Notebook:
         return Version("NOTE", "1")
 
     async def resolve(self, name: Atom) -> list[Route]:
-        if name not in self.pages:
+        if name not in self.table:
             raise RegistrarError("unknown")
-        return self.pages[name]
+        return self.table[name]
 
     async def resolve_proxy(self, name: Atom) -> list[ProxyRoute]:
         raise RegistrarError("not supported")
@@ -231,8 +231,8 @@ class Notebook:
         raise RegistrarError("not supported")
 
 
-class Nickname:
-    """The peer under a name of ours, as a remote node of one's own: the rest is what the node's own one does."""
+class RenamedRemoteNode:
+    """Custom RemoteNode with another name; it passes everything else to the node's own RemoteNode."""
 
     def __init__(self, node: RemoteNode) -> None:
         self._node = node
@@ -285,4 +285,4 @@ class Nickname:
         self._node.disconnect()
 
 
-TYPED: tuple[type[NetworkHandshake], type[NetworkProto], type[Registrar]] = CardHandshake, TalkProto, Notebook
+TYPED: tuple[type[NetworkHandshake], type[NetworkProto], type[Registrar]] = CardHandshake, TalkProto, TableRegistrar

@@ -16,7 +16,7 @@ Write = Callable[..., bytes]
 WORDS = ("alpha", "", "ünï", "x" * 60, "a b\tc", "100%", "node7@host.example", "\0nul")
 
 
-class Maker:
+class VectorFileGenerator:
     """Generates the rows of one seed. Tagged values are generated as JSON, as an implementation in another language would."""
 
     def __init__(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Processes that watch others and keep what they are told."""
+"""Processes that link and monitor targets and record what they receive."""
 
 from typing import Any, NamedTuple
 
@@ -11,40 +11,40 @@ from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
 
 
-class Told(NamedTuple):
-    """The end of something: `how` is exit for a link and down for a monitor, `reason` a text."""
+class Termination(NamedTuple):
+    """Notification of the end of a target: `signal` is exit for a link and down for a monitor, `reason` a text."""
 
-    how: str
+    signal: str
     source: RelationTarget
     reason: str
 
 
-class Heard(NamedTuple):
+class EventMessage(NamedTuple):
     """A message of an event."""
 
     event: Event
     message: Any
 
 
-class Watcher(Actor):
-    """Traps exits. `told`: all that came, in order."""
+class Consumer(Actor):
+    """Actor that traps exits; `received` has messages and notifications in order."""
 
     options = ProcessOptions(trap_exit=True)
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.received: list[Any] = []
 
     async def handle_message(self, sender: PID, message: Any) -> None:
-        self.told.append(message)
+        self.received.append(message)
 
     async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
-        self.told.append(Told("exit", source, reason.text))
+        self.received.append(Termination("exit", source, reason.text))
 
     async def handle_down(self, source: RelationTarget, reason: Error) -> None:
-        self.told.append(Told("down", source, reason.text))
+        self.received.append(Termination("down", source, reason.text))
 
     async def handle_event(self, event: Event, timestamp: int, message: Any) -> None:
-        self.told.append(Heard(event, message))
+        self.received.append(EventMessage(event, message))
 
     async def link(self, target: RelationTarget) -> Any:
         return await self.process.link(target)
@@ -52,27 +52,27 @@ class Watcher(Actor):
     async def monitor(self, target: RelationTarget) -> Any:
         return await self.process.monitor(target)
 
-    def take(self) -> list[Any]:
-        """What came since the last time."""
-        told, self.told = self.told, []
-        return told
+    def take_received(self) -> list[Any]:
+        """Returns `received` and clears it."""
+        received, self.received = self.received, []
+        return received
 
 
-def watcher(node: Node, **options: Any) -> Watcher:
-    """A new one."""
-    made = Watcher()
-    made.process = node.spawn(made, options=ProcessOptions(**options) if options else None)
-    return made
+def spawn_consumer(node: Node, **options: Any) -> Consumer:
+    """Spawns a Consumer."""
+    consumer = Consumer()
+    consumer.process = node.spawn(consumer, options=ProcessOptions(**options) if options else None)
+    return consumer
 
 
 async def idle(process: Process) -> None:
-    """Waits for messages and takes no notice of them."""
+    """Receives messages and ignores them."""
     while True:
         await process.receive()
 
 
-async def refused(work: Any) -> str:
-    """The text of the error that something raises."""
+async def error_text(work: Any) -> str:
+    """Returns the text of the ErgoError that the work raises."""
     try:
         await work
     except ErgoError as error:
@@ -80,8 +80,8 @@ async def refused(work: Any) -> str:
     raise AssertionError("nothing was raised")
 
 
-async def ended(process: Process) -> str:
-    """Waits for the end of a process: the text of its reason."""
+async def end_reason(process: Process) -> str:
+    """Waits for the end of a process; returns the text of its reason."""
     await process.join()
     assert process.reason is not None
     return process.reason.text

@@ -35,7 +35,7 @@ def names(types: Any) -> set[str]:
 @pytest.mark.parametrize(
     "table", [CLASSES, BODIES, LAYOUTS, PLAIN], ids=["class", "schema", "layout of the node", "example"]
 )
-def test_every_frame_type_has_its(table: Any) -> None:
+def test_every_frame_type_has_class_schema_layout_and_example(table: Any) -> None:
     assert names(FrameType) - names(table) == set()
     assert len(table) == len(FrameType)
 
@@ -53,11 +53,11 @@ def test_class_schema_and_layout_have_the_same_fields(type_: FrameType) -> None:
     assert tuple(label for label, _ in BODIES[type_].children()) == outcome
 
 
-def test_the_frame_inside_has_the_same_bodies() -> None:
+def test_the_schema_of_inner_frames_has_the_same_bodies() -> None:
     assert [label for label, _ in INNER.children()][5:] == [type_.name for type_ in BODIES]
 
 
-def test_reserved_and_newer_types_are_nobody_s() -> None:
+def test_reserved_and_newer_types_are_not_frame_types() -> None:
     assert {*enp.RESERVED, *enp.NEWEST_TYPES} & {*FrameType} == set()
 
 
@@ -118,7 +118,7 @@ def test_every_algorithm_and_priority_has_a_vector() -> None:
     assert {int(f["code"]) for f in fields if "code" in f} >= {enp.Code.DELIVERED, enp.Code.PROCESS_UNKNOWN}
 
 
-def test_masks_stand_where_nothing_is_specified() -> None:
+def test_rows_mask_exactly_the_unspecified_message_ids() -> None:
     for row in ROWS:
         free = row["group"] in names(enp.MAY_BE_IMPORTANT) and not int(row["fields"]["priority"]) & enp.IMPORTANT
         assert row.get("mask", []) == ([[enp.MID.start, enp.MID.stop]] if free else []), row["id"]

@@ -20,7 +20,7 @@ from ergo_conformance.reference_node.connection import tls as certificates
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.options import AcceptorOptions, NetworkMode
-from tests.support.settings import start_node
+from tests.support.settings import LONG_DEADLINES, start_node
 from tests.support.sockets import (
     ACCEPTORS,
     HOST,
@@ -57,7 +57,7 @@ async def test_two_nodes_connect() -> None:
 @pytest.mark.parametrize("acceptors", [ACCEPTORS, TLS])
 @pytest.mark.parametrize("pool", [1, 3])
 async def test_pools_in_both_directions(acceptors: Any, pool: int) -> None:
-    options = {"acceptors": acceptors, "handshake": EhsHandshake(pool_size=pool)}
+    options = {"acceptors": acceptors, "handshake": replace(LONG_DEADLINES, pool_size=pool)}
     async with running_nodes("a", "b", **options) as (a, b):
         for one, other in ((a, b), (b, a)):
             connection = await one.network.connect(HOST, port(other), tls=acceptors is TLS, name=str(other.name))
@@ -86,7 +86,7 @@ async def test_a_node_without_a_cookie_has_a_random_one() -> None:
 
 async def test_an_acceptor_has_its_own_settings() -> None:
     acceptor = AcceptorOptions(
-        host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=EhsHandshake(pool_size=1)
+        host=HOST, cookie="own", max_message_size=77, flags=Flags.ENABLE, handshake=replace(LONG_DEADLINES, pool_size=1)
     )
     async with running_nodes("a", cookie="own") as (a,), running_nodes("b", acceptors=(acceptor,)) as (b,):
         connection = await a.network.connect(HOST, port(b))
@@ -107,11 +107,11 @@ class OtherFingerprint(EhsSession):
     "Options of the network: handshake.Options.DisableTLSFingerprint", "NAPI-ACC-5: Acceptors: CertManager"
 )
 async def test_the_handshake_binds_the_certificate() -> None:
-    other_fingerprint = {"acceptors": TLS, "handshake": EhsHandshake(session_class=OtherFingerprint)}
+    other_fingerprint = {"acceptors": TLS, "handshake": replace(LONG_DEADLINES, session_class=OtherFingerprint)}
     async with running_nodes("a") as (a,), running_nodes("b", **other_fingerprint) as (b,):
         with pytest.raises(HandshakeError, match="HELLO_CERT"):
             await a.network.connect(HOST, port(b), tls=True)
-    without_check = EhsHandshake(disable_tls_fingerprint=True)
+    without_check = replace(LONG_DEADLINES, disable_tls_fingerprint=True)
     async with running_nodes("a", handshake=without_check) as (a,), running_nodes("b", **other_fingerprint) as (b,):
         assert len((await a.network.connect(HOST, port(b), tls=True)).sockets) == 3
 

@@ -11,9 +11,9 @@ from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.api.errors import RefusedError
 from ergo_conformance.reference_node.api.handshake import ConnectionRef, PeerInfo
 from ergo_conformance.reference_node.ergo.ehs import Effect, EhsSession
-from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.node import random_hex
 from tests.support.nodes import FRAME
+from tests.support.settings import LONG_DEADLINES
 from tests.support.sockets import HOST, ME, RawPeer, dialer_session, eventually, port, running_nodes, socket_count
 
 pytestmark = pytest.mark.real_loop
@@ -95,7 +95,7 @@ class UnreachablePoolAddress(EhsSession):
 async def test_sockets_join_at_the_dialed_address_if_the_announced_one_is_unreachable() -> None:
     async with (
         running_nodes("a") as (a,),
-        running_nodes("b", handshake=EhsHandshake(session_class=UnreachablePoolAddress)) as (b,),
+        running_nodes("b", handshake=replace(LONG_DEADLINES, session_class=UnreachablePoolAddress)) as (b,),
     ):
         assert len((await a.network.connect(HOST, port(b))).sockets) == 3
 

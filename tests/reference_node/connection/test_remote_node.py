@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ from ergo_conformance.reference_node.api.messages import Call
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.applications import ApplicationMember, ApplicationSpec
 from ergo_conformance.reference_node.ergo.enp.proto import ENP
-from ergo_conformance.reference_node.ergo.handshake import EHS, EhsHandshake
+from ergo_conformance.reference_node.ergo.handshake import EHS
 from ergo_conformance.reference_node.node import Node
 from tests.support.consumers import error_text
 from tests.support.loopback_nodes import Echo, dial, node_starter, process_id, raised_error_text, spawn_echo
 from tests.support.nodes import run_as_process
+from tests.support.settings import LONG_DEADLINES
 from tests.support.sockets import HOST, eventually, port, socket_count
 
 pytestmark = pytest.mark.real_loop
@@ -80,7 +82,7 @@ async def test_info_has_all_fields_at_dialer_and_acceptor() -> None:
     """NAPI-RN-2: all fields, at the dialer and at the acceptor."""
     async with node_starter() as start:
         flags = Flags.ENABLE | Flags.REMOTE_SPAWN
-        b = await start("b", max_message_size=9999, flags=flags, handshake=EhsHandshake(pool_size=2))
+        b = await start("b", max_message_size=9999, flags=flags, handshake=replace(LONG_DEADLINES, pool_size=2))
         a = await start("a")
         remote = await dial(a, b)
         await eventually(lambda: socket_count(b, a) == 2)

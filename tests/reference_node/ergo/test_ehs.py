@@ -1,10 +1,6 @@
-"""EhsSession without I/O: both roles with each other, with captures of real nodes, and with invalid peers."""
+"""EhsSession without I/O: both roles with each other, and with invalid peers. Captures: test_ehs_captures.py."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,57 +17,23 @@ from ergo_conformance.reference_node.api.handshake import (
     Introduced,
     JoinedSocket,
     JoinRequest,
-    LocalIdentity,
     PeerInfo,
 )
-from ergo_conformance.reference_node.ergo.edf import Decoder
-from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES, Effect, EhsSession, announced_caches
+from ergo_conformance.reference_node.ergo.ehs import Effect, EhsSession
+from tests.support.ehs_sessions import EMPTY, FINGERPRINT, A, B, acceptor, dialer, feed, messages, tokens
 
-CAPTURES = Path(__file__).parents[2] / "data" / "captures"
-CAPTURED = ("master/handshake*.jsonl", "master/duplicate.jsonl", "v3??/handshake*.jsonl")
-FINGERPRINT = bytes(range(20))
-A = LocalIdentity(name=Atom("a@localhost"), cookie="s3cret", creation=1, version=ehs.Version("app", "1"))
-B = replace(A, name=Atom("b@localhost"), creation=2, max_message_size=5000, pool_size=5)
-EMPTY = Introduce(A.name, A.version, bytes(8), 1, 0, None, None, None, "")
 SAMPLES = {Hello: Hello("", ""), Join: Join(Atom("x"), "", "", ""), Introduce: EMPTY, Accept: Accept()}
 
 
-def tokens() -> Any:
-    numbers = count(1)
-    return lambda length: f"{next(numbers):0{length}x}"
-
-
-def dialer(local: LocalIdentity = A, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
-    return cls(Role.DIALER, local, tokens(), **more)
-
-
-def acceptor(local: LocalIdentity = B, cls: type[EhsSession] = EhsSession, **more: Any) -> EhsSession:
-    return cls(Role.ACCEPTOR, local, tokens(), **more)
-
-
-def feed(side: EhsSession, data: bytes, size: int) -> tuple[bytes, list[Any]]:
-    """Feeds the bytes in chunks of this size; returns what the side sends and its events."""
-    sent, events = b"", []
-    for at in range(0, len(data), size):
-        for output in side.receive(data[at : at + size]):
-            if isinstance(output, bytes):
-                sent += output
-            else:
-                events.append(output)
-    return sent, events
-
-
-def run_handshake(
-    dialing_side: EhsSession, accepting_side: EhsSession, size: int = 1 << 20
-) -> tuple[list[Any], list[Any]]:
+def run_handshake(dialing: EhsSession, accepting: EhsSession, size: int = 1 << 20) -> tuple[list[Any], list[Any]]:
     """Runs the handshake of two sides; returns the events of each."""
     at_dialer: list[Any] = []
     at_acceptor: list[Any] = []
-    data = dialing_side.start()
+    data = dialing.start()
     while data:
-        data, events = feed(accepting_side, data, size)
+        data, events = feed(accepting, data, size)
         at_acceptor += events
-        data, events = feed(dialing_side, data, size)
+        data, events = feed(dialing, data, size)
         at_dialer += events
     return at_dialer, at_acceptor
 
@@ -82,25 +44,22 @@ def run_handshake(
 @pytest.mark.parametrize("size", [1, 2, 7, 1 << 20])
 @pytest.mark.parametrize("fingerprint", [None, FINGERPRINT])
 def test_the_handshake_succeeds_for_any_split_of_the_bytes(size: int, fingerprint: bytes | None) -> None:
-    dialing_side, accepting_side = (
-        dialer(fingerprint=fingerprint),
-        acceptor(fingerprint=fingerprint, address="127.0.0.1:7"),
-    )
-    [at_dialer], [introduced, at_acceptor] = run_handshake(dialing_side, accepting_side, size)
+    dialing, accepting = dialer(fingerprint=fingerprint), acceptor(fingerprint=fingerprint, address="127.0.0.1:7")
+    [at_dialer], [introduced, at_acceptor] = run_handshake(dialing, accepting, size)
     assert (at_dialer.node, at_dialer.creation, at_dialer.max_message_size) == ("b@localhost", 2, 5000)
     assert (at_dialer.pool_size, at_dialer.pool_dsns, at_dialer.tail) == (5, ("127.0.0.1:7",), b"")
     assert introduced == Introduced(at_acceptor)
     assert (at_acceptor.node, at_acceptor.pool_size, at_acceptor.pool_dsns) == ("a@localhost", 5, ())
     assert at_acceptor.connection_id == at_dialer.connection_id
     assert len(at_dialer.connection_id) == 32
-    assert dialing_side.state is accepting_side.state is HandshakeState.DONE
+    assert dialing.state is accepting.state is HandshakeState.DONE
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20])
 @pytest.mark.parametrize("fingerprint", [None, FINGERPRINT])
 def test_a_further_socket_joins(size: int, fingerprint: bytes | None) -> None:
-    joining_side = dialer(fingerprint=fingerprint, joining=ConnectionRef(B.name, "the id"))
-    [at_dialer], at_acceptor = run_handshake(joining_side, acceptor(fingerprint=fingerprint), size)
+    joining = dialer(fingerprint=fingerprint, joining=ConnectionRef(B.name, "the id"))
+    [at_dialer], at_acceptor = run_handshake(joining, acceptor(fingerprint=fingerprint), size)
     assert at_dialer == JoinedSocket(Role.DIALER, B.name, "the id")
     joined = JoinedSocket(Role.ACCEPTOR, A.name, "the id")
     assert at_acceptor == [JoinRequest(joined), joined]
@@ -117,27 +76,27 @@ def test_caches_and_flags_are_received() -> None:
 
 
 def test_bytes_after_the_last_message_are_the_tail() -> None:
-    dialing_side, accepting_side = dialer(), acceptor()
-    hello, _ = feed(accepting_side, dialing_side.start(), 100)
-    introduce, _ = feed(dialing_side, hello, 100)
-    reply, _ = feed(accepting_side, introduce, 100)
-    accept, [peer_info] = feed(dialing_side, reply + b"enp of b", 1 << 20)
+    dialing, accepting = dialer(), acceptor()
+    hello, _ = feed(accepting, dialing.start(), 100)
+    introduce, _ = feed(dialing, hello, 100)
+    reply, _ = feed(accepting, introduce, 100)
+    accept, [peer_info] = feed(dialing, reply + b"enp of b", 1 << 20)
     assert peer_info.tail == b"enp of b"
-    _, [peer_info] = feed(accepting_side, accept + b"enp of a", 1 << 20)
+    _, [peer_info] = feed(accepting, accept + b"enp of a", 1 << 20)
     assert peer_info.tail == b"enp of a"
 
 
 def test_bytes_after_a_join_are_the_tail() -> None:
-    joining_side = dialer(joining=ConnectionRef(B.name, "id"))
-    _, [_, joined] = feed(acceptor(), joining_side.start() + b"early enp", 1 << 20)
+    joining = dialer(joining=ConnectionRef(B.name, "id"))
+    _, [_, joined] = feed(acceptor(), joining.start() + b"early enp", 1 << 20)
     assert joined.tail == b"early enp"
 
 
 def test_the_acceptor_sends_accept_before_introduce() -> None:
-    accepting_side, dialing_side = acceptor(), dialer()
-    hello, _ = feed(accepting_side, dialing_side.start(), 1000)
-    introduce, _ = feed(dialing_side, hello, 1000)
-    reply, _ = feed(accepting_side, introduce, 10_000)
+    accepting, dialing = acceptor(), dialer()
+    hello, _ = feed(accepting, dialing.start(), 1000)
+    introduce, _ = feed(dialing, hello, 1000)
+    reply, _ = feed(accepting, introduce, 10_000)
     assert [type(message) for message in messages(reply)] == [Accept, Introduce]
 
 
@@ -189,25 +148,21 @@ def test_an_unfinished_message_of_maximum_length_is_buffered() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_another_cookie_fails_the_handshake(role: Role) -> None:
-    class UncheckedDigest(EhsSession):
+    class Unchecked(EhsSession):
         """Accepts any digest."""
 
         def check(self, kind: Digest, given: str) -> None:
             pass
 
     other = replace(A, cookie="other")
-    sides = (
-        (dialer(other, UncheckedDigest), acceptor())
-        if role is Role.DIALER
-        else (dialer(), acceptor(other, UncheckedDigest))
-    )
+    sides = (dialer(other, Unchecked), acceptor()) if role is Role.DIALER else (dialer(), acceptor(other, Unchecked))
     with pytest.raises(HandshakeError, match="wrong digest"):
         run_handshake(*sides)
     joining = ConnectionRef(B.name, "id")
     sides = (
-        (dialer(other, UncheckedDigest, joining=joining), acceptor())
+        (dialer(other, Unchecked, joining=joining), acceptor())
         if role is Role.DIALER
-        else (dialer(joining=joining), acceptor(other, UncheckedDigest))
+        else (dialer(joining=joining), acceptor(other, Unchecked))
     )
     with pytest.raises(HandshakeError, match="wrong digest"):
         run_handshake(*sides)
@@ -331,84 +286,3 @@ def test_a_mutant_of_the_acceptor_fails_the_handshake(cls: type[EhsSession]) -> 
     except HandshakeError:
         return
     assert at_dialer == []
-
-
-# --- captures of real nodes -------------------------------------------------------------------------------------------
-
-
-def messages(data: bytes) -> Iterator[Any]:
-    """Returns the handshake messages at the start of a stream."""
-    while data[:2] == bytes([ehs.MAGIC, ehs.VERSION]):
-        end = 6 + int.from_bytes(data[2:6], "big")
-        yield Decoder(MESSAGE_TYPES).decode(data[6:end])
-        data = data[end:]
-
-
-def captured_handshakes() -> Iterator[Any]:
-    """Yields per recorded socket: metadata, the dialer's bytes, the acceptor's bytes."""
-    for path in sorted(p for pattern in CAPTURED for p in CAPTURES.glob(pattern)):
-        meta, *lines = map(json.loads, path.read_text("utf-8").splitlines())
-        streams: dict[int, dict[str, bytes]] = {}
-        for line in lines:
-            if line.get("hex"):
-                stream = streams.setdefault(line["link"], dict.fromkeys(meta["sides"], b""))
-                stream[line["dir"]] += bytes.fromhex(line["hex"])
-        for number, stream in streams.items():
-            out = next(way for way, side in meta["sides"].items() if side == meta["dialer"])
-            back = next(way for way in meta["sides"] if way != out)
-            if "wrong_cookie" not in path.name:
-                yield pytest.param(meta, stream[out], stream[back], id=f"{path.parent.name}-{path.stem}-{number}")
-
-
-def replaying_session(meta: Any, written: list[Any], *, as_dialer: bool) -> EhsSession:
-    """Returns a session with the name, secrets and random values of the recorded side."""
-    own = next((m for m in written if isinstance(m, Introduce)), EMPTY)
-    pool = next((m for m in written if isinstance(m, Accept)), Accept())
-    join = next((m for m in written if isinstance(m, Join)), None)
-    random_values = [m.Salt for m in written if hasattr(m, "Salt")] + [pool.ID]
-    dialing, accepting = meta["dialer"], next(s for s in meta["sides"].values() if s != meta["dialer"])
-    local = LocalIdentity(
-        name=join.Node if join else own.Node,
-        cookie=meta["secrets"][dialing if as_dialer else accepting]["cookie"],
-        creation=own.Creation,
-        version=own.Version,
-        flags=Flags(int.from_bytes(own.Flags)),
-        max_message_size=own.MaxMessageSize,
-        caches=announced_caches(own),
-        pool_size=pool.PoolSize,
-    )
-    seen = meta["secrets"][accepting].get("fingerprint_sha1")
-    return EhsSession(
-        Role.DIALER if as_dialer else Role.ACCEPTOR,
-        local,
-        lambda _: random_values.pop(0),
-        fingerprint=bytes.fromhex(seen) if seen else None,
-        address=(pool.PoolDSN or [""])[0],
-        joining=ConnectionRef(Atom("b@localhost"), join.ConnectionID) if join else None,
-    )
-
-
-@pytest.mark.parametrize("as_dialer", [True, False], ids=["dialer", "acceptor"])
-@pytest.mark.parametrize(("meta", "out", "back"), list(captured_handshakes()))
-def test_a_session_writes_the_bytes_of_the_recorded_node(meta: Any, out: bytes, back: bytes, as_dialer: bool) -> None:
-    written, read = (out, back) if as_dialer else (back, out)
-    side = replaying_session(meta, list(messages(written)), as_dialer=as_dialer)
-    first = side.start()
-    sent, events = feed(side, read, 1000)
-    sent = first + sent
-    assert written.startswith(sent)
-    assert written[len(sent) :][:1] in {b"", b"\x4e"}  # ENP follows
-    result = events[-1]
-    assert isinstance(result, PeerInfo | JoinedSocket)
-    assert result.tail[:1] in {b"", b"\x4e"}
-
-
-def test_the_captures_have_more_than_15_handshakes() -> None:
-    assert sum(1 for _ in captured_handshakes()) > 15
-
-
-def test_a_recorded_node_with_another_cookie_is_refused() -> None:
-    meta, *lines = map(json.loads, (CAPTURES / "master/handshake_wrong_cookie.jsonl").read_text("utf-8").splitlines())
-    data = next(bytes.fromhex(line["hex"]) for line in lines if line.get("hex"))
-    with pytest.raises(HandshakeError, match="wrong digest HELLO_DIALER"):
-        feed(acceptor(replace(B, cookie=meta["secrets"]["b"]["cookie"])), data, 1 << 20)

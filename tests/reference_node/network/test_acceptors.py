@@ -2,6 +2,7 @@
 
 import re
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,6 @@ from ergo_conformance.model.ergo.ehs import Flags, Version
 from ergo_conformance.model.values import Atom
 from ergo_conformance.reference_node.connection.tcp import KEEP_ALIVE
 from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
-from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.options import LAST_PORT, AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.consumers import error_text
@@ -27,6 +27,7 @@ from tests.support.loopback_nodes import (
     spawn_echo,
 )
 from tests.support.nodes import run_as_process, transport_of
+from tests.support.settings import LONG_DEADLINES
 from tests.support.sockets import HOST, RawPeer, eventually, port, socket_count
 
 pytestmark = pytest.mark.real_loop
@@ -212,8 +213,8 @@ async def test_a_name_taken_at_the_registrar_fails_the_start() -> None:
 async def test_the_accepting_side_determines_the_pool_size(pool: int, other: int) -> None:
     """NAPI-ACC-10: MessageAccept has its address; the dialer opens the other sockets."""
     async with node_starter() as start:
-        a = await start("a", handshake=EhsHandshake(pool_size=other))
-        b = await start("b", handshake=EhsHandshake(pool_size=pool))
+        a = await start("a", handshake=replace(LONG_DEADLINES, pool_size=other))
+        b = await start("b", handshake=replace(LONG_DEADLINES, pool_size=pool))
         info = (await dial(a, b)).info
         assert (info.pool_size, info.pool_dsn) == (pool, (f"{HOST}:{port(b)}",))
         await eventually(lambda: socket_count(a, b) == socket_count(b, a) == pool)
@@ -232,7 +233,7 @@ class RenamedProto(EnpProto):
 async def test_an_acceptor_has_its_own_handshake_and_proto() -> None:
     """AcceptorOptions.Handshake and Proto: also for dialing; routes and information have their versions."""
     async with node_starter() as start:
-        own = loopback_acceptor(handshake=EhsHandshake(pool_size=2), proto=RenamedProto())
+        own = loopback_acceptor(handshake=replace(LONG_DEADLINES, pool_size=2), proto=RenamedProto())
         b = await start("b", acceptors=(loopback_acceptor(), own), registrar=EsrdRegistrar(port=0))
         a = await start("a")
         assert await error_text(dial(a, b, proto_version=Version("MINE", "R7"))) == "no route"

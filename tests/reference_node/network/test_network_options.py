@@ -1,6 +1,6 @@
 """The options of a node's network (NAPI-OPT), over sockets on the loopback."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from tests.support.consumers import error_text
 from tests.support.loopback_nodes import Echo, dial, node_starter, process_id, route_to, spawn_echo
 from tests.support.nodes import run_as_process
-from tests.support.settings import start_node
+from tests.support.settings import LONG_DEADLINES, start_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port
 
 pytestmark = pytest.mark.real_loop
@@ -111,7 +111,7 @@ async def test_a_received_frame_above_the_size_closes_its_socket() -> None:
     """NAPI-OPT-5: the sender ignores the announced size."""
     async with node_starter() as start:
         a = await start("a")
-        b = await start("b", max_message_size=1000, handshake=EhsHandshake(pool_size=1))
+        b = await start("b", max_message_size=1000, handshake=replace(LONG_DEADLINES, pool_size=1))
         await dial(a, b)
         await eventually(lambda: a.name in b.network.connections)
         peer = connection_of(a, b).peer
@@ -252,7 +252,7 @@ async def test_a_node_without_a_registrar_uses_only_static_routes() -> None:
 async def test_the_handshake_option_is_used_for_dialing_and_accepting(mode: NetworkMode) -> None:
     """NAPI-OPT-7: also in hidden mode, and with the built-in name; upstream does not use it there for dialing."""
     async with node_starter() as start:
-        handshake = RecordingHandshake()
+        handshake = RecordingHandshake(deadlines=LONG_DEADLINES.deadlines)
         a, b = await start("a", mode=mode, handshake=handshake), await start("b")
         await dial(a, b)
         assert handshake.used == ["start", "join", "join"]
@@ -270,7 +270,10 @@ async def test_a_registered_handshake_is_selected_by_the_version_of_a_route() ->
         a, b = await start("a"), await start("b")
         mine = Version("MINE", "R1")
         assert await error_text(dial(a, b, handshake_version=mine)) == "no route"
-        handshakes = [RecordingHandshake(called=mine), RecordingHandshake(called=mine)]
+        handshakes = [
+            RecordingHandshake(called=mine, deadlines=LONG_DEADLINES.deadlines),
+            RecordingHandshake(called=mine, deadlines=LONG_DEADLINES.deadlines),
+        ]
         for handshake in handshakes:
             a.network.register_handshake(handshake)
         a.network.register_proto(a.network.options.proto)

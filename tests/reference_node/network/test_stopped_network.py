@@ -145,12 +145,12 @@ async def test_a_disabled_network_opens_no_socket() -> None:
 @pytest.mark.covers("NAPI-OPT-2")
 async def test_a_disabled_network_closes_sockets() -> None:
     """NAPI-OPT-2: in both roles, without a byte."""
-    start_disabled, other = make_node("a@localhost", mode=NetworkMode.DISABLED), make_node("b@localhost")
-    for dialing, accepting in ((start_disabled, other), (other, start_disabled)):
+    without_network, other = make_node("a@localhost", mode=NetworkMode.DISABLED), make_node("b@localhost")
+    for dialing, accepting in ((without_network, other), (other, without_network)):
         dialer = dialing.network.dialer_protocol()
         join_protocols(dialer, accepting.network.acceptor_protocol())
         assert dialer.outcome is not None
-        with pytest.raises(HandshakeError, match="has stopped" if dialing is start_disabled else "closed"):
+        with pytest.raises(HandshakeError, match="has stopped" if dialing is without_network else "closed"):
             await dialer.outcome
     assert not other.network.connections
 

@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ergo_conformance.model.values import PID, Atom, Error, Event
@@ -12,6 +13,7 @@ from ergo_conformance.reference_node.api.errors import ErgoError, Stop
 from ergo_conformance.reference_node.api.messages import Call, ProcessOptions
 from ergo_conformance.reference_node.api.relations import RelationTarget
 from ergo_conformance.reference_node.core.actor import Actor
+from ergo_conformance.reference_node.node import Node
 
 EXPECTED: Final = {"timed out", "no route", "no connection"}
 """Errors of a pending request when the other node dies or a socket is cut."""
@@ -41,13 +43,13 @@ class Notes:
         self._lost: defaultdict[Atom, list[float]] = defaultdict(list)
         self._late: list[tuple[float, Atom, str]] = []
 
-    def link_lost(self, peer: Atom) -> None:
+    def socket_lost(self, peer: Atom) -> None:
         """Records the loss of a socket to this node."""
         self._lost[peer] = [*self._lost[peer][-50:], time.monotonic()]
 
     def late(self, peer: Atom, what: str) -> None:
         """Records a message that arrived after a later one. A sender whose socket was cut continues on another socket, so its
-        earlier messages may be read later (ENP-ORD-6). `judge` checks whether a socket was lost.
+        earlier messages may be read later. `judge` checks whether a socket was lost.
         """
         self._late.append((time.monotonic(), peer, what))
 
@@ -66,7 +68,7 @@ class Notes:
             self.broken.append(f"{self.name}: {what}")
 
     @contextlib.contextmanager
-    def tolerant(self, *, also: set[str] = MORE) -> Any:
+    def tolerant(self, *, also: set[str] = MORE) -> Iterator[None]:
         """Counts and suppresses expected errors."""
         try:
             yield
@@ -119,8 +121,8 @@ class Relater(Actor):
 
     options = ProcessOptions(trap_exit=True)
 
-    def __init__(self, notes: Notes, peer: Atom, rng: random.Random) -> None:
-        self.notes, self.peer, self.rng = notes, peer, rng
+    def __init__(self, notes: Notes, node: Node, peer: Atom, rng: random.Random) -> None:
+        self.notes, self.node, self.peer, self.rng = notes, node, peer, rng
         self.open: Counter[tuple[str, RelationTarget]] = Counter()
         self.unsure: Counter[tuple[str, RelationTarget]] = Counter()
         self.work: asyncio.Task[None] | None = None
@@ -163,8 +165,7 @@ class Relater(Actor):
         while self.notes.going_on:
             await asyncio.sleep(PAUSE * 5)
             with self.notes.tolerant():
-                node = await self.process.host.peers.connection(self.peer)
-                pid = await node.node().spawn("mortal")
+                pid = await (await self.node.network.get_node(self.peer)).spawn("mortal")
                 self.notes.counts["spawned"] += 1
                 taken = [kind for kind in ("link", "monitor") if await self._take(kind, pid)]
                 if "link" in taken and self.rng.random() < UNLINKED:
@@ -185,21 +186,24 @@ class Relater(Actor):
 class Subscriber(Actor):
     """Monitors an event of another node: its messages arrive in order and once."""
 
-    def __init__(self, notes: Notes, peer: Atom) -> None:
+    def __init__(self, notes: Notes, node: Node, peer: Atom) -> None:
+        self.node = node
         self.notes, self.event = notes, Event(peer, Atom("tick"))
         self.last = 0
 
     async def init(self) -> None:
-        self.process.host.run(self._subscribe())
+        self.node.core.run(self._subscribe())
 
     async def _subscribe(self) -> None:
-        while self.notes.going_on and self.process.reason is None:
+        subscribed = False
+        while self.notes.going_on and self.process.reason is None and not subscribed:
             self.last = 0
             with self.notes.tolerant(also={"unknown event", "target is already exist"}):
                 await self.process.monitor(self.event)
                 self.notes.counts["subscribed"] += 1
-                return
-            await asyncio.sleep(0.5)
+                subscribed = True
+            if not subscribed:
+                await asyncio.sleep(0.5)
 
     async def handle_event(self, event: Event, timestamp: int, message: int) -> None:  # noqa: ARG002
         self.notes.check(message != self.last, f"{event} {message} arrived twice")
@@ -209,4 +213,4 @@ class Subscriber(Actor):
         self.notes.counts["events"] += 1
 
     async def handle_down(self, source: RelationTarget, reason: Error) -> None:  # noqa: ARG002  subscribe again for any reason
-        self.process.host.run(self._subscribe())
+        self.node.core.run(self._subscribe())

@@ -19,6 +19,7 @@ from soak_agents import EXPECTED, PAUSE, Inbox, Mortal, Notes, Relater, Subscrib
 
 from ergo_conformance.model.ergo import agent_types
 from ergo_conformance.model.values import PID, Atom, ProcessID
+from ergo_conformance.reference_node.api import Connection, Socket
 from ergo_conformance.reference_node.api.errors import ErgoError
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.core.process import Body, Process
@@ -47,16 +48,8 @@ class Soak:
         self.rng = random.Random(plan.seed)
         self.peers = [Atom(name) for name in plan.ports if name != plan.name]
         self.relaters: list[Relater] = []
-        self.tasks: list[asyncio.Task[None]] = []
-        table = node.network.table
-        closed = table.closed
-
-        def connection_closed(connection: Any) -> None:
-            self.notes.link_lost(connection.name)
-            closed(connection)
-
-        table.closed = connection_closed
-        table.link_lost = lambda connection: self.notes.link_lost(connection.name)
+        self.tasks: list[asyncio.Task[Any]] = []
+        self._watch_sockets()
         node.core.remote.enable_spawn("mortal", Mortal)
         node.spawn(Echo(), name="echo")
         node.spawn(Inbox(self.notes), name="inbox")
@@ -64,9 +57,26 @@ class Soak:
         for peer in self.peers:
             for body in (self._stream, self._stream, self._call, self._use_old_addresses):
                 self._run(body, peer)
-            self.relaters.append(Relater(self.notes, peer, self.rng))
+            self.relaters.append(Relater(self.notes, node, peer, self.rng))
             node.spawn(self.relaters[-1])
-            node.spawn(Subscriber(self.notes, peer))
+            node.spawn(Subscriber(self.notes, node, peer))
+
+    def _watch_sockets(self) -> None:
+        """Records each lost socket and each closed connection."""
+        table, network = self.node.network.table, self.node.network
+        lose, closed = table.lose, network.connection_closed
+
+        def lose_socket(socket: Socket) -> None:
+            for connection in table.connections.values():
+                if socket in connection.sockets:
+                    self.notes.socket_lost(connection.name)
+            lose(socket)
+
+        def connection_closed(connection: Connection) -> None:
+            self.notes.socket_lost(connection.name)
+            closed(connection)
+
+        table.lose, network.connection_closed = lose_socket, connection_closed  # type: ignore[method-assign]
 
     def _run(self, body: Body, *args: Any) -> None:
         """Starts an agent whose number keeps message order (ENP-ORD-5)."""
@@ -191,7 +201,7 @@ class Soak:
             "connections": {str(n): (c.peer.connection_id, len(c.sockets)) for n, c in connections.items()},
             "files": open_files(),
             "memory": memory(),
-            "waiting": sum(len(core.waiters(peer)) for peer in self.peers),
+            "waiting": len(core.pending),
             "open": sum(relater.open.total() for relater in self.relaters),
             "relations": len(core.monitoring.relations),
             "processes": len(core.tables.processes),

@@ -9,7 +9,7 @@ import pytest
 
 from ergo_conformance.peers.memory import VirtualLoop
 
-LIMIT = 100.0
+LIMIT = 500.0
 """Seconds for a coroutine test on a real loop: less than pytest's own limit, so that the trace shows what it waits for."""
 
 

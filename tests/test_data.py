@@ -234,10 +234,10 @@ def digest(row: ehs.Digest, facts: dict[str, str]) -> str:
 
 
 @cache
-def recorded(capture: str, link: int, direction: str) -> tuple[Json, bytes]:
+def recorded(capture: str, socket: int, direction: str) -> tuple[Json, bytes]:
     """Returns the metadata of a capture and the bytes of one direction."""
     meta, *chunks = map(json.loads, (CAPTURES / f"{capture}.jsonl").read_text(encoding="utf-8").splitlines())
-    here = [chunk for chunk in chunks if (chunk["link"], chunk["dir"]) == (link, direction)]
+    here = [chunk for chunk in chunks if (chunk["link"], chunk["dir"]) == (socket, direction)]
     return meta, bytes.fromhex("".join(chunk.get("hex", "") for chunk in here))
 
 

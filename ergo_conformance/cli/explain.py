@@ -10,7 +10,7 @@ from rich.markup import escape
 from ..errors import UsageError, suggestion
 from ..locate import suites
 from ..verdict.reports.console import make_console
-from .pytest_process import collect
+from .pytest_process import collect, suites_of
 
 if TYPE_CHECKING:
     from ..spec.requirements import Requirement
@@ -39,7 +39,7 @@ def explain(
     if type_ is not None:
         print_type(type_, console, code=code)
         return
-    cases = collect()
+    cases = collect(suites_of([id_]))
     for row in cases:
         if row["id"] == id_:
             _case(row)

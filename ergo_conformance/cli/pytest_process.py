@@ -1,5 +1,6 @@
 """Runs pytest over the suites in a child process."""
 
+import fnmatch
 import json
 import os
 import subprocess
@@ -22,6 +23,13 @@ def paths_of(names: Sequence[str]) -> list[str]:
         if name not in known:
             raise UsageError(f"unknown suite {name!r}{suggestion(name, known)}")
     return [str(suites() / name) for name in names or known]
+
+
+def suites_of(cases: Sequence[str]) -> list[str]:
+    """Names of the suites whose cases can match these ids; none if any suite can. An id begins with its suite's name."""
+    known = suite_names()
+    found = [{name for name in known if fnmatch.fnmatch(name, case.partition(".")[0])} for case in cases]
+    return sorted(set().union(*found)) if found and all(found) else []
 
 
 def pytest_child(names: Sequence[str], options: Sequence[str], environment: Mapping[str, str] | None = None) -> int:

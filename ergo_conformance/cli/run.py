@@ -12,7 +12,7 @@ from ..targets.kinds import forms
 from ..targets.options import option
 from ..verdict.run.options import RunOptions
 from .options import pytest_arguments, takes
-from .pytest_process import pytest_child
+from .pytest_process import pytest_child, suites_of
 
 app = typer.Typer(add_completion=False)
 
@@ -45,7 +45,7 @@ def run(context: typer.Context, options: CommandOptions) -> None:
     if options.keyword is not None:
         arguments += ["-k", options.keyword]
     arguments += ["-x"] * options.exit_first + ["-v"] * options.verbose
-    raise typer.Exit(pytest_child(options.suite, arguments, environment))
+    raise typer.Exit(pytest_child(options.suite or suites_of(options.case), arguments, environment))
 
 
 def rerun(arguments: list[str]) -> str:

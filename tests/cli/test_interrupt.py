@@ -37,7 +37,7 @@ def test_interrupted_run_writes_its_results(tmp_path: Path) -> None:
         assert process.stdout
         lines = [line for _, line in zip(range(12), process.stdout, strict=False)]
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     ended = CommandResult(process.returncode, "".join(lines) + out, err)
     assert ended.code == 1, ended.text
     assert_no_traceback(ended)
@@ -53,7 +53,7 @@ def test_interrupted_run_writes_its_results(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cases", ["handshake.*", "registrar.esrd_client.*"], ids=["one target", "a target per case"])
 def test_interrupted_run_stops_its_targets(cases: str) -> None:
-    command = [*COMMAND, "run", "--case", cases, "-v", "--", *COMMAND, "node"]
+    command = [*COMMAND, "run", "--case", cases, "--jobs", "2", "-v", "--", *COMMAND, "node"]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
         start_new_session=True,
@@ -63,7 +63,7 @@ def test_interrupted_run_stops_its_targets(cases: str) -> None:
             if line.startswith("PASS"):
                 break
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)  # the pipes are closed when all processes have ended
+        out, err = process.communicate(timeout=300)  # the pipes are closed when all processes have ended
     assert process.returncode == 1
     assert_no_traceback(CommandResult(1, out, err))
     assert not group_members(process.pid)

@@ -28,7 +28,7 @@ def running(*args: str, target: Any = None) -> Iterator[tuple[subprocess.Popen[s
         assert process.stdout
         try:
             line = process.stdout.readline()
-            assert line.startswith("READY "), process.communicate(timeout=10)
+            assert line.startswith("READY "), process.communicate(timeout=120)
             yield process, json.loads(line.removeprefix("READY "))
         finally:
             process.kill()
@@ -37,7 +37,7 @@ def running(*args: str, target: Any = None) -> Iterator[tuple[subprocess.Popen[s
 def ended(process: "subprocess.Popen[str]") -> list[str]:
     """Stops the process with SIGTERM; returns the lines on stderr. The exit code must be 0."""
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 0
     return err.splitlines()
 

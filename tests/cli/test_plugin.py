@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Path:
 def run_pytest(project: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     process = subprocess.run(
-        command, cwd=project, env=environment(), capture_output=True, encoding="utf-8", timeout=60, check=False
+        command, cwd=project, env=environment(), capture_output=True, encoding="utf-8", timeout=300, check=False
     )
     return process.returncode, process.stdout + process.stderr
 

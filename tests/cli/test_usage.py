@@ -25,7 +25,10 @@ def one_sentence(ended: CommandResult) -> str:
         (("selff",), "'selff' is not a valid target; did you mean self?"),
         ((TCP,), "--cookie is required"),
         (("tcp://127.0.0.1:port", "--cookie", "c"), "(expected tcp://HOST:PORT)"),
-        ((TCP, "--cookie", "c", "--over", "tcp"), "--over is not supported by tcp:// targets (supported by: self)"),
+        (
+            (TCP, "--cookie", "c", "--over", "tcp"),
+            "--over is not supported by tcp:// targets (supported by: self, mutant:)",
+        ),
         (("process:x", "--offers", "accpet"), "'accpet' is not a valid offer; did you mean accept?"),
         (("--level", "musst"), "unknown level; did you mean must?"),
         (("--suite", "handshaek"), "unknown suite 'handshaek'; did you mean handshake?"),

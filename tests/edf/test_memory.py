@@ -17,7 +17,7 @@ from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
 
 from .codecs import READERS, folded, u32
 
-MANY = 20_000
+MANY = 8000
 BOUND = 5000
 
 
@@ -64,7 +64,7 @@ def test_tables_of_an_encoder_are_bounded(what: str) -> None:
         "keys": lambda i: {str(i): None},
         "types": lambda i: Typed(Slice(Array(i, t.INT8)), None),
     }
-    for i in range(8000):
+    for i in range(MANY):
         encoder.encode(make[what](i))
     assert {name: size for name, size in tables_of(encoder).items() if size > BOUND} == {}
 

@@ -157,7 +157,7 @@ async def test_a_response_to_the_previous_incarnation_is_dropped() -> None:
         results: list[object] = []
 
         async def call_again(it: Process) -> None:
-            results.append(await it.call(a_late, "second", timeout=5))
+            results.append(await it.call(a_late, "second", timeout=60))
 
         again = [b.core.spawner.spawn(call_again, number=old.pid.id) for old in callers]
         await wait_until(lambda: len(recorder.calls) == 10)

@@ -44,7 +44,7 @@ class CommandResult:
 
 
 def cli(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 110
+    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 550
 ) -> CommandResult:
     """Runs the command line to its end. AssertionError if it prints a traceback."""
     process = subprocess.run(

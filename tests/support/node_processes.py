@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(__file__).with_name("node_program.py")
-ANSWER_LIMIT = 60.0
+ANSWER_LIMIT = 300.0
 """Maximum seconds of an answer."""
 
 

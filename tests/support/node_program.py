@@ -95,7 +95,7 @@ class NodeMethods:
         return len(self.node.core.monitoring.relations)
 
     async def call(self, node: str, value: Any, process: str = "echo") -> Any:
-        return await self._as_process(lambda it: it.call(ProcessID(Atom(node), Atom(process)), value, timeout=50))
+        return await self._as_process(lambda it: it.call(ProcessID(Atom(node), Atom(process)), value, timeout=250))
 
     async def send_bytes(self, node: str, size: int) -> list[Any]:
         """Sends `size` bytes to the recorder of a node; returns their length and digest, and the seconds of the send."""

@@ -56,15 +56,15 @@ def run_live(target: Target, *cases: PlannedCase, limit: float = 10.0) -> list[C
         runner.close()
 
 
-async def registers(ctx: RegistrationContext) -> None:
+async def register(ctx: RegistrationContext) -> None:
     await ctx.registered_at_esrd()
 
 
-async def waits_for_a_lease(ctx: RegistrationContext) -> None:
+async def wait_for_registration(ctx: RegistrationContext) -> None:
     await ctx.esrd_registration()
 
 
-async def refuses(ctx: RegistrationContext) -> None:
+async def refuse_registration(ctx: RegistrationContext) -> None:
     lease = await ctx.esrd_registration()
     await lease.request()
     lease.refuse("not today")
@@ -99,49 +99,49 @@ def test_registrar_listens_before_the_target_starts_and_stops_after_the_case() -
 
 
 def test_refused_registration_passes() -> None:
-    (result,) = run_live(SubstitutedTarget(), planned(refuses))
+    (result,) = run_live(SubstitutedTarget(), planned(refuse_registration))
     assert result.error is None
 
 
 def test_target_that_starts_unregistered_fails() -> None:
-    async def starts_anyway(config: Mapping[str, Any]) -> RunningTarget:
+    async def start_unregistered(config: Mapping[str, Any]) -> RunningTarget:
         reader, writer = await asyncio.open_connection("127.0.0.1", config["registrar"]["port"])
         writer.write(b"\1\x2c\0\0")
         await reader.read()
         writer.close()
         return await SelfTarget(over="tcp").start({})
 
-    async def closes(ctx: RegistrationContext) -> None:
+    async def close_and_expect_no_start(ctx: RegistrationContext) -> None:
         (await ctx.esrd_registration()).socket.close()
         await ctx.not_started()
 
-    (result,) = run_live(SubstitutedTarget(starts_anyway), planned(closes))
+    (result,) = run_live(SubstitutedTarget(start_unregistered), planned(close_and_expect_no_start))
     assert isinstance(result.error, ViolationError)
     assert result.error.actual == "it has started"
     assert [transcript.label for transcript in result.transcripts] == ["registration 1"]
 
 
-@pytest.mark.parametrize("script", [waits_for_a_lease, registers])
+@pytest.mark.parametrize("script", [wait_for_registration, register])
 def test_target_that_does_not_register_fails(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def elsewhere(config: Mapping[str, Any]) -> RunningTarget:
+    async def start_without_registrar(config: Mapping[str, Any]) -> RunningTarget:
         return await SelfTarget(over="tcp").start({})
 
     monkeypatch.setattr(registration, "LATE_ARRIVAL", 0.01)
-    (result,) = run_live(SubstitutedTarget(elsewhere), planned(script))
+    (result,) = run_live(SubstitutedTarget(start_without_registrar), planned(script))
     assert isinstance(result.error, ViolationError)
     assert result.error.expected == ("a target that registers when it starts",)
 
 
 def test_target_that_does_not_start_fails() -> None:
-    async def ends(config: Mapping[str, Any]) -> RunningTarget:
+    async def fail_to_start(config: Mapping[str, Any]) -> RunningTarget:
         raise TargetError("ended with code 1")
 
-    async def hidden(ctx: RegistrationContext) -> None:
+    async def wait_for_start(ctx: RegistrationContext) -> None:
         await ctx.start()
         await ctx.started()
 
-    for script in (registers, hidden):
-        (result,) = run_live(SubstitutedTarget(ends), planned(script))
+    for script in (register, wait_for_start):
+        (result,) = run_live(SubstitutedTarget(fail_to_start), planned(script))
         assert isinstance(result.error, ViolationError)
         assert result.error.actual == "it does not start: ended with code 1"
 
@@ -149,30 +149,30 @@ def test_target_that_does_not_start_fails() -> None:
 def test_target_that_hangs_fails_and_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[bool] = []
 
-    async def hangs(config: Mapping[str, Any]) -> RunningTarget:
+    async def hang(config: Mapping[str, Any]) -> RunningTarget:
         try:
             await asyncio.Event().wait()
         finally:
             ended.append(True)
         raise AssertionError
 
-    async def waits(ctx: RegistrationContext) -> None:
+    async def expect_no_start(ctx: RegistrationContext) -> None:
         await ctx.start()
         await ctx.not_started()
 
     monkeypatch.setattr(registration, "START_TIMEOUT", 0.05)
-    (result,) = run_live(SubstitutedTarget(hangs), planned(waits))
+    (result,) = run_live(SubstitutedTarget(hang), planned(expect_no_start))
     assert isinstance(result.error, ViolationError)
     assert "neither started nor ended" in result.error.actual
     assert ended == [True]
 
 
 def test_target_without_a_configurable_registrar_skips_the_case() -> None:
-    async def not_given(config: Mapping[str, Any]) -> RunningTarget:
+    async def refuse_config(config: Mapping[str, Any]) -> RunningTarget:
         raise ConfigNotSupportedError("needs a target that honours registrar")
 
-    for script in (registers, refuses):
-        (result,) = run_live(SubstitutedTarget(not_given), planned(script))
+    for script in (register, refuse_registration):
+        (result,) = run_live(SubstitutedTarget(refuse_config), planned(script))
         assert isinstance(result.error, SkippedError)
         assert str(result.error) == "needs a target that honours registrar"
 
@@ -184,28 +184,28 @@ def test_running_target_has_no_configurable_registrar() -> None:
 
 
 def test_target_in_memory_skips_the_case() -> None:
-    result = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(registers))
+    result = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(register))
     assert isinstance(result.error, SkippedError)
     assert str(result.error).endswith("in memory there are no addresses")
 
 
 def test_unexpected_exception_of_a_start_is_an_error() -> None:
-    async def breaks(config: Mapping[str, Any]) -> RunningTarget:
+    async def raise_usage_error(config: Mapping[str, Any]) -> RunningTarget:
         raise UsageError("a bug in the case's settings")
 
-    (result,) = run_live(SubstitutedTarget(breaks), planned(registers))
+    (result,) = run_live(SubstitutedTarget(raise_usage_error), planned(register))
     assert isinstance(result.error, UsageError)
 
 
 def test_concurrent_starts_are_limited() -> None:
     now = most = 0
 
-    async def notes(ctx: RegistrationContext) -> None:
+    async def count_concurrent(ctx: RegistrationContext) -> None:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
         await asyncio.sleep(0.05)
         now -= 1
 
-    cases = [planned(notes, id_=f"suite.area.{i}") for i in range(3 * CONCURRENT_STARTS)]
+    cases = [planned(count_concurrent, id_=f"suite.area.{i}") for i in range(3 * CONCURRENT_STARTS)]
     assert all(result.error is None for result in run_live(SubstitutedTarget(), *cases))
     assert most == CONCURRENT_STARTS

@@ -198,7 +198,7 @@ def test_json_report_is_valid_and_has_every_key(bad_run: RunSummary) -> None:
     for row in report["cases"]:
         keys = "id title suite requirements level verdict seconds reason sent expected received transcripts"
         assert set(row) == set(keys.split())
-        assert all(set(link) == {"socket", "lines"} for link in row["transcripts"])
+        assert all(set(transcript) == {"socket", "lines"} for transcript in row["transcripts"])
 
 
 def test_json_report_contains_hostile_text_as_ascii(hostile_run: RunSummary) -> None:

@@ -79,7 +79,7 @@ async def good(ctx: Context) -> None:
     await ctx.connected()
 
 
-async def hangs(ctx: Context) -> None:
+async def hang(ctx: Context) -> None:
     await asyncio.Event().wait()
 
 
@@ -95,7 +95,7 @@ def test_wait_in_memory_takes_no_real_time() -> None:
 
 
 def test_case_that_hangs_in_memory_fails() -> None:
-    error = in_memory(hangs).error
+    error = in_memory(hang).error
     assert isinstance(error, ViolationError)
     assert error.actual.startswith("the case did not end within")
 
@@ -141,32 +141,32 @@ def test_transcripts_over_the_limit_count_as_lost() -> None:
 
 
 def test_hostile_case_fails_if_no_good_peer_is_served_afterwards() -> None:
-    async def ruins(ctx: Context) -> None:
+    async def disable_target(ctx: Context) -> None:
         async def refuse(label: str = "") -> PeerSocket:
-            raise UnreachableError("nobody is there")
+            raise UnreachableError("no acceptor")
 
         ctx.target.socket = refuse  # type: ignore[method-assign]
 
-    error = in_memory(ruins, hostile=True).error
+    error = in_memory(disable_target, hostile=True).error
     assert isinstance(error, ViolationError)
-    assert error.actual.startswith("nobody is there")
+    assert error.actual.startswith("no acceptor")
     assert "ROB-EHS-3" in str(error)
-    assert in_memory(ruins).error is None
+    assert in_memory(disable_target).error is None
 
 
 def test_random_values_depend_on_seed_and_case_only() -> None:
     drawn: list[str] = []
 
-    async def draws(ctx: Context) -> None:
+    async def draw_token(ctx: Context) -> None:
         drawn.append((await ctx.dial()).token(16))
 
     for seed, id_ in ((0, "a"), (0, "a"), (1, "a"), (0, "b")):
-        MemoryRunner(SelfTarget(), seed, 30.0).result(planned(draws, id_))
+        MemoryRunner(SelfTarget(), seed, 30.0).result(planned(draw_token, id_))
     assert drawn[0] == drawn[1]
     assert len(set(drawn)) == 3
 
 
-def raises(error: Exception) -> Body:
+def raising_body(error: Exception) -> Body:
     async def run(ctx: Context) -> None:
         raise error
 
@@ -176,18 +176,18 @@ def raises(error: Exception) -> Body:
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
 def test_exception_of_a_case_is_its_error(run: Callable[[Body], CaseResult]) -> None:
     error = ZeroDivisionError("a bug in the case")
-    assert run(raises(error)).error is error
+    assert run(raising_body(error)).error is error
 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
 def test_sockets_are_closed_after_a_case(run: Callable[[Body], CaseResult]) -> None:
-    links: list[PeerSocket] = []
+    sockets: list[PeerSocket] = []
 
-    async def opens(ctx: Context) -> None:
-        links.extend([await ctx.socket(), await ctx.socket()])
+    async def open_sockets(ctx: Context) -> None:
+        sockets.extend([await ctx.socket(), await ctx.socket()])
 
-    assert run(opens).error is None
-    assert [link.transport.is_closing() for link in links if link.transport] == [True, True]
+    assert run(open_sockets).error is None
+    assert [socket.transport.is_closing() for socket in sockets if socket.transport] == [True, True]
 
 
 # --- reasons to skip --------------------------------------------------------------------------------------------------
@@ -235,12 +235,12 @@ def test_live_cases_wait_concurrently() -> None:
     """Each case waits until all have started."""
     barriers: list[asyncio.Barrier] = []
 
-    async def meets(ctx: Context) -> None:
+    async def meet_at_barrier(ctx: Context) -> None:
         if not barriers:
             barriers.append(asyncio.Barrier(12))
         await barriers[0].wait()
 
-    cases = [planned(meets, f"case {i}") for i in range(12)]
+    cases = [planned(meet_at_barrier, f"case {i}") for i in range(12)]
     assert all(result.error is None for result in run_live(*cases, limit=60.0))
 
 
@@ -252,7 +252,7 @@ def test_jobs_limits_concurrent_cases(jobs: int) -> None:
     assert meter.order == [f"case {i}" for i in range(7)]
 
 
-def probed(**found: bool) -> Callable[[RunningTarget], Any]:
+def probe_that_sets(**found: bool) -> Callable[[RunningTarget], Any]:
     async def probe(running: RunningTarget) -> None:
         for name, value in found.items():
             setattr(running, name, value)
@@ -261,14 +261,14 @@ def probed(**found: bool) -> Callable[[RunningTarget], Any]:
 
 
 def test_serial_target_runs_cases_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "probe", probed(serial=True))
+    monkeypatch.setattr(live_module, "probe", probe_that_sets(serial=True))
     meter = ConcurrencyMeter()
     run_live(*meter.cases(4), *[planned(meter.body("other"), "other", config={"pool": 1})])
     assert meter.most == 1
 
 
 def test_silent_target_runs_more_cases_concurrently_than_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "probe", probed(silent=True, answered=False))
+    monkeypatch.setattr(live_module, "probe", probe_that_sets(silent=True, answered=False))
     meter = ConcurrencyMeter()
     run_live(*meter.cases(40), jobs=2)
     assert meter.most == 40
@@ -309,7 +309,7 @@ def test_each_configuration_is_started_once_and_stopped() -> None:
 
 
 def test_case_over_its_limit_fails_and_others_pass() -> None:
-    slow, fast = run_live(planned(hangs, "slow"), planned(good, "fast"), limit=0.3)
+    slow, fast = run_live(planned(hang, "slow"), planned(good, "fast"), limit=0.3)
     assert isinstance(slow.error, ViolationError)
     assert slow.error.actual == "the case did not end within 0.3 s"
     assert fast.error is None
@@ -318,12 +318,16 @@ def test_case_over_its_limit_fails_and_others_pass() -> None:
 def test_close_cancels_running_cases() -> None:
     begun = threading.Event()
 
-    async def long(ctx: Context) -> None:
+    async def wait_endlessly(ctx: Context) -> None:
         begun.set()
         await asyncio.Event().wait()
 
     target = LoopTarget()
-    cases = planned(good, "first"), planned(long, "long"), planned(long, "other", config={"pool": 1})
+    cases = (
+        planned(good, "first"),
+        planned(wait_endlessly, "long"),
+        planned(wait_endlessly, "other", config={"pool": 1}),
+    )
     with live(target, *cases, limit=100) as runner:
         assert runner.result(cases[0]).error is None
         assert begun.wait(60)
@@ -333,11 +337,11 @@ def test_close_cancels_running_cases() -> None:
 
 
 def test_target_that_does_not_start_leaves_no_thread() -> None:
-    class Dead(LoopTarget):
+    class FailingTarget(LoopTarget):
         async def start(self, config: Mapping[str, Any]) -> RunningTarget:
             raise TargetError("it is dead")
 
-    with pytest.raises(TargetError, match="it is dead"), live(Dead()):
+    with pytest.raises(TargetError, match="it is dead"), live(FailingTarget()):
         pass
     assert not [thread for thread in threading.enumerate() if thread.name == "cases"]
 

@@ -221,8 +221,8 @@ async def test_a_slow_reader_over_tcp_gets_all_messages_with_bounded_memory() ->
             sent[0] += 1
 
     b = await start_node("b@localhost", cookie="secret", acceptors=(AcceptorOptions(host=HOST, port=0),))
-    facts, port = TargetInfo(b.name, b.network.cookie), b.network.acceptors[0].port
-    running = TcpRunningTarget(facts, tls=False, offers=OFFERS, host=HOST, port=port)
+    target_info, port = TargetInfo(b.name, b.network.cookie), b.network.acceptors[0].port
+    running = TcpRunningTarget(target_info, tls=False, offers=OFFERS, host=HOST, port=port)
     peer = await Context(running, context(b).rng).peer()
     await eventually(lambda: peer.name in b.network.connections)
     peer.sockets[0].stop_reading()

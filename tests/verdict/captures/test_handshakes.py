@@ -70,7 +70,7 @@ def digest_of(message: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "link", "direction", "i", "rule"),
+    ("name", "socket", "direction", "i", "rule"),
     [
         ("master/handshake", 1, "a>b", 0, "HELLO_DIALER"),
         ("master/handshake", 1, "b>a", 0, "HELLO_ACCEPTOR"),
@@ -80,11 +80,11 @@ def digest_of(message: bytes) -> bytes:
         ("v300/handshake_pool3", 3, "b>a", 0, "JOIN_ACCEPT"),
     ],
 )
-def test_a_wrong_digest_is_reported(tmp_path: Path, name: str, link: int, direction: str, i: int, rule: str) -> None:
+def test_a_wrong_digest_is_reported(tmp_path: Path, name: str, socket: int, direction: str, i: int, rule: str) -> None:
     def change(messages_: list[bytes]) -> list[bytes]:
         return [*messages_[:i], flip_bit(messages_[i], digest_of(messages_[i]), 63), *messages_[i + 1 :]]
 
-    found = changed(direction, change, name, link).check(tmp_path)
+    found = changed(direction, change, name, socket).check(tmp_path)
     assert any(f"{rule} (" in text for text in found)
 
 

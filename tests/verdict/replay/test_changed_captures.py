@@ -105,11 +105,11 @@ CASES: list[tuple[str, str, type, Change]] = [
 def changed(capture: str, direction: str, kind: type, change: Change) -> Recording:
     """Returns the recording with the last frame of a kind changed in place."""
     found = [row for row in frames_of(capture) if row[2] == direction and type(row[3].value) is kind]
-    _, link, _, frame = found[-1]
+    _, socket, _, frame = found[-1]
     recording = Recording(capture)
     data, at = write_frame(change(frame.value), frame.context), 0
     for line in recording.lines:
-        if (line["link"], line["dir"]) != (link, direction) or not line.get("hex"):
+        if (line["link"], line["dir"]) != (socket, direction) or not line.get("hex"):
             continue
         chunk = bytes.fromhex(line["hex"])
         start, end = max(frame.start - at, 0), max(frame.end - at, 0)

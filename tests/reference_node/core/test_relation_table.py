@@ -260,4 +260,4 @@ class TableAgainstRows(RuleBasedStateMachine):
 
 
 TestTableAgainstRows = TableAgainstRows.TestCase
-TestTableAgainstRows.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestTableAgainstRows.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

@@ -15,8 +15,8 @@ from ergo_conformance.reference_node.api.relations import RelationTarget
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.node import Node
 
-EXPECTED: Final = {"timed out", "no route", "no connection"}
-"""Errors of a pending request when the other node dies or a socket is cut."""
+EXPECTED: Final = {"timed out", "no route", "no connection", "node terminated"}
+"""Errors of a request when the other node stops or dies, or a socket is cut."""
 MORE: Final = {"unknown process", "process terminated", "process ID belongs to the previous incarnation"}
 """Errors of requests to a process that has terminated."""
 PAUSE: Final = 0.02

@@ -81,11 +81,22 @@ class Listener:
     async def stop(self) -> None:
         """Stops listening and ends all sockets with RST."""
         if self._server is not None:
-            self._server.close()
+            await close_server(self._server)
             for socket in self.sockets:
                 socket.send_reset()
             await self._server.wait_closed()
             self._server = None
+
+
+async def close_server(server: asyncio.Server) -> None:
+    """Stops listening. Lets asyncio finish what it has accepted in this turn of the loop first: otherwise CPython 3.11 loses
+    those sockets, open, and the target waits.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    await asyncio.sleep(0)
+    server.close()
 
 
 async def wait_within(coming: Awaitable[T], within: float, expected: str) -> T:

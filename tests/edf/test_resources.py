@@ -17,7 +17,7 @@ CALLS = {"node": 100, "spec": 200}
 MEMORY = {"node": 150, "spec": 1500}
 """Bytes held per byte of the input; a reader may also hold a fixed megabyte."""
 FREE_ITEMS = 4096
-SMALL = 4096
+SMALL = 6144
 GOOD = bytes.fromhex("8200029d849d000000038d00056166746572960000000000000001ff")
 
 

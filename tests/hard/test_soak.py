@@ -17,6 +17,8 @@ from ergo_conformance.model.values import PID, Atom, Event
 from ergo_conformance.reference_node.api.errors import ErgoError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+NODE = None
+"""These tests call the handlers of agents directly: no agent uses its node."""
 SENDER = PID(Atom("n1@localhost"), 1001, 5)
 
 
@@ -75,7 +77,7 @@ def test_wrong_order_is_reported_unless_a_socket_was_lost(agents: Any, monkeypat
     assert len(broken_later(notes_of_inbox(agents, [1, 0], [3, 1], [2, 0]), monkeypatch)) == 1
     monkeypatch.undo()
     cut = notes_of_inbox(agents, [1, 0], [3, 1], [2, 0])
-    cut.link_lost(SENDER.node)
+    cut.socket_lost(SENDER.node)
     assert broken_later(cut, monkeypatch) == []
     assert cut.counts["reordered at a cut"] == 1
 
@@ -102,7 +104,7 @@ def test_a_missing_acknowledged_message_is_reported(soak: Any, agents: Any) -> N
 
 def test_a_repeated_notice_is_reported(agents: Any) -> None:
     notes = agents.Notes("n0@localhost")
-    relater = agents.Relater(notes, Atom("n1@localhost"), random.Random(1))
+    relater = agents.Relater(notes, NODE, Atom("n1@localhost"), random.Random(1))
     relater.open["monitor", SENDER] += 1
     asyncio.run(relater.handle_down(SENDER, error_values.NO_CONNECTION))
     assert notes.broken == []
@@ -113,7 +115,7 @@ def test_a_repeated_notice_is_reported(agents: Any) -> None:
 
 def test_an_event_out_of_order_is_reported(agents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = agents.Notes("n0@localhost")
-    subscriber = agents.Subscriber(notes, SENDER.node)
+    subscriber = agents.Subscriber(notes, NODE, SENDER.node)
     event = Event(SENDER.node, Atom("tick"))
     for number in (1, 3, 2):
         asyncio.run(subscriber.handle_event(event, 0, number))

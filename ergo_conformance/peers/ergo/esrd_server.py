@@ -7,7 +7,7 @@ from ...errors import Rejected
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..listener import HOST, AcceptedSocket, expect_empty, wait_within
+from ..listener import HOST, AcceptedSocket, close_server, expect_empty, wait_within
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
@@ -172,7 +172,7 @@ class ScriptedEsrdServer:
     async def stop_listening(self) -> None:
         """Stops accepting registrations and ends their sockets with RST."""
         if self._server is not None:
-            self._server.close()
+            await close_server(self._server)
             for registration in self.registrations:
                 registration.socket.send_reset()
             await self._server.wait_closed()

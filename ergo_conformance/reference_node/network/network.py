@@ -34,7 +34,7 @@ from ..connection.dial_errors import cause_of
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, MakeConnection
-from ..connection.tcp import Dial, SocketAddress
+from ..connection.tcp import Dial, SocketAddress, close_server
 from ..connection.tls import manager_of
 from ..core.core import NodeCore
 from ..core.peer_connections import Peers
@@ -154,7 +154,7 @@ class NodeNetwork:
         self.stopped = self._sockets.closed = True
         for acceptor in self._acceptors:
             if acceptor.server is not None:
-                acceptor.server.close()
+                await close_server(acceptor.server)
         await self._dialer.stop()
         while self._registrars:
             await self._registrars.pop().terminate()

@@ -10,6 +10,7 @@ import socket
 from typing import Final
 
 from ...model.ergo import esrd
+from ..connection.tcp import close_server
 from ..ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
 from .server_socket import RegistrarServerSocket
 from .udp import WildcardSocket
@@ -88,7 +89,7 @@ class EsrdServer:
             self._datagrams.close()
             self._datagrams = None
         if self._server is not None:
-            self._server.close()
+            await close_server(self._server)
             for registered in list(self._sockets):
                 registered.close()
             await self._server.wait_closed()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ...model.ergo import saturn
 from ...model.ergo.saturn import SessionState
-from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT
+from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, close_server
 from ..connection.tls import KeyPair, self_signed, server_context
 from ..ergo.saturn import SaturnDirectory, SaturnServerSession
 from .server_socket import RegistrarServerSocket
@@ -82,7 +82,7 @@ class SaturnServer:
     async def stop(self) -> None:
         """Ends all registrations and closes the sockets."""
         if self._server is not None:
-            self._server.close()
+            await close_server(self._server)
             for registered in list(self._sockets):
                 registered.close()
             await self._server.wait_closed()

@@ -1,6 +1,7 @@
 """A disabled or stopped network: errors of all methods, kept settings, and a new start."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -253,3 +254,18 @@ async def test_the_network_of_a_stopped_node_is_stopped() -> None:
         assert await error_text(a.network.get_node_with_route(b.name, route)) == STOPPED
         assert await error_text(remote.spawn("f")) == "no connection"
         assert raised_error_text(lambda: a.spawn(Echo())) == "node terminated"
+
+
+@pytest.mark.real_loop
+@pytest.mark.parametrize("turns", range(4))
+async def test_stop_closes_a_socket_that_is_just_being_accepted(turns: int) -> None:
+    """`turns`: turns of the loop between the peer's connect and the stop."""
+    async with node_starter() as start:
+        node = await start("a")
+        with socket.create_connection((HOST, port(node))) as peer:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await node.stop()
+            peer.settimeout(60)
+            with contextlib.suppress(ConnectionResetError):
+                assert peer.recv(1) == b""

@@ -34,8 +34,8 @@ def soak(agents: Any) -> Any:
 
 
 @pytest.mark.timeout(600)
-def test_one_minute_of_soak_holds_all_invariants() -> None:
-    command = [sys.executable, str(BENCHMARKS / "soak.py"), "--minutes", "1", "--seed", "7"]
+def test_half_a_minute_of_soak_holds_all_invariants() -> None:
+    command = [sys.executable, str(BENCHMARKS / "soak.py"), "--minutes", "0.5", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=550)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     assert done.stdout.endswith("all invariants hold\n")

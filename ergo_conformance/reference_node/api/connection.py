@@ -111,18 +111,18 @@ class Connection(PooledConnection, Protocol):
     async def link(self, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
         """Links a target at the peer.
 
-        Calls Core.relation_taken before anything that the peer sent after its agreement is handled.  Returns the last messages
+        Calls Core.add_relation before anything that the peer sent after its agreement is handled.  Returns the last messages
         of an event, oldest first; an empty list for other targets.
         """
 
     async def unlink(self, consumer: PID, target: RelationTarget) -> None:
-        """Removes a link; calls Core.relation_given_back."""
+        """Removes a link; calls Core.remove_relation."""
 
     async def monitor(self, consumer: PID, target: RelationTarget) -> list[MessageEvent]:
         """Monitors a target at the peer. Otherwise as `link`."""
 
     async def demonitor(self, consumer: PID, target: RelationTarget) -> None:
-        """Removes a monitor; calls Core.relation_given_back."""
+        """Removes a monitor; calls Core.remove_relation."""
 
     async def remote_spawn(self, name: Atom, options: ProcessOptionsExtra) -> PID:
         """Spawns a process with a factory of the peer."""

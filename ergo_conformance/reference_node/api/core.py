@@ -119,10 +119,10 @@ class Core(Protocol):
     def route_terminate(self, target: RelationTarget, reason: Error) -> None:
         """Notifies our consumers that a target of the peer has ended."""
 
-    def relation_taken(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+    def add_relation(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         """Records a relation that the peer agreed to. False if it exists already: "target is already exist"."""
 
-    def relation_given_back(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+    def remove_relation(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         """Removes a relation after the peer has removed it. False if it does not exist: "unknown target"."""
 
     def owner_of(self, target: RelationTarget) -> LocalProcess | None:

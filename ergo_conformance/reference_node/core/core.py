@@ -140,11 +140,11 @@ class NodeCore:
         """A target of another node has ended: notifies its consumers here."""
         self.monitoring.remote_target_ended(target, reason)
 
-    def relation_taken(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+    def add_relation(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         """Records a relation that another node agreed to. False if it exists already."""
         return consumer.id not in self.tables.processes or self.monitoring.relations.add(kind, target, consumer)
 
-    def relation_given_back(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+    def remove_relation(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         """Removes a relation after another node has removed it. False if it does not exist."""
         return self.monitoring.remove(kind, target, consumer)
 

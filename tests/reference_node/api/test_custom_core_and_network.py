@@ -105,11 +105,11 @@ class RecordingCore:
     def route_terminate(self, target: RelationTarget, reason: Error) -> None:
         self.events.append(("terminate", target, reason))
 
-    def relation_taken(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+    def add_relation(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         self.events.append(("taken", kind, consumer, target))
         return True
 
-    def relation_given_back(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
+    def remove_relation(self, kind: RelationKind, consumer: PID, target: RelationTarget) -> bool:
         self.events.append(("given back", kind, consumer, target))
         return True
 

@@ -69,7 +69,7 @@ class ControlMessages:
 
         def taken(result: Any) -> list[MessageEvent]:
             events = _events(result) if isinstance(target, Event) else []
-            if not self.core.relation_taken(kind, consumer, target):  # requested twice at once
+            if not self.core.add_relation(kind, consumer, target):  # requested twice at once
                 raise ErgoError(error_values.TARGET_EXIST)
             return events
 
@@ -80,7 +80,7 @@ class ControlMessages:
         """Removes a link or monitor at the peer. Raises ErgoError."""
 
         def given_back(_: Any) -> None:
-            if not self.core.relation_given_back(kind, consumer, target):
+            if not self.core.remove_relation(kind, consumer, target):
                 raise ErgoError(error_values.TARGET_UNKNOWN)
 
         await self._relation(_WITHDRAW[kind], consumer, target, given_back)
@@ -112,7 +112,7 @@ class ControlMessages:
         if parent.id not in self.core.tables.processes:  # the node itself, or a process that has ended
             return
         if options.ProcessOptions.LinkChild:
-            self.core.relation_taken(RelationKind.LINK, parent, child)
+            self.core.add_relation(RelationKind.LINK, parent, child)
         if options.ProcessOptions.LinkParent:
             self.core.route_link(RelationKind.LINK, child, parent)
 

@@ -1,8 +1,8 @@
 """pytest plugin: runs tests that are declared as cases against a target.
 
-It does nothing in a session without `--ergo-target`. Coroutine cases (`async def test_…(ergo_context)`) get a `Context`;
-golden cases are plain functions that request the fixture `ergo_codec`. Options have the prefix `--ergo-`;
-`ergo-conformance run` sets them.
+Without `--ergo-target` it runs no case: coroutine cases are skipped. With it, coroutine cases
+(`async def test_…(ergo_context)`) get a `Context`; golden cases are plain functions that request the fixture `ergo_codec`.
+Options have the prefix `--ergo-`; `ergo-conformance run` sets them.
 """
 
 from __future__ import annotations

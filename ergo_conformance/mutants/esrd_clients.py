@@ -12,7 +12,7 @@ from ..reference_node.api import NodeRegistration
 from ..reference_node.api.errors import RegistrarError
 from ..reference_node.api.routes import NetworkRoute
 from ..reference_node.network import route_resolution
-from ..reference_node.network.route_resolution import Protocol, RouteResolver, resolved
+from ..reference_node.network.route_resolution import RouteResolver, StackPart, resolved
 from ..reference_node.registrars import esrd_client
 from ..reference_node.registrars.esrd_client import EsrdRegistrar, Streams, _exchange, ask, register, until_lost
 from .crash import crash
@@ -191,5 +191,5 @@ class ForeignStackAccepted(RouteResolver):
     """Uses its own stack for routes that name another one."""
 
     @staticmethod
-    def _find(known: Sequence[Protocol], version: Version) -> Protocol | None:
+    def _find(known: Sequence[StackPart], version: Version) -> StackPart | None:
         return known[0]

@@ -105,8 +105,8 @@ class NoCertificateDigest(EhsSession):
 class JoinAcceptWithoutDigest(EhsSession):
     """Answers a Join with an Accept without digest."""
 
-    def admit_link(self, message: Join) -> Effect:
-        return [Accept() if isinstance(part, Accept) else part for part in super().admit_link(message)]
+    def accept_join(self, message: Join) -> Effect:
+        return [Accept() if isinstance(part, Accept) else part for part in super().accept_join(message)]
 
 
 # --- frames and order of messages -------------------------------------------------------------------------------------

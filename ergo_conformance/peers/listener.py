@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from ..asyncio_server import close_server
 from .scripted_peer import REPLY_TIMEOUT
 from .sockets import PeerSocket
 from .transcript import Kind
@@ -86,17 +87,6 @@ class Listener:
                 socket.send_reset()
             await self._server.wait_closed()
             self._server = None
-
-
-async def close_server(server: asyncio.Server) -> None:
-    """Stops listening. Lets asyncio finish what it has accepted in this turn of the loop first: otherwise CPython 3.11 loses
-    those sockets, open, and the target waits.
-    """
-    loop = asyncio.get_running_loop()
-    for listening in server.sockets:
-        loop.remove_reader(listening.fileno())
-    await asyncio.sleep(0)
-    server.close()
 
 
 async def wait_within(coming: Awaitable[T], within: float, expected: str) -> T:

@@ -98,7 +98,7 @@ class Node:
         return self.core.spawner.spawn(body, *args, name=name, options=options)
 
     async def stop(self) -> None:
-        """Ends the processes, then closes acceptors and sockets."""
-        await self.network.shut()
+        """Stops accepting, dialing and the registration, ends the processes, then closes the connections."""
+        await self.network.stop_accepting()
         await self.core.stop()
         await self.network.stop()

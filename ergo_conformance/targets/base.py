@@ -83,7 +83,7 @@ class RunningTarget:
     agents: frozenset[str] = frozenset()
     """Names of the agents that it is known to host, from READY or from a call to each agent of level 2."""
     types: bool | None = None
-    """True if it knows the registered types of the agents (model.ergo.subject); None if unknown."""
+    """True if it knows the registered types of the agents (model.ergo.agent_types); None if unknown."""
     token: str = ""
     """Token of the Saturn that it serves."""
     stoppable: ClassVar[bool] = False

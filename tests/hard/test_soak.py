@@ -1,4 +1,4 @@
-"""The soak program: one minute holds all invariants, and each broken invariant is reported."""
+"""The soak program: half a minute holds all invariants, and each broken invariant is reported."""
 
 import asyncio
 import importlib
@@ -44,7 +44,7 @@ def test_half_a_minute_of_soak_holds_all_invariants() -> None:
         for what, n in re.findall(r"^([a-z ]+?)  +([\d,]+)$", done.stdout, re.MULTILINE)
     }
     for what in ("acknowledged", "calls", "cut sockets", "events", "received", "relations", "reported", "spawned"):
-        assert counts[what] > 20, what
+        assert counts[what] > 5, what
 
 
 # --- broken invariants ------------------------------------------------------------------------------------------------

@@ -31,9 +31,10 @@ async def running_nodes(*names: str, **more: Any) -> AsyncIterator[list[Node]]:
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    """Waits until the condition holds."""
-    while not holds():
-        await asyncio.sleep(0.001)
+    """Waits until the condition holds; TimeoutError after five minutes of the loop's clock."""
+    async with asyncio.timeout(300):
+        while not holds():
+            await asyncio.sleep(0.001)
 
 
 def port(node: Node) -> int:

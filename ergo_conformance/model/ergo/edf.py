@@ -60,7 +60,6 @@ NIL_ERROR: Final = 0xFFFF  # instead of the length or id of an error
 MAX_FOLDED: Final = 0xFFFF  # bytes of a folded type
 
 FIRST_ATOM_ID: Final = MAX_ATOM + 1
-LAST_ATOM_ID: Final = 64_535  # the upstream node reserves the last thousand
 FIRST_TYPE_ID: Final = MAX_TYPE_NAME + 1
 LAST_TYPE_ID: Final = 0xFFFF
 FIRST_ERROR_ID: Final = MAX_ERROR + 1
@@ -69,8 +68,6 @@ LAST_ERROR_ID: Final = NIL_ERROR - 1
 # --- bounds of a reader (own rules: the format has no limit) ----------------------------------------------------------
 MAX_DEPTH: Final = 1024
 """Limit of two separate counts: open `any` slots, and slice/array/map constructors on one path inside one folded type."""
-MAX_OPEN: Final = 2 * MAX_DEPTH
-"""Open slices, arrays, maps and `any` slots together."""
 MAX_EMPTY_ITEMS: Final = 4096
 """Items without bytes ([n]struct{} and similar) in one value: the size of the input does not limit them."""
 

@@ -149,9 +149,6 @@ class Digest(Enum):
         self.fingerprint = fingerprint
 
 
-FINGERPRINT_LENGTH: Final = 20  # SHA-1 of the DER of the acceptor's leaf certificate
-
-
 class Role(Enum):
     """Role in a handshake: the side that connected, or the side that accepted."""
 
@@ -191,7 +188,7 @@ STEPS: Final[dict[tuple[Role, HandshakeState], dict[type[Message], Step]]] = {
     (Role.DIALER, HandshakeState.JOIN_SENT): {Accept: Step("check_join", HandshakeState.DONE)},
     (Role.ACCEPTOR, HandshakeState.AWAIT_HELLO): {
         Hello: Step("answer_hello", HandshakeState.HELLO_ANSWERED),
-        Join: Step("admit_link", HandshakeState.DONE),
+        Join: Step("accept_join", HandshakeState.DONE),
     },
     (Role.ACCEPTOR, HandshakeState.HELLO_ANSWERED): {
         Introduce: Step("accept_and_introduce", HandshakeState.AWAIT_ACCEPT)

@@ -43,7 +43,7 @@ _GEN: Final = FRAMEWORK + "gen/"
 
 
 class ApplicationRoute(NamedTuple):
-    """An application of a node. `SessionState`: 1 loaded, 2 running, 3 stopping."""
+    """An application of a node. `State`: 1 loaded, 2 running, 3 stopping."""
 
     Node: Annotated[Atom, t.ATOM]
     Name: Annotated[Atom, t.ATOM]

@@ -1,4 +1,4 @@
-"""ENP frames as tagged JSON, field by field, for vectors and transcripts."""
+"""ENP frames as tagged JSON, field by field, for vectors."""
 
 from typing import Any
 

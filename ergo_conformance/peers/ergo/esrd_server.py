@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any, cast
 
+from ...asyncio_server import close_server
 from ...errors import Rejected
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
 from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..listener import HOST, AcceptedSocket, close_server, expect_empty, wait_within
+from ..listener import HOST, AcceptedSocket, expect_empty, wait_within
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript

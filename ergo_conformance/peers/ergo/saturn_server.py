@@ -11,8 +11,7 @@ from ...spec.ergo.saturn import proof, write_packet
 from ..listener import Listener
 from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
-from ..violation import ViolationError
-from .saturn_client import SaturnEndpoint
+from .saturn_client import SaturnEndpoint, SocketEndedError
 
 
 class SaturnRegistration(SaturnEndpoint):
@@ -42,7 +41,7 @@ class SaturnRegistration(SaturnEndpoint):
         """Tells whether the node ends the socket in this time; it may send messages before."""
         try:
             await self.expect_open_with_messages(within)
-        except ViolationError:
+        except SocketEndedError:
             return True
         return False
 

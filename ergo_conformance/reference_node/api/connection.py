@@ -77,7 +77,7 @@ class PooledConnection(Protocol):
 class Connection(PooledConnection, Protocol):
     """A connection with a peer, as the core uses it.
 
-    The framework cuts gen.Connection into 33 methods by kind of address; `connection.framework` maps these six to them.
+    The framework cuts gen.Connection into 33 methods by kind of address; `connection.framework` maps them to this class.
     `sender`, `consumer`: a local process.  Methods that send raise ErgoError ("no connection", "too large",
     "not supported", …) and CannotEncode; where they return a bool, true means that the socket is congested: wait with `drain`.
     `options.mid` numbers an important message; its acknowledgement goes to Core.route_send_response or …_error.

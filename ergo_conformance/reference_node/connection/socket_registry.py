@@ -78,9 +78,9 @@ class SocketRegistry:
 
     async def _none_live(self) -> None:
         while self.live:
-            await self.change()
+            await self.wait_for_change()
 
-    async def change(self) -> None:
+    async def wait_for_change(self) -> None:
         """Waits until a handshake or a socket has ended."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)

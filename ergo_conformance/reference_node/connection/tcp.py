@@ -48,17 +48,6 @@ async def dial(protocol: Callable[[], asyncio.Protocol], endpoint: SocketAddress
     )
 
 
-async def close_server(server: asyncio.Server) -> None:
-    """Stops listening. Lets asyncio finish what it has accepted in this turn of the loop first: otherwise CPython 3.11 loses
-    those sockets, open, and their peers wait.
-    """
-    loop = asyncio.get_running_loop()
-    for listening in server.sockets:
-        loop.remove_reader(listening.fileno())
-    await asyncio.sleep(0)
-    server.close()
-
-
 async def listen(
     protocol: Callable[[], asyncio.Protocol], host: str, port: int, tls: ssl.SSLContext | None, tls_timeout: float
 ) -> asyncio.Server:

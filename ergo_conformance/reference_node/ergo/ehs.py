@@ -250,7 +250,7 @@ class EhsSession:
         self.parts["salt2"] = salt = self.token(ehs.SALT_LENGTH)
         return [Hello(salt, self.digest(Digest.HELLO_ACCEPTOR), self.certificate_digest(Digest.HELLO_CERT))]
 
-    def admit_link(self, message: Join) -> Effect:
+    def accept_join(self, message: Join) -> Effect:
         """Verifies a Join; sends Accept if the connection exists (EHS-JOIN-4).
 
         Upstream sends Accept first and closes then. A dialer that received Accept joins again at once, without end

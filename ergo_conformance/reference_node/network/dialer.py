@@ -80,7 +80,7 @@ class NodeDialer:
         if wanted is None:
             return await self._shared(self.spawn(self._connect(endpoint, None, stack)))
         while self._table.is_accepting(wanted):
-            await self._sockets.change()
+            await self._sockets.wait_for_change()
         if wanted in self._table.connections:
             return self._table.connections[wanted]
         dial = self._dials.get(wanted)
@@ -151,7 +151,7 @@ class NodeDialer:
         try:
             async with asyncio.timeout(timeout):
                 while name not in self._table.connections and self._sockets.accepting:
-                    await self._sockets.change()
+                    await self._sockets.wait_for_change()
         except TimeoutError:
             pass
         return self._table.connections.get(name)

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
+from ...asyncio_server import close_server
 from ...errors import UsageError
 from ...model.ergo import error_values
 from ...model.ergo.caches import Caches
@@ -34,7 +35,7 @@ from ..connection.dial_errors import cause_of
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, MakeConnection
-from ..connection.tcp import Dial, SocketAddress, close_server
+from ..connection.tcp import Dial, SocketAddress
 from ..connection.tls import manager_of
 from ..core.core import NodeCore
 from ..core.peer_connections import Peers
@@ -149,7 +150,7 @@ class NodeNetwork:
                 raise UsageError(f"unable to register node: {error}") from None
             self._registrars.append(registrar)
 
-    async def shut(self) -> None:
+    async def stop_accepting(self) -> None:
         """Stops accepting and dialing, and unregisters; open connections continue."""
         self.stopped = self._sockets.closed = True
         for acceptor in self._acceptors:
@@ -161,7 +162,7 @@ class NodeNetwork:
 
     async def stop(self) -> None:
         """Closes everything; all sockets are closed soon after socket_registry.STOP_TIMEOUT."""
-        await self.shut()
+        await self.stop_accepting()
         for connection in list(self.table.connections.values()):
             self.drop(connection)
         await self._sockets.close_all()

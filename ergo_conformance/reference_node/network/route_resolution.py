@@ -22,7 +22,7 @@ from .static_routes import StaticRoutes
 
 log = logging.getLogger("ergo_conformance.node")
 
-Protocol = TypeVar("Protocol", NetworkHandshake, NetworkProto)
+StackPart = TypeVar("StackPart", NetworkHandshake, NetworkProto)
 
 
 class RouteResolver:
@@ -82,7 +82,7 @@ class RouteResolver:
         return SocketAddress(host, route.port, context), stack
 
     @staticmethod
-    def _find(known: Sequence[Protocol], version: Version) -> Protocol | None:
+    def _find(known: Sequence[StackPart], version: Version) -> StackPart | None:
         """Returns the protocol of this name and release; without a name the node's own."""
         return next((each for each in known if not version.Name or each.version[:2] == version[:2]), None)
 

@@ -9,8 +9,8 @@ import errno
 import socket
 from typing import Final
 
+from ...asyncio_server import close_server
 from ...model.ergo import esrd
-from ..connection.tcp import close_server
 from ..ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
 from .server_socket import RegistrarServerSocket
 from .udp import WildcardSocket

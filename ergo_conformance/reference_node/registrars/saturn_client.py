@@ -7,7 +7,6 @@ when it registers again (SAT-RC-2), and limits the wait for every answer.
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -22,7 +21,7 @@ from ..api import NodeRegistration, RegistrarInfo
 from ..api.errors import RegistrarError
 from ..api.validation import MAX_PORT, check_range
 from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
-from ..connection.tls import client_context
+from ..connection.tls import client_context, verifying_context
 from ..ergo.saturn import NOTIFICATIONS, ClusterView, SaturnClientSession, raise_if_error, write
 from .errors import registrar_errors
 
@@ -69,7 +68,7 @@ class SaturnRegistrar:
         self.listeners: list[Listener] = []
         self._random_hex: Callable[[int], str] = not_registered
         self._routes: list[Route] = []
-        self._context = _context(options)
+        self._context = client_context() if options.skip_verify else verifying_context(options.ca)
         self._writer: asyncio.StreamWriter | None = None
         self._last_id = 0
         self._pending: dict[int, asyncio.Future[Message]] = {}
@@ -285,9 +284,3 @@ def _redial_delays() -> Iterator[float]:
     yield from saturn.REDIAL
     while True:
         yield saturn.REDIAL[-1]
-
-
-def _context(options: SaturnOptions) -> ssl.SSLContext:
-    if options.skip_verify:
-        return client_context()
-    return ssl.create_default_context(cafile=options.ca)

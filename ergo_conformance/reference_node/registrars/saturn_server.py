@@ -6,9 +6,10 @@ import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ...asyncio_server import close_server
 from ...model.ergo import saturn
 from ...model.ergo.saturn import SessionState
-from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, close_server
+from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT
 from ..connection.tls import KeyPair, self_signed, server_context
 from ..ergo.saturn import SaturnDirectory, SaturnServerSession
 from .server_socket import RegistrarServerSocket

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Accept, Flags, HandshakeState
@@ -178,7 +178,7 @@ class Context:
         if flag not in Flags(int.from_bytes(peer.introduce.Flags, "big")):
             self.skip(f"the target does not announce {flag.name}")
 
-    def skip(self, reason: str) -> None:
+    def skip(self, reason: str) -> NoReturn:
         """Ends the case as SKIP with this reason."""
         raise SkippedError(reason)
 
@@ -188,7 +188,7 @@ class Context:
         return [socket.transcript for socket in self.sockets] + [each.transcript for each in self.resolvers]
 
     async def end(self) -> None:
-        """Closes all sockets and stops the targets and registrars that the case has started."""
+        """Closes all sockets."""
         self.close()
 
     def close(self) -> None:

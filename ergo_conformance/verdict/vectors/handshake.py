@@ -1,4 +1,4 @@
-"""Golden handshake frames (`ergo-vectors/1`, protocol EHS) against both readers."""
+"""Golden handshake frames (`ergo-vectors/1`, protocol EHS) against both readers and writers, and their digests."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ergo_conformance.errors import UsageError
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, SessionState
 from ergo_conformance.model.values import Atom
@@ -386,3 +387,11 @@ async def test_a_silent_server_times_out_the_registration(monkeypatch: pytest.Mo
     assert await registrar_error(registrar.register(NodeRegistration(A, salt), [])) == "i/o timeout"
     assert not registrar.registered
     server.close()
+
+
+def test_ca_file_that_can_not_be_read_is_a_usage_error(tmp_path: Path) -> None:
+    words = tmp_path / "words.pem"
+    words.write_text("words")
+    for path in (words, tmp_path / "missing.pem"):
+        with pytest.raises(UsageError, match="cannot read the CA certificates"):
+            SaturnRegistrar(SaturnOptions(token="secret", ca=str(path)))

@@ -199,5 +199,7 @@ def test_a_hidden_node_has_no_port() -> None:
 
 
 def test_the_schemas_are_valid() -> None:
-    for path in SCHEMAS.glob("*.json"):
+    found = sorted(SCHEMAS.glob("*.json"))
+    assert [path.name for path in found] == ["ergo-target.schema.json", "ready.schema.json"]
+    for path in found:
         jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text("utf-8")))

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from ..errors import UsageError
 from ..peers.ergo.handshake import TargetInfo
+from ..reference_node.api.validation import MAX_PORT
 from ..reference_node.connection.tls import self_signed
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config, offers_of
 from .options import TargetOptions
-from .tcp import MAX_PORT, TcpRunningTarget, client_context
+from .tcp import TcpRunningTarget, client_context
 
 START_TIMEOUT: Final = 30.0
 """Seconds until the READY line."""

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
@@ -11,10 +11,9 @@ from ..peers.ergo.esrd_client import ScriptedResolver, open_resolver
 from ..peers.ergo.handshake import TargetInfo
 from ..peers.sockets import PeerSocket, connect
 from ..peers.violation import UnreachableError
+from ..reference_node.api.validation import MAX_PORT
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, offers_of
 from .options import TargetOptions
-
-MAX_PORT: Final = 65_535
 
 
 def client_context(ca_file: str | None) -> ssl.SSLContext:

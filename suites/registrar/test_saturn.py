@@ -7,7 +7,6 @@ import pytest
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, NodeJoined, NodeLeft, RegisterResult, ResolveResult
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.saturn_client import NOTIFICATIONS
 from ergo_conformance.spec.ergo.saturn import proof
 from ergo_conformance.testing import Context, ScriptedSaturnClient, case, route
 
@@ -107,7 +106,7 @@ async def test_general_cluster(ergo_context: Context) -> None:
     await first.register()
     result = await second.register()
     second.check(first.name in (result.Nodes or ()), f"{result!r:.300}", f"{first.name} in the list of nodes")
-    while (await first.expect(NodeJoined, also=NOTIFICATIONS)).Node != second.name:
+    while (await first.expect(NodeJoined, also=saturn.NOTIFICATIONS)).Node != second.name:
         pass  # other nodes may use this cluster, too
 
 

@@ -11,7 +11,6 @@ from ergo_conformance.model.ergo.saturn import (  # fmt: skip
     UnregisterApplicationRoute,
 )
 from ergo_conformance.model.values import Atom
-from ergo_conformance.peers.ergo.saturn_client import NOTIFICATIONS
 from ergo_conformance.spec.ergo.saturn import write_packet
 from ergo_conformance.testing import Context, case
 
@@ -141,7 +140,7 @@ async def test_joined(ergo_context: Context) -> None:
     client = await ergo_context.saturn_client()
     client.send_bytes(write_packet(client.hello()) + write_packet(client.request()), "two messages in one chunk")
     await client.expect(saturn.HandshakeResult)
-    result = await client.expect(saturn.RegisterResult, also=NOTIFICATIONS)
+    result = await client.expect(saturn.RegisterResult, also=saturn.NOTIFICATIONS)
     client.check(result.Error is None, result, "a registration")
 
 

@@ -21,6 +21,7 @@ PORT: Final = 4499
 """Port of the registrar, for TCP and for UDP."""
 VERSION: Final = 1
 HEADER_LENGTH: Final = 4  # version, type, u16 length of the value alone
+MAX_PAYLOAD: Final = 0xFFFF
 PROTOCOL: Final = "ESRD"
 RELEASE: Final = "R1"
 

@@ -223,6 +223,8 @@ OF_THE_SERVER: Final = frozenset({
     HandshakeResult, RegisterResult, ResolveResult, ResolveProxyResult, NodeJoined, NodeLeft, ConfigUpdate,
 })  # fmt: skip
 """Messages of a server; the server ignores them if a client sends one (SAT-EV-5)."""
+NOTIFICATIONS: Final = (NodeJoined, NodeLeft, RegisterApplicationRoute, UnregisterApplicationRoute, ConfigUpdate)
+"""Messages that the server sends without a request, even before the result of the registration (SAT-EV-1)."""
 FORWARDED: Final = frozenset({RegisterApplicationRoute, UnregisterApplicationRoute})
 """Messages of a client that the server forwards to the other nodes (SAT-EV-2)."""
 

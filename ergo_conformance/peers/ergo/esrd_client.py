@@ -21,7 +21,7 @@ from ..violation import UnreachableError, ViolationError
 
 M = TypeVar("M", RegisterReply, ResolveReply)
 FORMAT: Final = PacketFormat(
-    esrd.VERSION, esrd.HEADER_LENGTH, packet_size, esrd.HEADER_LENGTH, esrd.HEADER_LENGTH + 0xFFFF
+    esrd.VERSION, esrd.HEADER_LENGTH, packet_size, esrd.HEADER_LENGTH, esrd.HEADER_LENGTH + esrd.MAX_PAYLOAD
 )
 EHS = ehs.Version(ehs.PROTOCOL, ehs.RELEASE, "", "MIT")
 ENP = ehs.Version(enp.PROTOCOL, enp.RELEASE, "", "MIT")

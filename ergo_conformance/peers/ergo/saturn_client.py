@@ -17,7 +17,7 @@ from .esrd_client import route
 
 M = TypeVar("M")
 FORMAT: Final = PacketFormat(
-    saturn.MAGIC, saturn.HEADER_LENGTH, packet_size, saturn.HEADER_LENGTH, saturn.HEADER_LENGTH + 0xFFFF
+    saturn.MAGIC, saturn.HEADER_LENGTH, packet_size, saturn.HEADER_LENGTH, saturn.HEADER_LENGTH + saturn.MAX_PAYLOAD
 )
 
 
@@ -99,7 +99,7 @@ class ScriptedSaturnClient(SaturnEndpoint):
     async def expect_joined(self, client: "ScriptedSaturnClient") -> None:
         """Another client registers, and this registered one is notified: the server still serves both."""
         await client.register()
-        joined = await self.expect(saturn.NodeJoined, also=NOTIFICATIONS)
+        joined = await self.expect(saturn.NodeJoined, also=saturn.NOTIFICATIONS)
         self.check(joined.Node == client.name, joined, f"a NodeJoined of {client.name}")
 
     # --- exchanges -------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class ScriptedSaturnClient(SaturnEndpoint):
         """A handshake and a registration, which has to be granted. Notifications may precede the result (SAT-EV-1)."""
         await self.handshake()
         self.send(self.request(**overrides))
-        result = await self.expect(RegisterResult, also=NOTIFICATIONS)
+        result = await self.expect(RegisterResult, also=saturn.NOTIFICATIONS)
         self.check(result.Error is None, f"{result!r:.300}", "a RegisterResult without an error")
         return result
 
@@ -131,9 +131,3 @@ class ScriptedSaturnClient(SaturnEndpoint):
         said = result.Error.text if result.Error is not None else None
         self.check(said == text, f"{result!r:.300}", f"a RegisterResult with {text!r}")
         await self.expect_close()
-
-
-NOTIFICATIONS = (
-    saturn.NodeJoined, saturn.NodeLeft, saturn.RegisterApplicationRoute, saturn.UnregisterApplicationRoute,
-    saturn.ConfigUpdate,
-)  # fmt: skip

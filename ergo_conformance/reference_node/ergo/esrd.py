@@ -25,8 +25,8 @@ _HEADER: Final = Struct(">BBH")
 def write(message: Message) -> bytes:
     """Returns a message as a packet. Raises CannotEncode."""
     payload = _ENCODER.encode(message)
-    if len(payload) > 0xFFFF:  # noqa: PLR2004  maximum of the length field
-        raise CannotEncode(f"message of {len(payload)} bytes, maximum {0xFFFF}")
+    if len(payload) > esrd.MAX_PAYLOAD:
+        raise CannotEncode(f"message of {len(payload)} bytes, maximum {esrd.MAX_PAYLOAD}")
     return _HEADER.pack(esrd.VERSION, esrd.TYPES[type(message)], len(payload)) + payload
 
 

@@ -37,27 +37,27 @@ class EhsHandshake:
         if not 1 <= self.pool_size <= ehs.MAX_POOL_SIZE:
             raise UsageError(f"pool_size is {self.pool_size}; allowed: 1 to {ehs.MAX_POOL_SIZE}")
 
-    def start(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
+    def start(self, local: LocalIdentity, socket: SocketInfo) -> EhsSession:
         """Returns the dialer's side of a full handshake."""
-        return self._make(Role.DIALER, local, link)
+        return self._make(Role.DIALER, local, socket)
 
-    def join(self, local: LocalIdentity, link: SocketInfo, membership: ConnectionRef) -> EhsSession:
+    def join(self, local: LocalIdentity, socket: SocketInfo, connection: ConnectionRef) -> EhsSession:
         """Returns the dialer's side of a Join: a further socket of a connection."""
-        return self._make(Role.DIALER, local, link, membership)
+        return self._make(Role.DIALER, local, socket, connection)
 
-    def accept(self, local: LocalIdentity, link: SocketInfo) -> EhsSession:
+    def accept(self, local: LocalIdentity, socket: SocketInfo) -> EhsSession:
         """Returns the acceptor's side. The peer's first message decides between full handshake and Join."""
-        return self._make(Role.ACCEPTOR, local, link)
+        return self._make(Role.ACCEPTOR, local, socket)
 
     def _make(
-        self, role: Role, local: LocalIdentity, link: SocketInfo, joining: ConnectionRef | None = None
+        self, role: Role, local: LocalIdentity, socket: SocketInfo, joining: ConnectionRef | None = None
     ) -> EhsSession:
         unverified = role is Role.DIALER and self.disable_tls_fingerprint
         return self.session_class(
             role,
             replace(local, pool_size=self.pool_size),
-            link.random_hex,
-            fingerprint=None if unverified else link.fingerprint,
-            address=link.address,
+            socket.random_hex,
+            fingerprint=None if unverified else socket.fingerprint,
+            address=socket.address,
             joining=joining,
         )

@@ -345,20 +345,15 @@ class SaturnClientSession:
                     raise RegistrarError(message.Error.text)
                 self.state = SaturnClientState.REGISTERED
                 self.view.reset(message)
-            case SaturnClientState.AWAIT_RESULT | SaturnClientState.REGISTERED, _ if type(message) in NOTIFICATIONS:
+            case SaturnClientState.AWAIT_RESULT | SaturnClientState.REGISTERED, _ if (
+                type(message) in saturn.NOTIFICATIONS
+            ):
                 self.view.apply(message)
             case SaturnClientState.REGISTERED, saturn.ResolveResult() | saturn.ResolveProxyResult():
                 pass
             case _:
                 raise RegistrarError(error_values.MALFORMED.text)
         return True
-
-
-NOTIFICATIONS: Final = frozenset({
-    saturn.NodeJoined, saturn.NodeLeft, saturn.RegisterApplicationRoute, saturn.UnregisterApplicationRoute,
-    saturn.ConfigUpdate,
-})  # fmt: skip
-"""Messages that the server sends without a request, even before the result of the registration (SAT-EV-1)."""
 
 
 def raise_if_error(error: Error | None) -> None:

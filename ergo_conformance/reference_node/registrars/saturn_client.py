@@ -22,7 +22,7 @@ from ..api.errors import RegistrarError
 from ..api.validation import MAX_PORT, check_range
 from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
 from ..connection.tls import client_context, verifying_context
-from ..ergo.saturn import NOTIFICATIONS, ClusterView, SaturnClientSession, raise_if_error, write
+from ..ergo.saturn import ClusterView, SaturnClientSession, raise_if_error, write
 from .errors import registrar_errors
 
 log = logging.getLogger("ergo_conformance.node")
@@ -239,7 +239,7 @@ class SaturnRegistrar:
                 future = self._pending.pop(message.ID, None)
                 if future is not None and not future.done():
                     future.set_result(message)
-            elif type(message) in NOTIFICATIONS:
+            elif type(message) in saturn.NOTIFICATIONS:
                 for listener in self.listeners:
                     listener(message)
 

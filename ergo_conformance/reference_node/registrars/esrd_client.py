@@ -255,10 +255,12 @@ async def until_lost(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 async def close(writer: asyncio.StreamWriter) -> None:
-    """Closes a stream; ignores errors."""
+    """Closes a stream; ignores errors. May be called again after a cancelled call: that one must not cancel the future that
+    all calls wait for.
+    """
     writer.close()
     with contextlib.suppress(OSError):
-        await writer.wait_closed()
+        await asyncio.shield(writer.wait_closed())
 
 
 def _message(data: bytes) -> Message:

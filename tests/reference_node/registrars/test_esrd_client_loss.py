@@ -159,3 +159,23 @@ async def test_the_clients_socket_uses_tcp_keep_alive(monkeypatch: pytest.Monkey
         await server.grant_next()
         await registering
     assert seen == [(esrd.CLIENT_KEEP_ALIVE, esrd.CLIENT_KEEP_ALIVE)]
+
+
+async def test_close_returns_after_an_earlier_close_was_cancelled() -> None:
+    class Writer:
+        closed = asyncio.get_running_loop().create_future()
+
+        def close(self) -> None: ...
+
+        async def wait_closed(self) -> None:
+            await self.closed
+
+    writer: Any = Writer()
+    cancelled = asyncio.ensure_future(registrar.close(writer))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    again = asyncio.ensure_future(registrar.close(writer))
+    await asyncio.sleep(0)
+    writer.closed.set_result(None)
+    await again

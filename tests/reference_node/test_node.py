@@ -202,7 +202,7 @@ async def test_a_peer_with_another_name_is_refused_by_the_dialer() -> None:
         assert not a.network.connections
 
 
-@pytest.mark.covers("The network: shut")
+@pytest.mark.covers("The network: stop_accepting")
 async def test_stop_closes_everything() -> None:
     async with running_nodes("b") as (b,), RawPeer.dial(b) as idle, RawPeer.dial(b) as introduced:
         await introduced.handshake(dialer_session())

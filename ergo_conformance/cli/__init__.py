@@ -50,7 +50,7 @@ app = typer.Typer(
 
 @app.callback()
 def _verbs() -> None:
-    """Callback without options: only verbs have options."""
+    """Makes the program a group of verbs; it has no options besides --help."""
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ergo_conformance.cli.pytest_process import suites_of
 from tests.support.cli import MUTANT_PROCESS, CommandResult, case_options, cli
 
 TCP = "tcp://127.0.0.1:1"
@@ -91,3 +92,23 @@ def test_pytest_variables_of_the_environment_are_ignored() -> None:
         "run", *case_options(CASE), env={"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_module"}
     )
     assert ended.code == 0, ended.text
+
+
+@pytest.mark.parametrize(
+    ("cases", "suites"),
+    [
+        (("handshake.digest.*",), ["handshake"]),
+        (("h*.x", "golden.edf.reads[bool]"), ["golden", "handshake"]),
+        (("handshake.x", "nonsense"), []),
+        (("*.x",), ["golden", "handshake", "node", "proto", "registrar"]),
+        ((), []),
+    ],
+)
+def test_only_the_suites_of_the_chosen_cases_are_collected(cases: tuple[str, ...], suites: list[str]) -> None:
+    assert suites_of(cases) == suites
+
+
+def test_unknown_verb_gives_one_sentence() -> None:
+    ended = cli("rnu")
+    assert ended.code == 2
+    assert one_sentence(ended) == "ergo-conformance: unknown command 'rnu'; did you mean run?"

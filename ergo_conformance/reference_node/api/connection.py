@@ -29,7 +29,7 @@ class Socket(Protocol):
 
     @property
     def is_congested(self) -> bool:
-        """Whether the peer reads more slowly than we write."""
+        """True if the peer reads more slowly than we write."""
 
     async def drain(self) -> None:
         """Waits until the socket is not congested, or closed."""

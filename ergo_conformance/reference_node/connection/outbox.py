@@ -59,7 +59,7 @@ class Outbox:
 
     @property
     def is_congested(self) -> bool:
-        """Whether the peer reads more slowly than we write, or too much was queued since the last flush."""
+        """True if the peer reads more slowly than we write, or too much was queued since the last flush."""
         return self._paused or self._queued > HIGH_WATER
 
     async def drain(self) -> None:

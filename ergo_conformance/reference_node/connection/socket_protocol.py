@@ -147,7 +147,7 @@ class SocketProtocol(asyncio.Protocol):
 
     @property
     def is_congested(self) -> bool:
-        """Whether the peer reads more slowly than we write."""
+        """True if the peer reads more slowly than we write."""
         return self._outbox.is_congested
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class ConnectionTable(Generic[C]):
         return MappingProxyType(self._open)
 
     def is_accepting(self, name: Atom) -> bool:
-        """Whether a peer of this name has proved the cookie and its connection is not open yet."""
+        """Returns whether a peer of this name has proved the cookie and its connection is not open yet."""
         return any(c.name == name and self._open.get(name) is not c for c in self._accepted.values())
 
     @contextmanager

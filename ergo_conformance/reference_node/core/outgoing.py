@@ -26,9 +26,7 @@ class Outgoing:
     async def send(self, process: Process, to: Recipient, message: Any, options: MessageOptions) -> None:
         """See Process.send."""
         process.sends += 1
-        if (
-            not process.sends % YIELD_AFTER
-        ):  # a process that sends without pause must let other tasks run and sockets flush
+        if not process.sends % YIELD_AFTER:  # a process that only sends must let other tasks run
             await asyncio.sleep(0)
         address = self._address(to)
         if address.node == self._name:

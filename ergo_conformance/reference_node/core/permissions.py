@@ -19,7 +19,7 @@ class Permission:
         self._denied: set[Atom] = set()
 
     def allows(self, node: Atom) -> bool:
-        """Whether this node is permitted."""
+        """Returns whether this node is permitted."""
         return node not in self._denied and (self._nodes is None or node in self._nodes)
 
     def enable(self, nodes: Iterable[Atom]) -> None:
@@ -43,5 +43,5 @@ class Permission:
 
     @property
     def closed(self) -> bool:
-        """Whether no node is permitted."""
+        """True if no node is permitted."""
         return self._nodes == set()

@@ -51,7 +51,7 @@ class RelationTable:
         return True
 
     def has(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> bool:
-        """Whether a relation exists."""
+        """Returns whether a relation exists."""
         return Relation(kind, consumer) in self._by_target.get(key_of(target), {})
 
     def remove(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> bool:

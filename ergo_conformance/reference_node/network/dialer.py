@@ -167,9 +167,8 @@ class NodeDialer:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(
-            lambda ended: ended.cancelled() or ended.exception()
-        )  # the caller may have been cancelled
+        # The caller may have been cancelled: an exception that nobody retrieves would be logged.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return task
 
 

@@ -51,12 +51,12 @@ class EsrdRegistrar:
 
     @property
     def serving(self) -> bool:
-        """Whether this node is the server."""
+        """True if this node is the server."""
         return self.server is not None
 
     @property
     def registered(self) -> bool:
-        """Whether the node is registered now."""
+        """True if the node is registered now."""
         return self.serving or self._registration is not None
 
     @property

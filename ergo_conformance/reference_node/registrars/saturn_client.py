@@ -76,7 +76,7 @@ class SaturnRegistrar:
 
     @property
     def registered(self) -> bool:
-        """Whether the node is registered now."""
+        """True if the node is registered now."""
         return self._writer is not None
 
     @property

@@ -34,7 +34,7 @@ class RegistrarServerSocket(asyncio.Protocol):
     @property
     @abstractmethod
     def is_registered(self) -> bool:
-        """Whether the client is registered."""
+        """True if the client is registered."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)

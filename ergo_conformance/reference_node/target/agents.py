@@ -40,7 +40,7 @@ def reason_of(text: str) -> Error:
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Whether a value is a string; an Atom is not."""
+    """Returns whether a value is a string; an Atom is not."""
     return type(value) is str
 
 

@@ -32,7 +32,7 @@ class Side:
 
     @property
     def has_frames(self) -> bool:
-        """Whether bytes follow the handshake."""
+        """True if bytes follow the handshake."""
         return self.read.handshake.refusal is None and len(self.data) > self.read.handshake.end
 
     @property
@@ -48,7 +48,7 @@ class Side:
 
     @property
     def ends_inside_a_frame(self) -> bool:
-        """Whether the bytes end before the end of a frame that is valid so far."""
+        """True if the bytes end before the end of a frame that is valid so far."""
         if self.read.refusal is None or self.read.refusal.reason is not Reason.END_OF_DATA:
             return False
         size = self.next_size

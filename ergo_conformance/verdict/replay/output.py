@@ -34,7 +34,7 @@ class NodeSocket:
 
     @property
     def is_closed(self) -> bool:
-        """Whether either end has closed it."""
+        """True if either end has closed it."""
         return self.closed_by_peer or self.peer_end.eof
 
 

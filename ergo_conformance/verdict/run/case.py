@@ -24,7 +24,7 @@ class Case:
 
     @property
     def registers(self) -> bool:
-        """Whether the case starts the target itself, with a registrar of the tester (`RegistrationContext`)."""
+        """True if the case starts the target itself, with a registrar of the tester (`RegistrationContext`)."""
         return "registrar" in self.config
 
 

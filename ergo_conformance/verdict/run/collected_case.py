@@ -47,11 +47,11 @@ class CollectedCase:
 
     @property
     def is_coroutine(self) -> bool:
-        """Whether a runner executes the case; otherwise pytest calls it like any test."""
+        """True if a runner executes the case; otherwise pytest calls it like any test."""
         return inspect.iscoroutinefunction(self.item.obj)
 
     def holds_for(self, profile: str) -> bool:
-        """Whether one of its requirements belongs to this profile."""
+        """Returns whether one of its requirements belongs to this profile."""
         return any(profile in catalogue()[id_].profiles for id_ in self.case.requirements)
 
     def planned(self) -> PlannedCase:

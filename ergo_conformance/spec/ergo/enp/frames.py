@@ -115,7 +115,7 @@ class OutcomeField(Composite):
 
 
 class StreamField(Leaf):
-    """All bytes up to the end of the frame."""
+    """The bytes up to the end of the frame."""
 
     def read(self, io: Reader) -> Any:
         return io.read(io.left)

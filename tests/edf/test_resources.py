@@ -12,9 +12,9 @@ from tests.support.work import calls_and_memory, peak_memory
 from .codecs import READERS, agreed, folded, judged, u32
 from .hostile import INPUTS, REGISTRY, data_of
 
-CALLS = {"node": 100, "spec": 200}
+CALLS = {"node": 80, "spec": 130}
 """Function calls per byte of the input, and per item of a value that may take no bytes."""
-MEMORY = {"node": 150, "spec": 1500}
+MEMORY = {"node": 150, "spec": 1000}
 """Bytes held per byte of the input; a reader may also hold a fixed megabyte."""
 FREE_ITEMS = 4096
 SMALL = 3072

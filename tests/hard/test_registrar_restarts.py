@@ -19,9 +19,9 @@ from ergo_conformance.reference_node.api.errors import ErgoError, RegistrarError
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.options import AcceptorOptions
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
-from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
 from tests.support.cluster import pool_is_full, port_of, wait_until
 from tests.support.node_processes import NodeProcess
+from tests.support.ports import free_port
 from tests.support.settings import start_node
 from tests.support.sockets import HOST
 
@@ -35,14 +35,6 @@ CONNECTED = NAMES[:2]
 """Nodes that stay connected and never serve."""
 PROCESS_NAME = Atom("member@localhost")
 """Node in a separate process."""
-
-
-async def free_port() -> int:
-    """Returns a port that is free for TCP and UDP."""
-    server = EsrdServer(HOST, 0)
-    await server.start()
-    await server.stop()
-    return server.port
 
 
 async def found_by(registrar: EsrdRegistrar, name: Atom) -> list[int]:
@@ -131,7 +123,7 @@ class RegistrarCluster:
 
 
 async def test_another_node_takes_over_as_registrar_and_all_register_again() -> None:
-    cluster = RegistrarCluster(await free_port())
+    cluster = RegistrarCluster(free_port())
     process = await NodeProcess.start(PROCESS_NAME, registrar=cluster.port)
     cluster.set_port(PROCESS_NAME, await process.request("port"))
     work = []

@@ -194,9 +194,9 @@ class Repeat(Sized):
         if isinstance(plain(self.item)[1], Repeat) and min_size_of(self.item):
             limit = MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(io.data)
             io.count("arrays inside arrays", self.n, limit, Reason.EMPTY_ITEMS)
-        values = []
+        values, item = [], resolved(self.item)
         for i in range(self.n):
-            values.append((yield i, self.item))
+            values.append((yield i, item))
         return tuple(values)
 
     def write_parts(self, value: Any, io: Writer) -> Writing:
@@ -220,9 +220,9 @@ class CountedItems(Composite):
     def read_parts(self, io: Reader) -> Reading:
         n = self.count.read(io)
         check_room(io, n, min_size_of(self.item), behind=self.count.min_size)
-        values = []
+        values, item = [], resolved(self.item)
         for i in range(n):
-            values.append((yield i, self.item))
+            values.append((yield i, item))
         return values
 
     def write_parts(self, value: Any, io: Writer) -> Writing:
@@ -291,6 +291,12 @@ class Nullable(Composite):
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         return ((None, self.body),)
+
+
+def resolved(schema: Schema) -> Schema:
+    """Returns a schema without a name as the interpreter reads it; looked up once for many items."""
+    label, node = plain(schema)
+    return node if label is None else schema
 
 
 def check_room(io: Reader, n: int, min_size: int, behind: int = 0) -> None:

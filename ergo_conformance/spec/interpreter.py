@@ -12,6 +12,7 @@ Nodes are full constructs: `node.parse(data)` and `node.build(value)` work, and 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from io import BytesIO
@@ -28,7 +29,6 @@ else:  # only the stubs are generic
     Schema, NumberField = Construct, FormatField
 
 Label = str | int | None
-_NO_CONTEXT: Any = None
 Reading = Generator[tuple[Label, Schema], Any, Any]
 Writing = Generator[tuple[Label, Schema, Any], None, None]
 
@@ -61,8 +61,13 @@ class Reader:
         return self.data[start : self.pos]
 
     def number(self, field: NumberField) -> Any:
-        """Returns the next number, read by construct."""
-        return field._parse(BytesIO(self.read(field.length)), _NO_CONTEXT, "")  # noqa: SLF001  `parse` costs three times as much
+        """Returns the next number, in the format of construct's field. RefusalError if fewer bytes are left."""
+        start = self.pos
+        end = start + field.length
+        if end > self.end:
+            raise RefusalError(Reason.END_OF_DATA, start, f"{field.length} bytes needed, {self.end - start} left")
+        self.pos = end
+        return struct.unpack_from(field.fmtstr, self.data, start)[0]  # the field's own `parse` costs ten times as much
 
     @property
     def left(self) -> int:
@@ -87,13 +92,11 @@ class Writer:
         self.out += data
 
     def number(self, field: NumberField, value: Any) -> None:
-        """Writes a number with construct. Raises CannotEncode."""
-        stream = BytesIO()
+        """Writes a number in the format of construct's field. Raises CannotEncode."""
         try:
-            field._build(value, stream, _NO_CONTEXT, "")  # noqa: SLF001  as for reading
-        except Exception as error:
+            self.out += struct.pack(field.fmtstr, value)
+        except (struct.error, OverflowError, TypeError, ValueError) as error:
             raise CannotEncode(f"{value!r:.40} does not fit a number of {field.length} bytes") from error
-        self.out += stream.getvalue()
 
 
 class Path:
@@ -178,8 +181,13 @@ class Deferred(SchemaNode):
         return ((None, self.target),)
 
 
+_PLAIN = (Composite, Leaf)
+
+
 def plain(schema: Schema) -> tuple[Label, Schema]:
     """Returns the name of a schema, and the schema without it."""
+    if isinstance(schema, _PLAIN):
+        return None, schema
     label: Label = None
     while True:
         if isinstance(schema, Renamed):
@@ -196,12 +204,13 @@ def plain(schema: Schema) -> tuple[Label, Schema]:
 def read(schema: Schema, io: Reader) -> Any:
     """Reads one value. Raises Rejected."""
     open_: list[tuple[Reading, Path, int]] = []
-    path = Path(None, None)
+    path, spans = Path(None, None), io.spans
     try:
         while True:
-            label, schema = plain(schema)
-            if label is not None:
-                path = Path(path, label)
+            if not isinstance(schema, _PLAIN):
+                label, schema = plain(schema)
+                if label is not None:
+                    path = Path(path, label)
             start = io.pos
             if isinstance(schema, Composite):
                 parts = schema.read_parts(io)
@@ -209,21 +218,21 @@ def read(schema: Schema, io: Reader) -> Any:
                 value = None
             else:
                 value = schema.read(io) if isinstance(schema, Leaf) else _read_construct(schema, io)
-                io.spans.append((path, start, io.pos))
-            while True:
-                if not open_:
-                    return value
+                spans.append((path, start, io.pos))
+            while open_:
                 parts, path, start = open_[-1]
                 try:
                     label, schema = parts.send(value)
                 except StopIteration as done:
                     open_.pop()
                     value = done.value
-                    io.spans.append((path, start, io.pos))
+                    spans.append((path, start, io.pos))
                     continue
                 if label is not None:
                     path = Path(path, label)
                 break
+            else:
+                return value
     except RefusalError as refusal:
         raise Rejected(refusal.reason, str(path), refusal.offset, refusal.detail) from None
 

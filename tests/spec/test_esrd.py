@@ -24,6 +24,7 @@ from ergo_conformance.peers.ergo.esrd_client import EHS, ENP, route
 from ergo_conformance.reference_node.ergo import esrd as node
 from ergo_conformance.spec.ergo.esrd import packet_size, read_packet, write_packet
 from ergo_conformance.spec.parse import Parsed
+from tests.edf.strategies import characters
 
 NAME = Atom("b@localhost")
 TWO = [route(1), Route("10.0.0.1", 65_535, True, EHS._replace(Commit="c"), ENP)]
@@ -151,7 +152,7 @@ def test_a_value_that_no_packet_can_hold_raises_cannot_encode(message: Message, 
         assert caught.value.path in {path, path.removeprefix("message.")}
 
 
-texts = st.text(st.characters(codec="utf-8"), max_size=30)
+texts = st.text(characters, max_size=30)
 versions = st.builds(Version, texts, texts, texts, texts)
 routes = st.lists(st.builds(Route, texts, st.integers(0, 65_535), st.booleans(), versions, versions), max_size=3)
 errors = st.none() | texts.map(Error)

@@ -8,9 +8,7 @@ Options have the prefix `--ergo-`; `ergo-conformance run` sets them.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,8 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # after the registration of the terminal reporter, which may be replaced
 def pytest_configure(config: pytest.Config) -> None:
-    """Starts a session if there is a target, or if cases are to be collected."""
-    if not config.getoption("--ergo-target") and not config.getoption("--ergo-collect"):
+    """Starts a session if there is a target."""
+    if not config.getoption("--ergo-target"):
         return
     from .verdict.run.session import Session
 
@@ -86,7 +84,7 @@ def ergo_codec(request: pytest.FixtureRequest) -> Any:
 
 
 class SessionPlugin:
-    """Hooks of a session with a target, or of one that only collects cases."""
+    """Hooks of a session with a target."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -101,11 +99,6 @@ class SessionPlugin:
         except UsageError as error:
             items[:] = []  # pytest calls `collection_finish` nevertheless
             raise pytest.UsageError(str(error)) from None
-        collect = config.getoption("--ergo-collect")
-        if collect:
-            Path(collect).write_text(json.dumps([case.as_json() for case in selected]), encoding="utf-8")
-            items[:] = []
-            return
         kept = {case.item for case in selected}
         deselected = [item for item in items if item not in kept]
         items[:] = [case.item for case in selected]

@@ -10,13 +10,12 @@ from rich.markup import escape
 from ..errors import UsageError, suggestion
 from ..locate import suites
 from ..verdict.reports.console import make_console
-from .pytest_process import collect, suites_of
+from .pytest_process import suites_of
 
 if TYPE_CHECKING:
     from ..spec.requirements import Requirement
 
 app = typer.Typer(add_completion=False)
-console = make_console()
 SHOWN_VECTORS: Final = 6
 """Number of vectors that are listed for a requirement."""
 
@@ -30,26 +29,26 @@ def explain(
 ) -> None:
     """Explain a requirement, a case, or an EDF type."""
     from ..spec.requirements import catalogue
+    from ..verdict.run.collection import collect_cases
     from .edf_types import find_type, print_type, type_names
 
     if id_ in catalogue():
-        _requirement(catalogue()[id_], collect())
+        _requirement(catalogue()[id_], [case.as_json() for case in collect_cases().values()])
         return
     type_ = find_type(id_)
     if type_ is not None:
-        print_type(type_, console, code=code)
+        print_type(type_, make_console(), code=code)
         return
-    cases = collect(suites_of([id_]))
-    for row in cases:
-        if row["id"] == id_:
-            _case(row)
-            return
-    known = [*catalogue(), *(row["id"] for row in cases), *type_names()]
+    cases = collect_cases(suites_of([id_]))
+    if id_ in cases:
+        _case(cases[id_].as_json())
+        return
+    known = [*catalogue(), *cases, *type_names()]
     raise UsageError(f"{id_!r} is not a requirement, case or EDF type{suggestion(id_, known)}")
 
 
 def _requirement(row: "Requirement", cases: list[dict[str, Any]]) -> None:
-    id_, say = row.id, console.print
+    id_, say = row.id, make_console().print
     say(f"[bold]{id_}[/]  {row.level}  {' '.join(row.profiles)}")
     say(escape(row.text))
     say(f"[dim]source  [/] {escape(row.source)} ({row.evidence})")
@@ -86,7 +85,7 @@ def vector_ids(requirement: str) -> list[str]:
 def _case(row: dict[str, Any]) -> None:
     from ..spec.requirements import catalogue
 
-    say = console.print
+    say = make_console().print
     say(f"[bold]{escape(row['id'])}[/]  {row['level']}  {' '.join(row['profiles'])}")
     say(escape(row["title"]))
     for id_ in row["requirements"]:

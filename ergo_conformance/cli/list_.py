@@ -10,8 +10,7 @@ from rich.table import Table
 from ..targets.options import option
 from ..verdict.reports.console import make_console
 from ..verdict.run.options import SelectionOptions
-from .options import pytest_arguments, takes
-from .pytest_process import collect
+from .options import takes
 
 app = typer.Typer(add_completion=False)
 
@@ -28,8 +27,10 @@ class ListOptions(SelectionOptions):
 @takes(ListOptions)
 def list_cases(_context: typer.Context, options: ListOptions) -> None:
     """List the cases with their level, their requirements, and the offers and settings that they need."""
-    arguments, _ = pytest_arguments(options, SelectionOptions)
-    cases = collect(options.suite, arguments)
+    from ..verdict.run.collection import collect_cases, select  # here, since they import pytest
+
+    options.check()
+    cases = [case.as_json() for case in select([*collect_cases(options.suite).values()], options)]
     if options.as_json:
         print(json.dumps({"cases": cases}, indent=1))
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import bad_servers
-from tests.support.cli import COMMAND, case_options, cases_of, cli, environment, failed_cases, run_concurrently
+from tests.support.cli import COMMAND, case_options, cases_of, cli, environment, failed_cases
 
 HINT = "is the cookie right?"
 SOME_CASES = (
@@ -20,12 +20,7 @@ SOME_CASES = (
         "handshake.digest.h*", "handshake.framing.magic*", "handshake.join.join_to*", "handshake.join.pool_of_one"
     ),
 )
-THREE_CASES = (
-    *("--suite", "handshake"),
-    *case_options(
-        "handshake.digest.hello_answered", "handshake.digest.hello_refused[empty]", "handshake.join.join_to*"
-    ),
-)
+TWO_CASES = case_options("handshake.digest.hello_answered", "handshake.digest.hello_refused[empty]")
 
 
 @contextlib.contextmanager
@@ -69,14 +64,13 @@ def test_server_that_closes_every_connection_gives_the_cookie_hint(server: bad_s
 def test_wrong_cookie_gives_one_hint_and_the_right_cookie_none() -> None:
     with good_node("the right one") as port:
         target = ("run", f"tcp://127.0.0.1:{port}", *SOME_CASES)
-        ended = run_concurrently(
-            {"wrong": (*target, "--cookie", "a wrong one"), "right": (*target, "--cookie", "the right one")}
-        )
-    assert ended["wrong"].code == 1
-    assert ended["wrong"].contains_once(HINT), ended["wrong"].text
-    assert ended["right"].code == 0, ended["right"].text
-    assert HINT not in ended["right"].text
-    assert "needs a target whose pool can be set" in ended["right"].out
+        wrong = cli(*target, "--cookie", "a wrong one")
+        right = cli(*target, "--cookie", "the right one")
+    assert wrong.code == 1
+    assert wrong.contains_once(HINT), wrong.text
+    assert right.code == 0, right.text
+    assert HINT not in right.text
+    assert "needs a target whose pool can be set" in right.out
 
 
 NONSENSE_SERVERS = (
@@ -88,36 +82,25 @@ NONSENSE_SERVERS = (
 )
 
 
-def test_server_that_sends_nonsense_fails_with_a_transcript(tmp_path: Path) -> None:
-    """The runs are concurrent: most of their time is waiting."""
-    reports = {server.__name__: tmp_path / f"{server.__name__}.json" for server in NONSENSE_SERVERS}
-    commands: dict[str, tuple[str | Path, ...]] = {}
-    with contextlib.ExitStack() as stack:
-        for server in NONSENSE_SERVERS:
-            port, name = stack.enter_context(bad_servers.running_server(server)), server.__name__
-            commands[name] = (
-                "run",
-                f"tcp://127.0.0.1:{port}",
-                "--cookie",
-                "c",
-                *THREE_CASES,
-                "--report",
-                f"json={reports[name]}",
-            )
-        ended = run_concurrently(commands)
-    for name, report in reports.items():
-        assert ended[name].code == 1, name
-        assert HINT not in ended[name].text
-        answered = cases_of(report)["handshake.digest.hello_answered"]
-        assert answered["verdict"] in ("FAIL", "INCONCLUSIVE")
-        assert any(" < " in line for line in answered["transcripts"][0]["lines"]), name
-        assert report.stat().st_size < 2_000_000
+@pytest.mark.parametrize("server", NONSENSE_SERVERS)
+def test_server_that_sends_nonsense_fails_with_a_transcript(server: bad_servers.Serve, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with bad_servers.running_server(server) as port:
+        options = ("--cookie", "c", *TWO_CASES, "--report", f"json={report}")
+        ended = cli("run", f"tcp://127.0.0.1:{port}", *options)
+    assert ended.code == 1
+    assert HINT not in ended.text
+    answered = cases_of(report)["handshake.digest.hello_answered"]
+    assert answered["verdict"] in ("FAIL", "INCONCLUSIVE")
+    assert any(" < " in line for line in answered["transcripts"][0]["lines"])
+    assert report.stat().st_size < 2_000_000
 
 
 def test_silent_target_fails_each_case_within_the_limit_of_a_test(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
+    options = ("--cookie", "c", "--suite", "handshake", "--report", f"json={report}")
     with bad_servers.running_server(bad_servers.never_answer) as port:
-        ended = cli("run", f"tcp://127.0.0.1:{port}", "--cookie", "c", "--report", f"json={report}")
+        ended = cli("run", f"tcp://127.0.0.1:{port}", *options)
     assert ended.code == 1
     rows = cases_of(report).values()
     assert sum(row["verdict"] == "FAIL" for row in rows) > 100

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.support.cli import case_options, cli, environment
+from tests.support.cli import case_options, cli, cli_process, environment
 
 ESCAPE = "\x1b"
 
@@ -96,12 +96,12 @@ def test_console_script_and_module_give_the_same_output() -> None:
     assert script
     asked = ("explain", "map[string][]gen/Version", "--code")
     by_script = subprocess.run([script, *asked], capture_output=True, env=environment(), check=False)
-    by_module = cli(*asked)
+    by_module = cli_process(*asked)
     assert (by_script.returncode, by_script.stdout.decode()) == (by_module.code, by_module.out)
 
 
 def test_output_to_a_pipe_has_no_escape_codes() -> None:
-    ended = cli("run", *case_options("handshake.digest.h*", "handshake.framing.byte_behind_the_value"))
+    ended = cli_process("run", *case_options("handshake.digest.h*", "handshake.framing.byte_behind_the_value"))
     assert ended.code == 0
     assert ESCAPE not in ended.text
     assert "\r" not in ended.out

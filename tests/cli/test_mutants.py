@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ergo_conformance.mutants.registry import MUTANTS
-from tests.support.cli import MUTANT_PROCESS, case_options, cases_of, cli, failed_cases, run_concurrently
+from tests.support.cli import MUTANT_PROCESS, case_options, cases_of, cli, failed_cases
 
 WHOLE = ("--suite", "handshake", "--timeout", "10")
 IN_MEMORY = "handshake.length_off_by_one"
@@ -24,9 +24,9 @@ def test_the_whole_suite_finds_a_mutant_in_memory(tmp_path: Path) -> None:
 def test_the_declared_cases_find_a_mutant_in_a_process(tmp_path: Path) -> None:
     reports = {name: tmp_path / f"{name}.json" for name in (IN_A_PROCESS, "none")}
     chosen = ("run", "--suite", "handshake", *case_options(*MUTANTS[IN_A_PROCESS].found_by))
-    runs = run_concurrently(
-        {name: (*chosen, "--report", f"json={path}", "--", *MUTANT_PROCESS, name) for name, path in reports.items()}
-    )
+    runs = {
+        name: cli(*chosen, "--report", f"json={path}", "--", *MUTANT_PROCESS, name) for name, path in reports.items()
+    }
     assert runs[IN_A_PROCESS].code == 1, runs[IN_A_PROCESS].text
     assert failed_cases(reports[IN_A_PROCESS]) == set(MUTANTS[IN_A_PROCESS].found_by)
     assert "does not conform" in runs[IN_A_PROCESS].out

@@ -1,11 +1,15 @@
 """The plugin in pytest sessions of other projects."""
 
+import io
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from ergo_conformance.cli.pytest_process import PLUGIN
+from ergo_conformance.verdict.run.pytest_arguments import clean_environment, environment_of_process
 from tests.support.cli import environment
 
 OWN_CASES = '''
@@ -43,11 +47,22 @@ def project(tmp_path: Path) -> Path:
 
 
 def run_pytest(project: Path, *arguments: str) -> tuple[int, str]:
+    """Runs pytest in a process, which loads the plugin by its entry point; returns the exit code and the output."""
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     process = subprocess.run(
         command, cwd=project, env=environment(), capture_output=True, encoding="utf-8", timeout=300, check=False
     )
     return process.returncode, process.stdout + process.stderr
+
+
+def run_in_this_process(project: Path, *arguments: str) -> tuple[int, str]:
+    """Runs pytest in this process with the plugin and no other; returns the exit code and the output."""
+    out = io.StringIO()
+    options = ["-p", "no:cacheprovider", "--import-mode=importlib", "-c", str(project / "pytest.ini")]
+    with environment_of_process({**environment(), **clean_environment()}), redirect_stdout(out), redirect_stderr(out):
+        code = pytest.main([*PLUGIN, *options, *arguments, str(project)])
+    sys.modules.pop("test_own", None)  # the next project has another file of this name
+    return code, out.getvalue()
 
 
 def test_session_without_a_target_is_unchanged(project: Path) -> None:
@@ -60,7 +75,7 @@ def test_session_without_a_target_is_unchanged(project: Path) -> None:
 
 def test_cases_without_a_target_are_skipped(project: Path) -> None:
     (project / "test_own.py").write_text(OWN_CASES)
-    code, out = run_pytest(project, "-rs")
+    code, out = run_in_this_process(project, "-rs")
     assert code == 0, out
     assert "3 skipped" in out
     assert "no target: run with --ergo-target" in out
@@ -68,7 +83,7 @@ def test_cases_without_a_target_are_skipped(project: Path) -> None:
 
 def test_own_cases_run_against_self(project: Path) -> None:
     (project / "test_own.py").write_text(OWN_CASES)
-    code, out = run_pytest(project, "--ergo-target", "self")
+    code, out = run_in_this_process(project, "--ergo-target", "self")
     assert code == 1, out
     assert "1 failed, 2 passed" in out
     assert "EHS-DIG-1: " in out
@@ -85,14 +100,14 @@ def test_own_cases_under_xdist(project: Path) -> None:
 
 
 def test_invalid_option_is_a_usage_error_of_pytest(project: Path) -> None:
-    code, out = run_pytest(project, "--ergo-target", "selff")
+    code, out = run_in_this_process(project, "--ergo-target", "selff")
     assert code == 4
     assert "'selff' is not a valid target; did you mean self?" in out
 
 
 def test_case_with_an_unknown_requirement_is_a_usage_error(project: Path) -> None:
     (project / "test_own.py").write_text(OWN_CASES.replace("EHS-AST-4", "EHS-AST-404"))
-    code, out = run_pytest(project, "--ergo-target", "self")
+    code, out = run_in_this_process(project, "--ergo-target", "self")
     assert code == 4, out
     assert "cites EHS-AST-404" in out
     assert "INTERNALERROR" not in out

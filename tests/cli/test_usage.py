@@ -1,11 +1,12 @@
 """Invalid options: exit code 2 and one sentence; no case to run: exit code 5 and one sentence."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ergo_conformance.cli.pytest_process import suites_of
-from tests.support.cli import MUTANT_PROCESS, CommandResult, case_options, cli
+from tests.support.cli import MUTANT_PROCESS, CommandResult, case_options, cli, cli_process
 
 TCP = "tcp://127.0.0.1:1"
 CASE = "handshake.digest.whole_handshake"
@@ -88,7 +89,7 @@ def test_target_without_the_needed_offers_ends_with_exit_code_5(tmp_path: Path) 
 
 
 def test_pytest_variables_of_the_environment_are_ignored() -> None:
-    ended = cli(
+    ended = cli_process(
         "run", *case_options(CASE), env={"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_module"}
     )
     assert ended.code == 0, ended.text
@@ -108,7 +109,8 @@ def test_only_the_suites_of_the_chosen_cases_are_collected(cases: tuple[str, ...
     assert suites_of(cases) == suites
 
 
-def test_unknown_verb_gives_one_sentence() -> None:
-    ended = cli("rnu")
+@pytest.mark.parametrize("run", [cli, cli_process])
+def test_unknown_verb_gives_one_sentence(run: Callable[..., CommandResult]) -> None:
+    ended = run("rnu")
     assert ended.code == 2
     assert one_sentence(ended) == "ergo-conformance: unknown command 'rnu'; did you mean run?"

@@ -18,7 +18,7 @@ from tests.support.nodes import transport_of
 
 pytestmark = pytest.mark.real_loop
 
-CUTS = 80
+CUTS = 50
 SENDERS = 6
 IMPORTANT_TIMEOUT = 0.4
 """Seconds until the sender of an important message times out, in place of five, so that it soon continues."""

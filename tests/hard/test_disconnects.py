@@ -25,6 +25,7 @@ from tests.support.cluster import (
     disconnected,
     link_and_monitor_all,
     pool_is_full,
+    read_all,
     run_to_end,
     wait_until,
 )
@@ -34,7 +35,7 @@ from tests.support.sockets import HOST, ME, RawPeer
 pytestmark = pytest.mark.real_loop
 
 POOL = ehs.POOL_SIZE
-TIMES = 40
+TIMES = 20
 
 
 @pytest.mark.parametrize("by", ["the acceptor", "the dialer"])
@@ -60,7 +61,8 @@ async def connect_and_disconnect(net: Cluster, a: Node, b: Node, by: str) -> str
     await wait_until(lambda: disconnected(a, b))
     await wait_until(lambda: all(len(recorder.notices) >= len(expected) for recorder, expected in recorders))
     await wait_until(lambda: not a.network._sockets.live and not b.network._sockets.live)
-    await asyncio.sleep(0.01)
+    await read_all(a, [recorders[0][0]])
+    await read_all(b, [recorders[1][0]])
     for recorder, expected in recorders:
         assert Counter(recorder.notices) == expected
     assert len(net.dials) <= 2 * POOL  # at most one Join for each closed socket
@@ -72,7 +74,8 @@ async def connect_and_disconnect(net: Cluster, a: Node, b: Node, by: str) -> str
 
 # --- acceptor that closes sockets -------------------------------------------------------------------------------------
 
-DELAYS = {"at once": 0.0, "after a while": 0.3}
+DELAYS = (0.0, 0.3)
+"""Seconds until an acceptor closes a joined socket: at once, or after a while."""
 
 
 class ClosingAcceptor:
@@ -109,10 +112,13 @@ class ClosingAcceptor:
             writer.close()
 
 
-@pytest.mark.parametrize("delay", DELAYS.values(), ids=list(DELAYS))
-@pytest.mark.parametrize("close_all", [False, True], ids=["joins only", "everything"])
-async def test_dials_to_an_acceptor_that_closes_sockets_are_limited(delay: float, close_all: bool) -> None:
-    """Observed for three seconds without any use of the connection."""
+async def test_dials_to_an_acceptor_that_closes_sockets_are_limited() -> None:
+    """Acceptors that close joined sockets or all sockets, at once or after a while."""
+    await asyncio.gather(*(limited_dials(delay, close_all) for delay in DELAYS for close_all in (False, True)))
+
+
+async def limited_dials(delay: float, close_all: bool) -> None:
+    """Checks the dials of three seconds without any use of the connection."""
     acceptor = ClosingAcceptor(delay, close_all=close_all)
     async with cluster("a") as (net, [a]), acceptor.serving():
         a.network.add_route("^me@localhost$", NetworkRoute(host=HOST, port=acceptor.port))

@@ -25,9 +25,11 @@ from tests.support.cluster import (
     link_and_monitor_all,
     pool_is_full,
     port_of,
+    read_all,
     wait_until,
 )
 from tests.support.nodes import run_as_process
+from tests.support.ports import free_port
 from tests.support.sockets import HOST
 
 pytestmark = pytest.mark.real_loop
@@ -47,7 +49,7 @@ class CallRecorder(Actor):
         return NO_REPLY
 
 
-async def start(net: Cluster, incarnation: int, port: int = 0) -> Node:
+async def start(net: Cluster, incarnation: int, port: int) -> Node:
     """Starts an incarnation of node b, always at the same port."""
     acceptors = (AcceptorOptions(host=HOST, port=port, last_port=port),)
     b = await net.node("b", acceptors=acceptors, clock=lambda: time.time() + 10 * incarnation)
@@ -67,7 +69,7 @@ async def stop_node(b: Node, how: str) -> None:
 @pytest.mark.parametrize("dialer", ["other node", "restarted node"])
 async def test_after_a_restart_old_addresses_are_refused_and_names_work(how: str, dialer: str) -> None:
     async with cluster("a") as (net, [a]):
-        b = await start(net, 0)
+        b = await start(net, 0, free_port())
         creations = {b.creation}
         for incarnation in range(1, INCARNATIONS):
             if dialer == "restarted node":
@@ -96,7 +98,8 @@ async def restart(net: Cluster, a: Node, b: Node, incarnation: int, how: str) ->
     assert await run_as_process(a, lambda it: it.call(echo, incarnation)) == incarnation
     await wait_until(lambda: pool_is_full(a, new))
     assert a.network.node(new.name).creation == new.creation != b.creation
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: a.network._sockets.live == set(a.network.connections[new.name].sockets))
+    await read_all(a, [notice_recorder])  # no further notice arrives
     assert sorted(map(str, notice_recorder.notices)) == sorted(
         map(str, expected_notices(notice_recorder, expected, how))
     )
@@ -143,7 +146,7 @@ async def test_a_response_to_the_previous_incarnation_is_dropped() -> None:
         recorder = CallRecorder()
         a.spawn(recorder, name="late")
         a_late = ProcessID(a.name, Atom("late"))
-        b = await start(net, 0)
+        b = await start(net, 0, free_port())
         unique = b.core.tables._unique
         callers = [b.spawn(lambda it: it.call(a_late, "first", timeout=1)) for _ in range(5)]
         await wait_until(lambda: len(recorder.calls) == 5)
@@ -176,7 +179,7 @@ async def test_a_response_to_the_previous_incarnation_is_dropped() -> None:
 async def test_frames_with_references_of_the_previous_incarnation_are_dropped() -> None:
     """Responses with references of the previous incarnation arrive over the new connection; no request matches them."""
     async with cluster("a") as (net, [a]):
-        b = await start(net, 0)
+        b = await start(net, 0, free_port())
         slow = CallRecorder()
         b.spawn(slow, name="late")
         lost: list[str] = []

@@ -1,4 +1,4 @@
-"""The soak program: half a minute holds all invariants, and each broken invariant is reported."""
+"""The soak program: eight seconds hold all invariants, and each broken invariant is reported."""
 
 import asyncio
 import importlib
@@ -34,8 +34,8 @@ def soak(agents: Any) -> Any:
 
 
 @pytest.mark.timeout(600)
-def test_half_a_minute_of_soak_holds_all_invariants() -> None:
-    command = [sys.executable, str(BENCHMARKS / "soak.py"), "--minutes", "0.5", "--seed", "7"]
+def test_eight_seconds_of_soak_hold_all_invariants() -> None:
+    command = [sys.executable, str(BENCHMARKS / "soak.py"), "--minutes", str(8 / 60), "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=550)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     assert done.stdout.endswith("all invariants hold\n")

@@ -1,15 +1,25 @@
-"""Runs the command line as a process, like a user."""
+"""Runs the command line: in the process of the test, or as a process of its own."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import pytest
+
+from ergo_conformance.cli import main
+from ergo_conformance.cli import run as cli_run
+from ergo_conformance.cli.pytest_process import PLUGIN, exit_code_of
+from ergo_conformance.verdict.run.pytest_arguments import clean_environment, environment_of_process, suite_arguments
 
 COMMAND = (sys.executable, "-P", "-m", "ergo_conformance")  # -P: ignores a checkout in the current directory
 REMOVED_VARIABLES = ("PYTEST_", "ERGO_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI", "TTY_", "TERM")
@@ -17,6 +27,9 @@ REMOVED_VARIABLES = ("PYTEST_", "ERGO_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "
 SUPPORT = Path(__file__).parent
 MUTANT_PROCESS = (sys.executable, "-P", str(SUPPORT / "mutant_process.py"))
 """Command of a mutant as a process target; the name of the mutant or `none` follows."""
+
+LIMIT = 550.0
+"""Seconds for a process: less than pytest's own limit, so that its output is shown."""
 
 Json = Any
 
@@ -43,17 +56,45 @@ class CommandResult:
         return self.text.count(text) == 1
 
 
-def cli(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 550
-) -> CommandResult:
-    """Runs the command line to its end. AssertionError if it prints a traceback."""
+def cli(*arguments: str | Path, env: Mapping[str, str] | None = None) -> CommandResult:
+    """Runs the command line to its end in this process, with the pytest session of `run`.
+
+    AssertionError if it prints a traceback. `cli_process` is for what only a process can show.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        environment_of_process(environment(env)),
+        mock.patch.object(sys, "argv", ["ergo-conformance", *map(str, arguments)]),
+        mock.patch.object(cli_run, "pytest_child", pytest_in_this_process),
+        warnings.catch_warnings(),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        warnings.resetwarnings()
+        with pytest.raises(SystemExit) as exited:
+            main()
+    assert isinstance(exited.value.code, int)
+    ended = CommandResult(exited.value.code, out.getvalue(), err.getvalue())
+    assert_no_traceback(ended)
+    return ended
+
+
+def pytest_in_this_process(names: Sequence[str], options: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Stands in for `pytest_child`."""
+    arguments = [*PLUGIN, *options, *suite_arguments(names)]
+    with environment_of_process({**clean_environment(), **variables}):
+        return exit_code_of(pytest.main(arguments))
+
+
+def cli_process(*arguments: str | Path, env: Mapping[str, str] | None = None) -> CommandResult:
+    """Runs the command line to its end as a process, like a user. AssertionError if it prints a traceback."""
     process = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         env=environment(env),
-        cwd=cwd or tempfile.gettempdir(),
+        cwd=tempfile.gettempdir(),
         capture_output=True,
         encoding="utf-8",
-        timeout=timeout,
+        timeout=LIMIT,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -65,12 +106,6 @@ def cli(
 def assert_no_traceback(ended: CommandResult) -> None:
     for sign in ("Traceback (most recent", "INTERNALERROR", "Exception ignored", "Task was destroyed"):
         assert sign not in ended.text, ended.text
-
-
-def run_concurrently(commands: Mapping[str, tuple[str | Path, ...]]) -> dict[str, CommandResult]:
-    """Runs several command lines concurrently: most of their time is waiting."""
-    with ThreadPoolExecutor(len(commands)) as pool:
-        return dict(zip(commands, pool.map(lambda arguments: cli(*arguments), commands.values()), strict=True))
 
 
 def cases_of(report: Path) -> dict[str, Json]:

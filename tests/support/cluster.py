@@ -3,15 +3,15 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from ergo_conformance.model.ergo import agent_types, error_values
-from ergo_conformance.model.values import Atom, Error, Event, ProcessID
+from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID
 from ergo_conformance.peers.sockets import LINGER_NOT
 from ergo_conformance.reference_node.api import Connection
-from ergo_conformance.reference_node.api.messages import ProcessOptions
+from ergo_conformance.reference_node.api.messages import MessageOptions, ProcessOptions
 from ergo_conformance.reference_node.api.relations import RelationKind, RelationTarget
 from ergo_conformance.reference_node.api.routes import NetworkRoute
 from ergo_conformance.reference_node.connection import tcp
@@ -210,9 +210,11 @@ async def wait_until(holds: Callable[[], object], limit: float = 90.0) -> None:
     """Waits until the condition holds; AssertionError after `limit` seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit
+    pause = 0.001
     while not holds():
         assert loop.time() < deadline, f"the condition did not hold within {limit} s"
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(pause)
+        pause = min(1.2 * pause, 0.02)  # a long wait costs little time of the processor
 
 
 class NoticeRecorder(Actor):
@@ -222,6 +224,10 @@ class NoticeRecorder(Actor):
 
     def __init__(self) -> None:
         self.notices: list[Notice] = []
+        self.messages: list[object] = []
+
+    async def handle_message(self, sender: PID, message: object) -> None:
+        self.messages.append(message)
 
     async def handle_exit(self, source: RelationTarget, reason: Error) -> None:
         self.notices.append(notice(RelationKind.LINK, source, reason.text))
@@ -237,6 +243,14 @@ Notice = tuple[RelationKind, str, RelationTarget, str]
 def notice(kind: RelationKind, source: RelationTarget, reason: str = "no connection") -> Notice:
     """Returns a notice as recorded. A name and an event may be equal: the class of the target distinguishes them."""
     return kind, type(source).__name__, source, reason
+
+
+async def read_all(node: Node, recorders: Sequence[NoticeRecorder]) -> None:
+    """Returns when the recorders, processes of this node, have handled all that is in their mailboxes."""
+    last = object()
+    for recorder in recorders:
+        node.core.route_send(node.core.pid, recorder.process.pid, MessageOptions(), last)
+    await wait_until(lambda: all(last in recorder.messages for recorder in recorders))
 
 
 async def idle(process: Process) -> None:

@@ -1,7 +1,5 @@
 """Nodes with their own settings on the loopback: start, dial, disconnect, and the texts of errors."""
 
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -89,19 +87,3 @@ def spawn_echo(node: Node, name: str = "echo") -> tuple[Process, Echo]:
 def process_id(node: Node, name: str = "echo") -> ProcessID:
     """Returns the address of a process by name."""
     return ProcessID(node.name, Atom(name))
-
-
-def free_ports(count: int) -> int:
-    """Returns the first of `count` consecutive free ports, outside the range of ephemeral ports.
-
-    Each test process has its own range: tests run in parallel.
-    """
-    begin = 20_000 + os.getpid() * 16 % 11_000
-    for first in range(begin, 32_000, count):
-        try:
-            for number in range(first, first + count):
-                socket.create_server((HOST, number)).close()
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free ports")

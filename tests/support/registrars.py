@@ -13,6 +13,7 @@ from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.node import random_hex
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.spec.ergo.esrd import write_packet
+from tests.support.ports import free_port
 
 ROUTES = [route(11_144)]
 GRANTED = write_packet(RegisterReply(None))
@@ -43,8 +44,9 @@ async def registrar_clients() -> AsyncIterator[RegistrarClients]:
 
 
 @contextlib.asynccontextmanager
-async def scripted_server(port: int = 0) -> AsyncIterator[ScriptedEsrdServer]:
-    server = await ScriptedEsrdServer().start(port)
+async def scripted_server(port: int | None = None) -> AsyncIterator[ScriptedEsrdServer]:
+    """Starts a server, by default at a port that is still free after its end."""
+    server = await ScriptedEsrdServer().start(free_port() if port is None else port)
     try:
         yield server
     finally:

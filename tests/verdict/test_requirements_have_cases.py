@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.cli.pytest_process import collect
 from ergo_conformance.locate import suites
 from ergo_conformance.spec.requirements import RequirementLevel, catalogue
+from ergo_conformance.verdict.run.collection import collect_cases
 
 
 @cache
 def cases() -> list[dict[str, Any]]:
-    return collect()
+    return [case.as_json() for case in collect_cases().values()]
 
 
 @cache

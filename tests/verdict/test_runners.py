@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -397,6 +398,30 @@ def test_second_run_after_lateness_is_alone() -> None:
     run_live(planned(watched, "late"), *[planned(meter.body(seconds=1.0), f"case {i}") for i in range(3)])
     assert seen[-1] == 0
     assert len(seen) == 2
+
+
+def test_one_late_moment_makes_many_cases_run_again_concurrently() -> None:
+    """Alone they would take the sum of their waits."""
+    meter, late_case = ConcurrencyMeter(), LateCase(times_late=1)
+    count = 3 * live_module.JOBS_OF_RETRIES
+    runs: Counter[int] = Counter()
+
+    def failing_once(i: int) -> Body:
+        async def run(ctx: Context) -> None:
+            runs[i] += 1
+            if runs[i] > 1:
+                await meter.body()(ctx)
+            elif i == 0:
+                await late_case(ctx)
+            else:
+                await asyncio.sleep(2 * live_module.MAX_LAG)
+                raise ViolationError("nothing in time")
+
+        return run
+
+    results = run_live(*[planned(failing_once(i), f"case {i}") for i in range(count)], jobs=count)
+    assert [result.error for result in results] == [None] * count
+    assert meter.most == live_module.JOBS_OF_RETRIES
 
 
 def test_violation_found_in_time_does_not_run_again() -> None:

@@ -30,13 +30,13 @@ from ergo_conformance.verdict.run.session import Session
 )
 def test_an_invalid_option_raises_one_sentence(option: str, value: Any, sentence: str) -> None:
     with pytest.raises(UsageError) as raised:
-        Session.from_options(SessionOptions(collect="cases.json", **{option: value}))
+        Session.from_options(SessionOptions(**{option: value}))
     assert sentence in str(raised.value)
 
 
 def test_valid_options_give_a_session_with_their_reports(tmp_path: Path) -> None:
     reports = (f"json={tmp_path / 'a=b'}", f"junit={tmp_path / 'c'}")
-    session = Session.from_options(SessionOptions(collect="cases.json", level="MUST", report=reports))
+    session = Session.from_options(SessionOptions(level="MUST", report=reports))
     assert [str(listener) for listener in session.listeners] == [
         f"--report {tmp_path / 'a=b'}",
         f"--report {tmp_path / 'c'}",

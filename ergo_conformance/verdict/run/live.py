@@ -4,8 +4,8 @@ The waits of the cases therefore take as long as the longest of them, not their 
 time the cases run one by one, since concurrent cases would delay each other. Dangerous cases (they have killed real nodes)
 run last.
 
-A late tester can't judge: if a case found a violation while the loop was late, it runs again without other cases; if the loop
-is late again, the case is INCONCLUSIVE.
+A late tester can't judge: if a case found a violation while the loop was late, it runs again beside few other cases, then
+without others; if the loop is late again, the case is INCONCLUSIVE.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ from .lag import HEARTBEAT, LagMonitor
 
 MAX_LAG: Final = 0.2
 """Seconds that the tester may be late; the shortest deadline of the protocol is 1 s."""
+JOBS_OF_RETRIES: Final = 8
+"""Maximum number of cases that run again concurrently: one late moment makes all cases of that moment run again."""
 RETRIES: Final = 2
 """Maximum number of runs of a case alone after the tester was late."""
 END_TIMEOUT: Final = 20.0
@@ -203,18 +205,22 @@ class LiveRunner:
     ) -> None:
         jobs = 1 if running.serial else max(self.jobs, JOBS_FOR_SILENCE) if running.silent else self.jobs
         jobs = min(jobs, limit or jobs)
-        gate = asyncio.Semaphore(jobs)
-        beside = [entry for entry in entries if not entry.case.exclusive]
-        tasks = [asyncio.ensure_future(self._run_one(entry, running, gate)) for entry in beside]
-        try:
-            late = await asyncio.gather(*tasks)
-        except asyncio.CancelledError:
-            await asyncio.wait(
-                tasks
-            )  # gather returns with the first task that ends; the others close their sockets, too
-            raise
-        for entry in (*filter(None, late), *(entry for entry in entries if entry.case.exclusive)):
+        late = await self._run_beside([entry for entry in entries if not entry.case.exclusive], running, jobs)
+        if len(late) > 1 and jobs > 1:
+            late = await self._run_beside(late, running, min(jobs, JOBS_OF_RETRIES))
+        for entry in (*late, *(entry for entry in entries if entry.case.exclusive)):
             await self._run_alone(entry, running)
+
+    async def _run_beside(self, entries: Sequence[PlannedCase], running: RunningTarget, jobs: int) -> list[PlannedCase]:
+        """Runs cases concurrently; returns those that have to run again because the tester was late."""
+        gate = asyncio.Semaphore(jobs)
+        tasks = [asyncio.ensure_future(self._run_one(entry, running, gate)) for entry in entries]
+        try:
+            return [*filter(None, await asyncio.gather(*tasks))]
+        except asyncio.CancelledError:
+            # gather returns with the first task that ends; the others close their sockets, too
+            await asyncio.wait(tasks)
+            raise
 
     async def _run_one(self, entry: PlannedCase, running: RunningTarget, gate: asyncio.Semaphore) -> PlannedCase | None:
         """Runs a case; returns it if it has to run again because the tester was late."""

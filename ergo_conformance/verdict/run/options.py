@@ -16,6 +16,17 @@ class SelectionOptions:
     profile: str = option(DEFAULT_PROFILE, "Release whose requirements hold.")
     level: str = option("", "Select only cases of this level or a stricter one.", metavar="must|should|may|observed")
 
+    def check(self) -> None:
+        """UsageError for a value that is not valid."""
+        from ...model.ergo.records import PROFILES  # here, since every pytest session imports this module
+        from ...spec.requirements import RequirementLevel
+
+        if self.profile not in PROFILES:
+            raise UsageError(f"--profile {self.profile}: unknown profile{suggestion(self.profile, PROFILES)}")
+        levels = [level.value.lower() for level in RequirementLevel]
+        if self.level and self.level.lower() not in levels:
+            raise UsageError(f"--level {self.level}: unknown level{suggestion(self.level, levels)}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(SelectionOptions, TargetOptions):
@@ -35,7 +46,6 @@ class SessionOptions(RunOptions):
     """Options of a pytest session."""
 
     terminal: bool = option(False, "Print the report of `ergo-conformance run` in place of pytest's own lines.")
-    collect: str | None = option(None, "Write the selected cases to FILE as JSON and run nothing.", metavar="FILE")
     rerun: str = option("", "Command line that a failure shows for running it again.", metavar="COMMAND")
     verbose: bool = False
     """True if pytest was called with -v."""
@@ -43,15 +53,7 @@ class SessionOptions(RunOptions):
     """Expression of pytest's -k."""
 
     def check(self) -> None:
-        """UsageError for a value that is not valid."""
-        from ...model.ergo.records import PROFILES  # here, since every pytest session imports this module
-        from ...spec.requirements import RequirementLevel
-
-        if self.profile not in PROFILES:
-            raise UsageError(f"--profile {self.profile}: unknown profile{suggestion(self.profile, PROFILES)}")
-        levels = [level.value.lower() for level in RequirementLevel]
-        if self.level and self.level.lower() not in levels:
-            raise UsageError(f"--level {self.level}: unknown level{suggestion(self.level, levels)}")
+        super().check()
         if self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs}: must be at least 1")
         if not 0 < self.timeout < float("inf"):

@@ -12,13 +12,14 @@ import pytest
 
 from ...errors import UsageError, suggestion
 from ...peers.violation import ViolationError
-from ...spec.requirements import STRICTNESS, RequirementLevel, catalogue
+from ...spec.requirements import catalogue
 from ...targets.base import Codec, RunningTarget, Target
 from ...targets.create import target_of
 from ...targets.options import options_of
 from ..reports import report_of
 from ..reports.terminal_report import TerminalReport
 from .collected_case import CollectedCase
+from .collection import select
 from .context import SkippedError
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
 from .execution import CaseResult, InconclusiveError, MemoryRunner, Runner
@@ -71,26 +72,19 @@ class Session:
         """The session with the target and the reports that the options name. UsageError for an option that is not valid."""
         options.check()
         reports = [report_of(text) for text in options.report]
-        return cls(None if options.collect else target_of(options), options, reports)
+        return cls(target_of(options), options, reports)
 
     # --- selection ----------------------------------------------------------------------------------------------------
 
     def select(self, cases: Sequence[CollectedCase]) -> list[CollectedCase]:
-        """Selects the cases that the options name, in the order of collection. UsageError for an unknown case."""
-        options = self.options
+        """Selects the cases that the options name, in the order of the run. UsageError for an unknown case."""
         ids = [case.id for case in cases]
-        for pattern in options.case:
-            if ids and not options.keyword and not any(_matches(id_, pattern) for id_ in ids):
+        patterns = self.options.case
+        for pattern in patterns:
+            if ids and not self.options.keyword and not any(_matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"unknown case {pattern!r}{suggestion(pattern, ids)}")
-        weakest = STRICTNESS.index(RequirementLevel(options.level.upper())) if options.level else len(STRICTNESS)
-        selected = [
-            case
-            for case in cases
-            if case.holds_for(options.profile)
-            and STRICTNESS.index(case.level) <= weakest
-            and (not options.case or any(_matches(case.id, pattern) for pattern in options.case))
-        ]
-        selected.sort(key=lambda case: case.is_coroutine)  # other work would delay the timers of live cases
+        named = [case for case in cases if not patterns or any(_matches(case.id, pattern) for pattern in patterns)]
+        selected = select(named, self.options)
         self.cases = {case.item.nodeid: case for case in selected}
         return selected
 
@@ -166,12 +160,10 @@ class Session:
 
     def finish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judges the run as a whole, publishes RunFinished, and sets the exit code of pytest."""
-        nothing = self._header is None and not self.options.collect and not self.errors
+        nothing = self._header is None and not self.errors
         if nothing and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             print("no case was selected: nothing was tested")  # noqa: T201  no listener prints it
-        if self.options.collect or self._header is None:
-            if self.errors and self.options.collect:
-                raise pytest.UsageError("\n".join(self.errors))
+        if self._header is None:
             return
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         self.errors += publish(RunFinished(self.summary(interrupted=interrupted)), self.listeners)

@@ -24,7 +24,8 @@ from tests.support.sockets import HOST, eventually
 
 pytestmark = pytest.mark.real_loop
 
-MESSAGES, SENDERS, CALLS = 20_000, 8, 10_000
+MESSAGES, MANY_MESSAGES, SENDERS, CALLS = 4000, 20_000, 8, 10_000
+"""Many messages go to one PID without compression, fewer in the other tests."""
 
 
 class RecordingActor(Actor):
@@ -60,9 +61,11 @@ async def connected_nodes() -> AsyncIterator[tuple[Node, Node]]:
         await b.stop()
 
 
-async def send_from_all(a: Node, target: Any, text: str = "twenty characters ok", **options: Any) -> list[PID]:
+async def send_from_all(
+    a: Node, target: Any, messages: int = MESSAGES, text: str = "twenty characters ok", **options: Any
+) -> list[PID]:
     """Sends from SENDERS processes at once; returns their PIDs when all have finished."""
-    each = MESSAGES // SENDERS
+    each = messages // SENDERS
 
     async def send_messages(process: Process) -> None:
         for i in range(each):
@@ -73,19 +76,25 @@ async def send_from_all(a: Node, target: Any, text: str = "twenty characters ok"
     return [process.pid for process in processes]
 
 
-@pytest.mark.parametrize("address_kind", ["pid", "name"])
+COMPRESSED = {"text": "x" * 200, "compression": Compression(Algorithm.ZLIB, threshold=100)}
+
+
 @pytest.mark.parametrize(
-    "options", [{}, {"text": "x" * 200, "compression": Compression(Algorithm.ZLIB, threshold=100)}]
+    ("address_kind", "messages", "options"),
+    [("pid", MANY_MESSAGES, {}), ("name", MESSAGES, {}), ("pid", MESSAGES, COMPRESSED), ("name", MESSAGES, COMPRESSED)],
+    ids=["pid", "name", "pid, compressed", "name, compressed"],
 )
-async def test_the_messages_of_each_sender_arrive_once_and_in_order(address_kind: str, options: Any) -> None:
+async def test_the_messages_of_each_sender_arrive_once_and_in_order(
+    address_kind: str, messages: int, options: Any
+) -> None:
     async with connected_nodes() as (a, b):
         actor = RecordingActor()
         process = b.spawn(actor, name="counter")
         target = process.pid if address_kind == "pid" else ProcessID(b.name, Atom("counter"))
-        senders = await send_from_all(a, target, **options)
-        await eventually(lambda: actor.count == MESSAGES)
+        senders = await send_from_all(a, target, messages, **options)
+        await eventually(lambda: actor.count == messages)
         assert set(actor.seen) == set(senders)
-        assert {tuple(seen) for seen in actor.seen.values()} == {tuple(range(MESSAGES // SENDERS))}
+        assert {tuple(seen) for seen in actor.seen.values()} == {tuple(range(messages // SENDERS))}
         order_slots = {sender.id % 255 % 3 for sender in senders}
         assert order_slots == {0, 1, 2}
 

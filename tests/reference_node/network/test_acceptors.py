@@ -19,7 +19,6 @@ from tests.support.loopback_nodes import (
     Echo,
     dial,
     disconnect,
-    free_ports,
     loopback_acceptor,
     node_starter,
     process_id,
@@ -27,6 +26,7 @@ from tests.support.loopback_nodes import (
     spawn_echo,
 )
 from tests.support.nodes import run_as_process, transport_of
+from tests.support.ports import free_port, free_ports
 from tests.support.settings import LONG_DEADLINES
 from tests.support.sockets import HOST, RawPeer, eventually, port, socket_count
 
@@ -76,7 +76,7 @@ async def test_a_range_without_an_end_ends_at_50000() -> None:
 @pytest.mark.covers("Acceptors: Host")
 async def test_a_foreign_host_fails_the_start() -> None:
     """NAPI-ACC-2: the error has the cause; no socket stays open."""
-    first = free_ports(1)
+    first = free_port()
     async with node_starter() as start:
         with pytest.raises(UsageError, match="cannot listen on"):
             await start(
@@ -199,7 +199,7 @@ async def test_a_name_taken_at_the_registrar_fails_the_start() -> None:
     async with node_starter() as start:
         common = EsrdRegistrar(port=0)
         await start("b", registrar=common)
-        number = free_ports(1)
+        number = free_port()
         options = (loopback_acceptor(port=number, last_port=number, registrar=EsrdRegistrar(port=0)),)
         for node, acceptors in ((EsrdRegistrar(port=common.port), options), (None, ())):
             own = () if node else (loopback_acceptor(registrar=EsrdRegistrar(port=common.port)),)

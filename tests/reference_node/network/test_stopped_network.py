@@ -25,7 +25,6 @@ from tests.support.loopback_nodes import (
     Echo,
     Start,
     dial,
-    free_ports,
     node_starter,
     process_id,
     raised_error_text,
@@ -33,6 +32,7 @@ from tests.support.loopback_nodes import (
     spawn_echo,
 )
 from tests.support.nodes import run_as_process
+from tests.support.ports import free_port
 from tests.support.settings import make_node
 from tests.support.sockets import ACCEPTORS, HOST, eventually, port, socket_count
 
@@ -207,7 +207,7 @@ async def test_a_second_start_of_a_network_raises() -> None:
 async def test_a_failed_start_opens_nothing_and_can_be_repeated() -> None:
     """NAPI-ACC-2: also at NetworkStart."""
     async with node_starter() as start:
-        number = free_ports(1)
+        number = free_port()
         acceptors = (*ACCEPTORS, AcceptorOptions(host=HOST, port=number, last_port=number))
         node = await start("b", acceptors=acceptors)
         await node.network.stop()

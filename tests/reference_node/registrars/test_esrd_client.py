@@ -10,13 +10,13 @@ from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, Reso
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.corruption.packets import corrupt_packets, with_length, with_value
 from ergo_conformance.peers.ergo.esrd_client import route
-from ergo_conformance.peers.listener import HOST
 from ergo_conformance.reference_node.api import Registrar
 from ergo_conformance.reference_node.api.errors import RegistrarError
 from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.reference_node.registrars.errors import registrar_errors
 from ergo_conformance.reference_node.registrars.esrd_client import EsrdRegistrar
 from ergo_conformance.spec.ergo.esrd import write_packet
+from tests.support.ports import free_port
 from tests.support.registrars import (
     GRANTED,
     ROUTES,
@@ -76,9 +76,7 @@ async def test_a_hidden_node_only_resolves() -> None:
 
 
 async def test_a_client_without_a_server_gets_connection_refused() -> None:
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
-    assert await registrar_error(esrd_client(port).register(registration(), ROUTES)) == "connection refused"
+    assert await registrar_error(esrd_client(free_port()).register(registration(), ROUTES)) == "connection refused"
 
 
 async def test_an_invalid_host_raises() -> None:

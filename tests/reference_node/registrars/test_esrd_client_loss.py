@@ -16,6 +16,7 @@ from ergo_conformance.peers.listener import HOST
 from ergo_conformance.reference_node.connection import tcp
 from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.spec.ergo.esrd import write_packet
+from tests.support.ports import free_port
 from tests.support.registrars import (
     GRANTED,
     ROUTES,
@@ -38,7 +39,7 @@ def short_retry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_one_client_takes_over_and_the_others_register_with_it(short_retry: None) -> None:
     async with registrar_clients() as made:
-        a = await made.start("a", 0)
+        a = await made.start("a", free_port())
         others = [await made.start(name, a.port) for name in "bcd"]
         await a.terminate()
         await eventually(lambda: any(user.serving for user in others))

@@ -16,6 +16,7 @@ from ergo_conformance.reference_node.registrars import esrd_client as registrar
 from ergo_conformance.reference_node.registrars import esrd_server
 from ergo_conformance.reference_node.registrars.esrd_server import EsrdServer
 from ergo_conformance.reference_node.registrars.udp import WildcardSocket
+from tests.support.ports import free_port
 from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.real_loop
@@ -37,10 +38,12 @@ async def connect_client(server: EsrdServer, name: str = "b@localhost") -> Scrip
     return ScriptedEsrdClient(await connect(HOST, server.port), random.Random(1), name)
 
 
-def bind_socket(kind: socket.SocketKind, port: int = 0) -> socket.socket:
+def bind_socket(kind: socket.SocketKind, port: int) -> socket.socket:
     """Binds a socket of another program."""
     foreign = socket.socket(socket.AF_INET, kind)
     try:
+        if kind is socket.SOCK_STREAM:  # closed connections do not keep the port
+            foreign.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         foreign.bind((HOST, port))
         if kind is socket.SOCK_STREAM:
             foreign.listen()
@@ -51,7 +54,7 @@ def bind_socket(kind: socket.SocketKind, port: int = 0) -> socket.socket:
 
 
 async def test_the_server_uses_one_port_for_tcp_and_udp() -> None:
-    async with running_server() as server:
+    async with running_server(free_port()) as server:
         assert server.port > 0
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
             with pytest.raises(OSError, match="in use"):
@@ -62,8 +65,8 @@ async def test_the_server_uses_one_port_for_tcp_and_udp() -> None:
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 async def test_a_failed_start_releases_the_other_port(kind: socket.SocketKind) -> None:
-    with bind_socket(kind) as foreign:
-        port = foreign.getsockname()[1]
+    port = free_port()
+    with bind_socket(kind, port):
         with pytest.raises(OSError, match="in use"):
             await EsrdServer(port=port).start()
         other = socket.SOCK_DGRAM if kind is socket.SOCK_STREAM else socket.SOCK_STREAM
@@ -106,8 +109,7 @@ async def test_a_cancelled_start_releases_the_ports(
     async def resolve_at_once(*_: object, **__: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (HOST, 0))]
 
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     if not real_lookup:
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve_at_once)
     server = EsrdServer(port=port)

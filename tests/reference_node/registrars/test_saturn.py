@@ -28,6 +28,7 @@ from ergo_conformance.reference_node.ergo.saturn import (
 )
 from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
 from ergo_conformance.reference_node.registrars.saturn_server import SaturnServer, SaturnServerSocket
+from tests.support.ports import free_port
 
 A, B, C = Atom("a@here"), Atom("b@here"), Atom("c@here")
 TOKEN = "token"
@@ -302,7 +303,7 @@ async def test_the_certificate_is_verified_against_a_ca(tmp_path: Path) -> None:
 
 @pytest.mark.real_loop
 async def test_clients_register_again_with_a_restarted_server() -> None:
-    first = SaturnServer(TOKEN, port=0)
+    first = SaturnServer(TOKEN, port=free_port())
     await first.start()
     async with registered_client(first, A) as a, registered_client(first, B) as b:
         app = ApplicationRoute(B, Atom("app"), 1, 1, 2)

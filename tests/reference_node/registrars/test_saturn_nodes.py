@@ -21,6 +21,7 @@ from ergo_conformance.reference_node.registrars.saturn_server import SaturnServe
 from ergo_conformance.reference_node.target import config as settings
 from ergo_conformance.reference_node.target.agents import Echo
 from tests.support.nodes import run_as_process
+from tests.support.ports import free_port
 from tests.support.settings import start_node
 from tests.support.sockets import HOST, eventually
 
@@ -31,8 +32,9 @@ ACCEPTOR = AcceptorOptions(host=HOST, port=0)
 
 
 @asynccontextmanager
-async def running_server(port: int = 0) -> AsyncIterator[SaturnServer]:
-    server = SaturnServer(TOKEN, port=port)
+async def running_server(port: int | None = None) -> AsyncIterator[SaturnServer]:
+    """Starts a server, by default at a port that is still free after its end."""
+    server = SaturnServer(TOKEN, port=free_port() if port is None else port)
     await server.start()
     try:
         yield server

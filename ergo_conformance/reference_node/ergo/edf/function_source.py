@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
+from types import CodeType
 from typing import Any, Final
 
 MAX_INLINE_LOOPS: Final = 2
@@ -11,6 +12,9 @@ MAX_STRUCT_ARRAY: Final = 64
 """Maximum length of a numeric array that is part of a `struct` run."""
 MAX_CACHED_TEXT: Final = 256
 """Maximum length in bytes of a text whose Struct or head is cached."""
+
+MAX_CACHED_CODE: Final = 512
+"""Maximum number of compiled sources that are kept: the nodes of a process share the code of equal types."""
 
 _PACKED_SIZES = {code: struct.calcsize(">" + code) for code in "bBhHiIqQfd?"}
 
@@ -50,6 +54,11 @@ class TextHeads(dict[int, bytes]):
 
 _text_packers = cache(TextPackers)
 _text_heads = cache(TextHeads)
+
+
+@lru_cache(MAX_CACHED_CODE)
+def _code(text: str, filename: str) -> CodeType:
+    return compile(text, filename, "exec")
 
 
 class FunctionSource:
@@ -105,7 +114,7 @@ class FunctionSource:
 
     def compile(self, name: str, label: str) -> Callable[..., Any]:
         """Compiles and returns the function; `source_of` returns its source."""
-        exec(compile(self.text, f"<edf {label}>", "exec"), self.names)  # noqa: S102  the source is derived from type rows only
+        exec(_code(self.text, f"<edf {label}>"), self.names)  # noqa: S102  the source is derived from type rows only
         function: Any = self.names[name]
         function.edf_source = self.text
         return function  # type: ignore[no-any-return]

@@ -149,8 +149,8 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
         size, b"\x9d\x9d" + arrays(800, "9e0000000092"), b"\x9d\0\0\0\0"
     ),
     "empty slices of deep arrays": lambda size: filled(size, b"\x9d\x9d" + arrays(1000, "92"), b"\x9d\0\0\0\0"),
-    "short slices of deep arrays": lambda size: filled(size, b"\x9d\x9d" + arrays(1000, "92"), b"\x9d\0\0\0\1\7"),
-    "slice of deep arrays": lambda size: filled(size, b"\x9d" + arrays(1000, "92"), b"\7"),
+    "short slices of deep arrays": lambda size: filled(size, b"\x9d\x9d" + arrays(500, "92"), b"\x9d\0\0\0\1\7"),
+    "slice of deep arrays": lambda size: filled(size, b"\x9d" + arrays(500, "92"), b"\7"),
     "slice nested 1024 deep, many": lambda size: (
         folded(deep("9d", 1024)) + b"\x9d\0\0\0\1" * 1023 + b"\x9d" + u32(size * 3 // 4) + b"\1" * (size * 3 // 4)
     ),

@@ -311,6 +311,9 @@ def check_room(io: Reader, n: int, min_size: int, behind: int = 0) -> None:
 
 def min_size_of(schema: Schema) -> int:
     """Returns the bytes of the smallest value of a schema. Not recursive: arrays and structs may be hundreds of levels deep."""
+    known = _known_min_size(schema)
+    if known is not None:
+        return known
     todo = [schema]
     while todo:
         _, node = plain(todo[-1])

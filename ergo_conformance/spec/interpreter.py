@@ -29,6 +29,8 @@ else:  # only the stubs are generic
     Schema, NumberField = Construct, FormatField
 
 Label = str | int | None
+Path = tuple[Any, Label]
+"""The path of a value: the path of the value around it (or None) and a label. Created for every value, so a plain tuple."""
 Reading = Generator[tuple[Label, Schema], Any, Any]
 Writing = Generator[tuple[Label, Schema, Any], None, None]
 
@@ -99,22 +101,15 @@ class Writer:
             raise CannotEncode(f"{value!r:.40} does not fit a number of {field.length} bytes") from error
 
 
-class Path:
-    """The path of a value, as a linked list: created for every value, converted to text for few."""
-
-    __slots__ = ("label", "parent")
-
-    def __init__(self, parent: Path | None, label: Label) -> None:
-        self.parent, self.label = parent, label
-
-    def __str__(self) -> str:
-        labels: list[str] = []
-        here: Path | None = self
-        while here is not None:
-            if here.label is not None:
-                labels.append(f"[{here.label}]" if isinstance(here.label, int) else f".{here.label}")
-            here = here.parent
-        return "".join(reversed(labels)).lstrip(".")
+def path_text(path: Path) -> str:
+    """Returns a path as text, such as `Introduce.AtomCache[3]`."""
+    labels: list[str] = []
+    here: Path | None = path
+    while here is not None:
+        here, label = here
+        if label is not None:
+            labels.append(f"[{label}]" if isinstance(label, int) else f".{label}")
+    return "".join(reversed(labels)).lstrip(".")
 
 
 # --- the two kinds of node --------------------------------------------------------------------------------------------
@@ -204,13 +199,14 @@ def plain(schema: Schema) -> tuple[Label, Schema]:
 def read(schema: Schema, io: Reader) -> Any:
     """Reads one value. Raises Rejected."""
     open_: list[tuple[Reading, Path, int]] = []
-    path, spans = Path(None, None), io.spans
+    path: Path = (None, None)
+    spans = io.spans
     try:
         while True:
             if not isinstance(schema, _PLAIN):
                 label, schema = plain(schema)
                 if label is not None:
-                    path = Path(path, label)
+                    path = (path, label)
             start = io.pos
             if isinstance(schema, Composite):
                 parts = schema.read_parts(io)
@@ -229,12 +225,12 @@ def read(schema: Schema, io: Reader) -> Any:
                     spans.append((path, start, io.pos))
                     continue
                 if label is not None:
-                    path = Path(path, label)
+                    path = (path, label)
                 break
             else:
                 return value
     except RefusalError as refusal:
-        raise Rejected(refusal.reason, str(path), refusal.offset, refusal.detail) from None
+        raise Rejected(refusal.reason, path_text(path), refusal.offset, refusal.detail) from None
 
 
 def _read_construct(schema: Schema, io: Reader) -> Any:
@@ -253,12 +249,12 @@ def _read_construct(schema: Schema, io: Reader) -> Any:
 def write(schema: Schema, value: Any, io: Writer) -> None:
     """Writes one value. Raises CannotEncode."""
     open_: list[tuple[Writing, Path]] = []
-    path = Path(None, None)
+    path: Path = (None, None)
     try:
         while True:
             label, schema = plain(schema)
             if label is not None:
-                path = Path(path, label)
+                path = (path, label)
             if isinstance(schema, Composite):
                 open_.append((schema.write_parts(value, io), path))
             elif isinstance(schema, Leaf):
@@ -275,9 +271,9 @@ def write(schema: Schema, value: Any, io: Writer) -> None:
                 open_.pop()
             label, schema, value = step
             if label is not None:
-                path = Path(path, label)
+                path = (path, label)
     except CannotEncode as error:
         inner = error.path if error.path.startswith("[") else f".{error.path}"
-        raise CannotEncode(error.reason, f"{path}{inner}".strip(".")) from None
+        raise CannotEncode(error.reason, f"{path_text(path)}{inner}".strip(".")) from None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise CannotEncode(str(error), str(path)) from None
+        raise CannotEncode(str(error), path_text(path)) from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import Reason, Rejected
-from .interpreter import Path, Reader, Schema, Writer, read, write
+from .interpreter import Path, Reader, Schema, Writer, path_text, read, write
 
 
 class Span(NamedTuple):
@@ -26,7 +26,7 @@ class Parsed:
 
     @property
     def spans(self) -> Iterator[Span]:
-        return (Span(str(path), start, end) for path, start, end in self.found)
+        return (Span(path_text(path), start, end) for path, start, end in self.found)
 
     def span(self, path: str) -> Span:
         """Returns the span of one part, such as `Introduce.AtomCache[3]`. KeyError if the value has no part of that path."""
@@ -41,7 +41,7 @@ class Parsed:
         if not around:
             raise KeyError(offset)
         _, start, end, path = min(around, key=lambda entry: entry[0])
-        return Span(str(path), start, end)
+        return Span(path_text(path), start, end)
 
 
 def parse(

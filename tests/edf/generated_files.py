@@ -149,7 +149,7 @@ class VectorFileGenerator:
         for row in self.types:
             for _ in range(6):
                 yield "registered", self.registered(row["name"], 3)
-        for _ in range(80):
+        for _ in range(50):
             yield "folded", self.value({"slice": self.kind(3)}, 3)
             yield "any", self.value({"map": ["string", "any"]}, 4)
         yield (

@@ -29,9 +29,9 @@ ANYS = folded("9d84")
 
 
 def filled(size: int, type_: bytes, item: bytes, tail: bytes = b"", marker: bytes = b"\x9d") -> bytes:
-    """Returns a container of a folded type with as many items as fit in `size` bytes."""
+    """Returns a container of a folded type with as many items as fit in `size` bytes, at least 64."""
     head = folded(type_)
-    n = (size - len(head) - 5 - len(tail)) // len(item)
+    n = max(64, (size - len(head) - 5 - len(tail)) // len(item))
     return head + marker + u32(n) + item * n + tail
 
 

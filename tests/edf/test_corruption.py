@@ -59,7 +59,7 @@ def test_corruption_of_two_adjacent_bytes(rows: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-@fixed(60)
+@fixed(30)
 @given(value=tops, data=st.data())
 def test_corruption_of_one_field(name: str, value: Any, data: st.DataObject) -> None:
     good = node_writes(value, MANY, TABLES[name])
@@ -73,7 +73,7 @@ def test_corruption_of_one_field(name: str, value: Any, data: st.DataObject) -> 
 
 
 @pytest.mark.parametrize("by", [-1, 1])
-@fixed(60)
+@fixed(25)
 @given(value=tops)
 def test_each_byte_off_by_one(by: int, value: Any) -> None:
     good = node_writes(value, MANY)
@@ -81,14 +81,14 @@ def test_each_byte_off_by_one(by: int, value: Any) -> None:
         agreed(good[:i] + bytes([(good[i] + by) % 256]) + good[i + 1 :], MANY)
 
 
-@fixed(150)
+@fixed(100)
 @given(data=st.binary(max_size=40))
 def test_random_bytes(data: bytes) -> None:
     agreed(data, MANY)
     agreed(data, MANY, TABLES["caches and mapping"])
 
 
-@fixed(150)
+@fixed(100)
 @given(words=st.lists(st.sampled_from([bytes.fromhex(w) for w in (
     "82 0002 9d84", "82 0003 9f8484", "9d 00000002", "9f 00000001", "9d 00000000", "ff", "84", "8d 0001 61", "92 05", "91 01",
     "83 0009 23616e792f44657073", "83 000a 23616e792f456d707479", "83 000b 23616e792f486f6c646572", "9e 00000002", "8c 0100",

@@ -34,13 +34,13 @@ def check_agreement(value: Any, registry: Registry, caches: Caches) -> None:
 
 
 @tables
-@fixed(90)
+@fixed(45)
 @given(value=tops)
 def test_writers_and_readers_agree(caches: Caches, value: Any) -> None:
     check_agreement(value, Registry(ROWS), caches)  # a new registry: no type exceeds the limit of generated functions
 
 
-@fixed(90)
+@fixed(45)
 @given(value=tops)
 def test_readers_and_writers_agree_at_the_limit_of_generated_functions(value: Any) -> None:
     registry = Registry(ROWS)
@@ -48,7 +48,7 @@ def test_readers_and_writers_agree_at_the_limit_of_generated_functions(value: An
     check_agreement(value, registry, TABLES["caches and mapping"])
 
 
-@fixed(25)
+@fixed(12)
 @given(many=st.lists(tops, min_size=2, max_size=6))
 def test_a_codec_has_no_state_between_values(many: list[Any]) -> None:
     encoder, decoder = Encoder(REGISTRY), Decoder(REGISTRY)
@@ -58,7 +58,7 @@ def test_a_codec_has_no_state_between_values(many: list[Any]) -> None:
         assert same(decoder.decode(data), value, REGISTRY)
 
 
-@fixed(50)
+@fixed(25)
 @given(value=tops, before=st.binary(max_size=3), behind=st.binary(max_size=3))
 def test_a_value_is_read_at_any_offset_of_the_input(value: Any, before: bytes, behind: bytes) -> None:
     data = before + node_writes(value, REGISTRY) + behind
@@ -67,7 +67,7 @@ def test_a_value_is_read_at_any_offset_of_the_input(value: Any, before: bytes, b
     assert end == len(data) - len(behind)
 
 
-@fixed(40)
+@fixed(20)
 @given(value=tops)
 def test_both_readers_refuse_every_proper_prefix(value: Any) -> None:
     data = node_writes(value, REGISTRY)
@@ -75,14 +75,14 @@ def test_both_readers_refuse_every_proper_prefix(value: Any) -> None:
         assert agreed(data[:n], REGISTRY).reason is not None
 
 
-@fixed(80)
+@fixed(40)
 @given(value=tops)
 def test_a_value_equals_its_value_from_json(value: Any) -> None:
     written = json.dumps(value_to_json(value, REGISTRY))
     assert same(value_from_json(json.loads(written), REGISTRY), value, REGISTRY)
 
 
-@fixed(70)
+@fixed(35)
 @given(data=st.data(), type_=types)
 def test_a_value_of_a_typed_slot_equals_its_value_from_json(data: st.DataObject, type_: Type) -> None:
     value = data.draw(values(type_, 2))
@@ -91,7 +91,7 @@ def test_a_value_of_a_typed_slot_equals_its_value_from_json(data: st.DataObject,
     assert type(again) is type(value)
 
 
-@fixed(70)
+@fixed(35)
 @given(data=st.data(), type_=types)
 def test_the_node_reads_typed_slots_as_the_schema_writes_them(data: st.DataObject, type_: Type) -> None:
     from ergo_conformance.spec import build
@@ -104,7 +104,7 @@ def test_the_node_reads_typed_slots_as_the_schema_writes_them(data: st.DataObjec
     assert end == len(body)
 
 
-@fixed(200)
+@fixed(100)
 @given(type_=types)
 def test_a_type_is_identical_to_its_type_from_json(type_: Type) -> None:
     assert type_from_json(json.loads(json.dumps(type_to_json(type_)))) is type_

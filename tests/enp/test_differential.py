@@ -43,21 +43,21 @@ def check_agreement(frame: Any, caches: Caches) -> None:
 
 @every_type
 @pytest.mark.parametrize("name", TABLES)
-@fixed(8)
+@fixed(5)
 @given(data=st.data())
 def test_writers_and_readers_agree(name: str, type_: FrameType, data: st.DataObject) -> None:
     check_agreement(data.draw(frames(type_, TABLES[name])), TABLES[name])
 
 
 @pytest.mark.parametrize("name", controls)
-@fixed(8)
+@fixed(5)
 @given(data=st.data())
 def test_writers_and_readers_agree_on_every_control_message(name: str, data: st.DataObject) -> None:
     check_agreement(enp.Control(0, data.draw(controls[name])), CACHES)
 
 
 @every_type
-@fixed(6)
+@fixed(4)
 @given(data=st.data())
 def test_writers_and_readers_agree_with_an_atom_mapping(type_: FrameType, data: st.DataObject) -> None:
     """An atom mapping applies to names in EDF and in frames (connection.go:SendProcessID, handleRecvQueue)."""
@@ -77,7 +77,7 @@ def test_a_mapped_name_is_written_as_its_mapped_name(write: Any, type_: FrameTyp
         assert read(data, caches=Caches(atoms=caches.atoms)).to_name == theirs
 
 
-@fixed(25)
+@fixed(12)
 @given(data=st.data(), types=st.lists(st.sampled_from(FrameType), min_size=2, max_size=6))
 def test_a_codec_has_no_state_between_frames(data: st.DataObject, types: list[FrameType]) -> None:
     encoder, decoder = FrameEncoder(REGISTRY, CACHES), FrameDecoder(REGISTRY, CACHES)

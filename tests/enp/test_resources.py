@@ -15,12 +15,13 @@ from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEn
 from tests.edf import hostile
 from tests.edf.codecs import u32
 from tests.edf.test_memory import BOUND, FLOODS, tables_of
+from tests.edf.test_resources import LONG, MEMORY, SMALL
 from tests.support.work import count_calls, peak_memory
 
 from .codecs import agreed, node_reads, node_writes
 from .strategies import PLAIN, TABLES
 
-MANY = 6000
+MANY = 5200
 GOOD = node_writes(PLAIN[FrameType.MESSAGE_PID])
 NAMED = node_writes(PLAIN[FrameType.MESSAGE_NAME])
 AT = 33
@@ -54,7 +55,7 @@ REFUSED = ("registered names", "type ids", "unknown ids", "unknown types")
 @pytest.mark.parametrize("flood", FLOOD)
 def test_tables_of_a_decoder_are_bounded(flood: str) -> None:
     decoder, make, read = FrameDecoder(hostile.REGISTRY), FLOOD[flood], 0
-    for i in range(MANY if flood != "long folded types" else MANY // 10):
+    for i in range(MANY if flood != "long folded types" else MANY // 8):
         with suppress(Rejected):
             decoder.read(make(i))
             read += 1
@@ -65,7 +66,7 @@ def test_tables_of_a_decoder_are_bounded(flood: str) -> None:
 
 def test_tables_of_an_encoder_are_bounded() -> None:
     encoder = FrameEncoder(hostile.REGISTRY)
-    for i in range(8000):
+    for i in range(MANY):
         encoder.write(PLAIN[FrameType.MESSAGE_NAME]._replace(to_name=Atom(f"n{i}"), payload={f"k{i}": Atom(f"a{i}")}))
     assert {name: size for name, size in tables_of(encoder.values).items() if size > BOUND} == {}
     assert encoder.ids == {}
@@ -76,25 +77,25 @@ def test_tables_of_an_encoder_are_bounded() -> None:
 
 @pytest.mark.parametrize("name", sorted(hostile.INPUTS)[::7])
 def test_memory_is_bounded_for_a_hostile_value(name: str) -> None:
-    data = framed(hostile.data_of(name))
+    data = framed(hostile.data_of(name, LONG))
 
     def read() -> None:
         with suppress(Rejected):
             node_reads(data, hostile.REGISTRY)
 
-    assert peak_memory(read) < 10_000_000
+    assert peak_memory(read) < MEMORY["node"] * len(data) + 1_000_000
 
 
 @pytest.mark.parametrize("name", sorted(hostile.INPUTS)[2::9])
 def test_both_readers_give_one_verdict_on_a_hostile_value(name: str) -> None:
-    agreed(framed(hostile.data_of(name)), hostile.REGISTRY)
+    agreed(framed(hostile.data_of(name, SMALL)), hostile.REGISTRY)
 
 
 def test_a_valid_frame_is_read_after_each_hostile_one() -> None:
     decoder = FrameDecoder(hostile.REGISTRY)
     for name in sorted(hostile.INPUTS)[1::6]:
         with suppress(Rejected):
-            decoder.read(framed(hostile.data_of(name)))
+            decoder.read(framed(hostile.data_of(name, SMALL)))
         assert decoder.read(GOOD) == PLAIN[FrameType.MESSAGE_PID]
 
 

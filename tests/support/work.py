@@ -15,6 +15,13 @@ def count_calls(work: Callable[[], object]) -> int:
     return sum(entry.callcount for entry in profile.getstats())
 
 
+def calls_and_memory(work: Callable[[], object]) -> tuple[int, int]:
+    """Returns the function calls and the peak bytes of memory of one run of the work."""
+    calls: list[int] = []
+    held = peak_memory(lambda: calls.append(count_calls(work)))
+    return calls[0], held
+
+
 def peak_memory(work: Callable[[], object]) -> int:
     """Returns the peak bytes of memory that the work allocates."""
     tracemalloc.start()

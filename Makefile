@@ -17,8 +17,8 @@ run: $(VENV)/.runtime ## run the suites on the embedded reference node; more wit
 	$(BIN)/ergo-conformance run $(ARGS)
 
 test: export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
-test: $(VENV)/.tox peers ## tox: tests, lint, types, layers, self; one of them with TOX_ARGS='-e lint'
-	$(BIN)/tox run $(TOX_ARGS)
+test: $(VENV)/.tox peers ## tox: tests, static checks, self; one of them with TOX_ARGS='-e static'
+	$(BIN)/tox run-parallel --parallel auto $(TOX_ARGS)
 
 # Two hosts on one machine, for one of the tests: network namespaces, which only root may make.
 peers:

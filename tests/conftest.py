@@ -1,6 +1,7 @@
 """Runs coroutine tests: under a clock that jumps to the next timer, or on a real loop if the test is marked `real_loop`."""
 
 import asyncio
+import gc
 import inspect
 from collections.abc import Coroutine
 from typing import Any
@@ -16,6 +17,12 @@ LIMIT = 500.0
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_loop(limit): runs a coroutine test on a real loop, within `limit` seconds")
     config.addinivalue_line("markers", "covers(*rows): the rows of docs/node-api.md that the test shows")
+
+
+def pytest_collection_finish() -> None:
+    """Excludes modules and collected tests from garbage collections, which would visit these objects hundreds of times."""
+    gc.collect()
+    gc.freeze()
 
 
 async def bounded(test: Coroutine[Any, Any, None], limit: float = LIMIT) -> None:

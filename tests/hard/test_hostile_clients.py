@@ -27,7 +27,9 @@ MEGABYTE = 1 << 20
 MANY, FEW = 500, 40
 GOOD = 9
 """Full handshakes while the half-open clients are connected."""
-DEADLINES = (ehs.CONNECT_TIMEOUT, ehs.READ_TIMEOUT, ehs.HANDSHAKE_TIMEOUT)
+READ = 3.0
+DEADLINES = (6.0, READ, 6.0)
+"""Longer than the default ones: on a busy machine the handshake of a good peer may take more than a second."""
 DRIP = ehs.READ_TIMEOUT / 4
 """Seconds between two bytes of a slow client."""
 
@@ -119,7 +121,7 @@ async def test_peers_connect_despite_five_hundred_half_open_clients() -> None:
         await clients.until(lambda: len(clients.lasted["silent"]) >= MANY)  # at least one round each
         now, _ = await b.request("memory")
         assert now - memory < 30 * MEGABYTE
-        assert min(clients.lasted["silent"]) >= ehs.READ_TIMEOUT
+        assert min(clients.lasted["silent"]) >= READ
         await clients.end()
 
 

@@ -58,9 +58,13 @@ async def send_endlessly(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def one_connection(serve: Serve, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        await serve(reader, writer)
-    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            await serve(reader, writer)
+        writer.close()
+    except asyncio.CancelledError:
+        writer.transport.abort()  # drops what the peer does not read
+        raise
 
 
 @contextlib.contextmanager

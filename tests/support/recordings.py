@@ -110,12 +110,12 @@ def changed(
 
 @cache
 def samples() -> dict[FrameType, CapturedFrame]:
-    """Returns the first recorded frame of each type."""
+    """Returns a recorded frame of each type, from the smallest capture that has one."""
     found: dict[FrameType, CapturedFrame] = {}
-    for name in UPSTREAM:
-        if name.startswith("master/"):
-            for captured in frames_of(name):
-                found.setdefault(enp.TYPES[type(captured[3].value)], captured)
+    names = [name for name in UPSTREAM if name.startswith("master/")]
+    for name in sorted(names, key=lambda name: (CAPTURES / f"{name}.jsonl").stat().st_size):
+        for captured in frames_of(name):
+            found.setdefault(enp.TYPES[type(captured[3].value)], captured)
     return found
 
 

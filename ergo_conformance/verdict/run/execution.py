@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from ...peers.memory import VirtualLoop
@@ -44,7 +44,7 @@ class CaseResult:
     """None, a ViolationError, a SkippedError, an InconclusiveError, or an error of the case itself."""
     seconds: float = 0.0
     """Duration in real time."""
-    transcripts: tuple[Transcript, ...] = ()
+    transcripts: tuple[Transcript, ...] = field(default=(), repr=False)  # asyncio makes the repr of each finished task
     """Raw entries of each socket, whatever the result."""
 
 

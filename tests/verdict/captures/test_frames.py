@@ -79,9 +79,10 @@ def test_a_control_frame_without_a_control_message_is_reported(tmp_path: Path) -
 
 
 def test_an_unspecified_message_id_may_have_any_value(tmp_path: Path) -> None:
-    name, socket, direction, frame = samples()[FrameType.MESSAGE_NAME]
-    assert not frame.value.priority & enp.IMPORTANT
-    assert change_frame((name, socket, direction, frame), put(17, b"\xaa" * 8)).check(tmp_path) == []
+    captured = first(
+        "master/send", lambda value: isinstance(value, enp.MessageName) and not value.priority & enp.IMPORTANT
+    )
+    assert change_frame(captured, put(17, b"\xaa" * 8)).check(tmp_path) == []
 
 
 # --- names in place of ids --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from construct import Int8ub, Int16ub, Int32ub
 
 from ..errors import CannotEncode, Reason
 from ..model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_EMPTY_ITEMS
+from ..model.map_keys import MapKeys, UnusableKeyError
 from .interpreter import (  # fmt: skip
     Composite,
     Label,
@@ -245,14 +246,15 @@ class CountedEntries(Composite):
     def read_parts(self, io: Reader) -> Reading:
         n = self.count.read(io)
         check_room(io, n, min_size_of(self.key) + min_size_of(self.value), behind=self.count.min_size)
-        values = {}
+        values: dict[Any, Any] = {}
+        keys = MapKeys(n)
         for i in range(n):
             start = io.pos
             key = yield f"{i}", self.key
             try:
-                hash(key)
-            except (TypeError, RecursionError):
-                raise RefusalError(Reason.UNHASHABLE_KEY, start) from None
+                key = keys.checked(values, key)
+            except UnusableKeyError as error:
+                raise RefusalError(Reason.UNHASHABLE_KEY, start, str(error)) from None
             values[key] = yield i, self.value
         return values
 

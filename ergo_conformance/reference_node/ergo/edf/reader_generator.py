@@ -14,6 +14,7 @@ from typing import Final
 from ....model import types as t
 from ....model.ergo.edf import MAX_ATOM, MAX_DEPTH, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR, Tag
 from ....model.inferred import INFERRED_TYPES
+from ....model.map_keys import MapKeys
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import PID, Alias, Error, Event, ProcessID, Ref, Typed
@@ -33,6 +34,9 @@ from .type_properties import STRUCT_CODES, base_of, empty_items, empty_value, ha
 
 INLINE_TYPES: Final = (t.STRING, t.INT, t.BOOL, t.FLOAT64, t.ATOM, t.BINARY)
 """Most frequent types in `any` slots. Inside a loop they are read inline, all others through DISPATCH."""
+
+SAFE_KEYS: Final = frozenset({t.BOOL, t.STRING, t.ATOM, t.BINARY, *STRUCT_CODES}) - {t.FLOAT32, t.FLOAT64}
+"""Types of keys that need no check by MapKeys: at most nine numbers of 64 bits have one hash."""
 
 _new = tuple.__new__
 
@@ -317,11 +321,13 @@ class ReaderGenerator:
         key_items, value_items = (empty_items(part, self.registry) for part in (type_.key, type_.value))
         if key_items is not None and value_items is not None:
             self.source.add(f"{self.source.constant('count_empty_items', count_empty_items)}(c, {n}, 0)")
+        safe = base_of(type_.key, self.registry) in SAFE_KEYS
+        keys = "" if safe else self.local(f"{self.source.constant('MapKeys', MapKeys)}({n})")
         self.loop(n)
         key = self.key(type_.key)
         value = self.value(type_.value)
         self.flush()
-        self.source.add(f"{out}[{key}] = {value}")
+        self.source.add(f"{out}[{key if safe else f'{keys}.checked({out}, {key})'}] = {value}")
         self.end_loop()
         return out
 

@@ -5,11 +5,13 @@ explicit stack, and also reads the values that the generated readers do not supp
 recurses, structs as keys of a map with `any` keys, folded types for which no function was generated.
 """
 
+import re
 from typing import Any, Final
 
 from ....errors import Reason, Rejected
 from ....model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_DEPTH, MAX_EMPTY_ITEMS, SCALAR_TAGS, Tag
 from ....model.inferred import to_any_slot
+from ....model.map_keys import MapKeys, UnusableKeyError
 from ....model.registry import Marshaler, Registry, Struct, is_nullable
 from ....model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Typed
@@ -52,10 +54,11 @@ _NO_KEY: Final = object()
 class OpenMap:
     """A map that is being read."""
 
-    __slots__ = ("at", "done", "key", "n", "type", "values")
+    __slots__ = ("at", "done", "key", "keys", "n", "type", "values")
 
     def __init__(self, type_: Map, n: int) -> None:
         self.type, self.n, self.done = type_, n, 0
+        self.keys = MapKeys(n)
         self.at = 0
         self.key: Any = _NO_KEY
         self.values: dict[Any, Any] = {}
@@ -68,10 +71,9 @@ class OpenMap:
     def add(self, value: Any) -> None:
         if self.key is _NO_KEY:
             try:
-                hash(value)
-            except (TypeError, RecursionError):
-                raise Rejected(Reason.UNHASHABLE_KEY, "", self.at) from None
-            self.key = value
+                self.key = self.keys.checked(self.values, value)
+            except UnusableKeyError as error:
+                raise Rejected(Reason.UNHASHABLE_KEY, "", self.at, str(error)) from None
             return
         self.values[self.key] = value
         self.key = _NO_KEY
@@ -131,7 +133,7 @@ class OpenSlot:
 
 OpenValue = OpenSequence | OpenMap | OpenStruct | OpenSlot
 _SCALARS_BY_TAG: Final = {int(tag): Scalar(tag) for tag in SCALAR_TAGS}
-_NIL: Final = bytes([Tag.NIL])
+_NILS: Final = re.compile(b"\\xff*+")
 _SCALAR_OR_NIL_TAGS: Final = frozenset((*SCALAR_TAGS, Tag.NIL))
 _PENDING: Final = object()
 """In place of a value whose parts are not read yet."""
@@ -196,10 +198,10 @@ class SlowReader:
 
     def read_nils(self, items: OpenSequence) -> None:
         """Reads consecutive nil slices or maps in one step, for the same reason."""
-        rest = self.b[self.o : self.o + items.n - len(items.values)]
-        run = len(rest) - len(rest.lstrip(_NIL))
-        items.values += [None] * run
-        self.o += run
+        found = _NILS.match(self.b, self.o, self.o + items.n - len(items.values))
+        if found and found.end() > self.o:
+            items.values += [None] * (found.end() - self.o)
+            self.o = found.end()
 
     def min_size(self, type_: Type) -> int:
         return min_size(type_, self.registry, self.min_sizes)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from ergo_conformance.errors import CannotEncode, Reason
 from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo.edf import MAX_DEPTH
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.model.types import ANY, Array, Map, Slice, Type
+from ergo_conformance.model.types import ANY, Array, Map, Reg, Slice, Type
 from ergo_conformance.model.values import Typed
+from ergo_conformance.reference_node.ergo.edf import Decoder
+from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
+from ergo_conformance.reference_node.ergo.edf.runtime import no_fast_reader
 
 from .codecs import READERS, WRITERS, Verdict, both_readers, both_writers, folded, judged
 
@@ -188,3 +192,23 @@ def test_deeply_nested_registered_structs_are_read_and_written(name: str, n: int
     value, end = READERS[name](data, registry)
     assert end == len(data)
     assert WRITERS[name](value, registry) == data
+
+
+# --- types met deep inside a value ------------------------------------------------------------------------------------
+
+
+def test_a_type_that_first_occurs_deep_inside_a_value_gets_its_reader() -> None:
+    """At some depths Python's stack has room for the reading and not for the generation of a reader."""
+    names = [f"#x/{letter}" for letter in "ABCDEFGHIJKLMNOPQRST"]
+    rows = [Struct(names[0], (("V", t.INT8),))]
+    rows += [Struct(name, (("V", Reg(inner)),)) for inner, name in pairwise(names)]
+    outer = b"\x83\0\4" + names[-1].encode() + b"\7"
+    slow = []
+    for depth in range(300, 520, 5):
+        registry = Registry(rows)
+        decoder = Decoder(registry)
+        decoder.decode((ANYS + b"\x9d\0\0\0\1") * depth + outer)
+        decoder.decode(outer)
+        if generated_functions(registry).dynamic_reader(Reg(names[-1])) is no_fast_reader:
+            slow.append(depth)
+    assert slow == []

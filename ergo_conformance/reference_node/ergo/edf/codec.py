@@ -4,7 +4,6 @@ Generated functions belong to a registry and are shared by all connections that 
 direction of one connection.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import CannotEncode, Reason, Rejected
@@ -45,6 +44,7 @@ class GeneratedFunctions:
         self.writers: dict[Type, Writer] = {}
         self.dynamic_readers: dict[Type, Reader] = {}
         self.dynamic_writers: dict[Type, Writer] = {}
+        self._postponed: list[tuple[Type, bool]] = []
         self.lines = 0  # of all generated readers
         self.folded_lines = 0  # of readers generated for folded types
 
@@ -69,13 +69,30 @@ class GeneratedFunctions:
         return found
 
     def new_reader(self, type_: Type, *, dynamic: bool) -> Reader:
-        """Generates a reader and the readers that it calls."""
+        """Generates a reader and the readers that it calls.
+
+        Raises FastPathError if Python's stack is too deep for that now: a value deep inside another names the type.
+        """
         try:
             read = generate_reader(type_, self.registry, self.reader, dynamic=dynamic)
-        except (SyntaxError, RecursionError):  # structs nested deeper than Python's parser allows
+        except SyntaxError:  # structs nested deeper than Python's parser allows
             return no_fast_reader
+        except RecursionError:
+            self._postponed.append((type_, dynamic))
+            raise FastPathError from None
         self.lines += source_of(read).count("\n")
         return read
+
+    def generate_postponed(self) -> None:
+        """Generates the readers for which the stack was too deep. To be called when no value is being read."""
+        while self._postponed:
+            type_, dynamic = self._postponed.pop()
+            readers = self.dynamic_readers if dynamic else self.readers
+            try:
+                readers[type_] = self.new_reader(type_, dynamic=dynamic)
+            except FastPathError:  # the type itself is too deep
+                self._postponed.pop()
+                readers[type_] = no_fast_reader
 
     def writer(self, type_: Type) -> Writer:
         """Returns the writer of a typed slot."""
@@ -115,9 +132,8 @@ class Decoder:
     """Reads EDF values of one peer, with the peer's caches, our registry and our atom mapping."""
 
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
-        functions = generated_functions(registry)
-        self.tables = DecodeTables(registry, caches, functions.dynamic_reader)
-        self._reader: Callable[[Type], Reader] = functions.reader
+        self._functions = generated_functions(registry)
+        self.tables = DecodeTables(registry, caches, self._functions.dynamic_reader)
 
     def decode(self, data: bytes) -> Any:
         """Returns the single value with descriptor in `data`. Raises Rejected, also for trailing bytes."""
@@ -144,19 +160,24 @@ class Decoder:
                 return value, end
         except _READ_ERRORS:
             pass
-        return SlowReader(data, offset, tables).read(None)
+        return self.read_slowly(data, offset, None)
 
     def decode_as(self, type_: Type, data: bytes, offset: int = 0) -> tuple[Any, int]:
         """Returns the value of a known type at `offset` (no descriptor), and the offset after it. Raises Rejected."""
         tables = self.tables
         tables.empty_items = tables.inner_arrays = 0
         try:
-            value, end = self._reader(type_)(data, offset, tables, 0)
+            value, end = self._functions.reader(type_)(data, offset, tables, 0)
             if end <= len(data):
                 return value, end
         except _READ_ERRORS:
             pass
-        return SlowReader(data, offset, tables).read(type_)
+        return self.read_slowly(data, offset, type_)
+
+    def read_slowly(self, data: bytes, offset: int, type_: Type | None) -> tuple[Any, int]:
+        """Reads a value that the generated readers have not read: in a slot of a type, or with descriptor. Raises Rejected."""
+        self._functions.generate_postponed()
+        return SlowReader(data, offset, self.tables).read(type_)
 
 
 class Encoder:

@@ -47,9 +47,9 @@ MAX_KEPT_LENGTH: Final = 64
 class AtomTable(dict[bytes, Atom]):
     """Received text → local atom."""
 
-    def __init__(self, mapping: dict[Atom, Atom]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._local = {remote: local for local, remote in mapping.items()}
+        self._local: dict[Atom, Atom] = {}
 
     def __missing__(self, raw: bytes) -> Atom:
         atom = Atom(bytes_to_text(raw))
@@ -57,6 +57,14 @@ class AtomTable(dict[bytes, Atom]):
         if len(self) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
             self[raw] = atom
         return atom
+
+    def map(self, remote: Atom, local: Atom) -> bool:
+        """Maps a remote atom that is not mapped yet. False if it is."""
+        if remote in self._local:
+            return False
+        self._local[remote] = local
+        self.pop(text_to_bytes(remote), None)
+        return True
 
 
 class RegisteredTable(dict[bytes, Reader]):
@@ -119,21 +127,37 @@ class FoldedTable(dict[bytes, Reader]):
 class DecodeTables:
     """Tables for reading, of one direction of a connection."""
 
-    __slots__ = ("atom_ids", "atoms", "empty_items", "error_ids", "folded", "inner_arrays", "keys", "registered",
+    __slots__ = ("_ids_of", "atom_ids", "atoms", "empty_items", "error_ids", "folded", "inner_arrays", "keys", "registered",
                  "registered_ids", "registry", "type_ids")  # fmt: skip
 
     def __init__(self, registry: Registry, caches: Caches, reader_for: Callable[[Type], Reader]) -> None:
         self.registry = registry
-        self.atoms = AtomTable(dict(caches.atom_mapping))
-        self.atom_ids = {id_: self.atoms[text_to_bytes(atom)] for id_, atom in caches.atoms.items()}
+        self.atoms = AtomTable()
+        self.atom_ids: dict[int, Atom] = {}
         self.keys: dict[bytes, str] = {}
-        self.type_ids = dict(caches.types)
-        self.error_ids = {id_: Error(text, registered=True) for id_, text in caches.errors.items()}
+        self.type_ids: dict[int, str] = {}
+        self.error_ids: dict[int, Error] = {}
+        self._ids_of: dict[Atom, list[int]] = {}
+        self.add(caches)
         self.registered = RegisteredTable(registry, reader_for)
         self.registered_ids = RegisteredIds(self.type_ids, self.registered)
         self.folded = FoldedTable(self, reader_for)
         self.empty_items = 0
         self.inner_arrays = 0
+
+    def add(self, caches: Caches) -> None:
+        """Adds ids and mapped atoms, at a cost in proportion to them; known ones keep their meaning (ENP-CACHE-1)."""
+        for local, remote in caches.atom_mapping.items():
+            if self.atoms.map(remote, local):
+                self.atom_ids.update(dict.fromkeys(self._ids_of.get(remote, ()), local))
+        for id_, atom in caches.atoms.items():
+            if id_ not in self.atom_ids:
+                self.atom_ids[id_] = self.atoms[text_to_bytes(atom)]
+                self._ids_of.setdefault(atom, []).append(id_)
+        for id_, name in caches.types.items():
+            self.type_ids.setdefault(id_, name)
+        for id_, text in caches.errors.items():
+            self.error_ids.setdefault(id_, Error(text, registered=True))
 
     def new_key(self, raw: bytes) -> str:
         """Decodes a key of a map and keeps it in `keys`, since keys are repeated."""

@@ -278,8 +278,7 @@ class FrameDecoder:
     def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
         self.values = Decoder(registry, caches)
         self.tables = self.values.tables
-        local = {remote: local for local, remote in caches.atom_mapping.items()}
-        self.names = {id_: local.get(atom, atom) for id_, atom in caches.atoms.items()}
+        self.names = self.tables.atom_ids
         self._readers: list[FrameReader] = [_refuse_unknown_type] * 256
         for type_ in LAYOUTS:
             self._readers[type_] = generate_reader(type_)

@@ -7,6 +7,7 @@ the connection continues; bytes that are not frames end their socket (ENP-HDR-2,
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
 from ....errors import CannotEncode, Rejected
@@ -32,6 +33,8 @@ log = logging.getLogger("ergo_conformance.node")
 
 MAX_CACHED_PIDS: Final = 4096
 """PIDs of the peer's senders that are kept as objects."""
+MAX_MAPPED: Final = 4096
+"""Atoms that a peer may map with UpdateCache; further ones keep their names."""
 _PRIORITIES: Final = enp.PRIORITIES
 _new: Final = tuple.__new__
 _CODES: Final = {error.text: code for code, error in enp.CODE_ERRORS.items()}
@@ -47,10 +50,10 @@ class EnpConnection(BaseConnection):
         self.changed = asyncio.Event()
         """Set when a socket has left the pool."""
         self._node = ConnectedNode(core, self)
-        self._registry, self._caches = core.registry, peer.caches
-        registry = core.registry
-        self._decoder = FrameDecoder(registry, self._caches)
-        self._encoder = FrameEncoder(registry, peer.local.caches)
+        self._decoder = FrameDecoder(core.registry, peer.caches)
+        self._mapped = 0
+        """Number of atoms that the peer has mapped."""
+        self._encoder = FrameEncoder(core.registry, peer.local.caches)
         self._limit = peer.local.max_message_size or enp.MAX_UNLIMITED
         self._acks = Flags.IMPORTANT_DELIVERY in peer.local.flags
         self._framers: dict[Socket, Framer] = {}
@@ -232,16 +235,11 @@ class EnpConnection(BaseConnection):
 
     def update_caches(self, update: enp.UpdateCache) -> None:
         """Adds ids to the caches of the peer; existing ids are kept (ENP-CACHE-1)."""
-        old = self._caches
         errors = {id_: error.text for id_, error in (update.ErrCache or {}).items() if error is not None}
-        mapping = {local: remote for remote, local in (update.AtomMapping or {}).items()}
-        self._caches = Caches(
-            {**(update.AtomCache or {}), **old.atoms},
-            {**(update.RegCache or {}), **old.types},
-            {**errors, **old.errors},
-            {**mapping, **old.atom_mapping},
-        )
-        self._decoder = FrameDecoder(self._registry, self._caches)
+        room = MAX_MAPPED - self._mapped
+        mapping = {local: remote for remote, local in islice((update.AtomMapping or {}).items(), room)}
+        self._mapped += len(mapping)
+        self._decoder.tables.add(Caches(update.AtomCache or {}, update.RegCache or {}, errors, mapping))
 
     # --- sent frames ----------------------------------------------------------------------------------------------------------
 

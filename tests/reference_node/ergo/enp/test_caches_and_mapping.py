@@ -12,18 +12,21 @@ from ergo_conformance.model.ergo import agent_types, enp, error_values, gen
 from ergo_conformance.model.ergo.caches import NO_CACHES, Caches
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
+from ergo_conformance.model.registry import Registry
 from ergo_conformance.model.types import Reg, Slice
 from ergo_conformance.model.values import Alias, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.peers.corruption.frames import relation_request
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, PROCESS, REGISTRY, Peer
 from ergo_conformance.reference_node.api.relations import RelationKind
 from ergo_conformance.reference_node.ergo.enp.codec import FrameDecoder, FrameEncoder
+from ergo_conformance.reference_node.ergo.enp.connection import MAX_MAPPED
 from ergo_conformance.reference_node.node import Node
 from ergo_conformance.reference_node.target.agents import Echo
 from ergo_conformance.spec.ergo import enp as frames
 from ergo_conformance.spec.ergo.edf import EdfContext
 from tests.support.consumers import Consumer, Termination, spawn_consumer
 from tests.support.nodes import context, node, settle
+from tests.support.work import count_calls
 
 CACHED, PLAIN = Atom("cached"), Atom("plain")
 IDS = Caches(
@@ -295,3 +298,27 @@ def test_writer_and_reader_apply_a_mapping_in_opposite_directions(value: Any, at
     assert isinstance(seen, enp.MessageName)
     assert seen.to_name == THEIRS
     assert "ours" not in repr(seen.payload)
+
+
+def test_the_cost_of_new_ids_does_not_depend_on_the_ids_known_so_far() -> None:
+    known = {id_: Atom(f"a{id_}") for id_ in range(256, 60_256)}
+    decoder = FrameDecoder(Registry(), Caches(atoms=known, types={4096: "#x/Y"}, errors={40_000: "old"}))
+    one = Caches(
+        atoms={256: Atom("other"), 60_300: Atom("new")},
+        types={4096: "#x/Z"},
+        errors={40_000: "new"},
+        atom_mapping={Atom("local"): Atom("a300")},
+    )
+    assert count_calls(lambda: decoder.tables.add(one)) < 60
+    assert [decoder.names[id_] for id_ in (256, 60_300, 300)] == ["a256", "new", "local"]
+    assert decoder.tables.type_ids == {4096: "#x/Y"}
+    assert decoder.tables.error_ids[40_000].text == "old"
+
+
+async def test_the_number_of_atoms_that_a_peer_may_map_is_limited() -> None:
+    async with connected_peer(NO_CACHES) as (_, it, peer):
+        names = [Atom(f"m{i}") for i in range(MAX_MAPPED + 10)]
+        await update_caches(peer, AtomMapping={name: Atom(f"l{name}") for name in names})
+        peer.send(it.process.pid.id, names)
+        await settle()
+        assert sum(atom.startswith("l") for atom in it.received[0]) == MAX_MAPPED

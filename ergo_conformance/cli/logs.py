@@ -5,7 +5,9 @@ import json
 import logging
 import sys
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+from ..model.text import escape
 
 LOGGER: Final = "ergo_conformance"
 TEXT: Final = "%(asctime)s %(levelname)-7s %(name)s %(message)s"
@@ -27,6 +29,20 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class TextFormatter(logging.Formatter):
+    """Formats a record as one line, and an exception as indented lines. Peers choose parts of both: they are escaped."""
+
+    def __init__(self) -> None:
+        super().__init__(TEXT)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  a method of logging.Formatter
+        record.message = escape(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  a method of logging.Formatter
+        return "\n".join(f"    {escape(line)}" for line in super().formatException(ei).split("\n"))
+
+
 class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object: time (UTC, RFC 3339), level, logger, message, and `exception` if there is one."""
 
@@ -40,13 +56,13 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)  # ASCII: no terminal or viewer takes a code of the text for its own
 
 
 def set_up(level: LogLevel, style: LogFormat) -> None:
     """Logs messages of this package to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if style is LogFormat.JSON else logging.Formatter(TEXT))
+    handler.setFormatter(JsonFormatter() if style is LogFormat.JSON else TextFormatter())
     logger = logging.getLogger(LOGGER)
     logger.handlers[:] = [handler]
     logger.setLevel(level.value.upper())

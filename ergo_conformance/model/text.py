@@ -1,4 +1,7 @@
-"""Text on the wire: UTF-8, with lone surrogates for bytes that are not UTF-8, so that any bytes survive a round trip."""
+"""Text on the wire: UTF-8, with lone surrogates for bytes that are not UTF-8, so that any bytes survive a round trip.
+
+And on one line of a log, where it can't pass for other lines or control a terminal.
+"""
 
 
 def text_to_bytes(text: str) -> bytes:
@@ -9,3 +12,10 @@ def text_to_bytes(text: str) -> bytes:
 def bytes_to_text(data: bytes) -> str:
     """Returns the text of bytes from the wire; a byte that is not UTF-8 becomes a lone surrogate."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def escape(text: str) -> str:
+    r"""Returns a text with escapes such as `\x1b` in place of line breaks, control codes and lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

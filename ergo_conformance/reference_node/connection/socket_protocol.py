@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from ...errors import ErgoConformanceError, Rejected
 from ...model.ergo.ehs import Role
+from ...model.text import escape
 from ...model.values import Atom
 from ..api.connection import OpenSocket, PooledConnection
 from ..api.errors import ClosedError, HandshakeError, RefusedError, SilentError
@@ -25,6 +26,9 @@ from .tcp import format_address, tune
 from .tls import fingerprint_of_der
 
 log = logging.getLogger("ergo_conformance.node")
+
+MAX_LOGGED: Final = 300
+"""Characters of a cause that are logged: a peer chooses parts of it."""
 
 REFUSED_WITHIN: Final = 0.1
 """Seconds. A joined socket that the peer closes this soon after its Accept, without a byte, was refused: the peer's Accept and
@@ -166,7 +170,7 @@ class SocketProtocol(asyncio.Protocol):
 
     def fail(self, cause: str) -> None:
         """Closes the socket at once because of a violation by the peer; sends nothing."""
-        log.info("closed %s: %s", self, printable(cause))
+        log.info("closed %s: %s", self, escape(cause[:MAX_LOGGED]))
         self.abort()
 
     # --- the handshake ------------------------------------------------------------------------------------------------
@@ -203,7 +207,7 @@ class SocketProtocol(asyncio.Protocol):
         """Ends the handshake without a result: closes the socket and sends nothing."""
         if self._handshake is None:
             return
-        log.info("refused %s: %s", self, printable(str(error)))
+        log.info("refused %s: %s", self, escape(str(error)[:MAX_LOGGED]))
         self._end_handshake()
         self._table.abandon(self)
         self.close()
@@ -228,11 +232,6 @@ class SocketProtocol(asyncio.Protocol):
 
     def __str__(self) -> str:
         return f"{self.role.other.value} {self._peer}"
-
-
-def printable(text: str) -> str:
-    """Returns text for one line of a log: at most 300 characters, unprintable ones replaced."""
-    return "".join(c if c.isprintable() else "?" for c in text[:300])
 
 
 def _peer_fingerprint(tls: ssl.SSLObject | None) -> bytes | None:

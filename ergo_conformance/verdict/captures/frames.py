@@ -22,8 +22,6 @@ from ..vectors.frames import same_frame
 from .result import CaptureResult
 from .sides import Side
 
-MAX_UNPACKED: Final = 1 << 26
-"""Bytes that the content of a script's compressed frame may have."""
 LENGTH_FIELD: Final = range(2, 6)
 """Offsets of the frame length, which follows from the other bytes: the search for the first difference skips them."""
 
@@ -53,7 +51,7 @@ class FrameChecker:
             with suppress(Rejected):
                 frame = decoder.read(data)
                 if isinstance(frame, Compressed):
-                    decoder.read(uncompress(frame, MAX_UNPACKED))
+                    decoder.read(uncompress(frame, enp.max_unpacked(len(frame.stream))))
 
     def _codec(self, context: EdfContext) -> tuple[FrameDecoder, FrameEncoder]:
         """Returns the node's reader and writer with the cache tables of a context."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ...errors import Reason, Rejected
 from ...model.compare import same
-from ...model.ergo.enp import MAX_UNLIMITED, Compressed
+from ...model.ergo.enp import Compressed, max_unpacked
 from ...model.ergo.records import framework
 from ...model.json.frames import frame_from_json
 from ...model.registry import Registry
@@ -89,7 +89,7 @@ def readers(context: EdfContext) -> dict[str, Reader]:
         value = decoder.read(data)
         if not isinstance(value, Compressed):
             return GoldenFrame(value)
-        return GoldenFrame(value, decoder.read(uncompress(value, MAX_UNLIMITED)))
+        return GoldenFrame(value, decoder.read(uncompress(value, max_unpacked(len(value.stream)))))
 
     return {"schema": by_schema, "node": by_node}
 

@@ -39,9 +39,9 @@ def compress(frame: bytes, setting: Compression) -> bytes:
 
 
 def compress_if_shorter(frame: bytes, how: Compression) -> bytes:
-    """Returns a frame compressed, or unchanged if compression does not make it shorter."""
+    """Returns a frame compressed; unchanged if that is not shorter, or so much shorter that a peer may refuse to unpack it."""
     packed = compress(frame, how)
-    return packed if len(packed) < len(frame) else frame
+    return packed if len(packed) < len(frame) <= enp.max_unpacked(len(packed) - _HEAD.size) else frame
 
 
 def uncompress(frame: Compressed, limit: int) -> bytes:

@@ -143,7 +143,8 @@ class EnpConnection(BaseConnection):
                 log.info("a frame of %r can't be answered: %s", self.name, error)
 
     def _compressed(self, frame: enp.Compressed) -> None:
-        inner = self._decoder.read_framed(uncompress(frame, self._limit))
+        limit = self.peer.local.max_message_size or enp.max_unpacked(len(frame.stream))
+        inner = self._decoder.read_framed(uncompress(frame, limit))
         handle = self._handlers.get(type(inner))
         if handle is not None:
             handle(inner)

@@ -14,8 +14,12 @@ _STREAM_AT: Final = _AT + 5
 _WINDOW: Final = {Algorithm.ZLIB: zlib.MAX_WBITS, Algorithm.GZIP: zlib.MAX_WBITS | 16}
 
 
-def unpack(frame: Compressed, limit: int = enp.MAX_UNLIMITED) -> bytes | Rejected:
-    """Returns the frame inside; Rejected unless the stream is complete and has the announced length, at most `limit`."""
+def unpack(frame: Compressed, limit: int | None = None) -> bytes | Rejected:
+    """Returns the frame inside; Rejected unless the stream is complete and has the announced length, at most `limit`.
+
+    Without a limit `max_unpacked` holds.
+    """
+    limit = enp.max_unpacked(len(frame.stream)) if limit is None else limit
     if not enp.HEADER_LENGTH <= frame.length <= limit:
         detail = f"{frame.length:,} bytes, {enp.HEADER_LENGTH} to {limit:,} are allowed"
         return Rejected(Reason.LENGTH, "length", _AT + 1, detail)

@@ -73,6 +73,14 @@ async def test_a_process_without_compression_sends_plain_frames() -> None:
     await b.stop()
 
 
+async def test_zeros_that_a_peer_may_refuse_to_unpack_are_sent_plain() -> None:
+    b, peer = await connected_peer()
+    for size, compressed in ((enp.MAX_UNPACKED, True), (enp.MAX_UNPACKED + 1, False)):
+        received = await send_to_peer(b, peer, payload_for(peer, size), Compression(Algorithm.ZLIB))
+        assert (received.outer is not None) is compressed
+    await b.stop()
+
+
 async def test_incompressible_data_is_sent_plain() -> None:
     b, peer = await connected_peer()
     noise = random.Random(1).randbytes(20_000)
@@ -208,6 +216,26 @@ async def test_the_size_limit_applies_to_the_unpacked_frame(algorithm: Algorithm
     assert len((await peer.receive_message()).value.payload) < LIMIT
     await peer.expect_none(lambda frame: True, "message above the limit")
     await b.stop()
+
+
+@pytest.mark.parametrize("max_message_size", [0, 2 * enp.MAX_UNPACKED])
+async def test_without_a_size_limit_the_unpacked_frame_is_limited_by_the_stream(max_message_size: int) -> None:
+    b, peer = await connected_peer(max_message_size=max_message_size)
+    zeros = peer.data_of(peer.message("echo", bytes(enp.MAX_UNPACKED)))
+    peer.send_bytes(peer.compress(zeros, Algorithm.ZLIB), "zeros, compressed a thousand times")
+    if max_message_size:
+        assert (await peer.receive_message()).value.payload == bytes(enp.MAX_UNPACKED)
+    else:
+        await peer.expect_none(lambda frame: True, "message above the limit")
+    await b.stop()
+
+
+@pytest.mark.parametrize(
+    ("stream", "unpacked"),
+    [(0, 1 << 24), (1 << 18, 1 << 24), ((1 << 18) + 1, (1 << 24) + 64), (1 << 24, 1 << 30), (1 << 30, 1 << 30)],
+)
+def test_the_limit_of_an_unpacked_frame_is_in_proportion_to_the_stream(stream: int, unpacked: int) -> None:
+    assert enp.max_unpacked(stream) == unpacked
 
 
 async def test_a_frame_above_the_limit_closes_its_socket() -> None:

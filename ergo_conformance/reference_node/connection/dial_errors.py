@@ -19,7 +19,7 @@ def cause_of(error: Exception) -> str:
             return f"tls: {error.reason or error}".lower()
         case TimeoutError() | SilentError():
             return "i/o timeout"
-        case socket.gaierror() | UnicodeError():  # UnicodeError: a label of more than 63 characters
+        case socket.gaierror():
             return "no such host"
         case ConnectionResetError(errno=None):  # during a TLS handshake
             return "EOF"

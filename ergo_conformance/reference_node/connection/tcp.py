@@ -38,14 +38,21 @@ Dial = Callable[[Callable[[], asyncio.Protocol], SocketAddress], Awaitable[None]
 
 
 async def dial(protocol: Callable[[], asyncio.Protocol], endpoint: SocketAddress) -> None:
-    """Opens a TCP or TLS socket. Raises OSError, including ssl.SSLError."""
-    await asyncio.get_running_loop().create_connection(
-        protocol,
-        endpoint.host,
-        endpoint.port,
-        ssl=endpoint.tls,
-        ssl_shutdown_timeout=None if endpoint.tls is None else TLS_SHUTDOWN_TIMEOUT,
-    )
+    """Opens a TCP or TLS socket. Raises OSError: ssl.SSLError, or socket.gaierror for text that can't be a host."""
+    try:
+        await asyncio.get_running_loop().create_connection(
+            protocol,
+            endpoint.host,
+            endpoint.port,
+            ssl=endpoint.tls,
+            ssl_shutdown_timeout=None if endpoint.tls is None else TLS_SHUTDOWN_TIMEOUT,
+        )
+    except OSError:  # one of TLS is a ValueError, too
+        raise
+    except (
+        ValueError
+    ) as error:  # a peer or registrar names a host with a NUL, or with a label of more than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
 
 
 async def listen(

@@ -196,7 +196,7 @@ class _SocketOpener:
                 await self._dialer.open(protocol, endpoint, self._stack.handshake.deadlines.connect)
             except (HandshakeError, RefusedError):
                 return False  # logged by the socket
-            except (OSError, UnicodeError) as error:
+            except OSError as error:
                 log.info("a socket to %r: %s:%d: %s", peer.node, endpoint.host, endpoint.port, describe(error))
             else:
                 return True

@@ -215,7 +215,7 @@ class NodeNetwork:
         for endpoint, stack in await self.resolver.expand(wanted, route):
             try:
                 return (await self._dialer.connect(endpoint, wanted, stack)).node
-            except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
+            except (OSError, HandshakeError, RefusedError) as error:
                 self._check_running()
                 cause = ErgoError(Error(cause_of(error)))
         raise cause
@@ -229,7 +229,7 @@ class NodeNetwork:
         for endpoint, stack in await self.resolver.resolve(name):
             try:
                 return await self._dialer.connect(endpoint, name, stack)
-            except (OSError, UnicodeError, HandshakeError, RefusedError) as error:
+            except (OSError, HandshakeError, RefusedError) as error:
                 self._check_running()
                 log.info("%r at %s:%d: %s", name, endpoint.host, endpoint.port, cause_of(error))
         raise ErgoError(error_values.NO_ROUTE)

@@ -161,6 +161,21 @@ async def test_all_routes_of_a_registrar_are_tried(field: str, name: str) -> Non
         assert await error_text(d.network.get_node(b.name)) == "no route"
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("host", ["a\0b", "x" * 64, "a..b", ".", "\udc80", "x" * 4000])
+async def test_a_route_with_an_impossible_host_is_passed_over(host: str, tls: bool) -> None:
+    async with node_starter() as start:
+        b = await start("b")
+        good = Route("", port(b), False, EHS, ENP)
+        a = await start("a", registrar=ScriptedRegistrar(good._replace(Host=host, TLS=tls), good))
+        assert (await a.network.get_node(b.name)).name == b.name
+        c = await start("c", registrar=ScriptedRegistrar(good._replace(Host=host, TLS=tls)))
+        assert await error_text(c.network.get_node(b.name)) == "no route"
+        assert (
+            await error_text(c.network.get_node_with_route(b.name, NetworkRoute(host=host, port=1))) == "no such host"
+        )
+
+
 @pytest.mark.covers("NAPI-CON-4")
 async def test_get_node_with_route_raises_the_cause_and_get_node_no_route() -> None:
     """NAPI-CON-4."""

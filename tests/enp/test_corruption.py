@@ -159,7 +159,8 @@ def unpacked(data: bytes) -> tuple[Reason | None, Reason | None]:
     """Returns the verdicts of both readers on a compressed frame and its inner frame."""
 
     def by_node() -> Any:
-        return node_reads(uncompress(node_reads(data, caches=CACHES), enp.MAX_UNLIMITED), caches=CACHES)
+        outer = node_reads(data, caches=CACHES)
+        return node_reads(uncompress(outer, enp.max_unpacked(len(outer.stream))), caches=CACHES)
 
     by_spec = read_one(data, 0, EdfContext(REGISTRY, CACHES))
     return judged(by_node)[0].reason, by_spec.reason if isinstance(by_spec, Rejected) else None

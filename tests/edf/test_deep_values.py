@@ -212,3 +212,12 @@ def test_a_type_that_first_occurs_deep_inside_a_value_gets_its_reader() -> None:
         if generated_functions(registry).dynamic_reader(Reg(names[-1])) is no_fast_reader:
             slow.append(depth)
     assert slow == []
+
+
+def test_a_postponed_folded_type_counts_against_the_limit_of_generated_lines() -> None:
+    functions = generated_functions(Registry())
+    type_ = Map(t.INT8, t.BOOL)
+    functions._postponed.append((type_, True))
+    functions.generate_postponed()
+    assert functions.dynamic_readers[type_] is not no_fast_reader
+    assert functions.folded_lines > 0

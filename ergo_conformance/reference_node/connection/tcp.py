@@ -49,9 +49,7 @@ async def dial(protocol: Callable[[], asyncio.Protocol], endpoint: SocketAddress
         )
     except OSError:  # one of TLS is a ValueError, too
         raise
-    except (
-        ValueError
-    ) as error:  # a peer or registrar names a host with a NUL, or with a label of more than 63 characters
+    except ValueError as error:  # a host with a NUL, or with a label of more than 63 characters
         raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
 
 

@@ -87,12 +87,11 @@ class GeneratedFunctions:
         """Generates the readers for which the stack was too deep. To be called when no value is being read."""
         while self._postponed:
             type_, dynamic = self._postponed.pop()
-            readers = self.dynamic_readers if dynamic else self.readers
             try:
-                readers[type_] = self.new_reader(type_, dynamic=dynamic)
+                (self.dynamic_reader if dynamic else self.reader)(type_)  # these count the lines of folded types
             except FastPathError:  # the type itself is too deep
                 self._postponed.pop()
-                readers[type_] = no_fast_reader
+                (self.dynamic_readers if dynamic else self.readers)[type_] = no_fast_reader
 
     def writer(self, type_: Type) -> Writer:
         """Returns the writer of a typed slot."""
@@ -160,7 +159,7 @@ class Decoder:
                 return value, end
         except _READ_ERRORS:
             pass
-        return self.read_slowly(data, offset, None)
+        return self._read_slowly(data, offset, None)
 
     def decode_as(self, type_: Type, data: bytes, offset: int = 0) -> tuple[Any, int]:
         """Returns the value of a known type at `offset` (no descriptor), and the offset after it. Raises Rejected."""
@@ -172,9 +171,9 @@ class Decoder:
                 return value, end
         except _READ_ERRORS:
             pass
-        return self.read_slowly(data, offset, type_)
+        return self._read_slowly(data, offset, type_)
 
-    def read_slowly(self, data: bytes, offset: int, type_: Type | None) -> tuple[Any, int]:
+    def _read_slowly(self, data: bytes, offset: int, type_: Type | None) -> tuple[Any, int]:
         """Reads a value that the generated readers have not read: in a slot of a type, or with descriptor. Raises Rejected."""
         self._functions.generate_postponed()
         return SlowReader(data, offset, self.tables).read(type_)

@@ -133,7 +133,7 @@ class OpenSlot:
 
 OpenValue = OpenSequence | OpenMap | OpenStruct | OpenSlot
 _SCALARS_BY_TAG: Final = {int(tag): Scalar(tag) for tag in SCALAR_TAGS}
-_NILS: Final = re.compile(b"\\xff*+")
+_NILS: Final = re.compile(re.escape(bytes([Tag.NIL])) + b"*+")
 _SCALAR_OR_NIL_TAGS: Final = frozenset((*SCALAR_TAGS, Tag.NIL))
 _PENDING: Final = object()
 """In place of a value whose parts are not read yet."""

@@ -3,6 +3,7 @@
 import struct
 import sys
 from array import array
+from collections.abc import Iterable
 from typing import Any, Final
 
 from ....errors import CannotEncode
@@ -59,6 +60,13 @@ def count_inner_arrays(c: DecodeTables, b: bytes, n: int) -> None:
     c.inner_arrays += n
     if c.inner_arrays > MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(b):
         raise FastPathError
+
+
+def nested_arrays(items: Iterable[Any], lengths: tuple[int, ...]) -> tuple[Any, ...]:
+    """Returns the items of the innermost arrays as arrays in arrays; `lengths` of all but the outermost."""
+    for n in reversed(lengths):
+        items = zip(*[iter(items)] * n, strict=True)
+    return tuple(items)
 
 
 def check_payload(payload: bytes, n: int, row: Marshaler) -> bytes:

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from construct import Construct, ConstructError, FormatField, Renamed, SizeofError, StreamError
 
@@ -33,6 +33,10 @@ Path = tuple[Any, Label]
 """The path of a value: the path of the value around it (or None) and a label. Created for every value, so a plain tuple."""
 Reading = Generator[tuple[Label, Schema], Any, Any]
 Writing = Generator[tuple[Label, Schema, Any], None, None]
+
+
+MAX_PARTS: Final = 500_000
+"""Maximum number of parts of one value that are read, a limit of this reader: each takes up to 250 bytes of memory."""
 
 
 class RefusalError(Exception):
@@ -89,6 +93,14 @@ class Writer:
     def __init__(self, context: Any = None) -> None:
         self.out = bytearray()
         self.context = context
+        self.counts: dict[str, int] = {}
+
+    def count(self, what: str, n: int, limit: int) -> None:
+        """Adds n to a count of this write. CannotEncode if it exceeds the limit."""
+        total = self.counts.get(what, 0) + n
+        self.counts[what] = total
+        if total > limit:
+            raise CannotEncode(f"more than {limit:,} {what}")
 
     def write(self, data: bytes) -> None:
         self.out += data
@@ -208,6 +220,8 @@ def read(schema: Schema, io: Reader) -> Any:
                 if label is not None:
                     path = (path, label)
             start = io.pos
+            if len(spans) >= MAX_PARTS:
+                raise RefusalError(Reason.LENGTH, start, f"more than {MAX_PARTS:,} parts, the limit of the tester")
             if isinstance(schema, Composite):
                 parts = schema.read_parts(io)
                 open_.append((parts, path, start))

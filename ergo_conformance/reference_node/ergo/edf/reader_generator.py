@@ -9,7 +9,7 @@ looked up as raw bytes, and offsets never decrease, so that one check at the end
 
 import math
 from collections.abc import Callable
-from itertools import accumulate, repeat
+from itertools import accumulate, groupby, repeat
 from operator import mul
 from typing import Final
 
@@ -244,8 +244,9 @@ class ReaderGenerator:
             items = self.array_items(item, total, code)
         if len(lengths) == 1:
             return self.local(f"tuple({items})")
+        levels = tuple((n, len([*same])) for n, same in groupby(reversed(lengths[1:])))
         helper = self.source.constant("nested_arrays", nested_arrays)
-        return self.local(f"{helper}({items}, {self.source.constant('lengths', tuple(lengths[1:]))})")
+        return self.local(f"{helper}({items}, {self.source.constant('levels', levels)})")
 
     def array_items(self, item: Type, n: int, code: str | None) -> str:
         """Returns the expression of n items of one array, or of all arrays inside it; moves `o` after them."""

@@ -18,6 +18,7 @@ from ....model.ergo.edf import (
     FIRST_ERROR_ID,
     FIRST_TYPE_ID,
     MAX_ATOM,
+    MAX_DEPTH,
     MAX_FOLDED,
     MAX_TYPE_NAME,
     NIL_ERROR,
@@ -29,6 +30,7 @@ from ....model.text import bytes_to_text, text_to_bytes
 from ....model.types import Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Atom, Error
 from .folded_types import parse_folded_type
+from .type_properties import is_larger
 
 Reader = Callable[[bytes, int, "DecodeTables", int], tuple[Any, int]]
 """`read(b, o, c, d)`: input, offset, tables, number of open `any` slots → value, offset after it."""
@@ -310,6 +312,8 @@ class EncodeTables:
 
     def descriptor(self, type_: Type) -> bytes:
         """Returns the descriptor of a type: the bytes that precede its value at top level and in an `any` slot."""
+        if isinstance(type_, Slice | Array | Map) and is_larger(type_, MAX_DEPTH, MAX_FOLDED, join_arrays=False):
+            raise CannotEncode(f"folded type of more than {MAX_DEPTH:,} levels or {MAX_FOLDED:,} constructors")
         folded = b"".join(self._part(part) for part in t.preorder(type_))
         if isinstance(type_, Slice | Array | Map):
             if len(folded) > MAX_FOLDED:

@@ -130,7 +130,7 @@ class FoldedTable(dict[bytes, Reader]):
         self._tables = tables
         self._reader_for = reader_for
         self._bytes = 0
-        self._last: tuple[bytes, Type] = b"", t.ANY
+        self._last: tuple[bytes | None, Type] = None, t.ANY
 
     def __missing__(self, folded: bytes) -> Reader:
         reader = self._reader_for(self.type_of(folded))

@@ -29,7 +29,7 @@ from ergo_conformance.spec.ergo import esrd as esrd_schema
 from ergo_conformance.spec.ergo import saturn as saturn_schema
 from ergo_conformance.spec.ergo.edf import EdfContext
 from ergo_conformance.spec.ergo.enp import read_frame
-from ergo_conformance.spec.ergo.stream import read_one
+from ergo_conformance.spec.ergo.stream import ReadFrame, read_one
 from ergo_conformance.spec.parse import Parsed
 from ergo_conformance.verdict.vectors.files import file_registry, row_bytes, row_caches
 from ergo_conformance.verdict.vectors.frames import frame_registry, same_frame
@@ -119,11 +119,19 @@ def all_caches(rows: list[Any]) -> Caches:
     return Caches(atoms=atoms, types=types, errors=errors)
 
 
-def raised(parsed: Parsed | Rejected) -> Any:
-    """Returns the value, or raises the refusal."""
+def raised(parsed: Parsed | ReadFrame | Rejected) -> Any:
+    """Returns the value (of a frame: the frame with its inner one), or raises the refusal."""
     if isinstance(parsed, Rejected):
         raise parsed
-    return parsed.value
+    return parsed if isinstance(parsed, ReadFrame) else parsed.value
+
+
+def within(read: Callable[[], Any]) -> Any:
+    """Returns the frame inside a compressed one; a refusal of it gets no offset, since each reader gives another one."""
+    try:
+        return read()
+    except Rejected as refusal:
+        raise Rejected(refusal.reason, "", 0) from None
 
 
 def edf() -> Subject:
@@ -156,30 +164,22 @@ def enp() -> Subject:
 
     def by_node(data: bytes) -> Any:
         frame = decoder.read(data)
-        if isinstance(frame, Compressed):
-            inner = uncompress(frame, max_unpacked(len(frame.stream)))
-            return frame, judge(decoder.read, inner)
-        return frame, None
+        if not isinstance(frame, Compressed):
+            return frame, None
+        return frame, within(lambda: decoder.read(uncompress(frame, max_unpacked(len(frame.stream)))))
 
     def by_schema(data: bytes) -> Any:
-        raised(read_frame(data, context))
-        read = read_one(data, 0, context)
-        if isinstance(read, Rejected):
-            raise read
-        return read.value, read.inner and Verdict(None, "", 0, read.inner.value)
+        frame = raised(read_frame(data, context))
+        if not isinstance(frame, Compressed):
+            return frame, None
+        return frame, within(lambda: raised(read_one(data, 0, context)).inner.value)
 
     def alike(a: Any, b: Any) -> bool:
         if not same_frame(a[0], b[0], registry) or (a[1] is None) != (b[1] is None):
             return False
-        return a[1] is None or same_frame(a[1].value, b[1].value, registry)
+        return a[1] is None or same_frame(a[1], b[1], registry)
 
-    def node(data: bytes) -> Any:
-        frame, inner = by_node(data)
-        if inner is not None and inner.reason is not None:  # the schemas report it at the start of the compressed frame
-            raise Rejected(inner.reason, f"stream.{inner.path}", 0)
-        return frame, inner
-
-    return Subject({"node": node, "schema": by_schema}, alike, seeds_of(rows))
+    return Subject({"node": by_node, "schema": by_schema}, alike, seeds_of(rows))
 
 
 def handshake() -> Subject:

@@ -35,8 +35,10 @@ Reading = Generator[tuple[Label, Schema], Any, Any]
 Writing = Generator[tuple[Label, Schema, Any], None, None]
 
 
-MAX_PARTS: Final = 500_000
-"""Maximum number of parts of one value that are read, a limit of this reader: each takes up to 250 bytes of memory."""
+MAX_PARTS: Final = 2_000_000
+"""Maximum number of parts of one value that are read, a limit of this reader."""
+MAX_SPANS: Final = 200_000
+"""Maximum number of parts whose spans are kept: each takes up to 250 bytes of memory."""
 
 
 class RefusalError(Exception):
@@ -212,7 +214,7 @@ def read(schema: Schema, io: Reader) -> Any:
     """Reads one value. Raises Rejected."""
     open_: list[tuple[Reading, Path, int]] = []
     path: Path = (None, None)
-    spans = io.spans
+    spans, read_parts = io.spans, 0
     try:
         while True:
             if not isinstance(schema, _PLAIN):
@@ -220,7 +222,8 @@ def read(schema: Schema, io: Reader) -> Any:
                 if label is not None:
                     path = (path, label)
             start = io.pos
-            if len(spans) >= MAX_PARTS:
+            read_parts += 1
+            if read_parts > MAX_PARTS:
                 raise RefusalError(Reason.LENGTH, start, f"more than {MAX_PARTS:,} parts, the limit of the tester")
             if isinstance(schema, Composite):
                 parts = schema.read_parts(io)
@@ -228,7 +231,8 @@ def read(schema: Schema, io: Reader) -> Any:
                 value = None
             else:
                 value = schema.read(io) if isinstance(schema, Leaf) else _read_construct(schema, io)
-                spans.append((path, start, io.pos))
+                if read_parts <= MAX_SPANS:
+                    spans.append((path, start, io.pos))
             while open_:
                 parts, path, start = open_[-1]
                 try:
@@ -236,7 +240,8 @@ def read(schema: Schema, io: Reader) -> Any:
                 except StopIteration as done:
                     open_.pop()
                     value = done.value
-                    spans.append((path, start, io.pos))
+                    if read_parts <= MAX_SPANS:
+                        spans.append((path, start, io.pos))
                     continue
                 if label is not None:
                     path = (path, label)

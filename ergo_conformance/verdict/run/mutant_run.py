@@ -8,9 +8,9 @@ from ...targets.base import Target
 from ...targets.mutant import MutantTarget
 from .collected_case import CollectedCase
 from .execution import MemoryRunner, Runner
+from .judgement import outcome_of
 from .live import LiveRunner
 from .outcome import Outcome
-from .session import outcome_of
 
 SEED: Final = 0
 TIMEOUT: Final = 30.0

@@ -10,9 +10,9 @@ from ...targets.mutant import MutantTarget
 from .collected_case import CollectedCase
 from .context import SkippedError
 from .execution import CaseResult, MemoryRunner, Runner
+from .judgement import outcome_of
 from .live import LiveRunner
 from .outcome import Outcome, Verdict
-from .session import outcome_of
 
 SEED: Final = 0
 TIMEOUT: Final = 30.0

@@ -7,7 +7,6 @@ Options have the prefix `--ergo-`; `ergo-conformance run` sets them.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -56,19 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SessionPlugin(session), "ergo-session")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """Skips a case in a session without a target."""
-    if SESSION not in pyfuncitem.config.stash and inspect.iscoroutinefunction(pyfuncitem.obj):
-        from .verdict.run.case import ATTRIBUTE
-
-        if hasattr(pyfuncitem.obj, ATTRIBUTE):
-            pytest.skip("no target: run with --ergo-target")
-
-
 @pytest.fixture
-def ergo_context() -> None:
-    """Context of a coroutine case; the runner of the case makes it."""
+def ergo_context(request: pytest.FixtureRequest) -> None:
+    """Context of a coroutine case; the runner of the case makes it. Without a target the case is skipped."""
+    if SESSION not in request.config.stash:
+        pytest.skip("no target: run with --ergo-target")
 
 
 @pytest.fixture
@@ -106,7 +97,7 @@ class SessionPlugin:
             config.hook.pytest_deselected(items=deselected)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if session.items:
+        if session.items and not session.config.option.collectonly:
             try:
                 self.session.start()
             except UsageError as error:
@@ -114,6 +105,7 @@ class SessionPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object:
+        from .verdict.run.case_function import call
         from .verdict.run.execution import CaseResult
 
         case = self.session.cases.get(pyfuncitem.nodeid)
@@ -123,12 +115,7 @@ class SessionPlugin:
             self.session.judge_coroutine(case)
             return True
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}  # noqa: SLF001  as pytest does
-        error: Exception | None = None
-        try:
-            pyfuncitem.obj(**arguments)
-        except Exception as raised:  # noqa: BLE001  the session judges it
-            error = raised
-        self.session.judge(case, CaseResult(error))
+        self.session.judge(case, CaseResult(call(case.function, arguments)))
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ...errors import UsageError
 from ...model.ergo.records import PROFILES
 from ...spec.requirements import RequirementLevel, catalogue, strictest
 from .case import ATTRIBUTE, Case
+from .case_function import call_coroutine, fixtures_of, parameters_of
 from .context import Context
 from .execution import PlannedCase
 
@@ -27,6 +29,11 @@ class CollectedCase:
     title: str
     case: Case
     level: RequirementLevel
+    function: Callable[..., Any] = field(init=False)
+    """The function as collected: plugins replace the item's own while it runs (pytest-asyncio in auto mode)."""
+
+    def __post_init__(self) -> None:
+        self.function = self.item.obj
 
     @classmethod
     def of(cls, item: pytest.Function) -> CollectedCase | None:
@@ -48,21 +55,21 @@ class CollectedCase:
     @property
     def is_coroutine(self) -> bool:
         """True if a runner executes the case; otherwise pytest calls it like any test."""
-        return inspect.iscoroutinefunction(self.item.obj)
+        return inspect.iscoroutinefunction(self.function)
 
     def holds_for(self, profile: str) -> bool:
         """Returns whether one of its requirements belongs to this profile."""
         return any(profile in catalogue()[id_].profiles for id_ in self.case.requirements)
 
     def planned(self) -> PlannedCase:
-        """The case as a runner executes it."""
-        function = self.item.obj
-        params = dict(self.item.callspec.params) if hasattr(self.item, "callspec") else {}
+        """The case as a runner executes it; only on request if pytest sets up fixtures for it."""
+        parameters, fixtures = parameters_of(self.item), fixtures_of(self.item)
 
         async def body(context: Context) -> None:
-            await function(context, **params)
+            values = {name: self.item.funcargs[name] for name in fixtures}
+            await call_coroutine(self.function, context, parameters | values)
 
-        return PlannedCase(self.id, self.case, body)
+        return PlannedCase(self.id, self.case, body, on_request=bool(fixtures))
 
     def as_json(self) -> dict[str, Any]:
         """The row of `ergo-conformance list --json`."""

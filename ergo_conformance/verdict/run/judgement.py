@@ -4,6 +4,7 @@ from typing import Final
 
 from ...peers.violation import ViolationError
 from ...spec.requirements import catalogue
+from .case_function import CaseRaisedError
 from .collected_case import CollectedCase
 from .context import SkippedError
 from .execution import CaseResult, InconclusiveError
@@ -26,6 +27,8 @@ def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
             outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
         case InconclusiveError() as inconclusive:
             outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, str(inconclusive)
+        case CaseRaisedError() as raised:
+            outcome.verdict, outcome.reason = Verdict.ERROR, str(raised)
         case error:
             outcome.verdict, outcome.reason = Verdict.ERROR, f"{type(error).__name__}: {error}"
     outcome.transcripts = [(each.label, list(each.lines(SHOWN_LINES))) for each in result.transcripts]

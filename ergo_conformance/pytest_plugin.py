@@ -42,17 +42,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Starts a session if there is a target."""
     if not config.getoption("--ergo-target"):
         return
-    from .verdict.run.session import Session
+    from .verdict.run.distribution import plugin_of, session_class
 
     try:
-        config.stash[SESSION] = session = Session.from_config(config)
+        config.stash[SESSION] = session = session_class(config).from_config(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     if config.getoption("--ergo-terminal"):
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             config.pluginmanager.unregister(reporter)
-    config.pluginmanager.register(SessionPlugin(session), "ergo-session")
+    config.pluginmanager.register(plugin_of(session) or SessionPlugin(session), "ergo-session")
 
 
 @pytest.fixture

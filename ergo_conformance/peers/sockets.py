@@ -120,8 +120,8 @@ class PeerSocket(asyncio.Protocol):
         if self.transport is not None:
             self.transport.pause_reading()
 
-    def write(self, data: bytes, description: str = "") -> None:
-        """Sends bytes; drops them if the socket is closed. `description` goes into the transcript."""
+    def write(self, data: bytes, description: object = "") -> None:
+        """Sends bytes; drops them if the socket is closed. `description`: a sentence or the message, for the transcript."""
         self.transcript.add(Entry(self.now() - self._opened, "sent", data, description=description))
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)

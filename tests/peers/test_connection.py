@@ -116,16 +116,41 @@ def test_the_schema_refuses_every_truncated_frame(type_: FrameType) -> None:
     run_script(script)
 
 
+# --- frames of other releases -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["one_segment", "two_segments"])
+def test_a_frame_of_an_unknown_type_from_the_target_is_dropped(at_once: bool) -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        extend, keep_alive = damage.header(99, order=0), damage.header(208, order=0)
+        known = peer.data_of(enp.MessagePID(0, 1, 0, 0, 1007, "hello"))
+        for chunk in (extend + keep_alive + known,) if at_once else (extend, keep_alive[:5], keep_alive[5:] + known):
+            peer.sockets[0].data_received(chunk)
+        assert (await peer.receive_message()).value.payload == "hello"
+        assert peer.skipped == []
+        await peer.expect_none(lambda _: True, "frame")
+
+    run_script(script)
+
+
 def test_an_update_of_the_testers_caches_counts_in_the_transcript() -> None:
     async def script(_: Context, peer: Peer) -> None:
-        empty = dict.fromkeys(("AtomCache", "AtomMapping", "RegCache", "ErrCache"))
-        update = enp.UpdateCache(**{**empty, "AtomCache": {400: Atom("later")}}, Ref=peer.control_ref())
+        update = enp.UpdateCache({400: Atom("later")}, None, None, None, peer.control_ref())
         peer.send_frame(enp.Control(0, update))
         await peer.result(update.Ref)
         frame = enp.MessageNameCache(0, 1, 0, 0, Atom("later"), "hi")
         peer.send_bytes(peer.data_of(frame, Caches(atoms={400: Atom("later")})), "a name of the update")
         text = peer.sockets[0].transcript.lines()[-1].text
         assert text == "MessageNameCache{order: 0, from_id: 1, priority: 0, mid: 0, to_name: 'later', payload: \"hi\"}"
+
+    run_script(script)
+
+
+def test_a_frame_of_an_unknown_type_with_a_wrong_magic_is_a_violation() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        peer.sockets[0].data_received(b"\x4f" + damage.header(99)[1:])
+        with pytest.raises(ViolationError, match="bytes that are not a frame"):
+            await peer.receive(1.0)
 
     run_script(script)
 

@@ -72,7 +72,7 @@ def test_a_faulty_formula_is_named(given: str, words: str) -> None:
 
 def test_the_formula_of_another_digest_is_named_if_its_parts_are_known() -> None:
     known = {**FACTS, "salt1": "5a" * 32}
-    given = digest(Digest.HELLO_DIALER, **FACTS)
+    given = digest(Digest.HELLO_DIALER, salt1=FACTS["salt1"], cookie=FACTS["cookie"])
     words = explain_digest(Digest.HELLO_ACCEPTOR, given, {k: known[k] for k in ("salt1", "salt2", "digest1", "cookie")})
     assert words == (
         "it is made of the dialer's salt : cookie, not the acceptor's salt : the digest of the dialer's Hello : cookie"

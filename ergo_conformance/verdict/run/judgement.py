@@ -5,8 +5,8 @@ from typing import Final
 
 from ...model.text import escape
 from ...peers.transcript import MAX_SHOWN, Line, Transcript
-from ...peers.violation import ViolationError
-from ...spec.requirements import catalogue
+from ...peers.violation import SetUpError, ViolationError
+from ...spec.requirements import STRICTNESS, catalogue, strictest
 from .collected_case import CollectedCase
 from .context import SkippedError
 from .execution import CaseResult, InconclusiveError
@@ -25,10 +25,10 @@ def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
         case None:
             return outcome
         case ViolationError() as violation:
-            _violated(outcome, first_violation(violation))
+            _judge(outcome, case, first_violation(violation))
         case SkippedError() as skipped:
             outcome.verdict, outcome.reason = Verdict.SKIP, escape(str(skipped))
-        case InconclusiveError() as inconclusive:
+        case InconclusiveError() | SetUpError() as inconclusive:
             outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, escape(str(inconclusive))
         case error:
             outcome.verdict, outcome.reason = Verdict.ERROR, escape(f"{type(error).__name__}: {error}", keep="\n")
@@ -43,12 +43,21 @@ def first_violation(violation: ViolationError) -> ViolationError:
     return violation
 
 
-def _violated(outcome: Outcome, violation: ViolationError) -> None:
+def _judge(outcome: Outcome, case: CollectedCase, violation: ViolationError) -> None:
+    if violated := _of_the_step(case, violation):
+        outcome.requirements, outcome.level = violated, strictest(violated)
     outcome.verdict = verdict_of_violation(outcome.level)
     outcome.violated = violation.requirement or outcome.requirements[0]
     outcome.before, outcome.sent = violation.before, violation.sent
     outcome.expected, outcome.received = violation.expected, violation.actual
     outcome.difference = violation.difference
+
+
+def _of_the_step(case: CollectedCase, violation: ViolationError) -> tuple[str, ...]:
+    """Ids of the requirements of the step that failed, if they are not those of the case."""
+    level = strictest(violation.requirements) if violation.requirements else case.level
+    stricter = STRICTNESS.index(strictest(violation.general)) < STRICTNESS.index(level)
+    return violation.general if stricter else violation.requirements
 
 
 def evidence_of(transcripts: Iterable[Transcript], room: int = MAX_EVIDENCE) -> list[tuple[str, list[Line]]]:

@@ -50,15 +50,17 @@ class MemoryTransport(asyncio.Transport):
     Without another end they stay in `unread`.
     """
 
-    protocol: asyncio.Protocol
+    protocol: Any
+    """A Protocol, or the BufferedProtocol of TLS."""
 
-    def __init__(self, protocol: asyncio.Protocol, extra: dict[str, Any] | None = None) -> None:
+    def __init__(self, protocol: asyncio.BaseProtocol, extra: dict[str, Any] | None = None) -> None:
         super().__init__(extra)
         self.protocol = protocol
         self.loop = asyncio.get_running_loop()
         self.other: MemoryTransport | None = None
         self.unread = b""
         self.paused = False
+        self.ended_writing = False
         self.closed_at: float | None = None
         """Time of the loop at which this end was closed."""
         self.waiting: deque[Callable[[], None]] = deque()
@@ -81,11 +83,26 @@ class MemoryTransport(asyncio.Transport):
             self.other.deliver(partial(self.other.arrive, bytes(data)))
 
     def arrive(self, chunk: bytes) -> None:
-        if not self.is_closing():
+        if self.is_closing():
+            return
+        if isinstance(self.protocol, asyncio.BufferedProtocol):
+            self._fill(self.protocol, chunk)
+        else:
             self.protocol.data_received(chunk)
 
+    @staticmethod
+    def _fill(protocol: asyncio.BufferedProtocol, chunk: bytes) -> None:
+        """Copies a chunk into the buffers of a protocol that has its own: that of TLS."""
+        while chunk:
+            buffer = protocol.get_buffer(len(chunk))
+            size = min(len(buffer), len(chunk))  # type: ignore[arg-type]  # a writable buffer has a length
+            memoryview(buffer)[:size] = chunk[:size]
+            protocol.buffer_updated(size)
+            chunk = chunk[size:]
+
     def write_eof(self) -> None:
-        if self.other is not None:
+        if self.other is not None and not self.ended_writing:
+            self.ended_writing = True
             self.other.deliver(self.other.eof)
 
     def eof(self) -> None:
@@ -107,6 +124,9 @@ class MemoryTransport(asyncio.Transport):
             if self.other is not None:
                 self.other.deliver(self.other.lost)
             self.loop.call_soon(self.protocol.connection_lost, None)
+
+    def _force_close(self, exc: BaseException | None) -> None:  # noqa: ARG002  asyncio's TLS calls it
+        self.abort()
 
     def lost(self) -> None:
         if not self.is_closing():
@@ -133,16 +153,16 @@ class MemoryTransport(asyncio.Transport):
         return 0
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        return self.protocol
+        protocol: asyncio.BaseProtocol = self.protocol
+        return protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
         self.protocol = protocol
 
 
 def join_protocols(
-    dialer: asyncio.Protocol,
-    acceptor: asyncio.Protocol,
+    dialer: asyncio.BaseProtocol,
+    acceptor: asyncio.BaseProtocol,
     dialer_address: tuple[str, int] = ("127.0.0.1", 0),
     acceptor_address: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Ends:

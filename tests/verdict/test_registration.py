@@ -183,10 +183,20 @@ def test_running_target_has_no_configurable_registrar() -> None:
         asyncio.run(target.start(ESRD))
 
 
-def test_target_in_memory_skips_the_case() -> None:
-    result = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(register))
+def test_target_in_memory_registers_at_an_address_in_memory() -> None:
+    results = [
+        MemoryRunner(SelfTarget(), 0, 30.0).result(planned(script)) for script in (register, refuse_registration)
+    ]
+    assert [result.error for result in results] == [None, None]
+
+
+def test_target_in_memory_that_may_serve_skips_the_case() -> None:
+    async def may_serve(ctx: RegistrationContext) -> None:
+        await ctx.esrd_registration(serve=True)
+
+    result = MemoryRunner(SelfTarget(), 0, 30.0).result(planned(may_serve))
     assert isinstance(result.error, SkippedError)
-    assert str(result.error).endswith("in memory there are no addresses")
+    assert str(result.error).endswith("in memory no node serves one")
 
 
 def test_unexpected_exception_of_a_start_is_an_error() -> None:

@@ -154,10 +154,11 @@ class ScriptedResolver(asyncio.DatagramProtocol):
 
 def send_datagram(transport: asyncio.DatagramTransport, data: bytes, to: Any = None) -> None:
     """Sends a datagram; also an empty one, which asyncio drops."""
-    if data:
+    real = transport.get_extra_info("socket")
+    if data or real is None:
         transport.sendto(data, to)
         return
-    with transport.get_extra_info("socket").dup() as sock:
+    with real.dup() as sock:
         sock.sendto(data, to or sock.getpeername())
 
 

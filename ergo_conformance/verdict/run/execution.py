@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from ...peers.memory import VirtualLoop
 from ...peers.transcript import MAX_KEPT, Transcript
 from ...peers.violation import UnreachableError, ViolationError
+from ...peers.virtual_network import VirtualNetworkLoop
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target
 from .case import Case
 from .context import Context, SkippedError
@@ -133,16 +133,17 @@ class MemoryRunner:
 
     def result(self, planned: PlannedCase) -> CaseResult:
         """Runs the case."""
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=VirtualNetworkLoop) as runner:
             return runner.run(self._run(planned))
 
     async def _run(self, planned: PlannedCase) -> CaseResult:
         try:
-            running = await self.target.start(planned.case.config)
+            running = await self.target.start({} if planned.case.registers else planned.case.config)
         except ConfigNotSupportedError as error:
             return CaseResult(SkippedError(str(error)))
         try:
-            return await run_case(planned, running, self.seed, self.limit * MEMORY_LIMIT_FACTOR)
+            target = self.target if planned.case.registers else None
+            return await run_case(planned, running, self.seed, self.limit * MEMORY_LIMIT_FACTOR, target)
         finally:
             await running.stop()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .sockets import PeerSocket
 
+AnyProtocol = asyncio.Protocol | asyncio.BufferedProtocol
 Ends = tuple["MemoryTransport", "MemoryTransport"]
 
 
@@ -51,9 +52,9 @@ class MemoryTransport(asyncio.Transport):
     """
 
     protocol: Any
-    """A Protocol, or the BufferedProtocol of TLS."""
+    """An AnyProtocol."""
 
-    def __init__(self, protocol: asyncio.BaseProtocol, extra: dict[str, Any] | None = None) -> None:
+    def __init__(self, protocol: AnyProtocol, extra: dict[str, Any] | None = None) -> None:
         super().__init__(extra)
         self.protocol = protocol
         self.loop = asyncio.get_running_loop()
@@ -85,20 +86,15 @@ class MemoryTransport(asyncio.Transport):
     def arrive(self, chunk: bytes) -> None:
         if self.is_closing():
             return
-        if isinstance(self.protocol, asyncio.BufferedProtocol):
-            self._fill(self.protocol, chunk)
-        else:
+        if isinstance(self.protocol, asyncio.Protocol):
             self.protocol.data_received(chunk)
-
-    @staticmethod
-    def _fill(protocol: asyncio.BufferedProtocol, chunk: bytes) -> None:
-        """Copies a chunk into the buffers of a protocol that has its own: that of TLS."""
+            return
         while chunk:
-            buffer = protocol.get_buffer(len(chunk))
-            size = min(len(buffer), len(chunk))  # type: ignore[arg-type]  # a writable buffer has a length
-            memoryview(buffer)[:size] = chunk[:size]
-            protocol.buffer_updated(size)
+            room: Any = self.protocol.get_buffer(len(chunk))
+            size = min(len(room), len(chunk))
+            room[:size] = chunk[:size]
             chunk = chunk[size:]
+            self.protocol.buffer_updated(size)
 
     def write_eof(self) -> None:
         if self.other is not None and not self.ended_writing:
@@ -125,7 +121,8 @@ class MemoryTransport(asyncio.Transport):
                 self.other.deliver(self.other.lost)
             self.loop.call_soon(self.protocol.connection_lost, None)
 
-    def _force_close(self, exc: BaseException | None) -> None:  # noqa: ARG002  asyncio's TLS calls it
+    def _force_close(self, exc: BaseException | None) -> None:  # noqa: ARG002
+        """Closes at once; the TLS of asyncio calls it after a failure."""
         self.abort()
 
     def lost(self) -> None:
@@ -152,17 +149,17 @@ class MemoryTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        protocol: asyncio.BaseProtocol = self.protocol
-        return protocol
+    def get_protocol(self) -> Any:
+        return self.protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, AnyProtocol)
         self.protocol = protocol
 
 
 def join_protocols(
-    dialer: asyncio.BaseProtocol,
-    acceptor: asyncio.BaseProtocol,
+    dialer: AnyProtocol,
+    acceptor: AnyProtocol,
     dialer_address: tuple[str, int] = ("127.0.0.1", 0),
     acceptor_address: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Ends:

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final
@@ -98,12 +98,13 @@ class MemoryRunningTarget(RunningTarget):
 
 @dataclass
 class LoopbackRunningTarget(TcpRunningTarget):
-    """A node in this process that is reached over the loopback interface, or over addresses in memory."""
+    """A node in this process that is reached over the loopback interface."""
 
     stoppable = True
     _: KW_ONLY
     node: Node
     saturn: SaturnServer | None
+    """The Saturn beside the node; None in memory."""
 
     async def saturn_socket(self, label: str = "") -> PeerSocket:
         if self.saturn is None:
@@ -142,8 +143,8 @@ class SelfTarget(Target):
         wanted = {**self.base, **config}
         if self.live:
             return await self._start_on_loopback(wanted)
-        if wanted.get("registrar"):
-            return await self._start_with_registrar(wanted)
+        if config.get("registrar"):
+            return await self._start_in_memory_network(wanted)
         tls = bool(wanted["tls"])
         node = make_node(self.node_config({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
@@ -163,27 +164,51 @@ class SelfTarget(Target):
         """Returns the settings of a node. `wanted`: keys of ERGO_TARGET. UsageError for values that are not possible."""
         return settings.config_of(wanted)
 
-    async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
-        node = await self._started({**wanted, "registrar_port": wanted["registrar_port"] or 0})
-        saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)
-        await saturn.start()
-        return _at_addresses(node, wanted, saturn)
-
-    async def _start_with_registrar(self, wanted: Mapping[str, Any]) -> RunningTarget:
-        """Starts a node in memory whose loop has addresses; a registrar of the tester listens there."""
-        row = wanted["registrar"]
-        if row["kind"] == "esrd" and row.get("serve", True):
+    async def _start_in_memory_network(self, wanted: Mapping[str, Any]) -> RunningTarget:
+        """Starts a node that registers, on a NetworkLoop."""
+        if wanted["registrar"].get("serve"):
             raise ConfigNotSupportedError(
-                "needs a registrar of the target on the loopback interface: in memory no node serves one"
+                "needs a target that is reached over loopback: the server of a registrar opens ports of the machine"
             )
-        return _at_addresses(await self._started(wanted, clock=lambda: START, random_hex=_tokens(str(wanted))), wanted)
-
-    async def _started(self, wanted: Mapping[str, Any], **arguments: Any) -> Node:
-        """Starts a node. TargetError if it does not start."""
         try:
-            return await self.node_config(wanted).make_node(**arguments).start()
+            node = await make_node(self.node_config(wanted), str(wanted)).start()
         except UsageError as error:
             raise TargetError(str(error)) from None
+        return self._loopback_target(node, wanted, None)
+
+    async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
+        try:
+            config = self.node_config({**wanted, "registrar_port": wanted["registrar_port"] or 0})
+            node = await config.make_node().start()
+        except UsageError as error:
+            raise TargetError(str(error)) from None
+        saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)
+        await saturn.start()
+        return self._loopback_target(node, wanted, saturn)
+
+    @staticmethod
+    def _loopback_target(node: Node, wanted: Mapping[str, Any], saturn: SaturnServer | None) -> RunningTarget:
+        pids = settings.host_agents(node, wanted).pids
+        acceptor = node.network.acceptors[0] if node.network.acceptors else None  # a hidden node has none
+        tls = acceptor is not None and acceptor.fingerprint is not None
+        registrar = node.network.registrar
+        serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
+        return LoopbackRunningTarget(
+            TargetInfo(wanted["name"], wanted["cookie"]),
+            tls,
+            OFFERS if serves else OFFERS - {"registrar"},
+            {**wanted, "tls": tls},
+            pids=pids,
+            agents=frozenset(pids),
+            types=True,
+            token=TOKEN,
+            host=acceptor.host if acceptor else "127.0.0.1",
+            port=acceptor.port if acceptor else 0,
+            context=client_context(None) if tls else None,
+            registrar=("127.0.0.1", registrar.port) if isinstance(registrar, EsrdRegistrar) and serves else None,
+            node=node,
+            saturn=saturn,
+        )
 
     def describe(self) -> str:
         return f"{self.text}, the embedded reference node, {'over TCP' if self.live else 'in memory'}"
@@ -194,39 +219,10 @@ def create(options: TargetOptions) -> Target:
     return SelfTarget(over=options.over or "memory", cookie=options.cookie, node=options.node, tls=options.tls)
 
 
-def _at_addresses(node: Node, wanted: Mapping[str, Any], saturn: SaturnServer | None = None) -> RunningTarget:
-    """The target of a started node that listens, and of the Saturn beside it."""
-    pids = settings.host_agents(node, wanted).pids
-    acceptor = node.network.acceptors[0] if node.network.acceptors else None  # a hidden node has none
-    tls = acceptor is not None and acceptor.fingerprint is not None
-    registrar = node.network.registrar
-    serves = isinstance(registrar, EsrdRegistrar) and registrar.serving
-    return LoopbackRunningTarget(
-        TargetInfo(wanted["name"], wanted["cookie"]),
-        tls,
-        OFFERS if serves else OFFERS - {"registrar"},
-        {**wanted, "tls": tls},
-        pids=pids,
-        agents=frozenset(pids),
-        types=True,
-        token=TOKEN,
-        host=acceptor.host if acceptor else "127.0.0.1",
-        port=acceptor.port if acceptor else 0,
-        context=client_context(None) if tls else None,
-        registrar=("127.0.0.1", registrar.port) if isinstance(registrar, EsrdRegistrar) and serves else None,
-        node=node,
-        saturn=saturn,
-    )
-
-
 def make_node(wanted: settings.NodeConfig, seed: str) -> Node:
     """A node whose salts and ids are drawn from a seed, so that a case takes the same path in every run."""
-    return wanted.make_node(clock=lambda: START, random_hex=_tokens(seed))
-
-
-def _tokens(seed: str) -> Callable[[int], str]:
-    """Returns a source of random hex digits."""
-    return partial(_token, random.Random(seed))
+    rng = random.Random(seed)
+    return wanted.make_node(clock=lambda: START, random_hex=partial(_token, rng))
 
 
 def _token(rng: random.Random, n: int) -> str:

@@ -153,7 +153,7 @@ class ScriptedResolver(asyncio.DatagramProtocol):
 
 
 def send_datagram(transport: asyncio.DatagramTransport, data: bytes, to: Any = None) -> None:
-    """Sends a datagram; also an empty one, which asyncio drops."""
+    """Sends a datagram; also an empty one, which asyncio drops on real sockets."""
     real = transport.get_extra_info("socket")
     if data or real is None:
         transport.sendto(data, to)

@@ -22,7 +22,7 @@ from .peers.ergo.saturn_server import SaturnRegistration
 from .peers.listener import HOST, Listener
 from .peers.scripted_peer import REPLY_TIMEOUT
 from .peers.sockets import PeerSocket
-from .peers.violation import UnreachableError, ViolationError
+from .peers.violation import SetUpError, UnreachableError, ViolationError, set_up
 from .targets.base import Codec
 from .verdict.run.case import AGENTS, case
 from .verdict.run.context import Context, SkippedError
@@ -55,6 +55,7 @@ __all__ = [
     "ScriptedEsrdClient",
     "ScriptedResolver",
     "ScriptedSaturnClient",
+    "SetUpError",
     "SkippedError",
     "UnreachableError",
     "ViolationError",
@@ -63,4 +64,5 @@ __all__ = [
     "open_resolver",
     "payload_of",
     "route",
+    "set_up",
 ]

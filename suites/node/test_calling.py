@@ -17,7 +17,7 @@ from ergo_conformance.peers.ergo.agents import (
     respond,
     respond_error,
 )
-from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, case
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, case, set_up
 
 words = pytest.mark.parametrize("word", list(OWN_ADDRESSES), ids=lambda w: w.lower())
 
@@ -168,7 +168,8 @@ async def test_important_fails(ergo_context: Context, what: str) -> None:
 async def test_important_times_out(ergo_context: Context) -> None:
     """Upstream waits five seconds for the acknowledgement of an important message and returns "timed out"."""
     agent = AgentDriver(await ergo_context.peer())
-    ref, _ = await have_agent_send(agent, "send_important", "PID", "hello")
+    with set_up("ENP-T-101"):
+        ref, _ = await have_agent_send(agent, "send_important", "PID", "hello")
     await agent.expect_timeout(ref, enp.REQUEST_TIMEOUT)
 
 

@@ -8,7 +8,7 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, Code, CompressionLevel
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import OWN_PROCESS, own_address, receive_from_agent, respond, respond_error
-from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Received, case
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Received, case, set_up
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -35,8 +35,9 @@ async def plain_again(agent: AgentDriver) -> None:
 async def message(agent: AgentDriver, payload: object, word: str = "PID") -> Received:
     """Returns a message of the agent as it was received."""
     ref = agent.start("send", own_address(agent.peer, word), payload)
-    received = await receive_from_agent(agent.peer)
-    await agent.expect_true(ref)
+    with set_up("ENP-T-101"):
+        received = await receive_from_agent(agent.peer)
+        await agent.expect_true(ref)
     agent.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload of the operation")
     return received
 
@@ -179,8 +180,9 @@ async def test_exits(ergo_context: Context) -> None:
     agent = await compressing(ergo_context, "gzip")
     try:
         ref = agent.start("exit", agent.peer.pid(OWN_PROCESS), Error(LONG))
-        received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
-        await agent.expect_true(ref)
+        with set_up("ENP-T-107"):
+            received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
+            await agent.expect_true(ref)
         check_packed(agent, received, packed=False)
         agent.peer.check(received.value.reason.text == LONG, "another reason", "the reason of the operation")
     finally:
@@ -194,7 +196,8 @@ async def test_control_messages(ergo_context: Context) -> None:
     peer = agent.peer
     try:
         ref = agent.start("spawn", peer.name, "a_factory", LONG)
-        received = await peer.wait_for(lambda f: isinstance(f, enp.Control), "a control message")
+        with set_up("ENP-C-Spawn"):
+            received = await peer.wait_for(lambda f: isinstance(f, enp.Control), "a control message")
         peer.send_frame(enp.Control(ORDER, enp.Result(None, peer.pid(OWN_PROCESS), received.value.message.Ref)))
         await agent.result(ref)
         check_packed(agent, received, packed=False)

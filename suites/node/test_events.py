@@ -22,7 +22,7 @@ from ergo_conformance.peers.ergo.agents import (
     register_event,
     request_relation,
 )
-from ergo_conformance.testing import AGENTS, PROCESS, Context, Peer, case
+from ergo_conformance.testing import AGENTS, PROCESS, Context, Peer, case, set_up
 
 BUFFER = 3
 """Buffer size of an event that pub registers on request."""
@@ -148,7 +148,8 @@ async def test_order_byte(ergo_context: Context) -> None:
     event = await register_event(peer)
     await add_relation(peer, Verb.MONITOR, event)
     await publish(peer, event, "hello")
-    frame = await published(peer, event, "hello")
+    with set_up("ENP-EVT-2"):
+        frame = await published(peer, event, "hello")
     wanted = frame.from_id % ORDER_MODULUS
     peer.check(frame.order == wanted, frame, f"order byte {wanted}")
 

@@ -16,7 +16,7 @@ from ergo_conformance.peers.ergo.agents import (
     expect_one_end,
     request_relation,
 )
-from ergo_conformance.testing import AGENTS, PROCESS, Context, case
+from ergo_conformance.testing import AGENTS, PROCESS, Context, case, set_up
 
 WORDS = ("PID", "ProcessID", "Alias")
 TEXTS: dict[str, Error] = {
@@ -241,7 +241,8 @@ async def test_shape(ergo_context: Context, word: str) -> None:
     target = await crasher_target(peer, word, pid)
     await add_relation(peer, Verb.MONITOR, target)
     peer.send(pid.id, "kill")
-    frame = await expect_end(peer, target)
+    with set_up("ENP-TERM-2"):
+        frame = await expect_end(peer, target)
     found = (frame.order, frame.priority)
     peer.check(found == (0, Priority.HIGH), frame, f"order byte 0 and priority {Priority.HIGH:d}")
 

@@ -10,7 +10,7 @@ from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Prio
 from ergo_conformance.model.ergo.gen import ProcessOptionsExtra, RemoteProcessOptions
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.peers.ergo.agents import OWN_PROCESS, add_relation, expect_end, expect_no_end, expect_one_end
-from ergo_conformance.testing import AGENTS, ORDER, PROCESS, AgentDriver, Context, Peer, case
+from ergo_conformance.testing import AGENTS, ORDER, PROCESS, AgentDriver, Context, Peer, case, set_up
 
 ECHO, CRASHER, RESTRICTED = Atom("echo_factory"), Atom("crasher_factory"), Atom("restricted_factory")
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100
@@ -39,11 +39,12 @@ async def asked(peer: Peer, message: enp.Spawn) -> enp.Result:
 
 async def spawned(peer: Peer, factory: Atom, options: RemoteProcessOptions = DEFAULT, **extra: Any) -> PID:
     """Returns the PID of a process that the target spawned at the tester's request."""
-    result = await asked(peer, request(peer, factory, options, **extra))
-    peer.check(result.Error is None, result, "a Result without an error")
-    pid = result.Result
-    good = isinstance(pid, PID) and pid[::2] == (peer.target, peer.introduce.Creation)
-    peer.check(good, repr(pid), f"a PID of {peer.target} in its creation")
+    with set_up("ENP-SPAWN-1"):
+        result = await asked(peer, request(peer, factory, options, **extra))
+        peer.check(result.Error is None, result, "a Result without an error")
+        pid = result.Result
+        good = isinstance(pid, PID) and pid[::2] == (peer.target, peer.introduce.Creation)
+        peer.check(good, repr(pid), f"a PID of {peer.target} in its creation")
     found: PID = pid
     return found
 
@@ -232,7 +233,8 @@ async def test_priority(ergo_context: Context, priority: Priority) -> None:
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, RemoteProcessOptions(SendPriority=priority))
     peer.send(pid.id, "hello")
-    message = (await peer.receive_message()).value
+    with set_up("ENP-T-101"):
+        message = (await peer.receive_message()).value
     peer.check(message.priority == priority, message, f"priority byte {priority:d}")
 
 
@@ -242,7 +244,8 @@ async def test_importance(ergo_context: Context) -> None:
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO, RemoteProcessOptions(ImportantDelivery=True))
     peer.send(pid.id, "hello")
-    message = (await peer.receive_message()).value
+    with set_up("ENP-T-101"):
+        message = (await peer.receive_message()).value
     peer.send_frame(enp.ResponseError(0, PROCESS, 0, pid.id, (message.mid, 0, 0), Code.DELIVERED, None))
     peer.check(message.priority == IMPORTANT, message, "priority byte 128")
     peer.check(await peer.call(pid.id, "hello") == "hello", "another answer", "an answer after the acknowledgement")
@@ -256,7 +259,8 @@ async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> N
     compression = gen.RemoteCompression(True, algorithm.name.lower(), 0, enp.MIN_THRESHOLD)
     pid = await spawned(peer, ECHO, RemoteProcessOptions(Compression=compression))
     peer.send(pid.id, TEXT)
-    received = await peer.receive_message()
+    with set_up("ENP-T-101"):
+        received = await peer.receive_message()
     found = received.outer and received.outer.algorithm
     peer.check(found == algorithm, f"algorithm {found}", f"a frame compressed by {algorithm:d}")
     peer.check(received.value.payload == TEXT, "another text", "the text that was sent")

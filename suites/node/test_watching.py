@@ -19,7 +19,7 @@ from ergo_conformance.peers.ergo.agents import (
     own_address,
     word_of,
 )
-from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, AgentDriver, Context, Peer, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, AgentDriver, Context, Peer, case, set_up
 
 TOLD = {Verb.LINK: "gen.MessageExit", Verb.MONITOR: "gen.MessageDown"}
 """Beginning of an entry in the agent's list, before the kind of target."""
@@ -121,8 +121,9 @@ async def test_order_byte_of_a_request(ergo_context: Context) -> None:
             "Event": 0,
         }.items():
             target = own_address(agent.peer, word)
-            request = await relate(agent, verb, target)
-            await relate(agent, REMOVING_VERBS[verb], target)
+            with set_up("ENP-T-199"):
+                request = await relate(agent, verb, target)
+                await relate(agent, REMOVING_VERBS[verb], target)
             agent.peer.check(request.order == number % ORDER_MODULUS, request, f"order byte {number % ORDER_MODULUS}")
 
 
@@ -352,11 +353,14 @@ async def test_not_before_the_last_link(ergo_context: Context) -> None:
 async def test_trapped(ergo_context: Context) -> None:
     """Upstream terminates even a process that traps exits when a linked node is lost, if the node itself started it."""
     agent, other = AgentDriver(await ergo_context.peer()), AgentDriver(await ergo_context.peer())
-    before = await agent.pid()
-    await relate(agent, Verb.LINK, agent.peer.pid(OWN_PROCESS))
+    with set_up("ENP-T-199"):
+        before = await agent.pid()
+        await relate(agent, Verb.LINK, agent.peer.pid(OWN_PROCESS))
     agent.peer.sockets[0].close()
-    await agent.peer.expect_close()
-    after = await other.pid()
+    with set_up("ENP-DOWN-1"):
+        await agent.peer.expect_close()
+    with set_up("ROB-ENP-3"):
+        after = await other.pid()
     other.peer.check(
         after != before, f"the same PID {after!r}", "another PID of agent, because the old process has terminated"
     )

@@ -8,7 +8,7 @@ from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Code, Words
 from ergo_conformance.model.values import Atom, Error, Typed
 from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
-from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case, set_up
 
 LAST = 2**64 - 1
 UNKNOWN: dict[str, Address] = {
@@ -77,7 +77,8 @@ async def test_order_byte_of_an_answer(ergo_context: Context) -> None:
     """Upstream writes the caller's number modulo 255 as the order byte of an answer."""
     peer = await ergo_context.peer()
     for caller in (1, 254, 255, 256, 1007, LAST):
-        answer = await response(peer, peer.ask("echo", "question", sender=caller), caller)
+        with set_up("ENP-REQ-1"):
+            answer = await response(peer, peer.ask("echo", "question", sender=caller), caller)
         order = caller % enp.ORDER_MODULUS
         peer.check(answer.order == order, f"order byte {answer.order} for caller {caller}", f"order byte {order}")
 

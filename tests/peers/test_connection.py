@@ -125,3 +125,29 @@ def test_frames_are_described_at_any_depth_and_size() -> None:
     assert len(describe_frame(enp.MessageName(1, 2, 0, 0, Atom("echo"), b"x" * 1_000_000))) < 300
     while isinstance(deep, list):  # unnested by hand: deallocation would recurse
         deep = deep.pop()
+
+
+# --- frames of other releases -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["one_segment", "two_segments"])
+def test_a_frame_of_an_unknown_type_from_the_target_is_dropped(at_once: bool) -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        extend, keep_alive = damage.header(99, order=0), damage.header(208, order=0)
+        known = peer.data_of(enp.MessagePID(0, 1, 0, 0, 1007, "hello"))
+        for chunk in (extend + keep_alive + known,) if at_once else (extend, keep_alive[:5], keep_alive[5:] + known):
+            peer.sockets[0].data_received(chunk)
+        assert (await peer.receive_message()).value.payload == "hello"
+        assert peer.skipped == []
+        await peer.expect_none(lambda _: True, "frame")
+
+    run_script(script)
+
+
+def test_a_frame_of_an_unknown_type_with_a_wrong_magic_is_a_violation() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        peer.sockets[0].data_received(b"\x4f" + damage.header(99)[1:])
+        with pytest.raises(ViolationError, match="bytes that are not a frame"):
+            await peer.receive(1.0)
+
+    run_script(script)

@@ -10,6 +10,7 @@ from ...model.ergo.enp import ORDER_MODULUS, Frame, Priority, Verb
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..corruption.frames import relation_request
 from ..scripted_peer import REPLY_TIMEOUT
+from ..violation import SetUpError, set_up
 from .connection import ORDER, Peer
 from .pool import Received
 
@@ -39,13 +40,15 @@ async def request_relation(peer: Peer, verb: Verb, target: RelationTarget, sourc
     if source is not None:
         message = message._replace(Source=peer.pid(source))
     peer.send_frame(enp.Control(ORDER, message))
-    return await peer.result(message.Ref)
+    with set_up("ENP-ANY-1"):
+        return await peer.result(message.Ref)
 
 
 async def add_relation(peer: Peer, verb: Verb, target: RelationTarget, source: int | None = None) -> Any:
     """Requests a relation; the Result has to be without an error. Returns the value in it."""
     result = await request_relation(peer, verb, target, source)
-    peer.check(result.Error is None, result, f"a Result of {verb.value} without an error")
+    with set_up("ENP-LINK-1" if verb in ADDING_VERBS else "ENP-LINK-2"):
+        peer.check(result.Error is None, result, f"a Result of {verb.value} without an error")
     return result.Result
 
 
@@ -102,15 +105,23 @@ async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], b
 
 
 async def crasher_pid(peer: Peer) -> PID:
-    """The current PID of `crasher`; waits until its supervisor has restarted it."""
+    """The current PID of `crasher`; waits until its supervisor has restarted it. SetUpError if it is not restarted."""
 
     async def pid() -> Any:
         ref = peer.ask("crasher", "pid")
         frame = await peer.find(lambda f: isinstance(f, enp.Response) and f.ref == ref, within=0.1)
         return frame and frame.value.payload
 
-    expected = "crasher restarted, its PID as the answer"
-    found: PID = await poll_until(peer, pid, lambda value: isinstance(value, PID), expected)
+    deadline = asyncio.get_running_loop().time() + REPLY_TIMEOUT
+    while not isinstance(found := await pid(), PID):
+        peer.check(not peer.is_closed, "the target closed the connection", "an open connection")
+        if asyncio.get_running_loop().time() > deadline:
+            raise SetUpError(
+                f"`crasher` did not answer `pid` within {REPLY_TIMEOUT:g} s: the target must restart it under its name "
+                "within a second (docs/agents.md)",
+                "crasher",
+            )
+        await asyncio.sleep(POLL)
     return found
 
 
@@ -121,24 +132,30 @@ async def crasher_target(peer: Peer, word: str, pid: PID) -> RelationTarget:
             return pid
         case "ProcessID":
             return ProcessID(peer.target, Atom("crasher"))
-    found: RelationTarget = await peer.call(pid.id, word.lower())
+    with set_up("ENP-REQ-1"):
+        found: RelationTarget = await peer.call(pid.id, word.lower())
     kind = enp.TARGETS[word][0]
-    peer.check(isinstance(found, kind), repr(found), f"{kind.__name__} of crasher")
+    with set_up():
+        peer.check(isinstance(found, kind), repr(found), f"{kind.__name__} as the answer of crasher to {word.lower()}")
     return found
 
 
 async def register_event(peer: Peer) -> Event:
     """Has pub register an event for this case alone, with a buffer of three messages."""
     name = Atom(f"ev_{peer.name.partition('@')[0]}_{peer.new_ref()[0]}")
-    token = await peer.call("pub", f"register_event:{name}")
-    peer.check(isinstance(token, Ref), repr(token), "a reference, the token of a registered event")
+    with set_up("ENP-REQ-1"):
+        token = await peer.call("pub", f"register_event:{name}")
+    with set_up():
+        peer.check(isinstance(token, Ref), repr(token), f"a reference as the answer of pub to register_event:{name}")
     return Event(peer.target, name)
 
 
 async def publish(peer: Peer, event: Event, text: str) -> None:
     """Has pub publish a text."""
-    counter = await peer.call("pub", f"publish:{event.name}:{text}")
-    peer.check(isinstance(counter, int), repr(counter), "an int, the counter of pub")
+    with set_up("ENP-REQ-1"):
+        counter = await peer.call("pub", f"publish:{event.name}:{text}")
+    with set_up():
+        peer.check(isinstance(counter, int), repr(counter), "an int as the answer of pub to publish")
 
 
 def is_message_of(event: Event) -> Callable[[Frame], bool]:

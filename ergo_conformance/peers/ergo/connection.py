@@ -322,14 +322,18 @@ class Peer:
         result: enp.Result = received.value.message
         return result
 
-    async def check_alive(self, echo: Address = "echo", socket: int = 0) -> None:
-        """The target answers a call that is sent on one socket behind all frames with ORDER."""
+    async def check_alive(self, echo: Address = "echo", socket: int = 0, within: float = REPLY_TIMEOUT) -> None:
+        """The target answers a call that is sent on one socket behind all frames with ORDER, at most `within` seconds later."""
         ref = self.new_ref()
         token = f"alive {ref[0]}"
         self.send_frame(self.request(echo, token, ref), socket)
-        value = (await self.answer(ref)).value
-        if not isinstance(value, enp.Response) or value.payload != token:
-            self.fail(describe_frame(value), f"a Response of {echo} with {token!r}")
+        try:
+            value = (await self.answer(ref, within)).value
+            if not isinstance(value, enp.Response) or value.payload != token:
+                self.fail(describe_frame(value), f"a Response of {echo} with {token!r}")
+        except ViolationError as violation:
+            violation.general = ("ROB-ENP-3",)
+            raise
 
     async def while_busy(self, agent: Address) -> AsyncIterator[None]:
         """Runs the loop's body while an agent sleeps; repeats it with a longer sleep if the body took too long."""

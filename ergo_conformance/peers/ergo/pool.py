@@ -11,6 +11,7 @@ from ...spec.ergo.stream import ReadFrame, read_one
 from ..packet_reader import PacketFormat, PacketReader
 from .handshake import HandshakePeer
 
+_TYPES: Final = frozenset(enp.FrameType)
 FORMAT: Final = PacketFormat(enp.MAGIC, enp.HEADER_LENGTH, frame_size, enp.HEADER_LENGTH, 0xFFFFFFFF)
 
 
@@ -36,9 +37,23 @@ class FrameReader:
         self._packets = PacketReader(endpoint.socket, FORMAT, endpoint.take_rest())
 
     def read_now(self) -> Received | Rejected | None:
-        """The next frame; None while none is whole; Rejected for bytes that are not a frame."""
-        data = self._packets.read_now()
-        if data is None:
-            return None
-        read = read_one(data.ljust(enp.HEADER_LENGTH, b"\0"), 0, self.context)
-        return read if isinstance(read, Rejected) else Received.of(self.number, read)
+        """The next frame of a known type; None while none is whole; Rejected for bytes that are not a frame.
+
+        Frames of unknown types are dropped, as by every receiver (ENP-HDR-6): a later release sends some to any peer.
+        """
+        while (data := self._packets.read_now()) is not None:
+            if is_of_unknown_type(data):
+                continue
+            read = read_one(data.ljust(enp.HEADER_LENGTH, b"\0"), 0, self.context)
+            return read if isinstance(read, Rejected) else Received.of(self.number, read)
+        return None
+
+
+def is_of_unknown_type(data: bytes) -> bool:
+    """Tells whether bytes are a whole frame of a type that this release does not know."""
+    return (
+        len(data) >= enp.HEADER_LENGTH
+        and data[:2] == bytes([enp.MAGIC, enp.VERSION])
+        and frame_size(data[: enp.HEADER_LENGTH]) == len(data)
+        and data[enp.HEADER_LENGTH - 1] not in _TYPES
+    )

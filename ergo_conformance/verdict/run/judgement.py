@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from ...peers.violation import ViolationError
-from ...spec.requirements import catalogue
+from ...peers.violation import SetUpError, ViolationError
+from ...spec.requirements import STRICTNESS, catalogue, strictest
 from .collected_case import CollectedCase
 from .context import SkippedError
 from .execution import CaseResult, InconclusiveError
@@ -20,16 +20,25 @@ def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
         case None:
             return outcome
         case ViolationError() as violation:
-            outcome.verdict = verdict_of_violation(case.level)
+            if violated := _of_the_step(case, violation):
+                outcome.requirements, outcome.level = violated, strictest(violated)
+            outcome.verdict = verdict_of_violation(outcome.level)
             outcome.sent, outcome.expected, outcome.received = violation.sent, violation.expected, violation.actual
         case SkippedError() as skipped:
             outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
-        case InconclusiveError() as inconclusive:
+        case InconclusiveError() | SetUpError() as inconclusive:
             outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, str(inconclusive)
         case error:
             outcome.verdict, outcome.reason = Verdict.ERROR, f"{type(error).__name__}: {error}"
     outcome.transcripts = [(each.label, list(each.lines(SHOWN_LINES))) for each in result.transcripts]
     return outcome
+
+
+def _of_the_step(case: CollectedCase, violation: ViolationError) -> tuple[str, ...]:
+    """Ids of the requirements of the step that failed, if they are not those of the case."""
+    level = strictest(violation.requirements) if violation.requirements else case.level
+    stricter = STRICTNESS.index(strictest(violation.general)) < STRICTNESS.index(level)
+    return violation.general if stricter else violation.requirements
 
 
 def failure_text(outcome: Outcome) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from ...targets.options import options_of
 from ..reports import report_of
 from ..reports.terminal_report import TerminalReport
 from .collected_case import CollectedCase
-from .collection import select
+from .collection import matches, select
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
 from .execution import CaseResult, MemoryRunner, Runner
 from .judgement import failure_text, outcome_of
@@ -76,9 +75,9 @@ class Session:
         ids = [case.id for case in cases]
         patterns = self.options.case
         for pattern in patterns:
-            if ids and not self.options.keyword and not any(_matches(id_, pattern) for id_ in ids):
+            if ids and not self.options.keyword and not any(matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"unknown case {pattern!r}{suggestion(pattern, ids)}")
-        named = [case for case in cases if not patterns or any(_matches(case.id, pattern) for pattern in patterns)]
+        named = [case for case in cases if not patterns or any(matches(case.id, pattern) for pattern in patterns)]
         selected = select(named, self.options)
         self.cases = {case.item.nodeid: case for case in selected}
         return selected
@@ -184,7 +183,3 @@ class Session:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
-
-
-def _matches(id_: str, pattern: str) -> bool:
-    return id_ == pattern or fnmatchcase(id_, pattern.replace("[", "[[]"))

@@ -150,6 +150,14 @@ async def test_join_refused(ergo_context: RegistrationContext) -> None:
         await expect_unused(peer, second)
 
 
+@case("EHS-JOIN-7", **NEEDS)
+async def test_refused_socket_stays_open(ergo_context: RegistrationContext) -> None:
+    """Upstream does not close a socket whose Accept has a wrong digest."""
+    _, _, _, second = await pooled(ergo_context)
+    second.send(second.accept_join(Digest="0" * 64))
+    await second.expect_open(1.5)
+
+
 @pytest.mark.parametrize("message", [Hello, Join, Introduce], ids=lambda message: message.__name__.lower())
 @case("EHS-FRAME-8", "EHS-JOIN-2", **NEEDS)
 async def test_illegal_answer_to_join(ergo_context: RegistrationContext, message: type[Message]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import edf, ehs
+from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
 from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
@@ -86,13 +86,8 @@ async def test_announced_ids(ergo_context: Context) -> None:
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     message = dialer.target_introduce
     assert message is not None
-    ranges = (
-        ("AtomCache", message.AtomCache, edf.FIRST_ATOM_ID, 0xFFFF),
-        ("RegCache", message.RegCache, edf.FIRST_TYPE_ID, edf.LAST_TYPE_ID),
-        ("ErrCache", message.ErrCache, edf.FIRST_ERROR_ID, edf.LAST_ERROR_ID),
-    )
-    for name, table, first, last in ranges:
-        wrong = [id_ for id_ in table or () if not first <= id_ <= last]
+    for name, (first, last) in ehs.ID_RANGES.items():
+        wrong = [id_ for id_ in getattr(message, name) or () if not first <= id_ <= last]
         dialer.check(not wrong, f"{name} with ids {wrong}", f"{name} with ids from {first} to {last}")
 
 

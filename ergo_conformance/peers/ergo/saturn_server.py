@@ -115,5 +115,5 @@ class ScriptedSaturnServer:
         await self._listener.expect_no_connection(seconds)
 
     async def stop(self) -> None:
-        """Stops listening and ends all sockets with RST."""
+        """Stops listening and closes all sockets."""
         await self._listener.stop()

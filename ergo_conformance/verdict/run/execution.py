@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from ...peers.memory_network import NetworkLoop
 from ...peers.transcript import MAX_KEPT, Transcript
-from ...peers.violation import UnreachableError, ViolationError
+from ...peers.violation import SetUpError, UnreachableError, ViolationError
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target
 from .case import Case
 from .context import Context, SkippedError
@@ -106,6 +106,9 @@ async def run_case(
         result.error = ViolationError(f"the case did not end within {limit:g} s", (f"an end within {limit:g} s",))
     except UnreachableError as error:
         result.error = ViolationError(str(error), ("a connection",))
+    except SetUpError as error:
+        result.error = error
+        running.agents -= {error.agent}
     except Exception as error:  # noqa: BLE001  the report shows it
         result.error = error
     finally:

@@ -11,6 +11,7 @@ Public, too: `ergo_conformance.model` (facts and values), the functions of `ergo
 from .peers.ergo.acceptor import Acceptor
 from .peers.ergo.agents import AgentDriver
 from .peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, REGISTRY, Address, Peer
+from .peers.ergo.dial import Dial
 from .peers.ergo.dialer import Dialer
 from .peers.ergo.esrd_client import ScriptedEsrdClient, ScriptedResolver, open_resolver, route
 from .peers.ergo.esrd_server import EsrdRegistration, ResolveRequest
@@ -41,6 +42,7 @@ __all__ = [
     "AgentDriver",
     "Codec",
     "Context",
+    "Dial",
     "Dialer",
     "EsrdRegistration",
     "Listener",

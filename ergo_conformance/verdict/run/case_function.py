@@ -48,9 +48,8 @@ def parameters_of(item: pytest.Function) -> dict[str, Any]:
 
 def fixtures_of(item: pytest.Function) -> tuple[str, ...]:
     """Names of the fixtures, other than the context, whose values the function of an item takes as arguments."""
-    manager = item.session._fixturemanager  # noqa: SLF001  pytest has no public way to ask for them
-    names = item._fixtureinfo.argnames  # noqa: SLF001  as pytest does
-    return tuple(name for name in names if name != CONTEXT and manager.getfixturedefs(name, item))
+    names = [name for name in item._fixtureinfo.argnames if name != CONTEXT]  # noqa: SLF001  as pytest does
+    return tuple(name for name in names if item.session._fixturemanager.getfixturedefs(name, item))  # noqa: SLF001  pytest has no public way
 
 
 async def call_coroutine(function: Callable[..., Any], context: Context, arguments: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
@@ -48,11 +48,8 @@ class CollectedCase:
     title: str
     case: Case
     level: RequirementLevel
-    function: Callable[..., Any] = field(init=False)
-    """The function as collected: plugins replace the item's own while it runs (pytest-asyncio in auto mode)."""
-
-    def __post_init__(self) -> None:
-        self.function = self.item.obj
+    collected_function: Callable[..., Any] | None = None
+    """The function as collected: plugins replace that of the item while it runs (pytest-asyncio in auto mode)."""
 
     @classmethod
     def of(cls, item: pytest.Function) -> CollectedCase | None:
@@ -69,7 +66,14 @@ class CollectedCase:
             raise UsageError(f"{item.nodeid} cites {', '.join(unknown) or 'no requirement'}")
         title = " ".join((inspect.getdoc(item.function) or "").split())
         labels = {key: getattr(value, "label", value) for key, value in params.items()}
-        return cls(item, f"{suite}.{area}.{name}", suite, title_of(title, labels), case, strictest(case.requirements))
+        level = strictest(case.requirements)
+        return cls(item, f"{suite}.{area}.{name}", suite, title_of(title, labels), case, level, item.obj)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function of the case."""
+        found: Callable[..., Any] = self.collected_function or self.item.obj
+        return found
 
     @property
     def is_coroutine(self) -> bool:

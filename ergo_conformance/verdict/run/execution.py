@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from ...peers.memory import VirtualLoop
+from ...peers.memory_network import NetworkLoop
 from ...peers.transcript import MAX_KEPT, Transcript
-from ...peers.violation import UnreachableError, ViolationError
+from ...peers.violation import SetUpError, UnreachableError, ViolationError
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target
 from .case import Case
 from .context import Context, SkippedError
@@ -34,6 +34,8 @@ class PlannedCase:
     id: str
     case: Case
     body: Body
+    on_request: bool = False
+    """True if the case may not run before its result is requested."""
 
 
 @dataclass(slots=True)
@@ -106,6 +108,9 @@ async def run_case(
         result.error = ViolationError(f"the case did not end within {limit:g} s", (f"an end within {limit:g} s",))
     except UnreachableError as error:
         result.error = ViolationError(str(error), ("a connection",))
+    except SetUpError as error:
+        result.error = error
+        running.agents -= {error.agent}
     except Exception as error:  # noqa: BLE001  the report shows it
         result.error = error
     finally:
@@ -123,7 +128,7 @@ async def _run_body(planned: PlannedCase, context: Context, limit: float) -> Non
 
 
 class MemoryRunner:
-    """Runner for a target in memory: every case has its own loop with a virtual clock, and its own target."""
+    """Runner for a target in memory: every case has its own loop with a virtual clock and network, and its own target."""
 
     def __init__(self, target: Target, seed: int, limit: float) -> None:
         self.target, self.seed, self.limit = target, seed, limit
@@ -133,16 +138,18 @@ class MemoryRunner:
 
     def result(self, planned: PlannedCase) -> CaseResult:
         """Runs the case."""
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=NetworkLoop) as runner:
             return runner.run(self._run(planned))
 
     async def _run(self, planned: PlannedCase) -> CaseResult:
+        registers = planned.case.registers  # then the case starts the target itself, and `running` is never dialed
         try:
-            running = await self.target.start(planned.case.config)
+            running = await self.target.start({} if registers else planned.case.config)
         except ConfigNotSupportedError as error:
             return CaseResult(SkippedError(str(error)))
+        target = self.target if registers else None
         try:
-            return await run_case(planned, running, self.seed, self.limit * MEMORY_LIMIT_FACTOR)
+            return await run_case(planned, running, self.seed, self.limit * MEMORY_LIMIT_FACTOR, target)
         finally:
             await running.stop()
 

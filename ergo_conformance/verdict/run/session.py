@@ -5,31 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from ...errors import UsageError, suggestion
-from ...peers.violation import ViolationError
-from ...spec.requirements import catalogue
 from ...targets.base import Codec, RunningTarget, Target
 from ...targets.create import target_of
 from ...targets.options import options_of
 from ..reports import report_of
 from ..reports.terminal_report import TerminalReport
 from .collected_case import CollectedCase
-from .collection import select
-from .context import SkippedError
+from .collection import matches, select
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
-from .execution import CaseResult, InconclusiveError, MemoryRunner, Runner
+from .execution import CaseResult, MemoryRunner, PlannedCase, Runner
+from .judgement import failure_text, outcome_of
 from .live import LiveRunner
 from .options import SessionOptions
-from .outcome import DID_NOT_RUN, Outcome, Verdict, printable, verdict_of_violation
+from .outcome import DID_NOT_RUN, Outcome, Verdict
 from .summary import RunHeader, RunSummary
-
-SHOWN_LINES: Final = 12
-"""Number of lines of a socket's transcript that an outcome keeps: the last ones."""
 
 
 class Session:
@@ -81,9 +75,9 @@ class Session:
         ids = [case.id for case in cases]
         patterns = self.options.case
         for pattern in patterns:
-            if ids and not self.options.keyword and not any(_matches(id_, pattern) for id_ in ids):
+            if ids and not self.options.keyword and not any(matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"unknown case {pattern!r}{suggestion(pattern, ids)}")
-        named = [case for case in cases if not patterns or any(_matches(case.id, pattern) for pattern in patterns)]
+        named = [case for case in cases if not patterns or any(matches(case.id, pattern) for pattern in patterns)]
         selected = select(named, self.options)
         self.cases = {case.item.nodeid: case for case in selected}
         return selected
@@ -105,7 +99,11 @@ class Session:
             self.target, running, profile=options.profile, seed=options.seed, cases=len(self.cases)
         )
         self._publish(RunStarted(self._header))
-        self._runner.plan([case.planned() for case in self.cases.values() if case.is_coroutine])
+        self._runner.plan([self.planned(case) for case in self.cases.values() if case.is_coroutine])
+
+    def planned(self, case: CollectedCase) -> PlannedCase:
+        """Returns a coroutine case as the runner executes it."""
+        return case.planned()
 
     def _publish(self, event: RunStarted | CaseFinished) -> None:
         self.errors += publish(event, (*self.listeners, *self._terminal))
@@ -118,7 +116,7 @@ class Session:
     def judge_coroutine(self, case: CollectedCase) -> None:
         """Waits for a coroutine case and judges it; raises the exception that pytest reports."""
         assert self._runner is not None
-        self.judge(case, self._runner.result(case.planned()))
+        self.judge(case, self._runner.result(self.planned(case)))
 
     def judge(self, case: CollectedCase, result: CaseResult) -> None:
         """Keeps the outcome of a case; raises the exception that pytest reports."""
@@ -140,6 +138,8 @@ class Session:
         A case that failed or was skipped in its setup gets its outcome here; the end of the teardown publishes CaseFinished.
         """
         key = case.item.nodeid
+        if report.failed and when == "teardown" and key in self.outcomes:
+            self.outcomes[key].verdict, self.outcomes[key].reason = Verdict.ERROR, f"teardown: {report.longrepr}"
         if when != "teardown" and report.outcome != "passed" and key not in self.outcomes:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             outcome = self.outcomes[key] = outcome_of(case, CaseResult())
@@ -189,37 +189,3 @@ class Session:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
-
-
-def _matches(id_: str, pattern: str) -> bool:
-    return id_ == pattern or fnmatchcase(id_, pattern.replace("[", "[[]"))
-
-
-def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
-    """Judges the result of a case."""
-    outcome = Outcome(case.id, case.title, case.suite, case.case.requirements, case.level, Verdict.PASS, result.seconds)
-    match result.error:
-        case None:
-            return outcome
-        case ViolationError() as violation:
-            outcome.verdict = verdict_of_violation(case.level)
-            outcome.sent, outcome.expected, outcome.received = violation.sent, violation.expected, violation.actual
-        case SkippedError() as skipped:
-            outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
-        case InconclusiveError() as inconclusive:
-            outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, str(inconclusive)
-        case error:
-            outcome.verdict, outcome.reason = Verdict.ERROR, f"{type(error).__name__}: {error}"
-    outcome.transcripts = [(each.label, list(each.lines(SHOWN_LINES))) for each in result.transcripts]
-    return outcome
-
-
-def failure_text(outcome: Outcome) -> str:
-    """Text of a failure in pytest's own output."""
-    lines = [outcome.title]
-    lines += [f"{id_}: {catalogue()[id_].text}" for id_ in outcome.requirements]
-    if outcome.sent:
-        lines.append(f"sent: {outcome.sent}")
-    lines += [f"expected: {text}" for text in outcome.expected]
-    lines.append(f"received: {outcome.received}")
-    return printable("\n".join(lines))

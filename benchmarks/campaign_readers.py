@@ -115,7 +115,7 @@ def all_caches(rows: list[Any]) -> Caches:
     for caches in map(row_caches, rows):
         for table, found in ((atoms, caches.atoms), (types, caches.types), (errors, caches.errors)):
             for id_, meaning in found.items():
-                table.setdefault(id_, meaning)  # type: ignore[attr-defined]
+                table.setdefault(id_, meaning)
     return Caches(atoms=atoms, types=types, errors=errors)
 
 

@@ -14,6 +14,7 @@ from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.types import Array, Map, Slice, Type
 from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder, tables
 from ergo_conformance.reference_node.ergo.edf.codec import MAX_FOLDED_LINES, MAX_LINES_PER_PEER, generated_functions
+from ergo_conformance.reference_node.ergo.edf.folded_types import parse_folded_type
 from ergo_conformance.reference_node.ergo.edf.function_source import CodeCache
 from ergo_conformance.reference_node.ergo.edf.runtime import no_fast_reader
 from ergo_conformance.reference_node.ergo.edf.tables import MAX_FOLDED_BYTES
@@ -68,13 +69,12 @@ def test_kept_folded_types_are_bounded_by_their_bytes() -> None:
 
 def test_a_long_folded_type_is_parsed_once_for_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
-    parse = tables.parse_folded_type
 
     def counted(*args: Any) -> Type:
         parsed.append(args[0])
-        return parse(*args)
+        return parse_folded_type(*args)
 
-    monkeypatch.setattr(tables, "parse_folded_type", counted)
+    monkeypatch.setattr(f"{tables.__name__}.parse_folded_type", counted)
     decoder = Decoder(Registry())
     for _ in range(3):
         decoder.decode(folded(b"\x9f\x8d" * 500 + b"\x92") + b"\xff")

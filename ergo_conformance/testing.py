@@ -21,7 +21,7 @@ from .peers.ergo.saturn_server import SaturnRegistration
 from .peers.listener import HOST, Listener
 from .peers.scripted_peer import REPLY_TIMEOUT
 from .peers.sockets import PeerSocket
-from .peers.violation import UnreachableError, ViolationError
+from .peers.violation import TimingViolationError, UnreachableError, ViolationError
 from .targets.base import Codec
 from .verdict.run.case import AGENTS, case
 from .verdict.run.context import Context, SkippedError
@@ -54,6 +54,7 @@ __all__ = [
     "ScriptedResolver",
     "ScriptedSaturnClient",
     "SkippedError",
+    "TimingViolationError",
     "UnreachableError",
     "ViolationError",
     "case",

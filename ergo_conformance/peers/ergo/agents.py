@@ -94,7 +94,7 @@ async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], b
         if good(answer):
             return answer
         if loop.time() > deadline:
-            peer.fail(f"{answer!r}", f"{expected} within {REPLY_TIMEOUT:g} s")
+            peer.fail_timing(f"{answer!r}", f"{expected} within {REPLY_TIMEOUT:g} s", since=deadline - REPLY_TIMEOUT)
         await asyncio.sleep(POLL)
 
 

@@ -16,10 +16,10 @@ from ...model.values import PID, Atom, Ref, Typed
 from ...spec.ergo import enp as frames
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.stream import caches_of
+from ..checks import Checks
 from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
 from ..transcript import describe_frame
-from ..violation import ViolationError
 from .handshake import HandshakePeer
 from .pool import FrameReader, Received
 
@@ -54,7 +54,7 @@ REGISTRY: Final = registry()
 NO_CONTEXT: Final = EdfContext(REGISTRY, NO_CACHES)
 
 
-class Peer:
+class Peer(Checks):
     """A node of the tester, connected with the target.
 
     `endpoints`: its sockets after their handshakes; `introduce`: the target's; `context`: the EdfContext of our frames.
@@ -71,6 +71,7 @@ class Peer:
         self._wake = asyncio.Event()
         self._refs = 1_000_000 * first.rng.randrange(1, 1_000)
         self._last_sent: str | Frame = ""
+        self._while_busy = False
         self._readers: list[FrameReader] = []
         self.endpoints: list[HandshakePeer] = []
         self.skipped: list[Received] = []
@@ -242,9 +243,10 @@ class Peer:
 
     async def wait_for(self, wanted: Callable[[Any], bool], expected: str, within: float = REPLY_TIMEOUT) -> Received:
         """The first frame of this kind. ViolationError if none arrives in time."""
+        since = asyncio.get_running_loop().time()
         received = await self.find(wanted, within)
         if received is None:
-            self.fail(self._actual(within), expected)
+            self._fail_missing(self._actual(within), expected, since)
         return received
 
     def _actual(self, within: float) -> str:
@@ -286,7 +288,8 @@ class Peer:
         while len(found) < count:
             received = await self.find(wanted, deadline - loop.time())
             if received is None:
-                self.fail(f"{len(found)} {what}: {self._actual(within)}", f"{count} {what} within {within:g} s")
+                actual = f"{len(found)} {what}: {self._actual(within)}"
+                self._fail_missing(actual, f"{count} {what} within {within:g} s", deadline - within)
             found.append(received.value)
         return found
 
@@ -337,7 +340,9 @@ class Peer:
             ref = self.ask(agent, Typed(t.INT64, sleep))
             await self.check_alive()
             await asyncio.sleep(BEGIN)
+            self._while_busy = True
             yield
+            self._while_busy = False
             await self.check_alive()
             if await self.find(_answers(ref), 0) is None:
                 await self.answer(ref, REPLY_TIMEOUT + sleep / 1000)
@@ -357,9 +362,10 @@ class Peer:
         while not ended.eof:
             left = deadline - ended.now()
             if left <= 0:
-                self.fail(
+                self.fail_timing(
                     f"socket {socket + 1} is still open after {within:g} s",
                     f"the target closes socket {socket + 1} within {within:g} s",
+                    since=deadline - within,
                 )
             self._wake.clear()
             ended.read_now()
@@ -367,15 +373,19 @@ class Peer:
                 async with asyncio.timeout(left):
                     await self._wake.wait()
 
-    def fail(self, actual: str, *expected: str) -> NoReturn:
-        """Raises ViolationError."""
+    def last_sent(self) -> str:
         last = self._last_sent
-        raise ViolationError(actual, expected, last if isinstance(last, str) else describe_frame(last))
+        return last if isinstance(last, str) else describe_frame(last)
 
-    def check(self, ok: bool, actual: object, expected: str) -> None:  # noqa: FBT001  reads like assert
-        """Raises ViolationError unless `ok`."""
-        if not ok:
-            self.fail(str(actual), expected)
+    def fail(self, actual: str, *expected: str) -> NoReturn:
+        """Raises ViolationError; TimingViolationError while an agent has to be busy, since it may have ended its sleep."""
+        if self._while_busy:
+            self.fail_timing(actual, *expected)
+        super().fail(actual, *expected)
+
+    def _fail_missing(self, actual: str, expected: str, since: float) -> NoReturn:
+        """Raises TimingViolationError for a frame that did not arrive. The end of all sockets may have an earlier cause."""
+        self.fail_timing(actual, expected, since=None if self.is_closed else since)
 
 
 def _order(id_: int, given: int | None) -> int:

@@ -17,7 +17,7 @@ from ..packet_reader import PacketFormat, PacketReader
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
-from ..violation import UnreachableError, ViolationError
+from ..violation import TimingViolationError, UnreachableError, ViolationError
 
 M = TypeVar("M", RegisterReply, ResolveReply)
 FORMAT: Final = PacketFormat(
@@ -54,7 +54,7 @@ class ScriptedEsrdClient(ScriptedPeer):
         expected = f"a RegisterReply within {within:g} s"
         data = await self._reader.read(within)
         if not data:
-            self.fail(f"nothing within {within:g} s" if data is None else self.ended(), expected)
+            self.fail_timing(f"nothing within {within:g} s" if data is None else self.ended(), expected)
         return _message(data, RegisterReply, self._last_sent)
 
     async def register(self, **overrides: Any) -> None:
@@ -136,7 +136,7 @@ class ScriptedResolver(asyncio.DatagramProtocol):
         """The next datagram, which has to be a ResolveReply."""
         data = await self.receive(within)
         if data is None:
-            raise ViolationError(f"nothing within {within:g} s", ("a ResolveReply",), self._last_sent)
+            raise TimingViolationError(f"nothing within {within:g} s", ("a ResolveReply",), self._last_sent)
         return _message(data, ResolveReply, self._last_sent)
 
     async def expect_silence(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from ...spec.ergo.saturn import packet_size, proof, read_packet, write_packet
 from ..packet_reader import PacketFormat, PacketReader
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
-from ..violation import ViolationError
+from ..violation import TimingViolationError
 from .esrd_client import route
 
 M = TypeVar("M")
@@ -21,7 +21,7 @@ FORMAT: Final = PacketFormat(
 )
 
 
-class SocketEndedError(ViolationError):
+class SocketEndedError(TimingViolationError):
     """The other side ended the socket in place of a message."""
 
 
@@ -57,7 +57,7 @@ class SaturnEndpoint(ScriptedPeer):
                 return message
             if not isinstance(message, tuple(also) or ()):
                 self.fail(f"{message!r:.300}", f"a {kind.__name__}")
-        self.fail(f"nothing within {within:g} s", f"a {kind.__name__}")
+        self.fail_timing(f"nothing within {within:g} s", f"a {kind.__name__}", since=deadline - within)
 
     async def expect_silence(self, seconds: float) -> None:
         """No byte arrives for so long, and the socket stays open."""

@@ -39,6 +39,16 @@ def verdict_of_violation(level: RequirementLevel) -> Verdict:
     return {RequirementLevel.MUST: Verdict.FAIL, RequirementLevel.SHOULD: Verdict.WARN}.get(level, Verdict.INFO)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An earlier run of a case that does not count. `reason`: why not; the others as in Outcome."""
+
+    reason: str
+    sent: str = ""
+    expected: tuple[str, ...] = ()
+    received: str = ""
+
+
 @dataclass(slots=True)
 class Outcome:
     """Verdict of a case and the evidence for it."""
@@ -61,3 +71,7 @@ class Outcome:
     """Actual behaviour of the target."""
     transcripts: list[tuple[str, list[str]]] = field(default_factory=list)
     """Label and last decoded lines of each socket; empty for PASS."""
+    stderr: list[str] = field(default_factory=list)
+    """Last lines that a started target wrote to stderr while the case ran; empty for PASS."""
+    earlier: list[Attempt] = field(default_factory=list)
+    """Earlier runs of the case that do not count, because the tester was late or the target was lost."""

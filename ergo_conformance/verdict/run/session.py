@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from ...errors import UsageError, suggestion
-from ...peers.violation import ViolationError
+from ...peers.violation import ShortageError, ViolationError
 from ...spec.requirements import catalogue
 from ...targets.base import Codec, RunningTarget, Target
 from ...targets.create import target_of
@@ -22,10 +22,10 @@ from .collected_case import CollectedCase
 from .collection import select
 from .context import SkippedError
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
-from .execution import CaseResult, InconclusiveError, MemoryRunner, Runner
+from .execution import CaseResult, EarlierAttempt, InconclusiveError, MemoryRunner, Runner, TargetLostError
 from .live import LiveRunner
 from .options import SessionOptions
-from .outcome import DID_NOT_RUN, Outcome, Verdict, printable, verdict_of_violation
+from .outcome import DID_NOT_RUN, Attempt, Outcome, Verdict, printable, verdict_of_violation
 from .summary import RunHeader, RunSummary
 
 SHOWN_LINES: Final = 12
@@ -166,6 +166,8 @@ class Session:
         if self._header is None:
             return
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        if self._runner is not None:
+            self.errors += self._runner.errors()
         self.errors += publish(RunFinished(self.summary(interrupted=interrupted)), self.listeners)
         summary = self.summary(interrupted=interrupted)  # with the reports that could not be written
         publish(RunFinished(summary), self._terminal)
@@ -198,20 +200,31 @@ def _matches(id_: str, pattern: str) -> bool:
 def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
     """Judges the result of a case."""
     outcome = Outcome(case.id, case.title, case.suite, case.case.requirements, case.level, Verdict.PASS, result.seconds)
+    outcome.earlier = [_described(attempt) for attempt in result.earlier]
     match result.error:
         case None:
             return outcome
         case ViolationError() as violation:
-            outcome.verdict = verdict_of_violation(case.level)
+            lost = isinstance(violation, TargetLostError)
+            outcome.verdict = Verdict.FAIL if lost else verdict_of_violation(case.level)
             outcome.sent, outcome.expected, outcome.received = violation.sent, violation.expected, violation.actual
         case SkippedError() as skipped:
             outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
-        case InconclusiveError() as inconclusive:
+        case InconclusiveError() | ShortageError() as inconclusive:
             outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, str(inconclusive)
         case error:
             outcome.verdict, outcome.reason = Verdict.ERROR, f"{type(error).__name__}: {error}"
     outcome.transcripts = [(each.label, list(each.lines(SHOWN_LINES))) for each in result.transcripts]
+    outcome.stderr = list(result.stderr)
     return outcome
+
+
+def _described(attempt: EarlierAttempt) -> Attempt:
+    """The evidence of an attempt that does not count."""
+    error = attempt.result.error
+    if isinstance(error, ViolationError):
+        return Attempt(attempt.reason, error.sent, error.expected, error.actual)
+    return Attempt(attempt.reason, received=str(error or ""))
 
 
 def failure_text(outcome: Outcome) -> str:

@@ -15,6 +15,7 @@ from ...peers.violation import TimingViolationError, UnreachableError, Violation
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target
 from .case import Case
 from .context import Context, SkippedError, UnreachableViolationError
+from .interruption import RunInterrupted
 from .registration import RegistrationContext
 
 Body = Callable[[Any], Coroutine[Any, Any, None]]
@@ -153,7 +154,7 @@ async def _error_of_body(planned: PlannedCase, context: Context, limit: float) -
             await planned.body(context)
             if planned.case.hostile:
                 await context.still_serves()
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, RunInterrupted):
         raise
     except TimeoutError as error:
         return _over_the_limit(limit) if timeout.expired() else error

@@ -71,6 +71,10 @@ class Batch:
         """Notes a loss, if there is one; the first counts."""
         self.loss = self.loss or loss
 
+    def is_lost(self) -> bool:
+        """Tells whether the target was lost."""
+        return bool(self.loss)
+
     def makes_suspect(self, result: CaseResult) -> bool:
         """Tells whether a loss may be the reason for a result: not for wrong bytes, nor for what passed."""
         if not self.loss:
@@ -177,7 +181,7 @@ class Scheduler:
             batch.suspects.append(pending.after(batch.loss, result))
         elif reason:
             batch.late.append(pending.after(reason, result))
-        elif batch.loss and result.error is None:
+        elif batch.is_lost() and result.error is None:
             batch.held.append((pending, result))
         else:
             self._deliver(pending, result)

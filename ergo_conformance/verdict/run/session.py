@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -23,6 +24,8 @@ from .collection import select
 from .context import SkippedError
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
 from .execution import CaseResult, EarlierAttempt, InconclusiveError, MemoryRunner, Runner, TargetLostError
+from .interruption import Interruption
+from .journal import JOURNAL, Journal
 from .live import LiveRunner
 from .options import SessionOptions
 from .outcome import DID_NOT_RUN, Attempt, Outcome, Verdict, printable, verdict_of_violation
@@ -49,6 +52,7 @@ class Session:
         self._terminal: list[RunListener] = []
         if options.terminal:
             self._terminal.append(TerminalReport(verbose=options.verbose, rerun=options.rerun))
+        self._interruption = Interruption()
         self._runner: Runner | None = None
         self._header: RunHeader | None = None
         self._results: dict[str, CaseResult] = {}
@@ -71,8 +75,10 @@ class Session:
     def from_options(cls, options: SessionOptions) -> Session:
         """The session with the target and the reports that the options name. UsageError for an option that is not valid."""
         options.check()
-        reports = [report_of(text) for text in options.report]
-        return cls(target_of(options), options, reports)
+        listeners = [report_of(text) for text in options.report]
+        if JOURNAL in os.environ:
+            listeners.append(Journal(Path(os.environ[JOURNAL])))
+        return cls(target_of(options), options, listeners)
 
     # --- selection ----------------------------------------------------------------------------------------------------
 
@@ -91,8 +97,9 @@ class Session:
     # --- execution ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts the target and publishes RunStarted. Raises TargetError."""
+        """Starts the target and publishes RunStarted. From then on a signal interrupts the run. Raises TargetError."""
         assert self.target is not None
+        self._interruption.install()
         options = self.options
         running: RunningTarget | None = None
         if self.target.live:
@@ -104,7 +111,7 @@ class Session:
         self._header = RunHeader.of(
             self.target, running, profile=options.profile, seed=options.seed, cases=len(self.cases)
         )
-        self._publish(RunStarted(self._header))
+        self._publish(RunStarted(self._header, tuple(map(_not_run, self.cases.values()))))
         self._runner.plan([case.planned() for case in self.cases.values() if case.is_coroutine])
 
     def _publish(self, event: RunStarted | CaseFinished) -> None:
@@ -180,10 +187,7 @@ class Session:
         outcomes = []
         for key, case in self.cases.items():
             outcome = self.outcomes.get(key)
-            if outcome is None:
-                outcome = outcome_of(case, CaseResult())
-                outcome.verdict, outcome.reason = Verdict.ERROR, DID_NOT_RUN + (": interrupted" if interrupted else "")
-            outcomes.append(outcome)
+            outcomes.append(outcome or _not_run(case, ": interrupted" if interrupted else ""))
         return RunSummary(self._header, outcomes, time.monotonic() - self.started, tuple(self.errors), interrupted)
 
     def close(self) -> None:
@@ -191,6 +195,14 @@ class Session:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        self._interruption.restore()
+
+
+def _not_run(case: CollectedCase, why: str = "") -> Outcome:
+    """The outcome of a selected case that did not run."""
+    outcome = outcome_of(case, CaseResult())
+    outcome.verdict, outcome.reason = Verdict.ERROR, DID_NOT_RUN + why
+    return outcome
 
 
 def _matches(id_: str, pattern: str) -> bool:

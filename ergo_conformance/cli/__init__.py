@@ -17,6 +17,7 @@ VERBS: Final[Mapping[str, str]] = {
     "node": "node",
     "registrar": "registrar",
     "vectors": "vectors",
+    "mutants": "mutants",
 }
 """Module of this package for each verb; its `app` is the command."""
 

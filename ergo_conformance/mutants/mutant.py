@@ -20,7 +20,9 @@ class Mutant:
     """The reference node with one fault.
 
     `area` and `name` identify it.  `breaks`: a sentence that describes the fault.  `requirements`: ids of the
-    violated requirements.  `found_by`: ids of cases that find it.  `needs_tcp`: the fault shows only over sockets.
+    violated requirements.  `found_by`: ids of cases that find it; `*` and `?` are wildcards, and then all matching cases
+    find it.  `needs_tcp`: the fault shows only over sockets.  `subtle`: the node is wrong only at a boundary, on the
+    second use, after a re-connect, or under load.
     """
 
     area: str
@@ -30,6 +32,7 @@ class Mutant:
     found_by: tuple[str, ...]
     fault: Fault
     needs_tcp: bool = False
+    subtle: bool = False
 
     @property
     def id(self) -> str:
@@ -53,13 +56,15 @@ class Area:
         self.name, self.needs_tcp = name, needs_tcp
         self.mutants: list[Mutant] = []
 
-    def fault(self, *requirements: str, found_by: tuple[str, ...], needs_tcp: bool | None = None) -> Callable[[F], F]:
+    def fault(
+        self, *requirements: str, found_by: tuple[str, ...], needs_tcp: bool | None = None, subtle: bool = False
+    ) -> Callable[[F], F]:
         """Declares a subclass of a class of the node as a mutant; its docstring describes the fault."""
 
         def declare(faulty: F) -> F:
             assert isinstance(faulty, type)
-            name, breaks = self._name_of(faulty), _text(faulty)
-            self.add(name, breaks, _fault_of(faulty), *requirements, found_by=found_by, needs_tcp=needs_tcp)
+            name, fault = self._name_of(faulty), _fault_of(faulty)
+            self.add(name, _text(faulty), fault, *requirements, found_by=found_by, needs_tcp=needs_tcp, subtle=subtle)
             return faulty
 
         return declare
@@ -75,6 +80,7 @@ class Area:
         *requirements: str,
         found_by: tuple[str, ...],
         needs_tcp: bool | None = None,
+        subtle: bool = False,
     ) -> Callable[[F], F]:
         """Declares a replacement of a function of the node as a mutant; its docstring describes the fault.
 
@@ -83,7 +89,8 @@ class Area:
 
         def declare(faulty: F) -> F:
             fault = NameFault((module,), name, faulty)
-            self.add(faulty.__name__, _text(faulty), fault, *requirements, found_by=found_by, needs_tcp=needs_tcp)
+            called, breaks = faulty.__name__, _text(faulty)
+            self.add(called, breaks, fault, *requirements, found_by=found_by, needs_tcp=needs_tcp, subtle=subtle)
             return faulty
 
         return declare
@@ -96,6 +103,7 @@ class Area:
         *requirements: str,
         found_by: tuple[str, ...],
         needs_tcp: bool | None = None,
+        subtle: bool = False,
     ) -> None:
         """Declares a mutant."""
         self.mutants.append(
@@ -107,6 +115,7 @@ class Area:
                 found_by=found_by,
                 fault=fault,
                 needs_tcp=self.needs_tcp if needs_tcp is None else needs_tcp,
+                subtle=subtle,
             )
         )
 

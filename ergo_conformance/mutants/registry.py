@@ -1,22 +1,24 @@
-"""Registry of the mutants."""
+"""Registry of the mutants: the areas that the modules of this package declare."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Final
 
 from ..errors import UsageError, suggestion
-from .enp import ENP
-from .esrd import ESRD
-from .esrd_clients import ESRD_CLIENTS
-from .esrd_names import ESRD_NAMES
-from .handshake import HANDSHAKE
-from .mutant import Mutant
-from .relations import RELATIONS
-from .saturn import SATURN
-from .saturn_clients import SATURN_CLIENTS
-from .sending import SENDING
-from .spawn import SPAWN
+from . import __name__ as package
+from . import __path__ as folder
+from .mutant import Area, Mutant
 
-AREAS: Final = (HANDSHAKE, ENP, RELATIONS, SPAWN, SENDING, ESRD, ESRD_NAMES, SATURN, ESRD_CLIENTS, SATURN_CLIENTS)
+
+def _declared() -> Iterator[Area]:
+    """Areas in the order of the names of their modules."""
+    for name in sorted(module.name for module in iter_modules(folder)):
+        if name != __name__.rpartition(".")[2]:
+            yield from (value for value in vars(import_module(f".{name}", package)).values() if isinstance(value, Area))
+
+
+AREAS: Final = tuple(dict.fromkeys(_declared()))
 MUTANTS: Final[Mapping[str, Mutant]] = {mutant.id: mutant for area in AREAS for mutant in area.mutants}
 """Mutants by their ids."""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .sockets import PeerSocket
 
+AnyProtocol = asyncio.Protocol | asyncio.BufferedProtocol
 Ends = tuple["MemoryTransport", "MemoryTransport"]
 
 
@@ -50,9 +51,10 @@ class MemoryTransport(asyncio.Transport):
     Without another end they stay in `unread`.
     """
 
-    protocol: asyncio.Protocol
+    protocol: Any
+    """An AnyProtocol."""
 
-    def __init__(self, protocol: asyncio.Protocol, extra: dict[str, Any] | None = None) -> None:
+    def __init__(self, protocol: AnyProtocol, extra: dict[str, Any] | None = None) -> None:
         super().__init__(extra)
         self.protocol = protocol
         self.loop = asyncio.get_running_loop()
@@ -81,8 +83,17 @@ class MemoryTransport(asyncio.Transport):
             self.other.deliver(partial(self.other.arrive, bytes(data)))
 
     def arrive(self, chunk: bytes) -> None:
-        if not self.is_closing():
+        if self.is_closing():
+            return
+        if isinstance(self.protocol, asyncio.Protocol):
             self.protocol.data_received(chunk)
+            return
+        while chunk:
+            room: Any = self.protocol.get_buffer(len(chunk))
+            size = min(len(room), len(chunk))
+            room[:size] = chunk[:size]
+            chunk = chunk[size:]
+            self.protocol.buffer_updated(size)
 
     def write_eof(self) -> None:
         if self.other is not None:
@@ -108,6 +119,10 @@ class MemoryTransport(asyncio.Transport):
                 self.other.deliver(self.other.lost)
             self.loop.call_soon(self.protocol.connection_lost, None)
 
+    def _force_close(self, exc: BaseException | None) -> None:  # noqa: ARG002
+        """Closes at once; the TLS of asyncio calls it after a failure."""
+        self.abort()
+
     def lost(self) -> None:
         if not self.is_closing():
             self.closed_at = self.loop.time()
@@ -132,17 +147,17 @@ class MemoryTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
-    def get_protocol(self) -> asyncio.BaseProtocol:
+    def get_protocol(self) -> Any:
         return self.protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
+        assert isinstance(protocol, AnyProtocol)
         self.protocol = protocol
 
 
 def join_protocols(
-    dialer: asyncio.Protocol,
-    acceptor: asyncio.Protocol,
+    dialer: AnyProtocol,
+    acceptor: AnyProtocol,
     dialer_address: tuple[str, int] = ("127.0.0.1", 0),
     acceptor_address: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Ends:

@@ -9,15 +9,18 @@ from ..mutants.crash import crash_handler
 from ..mutants.mutant import Mutant
 from ..mutants.registry import mutant_named
 from ..reference_node.target.config import NodeConfig
-from .base import RunningTarget, Target
+from .base import Codec, RunningTarget, Target
 from .options import TargetOptions
-from .self_node import SelfTarget
+from .self_node import NodeCodec, SelfTarget
 
 PREFIX = "mutant:"
 
 
 class MutantTarget(SelfTarget):
-    """A mutant. From the first start until `close` its fault is installed for the whole process: one mutant at a time."""
+    """A mutant: one at a time in a process.
+
+    Its fault is installed for the whole process, from the first start or the first use of the codec until `close`.
+    """
 
     kind = "mutant"
 
@@ -31,11 +34,20 @@ class MutantTarget(SelfTarget):
         self._running: list[RunningTarget] = []
         self._crashing: set[asyncio.Future[None]] = set()
 
-    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
+    @property
+    def codec(self) -> Codec:  # type: ignore[override]  # of this target, not of the class
+        """EDF codec of the mutant."""
+        self._install()
+        return NodeCodec()
+
+    def _install(self) -> None:
         if not self._is_installed:
             self._installed.enter_context(self.mutant.installed())
             self._installed.enter_context(crash_handler(self._crash))
             self._is_installed = True
+
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
+        self._install()
         running = await super().start(config)
         self._running.append(running)
         return running

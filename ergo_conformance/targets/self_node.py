@@ -103,13 +103,17 @@ class LoopbackRunningTarget(TcpRunningTarget):
     stoppable = True
     _: KW_ONLY
     node: Node
-    saturn: SaturnServer
+    saturn: SaturnServer | None
+    """The Saturn beside the node; None in memory."""
 
     async def saturn_socket(self, label: str = "") -> PeerSocket:
+        if self.saturn is None:
+            return await super().saturn_socket(label)
         return await connect("127.0.0.1", self.saturn.port, client_context(None), label)
 
     async def stop(self) -> None:
-        await self.saturn.stop()
+        if self.saturn is not None:
+            await self.saturn.stop()
         await self.node.stop()
 
 
@@ -140,9 +144,7 @@ class SelfTarget(Target):
         if self.live:
             return await self._start_on_loopback(wanted)
         if config.get("registrar"):
-            raise ConfigNotSupportedError(
-                "needs a target that is reached over loopback: in memory there are no addresses"
-            )
+            return await self._start_in_memory_network(wanted)
         tls = bool(wanted["tls"])
         node = make_node(self.node_config({**wanted, "tls": None}), str(wanted))
         pids = settings.host_agents(node, wanted).pids
@@ -162,6 +164,18 @@ class SelfTarget(Target):
         """Returns the settings of a node. `wanted`: keys of ERGO_TARGET. UsageError for values that are not possible."""
         return settings.config_of(wanted)
 
+    async def _start_in_memory_network(self, wanted: Mapping[str, Any]) -> RunningTarget:
+        """Starts a node that registers, on a NetworkLoop."""
+        if wanted["registrar"].get("serve"):
+            raise ConfigNotSupportedError(
+                "needs a target that is reached over loopback: the server of a registrar opens ports of the machine"
+            )
+        try:
+            node = await make_node(self.node_config(wanted), str(wanted)).start()
+        except UsageError as error:
+            raise TargetError(str(error)) from None
+        return self._loopback_target(node, wanted, None)
+
     async def _start_on_loopback(self, wanted: Mapping[str, Any]) -> RunningTarget:
         try:
             config = self.node_config({**wanted, "registrar_port": wanted["registrar_port"] or 0})
@@ -170,6 +184,10 @@ class SelfTarget(Target):
             raise TargetError(str(error)) from None
         saturn = SaturnServer(TOKEN, host="127.0.0.1", port=0)
         await saturn.start()
+        return self._loopback_target(node, wanted, saturn)
+
+    @staticmethod
+    def _loopback_target(node: Node, wanted: Mapping[str, Any], saturn: SaturnServer | None) -> RunningTarget:
         pids = settings.host_agents(node, wanted).pids
         acceptor = node.network.acceptors[0] if node.network.acceptors else None  # a hidden node has none
         tls = acceptor is not None and acceptor.fingerprint is not None

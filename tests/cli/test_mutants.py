@@ -54,7 +54,7 @@ def test_a_mutant_that_needs_sockets_runs_over_tcp(tmp_path: Path) -> None:
     ("name", "complaint"),
     [
         ("swaped_digest", "unknown mutant 'swaped_digest'; did you mean"),
-        ("no_deadline", "'no_deadline' names several mutants: handshake.no_deadline, esrd.no_deadline"),
+        ("no_deadline", "'no_deadline' names several mutants: esrd.no_deadline, handshake.no_deadline"),
     ],
 )
 def test_an_unknown_or_ambiguous_mutant_ends_with_exit_code_2(name: str, complaint: str) -> None:

@@ -97,7 +97,7 @@ def test_mutant_named_finds_a_mutant_by_id_and_by_name(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("no_deadline", "several mutants: handshake.no_deadline, esrd.no_deadline, saturn.no_deadline"),
+        ("no_deadline", "several mutants: esrd.no_deadline, handshake.no_deadline, saturn.no_deadline"),
         ("swaped_digest", "did you mean"),
         ("", "unknown mutant"),
     ],

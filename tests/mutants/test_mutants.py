@@ -13,6 +13,8 @@ from ergo_conformance.mutants.registry import AREAS, MUTANTS
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.reference_node.options import NetworkOptions
 from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.verdict.matrix import plan
+from ergo_conformance.verdict.matrix.plan import unmatched_patterns
 from ergo_conformance.verdict.run.collected_case import CollectedCase
 from ergo_conformance.verdict.run.collection import collect_cases
 from ergo_conformance.verdict.run.mutant_run import run_cases, run_mutant
@@ -20,7 +22,6 @@ from ergo_conformance.verdict.run.outcome import Outcome, Verdict
 from ergo_conformance.verdict.run.registration import certificate
 from tests.support.processes import failures_in_processes
 
-SUITES = ("handshake", "node", "proto", "registrar")
 ATTEMPTS = 10
 CONCURRENT = 6
 """Mutants over TCP that run concurrently: their cases mostly wait for deadlines."""
@@ -31,17 +32,19 @@ WARNS = frozenset({"saturn.never_resolves"})
 @cache
 def cases() -> Mapping[str, CollectedCase]:
     certificate()  # loads the TLS libraries, which would delay the first live case
-    return collect_cases(SUITES)
+    return collect_cases()
 
 
 def declared_cases(mutant: Mutant) -> list[CollectedCase]:
-    return [cases()[id_] for id_ in mutant.found_by]
+    assert not unmatched_patterns(mutant, cases())
+    return plan.declared_cases(mutant, cases())
 
 
 def assert_found(mutant: Mutant, outcomes: Mapping[str, Outcome]) -> None:
     expected = Verdict.WARN if mutant.id in WARNS else Verdict.FAIL
     assert mutant.found_by
-    assert {id_: outcome.verdict for id_, outcome in outcomes.items()} == dict.fromkeys(mutant.found_by, expected), [
+    declared = [case.id for case in declared_cases(mutant)]
+    assert {id_: outcome.verdict for id_, outcome in outcomes.items()} == dict.fromkeys(declared, expected), [
         (outcome.id, outcome.reason or outcome.received) for outcome in outcomes.values()
     ]
 

@@ -27,9 +27,9 @@ from ergo_conformance.verdict.run.collected_case import CollectedCase
 from ergo_conformance.verdict.run.context import Context, SkippedError
 from ergo_conformance.verdict.run.events import CaseFinished, RunFinished, RunStarted, publish
 from ergo_conformance.verdict.run.execution import Body, CaseResult, InconclusiveError, MemoryRunner, PlannedCase
+from ergo_conformance.verdict.run.judgement import failure_text, outcome_of
 from ergo_conformance.verdict.run.options import SessionOptions
 from ergo_conformance.verdict.run.outcome import Verdict
-from ergo_conformance.verdict.run.session import failure_text, outcome_of
 from ergo_conformance.verdict.run.summary import RunHeader, RunSummary
 from tests.support.targets import FaultyTarget
 

@@ -153,11 +153,12 @@ class ScriptedResolver(asyncio.DatagramProtocol):
 
 
 def send_datagram(transport: asyncio.DatagramTransport, data: bytes, to: Any = None) -> None:
-    """Sends a datagram; also an empty one, which asyncio drops."""
-    if data:
+    """Sends a datagram; also an empty one, which asyncio drops on real sockets."""
+    real = transport.get_extra_info("socket")
+    if data or real is None:
         transport.sendto(data, to)
         return
-    with transport.get_extra_info("socket").dup() as sock:
+    with real.dup() as sock:
         sock.sendto(data, to or sock.getpeername())
 
 

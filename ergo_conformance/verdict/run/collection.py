@@ -1,6 +1,7 @@
 """Collection and selection of the cases of the suites in this process, without a run."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -51,3 +52,8 @@ def select(cases: Sequence[CollectedCase], options: SelectionOptions) -> list[Co
     weakest = STRICTNESS.index(RequirementLevel(options.level.upper())) if options.level else len(STRICTNESS)
     selected = [case for case in cases if case.holds_for(options.profile) and STRICTNESS.index(case.level) <= weakest]
     return sorted(selected, key=lambda case: case.is_coroutine)
+
+
+def matches(id_: str, pattern: str) -> bool:
+    """Returns whether the id of a case is this one, or matches this pattern with the wildcards `*` and `?`."""
+    return id_ == pattern or fnmatchcase(id_, pattern.replace("[", "[[]"))

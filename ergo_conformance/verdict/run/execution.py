@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import pytest
 
-from ...peers.memory import VirtualLoop
+from ...peers.memory_network import NetworkLoop
 from ...peers.transcript import MAX_KEPT, Transcript
 from ...peers.violation import TimingViolationError, UnreachableError, ViolationError
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target
@@ -179,7 +179,7 @@ def _over_the_limit(limit: float) -> Exception:
 
 
 class MemoryRunner:
-    """Runner for a target in memory: every case has its own loop with a virtual clock, and its own target."""
+    """Runner for a target in memory: every case has its own loop with a virtual clock and network, and its own target."""
 
     def __init__(self, target: Target, seed: int, limit: float) -> None:
         self.target, self.seed, self.limit = target, seed, limit
@@ -189,16 +189,18 @@ class MemoryRunner:
 
     def result(self, planned: PlannedCase) -> CaseResult:
         """Runs the case."""
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=NetworkLoop) as runner:
             return runner.run(self._run(planned))
 
     async def _run(self, planned: PlannedCase) -> CaseResult:
+        registers = planned.case.registers  # then the case starts the target itself, and `running` is never dialed
         try:
-            running = await self.target.start(planned.case.config)
+            running = await self.target.start({} if registers else planned.case.config)
         except ConfigNotSupportedError as error:
             return CaseResult(SkippedError(str(error)))
+        target = self.target if registers else None
         try:
-            return await run_case(planned, running, self.seed, self.limit * MEMORY_LIMIT_FACTOR)
+            return await run_case(planned, running, self.seed, self.limit * MEMORY_LIMIT_FACTOR, target)
         finally:
             await running.stop()
 

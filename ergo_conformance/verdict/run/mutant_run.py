@@ -1,38 +1,81 @@
 """Runs chosen cases against a mutant, or against the node without a fault, in this process and without pytest."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ...mutants.mutant import Mutant
 from ...targets.base import Target
 from ...targets.mutant import MutantTarget
 from .collected_case import CollectedCase
-from .execution import MemoryRunner, Runner
+from .context import SkippedError
+from .execution import CaseResult, MemoryRunner, Runner
+from .judgement import outcome_of
 from .live import LiveRunner
-from .outcome import Outcome
-from .session import outcome_of
+from .outcome import Outcome, Verdict
 
 SEED: Final = 0
 TIMEOUT: Final = 30.0
 """Seconds that a live case may take."""
 JOBS: Final = 16
 """Maximum number of live cases that run concurrently."""
+ATTEMPTS: Final = 10
+"""Maximum number of runs of a case that has no verdict since the tester was late, as often on a busy machine."""
+CODEC: Final = "ergo_codec"
+"""Fixture that a golden case requests."""
 
 
 def run_mutant(mutant: Mutant, cases: Sequence[CollectedCase]) -> dict[str, Outcome]:
-    """Returns the outcomes of coroutine cases by their ids. TargetError if the mutant does not start."""
+    """Returns the outcomes of cases by their ids. TargetError if the mutant does not start."""
     return run_cases(MutantTarget(mutant), cases)
 
 
 def run_cases(target: Target, cases: Sequence[CollectedCase]) -> dict[str, Outcome]:
-    """Returns the outcomes of coroutine cases against any target by their ids. TargetError if it does not start."""
-    planned = [case.planned() for case in cases]
+    """Returns the outcomes of cases against any target by their ids. TargetError if it does not start."""
+    return {outcome.id: outcome for outcome in outcomes(target, cases)}
+
+
+def conclusive_outcomes(target: Target, cases: Sequence[CollectedCase]) -> Iterator[Outcome]:
+    """Yields the outcomes of cases as they are known; cases that are INCONCLUSIVE run again, up to ATTEMPTS times."""
+    left = list(cases)
+    for attempt in range(1, ATTEMPTS + 1):
+        again = []
+        for case, outcome in zip(left, outcomes(target, left), strict=True):
+            if outcome.verdict is Verdict.INCONCLUSIVE and attempt < ATTEMPTS:
+                again.append(case)
+            else:
+                yield outcome
+        left = again
+        if not left:
+            return
+
+
+def outcomes(target: Target, cases: Sequence[CollectedCase]) -> Iterator[Outcome]:
+    """Yields the outcomes of cases in their order. TargetError if the target does not start."""
+    planned = {case.id: case.planned() for case in cases if case.is_coroutine}
     runner = _runner(target)
     try:
-        runner.plan(planned)
-        return {case.id: outcome_of(case, runner.result(each)) for case, each in zip(cases, planned, strict=True)}
+        runner.plan(list(planned.values()))
+        for case in cases:
+            result = runner.result(planned[case.id]) if case.is_coroutine else _golden_result(case, target)
+            yield outcome_of(case, result)
     finally:
         runner.close()
+
+
+def _golden_result(case: CollectedCase, target: Target) -> CaseResult:
+    """Runs a case that is a plain function and asks for the codec of the target alone."""
+    values = dict(case.item.callspec.params) if hasattr(case.item, "callspec") else {}
+    others = inspect.signature(case.item.obj).parameters.keys() - values.keys() - {CODEC}
+    if others or target.codec is None:
+        return CaseResult(
+            SkippedError(f"needs the fixtures {', '.join(sorted(others))}" if others else "needs a codec")
+        )
+    try:
+        case.item.obj(**values, **{CODEC: target.codec})
+    except Exception as error:  # noqa: BLE001  it is judged
+        return CaseResult(error)
+    return CaseResult()
 
 
 def _runner(target: Target) -> Runner:

@@ -5,34 +5,28 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from ...errors import UsageError, suggestion
-from ...peers.violation import ShortageError, ViolationError
-from ...spec.requirements import catalogue
 from ...targets.base import Codec, RunningTarget, Target
 from ...targets.create import target_of
 from ...targets.options import options_of
 from ..reports import report_of
 from ..reports.terminal_report import TerminalReport
 from .collected_case import CollectedCase
-from .collection import select
-from .context import SkippedError
+from .collection import matches, select
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
-from .execution import CaseResult, EarlierAttempt, InconclusiveError, MemoryRunner, Runner, TargetLostError
+from .execution import CaseResult, MemoryRunner, Runner
 from .interruption import Interruption
 from .journal import JOURNAL, Journal
+from .judgement import failure_text, outcome_of
 from .live import LiveRunner
 from .options import SessionOptions
-from .outcome import DID_NOT_RUN, Attempt, Outcome, Verdict, printable, verdict_of_violation
+from .outcome import DID_NOT_RUN, Outcome, Verdict
 from .summary import RunHeader, RunSummary
-
-SHOWN_LINES: Final = 12
-"""Number of lines of a socket's transcript that an outcome keeps: the last ones."""
 
 
 class Session:
@@ -87,9 +81,9 @@ class Session:
         ids = [case.id for case in cases]
         patterns = self.options.case
         for pattern in patterns:
-            if ids and not self.options.keyword and not any(_matches(id_, pattern) for id_ in ids):
+            if ids and not self.options.keyword and not any(matches(id_, pattern) for id_ in ids):
                 raise UsageError(f"unknown case {pattern!r}{suggestion(pattern, ids)}")
-        named = [case for case in cases if not patterns or any(_matches(case.id, pattern) for pattern in patterns)]
+        named = [case for case in cases if not patterns or any(matches(case.id, pattern) for pattern in patterns)]
         selected = select(named, self.options)
         self.cases = {case.item.nodeid: case for case in selected}
         return selected
@@ -203,48 +197,3 @@ def _not_run(case: CollectedCase, why: str = "") -> Outcome:
     outcome = outcome_of(case, CaseResult())
     outcome.verdict, outcome.reason = Verdict.ERROR, DID_NOT_RUN + why
     return outcome
-
-
-def _matches(id_: str, pattern: str) -> bool:
-    return id_ == pattern or fnmatchcase(id_, pattern.replace("[", "[[]"))
-
-
-def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
-    """Judges the result of a case."""
-    outcome = Outcome(case.id, case.title, case.suite, case.case.requirements, case.level, Verdict.PASS, result.seconds)
-    outcome.earlier = [_described(attempt) for attempt in result.earlier]
-    match result.error:
-        case None:
-            return outcome
-        case ViolationError() as violation:
-            lost = isinstance(violation, TargetLostError)
-            outcome.verdict = Verdict.FAIL if lost else verdict_of_violation(case.level)
-            outcome.sent, outcome.expected, outcome.received = violation.sent, violation.expected, violation.actual
-        case SkippedError() as skipped:
-            outcome.verdict, outcome.reason = Verdict.SKIP, str(skipped)
-        case InconclusiveError() | ShortageError() as inconclusive:
-            outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, str(inconclusive)
-        case error:
-            outcome.verdict, outcome.reason = Verdict.ERROR, f"{type(error).__name__}: {error}"
-    outcome.transcripts = [(each.label, list(each.lines(SHOWN_LINES))) for each in result.transcripts]
-    outcome.stderr = list(result.stderr)
-    return outcome
-
-
-def _described(attempt: EarlierAttempt) -> Attempt:
-    """The evidence of an attempt that does not count."""
-    error = attempt.result.error
-    if isinstance(error, ViolationError):
-        return Attempt(attempt.reason, error.sent, error.expected, error.actual)
-    return Attempt(attempt.reason, received=str(error or ""))
-
-
-def failure_text(outcome: Outcome) -> str:
-    """Text of a failure in pytest's own output."""
-    lines = [outcome.title]
-    lines += [f"{id_}: {catalogue()[id_].text}" for id_ in outcome.requirements]
-    if outcome.sent:
-        lines.append(f"sent: {outcome.sent}")
-    lines += [f"expected: {text}" for text in outcome.expected]
-    lines.append(f"received: {outcome.received}")
-    return printable("\n".join(lines))

@@ -1,0 +1,1 @@
+"""The kill matrix: which cases find which mutants."""

@@ -196,7 +196,9 @@ def test_json_report_is_valid_and_has_every_key(bad_run: RunSummary) -> None:
     assert sum(report["counts"].values()) == len(report["cases"]) == len(bad_run.outcomes)
     assert Counter(row["verdict"] for row in report["cases"]) == {k: v for k, v in report["counts"].items() if v}
     for row in report["cases"]:
-        keys = "id title suite requirements level verdict seconds reason sent expected received transcripts"
+        keys = (
+            "id title suite requirements level verdict seconds reason sent expected received transcripts stderr earlier"
+        )
         assert set(row) == set(keys.split())
         assert all(set(transcript) == {"socket", "lines"} for transcript in row["transcripts"])
 

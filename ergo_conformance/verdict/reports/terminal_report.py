@@ -2,6 +2,7 @@
 
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
@@ -30,6 +31,8 @@ MAX_LINES: Final = 20
 """Number of failures that are printed when they are known; the end of the run has the others."""
 MAX_BLOCKS: Final = 10
 """Number of failures that are shown in full."""
+MIN_SHARED: Final = 4
+"""Number of INCONCLUSIVE cases with one reason that are shown as one."""
 
 
 def escape(text: str) -> str:
@@ -40,6 +43,23 @@ def escape(text: str) -> str:
 def plural(cases: int) -> str:
     """Returns a count in words: `1 case`, `2 cases`."""
     return f"{cases} case{'' if cases == 1 else 's'}"
+
+
+def shared_reasons(outcomes: Sequence[Outcome]) -> Counter[tuple[Verdict, str]]:
+    """Counts the cases of each reason that is printed once: every one to skip, and that of cases that did not run.
+
+    A reason to judge nothing counts if at least MIN_SHARED cases have it.
+    """
+    reasons = Counter((o.verdict, o.reason) for o in outcomes if o.reason)
+    return Counter(
+        {
+            (verdict, reason): n
+            for (verdict, reason), n in reasons.items()
+            if verdict is Verdict.SKIP
+            or (verdict is Verdict.ERROR and reason.startswith(DID_NOT_RUN))
+            or (verdict is Verdict.INCONCLUSIVE and n >= MIN_SHARED)
+        }
+    )
 
 
 class TerminalReport(RunListener):
@@ -99,7 +119,8 @@ class TerminalReport(RunListener):
         summary = event.summary
         if self._progress is not None:
             self._progress.stop()
-        bad = [o for o in summary.outcomes if o.verdict in BAD and not o.reason.startswith(DID_NOT_RUN)]
+        shared = shared_reasons(summary.outcomes)
+        bad = [o for o in summary.outcomes if o.verdict in BAD and (o.verdict, o.reason) not in shared]
         blocks = 1 if summary.hint else MAX_BLOCKS
         for outcome in bad[:blocks]:
             self._block(outcome)
@@ -136,6 +157,12 @@ class TerminalReport(RunListener):
             say(f"  [dim]{escape(label)}[/]")
             for line in lines:
                 say(f"    {escape(line)}", overflow="ellipsis", no_wrap=True)
+        for attempt in outcome.earlier:
+            say(f"  [dim]before  [/] {escape(attempt.received)} [dim](ran again: {escape(attempt.reason)})[/]")
+        if outcome.stderr:
+            say("  [dim]stderr of the target[/]")
+            for line in outcome.stderr:
+                say(f"    {escape(line)}", overflow="ellipsis", no_wrap=True)
         if self.rerun:
             command = self.rerun.replace("{case}", f"--case '{outcome.id}'")
             say(f"  [dim]again   [/] {escape(command)}", soft_wrap=True)
@@ -146,11 +173,12 @@ class TerminalReport(RunListener):
             for outcome in found:
                 received = f": {outcome.received}" if outcome.received else ""
                 self.console.print(f"[{STYLES[verdict]}]{verdict.value}[/] {escape(outcome.id)}{escape(received)}")
-        for verdict in (Verdict.SKIP, Verdict.ERROR):
-            reasons = Counter(outcome.reason for outcome in summary.outcomes if outcome.verdict is verdict)
-            for reason, n in reasons.most_common():
-                if verdict is Verdict.SKIP or reason.startswith(DID_NOT_RUN):
-                    self.console.print(f"[{STYLES[verdict]}]{verdict.value} {n:3} × {escape(reason)}[/]")
+        for (verdict, reason), n in shared_reasons(summary.outcomes).most_common():
+            self.console.print(f"[{STYLES[verdict]}]{verdict.value} {n:3} × {escape(reason)}[/]")
+        again = [outcome for outcome in summary.outcomes if outcome.earlier]
+        if again:
+            reasons = Counter(outcome.earlier[0].reason for outcome in again).most_common(1)
+            self.console.print(f"{plural(len(again))} ran again; most often because {escape(reasons[0][0])}")
 
     def _table(self, summary: RunSummary) -> None:
         used = [verdict for verdict in Verdict if summary.counts[verdict]]
@@ -171,6 +199,8 @@ class TerminalReport(RunListener):
         words = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]) or "nothing"
         style = "bold red" if summary.exit_code == 1 else "bold yellow" if summary.exit_code else "bold green"
         text = {0: "conforms", 1: "does not conform", 5: "nothing was tested"}[summary.exit_code]
+        if summary.errors and not any(counts[verdict] for verdict in BAD):
+            text = "the run had errors"
         if summary.interrupted:
             text = "interrupted"
         self.console.print(f"[{style}]{text}[/]: {words} ({plural(tried)} tried, {summary.seconds:.1f} s)")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -27,6 +28,8 @@ from .live import LiveRunner
 from .options import SessionOptions
 from .outcome import DID_NOT_RUN, Outcome, Verdict
 from .summary import RunHeader, RunSummary
+
+MAX_SEED: Final = 1_000_000_000
 
 
 class Session:
@@ -95,16 +98,15 @@ class Session:
         assert self.target is not None
         self._interruption.install()
         options = self.options
+        seed = seed_of(options.seed, self.target)
         running: RunningTarget | None = None
         if self.target.live:
-            live = LiveRunner(self.target, options.seed, options.timeout, options.jobs)
+            live = LiveRunner(self.target, seed, options.timeout, options.jobs)
             self._runner = live
             running = live.start()
         else:
-            self._runner = MemoryRunner(self.target, options.seed, options.timeout)
-        self._header = RunHeader.of(
-            self.target, running, profile=options.profile, seed=options.seed, cases=len(self.cases)
-        )
+            self._runner = MemoryRunner(self.target, seed, options.timeout)
+        self._header = RunHeader.of(self.target, running, profile=options.profile, seed=seed, cases=len(self.cases))
         self._publish(RunStarted(self._header, tuple(map(_not_run, self.cases.values()))))
         self._runner.plan([case.planned() for case in self.cases.values() if case.is_coroutine])
 
@@ -164,9 +166,11 @@ class Session:
         nothing = self._header is None and not self.errors
         if nothing and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             print("no case was selected: nothing was tested")  # noqa: T201  no listener prints it
-        if self._header is None:
-            return
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        if self._header is None:
+            if interrupted:
+                print("interrupted before the first case: nothing was tested")  # noqa: T201  as above
+            return
         if self._runner is not None:
             self.errors += self._runner.errors()
         self.errors += publish(RunFinished(self.summary(interrupted=interrupted)), self.listeners)
@@ -190,6 +194,13 @@ class Session:
             self._runner.close()
             self._runner = None
         self._interruption.restore()
+
+
+def seed_of(given: int | None, target: Target) -> int:
+    """Seed of a run: the given one, or 0. A running target may remember the names of earlier runs: there a new one."""
+    if given is not None:
+        return given
+    return 0 if target.restarts else secrets.randbelow(MAX_SEED)
 
 
 def _not_run(case: CollectedCase, why: str = "") -> Outcome:

@@ -24,7 +24,7 @@ from .crash import crash
 from .faults import NameFault, with_constants
 from .mutant import Area
 
-SATURN_CLIENTS = Area("saturn_clients", needs_tcp=True)
+SATURN_CLIENTS = Area("saturn_clients")
 S, A = "registrar.saturn_client", "registrar.saturn_asking"
 FOREVER = 3600.0
 """Seconds: longer than any case."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from ..asyncio_server import close_server
@@ -80,13 +80,20 @@ class Listener:
         await expect_empty(self._queue, seconds, self.label)
 
     async def stop(self) -> None:
-        """Stops listening and ends all sockets with RST."""
+        """Stops listening and closes all sockets."""
         if self._server is not None:
-            await close_server(self._server)
-            for socket in self.sockets:
-                socket.send_reset()
-            await self._server.wait_closed()
-            self._server = None
+            server, self._server = self._server, None
+            await stop_serving(server, self.sockets)
+
+
+async def stop_serving(server: asyncio.Server, sockets: Sequence[PeerSocket]) -> None:
+    """Stops listening, closes the accepted sockets and waits for their end, which takes at most LINGER seconds."""
+    await close_server(server)
+    for socket in sockets:
+        socket.close()
+    for socket in sockets:
+        await socket.wait_closed()
+    await server.wait_closed()
 
 
 async def wait_within(coming: Awaitable[T], within: float, expected: str) -> T:
@@ -96,7 +103,9 @@ async def wait_within(coming: Awaitable[T], within: float, expected: str) -> T:
         async with asyncio.timeout(within):
             return await coming
     except TimeoutError:
-        raise TimingViolationError(f"nothing within {within:g} s", (expected,), since=since) from None
+        violation = TimingViolationError(f"nothing within {within:g} s", (expected,))
+        violation.since = since
+        raise violation from None
 
 
 async def expect_empty(queue: "asyncio.Queue[T]", seconds: float, label: str) -> None:

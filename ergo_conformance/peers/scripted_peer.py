@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from .checks import Checks
 from .sockets import PeerSocket
+from .violation import Checks
 
 REPLY_TIMEOUT: Final = 5.0
 """Seconds a target has to answer; an idle node takes a millisecond, a loaded CI machine up to a thousand times that."""
@@ -12,15 +12,15 @@ CLOSE_TIMEOUT: Final = 5.0
 
 
 class ScriptedPeer(Checks):
-    """Our end of one socket. Remembers a description of the last sent bytes, for violations."""
+    """Our end of one socket."""
 
     def __init__(self, socket: PeerSocket) -> None:
+        super().__init__()
         self.socket = socket
-        self._last_sent = ""
 
-    def send_bytes(self, data: bytes, description: str) -> None:
-        """Sends any bytes; `description` names them in a report."""
-        self._last_sent = description
+    def send_bytes(self, data: bytes, description: object) -> None:
+        """Sends any bytes; `description`, a sentence or the message itself, names them in a report."""
+        self.note_sent(description)
         self.socket.write(data, description)
 
     async def expect_close(
@@ -62,6 +62,3 @@ class ScriptedPeer(Checks):
     def ended(self) -> str:
         """Returns a sentence: the target reset or closed the socket."""
         return "the target reset the socket" if self.socket.reset else "the target closed the socket"
-
-    def last_sent(self) -> str:
-        return self._last_sent

@@ -166,7 +166,7 @@ class ProcessTarget(Target):
         try:
             ready = await self._ready(process, errors, hidden=wanted["mode"] == HIDDEN)
             running = self._running(ready, wanted, process, errors, drains)
-            self._check_honoured(config, ready, tls=bool(self.base["tls"]))
+            self._check_honoured(config, ready, tls=bool(self.base["tls"]) and wanted["mode"] != HIDDEN)
         except BaseException:
             await run_uncancelled(end_group(process, drains))
             raise
@@ -261,7 +261,10 @@ class ProcessTarget(Target):
 
     @staticmethod
     def _check_honoured(config: Mapping[str, Any], ready: Mapping[str, Any], *, tls: bool) -> None:
-        """Checks that READY reports the requested settings. Raises ConfigNotSupportedError, TargetError for `--tls`."""
+        """Checks that READY reports the requested settings. Raises ConfigNotSupportedError, TargetError for `--tls`.
+
+        `tls`: the option `--tls` concerns this target; a hidden one does not listen.
+        """
         honoured = ready.get("config") or {}
         if tls and not ready.get("tls") and "tls" not in config:
             raise TargetError("the target does not honour tls: --tls has no effect on it")

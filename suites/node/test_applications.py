@@ -9,12 +9,16 @@ import pytest
 from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Peer, case
+from ergo_conformance.peers.ergo.agents import poll_until
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Peer, case, set_up
 
 MODES = {1: "temporary", 2: "transient", 3: "permanent"}
 OWN, TEMPORARY = 0, 1
 APP, OTHER, RESTRICTED = Atom("test_app"), Atom("test_app1"), Atom("restricted_app")
+PAIR = Atom("pair_app")
+"""Application with two processes."""
 OFF = {"flags": {"spawn": False, "application_start": False}}
 modes = pytest.mark.parametrize("mode", list(MODES), ids=MODES.get)
 
@@ -34,7 +38,7 @@ async def asked(peer: Peer, message: enp.ApplicationStart) -> enp.Result:
 async def refused(peer: Peer, message: enp.ApplicationStart, error: Error) -> None:
     result = await asked(peer, message)
     good = result.Error is not None and result.Error.text == error.text
-    peer.check(good, result, f"a Result with {error.text!r}")
+    peer.check(good, result, f"a Result with {show(error.text)}")
 
 
 @contextlib.asynccontextmanager
@@ -44,19 +48,45 @@ async def started(
     """Runs the body while an application is running that the tester started."""
     agent = AgentDriver(await ergo_context.peer(as_))
     ergo_context.needs_flag(agent.peer, Flags.REMOTE_APPLICATION_START)
-    await agent.run("app_stop", name)
+    with set_up():
+        await end_processes(agent, name)
     result = await asked(agent.peer, request(agent.peer, name, mode, **extra))
     try:
         agent.peer.check(result.Error is None, result, "a Result without an error")
         yield agent
     finally:
-        await agent.run_true("app_stop", name)
+        await end_processes(agent, name)
+
+
+async def end_processes(agent: AgentDriver, name: Atom) -> None:
+    """Ends the processes of an application, and with them the application, if it is running.
+
+    Not by the op `app_stop`: an application that is stopped by force never stops in upstream 3.1.
+    """
+    if not await is_running(agent, name):
+        return
+    for worker in workers(name):
+        agent.peer.ask(worker, "!terminate")
+    await poll_until(
+        agent.peer, lambda: is_running(agent, name), lambda running: not running, f"{name} stopped with its processes"
+    )
+
+
+def workers(name: Atom) -> list[str]:
+    """Returns the names of the processes of an application (docs/agents.md)."""
+    return [f"{name}_worker", *([f"{name}_second"] if name == PAIR else [])]
+
+
+async def is_running(agent: AgentDriver, name: Atom) -> bool:
+    found = await agent.run("app_info", name)
+    agent.peer.check(isinstance(found, str), show(found), f"the state and the mode of {name}")
+    return str(found).startswith("running ")
 
 
 async def info(agent: AgentDriver, name: Atom, wanted: str) -> None:
     """Checks the state and mode of an application as reported by the agent."""
     found = await agent.run("app_info", name)
-    agent.peer.check(found == wanted, repr(found), repr(wanted))
+    agent.peer.check_equal(found, wanted)
 
 
 @modes
@@ -75,7 +105,7 @@ async def test_its_processes(ergo_context: Context) -> None:
     worker = f"{OTHER}_worker"
     async with started(ergo_context, OTHER, TEMPORARY) as agent:
         value = await agent.peer.call(worker, "hello")
-        agent.peer.check(value == "hello", repr(value), "'hello'")
+        agent.peer.check_equal(value, "hello")
     await peer.expect_no_answer(peer.ask(worker, "hello"))
     async with started(ergo_context, OTHER, TEMPORARY) as agent:
         await agent.peer.call(worker, "hello")
@@ -86,7 +116,7 @@ async def test_own_mode(ergo_context: Context) -> None:
     """An application that is started in mode 0 runs."""
     async with started(ergo_context, APP, OWN) as agent:
         found = await agent.run("app_info", APP)
-        agent.peer.check(str(found).startswith("running "), repr(found), "a running application")
+        agent.peer.check(str(found).startswith("running "), show(found), "a running application")
         await agent.peer.call(f"{APP}_worker", "hello")
 
 
@@ -177,7 +207,7 @@ async def test_request(ergo_context: Context, mode: int) -> None:
     ref, message = await asked_of_us(agent, mode)
     peer.check((message.Name, message.Mode) == ("an_app", mode), message, f"an_app and mode {mode}")
     core = message.Options.CorePID
-    peer.check(core != gen.NO_PID and core.node == peer.target, repr(core), f"a PID of {peer.target}")
+    peer.check(core != gen.NO_PID and core.node == peer.target, show(core), f"a PID of {peer.target}")
     peer.check(not message.Options.CoreEnv, message.Options.CoreEnv, "no environment, because it is not exposed")
     peer.send_frame(enp.Control(ORDER, enp.Result(None, None, message.Ref)))
     await agent.expect_true(ref)

@@ -6,9 +6,10 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, Code, CompressionLevel
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import OWN_PROCESS, own_address, receive_from_agent, respond, respond_error
-from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Received, case
+from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Received, case, set_up
 
 ALGORITHMS = {algorithm.name.lower(): algorithm for algorithm in Algorithm}
 algorithms = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -24,7 +25,7 @@ async def compressing(ergo_context: Context, *how: Any, sockets: int = 1) -> Age
     answer = await agent.run("compression", *how)
     if isinstance(answer, Error):
         ergo_context.skip(f"the agent of the target refuses compression: {answer.text}")
-    agent.peer.check(answer is True, repr(answer), "true")
+    agent.peer.check(answer is True, show(answer), "true")
     return agent
 
 
@@ -35,9 +36,10 @@ async def plain_again(agent: AgentDriver) -> None:
 async def message(agent: AgentDriver, payload: object, word: str = "PID") -> Received:
     """Returns a message of the agent as it was received."""
     ref = agent.start("send", own_address(agent.peer, word), payload)
-    received = await receive_from_agent(agent.peer)
-    await agent.expect_true(ref)
-    agent.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload of the operation")
+    with set_up("ENP-T-101"):
+        received = await receive_from_agent(agent.peer)
+        await agent.expect_true(ref)
+    agent.peer.check_equal(received.value.payload, payload, "the payload of the operation")
     return received
 
 
@@ -144,7 +146,7 @@ async def test_order(ergo_context: Context) -> None:
             agent.start("send", own_address(agent.peer, "PID"), [i, LONG if i % 2 else SHORT])
         received = [await receive_from_agent(agent.peer) for _ in range(20)]
         found = [each.value.payload[0] for each in received]
-        agent.peer.check(found == list(range(20)), found, "0 to 19, in order")
+        agent.peer.check_equal(found, list(range(20)), "in order")
         sockets = {each.socket for each in received}
         agent.peer.check(len(sockets) == 1, f"sockets {sorted(sockets)}", "one socket")
     finally:
@@ -163,7 +165,7 @@ async def test_calls(ergo_context: Context) -> None:
         respond(peer, received.value, LONG)
         answer = await peer.answer(ref)
         check_packed(agent, answer, packed=True)
-        peer.check(answer.value.payload == LONG, "another text", "the tester's answer as the answer of agent")
+        peer.check_equal(answer.value.payload, LONG, "the tester's answer as the answer of agent")
         ref = agent.start("send_important", own_address(peer, "PID"), LONG)
         received = await receive_from_agent(peer)
         check_packed(agent, received, packed=True)
@@ -179,10 +181,11 @@ async def test_exits(ergo_context: Context) -> None:
     agent = await compressing(ergo_context, "gzip")
     try:
         ref = agent.start("exit", agent.peer.pid(OWN_PROCESS), Error(LONG))
-        received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
-        await agent.expect_true(ref)
+        with set_up("ENP-T-107"):
+            received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
+            await agent.expect_true(ref)
         check_packed(agent, received, packed=False)
-        agent.peer.check(received.value.reason.text == LONG, "another reason", "the reason of the operation")
+        agent.peer.check_equal(received.value.reason.text, LONG, "the reason of the operation")
     finally:
         await plain_again(agent)
 
@@ -194,7 +197,8 @@ async def test_control_messages(ergo_context: Context) -> None:
     peer = agent.peer
     try:
         ref = agent.start("spawn", peer.name, "a_factory", LONG)
-        received = await peer.wait_for(lambda f: isinstance(f, enp.Control), "a control message")
+        with set_up("ENP-C-Spawn"):
+            received = await peer.wait_for(lambda f: isinstance(f, enp.Control), "a control message")
         peer.send_frame(enp.Control(ORDER, enp.Result(None, peer.pid(OWN_PROCESS), received.value.message.Ref)))
         await agent.result(ref)
         check_packed(agent, received, packed=False)

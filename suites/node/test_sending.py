@@ -4,6 +4,7 @@ import pytest
 
 from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import (
     MESSAGES,
@@ -18,8 +19,10 @@ from ergo_conformance.peers.ergo.agents import (
     receiver_of,
     respond,
 )
-from ergo_conformance.testing import AGENTS, AgentDriver, Context, case
+from ergo_conformance.testing import AGENTS, AgentDriver, Context, case, set_up
 
+SENDS = {"PID": "ENP-T-101", "ProcessID": "ENP-T-102", "Alias": "ENP-T-104"}
+"""Requirement about a message by each kind of address."""
 words = pytest.mark.parametrize("word", list(OWN_ADDRESSES), ids=lambda w: w.lower())
 
 
@@ -45,8 +48,9 @@ async def test_send(ergo_context: Context, word: str) -> None:
 async def test_order_byte(ergo_context: Context, word: str) -> None:
     """Upstream takes the order byte of a message by {word} from its PID, its alias's second word, or its sender."""
     agent = AgentDriver(await ergo_context.peer())
-    ref, frame = await have_agent_send(agent, "send", word, "hello")
-    await agent.expect_true(ref)
+    with set_up(SENDS[word]):
+        ref, frame = await have_agent_send(agent, "send", word, "hello")
+        await agent.expect_true(ref)
     wanted = {"PID": OWN_PROCESS, "ProcessID": frame.from_id, "Alias": OWN_ALIAS[1]}[word] % ORDER_MODULUS
     agent.peer.check(frame.order == wanted, frame, f"order byte {wanted}")
 
@@ -57,11 +61,13 @@ async def test_without_order(ergo_context: Context, word: str) -> None:
     """Upstream writes order byte 0 for a message by {word} while the process has network order disabled."""
     agent = AgentDriver(await ergo_context.peer())
     async with agent.changed_setting("keep_order", False, back=(True,)):
+        with set_up(SENDS[word]):
+            ref, frame = await have_agent_send(agent, "send", word, "hello")
+            await agent.expect_true(ref)
+        agent.peer.check(frame.order == 0, frame, "order byte 0")
+    with set_up(SENDS[word]):
         ref, frame = await have_agent_send(agent, "send", word, "hello")
         await agent.expect_true(ref)
-        agent.peer.check(frame.order == 0, frame, "order byte 0")
-    ref, frame = await have_agent_send(agent, "send", word, "hello")
-    await agent.expect_true(ref)
     agent.peer.check(frame.order != 0, frame, "an order byte other than 0")
 
 
@@ -74,7 +80,7 @@ async def test_one_link(ergo_context: Context) -> None:
         agent.start("send", own_address(peer, "PID"), i)
     received = [await receive_from_agent(peer) for _ in range(30)]
     found = [each.value.payload for each in received]
-    peer.check(found == list(range(30)), found, "0 to 29, in order")
+    peer.check_equal(found, list(range(30)), "in order")
     sockets = {each.socket for each in received}
     peer.check(len(sockets) == 1, f"sockets {sorted(sockets)}", "one socket")
 
@@ -103,7 +109,7 @@ async def test_priority_of_a_process(ergo_context: Context, priority: Priority) 
         agent.peer.check(frame.priority == priority, frame, f"priority byte {priority:d}")
         ref, frame = await have_agent_send(agent, "call", "ProcessID", "hello")
         respond(agent.peer, frame, "answer")
-        agent.peer.check(await agent.result(ref) == "answer", "another answer", "the answer")
+        agent.peer.check_equal(await agent.result(ref), "answer")
         agent.peer.check(frame.priority == priority, frame, f"priority byte {priority:d}")
 
 
@@ -121,7 +127,7 @@ async def test_exit(ergo_context: Context) -> None:
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")).value
         found = (frame.from_id, frame.to_id, frame.reason.text)
         peer.check(
-            found == (me.id, OWN_PROCESS, reason.text), frame, f"from {me.id} to {OWN_PROCESS} with {reason.text!r}"
+            found == (me.id, OWN_PROCESS, reason.text), frame, f"from {me.id} to {OWN_PROCESS} with {show(reason.text)}"
         )
         await agent.expect_true(ref)
 
@@ -134,7 +140,7 @@ async def test_trapped_exit(ergo_context: Context) -> None:
     reason = Error(f"exit {peer.new_ref()[0]}")
     peer.send_frame(enp.Exit(me.id % ORDER_MODULUS, OWN_PROCESS, Priority.MAX, me.id, reason))
     await agent.expect_received("gen.MessageExitPID", reason.text)
-    peer.check(await agent.pid() == me, "another PID", f"still {me!r}")
+    peer.check_equal(await agent.pid(), me, "the same PID as before")
 
 
 @case("ENP-SIZE-1", offers=AGENTS, agents=("agent",), exclusive=True)

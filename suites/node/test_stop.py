@@ -4,7 +4,7 @@ from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Verb
 from ergo_conformance.model.values import Atom, ProcessID
 from ergo_conformance.peers.ergo.agents import add_relation
-from ergo_conformance.testing import AGENTS, Context, Peer, case
+from ergo_conformance.testing import AGENTS, Context, Peer, case, set_up
 
 NOTICES = (enp.TerminatePID, enp.TerminateName, enp.TerminateAlias)
 """Frames 181 to 186; those about events are subclasses."""
@@ -15,7 +15,9 @@ async def stopped(ergo_context: Context) -> Peer:
     if not ergo_context.target.stoppable:
         ergo_context.skip("the case must start and stop the target itself")
     peer = await ergo_context.peer_with_target_creation(sockets=2)
-    for target in (peer.target_pid(await peer.echo_id()), ProcessID(peer.target, Atom("echo"))):
+    with set_up("ENP-REQ-1"):
+        echo = await peer.echo_id()
+    for target in (peer.target_pid(echo), ProcessID(peer.target, Atom("echo"))):
         await add_relation(peer, Verb.MONITOR, target)
     await ergo_context.target.stop()
     return peer

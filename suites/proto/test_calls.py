@@ -6,9 +6,10 @@ from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Code, Words
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error, Typed
 from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
-from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case, set_up
 
 LAST = 2**64 - 1
 UNKNOWN: dict[str, Address] = {
@@ -77,7 +78,8 @@ async def test_order_byte_of_an_answer(ergo_context: Context) -> None:
     """Upstream writes the caller's number modulo 255 as the order byte of an answer."""
     peer = await ergo_context.peer()
     for caller in (1, 254, 255, 256, 1007, LAST):
-        answer = await response(peer, peer.ask("echo", "question", sender=caller), caller)
+        with set_up("ENP-REQ-1"):
+            answer = await response(peer, peer.ask("echo", "question", sender=caller), caller)
         order = caller % enp.ORDER_MODULUS
         peer.check(answer.order == order, f"order byte {answer.order} for caller {caller}", f"order byte {order}")
 
@@ -180,7 +182,9 @@ async def test_registered_error(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     frame = (await peer.answer(peer.ask("echo", "!error:custom"))).value
     found = frame.error.text if isinstance(frame, enp.ResponseError) and frame.error else frame
-    peer.check(found == agent_types.CUSTOM_ERROR.text, frame, f"a ResponseError with {agent_types.CUSTOM_ERROR.text!r}")
+    peer.check(
+        found == agent_types.CUSTOM_ERROR.text, frame, f"a ResponseError with {show(agent_types.CUSTOM_ERROR.text)}"
+    )
 
 
 @case("ENP-T-129", offers=AGENTS)

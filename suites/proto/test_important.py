@@ -9,7 +9,7 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, Code, Priority, Words
 from ergo_conformance.model.values import Atom, Typed
 from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
-from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case
+from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case, set_up
 
 LAST = 2**64 - 1
 UNKNOWN: dict[str, Address] = {
@@ -53,7 +53,8 @@ async def test_delivered(ergo_context: Context, by: str) -> None:
 async def test_shape_of_an_acknowledgement(ergo_context: Context, by: str) -> None:
     """Upstream writes an acknowledgement with order byte 0, from the target PID, or from 0 for a name."""
     peer, echo = await peer_and_address(ergo_context, by)
-    ack = await peer.acknowledgement(peer.send_important(echo, "hello"))
+    with set_up("ENP-IMP-2"):
+        ack = await peer.acknowledgement(peer.send_important(echo, "hello"))
     wanted = (0, echo if by == "pid" else 0)
     peer.check((ack.order, ack.from_id) == wanted, ack, f"order byte and sender {wanted}")
 

@@ -108,7 +108,7 @@ def test_a_mutant_without_an_effect_is_reported() -> None:
 
 
 def test_a_case_that_is_skipped_is_reported() -> None:
-    mutant = mutant_with(HandshakeFault(EhsSession), ("registrar.esrd_client.hidden",))
+    mutant = mutant_with(HandshakeFault(EhsSession), ("registrar.esrd_client.takes_over",))
     outcomes = run_mutant(mutant, declared_cases(mutant))
     assert [outcome.verdict for outcome in outcomes.values()] == [Verdict.SKIP]
     with pytest.raises(AssertionError):

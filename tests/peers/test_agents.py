@@ -23,9 +23,11 @@ from ergo_conformance.peers.ergo.agents import (
 )
 from ergo_conformance.peers.ergo.connection import Peer
 from ergo_conformance.peers.memory import VirtualLoop
-from ergo_conformance.peers.violation import ViolationError
+from ergo_conformance.peers.violation import SetUpError, ViolationError, set_up
 from ergo_conformance.targets.self_node import SelfTarget
-from ergo_conformance.verdict.run.context import Context
+from ergo_conformance.verdict.run.case import Case
+from ergo_conformance.verdict.run.context import Context, SkippedError
+from ergo_conformance.verdict.run.execution import CaseResult, PlannedCase, run_case
 
 Script = Callable[[Peer], Coroutine[Any, Any, None]]
 
@@ -105,7 +107,7 @@ def test_an_end_with_another_reason_is_a_violation() -> None:
         peer.send(pid.id, "kill")
         await agents.expect_end(peer, pid, error_values.SHUTDOWN)
 
-    assert "'shutdown'" in str(violation_of(script, "kill").expected)
+    assert 'reason "shutdown"' in str(violation_of(script, "kill").expected)
 
 
 def test_an_unexpected_notice_is_a_violation() -> None:
@@ -153,11 +155,12 @@ def test_registered_events_are_distinct_and_delivered_separately() -> None:
     run_script(script)
 
 
-def test_publishing_an_unknown_event_is_a_violation() -> None:
+def test_publishing_an_unknown_event_makes_the_case_impossible_to_judge() -> None:
     async def script(peer: Peer) -> None:
-        await agents.publish(peer, Event(peer.target, Atom("nothing")), "hello")
+        with pytest.raises(SetUpError, match="unknown event"):
+            await agents.publish(peer, Event(peer.target, Atom("nothing")), "hello")
 
-    violation_of(script, "unknown event")
+    run_script(script)
 
 
 # --- the agent --------------------------------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ def test_an_operation_with_an_unexpected_outcome_is_a_violation() -> None:
         respond_error(peer, frame, frame.ref, enp.Code.OTHER, error_values.TIMEOUT)
         await agent.expect_timeout(ref, agents.CALL_TIMEOUT)
 
-    violation_of(expect_error_of_a_result, "True")
+    violation_of(expect_error_of_a_result, "received  true")
     violation_of(run_refused_operation, "no connection")
     violation_of(start_unknown_operation, "unknown op")
     violation_of(answer_before_the_timeout, r"timed out after 0\.00 s")
@@ -265,3 +268,70 @@ def test_agent_sends_to_each_address_of_the_peer(word: str) -> None:
         assert await AgentDriver(peer).result(ref) is True
 
     run_script(script)
+
+
+# --- steps before the subject of a case -------------------------------------------------------------------------------
+
+
+def test_an_event_that_is_registered_already_makes_the_case_impossible_to_judge() -> None:
+    async def script(peer: Peer) -> None:
+        event = await agents.register_event(peer)
+        peer._refs -= 2  # the next event has the same name
+        with pytest.raises(SetUpError, match=f"resource is taken.*register_event:{event.name}"):
+            await agents.register_event(peer)
+
+    run_script(script)
+
+
+def test_a_crasher_that_is_not_restarted_is_named_once_and_then_missing() -> None:
+    async def dead(_: Context) -> None:
+        raise SetUpError("`crasher` did not answer", "crasher")
+
+    async def run() -> list[CaseResult]:
+        running = await SelfTarget().start({})
+        case = Case(("ENP-TERM-2",), agents=frozenset({"crasher"}))
+        results = [await run_case(PlannedCase("x.y.z", case, dead), running, 0, 60.0) for _ in range(2)]
+        await running.stop()
+        return results
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        first, second = runner.run(run())
+    assert str(first.error) == "`crasher` did not answer"
+    assert isinstance(second.error, SkippedError)
+    assert str(second.error) == "the target hosts no agent `crasher`"
+
+
+def test_crasher_pid_without_an_answer_raises_set_up_error() -> None:
+    async def script(peer: Peer) -> None:
+        peer.ask = lambda *_, **__: (1, 2, 3)  # type: ignore[method-assign]  # the call is lost
+        with pytest.raises(SetUpError, match="within a second") as raised:
+            await agents.crasher_pid(peer)
+        assert raised.value.agent == "crasher"
+
+    run_script(script)
+
+
+def refused_relation(target: ProcessID) -> Script:
+    async def script(peer: Peer) -> None:
+        await agents.add_relation(peer, Verb.MONITOR, target._replace(node=peer.target))
+
+    return script
+
+
+def test_a_refused_relation_violates_the_requirement_about_relations() -> None:
+    violation = violation_of(refused_relation(ProcessID(Atom(""), Atom("no such name"))), "unknown process")
+    assert violation.requirements == ("ENP-LINK-1",)
+
+
+@pytest.mark.parametrize("given", [(), ("ENP-ANY-1",)], ids=["none", "named_before"])
+def test_set_up_names_its_requirements_unless_an_inner_step_has_named_some(given: tuple[str, ...]) -> None:
+    violation = ViolationError("nothing")
+    violation.requirements = given
+    with pytest.raises(ViolationError) as raised, set_up("ENP-REQ-1"):
+        raise violation
+    assert raised.value.requirements == (given or ("ENP-REQ-1",))
+
+
+def test_a_set_up_that_no_requirement_covers_raises_set_up_error_with_the_evidence() -> None:
+    with pytest.raises(SetUpError, match="failed: 'x'; expected a or b"), set_up():
+        raise ViolationError("'x'", ("a", "b"))

@@ -67,6 +67,11 @@ def test_offers_of_the_command_line_replace_those_of_ready() -> None:
     assert run(start_and_stop(good_target(offers=frozenset({"codec"})))).offers == {"codec"}
 
 
+def test_tls_of_the_command_line_does_not_concern_a_hidden_target_which_does_not_listen() -> None:
+    assert run(start_and_stop(good_target(tls=True), mode="hidden")).tls is False
+    assert "does not honour tls" in target_error(good_target(tls=True), mode="enabled")
+
+
 def test_lines_before_ready_are_ignored() -> None:
     assert (
         run(

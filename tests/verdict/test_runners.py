@@ -123,9 +123,9 @@ def test_violation_has_transcripts() -> None:
     assert isinstance(result.error, ViolationError)
     assert result.error.actual == "the target closed the socket"
     (transcript,) = result.transcripts
-    lines = list(transcript.lines())
+    lines = [line.stamp + line.text for line in transcript.lines()]
     assert transcript.label == "socket 1"
-    assert "> Hello(" in lines[1]
+    assert "> Hello{" in lines[1]
     assert lines[-1].endswith("< closed")
 
 
@@ -436,7 +436,9 @@ def test_lateness_before_the_wait_does_not_excuse_a_missing_answer() -> None:
         time.sleep(MAX_LAG * 2)  # noqa: ASYNC251  as above
         since = asyncio.get_running_loop().time()
         await asyncio.sleep(0.05)
-        raise TimingViolationError("nothing in time", since=since)
+        violation = TimingViolationError("nothing in time")
+        violation.since = since
+        raise violation
 
     (result,) = run_live(planned(works_then_waits))
     assert isinstance(result.error, TimingViolationError)

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from ...model.ergo import enp, error_values
 from ...model.ergo.enp import ORDER_MODULUS, Frame, Priority, Verb
+from ...model.show import show
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..corruption.frames import relation_request
 from ..scripted_peer import REPLY_TIMEOUT
+from ..violation import SetUpError, set_up
 from .connection import ORDER, Peer
 from .pool import Received
 
@@ -39,13 +41,15 @@ async def request_relation(peer: Peer, verb: Verb, target: RelationTarget, sourc
     if source is not None:
         message = message._replace(Source=peer.pid(source))
     peer.send_frame(enp.Control(ORDER, message))
-    return await peer.result(message.Ref)
+    with set_up("ENP-ANY-1"):
+        return await peer.result(message.Ref)
 
 
 async def add_relation(peer: Peer, verb: Verb, target: RelationTarget, source: int | None = None) -> Any:
     """Requests a relation; the Result has to be without an error. Returns the value in it."""
     result = await request_relation(peer, verb, target, source)
-    peer.check(result.Error is None, result, f"a Result of {verb.value} without an error")
+    with set_up("ENP-LINK-1" if verb in ADDING_VERBS else "ENP-LINK-2"):
+        peer.check(result.Error is None, result, f"a Result of {verb.value} without an error")
     return result.Result
 
 
@@ -65,10 +69,10 @@ async def expect_end(
     peer: Peer, target: RelationTarget, reason: Error | None = None, within: float = REPLY_TIMEOUT
 ) -> Any:
     """The frame that reports the end of a target, with this reason if one is given."""
-    expected = f"a report of the end of {target!r}"
+    expected = f"a report of the end of {show(target)}"
     received = await peer.wait_for(lambda frame: is_end_of(frame, target), expected, within)
     if reason is not None:
-        expected += f", reason {reason.text!r}"
+        expected += f", reason {show(reason.text)}"
         peer.check(received.value.reason.text == reason.text, received.value, expected)
     return received.value
 
@@ -81,7 +85,7 @@ async def expect_no_end(peer: Peer, target: RelationTarget, what: str) -> None:
 async def expect_one_end(peer: Peer, target: RelationTarget, reason: Error | None = None) -> Any:
     """The only report of the end of a target."""
     frame = await expect_end(peer, target, reason)
-    await expect_no_end(peer, target, f"second report of the end of {target!r}")
+    await expect_no_end(peer, target, f"second report of the end of {show(target)}")
     return frame
 
 
@@ -94,7 +98,8 @@ async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], b
         if good(answer):
             return answer
         if loop.time() > deadline:
-            peer.fail_timing(f"{answer!r}", f"{expected} within {REPLY_TIMEOUT:g} s", since=deadline - REPLY_TIMEOUT)
+            since = deadline - REPLY_TIMEOUT
+            peer.fail_timing(show(answer), f"{expected} within {REPLY_TIMEOUT:g} s", since=since)
         await asyncio.sleep(POLL)
 
 
@@ -102,15 +107,23 @@ async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], b
 
 
 async def crasher_pid(peer: Peer) -> PID:
-    """The current PID of `crasher`; waits until its supervisor has restarted it."""
+    """The current PID of `crasher`; waits until its supervisor has restarted it. SetUpError if it is not restarted."""
 
     async def pid() -> Any:
         ref = peer.ask("crasher", "pid")
         frame = await peer.find(lambda f: isinstance(f, enp.Response) and f.ref == ref, within=0.1)
         return frame and frame.value.payload
 
-    expected = "crasher restarted, its PID as the answer"
-    found: PID = await poll_until(peer, pid, lambda value: isinstance(value, PID), expected)
+    deadline = asyncio.get_running_loop().time() + REPLY_TIMEOUT
+    while not isinstance(found := await pid(), PID):
+        peer.check(not peer.is_closed, "the target closed the connection", "an open connection")
+        if asyncio.get_running_loop().time() > deadline:
+            raise SetUpError(
+                f"`crasher` did not answer `pid` within {REPLY_TIMEOUT:g} s: the target must restart it under its name "
+                "within a second (docs/agents.md)",
+                "crasher",
+            )
+        await asyncio.sleep(POLL)
     return found
 
 
@@ -121,24 +134,30 @@ async def crasher_target(peer: Peer, word: str, pid: PID) -> RelationTarget:
             return pid
         case "ProcessID":
             return ProcessID(peer.target, Atom("crasher"))
-    found: RelationTarget = await peer.call(pid.id, word.lower())
+    with set_up("ENP-REQ-1"):
+        found: RelationTarget = await peer.call(pid.id, word.lower())
     kind = enp.TARGETS[word][0]
-    peer.check(isinstance(found, kind), repr(found), f"{kind.__name__} of crasher")
+    with set_up():
+        peer.check(isinstance(found, kind), show(found), f"{kind.__name__} as the answer of crasher to {word.lower()}")
     return found
 
 
 async def register_event(peer: Peer) -> Event:
     """Has pub register an event for this case alone, with a buffer of three messages."""
     name = Atom(f"ev_{peer.name.partition('@')[0]}_{peer.new_ref()[0]}")
-    token = await peer.call("pub", f"register_event:{name}")
-    peer.check(isinstance(token, Ref), repr(token), "a reference, the token of a registered event")
+    with set_up("ENP-REQ-1"):
+        token = await peer.call("pub", f"register_event:{name}")
+    with set_up():
+        peer.check(isinstance(token, Ref), show(token), f"a reference as the answer of pub to register_event:{name}")
     return Event(peer.target, name)
 
 
 async def publish(peer: Peer, event: Event, text: str) -> None:
     """Has pub publish a text."""
-    counter = await peer.call("pub", f"publish:{event.name}:{text}")
-    peer.check(isinstance(counter, int), repr(counter), "an int, the counter of pub")
+    with set_up("ENP-REQ-1"):
+        counter = await peer.call("pub", f"publish:{event.name}:{text}")
+    with set_up():
+        peer.check(isinstance(counter, int), show(counter), "an int as the answer of pub to publish")
 
 
 def is_message_of(event: Event) -> Callable[[Frame], bool]:
@@ -174,7 +193,7 @@ class AgentDriver:
     async def expect_true(self, ref: enp.Words) -> None:
         """The answer of an operation is true."""
         value = await self.result(ref)
-        self.peer.check(value is True, repr(value), "true as the answer of agent")
+        self.peer.check(value is True, show(value), "true as the answer of agent")
 
     async def run_true(self, op: str, *arguments: Any) -> None:
         """Runs an operation; its answer has to be true."""
@@ -184,7 +203,7 @@ class AgentDriver:
         """The answer of an operation is this error value."""
         value = await self.result(ref, within)
         good = isinstance(value, Error) and value.text == error.text
-        self.peer.check(good, repr(value), f"the error value {error.text!r}")
+        self.peer.check(good, show(value), f"the error value {show(error.text)}")
 
     async def expect_timeout(self, ref: enp.Words, after: float) -> None:
         """The operation times out after so many seconds."""
@@ -202,7 +221,7 @@ class AgentDriver:
         """The PID of agent."""
         pid = await self.run("pid")
         good = isinstance(pid, PID) and pid[::2] == (self.peer.target, self.peer.introduce.Creation)
-        self.peer.check(good, repr(pid), f"a PID of {self.peer.target}")
+        self.peer.check(good, show(pid), f"a PID of {self.peer.target}")
         found: PID = pid
         return found
 
@@ -211,7 +230,7 @@ class AgentDriver:
         value = await self.run("received")
         texts = getattr(value, "value", value)
         good = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
-        self.peer.check(good, repr(value), "a list of strings")
+        self.peer.check(good, show(value), "a list of strings")
         self.log += texts
         return self.log
 

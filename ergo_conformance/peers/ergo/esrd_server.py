@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any, cast
 
-from ...asyncio_server import close_server
 from ...errors import Rejected
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
+from ...model.show import show
 from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..listener import HOST, AcceptedSocket, expect_empty, wait_within
+from ..listener import HOST, AcceptedSocket, expect_empty, stop_serving, wait_within
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
@@ -44,7 +44,7 @@ class EsrdRegistration(ScriptedPeer):
 
     def send(self, message: Message) -> None:
         """Sends any message."""
-        self.send_bytes(write_packet(message), repr(message))
+        self.send_bytes(write_packet(message), message)
 
 
 class ResolveRequest:
@@ -167,16 +167,14 @@ class ScriptedEsrdServer:
         """No further resolve request has arrived."""
         if self.resolving is not None and not self.resolving.requests.empty():
             raise ViolationError(
-                f"a resolve request: {self.resolving.requests.get_nowait().data!r:.200}", ("no resolve request",)
+                f"a resolve request: {show(self.resolving.requests.get_nowait().data, 200)}", ("no resolve request",)
             )
 
     async def stop_listening(self) -> None:
-        """Stops accepting registrations and ends their sockets with RST."""
+        """Stops accepting registrations and closes their sockets."""
         if self._server is not None:
-            await close_server(self._server)
-            for registration in self.registrations:
-                registration.socket.send_reset()
-            await self._server.wait_closed()
+            server, self._server = self._server, None
+            await stop_serving(server, self.sockets)
 
     async def stop(self) -> None:
         """Closes both sockets."""

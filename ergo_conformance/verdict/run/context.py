@@ -112,7 +112,7 @@ class Context:
         """
         dialer = await self.dial(state=HandshakeState.AWAIT_ACCEPT)
         assert dialer.target_introduce is not None
-        dialer.socket.abort()
+        dialer.socket.close()
         return await self.peer(name, sockets=sockets, creation=dialer.target_introduce.Creation)
 
     async def add_socket(self, peer: Peer, connection_id: str) -> None:
@@ -198,6 +198,6 @@ class Context:
     def close(self) -> None:
         """Closes all sockets."""
         for socket in self.sockets:
-            socket.abort()
+            socket.finish()
         for resolver in self.resolvers:
             resolver.close()

@@ -11,7 +11,7 @@ import pytest
 
 from ...peers.memory_network import NetworkLoop
 from ...peers.transcript import MAX_KEPT, Transcript
-from ...peers.violation import TimingViolationError, UnreachableError, ViolationError
+from ...peers.violation import SetUpError, TimingViolationError, UnreachableError, ViolationError
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target
 from .case import Case
 from .context import Context, SkippedError, UnreachableViolationError
@@ -136,6 +136,8 @@ async def run_case(
     result = CaseResult()
     try:
         result.error = await _error_of_body(planned, context, limit)
+        if isinstance(result.error, SetUpError):
+            running.agents -= {result.error.agent}
     finally:
         result.seconds = time.monotonic() - started
         result.transcripts = recorded(context.transcripts)

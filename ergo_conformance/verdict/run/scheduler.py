@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ...peers.violation import ShortageError, TimingViolationError, ViolationError
+from ...peers.violation import SetUpError, ShortageError, TimingViolationError, ViolationError
 from ...targets.base import Target
 from .context import SkippedError
 from .execution import CaseResult, EarlierAttempt, InconclusiveError, PlannedCase, run_case
@@ -199,7 +199,10 @@ class Scheduler:
 
     def _excuse(self, result: CaseResult, since: float) -> str:
         """Returns what excuses a violation; an empty text if nothing does. `since`: when the case began."""
-        match result.error:
+        error = result.error
+        if isinstance(error, SetUpError) and isinstance(error.__context__, ViolationError):
+            error = error.__context__
+        match error:
             case ShortageError() as shortage:
                 return str(shortage)
             case TimingViolationError() as violation:

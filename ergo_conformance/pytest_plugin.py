@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .errors import UsageError
+from .model.text import escape, is_utf_8
 from .targets.options import options_of
 from .verdict.run.options import SessionOptions
 
@@ -136,6 +137,8 @@ class SessionPlugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        if report.longrepr is not None and not is_utf_8(str(report.longrepr)):
+            report.longrepr = escape(str(report.longrepr), keep="\n\t")  # xdist sends reports as UTF-8
         case = self.session.cases.get(item.nodeid)
         if case is not None:
             self.session.note_report(case, call.when, report)

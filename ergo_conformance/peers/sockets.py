@@ -140,8 +140,8 @@ class PeerSocket(asyncio.Protocol):
     def _is_open(self) -> bool:
         return self.transport is not None and not self.transport.is_closing() and not self._ending
 
-    def write(self, data: bytes, description: str = "") -> None:
-        """Sends bytes; drops them if the socket is closed. `description` goes into the transcript."""
+    def write(self, data: bytes, description: object = "") -> None:
+        """Sends bytes; drops them if the socket is closed. `description`: a sentence or the message, for the transcript."""
         self.transcript.add(Entry(self.now() - self._opened, "sent", data, description=description))
         if self.transport is not None and self._is_open:
             self.transport.write(data)

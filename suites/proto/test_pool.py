@@ -48,7 +48,7 @@ async def test_every_link_serves(ergo_context: Context, socket: int) -> None:
     ref = peer.new_ref()
     peer.send_frame(enp.RequestNameCache(ORDER, PROCESS, 0, ref, Atom("echo"), [Atom("sink"), 1]), socket)
     answer = (await peer.answer(ref)).value
-    peer.check(getattr(answer, "payload", None) == [Atom("sink"), 1], answer, "the value that was sent")
+    peer.check_equal(getattr(answer, "payload", answer), [Atom("sink"), 1], "the value that was sent")
 
 
 @case("ENP-ORD-1", "ENP-ORD-4", offers=AGENTS)

@@ -118,9 +118,9 @@ def test_violation_has_transcripts() -> None:
     assert isinstance(result.error, ViolationError)
     assert result.error.actual == "the target closed the socket"
     (transcript,) = result.transcripts
-    lines = list(transcript.lines())
+    lines = [line.stamp + line.text for line in transcript.lines()]
     assert transcript.label == "socket 1"
-    assert "> Hello(" in lines[1]
+    assert "> Hello{" in lines[1]
     assert lines[-1].endswith("< closed")
 
 

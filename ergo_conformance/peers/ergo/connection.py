@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from ...errors import Rejected
 from ...model import types as t
@@ -12,14 +12,15 @@ from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Introduce
 from ...model.ergo.enp import Frame, Priority, Words
 from ...model.registry import Registry
+from ...model.show import show
 from ...model.values import PID, Atom, Ref, Typed
 from ...spec.ergo import enp as frames
 from ...spec.ergo.edf import EdfContext
-from ...spec.ergo.stream import caches_of
+from ...spec.ergo.stream import caches_of, updated
 from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
-from ..transcript import describe_frame
-from ..violation import ViolationError
+from ..transcript import Direction
+from ..violation import Checks, ViolationError
 from .handshake import HandshakePeer
 from .pool import FrameReader, Received
 
@@ -54,7 +55,7 @@ REGISTRY: Final = registry()
 NO_CONTEXT: Final = EdfContext(REGISTRY, NO_CACHES)
 
 
-class Peer:
+class Peer(Checks):
     """A node of the tester, connected with the target.
 
     `endpoints`: its sockets after their handshakes; `introduce`: the target's; `context`: the EdfContext of our frames.
@@ -63,14 +64,16 @@ class Peer:
     def __init__(
         self, endpoints: Sequence[HandshakePeer], introduce: Introduce, context: EdfContext = NO_CONTEXT
     ) -> None:
+        super().__init__()
         first = endpoints[0]
         self.introduce, self.context = introduce, context
         self.name, self.creation = first.name, first.creation
         self.target_caches = caches_of(introduce)
         self._target_context = EdfContext(REGISTRY, self.target_caches)
+        self._contexts: dict[Direction, EdfContext] = {"sent": context, "received": self._target_context}
+        """Contexts of the frames of both sides, for the transcripts."""
         self._wake = asyncio.Event()
         self._refs = 1_000_000 * first.rng.randrange(1, 1_000)
-        self._last_sent: str | Frame = ""
         self._readers: list[FrameReader] = []
         self.endpoints: list[HandshakePeer] = []
         self.skipped: list[Received] = []
@@ -80,7 +83,7 @@ class Peer:
 
     def add(self, endpoint: HandshakePeer) -> None:
         """Adds a socket to the pool after its handshake."""
-        endpoint.socket.transcript.contexts = {"sent": self.context, "received": self._target_context}
+        endpoint.socket.transcript.contexts = self._contexts
         endpoint.socket.subscribe(self._wake.set)
         self.endpoints.append(endpoint)
         self._readers.append(FrameReader(endpoint, len(self._readers), self._target_context))
@@ -137,11 +140,14 @@ class Peer:
         """Sends a frame on one socket of the pool; with `compression`, arguments of `compress`, compressed."""
         data = self.data_of(frame)
         self.send_bytes(self.compress(data, **compression) if compression else data, frame, socket)
+        if isinstance(frame, enp.Control) and isinstance(frame.message, enp.UpdateCache):
+            known = self._contexts["sent"].caches
+            self._contexts["sent"] = EdfContext(REGISTRY, updated(known, frame.message))
 
     def send_bytes(self, data: bytes, description: str | Frame, socket: int = 0) -> None:
-        """Sends any bytes; `description` names them in a report."""
-        self._last_sent = description
-        self.sockets[socket].write(data, description if isinstance(description, str) else "")
+        """Sends any bytes; `description`, a sentence or the frame itself, names them in a report."""
+        self.note_sent(description)
+        self.sockets[socket].write(data, description)
 
     def compress(self, data: bytes, algorithm: enp.Algorithm = enp.Algorithm.GZIP, **overrides: Any) -> bytes:
         """The Compressed frame around the bytes of a frame; `overrides` replace fields of enp.Compressed."""
@@ -217,8 +223,9 @@ class Peer:
             for reader in self._readers:
                 read = reader.read_now()
                 if isinstance(read, Rejected):
-                    self.fail(f"bytes that are not a frame: {read}", "frames")
+                    self.fail(f"bytes that are not a frame: {reader.refusal(read)}", "frames")
                 if read is not None:
+                    self.note_received(read.value)
                     return read
             if loop.time() >= deadline or self.is_closed:
                 return None
@@ -249,9 +256,12 @@ class Peer:
 
     def _actual(self, within: float) -> str:
         if self.is_closed:
-            return "the target closed the connection"
-        others = f"; last frame: {describe_frame(self.skipped[-1].value)}" if self.skipped else ""
-        return f"no such frame within {within:g} s{others}"
+            return "the target closed the connection" + self._missing()
+        others = f"; last frame: {show(self.skipped[-1].value)}" if self.skipped else ""
+        return f"no such frame within {within:g} s{self._missing()}{others}"
+
+    def _missing(self) -> str:
+        return next(filter(None, (reader.missing() for reader in self._readers)), "")
 
     async def answer(self, ref: Words, within: float = REPLY_TIMEOUT, *, sender: int = PROCESS) -> Received:
         """The Response or ResponseError to our call."""
@@ -266,7 +276,7 @@ class Peer:
         await self.check_alive()
         received = await self.find(wanted, within)
         if received is not None:
-            self.fail(describe_frame(received.value), f"no {what}")
+            self.fail(received.value, f"no {what}")
 
     async def expect_no_answer(self, ref: Words, within: float = QUIET) -> None:
         """No Response and no ResponseError to our call arrives."""
@@ -295,7 +305,7 @@ class Peer:
         ref = self.ask(to, payload, **how)
         received = await self.answer(ref, within, sender=how.get("sender", PROCESS))
         if not isinstance(received.value, enp.Response):
-            self.fail(describe_frame(received.value), "a Response")
+            self.fail(received.value, "a Response")
         return received.value.payload
 
     async def acknowledgement(self, mid: int, within: float = REPLY_TIMEOUT) -> enp.ResponseError:
@@ -330,7 +340,7 @@ class Peer:
         try:
             value = (await self.answer(ref, within)).value
             if not isinstance(value, enp.Response) or value.payload != token:
-                self.fail(describe_frame(value), f"a Response of {echo} with {token!r}")
+                self.fail(value, f"a Response of {show(echo)} with {show(token)}")
         except ViolationError as violation:
             violation.general = ("ROB-ENP-3",)
             raise
@@ -351,7 +361,7 @@ class Peer:
         """The number of the PID that echo gives as its own."""
         pid = await self.call("echo", "!self")
         if not isinstance(pid, PID) or pid[::2] != (self.target, self.introduce.Creation):
-            self.fail(repr(pid), f"a PID of {self.target} in its creation {self.introduce.Creation}")
+            self.fail(show(pid), f"a PID of {self.target} in its creation {self.introduce.Creation}")
         return pid.id
 
     async def expect_close(self, socket: int = 0, within: float = REPLY_TIMEOUT) -> None:
@@ -370,16 +380,6 @@ class Peer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
-
-    def fail(self, actual: str, *expected: str) -> NoReturn:
-        """Raises ViolationError."""
-        last = self._last_sent
-        raise ViolationError(actual, expected, last if isinstance(last, str) else describe_frame(last))
-
-    def check(self, ok: bool, actual: object, expected: str) -> None:  # noqa: FBT001  reads like assert
-        """Raises ViolationError unless `ok`."""
-        if not ok:
-            self.fail(str(actual), expected)
 
 
 def _order(id_: int, given: int | None) -> int:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from ...errors import Rejected
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
+from ...model.show import show
 from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
 from ..listener import HOST, AcceptedSocket, expect_empty, stop_serving, wait_within
@@ -43,7 +44,7 @@ class EsrdRegistration(ScriptedPeer):
 
     def send(self, message: Message) -> None:
         """Sends any message."""
-        self.send_bytes(write_packet(message), repr(message))
+        self.send_bytes(write_packet(message), message)
 
 
 class ResolveRequest:
@@ -166,7 +167,7 @@ class ScriptedEsrdServer:
         """No further resolve request has arrived."""
         if self.resolving is not None and not self.resolving.requests.empty():
             raise ViolationError(
-                f"a resolve request: {self.resolving.requests.get_nowait().data!r:.200}", ("no resolve request",)
+                f"a resolve request: {show(self.resolving.requests.get_nowait().data, 200)}", ("no resolve request",)
             )
 
     async def stop_listening(self) -> None:

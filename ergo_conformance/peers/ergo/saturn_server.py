@@ -6,6 +6,7 @@ from typing import Any
 from ...model.ergo import saturn
 from ...model.ergo.esrd import Route
 from ...model.ergo.saturn import Message
+from ...model.show import show
 from ...model.values import Error
 from ...spec.ergo.saturn import proof, write_packet
 from ..listener import Listener
@@ -73,7 +74,7 @@ class SaturnRegistration(SaturnEndpoint):
 
     async def send_in_pieces(self, message: Message, size: int, gap: float) -> None:
         """Sends a message `size` bytes at a time with `gap` seconds between."""
-        self._last_sent = f"{message!r:.200}, {size} bytes at a time"
+        self.note_sent(f"{show(message)}, {size} bytes at a time")
         await self.socket.drip(write_packet(message), size, gap)
 
 

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from ...errors import UsageError
 from ...model.ergo.records import PROFILES
+from ...model.text import escape
 from ...spec.requirements import RequirementLevel, catalogue, strictest
 from .case import ATTRIBUTE, Case
 from .context import Context
 from .execution import PlannedCase
+
+_FIELD: Final = re.compile(r"\{(\w+)[^{}]*\}")
+"""A replacement field of a docstring."""
+
+
+def title_of(text: str, labels: Mapping[str, Any]) -> str:
+    """Returns a docstring with the values of parameters in place of `{name}`; other braces stay as they are."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in labels:
+            return match[0]
+        try:
+            return match[0].format_map(labels)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            return match[0]
+
+    return escape(_FIELD.sub(value, text))
 
 
 @dataclass(slots=True)
@@ -43,7 +63,7 @@ class CollectedCase:
             raise UsageError(f"{item.nodeid} cites {', '.join(unknown) or 'no requirement'}")
         title = " ".join((inspect.getdoc(item.function) or "").split())
         labels = {key: getattr(value, "label", value) for key, value in params.items()}
-        return cls(item, f"{suite}.{area}.{name}", suite, title.format_map(labels), case, strictest(case.requirements))
+        return cls(item, f"{suite}.{area}.{name}", suite, title_of(title, labels), case, strictest(case.requirements))
 
     @property
     def is_coroutine(self) -> bool:

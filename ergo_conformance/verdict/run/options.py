@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ...errors import UsageError, suggestion
+from ...model.text import escape, is_utf_8
 from ...targets.options import TargetOptions, option
 from ..reports import REPORTS
 
@@ -54,6 +55,10 @@ class SessionOptions(RunOptions):
 
     def check(self) -> None:
         super().check()
+        for name, value in vars(self).items():
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and name != "target" and not is_utf_8(text):
+                    raise UsageError(f"--{name.replace('_', '-')} {escape(text)}: the value is not UTF-8")
         if self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs}: must be at least 1")
         if not 0 < self.timeout < float("inf"):

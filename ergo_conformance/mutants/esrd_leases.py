@@ -96,7 +96,11 @@ class RefusedNameTaken(EsrdNameTable):
         return reply
 
 
-@ESRD_LEASES.fault("ESRD-REG-3", found_by=(f"{N}.one_of_many_at_once", f"{N}.field_of_a_route[tls]"), subtle=True)
+@ESRD_LEASES.fault(
+    "ESRD-REG-3",
+    found_by=(f"{N}.one_of_many_at_once", f"{N}.field_of_a_route[*]", f"{REGISTER}.routes_come_back[*]"),
+    subtle=True,
+)
 class NameStoredAfterReply(EsrdNameTable):
     """Stores a name a hundredth of a second after it has granted it."""
 
@@ -175,6 +179,26 @@ class ResolvesPrefixes(EsrdNameTable):
 
 
 @ESRD_LEASES.fault(
+    "ESRD-RES-1",
+    found_by=tuple(f"{N}.similar_name[{how}]" for how in ("longer", "longer_host", "space_behind")),
+    subtle=True,
+)
+class ResolvesLongerNames(EsrdNameTable):
+    """Resolves a name that begins with a registered one."""
+
+    def resolve(self, name: Atom) -> ResolveReply:
+        return super().resolve(next((known for known in self._routes if known and name.startswith(known)), name))
+
+
+@ESRD_LEASES.fault("ESRD-RES-1", found_by=(f"{N}.similar_name[other_first_byte]",), subtle=True)
+class FirstByteIgnored(EsrdNameTable):
+    """Compares names from their second byte on."""
+
+    def resolve(self, name: Atom) -> ResolveReply:
+        return super().resolve(next((known for known in self._routes if known[1:] == name[1:]), name))
+
+
+@ESRD_LEASES.fault(
     "ESRD-RES-1", found_by=tuple(f"{N}.similar_name[{how}]" for how in ("without_host", "other_host", "longer_host"))
 )
 class HostsIgnored(EsrdNameTable):
@@ -211,7 +235,9 @@ class CommitsLost(EsrdNameTable):
 
     def resolve(self, name: Atom) -> ResolveReply:
         reply = super().resolve(name)
-        short = [each._replace(HandshakeVersion=each.HandshakeVersion._replace(Commit="")) for each in reply.Routes or ()]
+        short = [
+            each._replace(HandshakeVersion=each.HandshakeVersion._replace(Commit="")) for each in reply.Routes or ()
+        ]
         return reply._replace(Routes=short or None)
 
 
@@ -224,7 +250,7 @@ class HighPortsHalved(EsrdNameTable):
         return reply._replace(Routes=reply.Routes and [each._replace(Port=each.Port & 0x7FFF) for each in reply.Routes])
 
 
-@ESRD_LEASES.fault("ESRD-REG-7", found_by=(f"{N}.flood_on_a_registered_link",), subtle=True)
+@ESRD_LEASES.fault("ESRD-REG-7", "ROB-ESRD-2", found_by=(f"{N}.flood_on_a_registered_link",), subtle=True)
 class FloodEndsLease(EsrdServerSession):
     """Ends a lease when more than 64 KiB have arrived after its request."""
 

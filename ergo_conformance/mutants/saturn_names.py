@@ -1,6 +1,7 @@
-"""Faults in the server of the central registrar Saturn that show on the second use of a name, at a boundary, or with many nodes."""
+"""Faults in the server of the central registrar Saturn: second use of a name, boundaries, many nodes."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -112,12 +113,18 @@ class ClustersWithoutCase(SaturnServerSession):
         super().register(message._replace(Cluster=message.Cluster.lower()))
 
 
-@SATURN_NAMES.fault("SAT-RG-1", "ROB-SAT-4", found_by=(f"{N}.similar_cluster[longer]",), subtle=True)
+@SATURN_NAMES.fault(
+    "SAT-RG-1",
+    "ROB-SAT-4",
+    found_by=tuple(f"{N}.similar_cluster[{how}]" for how in ("shorter", "longer", "space_behind")),
+    subtle=True,
+)
 class ClustersByPrefix(SaturnDirectory):
-    """Notifies also the nodes of clusters whose names begin with that of the node's cluster."""
+    """Notifies also the nodes of clusters whose names begin with that of the node's cluster, or with which it begins."""
 
     def others(self, session: SaturnServerSession) -> list[SaturnServerSession]:
-        near = [nodes for name, nodes in self.clusters.items() if session.cluster.startswith(name) and name]
+        own = session.cluster
+        near = [nodes for name, nodes in self.clusters.items() if name.startswith(own) or own.startswith(name)]
         return [other for nodes in near for other in nodes.values() if other is not session]
 
 
@@ -237,12 +244,10 @@ class StateForwardedOnce(SaturnServerSession):
 @SATURN_NAMES.function(codec, "read", "ROB-SAT-7", found_by=(f"{N}.bytes_behind_the_value[*]",))
 def ignores_bytes_behind_value(data: bytes) -> Message:
     """Ignores bytes behind the value of a message."""
-    for end in range(len(data), 0, -1):
-        try:
+    for end in range(len(data), saturn.HEADER_LENGTH, -1):
+        with contextlib.suppress(Rejected):
             return read(data[:2] + (end - saturn.HEADER_LENGTH).to_bytes(2, "big") + data[4:end])
-        except (Rejected, OverflowError) as error:
-            refusal = error
-    raise refusal
+    return read(data)
 
 
 @SATURN_NAMES.fault("SAT-HS-5", found_by=(f"{N}.bytes_do_not_restart_the_deadline[*]",), subtle=True)

@@ -87,7 +87,9 @@ ROUTES = {
     "tls": route(4711, TLS=True),
     "host": route(4711, Host="node.example"),
     "long_host": route(4711, Host="h" * 255),
-    "versions": route(4711, HandshakeVersion=Version("A", "R2", "c" * 40, "L"), ProtoVersion=Version("B", "R3", "", "")),
+    "versions": route(
+        4711, HandshakeVersion=Version("A", "R2", "c" * 40, "L"), ProtoVersion=Version("B", "R3", "", "")
+    ),
     "empty_versions": route(0, HandshakeVersion=Version("", "", "", ""), ProtoVersion=Version("", "", "", "")),
 }
 

@@ -164,7 +164,7 @@ async def test_node_that_left_has_no_route(ergo_context: Context) -> None:
     await expect_left(first, second)
     first.send(saturn.Resolve(2, second.name))
     answer = await first.expect(ResolveResult)
-    good = answer.ID == 2 and answer.Error is not None and answer.Error.text == NO_ROUTE and not answer.Routes  # noqa: PLR2004
+    good = answer.ID == 2 and answer.Error is not None and answer.Error.text == NO_ROUTE and not answer.Routes
     first.check(good, answer, f"number 2, {NO_ROUTE!r} and no routes")
 
 
@@ -196,7 +196,9 @@ async def test_many_nodes(ergo_context: Context) -> None:
     for number, client in enumerate(clients):
         told = [(await client.expect(NodeJoined)).Node for _ in range(MANY - number)]
         wanted = [each.name for each in clients[number + 1 :]] + [newcomer.name]
-        client.check(sorted(told) == sorted(wanted), f"{len(set(told))} names", f"the {len(wanted)} nodes that joined later")
+        client.check(
+            sorted(told) == sorted(wanted), f"{len(set(told))} names", f"the {len(wanted)} nodes that joined later"
+        )
     newcomer.socket.close()
     for client in clients:
         await expect_left(client, newcomer)
@@ -231,11 +233,12 @@ async def test_bytes_behind_the_value(ergo_context: Context, state: str) -> None
         await client.handshake()
     elif state == "registered":
         await client.register()
-    message: saturn.Message = {
+    messages: dict[str, saturn.Message] = {
         "await_handshake": client.hello(),
         "await_register": client.request(),
         "registered": saturn.Resolve(1, client.name),
-    }[state]
+    }
+    message = messages[state]
     client.send_bytes(with_length(write_packet(message) + b"\0"), f"{message!r:.100} with a byte after its value")
     await client.expect_close(within=DEADLINE - 1.0)
 

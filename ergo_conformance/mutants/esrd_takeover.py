@@ -77,9 +77,10 @@ class RegistersOnlyIfItNeverServes(EsrdRegistrar):
     """Does not register with a running server if it may serve itself."""
 
     async def _serve_or_register(self) -> None:
-        if self.may_serve and not await self._serve():
+        if not self.may_serve:
+            await super()._serve_or_register()
+        elif not await self._serve():
             raise RegistrarError("another node serves")
-        await super()._serve_or_register()
 
 
 class _NoDatagrams(WildcardSocket):

@@ -6,7 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello
-from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
+from ergo_conformance.testing import AGENTS, Context, Dialer, Peer, case, frame, payload_of
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
@@ -60,6 +60,23 @@ async def test_length_above_the_limit(ergo_context: Context, state: HandshakeSta
     """An acceptor closes the socket at once, without waiting or allocating, when a header announces {wrong} bytes."""
     dialer = await ergo_context.dial(state=state)
     dialer.send_bytes(frame(b"", length=wrong.length), f"a header with length {wrong.length}")
+    await dialer.expect_close(within=0.7)
+
+
+HEADERS = {
+    "magic": frame(b"", magic=78, length=200),
+    "version": frame(b"", version=2, length=200),
+    "length": frame(b"", length=65_536),
+}
+
+
+@waiting
+@pytest.mark.parametrize("wrong", HEADERS)
+@case("EHS-FRAME-3", "EHS-FRAME-4", "EHS-FRAME-5", hostile=True)
+async def test_header_alone(ergo_context: Context, state: HandshakeState, wrong: str) -> None:
+    """An acceptor closes the socket at once when a header has a wrong {wrong}: it does not wait for the payload."""
+    dialer = await ergo_context.dial(state=state)
+    dialer.send_bytes(HEADERS[wrong], f"a header with a wrong {wrong}, without the payload")
     await dialer.expect_close(within=0.7)
 
 
@@ -187,3 +204,34 @@ async def test_protocol_behind_accept(ergo_context: Context) -> None:
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     dialer.send_bytes(frame(payload_of(Accept())) + b"\x4e\x01", "the final Accept and the first bytes of an ENP frame")
     await dialer.expect_open(0.5)
+
+
+@pytest.mark.parametrize("calls", [1, 3], ids=lambda n: f"{n}_calls")
+@case("ROB-EHS-13", offers=AGENTS)
+async def test_calls_behind_accept(ergo_context: Context, calls: int) -> None:
+    """An acceptor answers calls that arrive in one segment with the final Accept ({calls}), in their order."""
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    peer = Peer([dialer], dialer.target_introduce)
+    refs = [peer.new_ref() for _ in range(calls)]
+    frames = [peer.data_of(peer.request("echo", f"call {number}", ref)) for number, ref in enumerate(refs)]
+    data = frame(payload_of(Accept())) + b"".join(frames)
+    peer.send_bytes(data, f"the final Accept and {calls} calls in one segment")
+    for number, ref in enumerate(refs):
+        answer = (await peer.answer(ref)).value
+        peer.check(getattr(answer, "payload", None) == f"call {number}", answer, f"the answer 'call {number}'")
+
+
+@case("ROB-EHS-13", offers=AGENTS)
+async def test_part_of_a_frame_behind_accept(ergo_context: Context) -> None:
+    """An acceptor handles a frame whose first half arrives in one segment with the final Accept."""
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    peer = Peer([dialer], dialer.target_introduce)
+    ref = peer.new_ref()
+    call = peer.data_of(peer.request("echo", "in two parts", ref))
+    peer.send_bytes(frame(payload_of(Accept())) + call[:11], "the final Accept and the first bytes of a call")
+    await dialer.expect_open(0.2)
+    peer.send_bytes(call[11:], "the other bytes of the call")
+    answer = (await peer.answer(ref)).value
+    peer.check(getattr(answer, "payload", None) == "in two parts", answer, "the answer 'in two parts'")

@@ -32,9 +32,7 @@ def wrong_hello(dialer: Dialer, how: str) -> Hello:
 @case("EHS-DIG-1", "EHS-DIG-10", "EHS-AST-2", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
 async def test_hello_refused(ergo_context: Context, how: str) -> None:
     """An acceptor closes the socket without a reply when the digest of Hello is wrong ({how})."""
-    dialer = await ergo_context.dial()
-    dialer.send(wrong_hello(dialer, how))
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(lambda dialer: dialer.send(wrong_hello(dialer, how)))
 
 
 @case("EHS-DIG-2", "EHS-DIG-1", "EHS-AST-2", "EHS-MSG-1")
@@ -134,9 +132,9 @@ def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
 @case("EHS-DIG-4", "EHS-DIG-10", "EHS-AST-3", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
 async def test_introduce_refused(ergo_context: Context, how: str) -> None:
     """An acceptor closes the socket and sends no Accept, name or caches when the digest of Introduce is wrong ({how})."""
-    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
-    dialer.send(wrong_introduce(dialer, how))
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(
+        lambda dialer: dialer.send(wrong_introduce(dialer, how)), HandshakeState.HELLO_ANSWERED
+    )
 
 
 @case("EHS-DIG-5", "EHS-DIG-9")

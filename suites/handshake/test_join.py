@@ -100,9 +100,9 @@ WRONG = ["wrong_cookie", "swapped_inputs", "digest_of_hello", "empty", "upper_ca
 async def test_join_refused(ergo_context: Context, how: str) -> None:
     """An acceptor closes the socket without a reply when the digest of Join is wrong ({how}); the connection stays open."""
     first, accept = await ergo_context.connected()
-    dialer = await ergo_context.dial(first.name)
-    dialer.send(dialer.join(accept.ID, Digest=wrong_digest(dialer, accept.ID, how)))
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(
+        lambda dialer: dialer.send(dialer.join(accept.ID, Digest=wrong_digest(dialer, accept.ID, how))), name=first.name
+    )
     await first.expect_open(0.1)
 
 
@@ -248,8 +248,7 @@ async def test_hello_behind_join(ergo_context: Context) -> None:
     dialer = await ergo_context.join(first, accept.ID)
     await dialer.expect(Accept)
     dialer.send(dialer.hello())
-    chunk = await dialer.socket.read(0.5)
-    dialer.check(not chunk, f"{chunk!r}", "no answer, or a closed socket")
+    await dialer.expect_silence(0.5, "no answer, or a closed socket")
 
 
 @case("EHS-DUP-1", "EHS-JOIN-4", hostile=True)

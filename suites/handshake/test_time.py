@@ -9,38 +9,26 @@ from ergo_conformance.testing import REPLY_TIMEOUT, Context, case, frame, payloa
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
-EARLIEST, LATEST = 0.75, 1.5
-"""Seconds: bounds for the one-second limit; the tester's clock starts a little late."""
-TRIES = 4
-"""An acceptor on a busy machine may be late, but not each time."""
 SOON = 5.0
 """Seconds in which a socket is closed that has no exact limit."""
-
-
-async def closed_after_a_second(ergo_context: Context, state: HandshakeState, sent: int = 0) -> None:
-    """Checks the time after which an acceptor in this state closes a silent socket, `sent` bytes after the last message."""
-    for left in reversed(range(TRIES)):
-        dialer = await ergo_context.dial(state=state)
-        if sent:
-            dialer.send_bytes(frame(payload_of(dialer.hello()))[:sent], f"the first {sent} bytes of a valid Hello")
-        took = await dialer.expect_close(at_least=EARLIEST)
-        if took <= LATEST:
-            return
-        dialer.check(left > 0, f"closed after {took:.2f} s each time", "closed after one second")
 
 
 @waiting
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
 async def test_silence(ergo_context: Context, state: HandshakeState) -> None:
     """An acceptor closes the socket without a message after one second of silence."""
-    await closed_after_a_second(ergo_context, state)
+    await ergo_context.expect_time_limit(state)
 
 
 @pytest.mark.parametrize("sent", [1, 5, 6, 20], ids=lambda n: f"after_{n}_bytes")
 @case("EHS-TIME-1", "ROB-EHS-6", hostile=True)
 async def test_silence_within_a_frame(ergo_context: Context, sent: int) -> None:
     """An acceptor closes the socket after one second of silence within a frame."""
-    await closed_after_a_second(ergo_context, HandshakeState.AWAIT_HELLO, sent)
+    await ergo_context.expect_time_limit(
+        send=lambda dialer: dialer.send_bytes(
+            frame(payload_of(dialer.hello()))[:sent], f"the first {sent} bytes of a valid Hello"
+        )
+    )
 
 
 @waiting
@@ -94,7 +82,7 @@ async def test_silence_the_second_time(ergo_context: Context) -> None:
     """An acceptor closes a silent socket after one second also while other sockets are open and after it has closed some."""
     await ergo_context.connected()
     for state in (*WAITING, *WAITING):
-        await closed_after_a_second(ergo_context, state)
+        await ergo_context.expect_time_limit(state)
 
 
 @case("EHS-TIME-5", "EHS-JOIN-8")

@@ -24,7 +24,7 @@ from .crash import crash
 from .faults import NameFault, with_constants
 from .mutant import Area
 
-SATURN_CLIENTS = Area("saturn_clients", needs_tcp=True)
+SATURN_CLIENTS = Area("saturn_clients")
 S, A = "registrar.saturn_client", "registrar.saturn_asking"
 FOREVER = 3600.0
 """Seconds: longer than any case."""
@@ -46,7 +46,7 @@ def token_and_salt_swapped(first: str, token: str) -> str:
     return sha256(f"{token}:{first}".encode()).hexdigest()
 
 
-@SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.proof",))
+@SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.proof", f"{S}.register[*]"))
 class RegistersBeforeProof(SaturnClientSession):
     """Sends its registration before the server has proved the token."""
 
@@ -168,7 +168,7 @@ class ClosesOnApplicationWithoutNode(SaturnClientSession):
 # --- requests and applications ----------------------------------------------------------------------------------------
 
 
-@SATURN_CLIENTS.fault("SAT-RS-7", found_by=(f"{A}.other_numbers",))
+@SATURN_CLIENTS.fault("SAT-RS-3", "SAT-RS-7", found_by=(f"{A}.other_numbers",))
 class AnyNumberAccepted(SaturnRegistrar):
     """Accepts any answer as the answer to its last request."""
 

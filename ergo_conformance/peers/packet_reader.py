@@ -32,6 +32,15 @@ class PacketReader:
         """Bytes received of a packet that is not whole."""
         return len(self._buffer)
 
+    def missing(self) -> str:
+        """Words about a packet that is not whole, to end a sentence; empty if there is none."""
+        if not self._buffer:
+            return ""
+        size = self.form.size(bytes(self._buffer[: self.form.header_length]))
+        if size is None:
+            return f", after {len(self._buffer)} bytes of a header"
+        return f"; the header announces {size:,} bytes, {len(self._buffer):,} came"
+
     async def read(self, within: float) -> bytes | None:
         """The next packet; b"" when the socket has ended; None when no whole packet arrived in `within` seconds.
 

@@ -8,6 +8,7 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs, enp
 from ergo_conformance.model.ergo.ehs import STEPS, Accept, Digest, HandshakeState, Hello, Introduce, Join, Message, Role
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom
 from ergo_conformance.spec.ergo.ehs import digest
 from ergo_conformance.testing import AGENTS, SILENCE, TRIES, Acceptor, RegistrationContext, case, frame, payload_of
@@ -33,7 +34,7 @@ async def test_hello(ergo_context: RegistrationContext) -> None:
     acceptor = await (await ergo_context.dialed()).acceptor()
     assert acceptor.target_hello is not None
     cert = acceptor.target_hello.DigestCert
-    acceptor.check(cert == "", f"DigestCert {cert!r}", "an empty DigestCert")
+    acceptor.check(cert == "", f"DigestCert {show(cert)}", "an empty DigestCert")
     await acceptor.expect_silence(0.4, "no bytes before the acceptor's Hello")
 
 
@@ -47,7 +48,7 @@ async def test_salts_are_fresh(ergo_context: RegistrationContext) -> None:
         assert acceptor.target_hello is not None
         salt = acceptor.target_hello.Salt
         salts.add(salt)
-        acceptor.check(len(salts) == number, f"the salt {salt!r} used again", "a new salt in every Hello")
+        acceptor.check(len(salts) == number, f"the salt {show(salt)} used again", "a new salt in every Hello")
         acceptor.check(len(salt) >= 16, f"a salt of {len(salt)} characters", "a salt of at least 16 characters")
         acceptor.socket.close()
         await dial.failed()
@@ -63,7 +64,9 @@ async def test_introduce(ergo_context: RegistrationContext) -> None:
     for field in ("Node", "Version", "Flags", "Creation", "MaxMessageSize"):
         found, wanted = getattr(acceptor.target_introduce, field), getattr(accepting, field)
         acceptor.check(
-            found == wanted, f"{field} {found!r}", f"{field} {wanted!r}, as the target introduces when it accepts"
+            found == wanted,
+            f"{field} {show(found)}",
+            f"{field} {show(wanted)}, as the target introduces when it accepts",
         )
     await acceptor.expect_silence(0.4, "no bytes before the acceptor's Accept")
 
@@ -85,7 +88,7 @@ async def test_final_accept(ergo_context: RegistrationContext) -> None:
     dial = await ergo_context.dialed()
     acceptor = await dial.acceptor(HandshakeState.DONE)
     final = acceptor.target_accept
-    acceptor.check(final == Accept(), f"{final!r}", "an Accept with empty fields")
+    acceptor.check(final == Accept(), show(final), "an Accept with empty fields")
     await dial.connected()
     await acceptor.expect_silence(0.1, "no bytes behind the final Accept")
     await acceptor.expect_open(2.5)
@@ -234,7 +237,7 @@ async def test_body(ergo_context: RegistrationContext, state: HandshakeState) ->
         def send_wrong(acceptor: Acceptor, number: int = number) -> None:
             good = payload_of(good_answer(acceptor, state))
             bodies = (b"", good[:-1], good.replace(b"handshake/Message", b"handshake/message"), b"\xff")
-            acceptor.send_bytes(frame(bodies[number]), f"a frame with the payload {bodies[number][:40]!r}")
+            acceptor.send_bytes(frame(bodies[number]), f"a frame with the payload {show(bodies[number][:40])}")
 
         await ergo_context.expect_dial_refused(send_wrong, state)
 

@@ -6,6 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
 
@@ -43,10 +44,12 @@ async def test_name(ergo_context: Context) -> None:
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     node = dialer.target_introduce.Node
-    dialer.check("@" in node, f"the name {node!r}", "a name of the form NAME@HOST")
+    dialer.check("@" in node, f"the name {show(node)}", "a name of the form NAME@HOST")
     if ergo_context.target_info.name:
         dialer.check(
-            node == ergo_context.target_info.name, f"the name {node!r}", f"the name {ergo_context.target_info.name!r}"
+            node == ergo_context.target_info.name,
+            f"the name {show(node)}",
+            f"the name {show(ergo_context.target_info.name)}",
         )
 
 

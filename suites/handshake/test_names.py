@@ -3,6 +3,7 @@
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello, Introduce
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom
 from ergo_conformance.spec.ergo.ehs import frame_size, read_frame
 from ergo_conformance.testing import Context, Dialer, case
@@ -175,7 +176,7 @@ async def test_ids_have_nothing_in_common(ergo_context: Context) -> None:
         for other in ids[:i]:
             same = sum(a == b for a, b in zip(one, other, strict=False))
             connected[0][0].check(
-                same * 2 < max(len(one), 1), f"the ids {one!r} and {other!r}", "ids without a pattern"
+                same * 2 < max(len(one), 1), f"the ids {show(one)} and {show(other)}", "ids without a pattern"
             )
 
 
@@ -189,5 +190,7 @@ async def test_salts_have_nothing_in_common(ergo_context: Context) -> None:
         salt = (await dialer.expect(Hello)).Salt
         for other in salts:
             same = sum(a == b for a, b in zip(salt, other, strict=False))
-            dialer.check(same * 2 < max(len(salt), 1), f"the salts {salt!r} and {other!r}", "salts without a pattern")
+            dialer.check(
+                same * 2 < max(len(salt), 1), f"the salts {show(salt)} and {show(other)}", "salts without a pattern"
+            )
         salts.append(salt)

@@ -124,10 +124,11 @@ class ClientReadsFirstOfAChunk(SaturnPacketReader):
 
     def feed(self, data: bytes) -> Iterator[Message]:
         self._buffer += data
-        size = check_header(self._buffer)
-        if size is not None and len(self._buffer) >= size:
-            packet, self._buffer = self._buffer[:size], b""
-            yield read(packet)
+        received = bytes(self._buffer)
+        size = check_header(received)
+        if size is not None and len(received) >= size:
+            self._buffer.clear()
+            yield read(received[:size])
 
 
 @SATURN_CLIENTS.fault("SAT-FR-2", found_by=(f"{S}.in_pieces",))
@@ -135,10 +136,9 @@ class SplitMessagesRefused(SaturnPacketReader):
     """Refuses a message that arrives in pieces."""
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        self._buffer = data
-        while self._buffer:
-            size = check_header(self._buffer) or len(self._buffer)
-            packet, self._buffer = self._buffer[:size], self._buffer[size:]
+        while data:
+            size = check_header(data) or len(data)
+            packet, data = data[:size], data[size:]
             yield read(packet)
 
 

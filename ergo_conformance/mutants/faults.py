@@ -79,7 +79,7 @@ class ClassFault:
     @property
     def base(self) -> type:
         """The class of the node: the nearest base that no mutant declares."""
-        return next(cls for cls in self.faulty.__mro__ if not cls.__module__.startswith(PACKAGE))
+        return next(cls for cls in self.faulty.__mro__[1:] if not cls.__module__.startswith(PACKAGE))
 
     def network_options(self, options: NetworkOptions) -> NetworkOptions:
         return options

@@ -40,4 +40,4 @@ WITHOUT_MUTANT: Final[Mapping[str, str]] = {
         "registrar.saturn_stream",
     )
 }
-"""Reasons by ids of cases; `*` and `?` are wildcards. Each row has a case that finds no mutant."""
+"""Reasons by ids of cases; `*` and `?` are wildcards."""

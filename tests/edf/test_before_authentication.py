@@ -2,13 +2,14 @@
 
 import pytest
 
+from ergo_conformance.errors import Rejected
 from ergo_conformance.model.ergo import ehs, esrd, saturn
 from ergo_conformance.reference_node.api.errors import HandshakeError
 from ergo_conformance.reference_node.ergo import esrd as esrd_node
 from ergo_conformance.reference_node.ergo import saturn as saturn_node
 from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
 from ergo_conformance.reference_node.ergo.ehs import MESSAGE_TYPES
-from ergo_conformance.reference_node.ergo.saturn import SaturnDirectory, SaturnServerSession, SessionState
+from ergo_conformance.reference_node.ergo.saturn import SaturnDirectory, SaturnServerSession
 from tests.support.ehs_sessions import A, acceptor, dialer
 from tests.support.work import count_calls, peak_memory
 
@@ -79,7 +80,7 @@ def test_saturn_closes_a_hostile_client_before_the_token_at_bounded_cost(value: 
     def meet_saturn() -> None:
         session = SaturnServerSession(SaturnDirectory("token"), sent.append)
         session.receive(packet)
-        assert session.state is SessionState.CLOSED
+        assert session.state is saturn.SessionState.CLOSED
 
     before = generated_functions(saturn_node._TYPES).lines
     assert count_calls(meet_saturn) < CALLS * (len(value) + FREE_ITEMS)
@@ -94,7 +95,7 @@ def test_esrd_refuses_a_hostile_packet_at_bounded_cost(value: bytes) -> None:
     packet = bytes([esrd.VERSION, min(esrd.CLASSES)]) + len(value).to_bytes(2, "big") + value
 
     def refuse() -> None:
-        with pytest.raises(esrd_node.Rejected):
+        with pytest.raises(Rejected):
             esrd_node.read(packet)
 
     assert count_calls(refuse) < CALLS * (len(value) + FREE_ITEMS)

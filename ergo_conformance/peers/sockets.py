@@ -120,6 +120,16 @@ class PeerSocket(asyncio.Protocol):
         if self.transport is not None:
             self.transport.pause_reading()
 
+    def resume_reading(self) -> None:
+        """Reads from the network again."""
+        if self.transport is not None:
+            self.transport.resume_reading()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the target has not taken yet."""
+        return 0 if self.transport is None or self.transport.is_closing() else self.transport.get_write_buffer_size()
+
     def write(self, data: bytes, description: str = "") -> None:
         """Sends bytes; drops them if the socket is closed. `description` goes into the transcript."""
         self.transcript.add(Entry(self.now() - self._opened, "sent", data, description=description))

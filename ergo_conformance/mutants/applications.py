@@ -307,3 +307,13 @@ class RequestIncomplete(ControlMessages):
 
     async def start_application(self, message: enp.ApplicationStart) -> None:
         await super().start_application(message._replace(Mode=message.Mode + 1))
+
+
+@APPLICATIONS.fault("ENP-APP-1", found_by=(f"{CASES}.mode[temporary]",))
+class RequestedModeIgnored(Applications):
+    """Starts every application in the mode of its specification."""
+
+    async def start(
+        self, name: str, mode: int = ApplicationMode.OWN, options: ApplicationOptionsExtra | None = None
+    ) -> None:
+        await super().start(name, ApplicationMode.OWN, options)

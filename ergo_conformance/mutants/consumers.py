@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ..model.ergo import error_values
+from ..model.ergo import enp, error_values
 from ..model.ergo.gen import MessageEvent
 from ..model.values import PID, Alias, Atom, Error, Event, ProcessID
-from ..reference_node.api.errors import Stop
+from ..reference_node.api.errors import ErgoError, Stop
 from ..reference_node.api.messages import ExitSignal
 from ..reference_node.api.relations import RelationKind, RelationTarget, node_of
 from ..reference_node.core.core import NodeCore
@@ -13,10 +13,13 @@ from ..reference_node.core.events import Events
 from ..reference_node.core.monitoring import Monitoring
 from ..reference_node.core.process import Process
 from ..reference_node.core.relation_table import RelationTable
+from ..reference_node.ergo.enp import control
 from ..reference_node.ergo.enp.control import ControlMessages
 from .crash import crash
 from .mutant import Area
 
+events_of = control._events
+"""The function of the node, which a mutant replaces."""
 CONSUMERS = Area("consumers")
 WATCHING, TWICE, MALFORMED = "node.watching", "node.watching_twice", "proto.malformed"
 
@@ -167,3 +170,35 @@ class DiesOfFramesAboutNothing(NodeCore):
         if to_id not in self.tables.processes:
             crash()
         super().route_send_exit(sender, to_id, reason)
+
+
+@CONSUMERS.fault("ENP-REQ-3", "ENP-T-129", found_by=("proto.calls.unasked[*]", "proto.calls.unasked_to_an_agent"))
+class DiesOfUnaskedAnswers(NodeCore):
+    """Ends on an answer that no caller waits for."""
+
+    def route_send_response(self, node: Atom, to_id: int, words: Any, response: Any) -> bool:
+        return super().route_send_response(node, to_id, words, response) or bool(crash())  # type: ignore[func-returns-value]
+
+    def route_send_response_error(self, node: Atom, to_id: int, words: Any, error: Error) -> bool:
+        return super().route_send_response_error(node, to_id, words, error) or bool(crash())  # type: ignore[func-returns-value]
+
+
+@CONSUMERS.fault("ENP-ANY-3", found_by=(f"{WATCHING}.second_result",), subtle=True)
+class ErrorEndsAllRelations(ControlMessages):
+    """Ends the relations with a node on a Result with an error, also on a second one."""
+
+    def handle(self, frame: enp.Control) -> None:
+        super().handle(frame)
+        if isinstance(frame.message, enp.Result) and frame.message.Error is not None:
+            relations = self.core.monitoring.relations  # type: ignore[attr-defined]  # of NodeCore
+            for target in list(relations.targets_on(self.connection.name)):
+                relations.take(target)
+
+
+@CONSUMERS.function(control, "_events", "ENP-EVT-1", found_by=(f"{WATCHING}.no_last_messages[*]",), subtle=True)
+def no_messages_refused(result: Any) -> list[MessageEvent]:
+    """Refuses a Result for an event that has no messages."""
+    events = events_of(result)
+    if not events:
+        raise ErgoError(error_values.MALFORMED)
+    return events

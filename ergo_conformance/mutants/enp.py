@@ -131,6 +131,8 @@ class AnswersUndeliverablePlainRequests(EnpConnection):
     found_by=(
         f"{CONTROL}.one_result[*]",
         f"{CONTROL}.spawn_of_nothing",
+        "node.spawn.many",
+        "node.spawn.watched",
         f"{CONTROL}.start_of_no_application",
         f"{CONTROL}.type_as_an_id",
         f"{CONTROL}.taken_and_given_back[*]",
@@ -154,7 +156,7 @@ class ResultWithoutError(ControlMessages):
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
-@ENP.fault("ENP-T-129", found_by=(CALL, f"{CALLS}.call[pid]"))
+@ENP.fault("ENP-T-129", found_by=(CALL, f"{CALLS}.call[pid]", "node.sending.send[*]"))
 class FromIdLittleEndian(EnpConnection):
     """Writes the sender's id in little-endian order."""
 
@@ -164,7 +166,11 @@ class FromIdLittleEndian(EnpConnection):
         return super().transmit(frame, sender_id, options)
 
 
-@ENP.fault("ENP-HDR-1", "ENP-HDR-9", found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.layout.length[*]"))
+@ENP.fault(
+    "ENP-HDR-1",
+    "ENP-HDR-9",
+    found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.layout.length[*]", "proto.layout.bytes_of_a_header"),
+)
 class LengthLittleEndian(FrameEncoder):
     """Writes the length of a frame in little-endian order."""
 

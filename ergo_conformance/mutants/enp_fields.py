@@ -93,8 +93,23 @@ def declare(
 
 # --- written ----------------------------------------------------------------------------------------------------------
 
-declare(written, "RESPONSE.to_id", reversed_bytes, "proto.layout.numbers_of_a_call")
-declare(written, "RESPONSE.ref", reversed_bytes, "proto.layout.numbers_of_a_call", "proto.calls.many_calls_of_one")
+declare(
+    written,
+    "RESPONSE.to_id",
+    reversed_bytes,
+    "proto.calls.error_as_a_value",
+    "proto.calls.no_reply",
+    "node.watching.down_while_waiting",
+    "proto.layout.numbers_of_a_call",
+)
+declare(
+    written,
+    "RESPONSE.ref",
+    reversed_bytes,
+    "proto.layout.numbers_of_a_call",
+    "proto.calls.late_answer",
+    "proto.calls.many_calls_of_one",
+)
 declare(written, "RESPONSE.from_id", one_more, "proto.calls.call[*]")
 declare(
     written,
@@ -153,6 +168,7 @@ declare(
     "MESSAGE_NAME.from_id",
     reversed_bytes,
     "proto.delivery.by_name",
+    "proto.order.order_bytes_at_random",
     "proto.layout.numbers_of_a_message",
     "proto.delivery.back_to_the_right_node",
 )

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from ..model.ergo import enp
-from ..model.ergo.ehs import Digest
-from ..model.values import Atom
+from ..model.ergo import enp, error_values
+from ..model.ergo.ehs import Digest, Introduce
+from ..model.values import PID, Atom
 from ..reference_node.api import Connection, Core, FlowLimits, Socket
 from ..reference_node.api.errors import RefusedError
 from ..reference_node.api.handshake import JoinedSocket, PeerInfo
@@ -13,6 +13,7 @@ from ..reference_node.api.messages import Call
 from ..reference_node.connection.outbox import Outbox
 from ..reference_node.connection.socket_protocol import SocketProtocol
 from ..reference_node.connection.table import ConnectionTable
+from ..reference_node.core.core import NodeCore
 from ..reference_node.core.outgoing import Outgoing
 from ..reference_node.core.process_table import ProcessTable
 from ..reference_node.ergo.edf import Encoder
@@ -159,6 +160,7 @@ class LimitOfTheFirstPeer(EnpConnection):
         "proto.codec.registered_nil",
         "proto.codec.errors",
         "proto.codec.nested",
+        "proto.codec.unusual[*]",
         "proto.codec.long_marshaler[*]",
     ),
 )
@@ -225,3 +227,38 @@ class FramesBeforeTheHandshake(SocketProtocol):
             for connection in list(self._table.connections.values()):
                 connection.receive(self, data[data.index(start) :])
         super().data_received(data)
+
+
+@PEERS.fault("ENP-HDR-1", found_by=("proto.delivery.behind_the_handshake",), subtle=True)
+class FramesBehindTheHandshakeLost(SocketProtocol):
+    """Loses the frames that arrive in the segment of the last handshake message."""
+
+    def _finish(self, connection: Any, tail: bytes) -> None:
+        super()._finish(connection, b"")
+
+
+@PEERS.fault("ROB-ENP-1", "ROB-ENP-3", found_by=(f"{ROBUSTNESS}.half_closed",), subtle=True)
+class HalfClosedSocketKept(SocketProtocol):
+    """Keeps a socket that the peer has half-closed, and sends nothing on it."""
+
+    def eof_received(self) -> bool:
+        self.write = lambda data: None
+        return True
+
+
+@PEERS.fault("ENP-DOWN-1", found_by=("node.stop.links_are_closed",))
+class GoodbyeFrame(NodeCore):
+    """Sends an exit signal to the core process of each peer before it stops."""
+
+    async def stop(self) -> None:
+        for connection in self.peers.connections.values():
+            connection.send_exit(self.pid, PID(connection.name, 1, connection.peer.creation), error_values.SHUTDOWN)
+        await super().stop()
+
+
+@PEERS.fault("ENP-HDR-5", found_by=("proto.sizes.announced",))
+class LimitNotAnnounced(EhsSession):
+    """Does not announce its message size limit."""
+
+    def introduction(self, digest: str) -> Introduce:
+        return super().introduction(digest)._replace(MaxMessageSize=0)

@@ -47,7 +47,10 @@ class FirstFrameOfASegment(Framer):
         yield from list(super().feed(data))[:1]
 
 
-@READING.fault("ENP-HDR-1", found_by=(f"{DELIVERY}.split[by_1]", f"{DELIVERY}.split[by_7]", f"{DELIVERY}.slowly"))
+@READING.fault(
+    "ENP-HDR-1",
+    found_by=(f"{DELIVERY}.split[by_1]", f"{DELIVERY}.split[by_7]", f"{DELIVERY}.split[by_8]", f"{DELIVERY}.slowly"),
+)
 class FrameInOneSegment(Framer):
     """Expects a frame in one segment and forgets the beginning of one that continues in the next."""
 
@@ -145,6 +148,7 @@ class OneStreamForAllSockets(EnpConnection):
         "proto.pool.every_link_serves[link_2]",
         "proto.pool.every_link_serves[link_3]",
         "proto.pool.one_sender_over_all_links",
+        "proto.pool_growth.nothing_is_lost",
         f"{ORDER}.senders_over_a_pool[*]",
     ),
 )
@@ -184,6 +188,7 @@ class ReadsFirstSocketOnly(EnpConnection):
         f"{COMPRESSION}.bomb[*]",
         f"{COMPRESSION}.above_the_limit",
         f"{STREAMS}.good_after_malformed[*]",
+        f"{STREAMS}.incomplete_lzw[*]",
         f"{ANSWERS}.undecodable",
         f"{ANSWERS}.malformed_error[*]",
     ),

@@ -136,3 +136,18 @@ class UpdateOfMissingTableCloses(EnpConnection):
         if not (update.AtomCache and update.RegCache and update.ErrCache):
             for socket in list(self.sockets):
                 socket.close()
+
+
+@UNPACKING.function(
+    connection_module,
+    "uncompress",
+    "ENP-T-200",
+    "ROB-ENP-8",
+    found_by=(f"{COMPRESSION}.what_is_never_compressed",),
+)
+def dies_of_other_types(frame: enp.Compressed, limit: int) -> bytes:
+    """Ends on a compressed frame of a type that is never compressed."""
+    data = uncompress(frame, limit)
+    if data[enp.HEADER_LENGTH - 1] not in enp.COMPRESSIBLE:
+        crash()
+    return data

@@ -53,7 +53,12 @@ def uncompressed_length_without_header(frame: bytes, how: Compression) -> bytes:
     "compress_if_shorter",
     "ENP-T-200",
     "ENP-HDR-9",
-    found_by=(f"{COMPRESSING}.algorithm[*]", f"{COMPRESSING}.order", f"{COMPRESSING}.calls"),
+    found_by=(
+        f"{COMPRESSING}.algorithm[*]",
+        f"{COMPRESSING}.order",
+        f"{COMPRESSING}.calls",
+        f"{COMPRESSING}.contents[*]",
+    ),
 )
 def uncompressed_length_little_endian(frame: bytes, how: Compression) -> bytes:
     """Announces the uncompressed length in little-endian order."""
@@ -136,3 +141,11 @@ class ExitReasonReplaced(EnpConnection):
 
     def send_exit(self, sender: PID, to: PID, reason: Error) -> None:
         super().send_exit(sender, to, error_values.SHUTDOWN)
+
+
+@SENDING.fault("ENP-PRIO-1", found_by=(f"{CASES}.priority_of_a_process[*]", f"{CASES}.send[*]"))
+class UnknownPriorityBitSent(EnpConnection):
+    """Sets bit 2 of the priority byte of every message."""
+
+    def _priority(self, options: MessageOptions) -> int:
+        return super()._priority(options) | 4

@@ -11,6 +11,7 @@ Public, too: `ergo_conformance.model` (facts and values), the functions of `ergo
 from .peers.ergo.acceptor import Acceptor
 from .peers.ergo.agents import AgentDriver
 from .peers.ergo.connection import ANNOUNCED, ORDER, PROCESS, REGISTRY, Address, Peer
+from .peers.ergo.dial import Dial
 from .peers.ergo.dialer import Dialer
 from .peers.ergo.esrd_client import ScriptedEsrdClient, ScriptedResolver, open_resolver, route
 from .peers.ergo.esrd_server import EsrdRegistration, ResolveRequest
@@ -21,7 +22,7 @@ from .peers.ergo.saturn_server import SaturnRegistration
 from .peers.listener import HOST, Listener
 from .peers.scripted_peer import REPLY_TIMEOUT
 from .peers.sockets import PeerSocket
-from .peers.violation import SetUpError, UnreachableError, ViolationError, set_up
+from .peers.violation import SetUpError, TimingViolationError, UnreachableError, ViolationError, set_up
 from .targets.base import Codec
 from .verdict.run.case import AGENTS, case
 from .verdict.run.context import Context, SkippedError
@@ -41,6 +42,7 @@ __all__ = [
     "AgentDriver",
     "Codec",
     "Context",
+    "Dial",
     "Dialer",
     "EsrdRegistration",
     "Listener",
@@ -55,6 +57,7 @@ __all__ = [
     "ScriptedSaturnClient",
     "SetUpError",
     "SkippedError",
+    "TimingViolationError",
     "UnreachableError",
     "ViolationError",
     "case",

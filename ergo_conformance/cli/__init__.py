@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import UsageError, suggestion
+from ..model.text import is_utf_8
+from ..output import check_columns, replace_characters
 
 VERBS: Final[Mapping[str, str]] = {
     "run": "run",
@@ -56,8 +58,13 @@ def _verbs() -> None:
 
 def main() -> None:
     """Runs the console script. A UsageError is printed as one sentence; the exit code is then 2."""
+    replace_characters()
+    check_columns()
     arguments, command = split(sys.argv[1:])
     try:
+        for argument in arguments:
+            if not is_utf_8(argument):
+                raise UsageError(f"the argument {argument} is not UTF-8")
         app(args=arguments, obj=command, prog_name="ergo-conformance")
     except UsageError as error:
         print(f"ergo-conformance: {error}", file=sys.stderr)

@@ -45,7 +45,8 @@ def run(context: typer.Context, options: CommandOptions) -> None:
     if options.keyword is not None:
         arguments += ["-k", options.keyword]
     arguments += ["-x"] * options.exit_first + ["-v"] * options.verbose
-    raise typer.Exit(pytest_child(options.suite or suites_of(options.case), arguments, environment))
+    names = options.suite or suites_of(options.case)
+    raise typer.Exit(pytest_child(names, arguments, environment, options.report))
 
 
 def rerun(arguments: list[str]) -> str:

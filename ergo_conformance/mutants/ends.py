@@ -103,7 +103,8 @@ class FirstAliasAlone(Monitoring):
     """Reports the end of only the first alias of an ended process."""
 
     def process_ended(self, process: Process, reason: Error) -> None:
-        del process.aliases[1:]
+        for alias in list(process.aliases)[1:]:
+            del process.aliases[alias]
         super().process_ended(process, reason)
 
 

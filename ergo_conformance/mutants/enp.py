@@ -169,7 +169,13 @@ class FromIdLittleEndian(EnpConnection):
 @ENP.fault(
     "ENP-HDR-1",
     "ENP-HDR-9",
-    found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.layout.length[*]", "proto.layout.bytes_of_a_header"),
+    found_by=(
+        CALL,
+        f"{ORDER}.one_sender[name]",
+        "proto.delivery.joined",
+        "proto.layout.length[*]",
+        "proto.layout.bytes_of_a_header",
+    ),
 )
 class LengthLittleEndian(FrameEncoder):
     """Writes the length of a frame in little-endian order."""
@@ -179,7 +185,11 @@ class LengthLittleEndian(FrameEncoder):
         return data[:2] + data[2:6][::-1] + data[6:]
 
 
-@ENP.fault("ENP-HDR-1", "ENP-HDR-9", found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.layout.length[*]"))
+@ENP.fault(
+    "ENP-HDR-1",
+    "ENP-HDR-9",
+    found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.delivery.joined", "proto.layout.length[*]"),
+)
 class LengthWithoutHeader(FrameEncoder):
     """Does not count the header in the length of a frame."""
 

@@ -19,7 +19,7 @@ from .crash import crash
 from .faults import NameFault, with_constants
 from .mutant import Area
 
-ESRD_CLIENTS = Area("esrd_clients", needs_tcp=True)
+ESRD_CLIENTS = Area("esrd_clients")
 C, R = "registrar.esrd_client", "registrar.esrd_resolving"
 A = "registrar.saturn_asking"
 FOREVER = 3600.0
@@ -124,7 +124,7 @@ class RegistersHiddenNode(EsrdRegistrar):
         await super().register(node._replace(hidden=False), routes)
 
 
-@ESRD_CLIENTS.fault("ESRD-FO-3", found_by=(f"{C}.takes_over",))
+@ESRD_CLIENTS.fault("ESRD-FO-3", found_by=(f"{C}.takes_over",), needs_tcp=True)
 class NeverBecomesServer(EsrdRegistrar):
     """Does not become the server when the server has stopped."""
 

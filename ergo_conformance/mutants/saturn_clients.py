@@ -24,7 +24,7 @@ from .crash import crash
 from .faults import NameFault, with_constants
 from .mutant import Area
 
-SATURN_CLIENTS = Area("saturn_clients", needs_tcp=True)
+SATURN_CLIENTS = Area("saturn_clients")
 S, A = "registrar.saturn_client", "registrar.saturn_asking"
 FOREVER = 3600.0
 """Seconds: longer than any case."""
@@ -46,7 +46,7 @@ def token_and_salt_swapped(first: str, token: str) -> str:
     return sha256(f"{token}:{first}".encode()).hexdigest()
 
 
-@SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.proof",))
+@SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.proof", f"{S}.register[*]"))
 class RegistersBeforeProof(SaturnClientSession):
     """Sends its registration before the server has proved the token."""
 
@@ -124,10 +124,11 @@ class ClientReadsFirstOfAChunk(SaturnPacketReader):
 
     def feed(self, data: bytes) -> Iterator[Message]:
         self._buffer += data
-        size = check_header(self._buffer)
-        if size is not None and len(self._buffer) >= size:
-            packet, self._buffer = self._buffer[:size], b""
-            yield read(packet)
+        received = bytes(self._buffer)
+        size = check_header(received)
+        if size is not None and len(received) >= size:
+            self._buffer.clear()
+            yield read(received[:size])
 
 
 @SATURN_CLIENTS.fault("SAT-FR-2", found_by=(f"{S}.in_pieces",))
@@ -135,10 +136,9 @@ class SplitMessagesRefused(SaturnPacketReader):
     """Refuses a message that arrives in pieces."""
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        self._buffer = data
-        while self._buffer:
-            size = check_header(self._buffer) or len(self._buffer)
-            packet, self._buffer = self._buffer[:size], self._buffer[size:]
+        while data:
+            size = check_header(data) or len(data)
+            packet, data = data[:size], data[size:]
             yield read(packet)
 
 
@@ -168,7 +168,7 @@ class ClosesOnApplicationWithoutNode(SaturnClientSession):
 # --- requests and applications ----------------------------------------------------------------------------------------
 
 
-@SATURN_CLIENTS.fault("SAT-RS-7", found_by=(f"{A}.other_numbers",))
+@SATURN_CLIENTS.fault("SAT-RS-3", "SAT-RS-7", found_by=(f"{A}.other_numbers",))
 class AnyNumberAccepted(SaturnRegistrar):
     """Accepts any answer as the answer to its last request."""
 

@@ -21,7 +21,11 @@ LENGTH_AT = 9
 """Offset of the uncompressed length in a compressed frame."""
 
 
-@SENDING.fault("ENP-Z-3", "ENP-Z-1", found_by=(f"{COMPRESSING}.algorithm[*]", f"{COMPRESSING}.level[best_size]"))
+@SENDING.fault(
+    "ENP-Z-3",
+    "ENP-Z-1",
+    found_by=(f"{COMPRESSING}.algorithm[*]", f"{COMPRESSING}.level[*]", f"{COMPRESSING}.threshold[*]"),
+)
 class CompressionIgnored(EnpConnection):
     """Never compresses."""
 

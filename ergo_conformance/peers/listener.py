@@ -3,14 +3,14 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from ..asyncio_server import close_server
 from .scripted_peer import REPLY_TIMEOUT
 from .sockets import PeerSocket
 from .transcript import Kind
-from .violation import UnreachableError, ViolationError
+from .violation import ShortageError, TimingViolationError, ViolationError
 
 T = TypeVar("T")
 HOST: Final = "127.0.0.1"
@@ -56,12 +56,12 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int = 0) -> None:
-        """Listens; port 0 is any free one. UnreachableError if the port is taken."""
+        """Listens; port 0 is any free one. ShortageError if the port is taken."""
         try:
             self._server = await asyncio.get_running_loop().create_server(self._make, HOST, port, ssl=self.context)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
-            raise UnreachableError(f"can't listen on {HOST}:{port}: {reason}") from None
+            raise ShortageError(f"can't listen on {HOST}:{port}: {reason}") from None
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _make(self) -> PeerSocket:
@@ -80,22 +80,32 @@ class Listener:
         await expect_empty(self._queue, seconds, self.label)
 
     async def stop(self) -> None:
-        """Stops listening and ends all sockets with RST."""
+        """Stops listening and closes all sockets."""
         if self._server is not None:
-            await close_server(self._server)
-            for socket in self.sockets:
-                socket.send_reset()
-            await self._server.wait_closed()
-            self._server = None
+            server, self._server = self._server, None
+            await stop_serving(server, self.sockets)
+
+
+async def stop_serving(server: asyncio.Server, sockets: Sequence[PeerSocket]) -> None:
+    """Stops listening, closes the accepted sockets and waits for their end, which takes at most LINGER seconds."""
+    await close_server(server)
+    for socket in sockets:
+        socket.close()
+    for socket in sockets:
+        await socket.wait_closed()
+    await server.wait_closed()
 
 
 async def wait_within(coming: Awaitable[T], within: float, expected: str) -> T:
     """Waits for a result. ViolationError if there is none after so many seconds."""
+    since = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(within):
             return await coming
     except TimeoutError:
-        raise ViolationError(f"nothing within {within:g} s", (expected,)) from None
+        violation = TimingViolationError(f"nothing within {within:g} s", (expected,))
+        violation.since = since
+        raise violation from None
 
 
 async def expect_empty(queue: "asyncio.Queue[T]", seconds: float, label: str) -> None:

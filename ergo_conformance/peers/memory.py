@@ -63,6 +63,7 @@ class MemoryTransport(asyncio.Transport):
         self.other: MemoryTransport | None = None
         self.unread = b""
         self.paused = False
+        self.ended_writing = False
         self.closed_at: float | None = None
         """Time of the loop at which this end was closed."""
         self.waiting: deque[Callable[[], None]] = deque()
@@ -113,7 +114,8 @@ class MemoryTransport(asyncio.Transport):
             self.protocol.buffer_updated(size)
 
     def write_eof(self) -> None:
-        if self.other is not None:
+        if self.other is not None and not self.ended_writing:
+            self.ended_writing = True
             self.other.deliver(self.other.eof)
 
     def eof(self) -> None:

@@ -1,9 +1,9 @@
 """The base class of every scripted peer: it sends described bytes and checks that the target closes or keeps a socket."""
 
-from typing import Final, NoReturn
+from typing import Final
 
 from .sockets import PeerSocket
-from .violation import ViolationError
+from .violation import Checks
 
 REPLY_TIMEOUT: Final = 5.0
 """Seconds a target has to answer; an idle node takes a millisecond, a loaded CI machine up to a thousand times that."""
@@ -11,16 +11,16 @@ CLOSE_TIMEOUT: Final = 5.0
 """Seconds a target has to close a socket that it must close at once."""
 
 
-class ScriptedPeer:
-    """Our end of one socket. Remembers a description of the last sent bytes, for violations."""
+class ScriptedPeer(Checks):
+    """Our end of one socket."""
 
     def __init__(self, socket: PeerSocket) -> None:
+        super().__init__()
         self.socket = socket
-        self._last_sent = ""
 
-    def send_bytes(self, data: bytes, description: str) -> None:
-        """Sends any bytes; `description` names them in a report."""
-        self._last_sent = description
+    def send_bytes(self, data: bytes, description: object) -> None:
+        """Sends any bytes; `description`, a sentence or the message itself, names them in a report."""
+        self.note_sent(description)
         self.socket.write(data, description)
 
     async def expect_close(
@@ -35,14 +35,14 @@ class ScriptedPeer:
         while True:
             chunk = await self.socket.read(start + within - self.socket.now())
             if chunk is None or (chunk and self.socket.now() > start + within):
-                self.fail(f"the socket is still open after {within:g} s", expected)
+                self.fail_timing(f"the socket is still open after {within:g} s", expected, since=start)
             if chunk == b"":
                 break
             if not bytes_allowed:
                 self.fail(f"the target sent {len(chunk)} bytes: {chunk[:32].hex(' ', 4)}", expected)
         after = self.socket.now() - start
         if after < at_least:
-            self.fail(
+            self.fail_timing(
                 f"the target closed the socket after {after:.2f} s",
                 f"the target keeps the socket open for at least {at_least:g} s",
             )
@@ -54,7 +54,7 @@ class ScriptedPeer:
         while (left := deadline - self.socket.now()) > 0:
             if await self.socket.read(left) == b"":
                 after = seconds - (deadline - self.socket.now())
-                self.fail(
+                self.fail_timing(
                     f"the target closed the socket after {after:.2f} s",
                     f"the target keeps the socket open for {seconds:g} s",
                 )
@@ -62,12 +62,3 @@ class ScriptedPeer:
     def ended(self) -> str:
         """Returns a sentence: the target reset or closed the socket."""
         return "the target reset the socket" if self.socket.reset else "the target closed the socket"
-
-    def fail(self, actual: str, *expected: str) -> NoReturn:
-        """Raises ViolationError."""
-        raise ViolationError(actual, expected, self._last_sent)
-
-    def check(self, ok: bool, actual: object, expected: str) -> None:  # noqa: FBT001  reads like assert
-        """Raises ViolationError unless `ok`."""
-        if not ok:
-            self.fail(str(actual), expected)

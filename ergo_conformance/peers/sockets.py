@@ -11,12 +11,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from .closing import end_tls, send_fin
 from .transcript import Direction, Entry, Transcript
-from .violation import UnreachableError
+from .violation import UnreachableError, check_shortage
 
 CONNECT_TIMEOUT: Final = 5.0  # seconds
 LINGER_NOT: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of 0 seconds: close() drops unsent bytes and sends RST."""
+LINGER: Final = 1.0
+"""Seconds in which the other side may end a socket that we have ended; then it is dropped."""
 MAX_BUFFERED: Final = 1 << 20
 """Received bytes that are held before reading pauses, so that a flood does not fill the memory."""
 
@@ -38,6 +41,10 @@ class PeerSocket(asyncio.Protocol):
         self._wake = asyncio.Event()
         self._opened = 0.0
         self._subscribers: list[Callable[[], None]] = []
+        self._ending = False
+        """True once the script has closed the socket: what still arrives is dropped."""
+        self._lost = asyncio.Event()
+        self._linger: asyncio.TimerHandle | None = None
 
     # --- called by asyncio --------------------------------------------------------------------------------------------
 
@@ -52,6 +59,8 @@ class PeerSocket(asyncio.Protocol):
         self._note("received", "open")
 
     def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
         self.transcript.add(Entry(self.now() - self._opened, "received", data))
         self._chunks.append(data)
         self._held += len(data)
@@ -61,12 +70,19 @@ class PeerSocket(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._end("closed")
-        return True  # keeps our direction open: the script decides when to close
+        if self.transport is None or self._ending:
+            return False
+        return (
+            self.transport.can_write_eof()
+        )  # keeps our direction open, except over TLS: the script decides when to close
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             self.reset = True
         self._end("reset" if exc is not None else "closed")
+        self._lost.set()
+        if self._linger is not None:
+            self._linger.cancel()
 
     def _end(self, event: str) -> None:
         if not self.eof:
@@ -130,10 +146,14 @@ class PeerSocket(asyncio.Protocol):
         """Bytes that the target has not taken yet."""
         return 0 if self.transport is None or self.transport.is_closing() else self.transport.get_write_buffer_size()
 
-    def write(self, data: bytes, description: str = "") -> None:
-        """Sends bytes; drops them if the socket is closed. `description` goes into the transcript."""
+    @property
+    def _is_open(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing() and not self._ending
+
+    def write(self, data: bytes, description: object = "") -> None:
+        """Sends bytes; drops them if the socket is closed. `description`: a sentence or the message, for the transcript."""
         self.transcript.add(Entry(self.now() - self._opened, "sent", data, description=description))
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is not None and self._is_open:
             self.transport.write(data)
 
     async def drip(self, data: bytes, size: int, gap: float) -> None:
@@ -146,18 +166,40 @@ class PeerSocket(asyncio.Protocol):
 
     def end_writing(self) -> None:
         """Sends FIN and keeps reading. TLS has no half-close: there the socket is closed."""
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is not None and self._is_open:
             self._note("sent", "end of writing")
             if self.transport.can_write_eof():
-                self.transport.write_eof()
+                send_fin(self.transport)
             else:
                 self.transport.close()
 
     def close(self) -> None:
-        """Sends the unsent bytes, then FIN."""
-        if self.transport is not None and not self.transport.is_closing():
-            self._note("sent", "close")
-            self.transport.close()
+        """Sends the unsent bytes, then FIN. Never RST: what still arrives is read and dropped until the other side ends the
+        socket too, for at most LINGER seconds.
+        """
+        if self.transport is None or not self._is_open:
+            return
+        self._note("sent", "close")
+        self._ending = True
+        transport = self.transport
+        if transport.get_extra_info("ssl_object") is not None and not self.eof:
+            transport = end_tls(transport, self.connection_lost)
+        elif self.eof:
+            transport.close()
+        else:
+            transport.resume_reading()
+            send_fin(transport)
+        self._linger = asyncio.get_running_loop().call_later(LINGER, transport.abort)
+
+    def finish(self) -> None:
+        """Closes the socket at the end of a case: bytes that the target did not take are dropped."""
+        unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        self.abort() if unsent else self.close()
+
+    async def wait_closed(self) -> None:
+        """Waits for the end of a socket that was closed."""
+        if self.transport is not None:
+            await self._lost.wait()
 
     def abort(self) -> None:
         """Drops the unsent bytes and closes. The kernel sends RST if received bytes are unread, else FIN."""
@@ -174,12 +216,13 @@ class PeerSocket(asyncio.Protocol):
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, label: str = "") -> PeerSocket:
-    """Opens a TCP or TLS socket. Raises UnreachableError."""
+    """Opens a TCP or TLS socket. Raises UnreachableError, ShortageError."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, opened = await loop.create_connection(lambda: PeerSocket(label), host, port, ssl=tls)
     except (OSError, TimeoutError, ssl.SSLError) as error:
+        check_shortage(error)
         if isinstance(error, ssl.SSLError):
             reason = f"no TLS: {error.reason or error}"
         else:

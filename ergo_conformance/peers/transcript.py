@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from ..errors import Rejected
 from ..model.ergo import ehs, enp, esrd, saturn
+from ..model.show import MAX_TEXT, cut, show
+from ..model.text import escape
 from ..spec.ergo import enp as enp_frames
 from ..spec.ergo import saturn as saturn_packets
 from ..spec.ergo.edf import EdfContext
@@ -23,26 +25,42 @@ MAX_ENTRIES: Final = 10_000
 """Entries with bytes that a transcript keeps."""
 MAX_EVENTS: Final = 1_000
 """Events that a transcript keeps beyond that."""
-MAX_TEXT: Final = 16
-"""Characters of a text in a decoded handshake message."""
 MAX_SHOWN: Final = 32
-"""Bytes of an undecoded chunk in hex."""
-MAX_VALUE: Final = 60
-"""Characters of a value in a decoded frame."""
+"""Bytes of an undecoded chunk in the short form of a line."""
+SHORT: Final = 12
+"""Characters of texts and bytes inside a value in the short form."""
+SHORT_ITEMS: Final = 6
+"""Items of a list or a map in the short form."""
+MAX_SHORT: Final = 400
+"""Characters of the short form of a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A chunk of bytes or, with `event`, an event of the socket. `at`: seconds since it was opened.
 
-    `description`: the script's name for bytes that it sent.
+    `description`: a sentence of the script about bytes that it sent, or the message that they hold.
     """
 
     at: float
     direction: Direction
     data: bytes = b""
     event: str = ""
-    description: str = ""
+    description: object = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a transcript: time and direction, the packet or event as whole text and in short form, and its bytes."""
+
+    stamp: str
+    text: str
+    short: str
+    data: bytes = b""
+
+
+Text = Callable[[bool], str]
+"""Returns the text of a packet or an event, in short form if the argument is true."""
 
 
 @dataclass(slots=True)
@@ -73,63 +91,94 @@ class Transcript:
         """Returns the kept bytes of one direction."""
         return b"".join(entry.data for entry in self.entries if entry.direction == direction)
 
-    def lines(self, last: int = 12) -> Iterator[str]:
-        """The last entries as text, frames decoded, a line each."""
+    def lines(self, last: int = 12) -> list[Line]:
+        """The last packets and events, decoded, a line each; a line without a stamp tells what is left out."""
         parts = list(self._parts())
-        if len(parts) > last:
-            yield f"… {len(parts) - last} earlier lines"
-        yield from (stamp + text() for stamp, text in parts[-last:])
-        if self.lost:
-            yield f"and {self.lost:,} bytes more"
+        left_out = len(parts) - last
+        lines = [_note(f"… {left_out} earlier lines")] if left_out > 0 else []
+        for stamp, data, text in parts[-last:]:
+            lines.append(Line(stamp, text(False), text(True), data))
+        return lines + ([_note(f"and {self.lost:,} bytes more")] if self.lost else [])
 
-    def _parts(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Time and text of each packet and event; a text is made only if it is shown."""
+    def _parts(self) -> Iterator[tuple[str, bytes, Text]]:
+        """Time, bytes and text of each packet and event; a text is made only if it is shown."""
         pending: dict[Direction, bytearray] = {"sent": bytearray(), "received": bytearray()}
         for entry in self.entries:
             stamp = f"{entry.at:8.3f} s {_ARROWS[entry.direction]} "
             held = pending[entry.direction]
             if entry.event:
                 if held:
-                    yield stamp, partial(_raw, bytes(held))
+                    yield stamp, bytes(held), partial(self._incomplete, bytes(held))
                     held.clear()
-                yield stamp, partial(str, entry.event)
+                yield stamp, b"", partial(_event, entry.event)
             elif self.kind == "datagrams":
-                yield stamp, partial(_packet, entry.data)
+                yield stamp, entry.data, partial(self._packet, entry.direction, entry.data, entry.description)
             else:
+                start = not held
                 held += entry.data
-                for text in self._packets(entry.direction, held):
-                    yield stamp, text
+                for i, data in enumerate(self._packets(held)):
+                    described = entry.description if start and not i else ""
+                    yield stamp, data, partial(self._packet, entry.direction, data, described)
         for direction, held in pending.items():
             if held:
-                yield f"{'':8}   {_ARROWS[direction]} ", partial(_raw, bytes(held), " (incomplete)")
+                yield f"{'':8}   {_ARROWS[direction]} ", bytes(held), partial(self._incomplete, bytes(held))
 
-    def _packets(self, direction: Direction, held: bytearray) -> Iterator[Callable[[], str]]:
-        """Removes the whole packets at the start of `held`; yields a function that makes the text of each."""
+    def _packets(self, held: bytearray) -> Iterator[bytes]:
+        """Removes the whole packets at the start of `held` and yields them; bytes that are no packet are one."""
         while held:
-            header = bytes(held[: enp.HEADER_LENGTH])
-            size, longest = _packet_size(header) if self.kind == "packets" else _size(header)
+            size, longest = self._size(bytes(held[: enp.HEADER_LENGTH]))
             if size is not None and size > longest:
-                yield partial(_raw, bytes(held))
-                held.clear()
-            elif size is None or len(held) < size:
+                size = len(held)
+            if size is None or len(held) < size:
                 return
-            else:
-                data = bytes(held[:size])
-                del held[:size]
-                yield partial(self._frame, direction, data)
+            data = bytes(held[:size])
+            del held[:size]
+            yield data
 
-    def _frame(self, direction: Direction, data: bytes) -> str:
-        if self.kind == "packets":
-            return _packet(data)
+    def _size(self, header: bytes) -> tuple[int | None, int]:
+        return _packet_size(header) if self.kind == "packets" else _size(header)
+
+    def _incomplete(self, data: bytes, short: bool) -> str:  # noqa: FBT001  like Text
+        """The text of bytes that end in the middle of a packet."""
+        size, longest = self._size(data[: enp.HEADER_LENGTH])
+        if size is None or not len(data) < size <= longest:
+            return f"{_raw(data, short)} (incomplete)"
+        return f"{_raw(data, short)} (incomplete: the header announces {size:,} bytes, these are {len(data):,})"
+
+    def _packet(self, direction: Direction, data: bytes, description: object, short: bool) -> str:  # noqa: FBT001
+        """The text of a packet. If it is not valid: its bytes, with the script's description or the reason."""
+        read = self._read(direction, data)
+        if not isinstance(read, Rejected | None):
+            return _shown(read, short)
+        if description:
+            words = escape(description) if type(description) is str else _shown(description, short)
+            return f"{words}: {_raw(data, short)}"
+        if read is None:
+            return _raw(data, short)
+        return f"{_raw(data, short)}  {'refused' if direction == 'received' else 'not valid'}: {read}"
+
+    def _read(self, direction: Direction, data: bytes) -> object:
+        """The value of a packet; Rejected if it is refused, None if there is no context for it."""
+        if self.kind != "frames":
+            parsed = saturn_packets.read_packet(data) if data[:1] == bytes([saturn.MAGIC]) else read_packet(data)
+            return parsed if isinstance(parsed, Rejected) else parsed.value
         if data[0] == ehs.MAGIC:
-            return _handshake_frame(data)
+            message = read_frame(data)
+            return message if isinstance(message, Rejected) else message.value
         context = self.contexts.get(direction)
         if context is None:
-            return _raw(data)
+            return None
         read = read_one(data, 0, context)
         if isinstance(read, Rejected):
-            return f"{_raw(data)}  refused: {read}"
-        return describe_frame(read.value) if read.inner is None else f"Compressed {describe_frame(read.inner.value)}"
+            return read
+        return read.value if read.inner is None else Unpacked(read.value.algorithm, read.inner.value)
+
+
+class Unpacked(NamedTuple):
+    """A compressed frame: its algorithm, and the frame inside."""
+
+    algorithm: int
+    frame: object
 
 
 _ARROWS: Final[dict[Direction, str]] = {"sent": ">", "received": "<"}
@@ -152,51 +201,19 @@ def _packet_size(data: bytes) -> tuple[int | None, int]:
     return (packet_size(data), MAX_KEPT) if data[0] == esrd.VERSION else (1, 0)
 
 
-def _packet(data: bytes) -> str:
-    parsed = saturn_packets.read_packet(data) if data[:1] == bytes([saturn.MAGIC]) else read_packet(data)
-    if isinstance(parsed, Rejected):
-        return f"{_raw(data)}  refused: {parsed}"
-    return describe_frame(parsed.value)
+def _raw(data: bytes, short: bool = False) -> str:  # noqa: FBT001, FBT002  like Text
+    kept = MAX_SHOWN if short else MAX_TEXT // 3
+    more = f" … {len(data):,} bytes" if len(data) > kept else ""
+    return data[:kept].hex(" ", -4) + more
 
 
-def _raw(data: bytes, note: str = "") -> str:
-    more = f" … {len(data):,} bytes" if len(data) > MAX_SHOWN else ""
-    return data[:MAX_SHOWN].hex(" ", 4) + more + note
+def _shown(value: object, short: bool) -> str:  # noqa: FBT001  like Text
+    return show(value, MAX_SHORT, SHORT, SHORT_ITEMS) if short else show(value)
 
 
-def _handshake_frame(data: bytes) -> str:
-    parsed = read_frame(data)
-    if isinstance(parsed, Rejected):
-        return f"{_raw(data)}  refused: {parsed}"
-    return describe(parsed.value)
+def _event(event: str, short: bool) -> str:  # noqa: FBT001  like Text
+    return cut(escape(event), MAX_SHORT if short else MAX_TEXT)
 
 
-def describe(message: ehs.Message) -> str:
-    """A handshake message as one line; of tables the size."""
-    parts = []
-    for name, value in message._asdict().items():
-        text = f"{len(value)} entries" if isinstance(value, dict) else repr(value)
-        if isinstance(value, ehs.Version):
-            text = " ".join(part for part in value if part) or "''"
-        elif isinstance(value, bytes):
-            text = value.hex()
-        elif isinstance(value, str):
-            text = repr(str(value) if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 4]}…")
-        parts.append(f"{name}={text}")
-    return f"{type(message).__name__}({', '.join(parts)})"
-
-
-def describe_frame(frame: Any) -> str:
-    """A frame as one line; long values are cut."""
-    parts = []
-    for name, value in frame._asdict().items():
-        text = _repr(value[: MAX_VALUE + 1] if isinstance(value, bytes | str) else value)
-        parts.append(f"{name}={text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + '…'}")
-    return f"{type(frame).__name__}({', '.join(parts)})"
-
-
-def _repr(value: Any) -> str:
-    try:
-        return value.hex() if isinstance(value, bytes) else repr(value)
-    except RecursionError:
-        return f"a deeply nested {type(value).__name__}"
+def _note(text: str) -> Line:
+    return Line("", text, text)

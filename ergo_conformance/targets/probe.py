@@ -41,8 +41,8 @@ async def probe(running: RunningTarget) -> None:
         nothing = not good.transcript.bytes_of("received")
         running.silent, running.closed = nothing and not good.eof, nothing and good.eof
     finally:
-        silent.abort()
-        good.abort()
+        silent.close()
+        good.close()
 
 
 async def probe_agents(running: RunningTarget) -> None:
@@ -60,7 +60,7 @@ async def probe_agents(running: RunningTarget) -> None:
     except ViolationError:
         pass  # an agent that does not answer counts as absent
     finally:
-        socket.abort()
+        socket.close()
 
 
 async def _probe_echo(peer: Peer, running: RunningTarget) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState, Hello, Introduce
+from ergo_conformance.model.show import show
 from ergo_conformance.spec.ergo.ehs import digest
 from ergo_conformance.testing import Context, Dialer, case
 
@@ -57,7 +58,7 @@ async def test_salts_are_fresh(ergo_context: Context) -> None:
         salts.append(answer.Salt)
         dialer.socket.abort()
         dialer = await ergo_context.dial()
-    dialer.check(salts[0] != salts[1], f"the salt {salts[0]!r} used twice", "a new salt in every Hello")
+    dialer.check(salts[0] != salts[1], f"the salt {show(salts[0])} used twice", "a new salt in every Hello")
     dialer.check(len(salts[0]) >= 16, f"a salt of {len(salts[0])} characters", "a salt of at least 16 characters")
 
 
@@ -149,7 +150,7 @@ async def test_no_certificate_over_plain_tcp(ergo_context: Context) -> None:
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     assert dialer.target_hello is not None
     cert = dialer.target_hello.DigestCert
-    dialer.check(cert == "", f"DigestCert {cert!r}", "an empty DigestCert")
+    dialer.check(cert == "", f"DigestCert {show(cert)}", "an empty DigestCert")
 
 
 @case("EHS-TLS-1", "EHS-DIG-3", config={"tls": True})

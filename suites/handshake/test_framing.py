@@ -6,6 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello
+from ergo_conformance.model.show import show
 from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
@@ -130,7 +131,7 @@ async def test_answers_are_exact(ergo_context: Context, state: HandshakeState) -
     dialer = await ergo_context.dial(state=state)  # reads each frame with the schema, up to its last byte
     if state is not HandshakeState.AWAIT_HELLO:
         chunk = await dialer.socket.read(0.3)
-        dialer.check(not chunk, f"{chunk!r} after the last message", "no bytes after the last message")
+        dialer.check(not chunk, f"{show(chunk)} after the last message", "no bytes after the last message")
 
 
 @pytest.mark.parametrize("off", [-1, 1], ids=["short_by_one", "long_by_one"])

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from ergo_conformance.model.ergo import edf, ehs
+from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, Flags, HandshakeState, Introduce, Version
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
 
@@ -43,10 +44,12 @@ async def test_name(ergo_context: Context) -> None:
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     assert dialer.target_introduce is not None
     node = dialer.target_introduce.Node
-    dialer.check("@" in node, f"the name {node!r}", "a name of the form NAME@HOST")
+    dialer.check("@" in node, f"the name {show(node)}", "a name of the form NAME@HOST")
     if ergo_context.target_info.name:
         dialer.check(
-            node == ergo_context.target_info.name, f"the name {node!r}", f"the name {ergo_context.target_info.name!r}"
+            node == ergo_context.target_info.name,
+            f"the name {show(node)}",
+            f"the name {show(ergo_context.target_info.name)}",
         )
 
 
@@ -83,13 +86,8 @@ async def test_announced_ids(ergo_context: Context) -> None:
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     message = dialer.target_introduce
     assert message is not None
-    ranges = (
-        ("AtomCache", message.AtomCache, edf.FIRST_ATOM_ID, 0xFFFF),
-        ("RegCache", message.RegCache, edf.FIRST_TYPE_ID, edf.LAST_TYPE_ID),
-        ("ErrCache", message.ErrCache, edf.FIRST_ERROR_ID, edf.LAST_ERROR_ID),
-    )
-    for name, table, first, last in ranges:
-        wrong = [id_ for id_ in table or () if not first <= id_ <= last]
+    for name, (first, last) in ehs.ID_RANGES.items():
+        wrong = [id_ for id_ in getattr(message, name) or () if not first <= id_ <= last]
         dialer.check(not wrong, f"{name} with ids {wrong}", f"{name} with ids from {first} to {last}")
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo.ehs import Accept, Digest, HandshakeState
+from ergo_conformance.model.show import show
 from ergo_conformance.spec.ergo.ehs import digest, read_frame
 from ergo_conformance.testing import Context, Dialer, case
 
@@ -22,8 +23,8 @@ async def test_connection_id(ergo_context: Context) -> None:
     """An acceptor assigns a new, unguessable id to every connection."""
     (_, one), (_, two) = await ergo_context.connected(), await ergo_context.connected()
     dialer = await ergo_context.dial()
-    dialer.check(one.ID != two.ID, f"the id {one.ID!r} used twice", "a new id for every connection")
-    dialer.check(len(one.ID) >= 16, f"the id {one.ID!r}", "an id of at least 16 characters")
+    dialer.check(one.ID != two.ID, f"the id {show(one.ID)} used twice", "a new id for every connection")
+    dialer.check(len(one.ID) >= 16, f"the id {show(one.ID)}", "an id of at least 16 characters")
 
 
 @case("EHS-AST-4", config={"pool": 1})
@@ -106,7 +107,7 @@ async def closed_after_accept(dialer: Dialer) -> None:
     received = dialer.socket.transcript.bytes_of("received")
     if received:
         message = getattr(read_frame(received), "value", None)
-        dialer.check(isinstance(message, Accept), f"{received!r:.200}", "no message or an Accept before the close")
+        dialer.check(isinstance(message, Accept), show(received), "no message or an Accept before the close")
 
 
 @case("EHS-JOIN-4", hostile=True)
@@ -174,7 +175,7 @@ async def test_hello_behind_join(ergo_context: Context) -> None:
     await dialer.expect(Accept)
     dialer.send(dialer.hello())
     chunk = await dialer.socket.read(0.5)
-    dialer.check(not chunk, f"{chunk!r}", "no answer, or a closed socket")
+    dialer.check(not chunk, show(chunk), "no answer, or a closed socket")
 
 
 @case("EHS-DUP-1", "EHS-JOIN-4", hostile=True)

@@ -3,6 +3,7 @@
 import pytest
 
 from ergo_conformance.model.ergo.ehs import STEPS, Accept, HandshakeState, Hello, Introduce, Join, Message, Role
+from ergo_conformance.model.show import show
 from ergo_conformance.testing import Context, case
 
 MESSAGES: tuple[type[Message], ...] = (Hello, Join, Introduce, Accept)
@@ -46,7 +47,7 @@ async def test_acceptor_waits_for_the_dialer(ergo_context: Context) -> None:
     """An acceptor sends nothing before the dialer's first message."""
     dialer = await ergo_context.dial()
     chunk = await dialer.socket.read(0.4)
-    dialer.check(not chunk, f"{chunk!r}", "no bytes before Hello or Join")
+    dialer.check(not chunk, show(chunk), "no bytes before Hello or Join")
 
 
 @case("EHS-AST-3", "ROB-EHS-4")
@@ -54,7 +55,7 @@ async def test_acceptor_waits_for_introduce(ergo_context: Context) -> None:
     """After its Hello, an acceptor sends nothing before the dialer's Introduce."""
     dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
     chunk = await dialer.socket.read(0.4)
-    dialer.check(not chunk, f"{chunk!r}", "no bytes between Hello and Introduce")
+    dialer.check(not chunk, show(chunk), "no bytes between Hello and Introduce")
 
 
 @case("EHS-AST-5", "ROB-EHS-10")

@@ -9,6 +9,7 @@ import pytest
 from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.ergo.agents import end_application
 from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Peer, case, set_up
@@ -35,7 +36,7 @@ async def asked(peer: Peer, message: enp.ApplicationStart) -> enp.Result:
 async def refused(peer: Peer, message: enp.ApplicationStart, error: Error) -> None:
     result = await asked(peer, message)
     good = result.Error is not None and result.Error.text == error.text
-    peer.check(good, result, f"a Result with {error.text!r}")
+    peer.check(good, result, f"a Result with {show(error.text)}")
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +59,7 @@ async def started(
 async def info(agent: AgentDriver, name: Atom, wanted: str) -> None:
     """Checks the state and mode of an application as reported by the agent."""
     found = await agent.run("app_info", name)
-    agent.peer.check(found == wanted, repr(found), repr(wanted))
+    agent.peer.check_equal(found, wanted)
 
 
 @modes
@@ -77,7 +78,7 @@ async def test_its_processes(ergo_context: Context) -> None:
     worker = f"{OTHER}_worker"
     async with started(ergo_context, OTHER, TEMPORARY) as agent:
         value = await agent.peer.call(worker, "hello")
-        agent.peer.check(value == "hello", repr(value), "'hello'")
+        agent.peer.check_equal(value, "hello")
     await peer.expect_no_answer(peer.ask(worker, "hello"))
     async with started(ergo_context, OTHER, TEMPORARY) as agent:
         await agent.peer.call(worker, "hello")
@@ -88,7 +89,7 @@ async def test_own_mode(ergo_context: Context) -> None:
     """An application that is started in mode 0 runs."""
     async with started(ergo_context, APP, OWN) as agent:
         found = await agent.run("app_info", APP)
-        agent.peer.check(str(found).startswith("running "), repr(found), "a running application")
+        agent.peer.check(str(found).startswith("running "), show(found), "a running application")
         await agent.peer.call(f"{APP}_worker", "hello")
 
 
@@ -179,7 +180,7 @@ async def test_request(ergo_context: Context, mode: int) -> None:
     ref, message = await asked_of_us(agent, mode)
     peer.check((message.Name, message.Mode) == ("an_app", mode), message, f"an_app and mode {mode}")
     core = message.Options.CorePID
-    peer.check(core != gen.NO_PID and core.node == peer.target, repr(core), f"a PID of {peer.target}")
+    peer.check(core != gen.NO_PID and core.node == peer.target, show(core), f"a PID of {peer.target}")
     peer.check(not message.Options.CoreEnv, message.Options.CoreEnv, "no environment, because it is not exposed")
     peer.send_frame(enp.Control(ORDER, enp.Result(None, None, message.Ref)))
     await agent.expect_true(ref)

@@ -39,7 +39,7 @@ async def test_call(ergo_context: Context, word: str) -> None:
         )
         respond(peer, frame, value)
         answer = await agent.result(ref)
-        peer.check(answer == value, repr(answer), f"the tester's answer {value!r}")
+        peer.check_equal(answer, value, "the tester's answer")
         refs.add(frame.ref)
     peer.check(len(refs) == 3, refs, "three references")
 
@@ -55,7 +55,7 @@ async def test_priority_of_a_call(ergo_context: Context, op: str) -> None:
     ref, frame = await have_agent_send(agent, op, "PID", "hello")
     respond(agent.peer, frame, 42)
     answer = await agent.result(ref)
-    agent.peer.check(answer == 42, repr(answer), "the tester's answer 42")
+    agent.peer.check_equal(answer, 42, "the tester's answer")
     agent.peer.check(frame.priority == CALLS[op], frame, f"priority byte {CALLS[op]:d}")
 
 
@@ -90,7 +90,7 @@ async def test_call_times_out(ergo_context: Context) -> None:
     ref, frame = await have_agent_send(agent, "call", "PID", "hello")
     respond(agent.peer, frame, "in time")
     answer = await agent.result(ref)
-    agent.peer.check(answer == "in time", repr(answer), "the answer to this call")
+    agent.peer.check_equal(answer, "in time", "the answer to this call")
 
 
 @case("ENP-REQ-7", "ENP-REQ-3", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -109,7 +109,7 @@ async def test_wrong_reference(ergo_context: Context) -> None:
     )
     respond(peer, frame, "right")
     answer = await agent.result(ref)
-    peer.check(answer == "right", repr(answer), "the answer with the reference of the call")
+    peer.check_equal(answer, "right", "the answer with the reference of the call")
 
 
 @case("ENP-REQ-7", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -123,7 +123,7 @@ async def test_second_answer(ergo_context: Context) -> None:
     ref, frame = await have_agent_send(agent, "call", "PID", "hello")
     respond(agent.peer, frame, "third")
     found = (first, await agent.result(ref))
-    agent.peer.check(found == ("first", "third"), found, "the first answer and the third")
+    agent.peer.check_equal(found, ("first", "third"), "the first answer and the third")
 
 
 @case("ENP-REQ-7", "ENP-DOWN-2", offers=AGENTS, agents=("agent",), exclusive=True)
@@ -210,7 +210,7 @@ async def test_important_call(ergo_context: Context) -> None:
     agent.peer.check(good and not frame.priority & PRIORITY_MASK, frame, "a call with priority byte 128")
     respond(agent.peer, frame, "answer")
     answer = await agent.result(ref)
-    agent.peer.check(answer == "answer", repr(answer), "the tester's answer")
+    agent.peer.check_equal(answer, "answer", "the tester's answer")
     ref, frame = await have_agent_send(agent, "call_important", "ProcessID", "hello")
     respond_error(agent.peer, frame, frame.ref, Code.PROCESS_UNKNOWN)
     await agent.expect_error(ref, error_values.PROCESS_UNKNOWN)

@@ -6,6 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import enp
 from ergo_conformance.model.ergo.enp import Algorithm, Code, CompressionLevel
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import OWN_PROCESS, own_address, receive_from_agent, respond, respond_error
 from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Received, case, set_up
@@ -24,7 +25,7 @@ async def compressing(ergo_context: Context, *how: Any, sockets: int = 1) -> Age
     answer = await agent.run("compression", *how)
     if isinstance(answer, Error):
         ergo_context.skip(f"the agent of the target refuses compression: {answer.text}")
-    agent.peer.check(answer is True, repr(answer), "true")
+    agent.peer.check(answer is True, show(answer), "true")
     return agent
 
 
@@ -38,7 +39,7 @@ async def message(agent: AgentDriver, payload: object, word: str = "PID") -> Rec
     with set_up("ENP-T-101"):
         received = await receive_from_agent(agent.peer)
         await agent.expect_true(ref)
-    agent.peer.check(received.value.payload == payload, f"{received.value!r:.80}", "the payload of the operation")
+    agent.peer.check_equal(received.value.payload, payload, "the payload of the operation")
     return received
 
 
@@ -145,7 +146,7 @@ async def test_order(ergo_context: Context) -> None:
             agent.start("send", own_address(agent.peer, "PID"), [i, LONG if i % 2 else SHORT])
         received = [await receive_from_agent(agent.peer) for _ in range(20)]
         found = [each.value.payload[0] for each in received]
-        agent.peer.check(found == list(range(20)), found, "0 to 19, in order")
+        agent.peer.check_equal(found, list(range(20)), "in order")
         sockets = {each.socket for each in received}
         agent.peer.check(len(sockets) == 1, f"sockets {sorted(sockets)}", "one socket")
     finally:
@@ -164,7 +165,7 @@ async def test_calls(ergo_context: Context) -> None:
         respond(peer, received.value, LONG)
         answer = await peer.answer(ref)
         check_packed(agent, answer, packed=True)
-        peer.check(answer.value.payload == LONG, "another text", "the tester's answer as the answer of agent")
+        peer.check_equal(answer.value.payload, LONG, "the tester's answer as the answer of agent")
         ref = agent.start("send_important", own_address(peer, "PID"), LONG)
         received = await receive_from_agent(peer)
         check_packed(agent, received, packed=True)
@@ -184,7 +185,7 @@ async def test_exits(ergo_context: Context) -> None:
             received = await agent.peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")
             await agent.expect_true(ref)
         check_packed(agent, received, packed=False)
-        agent.peer.check(received.value.reason.text == LONG, "another reason", "the reason of the operation")
+        agent.peer.check_equal(received.value.reason.text, LONG, "the reason of the operation")
     finally:
         await plain_again(agent)
 

@@ -7,6 +7,7 @@ import pytest
 from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error, Event, Typed
 from ergo_conformance.peers.ergo.agents import (
     ADDING_VERBS,
@@ -37,7 +38,7 @@ verbs = pytest.mark.parametrize("verb", ADDING_VERBS, ids=lambda v: v.value.lowe
 def kept(peer: Peer, value: Any) -> list[MessageEvent]:
     """Returns the messages in the Result of a link or monitor request for an event."""
     good = isinstance(value, Typed) and value.type == gen.EVENTS
-    peer.check(good, repr(value), "a slice of gen.MessageEvent")
+    peer.check(good, show(value), "a slice of gen.MessageEvent")
     events: list[MessageEvent] = value.value or []
     return events
 
@@ -45,7 +46,7 @@ def kept(peer: Peer, value: Any) -> list[MessageEvent]:
 async def published(peer: Peer, event: Event, payload: Any) -> enp.EventFrame:
     """Returns the next frame of an event, which must have this payload."""
     frame: enp.EventFrame = (await peer.wait_for(is_message_of(event), f"a frame of {event.name}")).value
-    peer.check(frame.payload == payload, frame, f"a frame of {event.name} with {payload!r}")
+    peer.check(frame.payload == payload, frame, f"a frame of {event.name} with {show(payload)}")
     return frame
 
 
@@ -67,9 +68,9 @@ async def test_buffer(ergo_context: Context, verb: Verb, count: int) -> None:
     for text in texts:
         await publish(peer, event, text)
     events = kept(peer, await add_relation(peer, verb, event))
-    peer.check(all(each.Event == event for each in events), events, f"messages of {event!r}")
+    peer.check(all(each.Event == event for each in events), events, f"messages of {show(event)}")
     found = [each.Message for each in events]
-    peer.check(found == texts[-BUFFER:], found, f"the messages {texts[-BUFFER:]}")
+    peer.check_equal(found, texts[-BUFFER:], "the last messages")
 
 
 @case("ENP-EVT-1", offers=AGENTS, agents=("pub",), exclusive=True)
@@ -92,7 +93,7 @@ async def test_buffer_of_one(ergo_context: Context) -> None:
     for text in ("first", "last"):
         await publish(peer, event, text)
     found = [each.Message for each in kept(peer, await add_relation(peer, Verb.LINK, event))]
-    peer.check(found == ["last"], found, "the message 'last'")
+    peer.check_equal(found, ["last"], "the last message")
 
 
 @case("ENP-EVT-1", "ENP-EVT-2", offers=AGENTS, agents=("pub",))
@@ -108,7 +109,7 @@ async def test_same_timestamps(ergo_context: Context) -> None:
     good = since * NANOSECONDS <= stamps[0] < (since + TEN_YEARS) * NANOSECONDS and stamps == sorted(stamps)
     peer.check(good, stamps, f"nanoseconds after the target's creation {since}, in order")
     found = [each.Timestamp for each in kept(late, await add_relation(late, Verb.MONITOR, event))]
-    late.check(found == stamps, found, f"the timestamps {stamps}")
+    late.check_equal(found, stamps, "the timestamps")
 
 
 @case("ENP-EVT-1", "ENP-EVT-2", offers=AGENTS, agents=("pub",))
@@ -121,7 +122,7 @@ async def test_counter(ergo_context: Context) -> None:
     await published(peer, event, counter)
     late = await ergo_context.peer()
     found = [each.Message for each in kept(late, await add_relation(late, Verb.LINK, event))]
-    late.check(found == [counter], found, f"the message {counter}")
+    late.check_equal(found, [counter], "the message")
 
 
 # --- published messages -----------------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ async def test_order(ergo_context: Context) -> None:
         peer.send("pub", f"publish:{event.name}:text {i}")
     frames = await peer.collect(50, is_message_of(event), f"frames of {event.name}")
     found = [frame.payload for frame in frames]
-    peer.check(found == [f"text {i}" for i in range(50)], found, "text 0 to text 49, in order")
+    peer.check_equal(found, [f"text {i}" for i in range(50)], "in order")
 
 
 @case("ENP-T-106", offers=AGENTS, agents=("pub",), exclusive=True, config=CACHED)
@@ -306,7 +307,7 @@ async def test_gone(ergo_context: Context) -> None:
     await peer.call("pub", f"unregister_event:{event.name}")
     result = await request_relation(peer, Verb.MONITOR, event)
     good = result.Error is not None and result.Error.text == error_values.EVENT_UNKNOWN.text
-    peer.check(good, result, f"a Result with {error_values.EVENT_UNKNOWN.text!r}")
+    peer.check(good, result, f"a Result with {show(error_values.EVENT_UNKNOWN.text)}")
 
 
 @case("ENP-EVT-5", "ENP-EVT-1", offers=AGENTS, agents=("pub",))

@@ -306,7 +306,7 @@ async def test_alias_given_up(ergo_context: Context, verb: Verb) -> None:
     peer = await ergo_context.peer_with_target_creation()
     alias = await peer.call("pub", "alias")
     await add_relation(peer, verb, alias)
-    peer.check(await peer.call("pub", "delete_alias") == alias, "another alias deleted", f"{alias!r} deleted")
+    peer.check_equal(await peer.call("pub", "delete_alias"), alias, "the deleted alias")
     await expect_one_end(peer, alias, error_values.UNREGISTERED)
 
 
@@ -317,7 +317,7 @@ async def test_reached_by_alias(ergo_context: Context) -> None:
     pid = await crasher_pid(peer)
     alias = await peer.call(pid.id, "alias")
     found = await peer.call(alias.id, "pid")
-    peer.check(found == pid, repr(found), f"{pid!r}, the answer of crasher called by alias")
+    peer.check_equal(found, pid, "the answer of crasher called by alias")
     await add_relation(peer, Verb.MONITOR, pid)
     peer.send(alias.id, "kill")
     await expect_end(peer, pid, error_values.KILL)

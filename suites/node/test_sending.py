@@ -4,6 +4,7 @@ import pytest
 
 from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.ergo.agents import (
     MESSAGES,
@@ -79,7 +80,7 @@ async def test_one_link(ergo_context: Context) -> None:
         agent.start("send", own_address(peer, "PID"), i)
     received = [await receive_from_agent(peer) for _ in range(30)]
     found = [each.value.payload for each in received]
-    peer.check(found == list(range(30)), found, "0 to 29, in order")
+    peer.check_equal(found, list(range(30)), "in order")
     sockets = {each.socket for each in received}
     peer.check(len(sockets) == 1, f"sockets {sorted(sockets)}", "one socket")
 
@@ -108,7 +109,7 @@ async def test_priority_of_a_process(ergo_context: Context, priority: Priority) 
         agent.peer.check(frame.priority == priority, frame, f"priority byte {priority:d}")
         ref, frame = await have_agent_send(agent, "call", "ProcessID", "hello")
         respond(agent.peer, frame, "answer")
-        agent.peer.check(await agent.result(ref) == "answer", "another answer", "the answer")
+        agent.peer.check_equal(await agent.result(ref), "answer")
         agent.peer.check(frame.priority == priority, frame, f"priority byte {priority:d}")
 
 
@@ -126,7 +127,7 @@ async def test_exit(ergo_context: Context) -> None:
         frame = (await peer.wait_for(lambda f: isinstance(f, enp.Exit), "a frame 107")).value
         found = (frame.from_id, frame.to_id, frame.reason.text)
         peer.check(
-            found == (me.id, OWN_PROCESS, reason.text), frame, f"from {me.id} to {OWN_PROCESS} with {reason.text!r}"
+            found == (me.id, OWN_PROCESS, reason.text), frame, f"from {me.id} to {OWN_PROCESS} with {show(reason.text)}"
         )
         await agent.expect_true(ref)
 
@@ -139,7 +140,7 @@ async def test_trapped_exit(ergo_context: Context) -> None:
     reason = Error(f"exit {peer.new_ref()[0]}")
     peer.send_frame(enp.Exit(me.id % ORDER_MODULUS, OWN_PROCESS, Priority.MAX, me.id, reason))
     await agent.expect_received("gen.MessageExitPID", reason.text)
-    peer.check(await agent.pid() == me, "another PID", f"still {me!r}")
+    peer.check_equal(await agent.pid(), me, "the same PID as before")
 
 
 @case("ENP-SIZE-1", offers=AGENTS, agents=("agent",), exclusive=True)

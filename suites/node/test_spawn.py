@@ -8,6 +8,7 @@ from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.enp import IMPORTANT, ORDER_MODULUS, Code, Priority, Verb
 from ergo_conformance.model.ergo.gen import ProcessOptionsExtra, RemoteProcessOptions
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import PID, Atom, Error
 from ergo_conformance.peers.ergo.agents import OWN_PROCESS, add_relation, expect_end, expect_no_end, expect_one_end
 from ergo_conformance.testing import AGENTS, ORDER, PROCESS, AgentDriver, Context, Peer, case, set_up
@@ -44,7 +45,7 @@ async def spawned(peer: Peer, factory: Atom, options: RemoteProcessOptions = DEF
         peer.check(result.Error is None, result, "a Result without an error")
         pid = result.Result
         good = isinstance(pid, PID) and pid[::2] == (peer.target, peer.introduce.Creation)
-        peer.check(good, repr(pid), f"a PID of {peer.target} in its creation")
+        peer.check(good, show(pid), f"a PID of {peer.target} in its creation")
     found: PID = pid
     return found
 
@@ -53,14 +54,14 @@ async def refused(peer: Peer, message: enp.Spawn, error: Error) -> None:
     """Checks that the Result of a request is the zero PID with this error."""
     result = await asked(peer, message)
     good = result.Error is not None and result.Error.text == error.text and result.Result in (None, gen.NO_PID)
-    peer.check(good, result, f"a Result with {error.text!r} and no PID")
+    peer.check(good, result, f"a Result with {show(error.text)} and no PID")
 
 
 async def environment(peer: Peer, pid: PID) -> set[str]:
     """Returns the environment of an `echo` process as strings `KEY=value`."""
     value = await peer.call(pid.id, "!env")
     texts = getattr(value, "value", value)
-    peer.check(isinstance(texts, list), repr(value), "a list of strings")
+    peer.check(isinstance(texts, list), show(value), "a list of strings")
     return set(texts)
 
 
@@ -72,7 +73,7 @@ async def test_spawned(ergo_context: Context) -> None:
     """A spawned process can be called, and gets messages, by the PID of the Result."""
     peer = await spawner(ergo_context)
     pid = await spawned(peer, ECHO)
-    peer.check(await peer.call(pid.id, "!self") == pid, "another PID", f"{pid!r}, its own PID")
+    peer.check_equal(await peer.call(pid.id, "!self"), pid, "its own PID")
     peer.send(pid.id, "hello")
     message = (await peer.receive_message()).value
     peer.check((message.from_id, message.payload) == (pid.id, "hello"), message, f"'hello' from {pid.id}")
@@ -128,7 +129,7 @@ async def test_registered(ergo_context: Context) -> None:
     peer = await spawner(ergo_context)
     name = Atom(f"spawned_{peer.new_ref()[0]}")
     pid = await spawned(peer, ECHO, Register=name)
-    peer.check(await peer.call(name, "!self") == pid, "another PID", f"{pid!r}")
+    peer.check_equal(await peer.call(name, "!self"), pid)
     await refused(peer, request(peer, ECHO, Register=name), error_values.TAKEN)
     await refused(peer, request(peer, ECHO, Register=Atom("echo")), error_values.TAKEN)
     await add_relation(peer, Verb.MONITOR, pid)
@@ -263,7 +264,7 @@ async def test_compression(ergo_context: Context, algorithm: enp.Algorithm) -> N
         received = await peer.receive_message()
     found = received.outer and received.outer.algorithm
     peer.check(found == algorithm, f"algorithm {found}", f"a frame compressed by {algorithm:d}")
-    peer.check(received.value.payload == TEXT, "another text", "the text that was sent")
+    peer.check_equal(received.value.payload, TEXT, "the text that was sent")
 
 
 # --- parents ----------------------------------------------------------------------------------------------------------
@@ -323,13 +324,13 @@ async def test_request(ergo_context: Context, register: str) -> None:
     extra = message.Options
     found = (message.Name, extra.ParentPID, extra.Register, extra.Args)
     wanted = ("a_factory", me, register, arguments)
-    peer.check(found == wanted, found, f"factory, parent, name and arguments {wanted}")
+    peer.check_equal(found, wanted, "factory, parent, name and arguments")
     peer.check(extra.ParentLeader != gen.NO_PID, extra.ParentLeader, "a leader")
     peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment, because it is not exposed")
     result(peer, message, peer.pid(OWN_PROCESS))
     answer = await agent.result(ref)
     peer.check(
-        answer == peer.pid(OWN_PROCESS), repr(answer), f"{peer.pid(OWN_PROCESS)!r}, the PID in the tester's Result"
+        answer == peer.pid(OWN_PROCESS), show(answer), f"{show(peer.pid(OWN_PROCESS))}, the PID in the tester's Result"
     )
 
 

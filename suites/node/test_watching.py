@@ -8,6 +8,7 @@ import pytest
 from ergo_conformance.model.ergo import enp, error_values, gen
 from ergo_conformance.model.ergo.enp import ORDER_MODULUS, Priority, Verb
 from ergo_conformance.model.ergo.gen import MessageEvent
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import PID, Alias, Atom, Error, Event, ProcessID, Typed
 from ergo_conformance.peers.ergo.agents import (
     ADDING_VERBS,
@@ -69,7 +70,7 @@ async def relate(agent: AgentDriver, verb: Verb, target: RelationTarget) -> enp.
     result(agent.peer, request, Typed(gen.EVENTS, None) if event else None)
     value = await agent.result(ref)
     good = isinstance(value, str) if event else value is True
-    agent.peer.check(good, repr(value), "a string" if event else "true")
+    agent.peer.check(good, show(value), "a string" if event else "true")
     return request
 
 
@@ -101,7 +102,7 @@ async def test_requests(ergo_context: Context, pair: Pair) -> None:
     refs = set()
     for step in (pair.verb, REMOVING_VERBS[pair.verb]):
         message = (await relate(agent, step, target)).message
-        peer.check(message[:2] == (me, target), message, f"source {me!r} and target {target!r}")
+        peer.check(message[:2] == (me, target), message, f"source {show(me)} and target {show(target)}")
         good = message.Ref[:2] == (peer.target, peer.introduce.Creation)
         peer.check(good, message.Ref, f"a reference of {peer.target} in its creation")
         refs.add(message.Ref)
@@ -259,7 +260,7 @@ async def test_last_messages(ergo_context: Context, verb: Verb) -> None:
     result(agent.peer, request, Typed(gen.EVENTS, last))
     text = await agent.result(ref)
     places = [text.find(each.Message) for each in last] if isinstance(text, str) else [-1]
-    agent.peer.check(-1 not in places and places == sorted(places), repr(text), "a string with the messages in order")
+    agent.peer.check(-1 not in places and places == sorted(places), show(text), "a string with the messages in order")
     await relate(agent, REMOVING_VERBS[verb], event)
 
 
@@ -273,7 +274,7 @@ async def test_no_last_messages(ergo_context: Context, how: str) -> None:
     values = {"nil": Typed(gen.EVENTS, None), "empty": Typed(gen.EVENTS, [])}
     result(agent.peer, request, values[how])
     text = await agent.result(ref)
-    agent.peer.check(isinstance(text, str), repr(text), "a string")
+    agent.peer.check(isinstance(text, str), show(text), "a string")
     await relate(agent, Verb.DEMONITOR, event)
 
 
@@ -362,7 +363,7 @@ async def test_trapped(ergo_context: Context) -> None:
     with set_up("ROB-ENP-3"):
         after = await other.pid()
     other.peer.check(
-        after != before, f"the same PID {after!r}", "another PID of agent, because the old process has terminated"
+        after != before, f"the same PID {show(after)}", "another PID of agent, because the old process has terminated"
     )
 
 

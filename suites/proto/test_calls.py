@@ -6,6 +6,7 @@ from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import agent_types, enp, error_values
 from ergo_conformance.model.ergo.caches import NO_CACHES
 from ergo_conformance.model.ergo.enp import Code, Words
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error, Typed
 from ergo_conformance.peers.corruption.frames import UNKNOWN_ALIAS, UNKNOWN_NAME, UNKNOWN_PROCESS
 from ergo_conformance.testing import AGENTS, ANNOUNCED, ORDER, PROCESS, Address, Context, Peer, case, set_up
@@ -181,7 +182,9 @@ async def test_registered_error(ergo_context: Context) -> None:
     peer = await ergo_context.peer()
     frame = (await peer.answer(peer.ask("echo", "!error:custom"))).value
     found = frame.error.text if isinstance(frame, enp.ResponseError) and frame.error else frame
-    peer.check(found == agent_types.CUSTOM_ERROR.text, frame, f"a ResponseError with {agent_types.CUSTOM_ERROR.text!r}")
+    peer.check(
+        found == agent_types.CUSTOM_ERROR.text, frame, f"a ResponseError with {show(agent_types.CUSTOM_ERROR.text)}"
+    )
 
 
 @case("ENP-T-129", offers=AGENTS)

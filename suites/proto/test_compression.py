@@ -36,7 +36,7 @@ def message(peer: Peer, payload: object = TEXT) -> bytes:
 async def echoed(peer: Peer, payload: object = TEXT) -> None:
     """Checks that the payload comes back from `echo`."""
     received = (await peer.receive_message()).value
-    peer.check(received.payload == payload, f"{received.payload!r:.60}", "the payload that was sent")
+    peer.check_equal(received.payload, payload, "the payload that was sent")
 
 
 async def dropped(peer: Peer, data: bytes, description: str) -> None:

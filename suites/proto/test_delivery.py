@@ -22,7 +22,7 @@ unknown = pytest.mark.parametrize("whom", list(UNKNOWN))
 async def echoed(peer: Peer, payload: object, sender: int = PROCESS) -> enp.MessagePID:
     """Returns the message from `echo`, which must have the payload that was sent."""
     message: enp.MessagePID = (await peer.receive_message(to=sender)).value
-    peer.check(message.payload == payload, repr(message.payload)[:80], f"the payload that was sent, {payload!r:.60}")
+    peer.check_equal(message.payload, payload, "the payload that was sent")
     return message
 
 

@@ -63,7 +63,7 @@ async def test_our_limit(ergo_context: Context, call: str) -> None:
     peer.send_frame(peer.request("echo", ergo_context.rng.randbytes(20_000), ref, order=ORDER), **how)
     peer.send_frame(peer.message("echo", ergo_context.rng.randbytes(20_000), order=ORDER), **how)
     small = await peer.call("echo", bytes(4_000))
-    peer.check(small == bytes(4_000), f"{small!r:.40}", "the answer that is short enough")
+    peer.check_equal(small, bytes(4_000), "the answer that is short enough")
     await peer.expect_none(
         lambda f: isinstance(f, enp.MessagePID | enp.Response), f"frame longer than {OURS} bytes", 0.5
     )
@@ -82,7 +82,7 @@ async def test_limits_of_two_peers(ergo_context: Context) -> None:
     narrow, wide = await ergo_context.peer(MaxMessageSize=OURS), await ergo_context.peer()
     await narrow.check_alive()
     payload = ergo_context.rng.randbytes(20_000)
-    wide.check(await wide.call("echo", payload) == payload, "something else", "the 20,000 bytes that were sent")
+    wide.check_equal(await wide.call("echo", payload), payload, "the bytes that were sent")
 
 
 @case("ENP-SIZE-1", "ENP-T-129", offers=AGENTS)

@@ -7,6 +7,7 @@ import pytest
 
 from ergo_conformance.model.ergo import esrd
 from ergo_conformance.model.ergo.esrd import RegisterReply, RegisterRoutes, ResolveReply
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Error
 from ergo_conformance.peers.corruption.packets import value_of, with_length
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
@@ -18,6 +19,7 @@ from ergo_conformance.testing import (
     EsrdRegistration,
     RegistrationContext,
     ScriptedEsrdClient,
+    TimingViolationError,
     UnreachableError,
     ViolationError,
     case,
@@ -49,7 +51,7 @@ async def again(
     """Accepts the next registration of the node and checks that its request is the same; returns the lease."""
     registration = await ergo_context.esrd.registration(within)
     request = await registration.request()
-    registration.check(request == first, request, f"the same request as before: {first!r}")
+    registration.check_equal(request, first, "the same request as before")
     return registration
 
 
@@ -63,7 +65,7 @@ async def test_request(ergo_context: RegistrationContext, serve: bool) -> None:
     registration = await ergo_context.esrd_registration(serve=serve)
     request = await registration.request()
     chunk = await registration.socket.read(0.2)
-    registration.check(chunk is None, f"{chunk!r:.80}", "one packet, and no bytes before the reply")
+    registration.check(chunk is None, show(chunk), "one packet, and no bytes before the reply")
     registration.grant()
     running = await ergo_context.started()
     registration.check(request.Node == running.target_info.name, request, f"the name {running.target_info.name}")
@@ -71,7 +73,7 @@ async def test_request(ergo_context: RegistrationContext, serve: bool) -> None:
     wanted = route(running.port, TLS=running.tls)
     found = next((each for each in request.Routes or () if each.Port == running.port), None)
     if found is None or found[1:3] != wanted[1:3]:
-        registration.fail(f"{request!r:.300}", f"the route {wanted}")
+        registration.fail(show(request), f"the route {wanted}")
     versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
     registration.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
 
@@ -82,7 +84,7 @@ async def test_lease(ergo_context: RegistrationContext) -> None:
     registration, _ = await ergo_context.registered_at_esrd()
     chunk = await registration.socket.read(1.5)
     registration.check(
-        chunk is None, "closed" if chunk == b"" else f"{chunk!r:.80}", "an open socket that is silent for 1.5 s"
+        chunk is None, "closed" if chunk == b"" else show(chunk), "an open socket that is silent for 1.5 s"
     )
     await ergo_context.still_serves()
 
@@ -159,7 +161,7 @@ async def test_junk_on_a_lease(ergo_context: RegistrationContext) -> None:
     """A node ignores invalid bytes on its registered socket, or registers again."""
     registration, first = await ergo_context.registered_at_esrd()
     for junk in JUNK:
-        registration.send_bytes(junk, f"invalid bytes after the reply: {junk!r:.40}")
+        registration.send_bytes(junk, f"invalid bytes after the reply: {show(junk)}")
         if await registration.socket.read(0.2) == b"":
             registration = await again(ergo_context, registration, first, SOON)
             registration.grant()
@@ -212,7 +214,9 @@ async def test_every_second(ergo_context: RegistrationContext) -> None:
         at = registration.socket.now()
         registration = await again(ergo_context, registration, first, SOON)
         waited = registration.socket.now() - at
-        registration.check(waited > 0.5, f"the next attempt after {waited:.2f} s", "one second between two attempts")
+        registration.check_timing(
+            waited > 0.5, f"the next attempt after {waited:.2f} s", "one second between two attempts"
+        )
     registration.grant()
     await ergo_context.still_serves()
     await registration.expect_open(1.2)
@@ -256,7 +260,7 @@ async def somebody_else(ergo_context: RegistrationContext, within: float = SOON)
             return ScriptedEsrdClient(ergo_context.sockets[-1], ergo_context.rng)
         except UnreachableError as error:
             if asyncio.get_running_loop().time() > until:
-                raise ViolationError(str(error), (f"a registrar within {within:g} s",)) from None
+                raise TimingViolationError(str(error), (f"a registrar within {within:g} s",)) from None
         await asyncio.sleep(0.05)
 
 

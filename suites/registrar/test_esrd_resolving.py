@@ -6,6 +6,7 @@ from ergo_conformance.model.ergo import error_values
 from ergo_conformance.model.ergo.ehs import Version
 from ergo_conformance.model.ergo.enp import Words
 from ergo_conformance.model.ergo.esrd import PacketType, RegisterReply, ResolveReply, Route
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.corruption.packets import value_of, with_length
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
@@ -94,7 +95,7 @@ async def test_no_name(ergo_context: RegistrationContext) -> None:
     agent = await idle(ergo_context)
     for name in ("nobody", "a@b@127.0.0.1", ""):
         answer = await agent.run("connect", Atom(name))
-        agent.peer.check(isinstance(answer, Error), repr(answer), f"an error value for {name!r}")
+        agent.peer.check(isinstance(answer, Error), show(answer), f"an error value for {show(name)}")
     ergo_context.esrd.expect_no_resolve_request()
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from ergo_conformance.model.ergo.esrd import MAX_REGISTER
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom
 from ergo_conformance.spec.ergo.esrd import write_packet
 from ergo_conformance.testing import Context, ScriptedEsrdClient, case, route
@@ -19,7 +20,7 @@ async def expect_known(ergo_context: Context, name: str) -> None:
     """Checks that the name resolves to its routes."""
     reply = await (await ergo_context.resolver()).resolve(name)
     if reply.Error is not None or not reply.Routes:
-        (await ergo_context.esrd_client()).fail(repr(reply), f"the routes of {name}")
+        (await ergo_context.esrd_client()).fail(show(reply), f"the routes of {name}")
 
 
 async def expect_gone(ergo_context: Context, client: ScriptedEsrdClient) -> ScriptedEsrdClient:
@@ -28,7 +29,7 @@ async def expect_gone(ergo_context: Context, client: ScriptedEsrdClient) -> Scri
     deadline = client.socket.now() + GONE_WITHIN
     while (reply := await resolver.resolve(client.name)).Error is None:
         if client.socket.now() > deadline:
-            client.fail(repr(reply), f"{client.name} unknown within {GONE_WITHIN:g} s")
+            client.fail_timing(show(reply), f"{client.name} unknown within {GONE_WITHIN:g} s")
         await asyncio.sleep(0.05)
     client.check(reply.Error.text == UNKNOWN and reply.Routes is None, reply, 'nil routes and "unknown"')
     again = await ergo_context.esrd_client(client.name)
@@ -52,7 +53,7 @@ async def test_nothing_more_is_said(ergo_context: Context) -> None:
     client = await ergo_context.esrd_client()
     await client.register()
     chunk = await client.socket.read(1.5)
-    client.check(chunk is None, repr(chunk), "no bytes, and an open socket")
+    client.check(chunk is None, show(chunk), "no bytes, and an open socket")
 
 
 @pytest.mark.parametrize("routes", ["one", "nil", "empty"])
@@ -103,7 +104,7 @@ async def test_second_request(ergo_context: Context) -> None:
     client.send(client.request(Routes=[route(2222)]))
     client.send(client.request(Node=Atom(f"other-{client.name}")))
     chunk = await client.socket.read(0.5)
-    client.check(chunk is None, repr(chunk), "no reply, and an open socket")
+    client.check(chunk is None, show(chunk), "no reply, and an open socket")
     reply = await (await ergo_context.resolver()).resolve(client.name)
     client.check([r.Port for r in reply.Routes or ()] == [1111], reply, "the routes of the first request")
     other = await (await ergo_context.resolver()).resolve(f"other-{client.name}")
@@ -118,7 +119,7 @@ async def test_junk_on_a_registered_link(ergo_context: Context, junk: bytes) -> 
     await client.register()
     client.send_bytes(junk, "bytes that are not a packet, on a registered socket")
     chunk = await client.socket.read(0.5)
-    client.check(chunk is None, repr(chunk), "no reply, and an open socket")
+    client.check(chunk is None, show(chunk), "no reply, and an open socket")
     await expect_known(ergo_context, client.name)
 
 
@@ -130,7 +131,7 @@ async def test_two_requests_in_one_segment(ergo_context: Context) -> None:
     client.send_bytes(write_packet(client.request()) + write_packet(second), "two requests in one segment")
     await client.reply()
     chunk = await client.socket.read(0.5)
-    client.check(chunk is None, repr(chunk), "one reply")
+    client.check(chunk is None, show(chunk), "one reply")
     other = await (await ergo_context.resolver()).resolve(second.Node)
     client.check(other.Error is not None, other, "the second name unknown")
 

@@ -6,6 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import saturn
 from ergo_conformance.model.ergo.saturn import AnnouncedRoutes, NodeJoined, NodeLeft, RegisterResult, ResolveResult
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom
 from ergo_conformance.spec.ergo.saturn import proof
 from ergo_conformance.testing import Context, ScriptedSaturnClient, case, route
@@ -80,7 +81,7 @@ async def test_second(ergo_context: Context) -> None:
     first, second = await ergo_context.saturn_client(), await ergo_context.saturn_client()
     await first.register()
     result = await second.register()
-    second.check(result.Nodes == [first.name], f"{result!r:.300}", f"Nodes [{first.name}]")
+    second.check_equal(result.Nodes, [first.name], "the nodes")
     joined = await first.expect(NodeJoined)
     first.check(joined.Node == second.name, joined, f"{second.name} joined")
     await second.expect_silence(0.3)
@@ -105,7 +106,7 @@ async def test_general_cluster(ergo_context: Context) -> None:
     first.cluster = second.cluster = ""
     await first.register()
     result = await second.register()
-    second.check(first.name in (result.Nodes or ()), f"{result!r:.300}", f"{first.name} in the list of nodes")
+    second.check(first.name in (result.Nodes or ()), show(result), f"{first.name} in the list of nodes")
     while (await first.expect(NodeJoined, also=saturn.NOTIFICATIONS)).Node != second.name:
         pass  # other nodes may use this cluster, too
 
@@ -174,7 +175,7 @@ async def test_deadline(ergo_context: Context, after: str) -> None:
         client.send_bytes(b"\x63\x01\x00\xb7\x83", "half a message")
     await client.expect_close(within=DEADLINE + 2.0)
     took = client.socket.now() - started
-    client.check(took > DEADLINE - 1.0, f"closed after {took:.1f} s", "closed after 3 s")
+    client.check_timing(took > DEADLINE - 1.0, f"closed after {took:.1f} s", "closed after 3 s")
 
 
 WRONG_STATES = [
@@ -234,7 +235,7 @@ async def test_resolve_unknown(ergo_context: Context, number: int) -> None:
     client.send(saturn.Resolve(number, Atom("nobody@nowhere")))
     answer = await client.expect(ResolveResult)
     good = number == answer.ID and answer.Error is not None and answer.Error.text == NO_ROUTE and not answer.Routes
-    client.check(good, answer, f"number {number}, {NO_ROUTE!r} and no routes")
+    client.check(good, answer, f"number {number}, {show(NO_ROUTE)} and no routes")
 
 
 @case("SAT-RS-1", "ROB-SAT-4", offers=SATURN)

@@ -16,6 +16,7 @@ from ergo_conformance.model.ergo.saturn import (
     ResolveResult,
     UnregisterApplicationRoute,
 )
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
 from ergo_conformance.testing import (
@@ -180,7 +181,7 @@ async def test_own_name(ergo_context: RegistrationContext) -> None:
     """Upstream sends no request for its own name."""
     member, agent = await idle(ergo_context)
     answer = await agent.run("connect", agent.peer.target)
-    agent.peer.check(isinstance(answer, Error), repr(answer), "an error value")
+    agent.peer.check(isinstance(answer, Error), show(answer), "an error value")
     while (message := await member.receive(0.3)) is not None:
         member.check(isinstance(message, OF_APPLICATIONS), message, "no request for the node itself")
 

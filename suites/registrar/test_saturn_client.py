@@ -17,6 +17,7 @@ from ergo_conformance.model.ergo.saturn import (
     ResolveResult,
     UnregisterApplicationRoute,
 )
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom
 from ergo_conformance.peers.ergo.esrd_client import EHS, ENP
 from ergo_conformance.spec.ergo.saturn import proof
@@ -109,12 +110,12 @@ async def test_register(ergo_context: RegistrationContext, cluster: str | None) 
     member.grant()
     running = await ergo_context.started()
     good = (request.Cluster, request.Node, request.Hidden) == (wanted, running.target_info.name, False)
-    member.check(good, f"{request!r:.300}", f"{running.target_info.name} in cluster {wanted!r}, not hidden")
+    member.check(good, show(request), f"{running.target_info.name} in cluster {show(wanted)}, not hidden")
     assert isinstance(running, TcpRunningTarget)
     wanted_route = route(running.port, TLS=running.tls)
     found = next((each for each in request.RegisterRoutes.Routes or () if each.Port == running.port), None)
     if found is None or found[1:3] != wanted_route[1:3]:
-        member.fail(f"{request!r:.300}", f"the route {wanted_route}")
+        member.fail(show(request), f"the route {wanted_route}")
     versions = [version[:2] for version in (found.HandshakeVersion, found.ProtoVersion)]
     member.check(versions == [EHS[:2], ENP[:2]], found, "handshake EHS R1 and protocol ENP R1")
     own = [each.Node == running.target_info.name for each in request.RegisterRoutes.ApplicationRoutes or ()]
@@ -128,7 +129,7 @@ async def test_stays(ergo_context: RegistrationContext) -> None:
     until = member.socket.now() + 3.5
     while (message := await member.receive(until - member.socket.now())) is not None:
         own = isinstance(message, RegisterApplicationRoute)
-        member.check(own, f"{message!r:.200}", "states of its applications, or no message")
+        member.check(own, show(message), "states of its applications, or no message")
     await ergo_context.still_serves()
 
 
@@ -212,7 +213,7 @@ async def test_hidden(ergo_context: RegistrationContext) -> None:
     """Upstream registers a hidden node like any other node, but without routes."""
     member, request = await ergo_context.registered_at_saturn()
     said = (request.Hidden, *(bool(each) for each in request.RegisterRoutes))
-    member.check(said == (False, False, False, False), f"{request!r:.200}", "not hidden, and three empty lists")
+    member.check(said == (False, False, False, False), show(request), "not hidden, and three empty lists")
 
 
 # --- notifications ----------------------------------------------------------------------------------------------------
@@ -292,7 +293,7 @@ async def test_lost(ergo_context: RegistrationContext, how: str) -> None:
     member, request = await again(ergo_context, AT_ONCE)
     same = request._replace(RegisterRoutes=None) == first._replace(RegisterRoutes=None)
     same = same and request.RegisterRoutes.Routes == first.RegisterRoutes.Routes
-    member.check(same, f"{request!r:.300}", f"the same name, cluster and routes as before: {first!r:.300}")
+    member.check(same, show(request), f"the same name, cluster and routes as before: {show(first)}")
     await member.expect_open_with_messages(0.5)
     await ergo_context.still_serves()
 
@@ -309,7 +310,7 @@ async def test_pauses(ergo_context: RegistrationContext) -> None:
         at = member.socket.now()
         member = await ergo_context.saturn.registration(pause + SOON)
         waited = member.socket.now() - at
-        member.check(waited > pause * 0.5, f"the next attempt after {waited:.2f} s", f"a pause of {pause:g} s")
+        member.check_timing(waited > pause * 0.5, f"the next attempt after {waited:.2f} s", f"a pause of {pause:g} s")
     await member.request()
     member.grant()
     await member.expect_open_with_messages(0.5)

@@ -10,6 +10,7 @@ from ergo_conformance.model.ergo.saturn import (  # fmt: skip
     RegisterApplicationRoute,
     UnregisterApplicationRoute,
 )
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom
 from ergo_conformance.spec.ergo.saturn import write_packet
 from ergo_conformance.testing import Context, case
@@ -30,7 +31,7 @@ async def test_application(ergo_context: Context) -> None:
         said = second.application("app", state)
         second.send(said)
         heard = await first.expect(RegisterApplicationRoute)
-        first.check(heard == said, heard, f"{said!r}")
+        first.check_equal(heard, said)
     await second.expect_silence(0.3)
 
 
@@ -42,7 +43,7 @@ async def test_applications_of_a_registration(ergo_context: Context) -> None:
     routes = first.request().RegisterRoutes
     await first.register(RegisterRoutes=AnnouncedRoutes(routes.Routes, [own, foreign], None))
     result = await second.register()
-    second.check(result.Applications == [own], f"{result!r:.300}", f"Applications [{own!r}]")
+    second.check_equal(result.Applications, [own], "the applications")
 
 
 @case("SAT-EV-4", offers=SATURN)
@@ -54,7 +55,7 @@ async def test_rows_for_a_late_node(ergo_context: Context) -> None:
         first.send(first.application("app", state))
     await first.expect_silence(0.2)
     result = await late.register()
-    late.check(len(result.Applications or ()) == 2, f"{result!r:.400}", "two rows for one application")
+    late.check(len(result.Applications or ()) == 2, show(result), "two rows for one application")
 
 
 @case("SAT-EV-2", "SAT-RG-2", offers=SATURN)
@@ -67,7 +68,7 @@ async def test_last_state_for_a_late_node(ergo_context: Context) -> None:
     await first.expect_silence(0.2)
     result = await late.register()
     now = first.application("app", RUNNING).Route
-    late.check(now in (result.Applications or ()), f"{result!r:.400}", f"{now!r} in the list of applications")
+    late.check(now in (result.Applications or ()), show(result), f"{show(now)} in the list of applications")
 
 
 @case("SAT-EV-2", offers=SATURN)

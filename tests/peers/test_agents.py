@@ -107,7 +107,7 @@ def test_an_end_with_another_reason_is_a_violation() -> None:
         peer.send(pid.id, "kill")
         await agents.expect_end(peer, pid, error_values.SHUTDOWN)
 
-    assert "'shutdown'" in str(violation_of(script, "kill").expected)
+    assert 'reason "shutdown"' in str(violation_of(script, "kill").expected)
 
 
 def test_an_unexpected_notice_is_a_violation() -> None:
@@ -198,7 +198,7 @@ def test_an_operation_with_an_unexpected_outcome_is_a_violation() -> None:
         respond_error(peer, frame, frame.ref, enp.Code.OTHER, error_values.TIMEOUT)
         await agent.expect_timeout(ref, agents.CALL_TIMEOUT)
 
-    violation_of(expect_error_of_a_result, "True")
+    violation_of(expect_error_of_a_result, "received  true")
     violation_of(run_refused_operation, "no connection")
     violation_of(start_unknown_operation, "unknown op")
     violation_of(answer_before_the_timeout, r"timed out after 0\.00 s")

@@ -10,12 +10,12 @@ import pytest
 from ergo_conformance.errors import Rejected
 from ergo_conformance.model import types as t
 from ergo_conformance.model.ergo import enp
+from ergo_conformance.model.ergo.caches import Caches
 from ergo_conformance.model.ergo.enp import FrameType
 from ergo_conformance.model.values import Atom, Typed
 from ergo_conformance.peers.corruption import frames as damage
 from ergo_conformance.peers.ergo.connection import ANNOUNCED, Peer
 from ergo_conformance.peers.memory import VirtualLoop
-from ergo_conformance.peers.transcript import describe_frame
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.ergo.stream import read_one
 from ergo_conformance.targets.self_node import SelfTarget
@@ -73,7 +73,7 @@ def test_fewer_answers_than_expected_is_a_violation() -> None:
         with pytest.raises(ViolationError) as caught:
             await peer.answers(2, within=1.0)
         assert caught.value.actual.startswith("1 answers: ")
-        assert caught.value.sent.startswith("RequestNameCache(")
+        assert caught.value.sent.startswith("RequestNameCache{")
 
     run_script(script)
 
@@ -116,17 +116,6 @@ def test_the_schema_refuses_every_truncated_frame(type_: FrameType) -> None:
     run_script(script)
 
 
-def test_frames_are_described_at_any_depth_and_size() -> None:
-    deep: Any = "bottom"
-    for _ in range(20_000):
-        deep = [deep]
-    text = describe_frame(enp.MessageName(1, 2, 0, 0, Atom("echo"), deep))
-    assert text.endswith("payload=a deeply nested list)")
-    assert len(describe_frame(enp.MessageName(1, 2, 0, 0, Atom("echo"), b"x" * 1_000_000))) < 300
-    while isinstance(deep, list):  # unnested by hand: deallocation would recurse
-        deep = deep.pop()
-
-
 # --- frames of other releases -----------------------------------------------------------------------------------------
 
 
@@ -144,10 +133,47 @@ def test_a_frame_of_an_unknown_type_from_the_target_is_dropped(at_once: bool) ->
     run_script(script)
 
 
+def test_an_update_of_the_testers_caches_counts_in_the_transcript() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        update = enp.UpdateCache({400: Atom("later")}, None, None, None, peer.control_ref())
+        peer.send_frame(enp.Control(0, update))
+        await peer.result(update.Ref)
+        frame = enp.MessageNameCache(0, 1, 0, 0, Atom("later"), "hi")
+        peer.send_bytes(peer.data_of(frame, Caches(atoms={400: Atom("later")})), "a name of the update")
+        text = peer.sockets[0].transcript.lines()[-1].text
+        assert text == "MessageNameCache{order: 0, from_id: 1, priority: 0, mid: 0, to_name: 'later', payload: \"hi\"}"
+
+    run_script(script)
+
+
 def test_a_frame_of_an_unknown_type_with_a_wrong_magic_is_a_violation() -> None:
     async def script(_: Context, peer: Peer) -> None:
         peer.sockets[0].data_received(b"\x4f" + damage.header(99)[1:])
         with pytest.raises(ViolationError, match="bytes that are not a frame"):
             await peer.receive(1.0)
+
+    run_script(script)
+
+
+def test_a_violation_has_the_exchange_before_the_last_sent_message() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        assert await peer.call("echo", "first") == "first"
+        with pytest.raises(ViolationError) as raised:
+            peer.check_equal(await peer.call("echo", [1, "second"]), [1, "third"], "the answer")
+        violation = raised.value
+        assert [line[:9] for line in violation.before] == ["> Request", "< Respons"]
+        assert '"first"' in violation.before[1]
+        assert '"second"' in violation.sent
+        assert (violation.actual, violation.expected) == ('[1, "second"]', ('[1, "third"], the answer',))
+        assert violation.difference == '[1]: expected "third", received "second"'
+
+    run_script(script)
+
+
+def test_a_frame_that_ends_early_is_described_by_what_its_header_announces() -> None:
+    async def script(_: Context, peer: Peer) -> None:
+        peer.sockets[0].data_received(bytes.fromhex("4e01 000000bd 00 65 0011"))
+        with pytest.raises(ViolationError, match="no such frame within 1 s; the header announces 189 bytes, 10 came"):
+            await peer.wait_for(lambda _: False, "anything", 1.0)
 
     run_script(script)

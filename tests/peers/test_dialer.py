@@ -82,14 +82,32 @@ def test_two_messages_in_one_piece_are_two() -> None:
     ("steps", "text"),
     [
         ([], "nothing within 5 s"),
-        ([(0.0, sends(HELLO[:9]))], "nothing within 5 s, after 9 bytes of a frame"),
+        ([(0.0, sends(HELLO[:9]))], "nothing within 5 s; the header announces 71 bytes, 9 came"),
         ([(0.5, closes)], "the target closed the socket"),
-        ([(0.5, sends(HELLO[:9])), (0.6, closes)], "the target closed the socket, after 9 bytes of a frame"),
+        (
+            [(0.5, sends(HELLO[:9])), (0.6, closes)],
+            "the target closed the socket; the header announces 71 bytes, 9 came",
+        ),
         ([(0.5, resets)], "the target reset the socket"),
         ([(0.0, sends(b"HTTP/1.1 400"))], "bytes that are not a handshake frame"),
         ([(0.0, sends(b"\x57\x01\xff\xff\xff\xff"))], "bytes that are not a handshake frame"),
         ([(0.0, sends(frame(b"\x00")))], "bytes that are not a handshake frame"),
-        ([(0.0, sends(frame(payload_of(Accept()))))], "Accept("),
+        ([(0.0, sends(frame(payload_of(Accept()))))], "Accept{"),
+        ([(0.0, sends(HELLO[:4])), (0.1, closes)], "the target closed the socket, after 4 bytes of a header"),
+        (
+            [(0.0, sends(frame(payload_of(Hello("salt", "digest")) + bytes(3))))],
+            (
+                "bytes that are not a handshake frame: bytes left over (3 bytes), offset 71; "
+                "the header announces 68 bytes, the message has 65; 57010000 0044"
+            ),
+        ),
+        (
+            [(0.0, sends(frame(payload_of(Hello("salt", "digest")), length=60)))],
+            (
+                "bytes that are not a handshake frame: end of data (6 bytes needed, 3 left) at message.Digest, offset 63; "
+                "the header announces 60 bytes, too few for the message; 57010000 003c8300 "
+            ),
+        ),
     ],
 )
 def test_expect_hello_reports_what_was_received_instead(steps: list[Any], text: str) -> None:
@@ -159,4 +177,5 @@ def test_a_wrong_digest_gives_a_violation_with_requirement_and_expected_digest()
     assert isinstance(found, ViolationError)
     assert "EHS-DIG-2" in found.expected[0]
     assert "wrong" in found.actual
-    assert found.sent.startswith("Hello(")
+    assert found.sent.startswith("Hello{")
+    assert found.requirement == "EHS-DIG-2"

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pytest
 
 from ergo_conformance.peers.memory import MemoryTransport, VirtualLoop, connect_memory
-from ergo_conformance.peers.sockets import MAX_BUFFERED, PeerSocket, connect
+from ergo_conformance.peers.sockets import LINGER, MAX_BUFFERED, PeerSocket, connect
 from ergo_conformance.peers.violation import UnreachableError
 
 T = TypeVar("T")
@@ -128,6 +128,28 @@ async def test_a_close_arrives_after_the_bytes() -> None:
     socket.write(b"too late")
     await run_loop()
     assert peer.seen == ["lost"]
+
+
+async def test_a_closed_socket_drops_what_arrives_until_the_other_side_ends_it() -> None:
+    socket, peer = pair(half_open=True)
+    socket.close()
+    await run_loop()
+    peer.transport.write(b"too late")
+    await run_loop()
+    assert peer.seen == ["eof"]
+    assert await socket.read(LINGER / 2) is None
+    peer.transport.close()
+    await socket.wait_closed()
+    assert socket.now() == pytest.approx(LINGER / 2)
+
+
+async def test_a_socket_that_the_other_side_keeps_is_dropped_after_the_linger_time() -> None:
+    socket, peer = pair(half_open=True)
+    socket.close()
+    await socket.wait_closed()
+    assert socket.now() == pytest.approx(LINGER)
+    await run_loop()
+    assert peer.seen == ["eof", "reset"]
 
 
 async def test_an_abort_is_seen_as_a_reset() -> None:

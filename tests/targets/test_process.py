@@ -5,13 +5,12 @@ import os
 import re
 import signal
 import sys
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
 
-from ergo_conformance.targets import process
+from ergo_conformance.targets import process, process_group
 from ergo_conformance.targets.base import ConfigNotSupportedError, TargetError
 from ergo_conformance.targets.process import ProcessRunningTarget, ProcessTarget, in_force
 
@@ -68,6 +67,11 @@ def test_offers_of_the_command_line_replace_those_of_ready() -> None:
     assert run(start_and_stop(good_target(offers=frozenset({"codec"})))).offers == {"codec"}
 
 
+def test_tls_of_the_command_line_does_not_concern_a_hidden_target_which_does_not_listen() -> None:
+    assert run(start_and_stop(good_target(tls=True), mode="hidden")).tls is False
+    assert "does not honour tls" in target_error(good_target(tls=True), mode="enabled")
+
+
 def test_lines_before_ready_are_ignored() -> None:
     assert (
         run(
@@ -113,9 +117,9 @@ def test_end_before_ready_raises_with_the_last_lines_of_stderr() -> None:
 
 
 def test_line_in_several_chunks_is_one_line() -> None:
-    async def drain() -> deque[str]:
-        stream, tail = asyncio.StreamReader(), deque[str](maxlen=8)
-        task = asyncio.create_task(process._drain(stream, tail))
+    async def drain() -> list[str]:
+        stream, tail = asyncio.StreamReader(), list[str]()
+        task = asyncio.create_task(process._drain(stream, tail.append))
         for piece in (b"one li", b"ne\ntwo", b"\n", b"thr\xff"):
             stream.feed_data(piece)
             for _ in range(3):
@@ -167,7 +171,7 @@ def test_stop_sends_sigterm() -> None:
 
 
 def test_stop_kills_a_process_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "STOP_TIMEOUT", 0.2)
+    monkeypatch.setattr(process_group, "STOP_TIMEOUT", 0.2)
     ignores_sigterm = target("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD.replace("CONFIG", "{}") + STAYS)
     assert run(start_and_stop(ignores_sigterm)).process.returncode == -signal.SIGKILL
 

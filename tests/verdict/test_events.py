@@ -48,14 +48,17 @@ def run(listeners: list[RunListener], *functions: object) -> int:
     session = Session(SelfTarget(), SessionOptions(), listeners)
     cases = []
     for function in functions:
-        item = cast("pytest.Function", SimpleNamespace(nodeid=str(function), obj=function))
+        arguments = SimpleNamespace(argnames=("ergo_context",))
+        item = cast("pytest.Function", SimpleNamespace(nodeid=str(function), obj=function, _fixtureinfo=arguments))
         cases.append(CollectedCase(item, "suite.area.x", "suite", "", Case(("EHS-DIG-1",)), RequirementLevel.MUST))
     session.select(cases)
     session.start()
     for case in cases:
         with contextlib.suppress(pytest.skip.Exception):
             session.judge_coroutine(case)
-        session.note_report(case, "teardown", cast("pytest.TestReport", SimpleNamespace(outcome="passed")))
+        session.note_report(
+            case, "teardown", cast("pytest.TestReport", SimpleNamespace(outcome="passed", failed=False))
+        )
     pytest_session = SimpleNamespace(exitstatus=0)
     session.finish(cast("pytest.Session", pytest_session), 0)
     session.close()
@@ -87,7 +90,6 @@ def test_a_passed_case_has_raw_transcripts_in_its_event_and_none_in_its_outcome(
 
 
 def test_a_report_that_can_not_be_written_is_an_error_of_the_run(tmp_path: Path) -> None:
-    (tmp_path / "directory").mkdir()
-    good, bad = f"json={tmp_path / 'good.json'}", f"json={tmp_path / 'directory'}"
+    good, bad = f"json={tmp_path / 'good.json'}", "json=/dev/full"
     assert run([report_of(bad), report_of(good)], passes) == 1
     assert (tmp_path / "good.json").exists()

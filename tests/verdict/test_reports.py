@@ -5,7 +5,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import cast
 from xml.etree import ElementTree as ET
 
@@ -16,6 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from ergo_conformance.model.ergo.ehs import Accept, Hello
 from ergo_conformance.mutants.handshake import SwappedDigest
+from ergo_conformance.peers.transcript import Entry, Line, Transcript
 from ergo_conformance.peers.violation import ViolationError
 from ergo_conformance.spec.requirements import RequirementLevel
 from ergo_conformance.targets.self_node import SelfTarget
@@ -27,9 +28,9 @@ from ergo_conformance.verdict.run.collected_case import CollectedCase
 from ergo_conformance.verdict.run.context import Context, SkippedError
 from ergo_conformance.verdict.run.events import CaseFinished, RunFinished, RunStarted, publish
 from ergo_conformance.verdict.run.execution import Body, CaseResult, InconclusiveError, MemoryRunner, PlannedCase
-from ergo_conformance.verdict.run.judgement import failure_text, outcome_of
+from ergo_conformance.verdict.run.judgement import evidence_of, failure_text, outcome_of
 from ergo_conformance.verdict.run.options import SessionOptions
-from ergo_conformance.verdict.run.outcome import Verdict
+from ergo_conformance.verdict.run.outcome import DID_NOT_RUN, Outcome, Verdict
 from ergo_conformance.verdict.run.summary import RunHeader, RunSummary
 from tests.support.targets import FaultyTarget
 
@@ -86,9 +87,7 @@ def summary_of(entries: list[tuple[CollectedCase, Body | CaseResult]], *, swappe
             result = MemoryRunner(target, 0, 30.0).result(PlannedCase(case.id, case.case, result))
         result.seconds = 0.25
         outcomes.append(outcome_of(case, result))
-    header = replace(
-        RunHeader.of(target, None, profile=OPTIONS.profile, seed=OPTIONS.seed, cases=len(entries)), version="0.0.0"
-    )
+    header = replace(RunHeader.of(target, None, profile=OPTIONS.profile, seed=0, cases=len(entries)), version="0.0.0")
     return RunSummary(header, outcomes, 1.5)
 
 
@@ -189,16 +188,17 @@ def test_error_of_the_run_gives_exit_code_1(good_run: RunSummary) -> None:
 def test_json_report_is_valid_and_has_every_key(bad_run: RunSummary) -> None:
     report = json.loads(to_json(bad_run))
     jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
-    assert set(report) == {"format", "run", "counts", "exit_code", "errors", "cases"}
+    assert set(report) == {"format", "run", "counts", "exit_code", "errors", "causes", "cases"}
     assert report["format"] == "ergo-report/2"
     assert set(report["run"]) >= {"target", "profile", "seed", "offers", "version", "seconds", "interrupted", "cases"}
     assert list(report["counts"]) == [verdict.value for verdict in Verdict]
     assert sum(report["counts"].values()) == len(report["cases"]) == len(bad_run.outcomes)
     assert Counter(row["verdict"] for row in report["cases"]) == {k: v for k, v in report["counts"].items() if v}
     for row in report["cases"]:
-        keys = "id title suite requirements level verdict seconds reason sent expected received transcripts"
-        assert set(row) == set(keys.split())
-        assert all(set(transcript) == {"socket", "lines"} for transcript in row["transcripts"])
+        assert set(row) == {field.name for field in fields(Outcome)}
+        for transcript in row["transcripts"]:
+            assert set(transcript) == {"socket", "lines", "hex"}
+            assert len(transcript["lines"]) == len(transcript["hex"])
 
 
 def test_json_report_contains_hostile_text_as_ascii(hostile_run: RunSummary) -> None:
@@ -253,7 +253,9 @@ CHARACTERS = "\x00\x0b\x1f\x7f\x85\ud800\udfff\ufffe\uffff\U00010000\U0010ffff"
 
 @pytest.mark.parametrize("c", CHARACTERS, ids=ascii)
 def test_junit_report_with_any_character_is_valid_xml(good_run: RunSummary, c: str) -> None:
-    outcome = replace(good_run.outcomes[0], verdict=Verdict.FAIL, title=c, received=c, reason=c, transcripts=[(c, [c])])
+    outcome = replace(
+        good_run.outcomes[0], verdict=Verdict.FAIL, title=c, received=c, reason=c, transcripts=[(c, [Line("", c, c)])]
+    )
     skipped = replace(outcome, verdict=Verdict.SKIP)
     assert len(list(elements(replace(good_run, outcomes=[outcome, skipped])))) == 2
 
@@ -298,9 +300,113 @@ def test_terminal_report_fits_any_width(bad_run: RunSummary, width: int) -> None
     assert "does not conform" in " ".join(terminal_text(bad_run, width=width).split())
 
 
-def test_terminal_report_shows_a_limited_number_of_failures(bad_run: RunSummary) -> None:
+def test_failures_with_one_cause_are_one_block(bad_run: RunSummary) -> None:
     failure = bad_run.outcomes[1]
-    many = [replace(failure, id=f"handshake.area.n{i}") for i in range(200)]
+    many = [
+        replace(
+            failure,
+            id=f"handshake.area.n{i}",
+            received=f"Digest {i:064x}, after {i / 8} s, for tester-{i:08x}@localhost",
+        )
+        for i in range(200)
+    ]
     text = terminal_text(replace(bad_run, outcomes=many))
-    assert "more; --report json=FILE has all of them" in text
-    assert len(text.splitlines()) < 300
+    assert text.count("sent    ") == 1
+    assert "199 cases with this cause: handshake.area.n1, handshake.area.n2, " in " ".join(text.split())
+    assert "and 187 more" in " ".join(text.split())
+    (cause,) = json.loads(to_json(replace(bad_run, outcomes=many)))["causes"]
+    assert cause["text"] == "Digest HEX, after N s, for NAME@localhost"
+    assert len(cause["cases"]) == 200
+
+
+def test_a_limited_number_of_causes_is_shown_in_full(bad_run: RunSummary) -> None:
+    failure = bad_run.outcomes[1]
+    many = [replace(failure, id=f"handshake.area.n{i}", received=f"cause {'x' * (i // 2)}") for i in range(60)]
+    text = terminal_text(replace(bad_run, outcomes=many))
+    assert text.count("sent    ") == 10
+    assert "… and 40 cases more with 20 other causes; --report json=FILE has all of them" in text
+
+
+def test_parameters_of_one_case_are_listed_as_one(bad_run: RunSummary) -> None:
+    failure = bad_run.outcomes[1]
+    many = [replace(failure, id=f"handshake.area.{name}") for name in ("first", "same[a]", "same[b]", "other[a]")]
+    text = terminal_text(replace(bad_run, outcomes=many))
+    assert "3 cases with this cause: handshake.area.same[…] (2), handshake.area.other[a]" in text
+
+
+def test_a_block_shows_the_requirement_that_the_check_names_and_the_first_difference(bad_run: RunSummary) -> None:
+    async def compares(ctx: Context) -> None:
+        dialer = await ctx.dial()
+        dialer.check_equal(["x" * 500, 1], ["x" * 500, 2], "the items", requirement="EHS-DIG-2")
+
+    case = entry("compares")
+    case.case = replace(case.case, requirements=("EHS-DIG-1", "EHS-DIG-2", "EHS-MSG-1"))
+    summary = summary_of([(case, compares)], swapped=False)
+    text = terminal_text(summary, width=300)
+    assert "EHS-DIG-2 MUST" in text
+    assert "EHS-DIG-1" not in text
+    assert "EHS-MSG-1" not in text
+    assert "differs  [1]: expected 2, received 1" in text
+    assert '", 1]' in text
+    row = json.loads(to_json(summary))["cases"][0]
+    assert row["received"] == f'["{"x" * 500}", 1]'
+    assert row["difference"] == "[1]: expected 2, received 1"
+
+
+def test_long_texts_are_cut_around_their_first_difference(bad_run: RunSummary) -> None:
+    expected, received = f"{'a' * 3000}b{'c' * 3000}", f"{'a' * 3000}d{'c' * 3000}"
+    failure = replace(bad_run.outcomes[1], expected=("something else", expected), received=received)
+    text = "".join(terminal_text(replace(bad_run, outcomes=[failure])).split())
+    assert "aabcc" in text
+    assert "aadcc" in text
+    assert "a" * 300 not in text
+    assert json.loads(to_json(replace(bad_run, outcomes=[failure])))["cases"][0]["received"] == received
+
+
+def test_texts_that_look_alike_are_escaped_where_they_differ() -> None:
+    async def fails(ctx: Context) -> None:
+        (await ctx.dial()).check(False, "the name cafe\u0301", "the name caf\xe9")
+
+    (outcome,) = summary_of([(entry("fails"), fails)], swapped=False).outcomes
+    assert (outcome.expected, outcome.received) == (("the name caf\\xe9",), "the name cafe\\u0301")
+
+
+def test_the_violation_that_came_first_is_the_evidence() -> None:
+    async def cleans_up(ctx: Context) -> None:
+        dialer = await ctx.dial()
+        try:
+            dialer.fail("the first fault", "no fault")
+        finally:
+            dialer.fail("a fault of cleaning up", "no fault")
+
+    (outcome,) = summary_of([(entry("cleans_up"), cleans_up)], swapped=False).outcomes
+    assert outcome.received == "the first fault"
+
+
+def test_interrupted_cases_are_not_counted_as_tried(good_run: RunSummary) -> None:
+    rest = [replace(good_run.outcomes[0], verdict=Verdict.ERROR, reason=f"{DID_NOT_RUN}: interrupted")] * 160
+    summary = replace(good_run, outcomes=[*good_run.outcomes, *rest], interrupted=True)
+    assert terminal_text(summary).splitlines()[-1] == "interrupted: 2 PASS, 160 ERROR (2 cases tried, 1.5 s)"
+
+
+def test_reports_keep_emoji_and_escape_lone_surrogates(bad_run: RunSummary) -> None:
+    failure = replace(bad_run.outcomes[1], received="😀 \udcff", id="handshake.area.x[\udcff]", title="\ud800")
+    summary = replace(bad_run, outcomes=[failure])
+    assert json.loads(to_json(summary))["cases"][0]["received"] == "😀 \\udcff"
+    (case,) = elements(summary)
+    found = case.find("failure")
+    assert found is not None
+    assert found.get("message") == "😀 \\udcff"
+    assert case.get("name") == "handshake.area.x[\\udcff]"
+    terminal_text(summary).encode()
+
+
+def test_evidence_is_bounded_and_keeps_short_forms_beyond_the_bound() -> None:
+    made = Transcript("socket")
+    for _ in range(12):
+        made.add(Entry(0.0, "received", b"H" + bytes(10_000)))
+    ((_, lines),) = evidence_of([made], room=100_000)
+    sizes = [len(line.text) + 2 * len(line.data) for line in lines]
+    assert sum(sizes) < 110_000
+    assert sizes[0] > 20_000
+    assert all(line.data for line in lines)

@@ -17,7 +17,7 @@ from ..payloads import BitSet
 from ..registry import Marshaler, Struct, struct_of
 from ..types import ATOM, ERROR, INT, INT64, STRING, UINT16, Map, Reg, Slice
 from ..values import Atom
-from .edf import FRAMEWORK
+from .edf import FIRST_ATOM_ID, FIRST_ERROR_ID, FIRST_TYPE_ID, FRAMEWORK, LAST_ERROR_ID, LAST_TYPE_ID
 
 # --- frame ------------------------------------------------------------------------------------------------------------
 MAGIC: Final = 87
@@ -109,6 +109,14 @@ class Introduce(NamedTuple):
     RegCache: Annotated[dict[int, str] | None, Map(UINT16, STRING)]
     ErrCache: Annotated[dict[int, object] | None, Map(UINT16, ERROR)]
     Digest: Annotated[str, STRING]
+
+
+ID_RANGES: Final = {
+    "AtomCache": (FIRST_ATOM_ID, 0xFFFF),
+    "RegCache": (FIRST_TYPE_ID, LAST_TYPE_ID),
+    "ErrCache": (FIRST_ERROR_ID, LAST_ERROR_ID),
+}
+"""The first and the last id of each table of an Introduce (EHS-CACHE-2)."""
 
 
 class Accept(NamedTuple):

@@ -86,7 +86,12 @@ class Acceptor(HandshakePeer):
     async def expect_introduce(self, within: float = REPLY_TIMEOUT) -> Introduce:
         """The target's Introduce, which has to prove the cookie with our salt (EHS-DIG-4)."""
         introduce = await self.expect(Introduce, within)
-        self.check_digest(Digest.INTRODUCE, introduce.Digest, salt2=self.salt)
+        self.check_digest(
+            Digest.INTRODUCE,
+            introduce.Digest,
+            salt2=self.salt,
+            salt1=self.target_hello.Salt if self.target_hello else "",
+        )
         return introduce
 
     async def expect_join(self, within: float = REPLY_TIMEOUT) -> Join:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ...model.ergo import enp, error_values
 from ...model.ergo.enp import ORDER_MODULUS, Frame, Priority, Verb
+from ...model.show import show
 from ...model.values import PID, Alias, Atom, Error, Event, ProcessID, Ref
 from ..corruption.frames import relation_request
 from ..scripted_peer import REPLY_TIMEOUT
@@ -68,10 +69,10 @@ async def expect_end(
     peer: Peer, target: RelationTarget, reason: Error | None = None, within: float = REPLY_TIMEOUT
 ) -> Any:
     """The frame that reports the end of a target, with this reason if one is given."""
-    expected = f"a report of the end of {target!r}"
+    expected = f"a report of the end of {show(target)}"
     received = await peer.wait_for(lambda frame: is_end_of(frame, target), expected, within)
     if reason is not None:
-        expected += f", reason {reason.text!r}"
+        expected += f", reason {show(reason.text)}"
         peer.check(received.value.reason.text == reason.text, received.value, expected)
     return received.value
 
@@ -84,7 +85,7 @@ async def expect_no_end(peer: Peer, target: RelationTarget, what: str) -> None:
 async def expect_one_end(peer: Peer, target: RelationTarget, reason: Error | None = None) -> Any:
     """The only report of the end of a target."""
     frame = await expect_end(peer, target, reason)
-    await expect_no_end(peer, target, f"second report of the end of {target!r}")
+    await expect_no_end(peer, target, f"second report of the end of {show(target)}")
     return frame
 
 
@@ -97,7 +98,8 @@ async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], b
         if good(answer):
             return answer
         if loop.time() > deadline:
-            peer.fail(f"{answer!r}", f"{expected} within {REPLY_TIMEOUT:g} s")
+            since = deadline - REPLY_TIMEOUT
+            peer.fail_timing(show(answer), f"{expected} within {REPLY_TIMEOUT:g} s", since=since)
         await asyncio.sleep(POLL)
 
 
@@ -136,7 +138,7 @@ async def crasher_target(peer: Peer, word: str, pid: PID) -> RelationTarget:
         found: RelationTarget = await peer.call(pid.id, word.lower())
     kind = enp.TARGETS[word][0]
     with set_up():
-        peer.check(isinstance(found, kind), repr(found), f"{kind.__name__} as the answer of crasher to {word.lower()}")
+        peer.check(isinstance(found, kind), show(found), f"{kind.__name__} as the answer of crasher to {word.lower()}")
     return found
 
 
@@ -146,7 +148,7 @@ async def register_event(peer: Peer) -> Event:
     with set_up("ENP-REQ-1"):
         token = await peer.call("pub", f"register_event:{name}")
     with set_up():
-        peer.check(isinstance(token, Ref), repr(token), f"a reference as the answer of pub to register_event:{name}")
+        peer.check(isinstance(token, Ref), show(token), f"a reference as the answer of pub to register_event:{name}")
     return Event(peer.target, name)
 
 
@@ -155,7 +157,7 @@ async def publish(peer: Peer, event: Event, text: str) -> None:
     with set_up("ENP-REQ-1"):
         counter = await peer.call("pub", f"publish:{event.name}:{text}")
     with set_up():
-        peer.check(isinstance(counter, int), repr(counter), "an int as the answer of pub to publish")
+        peer.check(isinstance(counter, int), show(counter), "an int as the answer of pub to publish")
 
 
 def is_message_of(event: Event) -> Callable[[Frame], bool]:
@@ -191,7 +193,7 @@ class AgentDriver:
     async def expect_true(self, ref: enp.Words) -> None:
         """The answer of an operation is true."""
         value = await self.result(ref)
-        self.peer.check(value is True, repr(value), "true as the answer of agent")
+        self.peer.check(value is True, show(value), "true as the answer of agent")
 
     async def run_true(self, op: str, *arguments: Any) -> None:
         """Runs an operation; its answer has to be true."""
@@ -201,7 +203,7 @@ class AgentDriver:
         """The answer of an operation is this error value."""
         value = await self.result(ref, within)
         good = isinstance(value, Error) and value.text == error.text
-        self.peer.check(good, repr(value), f"the error value {error.text!r}")
+        self.peer.check(good, show(value), f"the error value {show(error.text)}")
 
     async def expect_timeout(self, ref: enp.Words, after: float) -> None:
         """The operation times out after so many seconds."""
@@ -219,7 +221,7 @@ class AgentDriver:
         """The PID of agent."""
         pid = await self.run("pid")
         good = isinstance(pid, PID) and pid[::2] == (self.peer.target, self.peer.introduce.Creation)
-        self.peer.check(good, repr(pid), f"a PID of {self.peer.target}")
+        self.peer.check(good, show(pid), f"a PID of {self.peer.target}")
         found: PID = pid
         return found
 
@@ -228,7 +230,7 @@ class AgentDriver:
         value = await self.run("received")
         texts = getattr(value, "value", value)
         good = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
-        self.peer.check(good, repr(value), "a list of strings")
+        self.peer.check(good, show(value), "a list of strings")
         self.log += texts
         return self.log
 

@@ -12,14 +12,15 @@ from ...model.ergo.caches import NO_CACHES, Caches
 from ...model.ergo.ehs import Introduce
 from ...model.ergo.enp import Frame, Priority, Words
 from ...model.registry import Registry
+from ...model.show import show
 from ...model.values import PID, Atom, Ref, Typed
 from ...spec.ergo import enp as frames
 from ...spec.ergo.edf import EdfContext
-from ...spec.ergo.stream import caches_of
+from ...spec.ergo.stream import caches_of, updated
 from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
-from ..transcript import describe_frame
-from ..violation import ViolationError
+from ..transcript import Direction
+from ..violation import Checks, TimingViolationError, ViolationError
 from .handshake import HandshakePeer
 from .pool import FrameReader, Received
 
@@ -54,7 +55,7 @@ REGISTRY: Final = registry()
 NO_CONTEXT: Final = EdfContext(REGISTRY, NO_CACHES)
 
 
-class Peer:
+class Peer(Checks):
     """A node of the tester, connected with the target.
 
     `endpoints`: its sockets after their handshakes; `introduce`: the target's; `context`: the EdfContext of our frames.
@@ -63,15 +64,18 @@ class Peer:
     def __init__(
         self, endpoints: Sequence[HandshakePeer], introduce: Introduce, context: EdfContext = NO_CONTEXT
     ) -> None:
+        super().__init__()
         first = endpoints[0]
         self.introduce, self.context = introduce, context
         self.name, self.creation = first.name, first.creation
         self.target_caches = caches_of(introduce)
         self._target_context = EdfContext(REGISTRY, self.target_caches)
+        self._contexts: dict[Direction, EdfContext] = {"sent": context, "received": self._target_context}
+        """Contexts of the frames of both sides, for the transcripts."""
         self._wake = asyncio.Event()
         self._refs = 1_000_000 * first.rng.randrange(1, 1_000)
-        self._last_sent: str | Frame = ""
         self._readers: list[FrameReader] = []
+        self._while_busy = False
         self.endpoints: list[HandshakePeer] = []
         self.skipped: list[Received] = []
         """Frames that arrived while another one was expected."""
@@ -80,7 +84,7 @@ class Peer:
 
     def add(self, endpoint: HandshakePeer) -> None:
         """Adds a socket to the pool after its handshake."""
-        endpoint.socket.transcript.contexts = {"sent": self.context, "received": self._target_context}
+        endpoint.socket.transcript.contexts = self._contexts
         endpoint.socket.subscribe(self._wake.set)
         self.endpoints.append(endpoint)
         self._readers.append(FrameReader(endpoint, len(self._readers), self._target_context))
@@ -137,11 +141,14 @@ class Peer:
         """Sends a frame on one socket of the pool; with `compression`, arguments of `compress`, compressed."""
         data = self.data_of(frame)
         self.send_bytes(self.compress(data, **compression) if compression else data, frame, socket)
+        if isinstance(frame, enp.Control) and isinstance(frame.message, enp.UpdateCache):
+            known = self._contexts["sent"].caches
+            self._contexts["sent"] = EdfContext(REGISTRY, updated(known, frame.message))
 
     def send_bytes(self, data: bytes, description: str | Frame, socket: int = 0) -> None:
-        """Sends any bytes; `description` names them in a report."""
-        self._last_sent = description
-        self.sockets[socket].write(data, description if isinstance(description, str) else "")
+        """Sends any bytes; `description`, a sentence or the frame itself, names them in a report."""
+        self.note_sent(description)
+        self.sockets[socket].write(data, description)
 
     def compress(self, data: bytes, algorithm: enp.Algorithm = enp.Algorithm.GZIP, **overrides: Any) -> bytes:
         """The Compressed frame around the bytes of a frame; `overrides` replace fields of enp.Compressed."""
@@ -217,8 +224,9 @@ class Peer:
             for reader in self._readers:
                 read = reader.read_now()
                 if isinstance(read, Rejected):
-                    self.fail(f"bytes that are not a frame: {read}", "frames")
+                    self.fail(f"bytes that are not a frame: {reader.refusal(read)}", "frames")
                 if read is not None:
+                    self.note_received(read.value)
                     return read
             if loop.time() >= deadline or self.is_closed:
                 return None
@@ -242,16 +250,26 @@ class Peer:
 
     async def wait_for(self, wanted: Callable[[Any], bool], expected: str, within: float = REPLY_TIMEOUT) -> Received:
         """The first frame of this kind. ViolationError if none arrives in time."""
+        since = asyncio.get_running_loop().time()
         received = await self.find(wanted, within)
         if received is None:
-            self.fail(self._actual(within), expected)
+            self._fail_missing(expected, within, since)
         return received
 
-    def _actual(self, within: float) -> str:
+    def fail(
+        self, actual: object, *expected: object, kind: type[ViolationError] = ViolationError, **more: Any
+    ) -> NoReturn:
+        """As Checks.fail. TimingViolationError while an agent has to be busy, since it may have ended its sleep."""
+        late = self._while_busy and kind is ViolationError
+        super().fail(actual, *expected, kind=TimingViolationError if late else kind, **more)
+
+    def _fail_missing(self, expected: str, within: float, since: float, found: str = "") -> NoReturn:
+        """Raises TimingViolationError for a frame that did not arrive. The end of all sockets may have an earlier cause."""
+        partial = next(filter(None, (reader.missing() for reader in self._readers)), "")
         if self.is_closed:
-            return "the target closed the connection"
-        others = f"; last frame: {describe_frame(self.skipped[-1].value)}" if self.skipped else ""
-        return f"no such frame within {within:g} s{others}"
+            self.fail_timing(f"{found}the target closed the connection{partial}", expected)
+        others = f"; last frame: {show(self.skipped[-1].value)}" if self.skipped else ""
+        self.fail_timing(f"{found}no such frame within {within:g} s{partial}{others}", expected, since=since)
 
     async def answer(self, ref: Words, within: float = REPLY_TIMEOUT, *, sender: int = PROCESS) -> Received:
         """The Response or ResponseError to our call."""
@@ -266,7 +284,7 @@ class Peer:
         await self.check_alive()
         received = await self.find(wanted, within)
         if received is not None:
-            self.fail(describe_frame(received.value), f"no {what}")
+            self.fail(received.value, f"no {what}")
 
     async def expect_no_answer(self, ref: Words, within: float = QUIET) -> None:
         """No Response and no ResponseError to our call arrives."""
@@ -286,7 +304,8 @@ class Peer:
         while len(found) < count:
             received = await self.find(wanted, deadline - loop.time())
             if received is None:
-                self.fail(f"{len(found)} {what}: {self._actual(within)}", f"{count} {what} within {within:g} s")
+                expected = f"{count} {what} within {within:g} s"
+                self._fail_missing(expected, within, deadline - within, f"{len(found)} {what}: ")
             found.append(received.value)
         return found
 
@@ -295,7 +314,7 @@ class Peer:
         ref = self.ask(to, payload, **how)
         received = await self.answer(ref, within, sender=how.get("sender", PROCESS))
         if not isinstance(received.value, enp.Response):
-            self.fail(describe_frame(received.value), "a Response")
+            self.fail(received.value, "a Response")
         return received.value.payload
 
     async def acknowledgement(self, mid: int, within: float = REPLY_TIMEOUT) -> enp.ResponseError:
@@ -330,7 +349,7 @@ class Peer:
         try:
             value = (await self.answer(ref, within)).value
             if not isinstance(value, enp.Response) or value.payload != token:
-                self.fail(describe_frame(value), f"a Response of {echo} with {token!r}")
+                self.fail(value, f"a Response of {show(echo)} with {show(token)}")
         except ViolationError as violation:
             violation.general = ("ROB-ENP-3",)
             raise
@@ -341,7 +360,9 @@ class Peer:
             ref = self.ask(agent, Typed(t.INT64, sleep))
             await self.check_alive()
             await asyncio.sleep(BEGIN)
+            self._while_busy = True
             yield
+            self._while_busy = False
             await self.check_alive()
             if await self.find(_answers(ref), 0) is None:
                 await self.answer(ref, REPLY_TIMEOUT + sleep / 1000)
@@ -351,7 +372,7 @@ class Peer:
         """The number of the PID that echo gives as its own."""
         pid = await self.call("echo", "!self")
         if not isinstance(pid, PID) or pid[::2] != (self.target, self.introduce.Creation):
-            self.fail(repr(pid), f"a PID of {self.target} in its creation {self.introduce.Creation}")
+            self.fail(show(pid), f"a PID of {self.target} in its creation {self.introduce.Creation}")
         return pid.id
 
     async def expect_close(self, socket: int = 0, within: float = REPLY_TIMEOUT) -> None:
@@ -361,25 +382,14 @@ class Peer:
         while not ended.eof:
             left = deadline - ended.now()
             if left <= 0:
-                self.fail(
-                    f"socket {socket + 1} is still open after {within:g} s",
-                    f"the target closes socket {socket + 1} within {within:g} s",
-                )
+                name = f"socket {socket + 1}"
+                expected = f"the target closes {name} within {within:g} s"
+                self.fail_timing(f"{name} is still open after {within:g} s", expected, since=deadline - within)
             self._wake.clear()
             ended.read_now()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
-
-    def fail(self, actual: str, *expected: str) -> NoReturn:
-        """Raises ViolationError."""
-        last = self._last_sent
-        raise ViolationError(actual, expected, last if isinstance(last, str) else describe_frame(last))
-
-    def check(self, ok: bool, actual: object, expected: str) -> None:  # noqa: FBT001  reads like assert
-        """Raises ViolationError unless `ok`."""
-        if not ok:
-            self.fail(str(actual), expected)
 
 
 def _order(id_: int, given: int | None) -> int:

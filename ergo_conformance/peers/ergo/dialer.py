@@ -62,15 +62,15 @@ class Dialer(HandshakePeer):
     def check_hello(self, hello: Hello) -> None:
         """The acceptor's Hello proves the cookie, and over TLS the certificate (EHS-DIG-2, EHS-DIG-3)."""
         own = self.digest(Digest.HELLO_DIALER, salt1=self.salt)
-        self.check_digest(Digest.HELLO_ACCEPTOR, hello.Digest, salt2=hello.Salt, digest1=own)
+        self.check_digest(Digest.HELLO_ACCEPTOR, hello.Digest, salt2=hello.Salt, digest1=own, salt1=self.salt)
         if self.socket.fingerprint is not None:
-            self.check_digest(Digest.HELLO_CERT, hello.DigestCert, salt2=hello.Salt, salt1=self.salt)
+            self.check_digest(Digest.HELLO_CERT, hello.DigestCert, salt2=hello.Salt, salt1=self.salt, digest1=own)
 
     def check_joined(self, accept: Accept) -> None:
         """The Accept that answers our Join proves the cookie, and over TLS the certificate (EHS-DIG-7, EHS-DIG-8)."""
         join = self.sent[Join]
         assert isinstance(join, Join)
-        inputs = {"join_digest": join.Digest, "join_salt": join.Salt}
+        inputs = {"join_digest": join.Digest, "join_salt": join.Salt, "id": join.ConnectionID}
         self.check_digest(Digest.JOIN_ACCEPT, accept.Digest, **inputs)
         if self.socket.fingerprint is not None:
             self.check_digest(Digest.JOIN_CERT, accept.DigestCert, **inputs)

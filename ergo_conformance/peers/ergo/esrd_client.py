@@ -11,13 +11,14 @@ from typing import Any, Final, TypeVar, cast
 from ...errors import Rejected
 from ...model.ergo import ehs, enp, esrd
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
+from ...model.show import show
 from ...model.values import Atom
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
 from ..packet_reader import PacketFormat, PacketReader
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
-from ..violation import UnreachableError, ViolationError
+from ..violation import Checks, UnreachableError
 
 M = TypeVar("M", RegisterReply, ResolveReply)
 FORMAT: Final = PacketFormat(
@@ -47,15 +48,16 @@ class ScriptedEsrdClient(ScriptedPeer):
 
     def send(self, message: Message) -> None:
         """Sends any message."""
-        self.send_bytes(write_packet(message), repr(message))
+        self.send_bytes(write_packet(message), message)
 
     async def reply(self, within: float = REPLY_TIMEOUT) -> RegisterReply:
         """The registrar's reply."""
         expected = f"a RegisterReply within {within:g} s"
         data = await self._reader.read(within)
         if not data:
-            self.fail(f"nothing within {within:g} s" if data is None else self.ended(), expected)
-        return _message(data, RegisterReply, self._last_sent)
+            came = f"nothing within {within:g} s" if data is None else self.ended()
+            self.fail_timing(came + self._reader.missing(), expected)
+        return _message(data, RegisterReply, self)
 
     async def register(self, **overrides: Any) -> None:
         """Registers; the registrar has to grant it. `overrides` replace fields of the request."""
@@ -67,31 +69,30 @@ class ScriptedEsrdClient(ScriptedPeer):
         """Registers; the registrar refuses with this text and closes the socket (ESRD-REG-3, -4)."""
         self.send(self.request(**overrides))
         reply = await self.reply()
-        self.check(reply.Error is not None and reply.Error.text == text, reply, f"a RegisterReply with {text!r}")
+        self.check(reply.Error is not None and reply.Error.text == text, reply, f"a RegisterReply with {show(text)}")
         await self.expect_close()
 
 
-def _message(data: bytes, wanted: type[M], sent: str) -> M:
+def _message(data: bytes, wanted: type[M], peer: Checks) -> M:
     parsed = read_packet(data)
     if isinstance(parsed, Rejected):
-        raise ViolationError(
-            f"bytes that are not a packet: {parsed}; {data[:32].hex(' ', 4)}", (wanted.__name__,), sent
-        )
+        peer.fail(f"bytes that are not a packet: {parsed}; {data[:32].hex(' ', 4)}", wanted.__name__)
     if not isinstance(parsed.value, wanted):
-        raise ViolationError(repr(parsed.value), (wanted.__name__,), sent)
+        peer.fail(parsed.value, wanted.__name__)
+    peer.note_received(parsed.value)
     return parsed.value
 
 
-class ScriptedResolver(asyncio.DatagramProtocol):
+class ScriptedResolver(Checks, asyncio.DatagramProtocol):
     """Resolves names by datagrams. Each request needs its own socket: a reply has no number (ESRD-TR-4)."""
 
     def __init__(self, label: str = "") -> None:
+        super().__init__()
         self.transcript = Transcript(label, "datagrams")
         self._arrived: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._transport: asyncio.DatagramTransport | None = None
         self._opened = asyncio.get_running_loop().time()
-        self._last_sent = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
@@ -109,7 +110,7 @@ class ScriptedResolver(asyncio.DatagramProtocol):
 
     def send(self, data: bytes, description: str = "") -> None:
         """Sends one datagram."""
-        self._last_sent = description or f"{len(data)} bytes"
+        self.note_sent(description or f"{len(data)} bytes")
         self.transcript.add(Entry(self._now(), "sent", data, description=description))
         self.put(data)
 
@@ -136,16 +137,14 @@ class ScriptedResolver(asyncio.DatagramProtocol):
         """The next datagram, which has to be a ResolveReply."""
         data = await self.receive(within)
         if data is None:
-            raise ViolationError(f"nothing within {within:g} s", ("a ResolveReply",), self._last_sent)
-        return _message(data, ResolveReply, self._last_sent)
+            self.fail_timing(f"nothing within {within:g} s", "a ResolveReply")
+        return _message(data, ResolveReply, self)
 
     async def expect_silence(self, seconds: float) -> None:
         """No datagram arrives for so long."""
         data = await self.receive(seconds)
         if data is not None:
-            raise ViolationError(
-                f"{len(data)} bytes: {data[:32].hex(' ', 4)}", (f"no datagram within {seconds:g} s",), self._last_sent
-            )
+            self.fail(f"{len(data)} bytes: {data[:32].hex(' ', 4)}", f"no datagram within {seconds:g} s")
 
     def close(self) -> None:
         if self._transport is not None:

@@ -3,16 +3,16 @@
 import asyncio
 from typing import Any, cast
 
-from ...asyncio_server import close_server
 from ...errors import Rejected
 from ...model.ergo.esrd import Message, RegisterReply, RegisterRoutes, ResolveReply, ResolveRoutes, Route
+from ...model.show import show
 from ...model.values import Error
 from ...spec.ergo.esrd import packet_size, read_packet, write_packet
-from ..listener import HOST, AcceptedSocket, expect_empty, wait_within
+from ..listener import HOST, AcceptedSocket, expect_empty, stop_serving, wait_within
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
-from ..violation import UnreachableError, ViolationError
+from ..violation import ShortageError, ViolationError
 from .esrd_client import send_datagram
 
 PORT_TRIES = 50
@@ -27,7 +27,7 @@ class EsrdRegistration(ScriptedPeer):
         expected = f"a RegisterRoutes in one segment within {within:g} s"
         data = await self.socket.read(within)
         if not data:
-            self.fail(self.ended() if data == b"" else f"nothing within {within:g} s", expected)
+            self.fail_timing(self.ended() if data == b"" else f"nothing within {within:g} s", expected)
         parsed = read_packet(data)
         if isinstance(parsed, Rejected) or not isinstance(parsed.value, RegisterRoutes):
             self.fail(f"{parsed}; {len(data)} of {packet_size(data)} bytes: {data[:32].hex(' ', 4)}", expected)
@@ -44,7 +44,7 @@ class EsrdRegistration(ScriptedPeer):
 
     def send(self, message: Message) -> None:
         """Sends any message."""
-        self.send_bytes(write_packet(message), repr(message))
+        self.send_bytes(write_packet(message), message)
 
 
 class ResolveRequest:
@@ -115,14 +115,14 @@ class ScriptedEsrdServer:
         return [registration.socket for registration in self.registrations]
 
     async def start(self, port: int = 0) -> "ScriptedEsrdServer":
-        """Listens; port 0 is any that is free for TCP and UDP. UnreachableError if there is none."""
+        """Listens; port 0 is any that is free for TCP and UDP. ShortageError if there is none."""
         for left in range(1 if port else PORT_TRIES, 0, -1):
             try:
                 await self._open(port)
                 break
             except OSError as error:
                 if left == 1:
-                    raise UnreachableError(f"no registrar at {HOST}:{port}: {error}") from None
+                    raise ShortageError(f"no registrar at {HOST}:{port}: {error}") from None
         return self
 
     async def _open(self, port: int) -> None:
@@ -167,16 +167,14 @@ class ScriptedEsrdServer:
         """No further resolve request has arrived."""
         if self.resolving is not None and not self.resolving.requests.empty():
             raise ViolationError(
-                f"a resolve request: {self.resolving.requests.get_nowait().data!r:.200}", ("no resolve request",)
+                f"a resolve request: {show(self.resolving.requests.get_nowait().data, 200)}", ("no resolve request",)
             )
 
     async def stop_listening(self) -> None:
-        """Stops accepting registrations and ends their sockets with RST."""
+        """Stops accepting registrations and closes their sockets."""
         if self._server is not None:
-            await close_server(self._server)
-            for registration in self.registrations:
-                registration.socket.send_reset()
-            await self._server.wait_closed()
+            server, self._server = self._server, None
+            await stop_serving(server, self.sockets)
 
     async def stop(self) -> None:
         """Closes both sockets."""

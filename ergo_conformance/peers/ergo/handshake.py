@@ -5,20 +5,23 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from ...errors import Rejected
+from ...errors import Reason, Rejected
 from ...model.ergo import ehs
 from ...model.ergo.ehs import Accept, Digest, Hello, Introduce, Join, Message
+from ...model.show import distinct
 from ...model.values import Atom
+from ...spec.ergo.digests import explain_digest
 from ...spec.ergo.ehs import digest, frame_size, read_frame, write_frame
 from ..packet_reader import PacketFormat, PacketReader
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
-from ..transcript import describe
 
 M = TypeVar("M", Hello, Join, Introduce, Accept)
 
 VERSION: Final = ehs.Version("ergo-conformance", "1", "", "MIT")
 HEX: Final = "0123456789abcdef"
+SHOWN: Final = 32
+"""Bytes of refused data in a sentence."""
 FORMAT: Final = PacketFormat(
     ehs.MAGIC, ehs.HEADER_LENGTH, frame_size, ehs.HEADER_LENGTH, ehs.HEADER_LENGTH + ehs.MAX_PAYLOAD
 )
@@ -40,6 +43,16 @@ def frame(payload: bytes, *, magic: int = ehs.MAGIC, version: int = ehs.VERSION,
 def payload_of(message: Message) -> bytes:
     """A message without its header."""
     return write_frame(message)[ehs.HEADER_LENGTH :]
+
+
+def refusal(data: bytes, rejected: Rejected) -> str:
+    """Words about refused bytes: the reason, what the header announces if it does not fit, and the first bytes in hex."""
+    announced, note = len(data) - ehs.HEADER_LENGTH, ""
+    if rejected.reason is Reason.LEFTOVER and not rejected.path:
+        note = f"; the header announces {announced} bytes, the message has {rejected.offset - ehs.HEADER_LENGTH}"
+    elif rejected.reason is Reason.END_OF_DATA and announced >= 0:
+        note = f"; the header announces {announced} bytes, too few for the message"
+    return f"{rejected}{note}; {data[:SHOWN].hex(' ', 4)}"
 
 
 class HandshakePeer(ScriptedPeer, ABC):
@@ -101,36 +114,35 @@ class HandshakePeer(ScriptedPeer, ABC):
     def send(self, message: Message) -> None:
         """Sends one message."""
         self.sent[type(message)] = message
-        self.send_bytes(write_frame(message), describe(message))
+        self.send_bytes(write_frame(message), message)
 
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     async def receive(self, within: float = REPLY_TIMEOUT, expected: str = "a handshake message") -> Message:
         """The next message. ViolationError if the socket ends, nothing arrives, or the bytes are not a message."""
+        since = self.socket.now()
         data = await self._reader.read(within)
         if data is None:
-            self.fail(f"nothing within {within:g} s" + self._incomplete(), expected)
+            self.fail_timing(f"nothing within {within:g} s" + self._reader.missing(), expected, since=since)
         if not data:
-            self.fail(self.ended() + self._incomplete(), expected)
+            self.fail_timing(self.ended() + self._reader.missing(), expected)
         parsed = read_frame(data)
         if isinstance(parsed, Rejected):
-            self.fail(f"bytes that are not a handshake frame: {parsed}; {data[:32].hex(' ', 4)}", expected)
+            self.fail(f"bytes that are not a handshake frame: {refusal(data, parsed)}", expected)
         message: Message = parsed.value
+        self.note_received(message)
         return message
 
     def take_rest(self) -> bytes:
         """Removes and returns the bytes behind the last handshake message: ENP begins with them."""
         return self._reader.take_rest()
 
-    def _incomplete(self) -> str:
-        return f", after {self._reader.incomplete} bytes of a frame" if self._reader.incomplete else ""
-
     async def expect(self, kind: type[M], within: float = REPLY_TIMEOUT) -> M:
         """The next message, which has to be of this kind."""
         expected = f"{kind.__name__} within {within:g} s"
         message = await self.receive(within, expected)
         if not isinstance(message, kind):
-            self.fail(describe(message), expected)
+            self.fail(message, expected)
         self._remember(message)
         return message
 
@@ -152,7 +164,15 @@ class HandshakePeer(ScriptedPeer, ABC):
         return digest(rule, fingerprint=self.socket.fingerprint or b"", cookie=self.cookie, **inputs)
 
     def check_digest(self, rule: Digest, given: str, **inputs: str) -> None:
-        """Raises ViolationError, which names the requirement, unless the target gave this digest."""
+        """Raises ViolationError, which names requirement and fault, unless the target gave this digest.
+
+        `inputs`: what the rule names, and other texts that a faulty target may have used.
+        """
         wanted = self.digest(rule, **inputs)
+        if given == wanted:
+            return
         field = "DigestCert" if rule.fingerprint else "Digest"
-        self.check(given == wanted, f"{field} {given}", f"{field} {wanted} ({rule.requirement})")
+        facts = {**inputs, "cookie": self.cookie}
+        reason = explain_digest(rule, given, facts, self.socket.fingerprint or b"")
+        expected = f"{field} {wanted} ({rule.requirement})"
+        self.fail(f"{field} {distinct(given)}: {reason}", expected, requirement=rule.requirement)

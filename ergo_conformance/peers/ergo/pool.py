@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ...errors import Rejected
+from ...errors import Reason, Rejected
 from ...model.ergo import enp
 from ...spec.ergo.edf import EdfContext
 from ...spec.ergo.enp import frame_size
 from ...spec.ergo.stream import ReadFrame, read_one
 from ..packet_reader import PacketFormat, PacketReader
-from .handshake import HandshakePeer
+from .handshake import SHOWN, HandshakePeer
 
 _TYPES: Final = frozenset(enp.FrameType)
 FORMAT: Final = PacketFormat(enp.MAGIC, enp.HEADER_LENGTH, frame_size, enp.HEADER_LENGTH, 0xFFFFFFFF)
@@ -41,6 +41,18 @@ class FrameReader:
     def __init__(self, endpoint: HandshakePeer, number: int, context: EdfContext) -> None:
         self.socket, self.number, self.context = endpoint.socket, number, context
         self._packets = PacketReader(endpoint.socket, FORMAT, endpoint.take_rest())
+        self._last = b""
+
+    def refusal(self, rejected: Rejected) -> str:
+        """Words about the last frame, which was refused: the reason, and what its header announces."""
+        note = ""
+        if rejected.reason in (Reason.END_OF_DATA, Reason.LEFTOVER) and len(self._last) >= enp.HEADER_LENGTH:
+            note = f"; the header announces {len(self._last):,} bytes"
+        return f"{rejected}{note}; {self._last[:SHOWN].hex(' ', 4)}"
+
+    def missing(self) -> str:
+        """Words about a frame that is not whole, to end a sentence; empty if there is none."""
+        return self._packets.missing()
 
     def read_now(self) -> Received | Rejected | None:
         """The next frame of a known type; None while none is whole; Rejected for bytes that are not a frame.
@@ -50,6 +62,7 @@ class FrameReader:
         while (data := self._packets.read_now()) is not None:
             if is_of_unknown_type(data):
                 continue
+            self._last = data
             read = read_one(data.ljust(enp.HEADER_LENGTH, b"\0"), 0, self.context)
             return read if isinstance(read, Rejected) else Received.of(self.number, read, data)
         return None

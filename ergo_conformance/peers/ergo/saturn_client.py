@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from ...errors import Rejected
 from ...model.ergo import saturn
 from ...model.ergo.saturn import AnnouncedRoutes, Message, RegisterResult
+from ...model.show import show
 from ...model.values import Atom
 from ...spec.ergo.saturn import packet_size, proof, read_packet, write_packet
 from ..packet_reader import PacketFormat, PacketReader
@@ -35,7 +36,8 @@ class SaturnEndpoint(ScriptedPeer):
 
     def send(self, *messages: Message) -> None:
         """Sends messages in one chunk."""
-        self.send_bytes(b"".join(map(write_packet, messages)), f"{', '.join(map(repr, messages)):.300}")
+        described = messages[0] if len(messages) == 1 else ", ".join(map(show, messages))
+        self.send_bytes(b"".join(map(write_packet, messages)), described)
 
     async def receive(self, within: float = REPLY_TIMEOUT) -> Message | None:
         """The next message; None if none arrives in time. ViolationError for other bytes and when the socket ends."""
@@ -43,10 +45,11 @@ class SaturnEndpoint(ScriptedPeer):
         if data is None:
             return None
         if not data:
-            raise SocketEndedError(self.ended(), (f"a message within {within:g} s",), self._last_sent)
+            self.fail(self.ended() + self._reader.missing(), f"a message within {within:g} s", kind=SocketEndedError)
         parsed = read_packet(data)
         if isinstance(parsed, Rejected):
             self.fail(f"bytes that are not a message: {parsed}; {data[:32].hex(' ', 4)}", "a message")
+        self.note_received(parsed.value)
         return parsed.value  # type: ignore[no-any-return]
 
     async def expect(self, kind: type[M], within: float = REPLY_TIMEOUT, also: Sequence[type] = ()) -> M:  # noqa: RET503  fail
@@ -56,14 +59,15 @@ class SaturnEndpoint(ScriptedPeer):
             if isinstance(message, kind):
                 return message
             if not isinstance(message, tuple(also) or ()):
-                self.fail(f"{message!r:.300}", f"a {kind.__name__}")
-        self.fail(f"nothing within {within:g} s", f"a {kind.__name__}")
+                self.fail(message, f"a {kind.__name__}")
+        missing = f"nothing within {within:g} s{self._reader.missing()}"
+        self.fail_timing(missing, f"a {kind.__name__}", since=deadline - within)
 
     async def expect_silence(self, seconds: float) -> None:
         """No byte arrives for so long, and the socket stays open."""
         message = await self.receive(seconds)
         if message is not None:
-            self.fail(f"{message!r:.300}", f"nothing for {seconds:g} s")
+            self.fail(message, f"nothing for {seconds:g} s")
         held = self._reader.incomplete
         self.check(not held, f"{held} bytes of a message", f"nothing for {seconds:g} s")
 
@@ -117,7 +121,7 @@ class ScriptedSaturnClient(SaturnEndpoint):
         await self.handshake()
         self.send(self.request(**overrides))
         result = await self.expect(RegisterResult, also=saturn.NOTIFICATIONS)
-        self.check(result.Error is None, f"{result!r:.300}", "a RegisterResult without an error")
+        self.check(result.Error is None, result, "a RegisterResult without an error")
         return result
 
     async def refused(self, text: str, **overrides: Any) -> None:
@@ -129,5 +133,5 @@ class ScriptedSaturnClient(SaturnEndpoint):
         except SocketEndedError:
             return  # upstream loses the result in a race (SAT-RG-3)
         said = result.Error.text if result.Error is not None else None
-        self.check(said == text, f"{result!r:.300}", f"a RegisterResult with {text!r}")
+        self.check(said == text, result, f"a RegisterResult with {show(text)}")
         await self.expect_close()

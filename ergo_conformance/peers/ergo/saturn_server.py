@@ -6,6 +6,7 @@ from typing import Any
 from ...model.ergo import saturn
 from ...model.ergo.esrd import Route
 from ...model.ergo.saturn import Message
+from ...model.show import show
 from ...model.values import Error
 from ...spec.ergo.saturn import proof, write_packet
 from ..listener import Listener
@@ -73,7 +74,7 @@ class SaturnRegistration(SaturnEndpoint):
 
     async def send_in_pieces(self, message: Message, size: int, gap: float) -> None:
         """Sends a message `size` bytes at a time with `gap` seconds between."""
-        self._last_sent = f"{message!r:.200}, {size} bytes at a time"
+        self.note_sent(f"{show(message)}, {size} bytes at a time")
         await self.socket.drip(write_packet(message), size, gap)
 
 
@@ -94,7 +95,7 @@ class ScriptedSaturnServer:
         return self._listener.sockets
 
     async def start(self, port: int = 0) -> "ScriptedSaturnServer":
-        """Listens; port 0 is any free one. UnreachableError if the port is taken."""
+        """Listens; port 0 is any free one. ShortageError if the port is taken."""
         await self._listener.start(port)
         return self
 
@@ -114,5 +115,5 @@ class ScriptedSaturnServer:
         await self._listener.expect_no_connection(seconds)
 
     async def stop(self) -> None:
-        """Stops listening and ends all sockets with RST."""
+        """Stops listening and closes all sockets."""
         await self._listener.stop()

@@ -27,14 +27,23 @@ class FileReport(RunListener, ABC):
 
 
 def evidence(outcome: Outcome) -> list[str]:
-    """Lines that explain a verdict other than PASS."""
-    lines = [f"{id_} ({catalogue()[id_].level}): {catalogue()[id_].text}" for id_ in outcome.requirements]
+    """Lines that explain a verdict other than PASS; the bytes of each packet are below it in hex."""
+    lines = []
+    if outcome.violated:
+        requirement = catalogue()[outcome.violated]
+        lines.append(f"{requirement.id} ({requirement.level}): {requirement.text}")
+    lines += [f"before    {text}" for text in outcome.before]
     if outcome.sent:
         lines.append(f"sent      {outcome.sent}")
     lines += [f"{'expected' if i == 0 else '      or'}  {text}" for i, text in enumerate(outcome.expected)]
     if outcome.received:
         lines.append(f"received  {outcome.received}")
+    if outcome.difference:
+        lines.append(f"differs   {outcome.difference}")
     for label, shown in outcome.transcripts:
         lines.append(f"{label}:")
-        lines += [f"  {line}" for line in shown]
+        for line in shown:
+            lines.append(f"  {line.stamp}{line.text}")
+            if line.data:
+                lines.append(f"    {line.data.hex()}")
     return lines

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from ...model.text import escape
 from ..run.events import RunListener
 from ..run.outcome import Outcome, Verdict
 from ..run.summary import RunSummary
@@ -19,7 +20,7 @@ def to_junit(summary: RunSummary) -> str:
         element = ET.SubElement(
             root,
             "testsuite",
-            name=suite,
+            name=_xml(suite),
             tests=str(len(outcomes)),
             failures=str(counts[Verdict.FAIL]),
             errors=str(counts[Verdict.ERROR] + counts[Verdict.INCONCLUSIVE]),
@@ -38,16 +39,22 @@ def to_junit(summary: RunSummary) -> str:
 
 def _junit_case(parent: ET.Element, outcome: Outcome) -> None:
     case = ET.SubElement(
-        parent, "testcase", classname=f"ergo.{outcome.suite}", name=outcome.id, time=f"{outcome.seconds:.3f}"
+        parent,
+        "testcase",
+        classname=_xml(f"ergo.{outcome.suite}"),
+        name=_xml(outcome.id),
+        time=f"{outcome.seconds:.3f}",
     )
     properties = ET.SubElement(case, "properties")
     for name, value in (
         ("title", outcome.title),
         ("requirements", " ".join(outcome.requirements)),
+        ("violated", outcome.violated),
         ("level", outcome.level.value),
         ("verdict", outcome.verdict.value),
     ):
-        ET.SubElement(properties, "property", name=name, value=_xml(value))
+        if value:
+            ET.SubElement(properties, "property", name=name, value=_xml(value))
     match outcome.verdict:
         case Verdict.FAIL:
             ET.SubElement(case, "failure", message=_xml(outcome.received)).text = _xml("\n".join(evidence(outcome)))
@@ -60,10 +67,8 @@ def _junit_case(parent: ET.Element, outcome: Outcome) -> None:
 
 
 def _xml(text: str) -> str:
-    """Text in which characters that XML 1.0 does not allow are replaced by `?`."""
-    return "".join(
-        c if c in "\n\t" or (c.isprintable() and c <= "\ud7ff") or "\ue000" <= c <= "\ufffd" else "?" for c in text
-    )
+    """Text with escapes in place of control codes and lone surrogates; XML 1.0 allows all other characters."""
+    return escape(text, keep="\n\t")
 
 
 class JunitReport(FileReport):

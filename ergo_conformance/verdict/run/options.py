@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ...errors import UsageError, suggestion
+from ...model.text import escape, is_utf_8
 from ...targets.options import TargetOptions, option
 from ..reports import REPORTS
 
@@ -33,7 +34,9 @@ class RunOptions(SelectionOptions, TargetOptions):
     """Options that the command line and the pytest plugin share."""
 
     case: tuple[str, ...] = option((), "Select only this case; may be repeated; * and ? are wildcards.", metavar="ID")
-    seed: int = option(0, "Seed of all salts, names and ids.", metavar="N")
+    seed: int | None = option(
+        None, "Seed of all salts, names and ids. Default: 0; for a running target a new one in each run.", metavar="N"
+    )
     jobs: int = option(16, "Maximum number of live cases that run concurrently.", metavar="N")
     timeout: float = option(30.0, "Maximum duration of one live case, in seconds.", metavar="S")
     report: tuple[str, ...] = option(
@@ -54,6 +57,10 @@ class SessionOptions(RunOptions):
 
     def check(self) -> None:
         super().check()
+        for name, value in vars(self).items():
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and name != "target" and not is_utf_8(text):
+                    raise UsageError(f"--{name.replace('_', '-')} {escape(text)}: the value is not UTF-8")
         if self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs}: must be at least 1")
         if not 0 < self.timeout < float("inf"):

@@ -14,6 +14,9 @@ from typing import Any, Final, TypeVar
 from ...model.ergo.esrd import RegisterRoutes
 from ...model.ergo.saturn import Register
 from ...model.values import Atom
+from ...peers.ergo.agents import AgentDriver
+from ...peers.ergo.dial import Dial
+from ...peers.ergo.esrd_client import route
 from ...peers.ergo.esrd_server import EsrdRegistration, ScriptedEsrdServer
 from ...peers.ergo.saturn_server import SaturnRegistration, ScriptedSaturnServer
 from ...peers.listener import HOST, Listener
@@ -49,6 +52,7 @@ class RegistrationContext(Context):
         self._files: tempfile.TemporaryDirectory[str] | None = None
         self._starting: asyncio.Task[RunningTarget] | None = None
         self._started: RunningTarget | None = None
+        self._agent: AgentDriver | None = None
 
     # --- our side -----------------------------------------------------------------------------------------------------
 
@@ -165,6 +169,18 @@ class RegistrationContext(Context):
         member.grant(**overrides)
         await self.started()
         return member, request
+
+    async def dialed(self, name: str = "", *, tls: bool = False) -> Dial:
+        """Tells the target to connect to us under this name, by default an unknown one; the first call starts the target."""
+        if self._agent is None:
+            await self.registered_at_esrd()
+            self._agent = AgentDriver(await self.peer())
+        agent, wanted, listener = self._agent, Atom(name) or self.unknown_node(), await self.listener(tls=tls)
+        ref = agent.start("connect", wanted)
+        question = await self.esrd.resolve_request()
+        agent.peer.check(question.name == wanted, question.name, f"a request for {wanted}")
+        question.answer([route(listener.port, TLS=tls)])
+        return Dial(wanted, listener, agent, ref, self.target_info, self.rng)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

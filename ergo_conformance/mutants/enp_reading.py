@@ -51,7 +51,7 @@ class FirstFrameOfASegment(Framer):
     "ENP-HDR-1",
     found_by=(f"{DELIVERY}.split[by_1]", f"{DELIVERY}.split[by_7]", f"{DELIVERY}.split[by_8]", f"{DELIVERY}.slowly"),
 )
-class FrameInOneSegment(Framer):
+class SegmentForEachFrame(Framer):
     """Expects a frame in one segment and forgets the beginning of one that continues in the next."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:

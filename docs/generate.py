@@ -1,4 +1,4 @@
-"""Writes docs/generated from tables, schemas, requirements and docstrings. `tests/test_docs.py` checks the result."""
+"""Writes docs/generated from tables, schemas, requirements, mutants and docstrings. `tests/test_docs.py` checks the result."""
 
 import inspect
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ergo_conformance.spec.export.markdown import PAGES as SCHEMA_PAGES
+from ergo_conformance.verdict.matrix.page import mutants_page
 
 FOLDER = Path(__file__).parent / "generated"
 SURFACES = {
@@ -49,7 +50,12 @@ def coverage() -> str:
     return page
 
 
-PAGES = {**SCHEMA_PAGES, "public-api.md": public_api, "coverage.md": coverage}
+PAGES = {
+    **SCHEMA_PAGES,
+    "public-api.md": public_api,
+    "mutants.md": mutants_page,
+    "coverage.md": coverage,
+}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

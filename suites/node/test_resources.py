@@ -50,6 +50,15 @@ async def settled(ctx: Context, base: Usage | None) -> Usage:
             return usage
 
 
+async def close_all(ctx: Context) -> None:
+    """Closes the sockets of the case and waits for their ends."""
+    for socket in ctx.sockets:
+        socket.close()
+    for socket in ctx.sockets:
+        await socket.wait_closed()
+    ctx.sockets.clear()
+
+
 async def expect_return(ctx: Context, load: Callable[[], Awaitable[None]], what: str, allowed: int) -> None:
     """Checks that a load, done in rounds, leaves nothing behind. `allowed`: bytes by which the memory may grow in a round."""
     ctx.usage()
@@ -87,7 +96,7 @@ async def test_refused_handshakes(ergo_context: Context) -> None:
             dialer = await ergo_context.dial()
             dialer.send(dialer.hello(Digest="0" * 64))
             await dialer.expect_close()
-            ergo_context.sockets.clear()
+            await close_all(ergo_context)
 
     await expect_return(ergo_context, load, f"{COUNT} refused handshakes", COUNT * BYTES_EACH)
 
@@ -97,10 +106,9 @@ async def test_silent_sockets(ergo_context: Context) -> None:
     """A target keeps nothing of sockets on which no byte was sent and that have been closed."""
 
     async def load() -> None:
-        sockets = [await ergo_context.socket() for _ in range(COUNT)]
-        for socket in sockets:
-            socket.close()
-        ergo_context.sockets.clear()
+        for _ in range(COUNT):
+            await ergo_context.socket()
+        await close_all(ergo_context)
 
     await expect_return(ergo_context, load, f"{COUNT} silent sockets", COUNT * BYTES_EACH)
 
@@ -111,9 +119,8 @@ async def test_ended_connections(ergo_context: Context) -> None:
 
     async def load() -> None:
         for _ in range(COUNT):
-            dialer, _ = await ergo_context.connected()
-            dialer.socket.close()
-            ergo_context.sockets.clear()
+            await ergo_context.connected()
+            await close_all(ergo_context)
 
     await expect_return(ergo_context, load, f"{COUNT} connections", COUNT * BYTES_EACH)
 

@@ -43,6 +43,10 @@ class MemoryServer:
         self._loop, self._address, self.accept = loop, address, accept
         self.sockets: tuple[MemorySocket, ...] = (MemorySocket(address),)
 
+    @property
+    def port(self) -> int:
+        return self._address[1]
+
     def is_serving(self) -> bool:
         return bool(self.sockets)
 
@@ -196,6 +200,20 @@ class NetworkLoop(VirtualLoop):
         self.datagrams[port] = transport
         protocol.connection_made(transport)
         return transport, protocol
+
+
+async def listen(
+    host: str,
+    port: int,
+    _registry: object,
+    protocol: Callable[[], asyncio.Protocol],
+    tls: ssl.SSLContext | None = None,
+    tls_timeout: float = 0.0,
+) -> MemoryServer:
+    """Listens on the network of the running loop, a NetworkLoop; stands in for that of the reference node."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, NetworkLoop)
+    return await loop.create_server(protocol, host, port, ssl=tls, ssl_handshake_timeout=tls_timeout or None)
 
 
 def _refused(address: Address) -> ConnectionRefusedError:

@@ -15,7 +15,8 @@ from ..model.values import Atom
 from .api.handshake import RandomHex
 from .api.messages import ProcessOptions
 from .api.validation import check_name
-from .connection import tcp
+from .connection import listener, tcp
+from .connection.listener import Listen
 from .connection.tcp import Dial
 from .core.actor import Actor
 from .core.core import NodeCore
@@ -38,7 +39,7 @@ def random_hex(length: int) -> str:
 class Node:
     """An Ergo node. `async with Node(name, network) as node:` starts it and stops it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what programs and tests set
         self,
         name: str,
         network: NetworkOptions | None = None,
@@ -47,11 +48,12 @@ class Node:
         clock: Callable[[], float] | None = None,
         random_hex: RandomHex = random_hex,
         dial: Dial = tcp.dial,
+        listen: Listen = listener.listen,
         caches: Caches | None = None,
         registry: Registry | None = None,
     ) -> None:
         """Makes a node that is not started. Needs a running loop. `clock`: Unix seconds, by default the system's, with which
-        each incarnation of a name has another creation; a given one sets it.  `dial`: opens sockets.
+        each incarnation of a name has another creation; a given one sets it.  `dial` and `listen`: open sockets.
 
         `caches` and `registry` replace the ids that it would announce and the types that it would know.  UsageError for an
         invalid name.
@@ -78,7 +80,8 @@ class Node:
 
         self.network: Final = NodeNetwork(
             self.name, self.creation, network, options,
-            caches=caches or initial_caches(name, options), random_hex=random_hex, dial=dial, make_core=make_core,
+            caches=caches or initial_caches(name, options), random_hex=random_hex, dial=dial, listen=listen,
+            make_core=make_core,
         )  # fmt: skip
         self.core: Final = self.network.core
 

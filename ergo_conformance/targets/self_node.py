@@ -10,6 +10,7 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..model.ergo.caches import Caches
 from ..model.registry import Registry
+from ..peers import memory_network
 from ..peers.ergo.esrd_client import MemoryResolver, ScriptedResolver, route
 from ..peers.ergo.handshake import TargetInfo
 from ..peers.memory import connect_memory
@@ -222,7 +223,7 @@ def create(options: TargetOptions) -> Target:
 def make_node(wanted: settings.NodeConfig, seed: str) -> Node:
     """A node whose salts and ids are drawn from a seed, so that a case takes the same path in every run."""
     rng = random.Random(seed)
-    return wanted.make_node(clock=lambda: START, random_hex=partial(_token, rng))
+    return wanted.make_node(clock=lambda: START, random_hex=partial(_token, rng), listen=memory_network.listen)
 
 
 def _token(rng: random.Random, n: int) -> str:

@@ -14,7 +14,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ...errors import ErgoConformanceError
 from ...model.ergo.ehs import Role
@@ -36,6 +36,35 @@ SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """Errors of accept that leave the connection in the queue: the socket stays readable."""
 
 MakeProtocol = Callable[[], asyncio.Protocol]
+
+
+class ListeningSocket(Protocol):
+    """What a node needs of a listening socket."""
+
+    @property
+    def port(self) -> int:
+        """The port."""
+
+    def close(self) -> None:
+        """Stops listening. Accepted connections continue."""
+
+    async def wait_closed(self) -> None:
+        """Waits until the connections that were accepted before `close` are open or have failed."""
+
+
+class Listen(Protocol):
+    """Opens a listening socket; `listen` is the one of the machine's network."""
+
+    async def __call__(
+        self,
+        host: str,
+        port: int,
+        registry: SocketRegistry,
+        protocol: MakeProtocol,
+        tls: ssl.SSLContext | None = None,
+        tls_timeout: float = 0.0,
+    ) -> ListeningSocket:
+        """Listens on one address. Raises OSError and UnicodeError."""
 
 
 async def listen(

@@ -12,7 +12,7 @@ from ...model.ergo.esrd import Route
 from ..api import NetworkHandshake, NetworkProto
 from ..api.info import AcceptorInfo
 from ..connection.dial_errors import cause_of
-from ..connection.listener import Listener, listen
+from ..connection.listener import Listen, ListeningSocket
 from ..connection.socket_registry import SocketRegistry
 from ..connection.tls import CertManager, manager_of
 from ..options import AcceptorOptions, NetworkOptions
@@ -36,7 +36,7 @@ class NodeAcceptor:
     cookie: str | None
     flags: Flags | None
     max_message_size: int | None
-    server: Listener | None = field(default=None, repr=False)
+    server: ListeningSocket | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, options: AcceptorOptions, node: NetworkOptions, host: str, certificates: CertManager | None) -> Self:
@@ -83,7 +83,7 @@ class NodeAcceptor:
             proto_version=self.proto.version,
         )
 
-    async def listen(self, protocol: MakeProtocol, sockets: SocketRegistry) -> None:
+    async def listen(self, listen: Listen, protocol: MakeProtocol, sockets: SocketRegistry) -> None:
         """Listens on the first free port of its range (NAPI-ACC-1). UsageError if there is none."""
         first, last = self.port, self.options.end
         context = self.certificates.context if self.certificates else None

@@ -31,6 +31,7 @@ from ..api.info import NetworkInfo, ProxyRouteInfo, RouteInfo
 from ..api.routes import NetworkRoute
 from ..connection.backoff import MIN_LIFETIME
 from ..connection.dial_errors import cause_of
+from ..connection.listener import Listen
 from ..connection.socket_protocol import SocketProtocol, SocketSetup
 from ..connection.socket_registry import SocketRegistry
 from ..connection.table import ConnectionTable, MakeConnection
@@ -52,7 +53,7 @@ log = logging.getLogger("ergo_conformance.node")
 class NodeNetwork:
     """The network of one node."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what differs in memory, and the parts that the node makes
         self,
         name: Atom,
         creation: int,
@@ -62,15 +63,16 @@ class NodeNetwork:
         caches: Caches,
         random_hex: RandomHex,
         dial: Dial,
+        listen: Listen,
         make_core: Callable[[Peers, Turns], NodeCore],
     ) -> None:
-        """`caches`: the ids in the bytes that we write; `dial`: opens sockets; `make_core`: makes the node's core."""
+        """`caches`: ids in the bytes that we write; `dial`, `listen`: open sockets; `make_core`: makes the node's core."""
         turns = Turns()
         self.name, self.options = name, options
         self.mode = options.mode
         self.stopped = options.mode is NetworkMode.DISABLED
         self._stacks = StackFactory(name, creation, node.version, options, caches, random_hex)
-        self._random_hex = random_hex
+        self._random_hex, self._listen = random_hex, listen
         self._certificates = manager_of(node.tls)
         self._sockets = SocketRegistry(turns, closed=self.stopped)
         self._acceptors: list[NodeAcceptor] = []
@@ -133,7 +135,7 @@ class NodeNetwork:
         """Opens one more acceptor; after the start it is not registered. UsageError; ErgoError "network stack is stopped"."""
         self._check_running()
         acceptor = NodeAcceptor.of(options, self.options, self.name.partition("@")[2], self._certificates)
-        await acceptor.listen(self.acceptor_protocol, self._sockets)
+        await acceptor.listen(self._listen, self.acceptor_protocol, self._sockets)
         self._acceptors.append(acceptor)
         return acceptor
 

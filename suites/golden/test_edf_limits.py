@@ -151,7 +151,7 @@ TOO_LONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("which", TOO_LONG)
-@case("EDF-STR-1", "EDF-ATOM-1", "EDF-ERR-1", "EDF-ID-2", offers=OFFERS)
+@case("EDF-STR-1", "EDF-ATOM-1", "EDF-ERR-1", "EDF-ID-2", "EDF-TAG-1", offers=OFFERS)
 def test_refused_by_the_writer(ergo_codec: Codec, which: str) -> None:
     """A codec refuses to write a value that has no bytes ({which}), and writes the next one."""
     try:

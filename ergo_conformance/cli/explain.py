@@ -1,4 +1,4 @@
-"""`ergo-conformance explain`: explains a requirement, a case, or an EDF type."""
+"""`ergo-conformance explain`: explains a requirement, a case, a mutant, or an EDF type."""
 
 import json
 from itertools import groupby
@@ -10,6 +10,7 @@ from rich.markup import escape
 from ..errors import UsageError, suggestion
 from ..locate import suites
 from ..verdict.reports.console import make_console
+from .explain_mutants import mutant_lines, print_mutants_of_case, print_mutants_of_requirement
 from .pytest_process import suites_of
 
 if TYPE_CHECKING:
@@ -23,17 +24,25 @@ SHOWN_VECTORS: Final = 6
 @app.command()
 def explain(
     id_: Annotated[
-        str, typer.Argument(metavar="ID", help="Id of a requirement or a case, or an EDF type: []int32, gen/Version…")
+        str,
+        typer.Argument(
+            metavar="ID", help="Requirement, case, mutant (mutant:NAME), or EDF type: []int32, gen/Version…"
+        ),
     ],
     code: Annotated[bool, typer.Option("--code", help="Show the code that is generated for an EDF type.")] = False,
 ) -> None:
-    """Explain a requirement, a case, or an EDF type."""
+    """Explain a requirement, a case, a mutant, or an EDF type."""
     from ..spec.requirements import catalogue
     from ..verdict.run.collection import collect_cases
     from .edf_types import find_type, print_type, type_names
 
     if id_ in catalogue():
         _requirement(catalogue()[id_], [case.as_json() for case in collect_cases().values()])
+        return
+    lines = mutant_lines(id_)
+    if lines is not None:
+        for line in lines:
+            make_console().print(line, soft_wrap=True)
         return
     type_ = find_type(id_)
     if type_ is not None:
@@ -44,7 +53,7 @@ def explain(
         _case(cases[id_].as_json())
         return
     known = [*catalogue(), *cases, *type_names()]
-    raise UsageError(f"{id_!r} is not a requirement, case or EDF type{suggestion(id_, known)}")
+    raise UsageError(f"{id_!r} is not a requirement, case, mutant or EDF type{suggestion(id_, known)}")
 
 
 def _requirement(row: "Requirement", cases: list[dict[str, Any]]) -> None:
@@ -66,6 +75,7 @@ def _requirement(row: "Requirement", cases: list[dict[str, Any]]) -> None:
         more = f" and {len(rest)} with other parameters" if rest else ""
         say(f"[dim]case    [/] {escape(first['id'])}{more}: {escape(first['title'])}")
     vectors = vector_ids(id_)
+    print_mutants_of_requirement(id_)
     if vectors:
         left = len(vectors) - SHOWN_VECTORS
         text = ", ".join(vectors[:SHOWN_VECTORS]) + (f" and {left} more" if left > 0 else "")
@@ -93,4 +103,5 @@ def _case(row: dict[str, Any]) -> None:
     needs = [*row["needs"]["offers"], *row["needs"]["agents"]]
     needs += [f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items()]
     say(f"[dim]needs [/] a target that offers {' '.join(needs)}")
+    print_mutants_of_case(row["id"])
     say(f"[dim]run   [/] ergo-conformance run --case '{escape(row['id'])}'", soft_wrap=True)

@@ -32,9 +32,7 @@ FOREVER = 3600.0
 # --- registrations ----------------------------------------------------------------------------------------------------
 
 
-@SATURN_CLIENTS.function(
-    codec, "is_proof", "SAT-HS-2", found_by=(f"{S}.wrong_proof[upper_case]", f"{S}.another_server")
-)
+@SATURN_CLIENTS.function(codec, "is_proof", "SAT-HS-2", found_by=(f"{S}.wrong_proof[*]", f"{S}.another_server"))
 def any_proof_accepted(given: str, first: str, token: str) -> bool:
     """Accepts any proof of the server."""
     return True
@@ -62,7 +60,7 @@ class RegistersWithoutCluster(SaturnClientSession):
         return write(saturn.Register("", self.hidden, self.view.name, routes))
 
 
-@SATURN_CLIENTS.fault("SAT-RG-8", "SAT-RC-1", found_by=(f"{S}.refused[taken]", f"{S}.pauses"))
+@SATURN_CLIENTS.fault("SAT-RG-8", "SAT-RC-1", found_by=(f"{S}.refused[*]",))
 class RefusalIgnored(SaturnClientSession):
     """Ignores the error of its registration."""
 
@@ -72,7 +70,7 @@ class RefusalIgnored(SaturnClientSession):
         return super()._accept(message)
 
 
-@SATURN_CLIENTS.fault("SAT-HS-2", found_by=(f"{S}.no_proof[a_result]",))
+@SATURN_CLIENTS.fault("SAT-HS-2", found_by=(f"{S}.no_proof[*]",))
 class ResultWithoutProof(SaturnRegistrar):
     """Accepts the result of its registration without a proof of the server."""
 

@@ -88,7 +88,7 @@ def room_for_all_refusals(self: Decoder, data: bytes, offset: int = 0) -> tuple[
 def reads_other_values_than_texts_as_nil(self: Decoder, data: bytes) -> Any:
     """Reads each value that is not a text as nil."""
     value = _decode(self, data)
-    return value if isinstance(value, str) and len(value) < 30 else None  # noqa: PLR2004
+    return value if isinstance(value, str) and len(value) < 30 else None
 
 
 @codec_fault(EDF, "EDF-TOP-3", at=((Decoder, "decode_prefix"),), found_by=(f"{GOLDEN}.malformed[nil]",))

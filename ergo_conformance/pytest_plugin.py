@@ -7,7 +7,6 @@ Options have the prefix `--ergo-`; `ergo-conformance run` sets them.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -44,32 +43,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """Starts a session if there is a target."""
     if not config.getoption("--ergo-target"):
         return
-    from .verdict.run.session import Session
+    from .verdict.run.distribution import plugin_of, session_class
 
     try:
-        config.stash[SESSION] = session = Session.from_config(config)
+        config.stash[SESSION] = session = session_class(config).from_config(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     if config.getoption("--ergo-terminal"):
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             config.pluginmanager.unregister(reporter)
-    config.pluginmanager.register(SessionPlugin(session), "ergo-session")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """Skips a case in a session without a target."""
-    if SESSION not in pyfuncitem.config.stash and inspect.iscoroutinefunction(pyfuncitem.obj):
-        from .verdict.run.case import ATTRIBUTE
-
-        if hasattr(pyfuncitem.obj, ATTRIBUTE):
-            pytest.skip("no target: run with --ergo-target")
+    config.pluginmanager.register(plugin_of(session) or SessionPlugin(session), "ergo-session")
 
 
 @pytest.fixture
-def ergo_context() -> None:
-    """Context of a coroutine case; the runner of the case makes it."""
+def ergo_context(request: pytest.FixtureRequest) -> None:
+    """Context of a coroutine case; the runner of the case makes it. Without a target the case is skipped."""
+    if SESSION not in request.config.stash:
+        pytest.skip("no target: run with --ergo-target")
 
 
 @pytest.fixture
@@ -107,7 +98,7 @@ class SessionPlugin:
             config.hook.pytest_deselected(items=deselected)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if session.items:
+        if session.items and not session.config.option.collectonly:
             try:
                 self.session.start()
             except UsageError as error:
@@ -115,6 +106,7 @@ class SessionPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object:
+        from .verdict.run.case_function import call
         from .verdict.run.execution import CaseResult
 
         case = self.session.cases.get(pyfuncitem.nodeid)
@@ -124,12 +116,7 @@ class SessionPlugin:
             self.session.judge_coroutine(case)
             return True
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}  # noqa: SLF001  as pytest does
-        error: Exception | None = None
-        try:
-            pyfuncitem.obj(**arguments)
-        except Exception as raised:  # noqa: BLE001  the session judges it
-            error = raised
-        self.session.judge(case, CaseResult(error))
+        self.session.judge(case, CaseResult(call(case.function, arguments)))
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,25 +1,11 @@
 """`ergo-conformance mutants`: the kill matrix, i.e. which cases find which faulty nodes."""
 
-import os
-from dataclasses import dataclass
-
 import typer
 
-from ..targets.options import option
+from ..verdict.matrix.options import MutantsOptions
 from .options import takes
 
 app = typer.Typer(add_completion=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MutantsOptions:
-    """Options of `ergo-conformance mutants`."""
-
-    names: tuple[str, ...] = option((), "Only these mutants; * and ? are wildcards.", metavar="NAME")
-    suite: tuple[str, ...] = option((), "Only the cases of this suite; may be repeated.", metavar="NAME")
-    case: tuple[str, ...] = option((), "Only this case; may be repeated; * and ? are wildcards.", metavar="ID")
-    all_cases: bool = option(False, "Run all selected cases against each mutant, not only its declared cases.")
-    jobs: int = option(os.cpu_count() or 1, "Number of runs in memory at once.", metavar="N")
 
 
 @app.command()
@@ -27,8 +13,9 @@ class MutantsOptions:
 def mutants(_context: typer.Context, options: MutantsOptions) -> None:
     """Run mutants, the reference node with one seeded fault each, and show which cases find them.
 
-    Exit code 0: each mutant is found as its declaration says; 1: one is not; 2: an invalid option; 5: nothing is selected.
+    Without options: all mutants against the cases that their declarations name, which has to find each of them, and each
+    case of a MUST has to find one. Exit code 0: so it is; 1: it is not; 2: an invalid option; 5: nothing was selected.
     """
-    from ..verdict.matrix.command import run_matrix
+    from ..verdict.matrix.command import run_matrix  # here, since it imports pytest and the node
 
-    raise typer.Exit(run_matrix(options.names, options.suite, options.case, options.jobs, all_cases=options.all_cases))
+    raise typer.Exit(run_matrix(options))

@@ -5,7 +5,6 @@ import difflib
 import json
 import logging
 import os
-import signal
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ..errors import UsageError
-from . import logs, toml
+from . import logs, signals, toml
 
 app = typer.Typer(add_completion=False)
 log = logging.getLogger(f"{logs.LOGGER}.node")
@@ -116,12 +115,27 @@ def target_of(
     """
     try:
         target = json.loads(variable) if variable else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{VARIABLE} is not JSON: {error}") from None
     if variable:
         check(target, VARIABLE)
-    target = _over(target, file)
+    target = whole_numbers(_over(target, file))
     return _over({key: value for key, value in given.items() if value is not None}, target)
+
+
+def whole_numbers(settings: Json) -> Json:
+    """Returns settings with whole numbers as int, also those that are written with a point: JSON knows no difference.
+
+    The values of `env` are kept.
+    """
+    match settings:
+        case float() if settings.is_integer():
+            return int(settings)
+        case dict():
+            return {key: value if key == "env" else whole_numbers(value) for key, value in settings.items()}
+        case list():
+            return [whole_numbers(value) for value in settings]
+    return settings
 
 
 def _over(upper: Mapping[str, Json], lower: Mapping[str, Json]) -> dict[str, Json]:
@@ -155,11 +169,9 @@ async def serve(target: Mapping[str, Json], *, agents: bool) -> None:
     """Runs a node with these settings, prints READY, and stops at SIGTERM or SIGINT. UsageError if it can't start."""
     from ..reference_node.target import config as settings
 
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    stop = signals.stop_event()
     started = await settings.config_of(target).make_node().start()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: _reload(started, target))
+    signals.handle("SIGHUP", lambda: _reload(started, target))
     supervisor = settings.host_agents(started, target) if agents else None
     print("READY", json.dumps(settings.ready(started, target, supervisor)), flush=True)
     await stop.wait()

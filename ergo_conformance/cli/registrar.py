@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import typer
 from ..errors import CannotEncode, UsageError
 from ..locate import TOKEN_VARIABLE
 from ..model.ergo import esrd, saturn
-from . import logs, toml
+from . import logs, signals, toml
 
 app = typer.Typer(help="Run a registrar without a node.", no_args_is_help=True, add_completion=False)
 
@@ -100,10 +99,8 @@ async def serve_saturn(
     token = token or secrets.token_hex(16)
     keys = load(files[0], files[1]) if files[0] and files[1] else None
     server = SaturnServer(token, host=host, port=port, keys=keys, config=items_of(config))
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: _configure(server, config))
+    stop = signals.stop_event()
+    signals.handle("SIGHUP", lambda: _configure(server, config))
     try:
         await server.start()
     except (OSError, UnicodeError) as error:
@@ -129,9 +126,7 @@ async def serve(host: str, port: int) -> None:
     """Runs an ESRD registrar until SIGTERM or SIGINT. UsageError if its sockets can't be opened."""
     from ..reference_node.registrars.esrd_server import EsrdServer
 
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    stop = signals.stop_event()
     server = EsrdServer(host, port)
     try:
         await server.start()

@@ -152,7 +152,7 @@ class FromIdLittleEndian(EnpConnection):
         return super().transmit(frame, sender_id, options)
 
 
-@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]"))
+@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.delivery.joined"))
 class LengthLittleEndian(FrameEncoder):
     """Writes the length of a frame in little-endian order."""
 
@@ -161,7 +161,7 @@ class LengthLittleEndian(FrameEncoder):
         return data[:2] + data[2:6][::-1] + data[6:]
 
 
-@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]"))
+@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.delivery.joined"))
 class LengthWithoutHeader(FrameEncoder):
     """Does not count the header in the length of a frame."""
 

@@ -68,7 +68,7 @@ class EsrdWrongErrorText(EsrdNameTable):
         return reply if reply.Error is None else RegisterReply(Error(f"refused: {reply.Error.text}"))
 
 
-@ESRD_NAMES.fault("ESRD-REG-2", found_by=(f"{REGISTER}.many_leases",))
+@ESRD_NAMES.fault("ESRD-REG-2", "ROB-ESRD-4", found_by=(f"{REGISTER}.many_leases",))
 class RegistrationsLimited(EsrdNameTable):
     """Does not store registrations beyond 20, and answers them without an error."""
 

@@ -46,7 +46,7 @@ def token_and_salt_swapped(first: str, token: str) -> str:
     return sha256(f"{token}:{first}".encode()).hexdigest()
 
 
-@SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.proof",))
+@SATURN_CLIENTS.fault("SAT-RG-9", found_by=(f"{S}.proof", f"{S}.register[*]"))
 class RegistersBeforeProof(SaturnClientSession):
     """Sends its registration before the server has proved the token."""
 
@@ -168,7 +168,7 @@ class ClosesOnApplicationWithoutNode(SaturnClientSession):
 # --- requests and applications ----------------------------------------------------------------------------------------
 
 
-@SATURN_CLIENTS.fault("SAT-RS-7", found_by=(f"{A}.other_numbers",))
+@SATURN_CLIENTS.fault("SAT-RS-3", "SAT-RS-7", found_by=(f"{A}.other_numbers",))
 class AnyNumberAccepted(SaturnRegistrar):
     """Accepts any answer as the answer to its last request."""
 

@@ -21,7 +21,9 @@ LENGTH_AT = 9
 """Offset of the uncompressed length in a compressed frame."""
 
 
-@SENDING.fault("ENP-Z-3", found_by=(f"{COMPRESSING}.algorithm[lzw]", f"{COMPRESSING}.level[best_size]"))
+@SENDING.fault(
+    "ENP-Z-3", found_by=(f"{COMPRESSING}.algorithm[*]", f"{COMPRESSING}.level[*]", f"{COMPRESSING}.threshold[*]")
+)
 class CompressionIgnored(EnpConnection):
     """Never compresses."""
 

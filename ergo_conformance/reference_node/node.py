@@ -26,6 +26,7 @@ from .network.application_announcements import ApplicationAnnouncements
 from .network.initial_caches import initial_caches, make_registry
 from .network.network import NodeNetwork
 from .options import DEFAULT_NODE, NetworkOptions, NodeOptions
+from .turns import Turns
 
 
 def random_hex(length: int) -> str:
@@ -59,12 +60,13 @@ class Node:
         self.options: Final = options
         network = network or NetworkOptions()
 
-        def make_core(peers: Peers) -> NodeCore:
+        def make_core(peers: Peers, turns: Turns) -> NodeCore:
             return NodeCore(
                 ProcessTable(self.name, self.creation, int(clock() * 1e9)),
                 peers,
                 lambda: int(clock() * 1e9),
                 registry or make_registry(options),
+                turns,
                 env=options.env,
                 expose_env=options.expose_env,
                 application_listener=ApplicationAnnouncements(self.name, network),

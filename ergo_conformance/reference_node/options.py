@@ -15,7 +15,7 @@ from ..model.registry import Row
 from ..model.text import text_to_bytes
 from ..model.values import Error
 from .api import NetworkHandshake, NetworkProto, Registrar
-from .api.validation import MAX_PORT, check_atom, check_cookie, check_mapping, check_range
+from .api.validation import MAX_PORT, check_atom, check_cookie, check_host, check_mapping, check_range
 from .connection.tls import CertManager, KeyPair
 from .ergo.enp.proto import EnpProto
 from .ergo.handshake import EhsHandshake
@@ -64,6 +64,7 @@ class AcceptorOptions:
     proto: NetworkProto | None = None
 
     def __post_init__(self) -> None:
+        check_host("host", self.host)
         check_range("port", self.port, 0, MAX_PORT)
         check_range("last_port", self.end, self.port, MAX_PORT)
         check_range("max_message_size", self.max_message_size or 0, 0, MAX_INT)

@@ -271,7 +271,8 @@ async def link_and_monitor_all(one: Node, other: Node) -> tuple[NoticeRecorder, 
     target = other.spawn(own_event_and_alias, name="target")
     await wait_until(lambda: target.aliases)
     targets: list[RelationTarget] = [
-        target.pid, ProcessID(other.name, Atom("target")), target.aliases[0], Event(other.name, Atom("event")), other.name,
+        target.pid, ProcessID(other.name, Atom("target")), next(iter(target.aliases)),
+        Event(other.name, Atom("event")), other.name,
     ]  # fmt: skip
     recorder = NoticeRecorder()
     process = one.spawn(recorder)

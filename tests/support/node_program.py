@@ -89,7 +89,7 @@ class NodeMethods:
         made = [self.node.spawn(target, name=f"t{i}") for i in range(number)]
         while not all(process.aliases for process in made):
             await asyncio.sleep(0)
-        return [[process.pid.id, process.aliases[0].id] for process in made]
+        return [[process.pid.id, next(iter(process.aliases)).id] for process in made]
 
     async def relations(self) -> int:
         return len(self.node.core.monitoring.relations)

@@ -48,14 +48,17 @@ def run(listeners: list[RunListener], *functions: object) -> int:
     session = Session(SelfTarget(), SessionOptions(), listeners)
     cases = []
     for function in functions:
-        item = cast("pytest.Function", SimpleNamespace(nodeid=str(function), obj=function))
+        arguments = SimpleNamespace(argnames=("ergo_context",))
+        item = cast("pytest.Function", SimpleNamespace(nodeid=str(function), obj=function, _fixtureinfo=arguments))
         cases.append(CollectedCase(item, "suite.area.x", "suite", "", Case(("EHS-DIG-1",)), RequirementLevel.MUST))
     session.select(cases)
     session.start()
     for case in cases:
         with contextlib.suppress(pytest.skip.Exception):
             session.judge_coroutine(case)
-        session.note_report(case, "teardown", cast("pytest.TestReport", SimpleNamespace(outcome="passed")))
+        session.note_report(
+            case, "teardown", cast("pytest.TestReport", SimpleNamespace(outcome="passed", failed=False))
+        )
     pytest_session = SimpleNamespace(exitstatus=0)
     session.finish(cast("pytest.Session", pytest_session), 0)
     session.close()

@@ -8,6 +8,8 @@ from ...model.ergo import edf, error_values
 from ...model.text import text_to_bytes
 
 MAX_PORT: Final = 0xFFFF
+MAX_SHOWN: Final = 80
+"""Characters of a wrong value that are shown."""
 
 
 def check_name(name: str) -> None:
@@ -44,7 +46,21 @@ def check_cookie(cookie: str | None) -> None:
         raise UsageError("the cookie can't be encoded as UTF-8") from None
 
 
+def check_host(what: str, host: str) -> None:
+    """A host, if there is one, can be looked up: without NUL, and with labels of 1 to 63 characters."""
+    try:
+        possible = "\0" not in host and host.encode("idna") is not None
+    except UnicodeError:
+        possible = False
+    if not possible:
+        raise UsageError(
+            f"{what} {host[:MAX_SHOWN]!r} can't be a host: its labels need 1 to 63 characters, none of them NUL"
+        )
+
+
 def check_range(what: str, value: int, low: int, high: int) -> None:
-    """A number is between `low` and `high`, both included."""
+    """A whole number is between `low` and `high`, both included."""
+    if type(value) is not int:
+        raise UsageError(f"{what} is {value!r}; it has to be a whole number")
     if not low <= value <= high:
         raise UsageError(f"{what} is {value}; it has to be between {low} and {high}")

@@ -1,5 +1,6 @@
 """Delays before something that has failed is tried again."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ...model.values import Atom
@@ -9,7 +10,7 @@ FIRST_DELAY: Final = 0.05
 MAX_DELAY: Final = 5.0
 """Seconds: the longest delay."""
 MIN_LIFETIME: Final = 1.0
-"""Seconds that a connection without received messages has to live to count as a success."""
+"""Seconds that a connection without received messages, or a registration, has to live to count as a success."""
 
 
 def next_delay(delay: float) -> float:
@@ -35,3 +36,25 @@ class ReconnectBackoff:
     def remaining(self, name: Atom, now: float) -> float:
         """Returns the seconds until the next try is allowed."""
         return max(0.0, self._next_try[name][1] - now) if name in self._next_try else 0.0
+
+
+class Pauses:
+    """The pauses before the attempts to register again, in seconds; the last one is repeated.
+
+    They go on where they were if the registration before has ended at once: a registrar may accept and close without end.
+    """
+
+    def __init__(self, steps: Sequence[float]) -> None:
+        self._steps = steps
+        self._next = 0
+
+    def next(self) -> float:
+        """Returns the pause before the next attempt."""
+        pause = self._steps[min(self._next, len(self._steps) - 1)]
+        self._next += 1
+        return pause
+
+    def registration_ended(self, lasted: float) -> None:
+        """A registration has ended after this number of seconds; one that lasted begins the pauses anew."""
+        if lasted >= MIN_LIFETIME:
+            self._next = 0

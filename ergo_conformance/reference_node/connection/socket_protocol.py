@@ -20,6 +20,7 @@ from ..api.errors import ClosedError, HandshakeError, RefusedError, SilentError
 from ..api.handshake import Introduced, JoinedSocket, JoinRequest, Output, PeerInfo
 from ..api.stack import Deadlines, FlowLimits, HandshakeSession
 from .outbox import Outbox
+from .reading import Inbox
 from .socket_registry import SocketRegistry
 from .table import ConnectionTable, MakeConnection
 from .tcp import format_address, tune
@@ -72,6 +73,7 @@ class SocketProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outbox = Outbox(setup.flow_limits, self.fail)
         self.write, self.drain = self._outbox.write, self._outbox.drain
+        self._inbox = Inbox(registry.reading, self._deliver)
         self._peer = "in memory"
         self._handshake: HandshakeSession | None = None
         self._connection: PooledConnection | None = None
@@ -88,6 +90,7 @@ class SocketProtocol(asyncio.Protocol):
         """The socket is open: starts the handshake."""
         self._transport = cast("asyncio.Transport", transport)
         self._outbox.open(self._transport)
+        self._inbox.open(self._transport)
         tune(transport.get_extra_info("socket"))
         self._peer = (
             format_address(transport.get_extra_info("peername")) or self._peer
@@ -109,10 +112,7 @@ class SocketProtocol(asyncio.Protocol):
         """Passes bytes to the handshake, later to the connection; drops them after a refusal."""
         if self._connection is not None:
             self._joined_at = None
-            try:
-                self._connection.receive(self, data)
-            except Rejected as refusal:
-                self.fail(str(refusal))
+            self._inbox.receive(data)
         elif self._handshake is not None:
             self._restart_deadline()
             try:
@@ -120,6 +120,13 @@ class SocketProtocol(asyncio.Protocol):
                     self._process(output)
             except (HandshakeError, RefusedError) as error:
                 self.refuse(error)
+
+    def _deliver(self, data: bytes) -> None:
+        if self._connection is not None and data:
+            try:
+                self._connection.receive(self, data)
+            except Rejected as refusal:
+                self.fail(str(refusal))
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -134,6 +141,7 @@ class SocketProtocol(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._outbox.resume()
+        self._inbox.finish()
         if self._handshake is not None:
             why = f": {exc}" if exc else ""
             self.refuse(ClosedError(f"the peer closed the socket during the handshake{why}"))
@@ -157,6 +165,7 @@ class SocketProtocol(asyncio.Protocol):
     def close(self) -> None:
         """Flushes and closes. Bytes that can't be flushed within the read deadline are discarded."""
         self._connection = None
+        self._inbox.drop()
         self._outbox.flush()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
@@ -165,6 +174,7 @@ class SocketProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """Closes at once."""
         self._connection = None
+        self._inbox.drop()
         if self._transport is not None:
             self._transport.abort()
 

@@ -6,7 +6,9 @@ from typing import Final, Protocol
 from ...errors import ErgoConformanceError
 from ...model.ergo.ehs import Role
 from ..api.errors import HandshakeError
+from ..turns import Turns
 from .outbox import wake
+from .reading import Reading
 
 MAX_HANDSHAKES: Final = 512
 """Unfinished handshakes of dialers. When exceeded, the oldest is dropped: a genuine one completes in milliseconds. Half of
@@ -33,8 +35,9 @@ class RegisteredSocket(Protocol):
 class SocketRegistry:
     """The live sockets of one node."""
 
-    def __init__(self, *, closed: bool = False) -> None:
-        """`closed`: the node has stopped; sockets that open late (TLS takes time) are closed again."""
+    def __init__(self, turns: Turns, *, closed: bool = False) -> None:
+        """`turns`: of the loop.  `closed`: the node has stopped; sockets that open late (TLS takes time) are closed again."""
+        self.reading = Reading(turns)
         self.live: set[RegisteredSocket] = set()
         self.closed = closed
         self._accepting: dict[RegisteredSocket, None] = {}  # oldest first

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UsageError
+from ..api.validation import check_host
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -25,7 +26,10 @@ class KeyPair(NamedTuple):
 
 
 def self_signed(hostnames: Iterable[str]) -> KeyPair:
-    """Makes an ECDSA P-256 key and a certificate for these names and IP addresses, valid for a year."""
+    """Makes an ECDSA P-256 key and a certificate for these names and IP addresses, valid for a year.
+
+    UsageError for a name that no host can have.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -53,6 +57,7 @@ def _general_name(name: str) -> "x509.GeneralName":
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
+        check_host("the certificate's host", name)
         return x509.DNSName(name.encode("idna").decode())
 
 

@@ -1,6 +1,5 @@
 """Actors: processes written as classes with a handler for each kind of message."""
 
-import asyncio
 import logging
 from typing import Any, Final
 
@@ -8,7 +7,6 @@ from ...model.values import PID, Error, Event
 from ..api.errors import ErgoError
 from ..api.messages import Call, Down, Envelope, ExitSignal, Message, ProcessOptions, Published
 from ..api.relations import RelationTarget
-from .mailbox import YIELD_AFTER
 from .process import Process
 
 log = logging.getLogger("ergo_conformance.node")
@@ -48,12 +46,10 @@ class Actor:
         self.process = process
         await self.init(*args)
         process.set_ready()
-        mailbox, left = process.mailbox, YIELD_AFTER
+        mailbox, share = process.mailbox, process.share
         while True:
-            left -= 1
-            if not left:
-                await asyncio.sleep(0)
-                left = max(YIELD_AFTER, len(mailbox) // 2)
+            if share.is_over():
+                await share.wait(len(mailbox))
             envelope = mailbox.take() or await mailbox.get()
             if type(envelope) is Message:
                 await self.handle_message(*envelope)

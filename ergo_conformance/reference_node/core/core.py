@@ -16,6 +16,7 @@ from ...model.values import PID, Atom, Error, Ref
 from ..api import Connection
 from ..api.messages import Call, Message, MessageOptions, ProcessAddress
 from ..api.relations import RelationKind, RelationTarget
+from ..turns import Turns
 from .applications import ApplicationListener, Applications
 from .events import Events
 from .monitoring import Monitoring
@@ -32,8 +33,9 @@ from .spawner import Spawner
 class NodeCore:
     """The processes of one node (api.Core, process.ProcessHost).
 
-    `tables`: identity and processes of the node.  `now`: Unix nanoseconds.  `registry`: the types that the node knows.  `env`:
-    the environment of the node; with `expose_env` remote spawn and application start carry it.
+    `tables`: identity and processes of the node.  `now`: Unix nanoseconds.  `registry`: the types that the node knows.
+    `turns`: of the event loop.  `env`: the environment of the node; with `expose_env` remote spawn and application start carry
+    it.
     """
 
     def __init__(
@@ -42,12 +44,13 @@ class NodeCore:
         peers: Peers,
         now: Callable[[], int],
         registry: Registry,
+        turns: Turns,
         *,
         env: Mapping[str, Any] | None = None,
         expose_env: bool = False,
         application_listener: ApplicationListener | None = None,
     ) -> None:
-        self.tables, self.peers, self.now, self.registry = tables, peers, now, registry
+        self.tables, self.peers, self.now, self.registry, self.turns = tables, peers, now, registry, turns
         self.name, self.creation, self.pid = tables.name, tables.creation, tables.pid
         self.env: dict[str, Any] = dict(env or {})
         relations = RelationTable()

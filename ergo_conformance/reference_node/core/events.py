@@ -1,7 +1,7 @@
 """Registered events: their owners, their last messages, and the delivery to subscribers."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,14 +33,15 @@ class Events:
     def __init__(self, tables: ProcessTable, relations: RelationTable, peers: Peers, now: Callable[[], int]) -> None:
         self._tables, self._relations, self._peers, self._now = tables, relations, peers, now
         self._events: dict[Atom, RegisteredEvent] = {}
+        self._by_owner: dict[Process, dict[Atom, None]] = {}
 
     def get(self, name: Atom) -> RegisteredEvent | None:
         """Returns a registered event."""
         return self._events.get(name)
 
-    def owned_by(self, process: Process) -> Iterator[Atom]:
-        """Yields the names of the events of a process."""
-        return (name for name, event in self._events.items() if event.owner is process)
+    def owned_by(self, process: Process) -> list[Atom]:
+        """Returns the names of the events of a process, oldest first."""
+        return list(self._by_owner.get(process, ()))
 
     def register(self, process: Process, name: Atom, *, buffer: int, notify: bool) -> Ref:
         """See Process.register_event. ErgoError "resource is taken"."""
@@ -48,12 +49,17 @@ class Events:
             raise ErgoError(error_values.TAKEN)
         event = RegisteredEvent(process, self._tables.make_ref(), notify, deque(maxlen=buffer))
         self._events[name] = event
+        self._by_owner.setdefault(process, {})[name] = None
         return event.token
 
     def remove(self, process: Process, name: Atom) -> Event:
         """Removes an event of a process; returns its address. Raises ErgoError."""
         self._owned(process, name)
         del self._events[name]
+        own = self._by_owner[process]
+        del own[name]
+        if not own:
+            del self._by_owner[process]
         return Event(self._tables.name, name)
 
     def publish(self, process: Process, name: Atom, message: Any, options: MessageOptions) -> None:

@@ -1,28 +1,22 @@
-"""Mailbox of a process: three queues, and turns for other processes."""
+"""Mailbox of a process: three queues."""
 
 import asyncio
 from collections import deque
-from typing import Final
 
 from ...model.ergo.enp import Priority
 from ..api.messages import Envelope
-
-YIELD_AFTER: Final = 256
-"""Messages, received or sent, after which a busy process lets other tasks run. For received messages, half of the waiting ones
-if that is more: otherwise a flood would queue up faster than it is read."""
 
 
 class Mailbox:
     """Three queues: MAX is emptied first, then HIGH, then NORMAL."""
 
-    __slots__ = ("_left", "_limit", "_normal", "_urgent", "_waiter")
+    __slots__ = ("_limit", "_normal", "_urgent", "_waiter")
 
     def __init__(self, limit: int) -> None:
         """`limit`: messages per queue; 0 means no limit."""
         self._limit = limit
         self._normal: deque[Envelope] = deque()
         self._urgent: dict[Priority, deque[Envelope]] | None = None  # most processes never need them
-        self._left = YIELD_AFTER
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, envelope: Envelope, priority: Priority) -> bool:
@@ -56,11 +50,7 @@ class Mailbox:
         return self._normal.popleft() if self._normal else None
 
     async def get(self) -> Envelope:
-        """Removes and returns the next envelope; waits for one, and yields to other tasks now and then."""
-        self._left -= 1
-        if not self._left:
-            self._left = max(YIELD_AFTER, len(self) // 2)
-            await asyncio.sleep(0)
+        """Removes and returns the next envelope; waits for one."""
         while (envelope := self.take()) is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter

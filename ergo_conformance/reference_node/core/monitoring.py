@@ -70,7 +70,7 @@ class Monitoring:
     def add(self, kind: RelationKind, target: RelationTarget, consumer: PID) -> list[MessageEvent]:
         """Adds a relation to a target of this node; an existing one is a no-op. ErgoError if the target does not exist."""
         self.check_exists(target)
-        first = not self.relations.of(target)
+        first = not self.relations.has_consumers(target)
         self.relations.add(kind, target, consumer)
         return self._events.subscribed(target.name, first=first) if isinstance(target, Event) else []
 
@@ -102,7 +102,9 @@ class Monitoring:
         return None
 
     def _consumer_left(self, target: RelationTarget) -> None:
-        if isinstance(target, Event) and target.node == self._tables.name and not self.relations.of(target):
+        if not isinstance(target, Event) or target.node != self._tables.name:
+            return
+        if not self.relations.has_consumers(target):
             self._events.unsubscribed(target.name)
 
     def _consumers_left(self, targets: Iterable[RelationTarget]) -> None:
@@ -119,7 +121,7 @@ class Monitoring:
             self.target_ended(ProcessID(self._tables.name, process.name), reason, process)
         for alias in process.aliases:
             self.target_ended(alias, reason, process)
-        for name in list(self._events.owned_by(process)):
+        for name in self._events.owned_by(process):
             self.target_ended(self._events.remove(process, name), reason, process)
         self._consumers_left(self.relations.forget(process.pid))
 
@@ -135,7 +137,7 @@ class Monitoring:
         if owner is not process:
             raise ErgoError(error_values.ALIAS_OWNER)
         del self._tables.aliases[alias.id]
-        process.aliases.remove(alias)
+        del process.aliases[alias]
         self.target_ended(alias, error_values.UNREGISTERED, process)
 
     def target_ended(self, target: RelationTarget, reason: Error, owner: Process) -> None:

@@ -1,6 +1,5 @@
 """Outgoing traffic of processes: messages, requests, replies and exit signals, to this node and to others."""
 
-import asyncio
 from typing import Any
 
 from ...model.ergo import enp
@@ -9,7 +8,6 @@ from ...model.values import PID, Atom, Error, ProcessID
 from ..api import Connection
 from ..api.errors import ErgoError
 from ..api.messages import Call, ExitSignal, Message, MessageOptions, ProcessAddress, Recipient
-from .mailbox import YIELD_AFTER
 from .peer_connections import Peers
 from .pending import PendingRequests
 from .process import Process
@@ -25,9 +23,8 @@ class Outgoing:
 
     async def send(self, process: Process, to: Recipient, message: Any, options: MessageOptions) -> None:
         """See Process.send."""
-        process.sends += 1
-        if not process.sends % YIELD_AFTER:  # a process that only sends must let other tasks run
-            await asyncio.sleep(0)
+        if process.share.is_over():  # a process that only sends must let other tasks run
+            await process.share.wait()
         address = self._address(to)
         if address.node == self._name:
             self._deliver(address, Message(process.pid, message), options.priority)

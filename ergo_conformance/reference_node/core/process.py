@@ -16,6 +16,7 @@ from ...model.values import PID, Alias, Atom, Error, Ref
 from ..api.errors import ErgoError, Stop
 from ..api.messages import Call, Envelope, ExitSignal, MessageOptions, ProcessOptions, Recipient
 from ..api.relations import RelationKind, RelationTarget
+from ..turns import Share, Turns
 from .mailbox import Mailbox
 
 log = logging.getLogger("ergo_conformance.node")
@@ -26,6 +27,10 @@ Body = Callable[..., Coroutine[Any, Any, None]]
 
 class ProcessHost(Protocol):
     """The node as a process sees it. Its methods have the effects of the methods of Process with the same names."""
+
+    @property
+    def turns(self) -> Turns:
+        """The turns of the event loop that the processes share."""
 
     @property
     def outgoing(self) -> "OutgoingService":
@@ -103,7 +108,7 @@ class Process:
 
     __slots__ = (
         "_options", "_task", "aliases", "application", "host", "leader", "mailbox", "name", "parent", "pid", "reason",
-        "reply_options", "sends", "started",
+        "reply_options", "share", "started",
     )  # fmt: skip
 
     def __init__(
@@ -124,8 +129,10 @@ class Process:
         self.application: Atom | None = None
         self.options = options
         self.mailbox = Mailbox(options.mailbox_size)
-        self.aliases: list[Alias] = []
-        self.sends = 0
+        self.aliases: dict[Alias, None] = {}
+        """Its aliases, oldest first."""
+        self.share = Share(host.turns)
+        """Its part of each turn of the event loop."""
         self.reason: Error | None = None
         """The reason of its end; None while it runs."""
         self.started: asyncio.Future[None] = loop.create_future()
@@ -159,6 +166,8 @@ class Process:
     async def receive(self) -> Envelope:
         """Returns the next envelope; waits for one. Raises Stop for an exit signal that is not trapped."""
         self.set_ready()
+        if self.share.is_over():
+            await self.share.wait(len(self.mailbox))
         envelope = await self.mailbox.get()
         if type(envelope) is ExitSignal:
             self.check_exit(envelope)

@@ -62,6 +62,10 @@ class RelationTable:
         self._remove(key, relation)
         return True
 
+    def has_consumers(self, target: RelationTarget) -> bool:
+        """Returns whether a target has relations."""
+        return key_of(target) in self._by_target
+
     def of(self, target: RelationTarget) -> list[Relation]:
         """Returns the relations to a target, oldest first."""
         return list(self._by_target.get(key_of(target), ()))

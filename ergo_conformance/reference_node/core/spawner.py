@@ -74,7 +74,7 @@ class Spawner:
         """See Process.create_alias."""
         alias = self._tables.new_alias()
         self._tables.aliases[alias.id] = process
-        process.aliases.append(alias)
+        process.aliases[alias] = None
         return alias
 
     def end(self, process: Process, reason: Error) -> None:

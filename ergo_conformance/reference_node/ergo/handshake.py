@@ -34,7 +34,7 @@ class EhsHandshake:
     session_class: type[EhsSession] = EhsSession
 
     def __post_init__(self) -> None:
-        if not 1 <= self.pool_size <= ehs.MAX_POOL_SIZE:
+        if type(self.pool_size) is not int or not 1 <= self.pool_size <= ehs.MAX_POOL_SIZE:
             raise UsageError(f"pool_size is {self.pool_size}; allowed: 1 to {ehs.MAX_POOL_SIZE}")
 
     def start(self, local: LocalIdentity, socket: SocketInfo) -> EhsSession:

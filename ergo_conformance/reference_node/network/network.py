@@ -41,6 +41,7 @@ from ..core.core import NodeCore
 from ..core.peer_connections import Peers
 from ..core.remote_spawn import Factory
 from ..options import AcceptorOptions, NetworkMode, NetworkOptions, NodeOptions
+from ..turns import Turns
 from .acceptor import NodeAcceptor
 from .dialer import NodeDialer
 from .route_resolution import RouteResolver
@@ -62,16 +63,17 @@ class NodeNetwork:
         caches: Caches,
         random_hex: RandomHex,
         dial: Dial,
-        make_core: Callable[[Peers], NodeCore],
+        make_core: Callable[[Peers, Turns], NodeCore],
     ) -> None:
         """`caches`: the ids in the bytes that we write; `dial`: opens sockets; `make_core`: makes the node's core."""
+        turns = Turns()
         self.name, self.options = name, options
         self.mode = options.mode
         self.stopped = options.mode is NetworkMode.DISABLED
         self._stacks = StackFactory(name, creation, node.version, options, caches, random_hex)
         self._random_hex = random_hex
         self._certificates = manager_of(node.tls)
-        self._sockets = SocketRegistry(closed=self.stopped)
+        self._sockets = SocketRegistry(turns, closed=self.stopped)
         self._acceptors: list[NodeAcceptor] = []
         self._registrars: list[Registrar] = []
         self._protos: WeakKeyDictionary[Connection, NetworkProto] = WeakKeyDictionary()
@@ -79,7 +81,7 @@ class NodeNetwork:
         self.table: ConnectionTable[Connection] = ConnectionTable(name, self)
         self.resolver = RouteResolver(name, options, self._stacks)
         self._dialer = NodeDialer(self.table, self._sockets, dial, random_hex, self._connection_maker)
-        self.core = make_core(Peers(self.table.connections, self.connection, self.drop))
+        self.core = make_core(Peers(self.table.connections, self.connection, self.drop), turns)
 
     # --- settings of new sockets --------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ def registrar_errors() -> Iterator[None]:
     """Raises RegistrarError with the framework's text for errors of sockets, TLS and encoding (ESRD-CL-2)."""
     try:
         yield
-    except (CannotEncode, UnicodeError):  # a name that is too long for a packet or for a host name
-        raise RegistrarError(error_values.INCORRECT.text) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError) as error:  # one of TLS is a ValueError, too
         raise RegistrarError(cause_of(error)) from None
+    except (CannotEncode, ValueError):  # a name that is too long for a packet, or that can't be a host
+        raise RegistrarError(error_values.INCORRECT.text) from None

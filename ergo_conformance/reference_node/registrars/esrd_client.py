@@ -19,7 +19,8 @@ from ...model.ergo.saturn import ApplicationRoute, ProxyRoute
 from ...model.values import Atom
 from ..api import NodeRegistration, RegistrarInfo
 from ..api.errors import RegistrarError
-from ..api.validation import MAX_PORT, check_range
+from ..api.validation import MAX_PORT, check_host, check_range
+from ..connection.backoff import Pauses
 from ..connection.tcp import keep_alive
 from ..ergo.esrd import check_header, read, write
 from .errors import registrar_errors
@@ -27,6 +28,8 @@ from .esrd_server import EsrdServer
 
 log = logging.getLogger("ergo_conformance.node")
 
+LONGEST_PAUSE: Final = 5
+"""Pauses of esrd.RETRY before a node registers again with a server that ends each registration at once."""
 ESRD: Final = Version(esrd.PROTOCOL, esrd.RELEASE, "", "MIT")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -35,12 +38,13 @@ class EsrdRegistrar:
     """The embedded registrar of one node (api.Registrar).
 
     `host` and `port`: address of the registrar of our host; port 0 is any free port.  Without `serve` the node is always a
-    client.  UsageError for a wrong port.
+    client.  UsageError for a wrong host or port.
     """
 
     version = ESRD
 
     def __init__(self, *, host: str = "localhost", port: int = esrd.PORT, serve: bool = True) -> None:
+        check_host("registrar host", host)
         check_range("registrar port", port, 0, MAX_PORT)
         self.host, self.port, self.may_serve = host, port, serve
         self.name = Atom("")
@@ -105,12 +109,19 @@ class EsrdRegistrar:
         return True
 
     async def _keep_registered(self) -> None:
-        """Waits for the end of the registration; then becomes the server or registers again, at once and then every second."""
+        """Waits for the end of the registration; then becomes the server or registers again, at once and then every second.
+
+        The pauses grow while each registration ends at once.
+        """
+        loop, pauses = asyncio.get_running_loop(), Pauses([n * esrd.RETRY for n in range(LONGEST_PAUSE + 1)])
         while not self.serving:
             if self._registration is not None:
+                since = loop.time()
                 await until_lost(*self._registration)
                 self._registration = None
                 log.info("%r: the connection to the registrar was lost", self.name)
+                pauses.registration_ended(loop.time() - since)
+                await asyncio.sleep(pauses.next())
             try:
                 await self._serve_or_register()
             except RegistrarError as error:

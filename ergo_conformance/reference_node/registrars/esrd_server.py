@@ -11,6 +11,7 @@ from typing import Final
 
 from ...asyncio_server import close_server
 from ...model.ergo import esrd
+from ..api.validation import check_host
 from ..ergo.esrd import EsrdNameTable, EsrdServerSession, EsrdSessionState
 from .server_socket import RegistrarServerSocket
 from .udp import WildcardSocket
@@ -48,7 +49,8 @@ class EsrdServer:
     """Serves registrations on `host` and resolves on all addresses."""
 
     def __init__(self, host: str = "localhost", port: int = esrd.PORT) -> None:
-        """`port`: 0 is any port that is free for TCP and UDP."""
+        """`port`: 0 is any port that is free for TCP and UDP. UsageError for a wrong host."""
+        check_host("host", host)
         self.table = EsrdNameTable()
         self.host, self.port = host, port
         self._server: asyncio.Server | None = None

@@ -7,7 +7,7 @@ when it registers again (SAT-RC-2), and limits the wait for every answer.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -19,7 +19,8 @@ from ...model.ergo.saturn import AnnouncedRoutes, ApplicationRoute, Message, Pro
 from ...model.values import Atom
 from ..api import NodeRegistration, RegistrarInfo
 from ..api.errors import RegistrarError
-from ..api.validation import MAX_PORT, check_range
+from ..api.validation import MAX_PORT, check_host, check_range
+from ..connection.backoff import Pauses
 from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT, keep_alive
 from ..connection.tls import client_context, verifying_context
 from ..ergo.saturn import ClusterView, SaturnClientSession, raise_if_error, write
@@ -49,6 +50,7 @@ class SaturnOptions:
     ca: str | None = None
 
     def __post_init__(self) -> None:
+        check_host("registrar host", self.host)
         check_range("registrar port", self.port, 1, MAX_PORT)
 
 
@@ -73,6 +75,7 @@ class SaturnRegistrar:
         self._last_id = 0
         self._pending: dict[int, asyncio.Future[Message]] = {}
         self._keeper: asyncio.Task[None] | None = None
+        self._pauses = Pauses(saturn.REDIAL)
 
     @property
     def registered(self) -> bool:
@@ -102,6 +105,7 @@ class SaturnRegistrar:
         self.name, self.hidden, self._random_hex = node.name, node.hidden, node.random_hex
         self.view = ClusterView(self.options.cluster, node.name)
         self._routes = list(routes)
+        self._pauses = Pauses(saturn.REDIAL)
         reader, client = await self._connect()
         self._keeper = asyncio.get_running_loop().create_task(self._keep_registered(reader, client))
 
@@ -201,13 +205,16 @@ class SaturnRegistrar:
                     return
 
     async def _keep_registered(self, reader: asyncio.StreamReader, client: SaturnClientSession) -> None:
-        """Reads messages; registers again after the connection was lost."""
+        """Reads messages; registers again after the connection was lost, with pauses that go on if it was lost at once."""
+        loop = asyncio.get_running_loop()
         while True:
+            since = loop.time()
             try:
                 await self._listen(reader, client)
             except (OSError, RegistrarError) as error:
                 log.info("%r: the connection to Saturn was lost: %s", self.name, error)
             await self._drop()
+            self._pauses.registration_ended(loop.time() - since)
             reader, client = await self._reconnect()
 
     async def _listen(self, reader: asyncio.StreamReader, client: SaturnClientSession) -> None:
@@ -215,11 +222,10 @@ class SaturnRegistrar:
             self._dispatch(list(client.receive(data)))
 
     async def _reconnect(self) -> tuple[asyncio.StreamReader, SaturnClientSession]:
-        for delay in _redial_delays():
-            await asyncio.sleep(delay)
+        while True:
+            await asyncio.sleep(self._pauses.next())
             with contextlib.suppress(RegistrarError):
                 return await self._connect()
-        raise AssertionError  # the delays never end
 
     async def _drop(self) -> None:
         """Closes the connection; pending requests fail."""
@@ -278,9 +284,3 @@ async def _wait_for(future: "asyncio.Future[T]", seconds: float, forget: Callabl
 def not_registered(_: int) -> str:
     """Replaces the random source before a node registers."""
     raise RegistrarError(error_values.UNREGISTERED.text)
-
-
-def _redial_delays() -> Iterator[float]:
-    yield from saturn.REDIAL
-    while True:
-        yield saturn.REDIAL[-1]

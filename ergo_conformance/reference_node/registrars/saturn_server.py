@@ -9,6 +9,7 @@ from typing import Any, Final
 from ...asyncio_server import close_server
 from ...model.ergo import saturn
 from ...model.ergo.saturn import SessionState
+from ..api.validation import check_host
 from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT
 from ..connection.tls import KeyPair, self_signed, server_context
 from ..ergo.saturn import SaturnDirectory, SaturnServerSession
@@ -46,8 +47,10 @@ class SaturnServerSocket(RegistrarServerSocket):
 
 
 class SaturnServer:
-    """A Saturn server. `host`: empty means all addresses; `keys`: its certificate, by default a self-signed one; `config`:
-    values by item names.
+    """A Saturn server.
+
+    `host`: empty means all addresses; UsageError for one that can't be. `keys`: its certificate, by default a self-signed one;
+    `config`: values by item names.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SaturnServer:
         keys: KeyPair | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
+        check_host("host", host)
         self.directory = SaturnDirectory(token, config)
         self.host, self.port = host, port
         self.keys = keys or self_signed([host] if host else ["localhost"])

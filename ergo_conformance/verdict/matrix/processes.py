@@ -3,9 +3,10 @@
 import gc
 import multiprocessing as mp
 import os
+import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -49,13 +50,15 @@ class _Running:
     last: float = field(default_factory=time.monotonic)
 
 
-def execute(runs: Sequence[PlannedRun], jobs: int) -> Iterator[CaseJudged | RunEnded]:
+def execute(runs: Sequence[PlannedRun], jobs: int) -> Generator[CaseJudged | RunEnded]:
     """Executes runs, at most `jobs` in memory and LIVE_PER_JOB times as many over sockets at once.
 
     Yields what they report. Closing the iterator ends the runs.
     """
     waiting = {live: [run for run in runs if run.live is live] for live in (True, False)}
     room = {True: jobs * LIVE_PER_JOB, False: jobs}
+    for queue in waiting.values():
+        queue.sort(key=lambda run: -len(run.cases))
     running: dict[Connection, _Running] = {}
     try:
         while running or any(waiting.values()):
@@ -109,6 +112,7 @@ def _start(run: PlannedRun) -> tuple[Connection, BaseProcess]:
 
 def _report(run: PlannedRun, pipe: Connection) -> None:
     """Body of the process: sends each outcome, then a text, which is empty after a normal end."""
+    _separate()
     gc.freeze()  # collections neither visit nor copy the objects of the first process
     over = "tcp" if run.live else "memory"
     target = MutantTarget(run.mutant, over=over) if run.mutant else SelfTarget(over=over)
@@ -122,3 +126,14 @@ def _report(run: PlannedRun, pipe: Connection) -> None:
     with suppress(BrokenPipeError):
         pipe.send(error)
     os._exit(0)  # no clean-up of the first process in its copy
+
+
+def _separate() -> None:
+    """Makes the process independent of the terminal: the first process ends it, and its warnings are no output of ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from ...model.ergo.records import PROFILES
 from ...model.text import escape
 from ...spec.requirements import RequirementLevel, catalogue, strictest
 from .case import ATTRIBUTE, Case
+from .case_function import call_coroutine, fixtures_of, parameters_of
 from .context import Context
 from .execution import PlannedCase
 
@@ -47,6 +48,8 @@ class CollectedCase:
     title: str
     case: Case
     level: RequirementLevel
+    collected_function: Callable[..., Any] | None = None
+    """The function as collected: plugins replace that of the item while it runs (pytest-asyncio in auto mode)."""
 
     @classmethod
     def of(cls, item: pytest.Function) -> CollectedCase | None:
@@ -63,26 +66,33 @@ class CollectedCase:
             raise UsageError(f"{item.nodeid} cites {', '.join(unknown) or 'no requirement'}")
         title = " ".join((inspect.getdoc(item.function) or "").split())
         labels = {key: getattr(value, "label", value) for key, value in params.items()}
-        return cls(item, f"{suite}.{area}.{name}", suite, title_of(title, labels), case, strictest(case.requirements))
+        level = strictest(case.requirements)
+        return cls(item, f"{suite}.{area}.{name}", suite, title_of(title, labels), case, level, item.obj)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function of the case."""
+        found: Callable[..., Any] = self.collected_function or self.item.obj
+        return found
 
     @property
     def is_coroutine(self) -> bool:
         """True if a runner executes the case; otherwise pytest calls it like any test."""
-        return inspect.iscoroutinefunction(self.item.obj)
+        return inspect.iscoroutinefunction(self.function)
 
     def holds_for(self, profile: str) -> bool:
         """Returns whether one of its requirements belongs to this profile."""
         return any(profile in catalogue()[id_].profiles for id_ in self.case.requirements)
 
     def planned(self) -> PlannedCase:
-        """The case as a runner executes it."""
-        function = self.item.obj
-        params = dict(self.item.callspec.params) if hasattr(self.item, "callspec") else {}
+        """The case as a runner executes it; only on request if pytest sets up fixtures for it."""
+        parameters, fixtures = parameters_of(self.item), fixtures_of(self.item)
 
         async def body(context: Context) -> None:
-            await function(context, **params)
+            values = {name: self.item.funcargs[name] for name in fixtures}
+            await call_coroutine(self.function, context, parameters | values)
 
-        return PlannedCase(self.id, self.case, body)
+        return PlannedCase(self.id, self.case, body, on_request=bool(fixtures))
 
     def as_json(self) -> dict[str, Any]:
         """The row of `ergo-conformance list --json`."""

@@ -34,6 +34,8 @@ class PlannedCase:
     id: str
     case: Case
     body: Body
+    on_request: bool = False
+    """True if the case may not run before its result is requested."""
 
 
 @dataclass(slots=True)

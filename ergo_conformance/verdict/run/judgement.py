@@ -7,6 +7,7 @@ from ...model.text import escape
 from ...peers.transcript import MAX_SHOWN, Line, Transcript
 from ...peers.violation import SetUpError, ViolationError
 from ...spec.requirements import STRICTNESS, catalogue, strictest
+from .case_function import CaseRaisedError
 from .collected_case import CollectedCase
 from .context import SkippedError
 from .execution import CaseResult, InconclusiveError
@@ -30,6 +31,8 @@ def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
             outcome.verdict, outcome.reason = Verdict.SKIP, escape(str(skipped))
         case InconclusiveError() | SetUpError() as inconclusive:
             outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, escape(str(inconclusive))
+        case CaseRaisedError() as raised:
+            outcome.verdict, outcome.reason = Verdict.ERROR, escape(str(raised))
         case error:
             outcome.verdict, outcome.reason = Verdict.ERROR, escape(f"{type(error).__name__}: {error}", keep="\n")
     outcome.transcripts = evidence_of(result.transcripts)

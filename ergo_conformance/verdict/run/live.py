@@ -15,7 +15,7 @@ import random
 import threading
 from collections import defaultdict
 from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Final
 
 from ...errors import UsageError
@@ -77,13 +77,22 @@ class LiveRunner:
         self.down = False
         """True if the target serves no peer, or has stopped serving."""
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="cases", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="cases", daemon=True)
         self._thread.start()
         self._first: RunningTarget | None = None
         self._work: Future[None] | None = None
         self._planned: Sequence[PlannedCase] = ()
         self._lag = LagMonitor()
         self._groups: asyncio.Task[None] | None = None
+
+    def _serve(self) -> None:
+        """Runs the loop until it is stopped. A task of a case that raises SystemExit or KeyboardInterrupt ends alone."""
+        while True:
+            try:
+                self._loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                continue
+            return
 
     def start(self) -> RunningTarget:
         """Starts the target with its default configuration. Raises TargetError."""
@@ -101,19 +110,27 @@ class LiveRunner:
         return self._first
 
     def plan(self, cases: Sequence[PlannedCase]) -> None:
-        """Sets the cases; they start when the first result is requested."""
-        self._planned = cases
-        self.results = {planned.id: Future() for planned in cases}
+        """Sets the cases; they start when the first result is requested, except for those that run on request."""
+        self._planned = [planned for planned in cases if not planned.on_request]
+        self.results = {planned.id: Future() for planned in self._planned}
 
     def result(self, planned: PlannedCase) -> CaseResult:
         """Returns the result of a case. The first call starts the cases, so that none runs beside the caller's earlier work."""
         if self._work is None:
-            groups: Mapping[str, list[PlannedCase]] = defaultdict(list)
-            for entry in self._planned:
-                groups[config_key(entry.case)].append(entry)
-            self._work = self._call(self._run_groups(groups))
-            self._work.add_done_callback(self._give_up)
+            self._begin(self._planned)
+        if planned.on_request:
+            assert self._work is not None
+            wait([self._work])
+            self.results[planned.id] = Future()
+            self._begin([planned])
         return self.results[planned.id].result()
+
+    def _begin(self, entries: Sequence[PlannedCase]) -> None:
+        groups: Mapping[str, list[PlannedCase]] = defaultdict(list)
+        for entry in entries:
+            groups[config_key(entry.case)].append(entry)
+        self._work = self._call(self._run_groups(groups))
+        self._work.add_done_callback(self._give_up)
 
     def _deliver(self, entry: PlannedCase, result: CaseResult) -> None:
         """Sets a result, unless the run was interrupted."""

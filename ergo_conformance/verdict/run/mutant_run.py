@@ -7,6 +7,7 @@ from typing import Final
 from ...mutants.mutant import Mutant
 from ...targets.base import Target
 from ...targets.mutant import MutantTarget
+from .case_function import call
 from .collected_case import CollectedCase
 from .context import SkippedError
 from .execution import CaseResult, MemoryRunner, Runner
@@ -50,10 +51,10 @@ def conclusive_outcomes(target: Target, cases: Sequence[CollectedCase]) -> Itera
             return
 
 
-def outcomes(target: Target, cases: Sequence[CollectedCase]) -> Iterator[Outcome]:
+def outcomes(target: Target, cases: Sequence[CollectedCase], seed: int = SEED) -> Iterator[Outcome]:
     """Yields the outcomes of cases in their order. TargetError if the target does not start."""
     planned = {case.id: case.planned() for case in cases if case.is_coroutine}
-    runner = _runner(target)
+    runner = _runner(target, seed)
     try:
         runner.plan(list(planned.values()))
         for case in cases:
@@ -66,22 +67,18 @@ def outcomes(target: Target, cases: Sequence[CollectedCase]) -> Iterator[Outcome
 def _golden_result(case: CollectedCase, target: Target) -> CaseResult:
     """Runs a case that is a plain function and asks for the codec of the target alone."""
     values = dict(case.item.callspec.params) if hasattr(case.item, "callspec") else {}
-    others = inspect.signature(case.item.obj).parameters.keys() - values.keys() - {CODEC}
+    others = inspect.signature(case.function).parameters.keys() - values.keys() - {CODEC}
     if others or target.codec is None:
         return CaseResult(
             SkippedError(f"needs the fixtures {', '.join(sorted(others))}" if others else "needs a codec")
         )
-    try:
-        case.item.obj(**values, **{CODEC: target.codec})
-    except Exception as error:  # noqa: BLE001  it is judged
-        return CaseResult(error)
-    return CaseResult()
+    return CaseResult(call(case.function, {**values, CODEC: target.codec}))
 
 
-def _runner(target: Target) -> Runner:
+def _runner(target: Target, seed: int) -> Runner:
     if not target.live:
-        return MemoryRunner(target, SEED, TIMEOUT)
-    runner = LiveRunner(target, SEED, TIMEOUT, JOBS)
+        return MemoryRunner(target, seed, TIMEOUT)
+    runner = LiveRunner(target, seed, TIMEOUT, JOBS)
     try:
         runner.start()
     except BaseException:

@@ -18,7 +18,7 @@ from ..reports.terminal_report import TerminalReport
 from .collected_case import CollectedCase
 from .collection import matches, select
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
-from .execution import CaseResult, MemoryRunner, Runner
+from .execution import CaseResult, MemoryRunner, PlannedCase, Runner
 from .judgement import failure_text, outcome_of
 from .live import LiveRunner
 from .options import SessionOptions
@@ -99,7 +99,11 @@ class Session:
             self.target, running, profile=options.profile, seed=options.seed, cases=len(self.cases)
         )
         self._publish(RunStarted(self._header))
-        self._runner.plan([case.planned() for case in self.cases.values() if case.is_coroutine])
+        self._runner.plan([self.planned(case) for case in self.cases.values() if case.is_coroutine])
+
+    def planned(self, case: CollectedCase) -> PlannedCase:
+        """Returns a coroutine case as the runner executes it."""
+        return case.planned()
 
     def _publish(self, event: RunStarted | CaseFinished) -> None:
         self.errors += publish(event, (*self.listeners, *self._terminal))
@@ -112,7 +116,7 @@ class Session:
     def judge_coroutine(self, case: CollectedCase) -> None:
         """Waits for a coroutine case and judges it; raises the exception that pytest reports."""
         assert self._runner is not None
-        self.judge(case, self._runner.result(case.planned()))
+        self.judge(case, self._runner.result(self.planned(case)))
 
     def judge(self, case: CollectedCase, result: CaseResult) -> None:
         """Keeps the outcome of a case; raises the exception that pytest reports."""
@@ -134,6 +138,8 @@ class Session:
         A case that failed or was skipped in its setup gets its outcome here; the end of the teardown publishes CaseFinished.
         """
         key = case.item.nodeid
+        if report.failed and when == "teardown" and key in self.outcomes:
+            self.outcomes[key].verdict, self.outcomes[key].reason = Verdict.ERROR, f"teardown: {report.longrepr}"
         if when != "teardown" and report.outcome != "passed" and key not in self.outcomes:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             outcome = self.outcomes[key] = outcome_of(case, CaseResult())

@@ -107,8 +107,9 @@ def _suggestion(id_: str) -> str:
     from .explain_facts import fact_names
 
     cases = [row["id"] for row in _cases(suites_of([id_]))] if suites_of([id_]) else []
+    areas = dict.fromkeys(".".join(case.split(".")[:2]) for case in cases)
     types = [name for full in type_names() for name in (full, full.rsplit("/", 1)[-1])]
-    return suggestion(id_, [*catalogue(), *cases, *suite_names(), *fact_names(), *types])
+    return suggestion(id_, [*catalogue(), *cases, *areas, *suite_names(), *fact_names(), *types])
 
 
 def _print_facts(found: Sequence[Sequence[str]]) -> None:

@@ -22,7 +22,7 @@ from .peers.ergo.saturn_server import SaturnRegistration
 from .peers.listener import HOST, Listener
 from .peers.scripted_peer import REPLY_TIMEOUT
 from .peers.sockets import PeerSocket
-from .peers.violation import SetUpError, UnreachableError, ViolationError, set_up
+from .peers.violation import SetUpError, TimingViolationError, UnreachableError, ViolationError, set_up
 from .targets.base import Codec
 from .verdict.run.case import AGENTS, case
 from .verdict.run.context import Context, SkippedError
@@ -57,6 +57,7 @@ __all__ = [
     "ScriptedSaturnClient",
     "SetUpError",
     "SkippedError",
+    "TimingViolationError",
     "UnreachableError",
     "ViolationError",
     "case",

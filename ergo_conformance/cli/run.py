@@ -46,7 +46,8 @@ def run(context: typer.Context, options: CommandOptions) -> None:
     if options.keyword is not None:
         arguments += ["-k", options.keyword]
     arguments += ["-x"] * options.exit_first + ["-v"] * options.verbose
-    raise typer.Exit(pytest_child(chosen_suites(options.suite, options.case), arguments, environment))
+    names = chosen_suites(options.suite, options.case)
+    raise typer.Exit(pytest_child(names, arguments, environment, options.report))
 
 
 def rerun(arguments: list[str]) -> str:

@@ -10,7 +10,7 @@ from ..asyncio_server import close_server
 from .scripted_peer import REPLY_TIMEOUT
 from .sockets import PeerSocket
 from .transcript import Kind
-from .violation import UnreachableError, ViolationError
+from .violation import ShortageError, TimingViolationError, ViolationError
 
 T = TypeVar("T")
 HOST: Final = "127.0.0.1"
@@ -56,12 +56,12 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int = 0) -> None:
-        """Listens; port 0 is any free one. UnreachableError if the port is taken."""
+        """Listens; port 0 is any free one. ShortageError if the port is taken."""
         try:
             self._server = await asyncio.get_running_loop().create_server(self._make, HOST, port, ssl=self.context)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
-            raise UnreachableError(f"can't listen on {HOST}:{port}: {reason}") from None
+            raise ShortageError(f"can't listen on {HOST}:{port}: {reason}") from None
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _make(self) -> PeerSocket:
@@ -98,11 +98,14 @@ async def stop_serving(server: asyncio.Server, sockets: Sequence[PeerSocket]) ->
 
 async def wait_within(coming: Awaitable[T], within: float, expected: str) -> T:
     """Waits for a result. ViolationError if there is none after so many seconds."""
+    since = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(within):
             return await coming
     except TimeoutError:
-        raise ViolationError(f"nothing within {within:g} s", (expected,)) from None
+        violation = TimingViolationError(f"nothing within {within:g} s", (expected,))
+        violation.since = since
+        raise violation from None
 
 
 async def expect_empty(queue: "asyncio.Queue[T]", seconds: float, label: str) -> None:

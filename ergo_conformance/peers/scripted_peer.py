@@ -35,14 +35,14 @@ class ScriptedPeer(Checks):
         while True:
             chunk = await self.socket.read(start + within - self.socket.now())
             if chunk is None or (chunk and self.socket.now() > start + within):
-                self.fail(f"the socket is still open after {within:g} s", expected)
+                self.fail_timing(f"the socket is still open after {within:g} s", expected, since=start)
             if chunk == b"":
                 break
             if not bytes_allowed:
                 self.fail(f"the target sent {len(chunk)} bytes: {chunk[:32].hex(' ', 4)}", expected)
         after = self.socket.now() - start
         if after < at_least:
-            self.fail(
+            self.fail_timing(
                 f"the target closed the socket after {after:.2f} s",
                 f"the target keeps the socket open for at least {at_least:g} s",
             )
@@ -54,7 +54,7 @@ class ScriptedPeer(Checks):
         while (left := deadline - self.socket.now()) > 0:
             if await self.socket.read(left) == b"":
                 after = seconds - (deadline - self.socket.now())
-                self.fail(
+                self.fail_timing(
                     f"the target closed the socket after {after:.2f} s",
                     f"the target keeps the socket open for {seconds:g} s",
                 )

@@ -13,7 +13,7 @@ from typing import Final
 
 from .closing import end_tls, send_fin
 from .transcript import Direction, Entry, Transcript
-from .violation import UnreachableError
+from .violation import UnreachableError, check_shortage
 
 CONNECT_TIMEOUT: Final = 5.0  # seconds
 LINGER_NOT: Final = struct.pack("ii", 1, 0)
@@ -206,12 +206,13 @@ class PeerSocket(asyncio.Protocol):
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, label: str = "") -> PeerSocket:
-    """Opens a TCP or TLS socket. Raises UnreachableError."""
+    """Opens a TCP or TLS socket. Raises UnreachableError, ShortageError."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, opened = await loop.create_connection(lambda: PeerSocket(label), host, port, ssl=tls)
     except (OSError, TimeoutError, ssl.SSLError) as error:
+        check_shortage(error)
         if isinstance(error, ssl.SSLError):
             reason = f"no TLS: {error.reason or error}"
         else:

@@ -1,6 +1,8 @@
 """Violations: behaviour of a target that a requirement does not allow. And the checks of scripted peers, which raise them."""
 
 import contextlib
+import errno
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
@@ -53,6 +55,16 @@ class ViolationError(AssertionError):
         return "\n".join(lines)
 
 
+class TimingViolationError(ViolationError):
+    """Violation that a late tester may have caused: something missing, the end of a socket, a duration.
+
+    Other violations are received bytes: they are wrong however late the tester is. `since`: time of the loop at which
+    the tester began to wait; lateness before it does not matter. None: lateness at any time of the case matters.
+    """
+
+    since: float | None = None
+
+
 def as_text(what: object) -> str:
     """Returns a sentence as it is, without control codes, and any other value in the notation of `show`."""
     return escape(what, keep="\n") if type(what) is str else show(what)
@@ -60,6 +72,22 @@ def as_text(what: object) -> str:
 
 class UnreachableError(ConnectionError):
     """Raised when no connection can be opened: the target was not tested."""
+
+
+class ShortageError(Exception):
+    """Raised when the tester itself can't open a socket: it has no file descriptor, port or memory left."""
+
+
+SHORTAGES: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+)
+"""Values of errno that mean that the tester lacks something, and not that the target does not answer."""
+
+
+def check_shortage(error: BaseException) -> None:
+    """Raises ShortageError for an OSError whose cause is on the tester's side."""
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        raise ShortageError(f"the tester can't open a socket: {os.strerror(error.errno)}") from None
 
 
 class SetUpError(Exception):
@@ -119,6 +147,25 @@ class Checks:
         earlier = entries[: last or 0][-SHOWN_BEFORE:]
         before = [f"{direction} {as_text(what)}" for direction, what in earlier]
         raise kind(actual, expected, sent, before=before, difference=difference, requirement=requirement)
+
+    def fail_timing(
+        self,
+        actual: object,
+        *expected: object,
+        since: float | None = None,
+        kind: type[TimingViolationError] = TimingViolationError,
+    ) -> NoReturn:
+        """Raises TimingViolationError: a late tester may be the cause. `since`: as there."""
+        try:
+            self.fail(actual, *expected, kind=kind)
+        except TimingViolationError as violation:
+            violation.since = since
+            raise
+
+    def check_timing(self, ok: bool, actual: object, expected: object) -> None:  # noqa: FBT001  as `check`
+        """Raises TimingViolationError unless `ok`, for a measured duration."""
+        if not ok:
+            self.fail_timing(actual, expected)
 
     def check(self, ok: bool, actual: object, expected: object, *, requirement: str = "") -> None:  # noqa: FBT001  reads like assert
         """Raises ViolationError unless `ok`. `actual` and `expected` are sentences, or values."""

@@ -115,6 +115,15 @@ class RunningTarget:
         """Opens a connection to the Saturn that it serves. Raises UnreachableError."""
         raise UnreachableError("the target serves no Saturn")
 
+    @property
+    def ended(self) -> str:
+        """A sentence if the toolkit started it and it has ended by itself; otherwise empty."""
+        return ""
+
+    def stderr_since(self, since: float) -> tuple[str, ...]:  # noqa: ARG002  only a started process has one
+        """Returns the lines that it wrote to stderr after `since`, in seconds of time.monotonic."""
+        return ()
+
     async def stop(self) -> None:
         """Stops the processes and servers that were started for this configuration."""
 

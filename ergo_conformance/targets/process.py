@@ -7,26 +7,25 @@ import os
 import shlex
 import signal
 import tempfile
+import time
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UsageError
 from ..peers.ergo.handshake import TargetInfo
+from ..peers.violation import check_shortage
 from ..reference_node.api.validation import MAX_PORT
 from ..reference_node.connection.tls import self_signed
 from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, base_config, offers_of
 from .options import TargetOptions
+from .process_group import end_group, note_group
 from .tcp import TcpRunningTarget, client_context
 
 START_TIMEOUT: Final = 30.0
 """Seconds until the READY line."""
-STOP_TIMEOUT: Final = 5.0
-"""Seconds between SIGTERM and SIGKILL."""
-DRAIN_TIMEOUT: Final = 1.0
-"""Seconds to read the rest of stdout and stderr after the process has ended."""
 READY: Final = b"READY "
 HIDDEN: Final = "hidden"
 """Value of the setting `mode` for a node without an acceptor."""
@@ -34,6 +33,12 @@ MAX_LINE: Final = 1 << 20
 """Longest line that is read from stdout, in bytes."""
 TAIL: Final = 8
 """Number of lines of stderr that an error shows."""
+KEPT_LINES: Final = 1_000
+"""Number of lines of stderr that are kept: the last ones."""
+LINES_PER_CASE: Final = 20
+"""Number of lines of stderr that a case shows: the last ones."""
+LINE_KEPT: Final = 1_000
+"""Bytes of a line of stderr that are kept: the first ones."""
 READY_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "name": (str,),
     "port": (int, type(None)),
@@ -48,6 +53,25 @@ READY_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 """Keys of READY that are read, and the JSON types that they may have."""
 
 
+class StderrLog:
+    """The last lines that a target wrote to stderr, with the time of their arrival."""
+
+    def __init__(self) -> None:
+        self._lines: deque[tuple[float, str]] = deque(maxlen=KEPT_LINES)
+
+    def append(self, line: str) -> None:
+        """Adds a line."""
+        self._lines.append((time.monotonic(), line))
+
+    def since(self, moment: float) -> tuple[str, ...]:
+        """Returns the lines after a moment of time.monotonic: the last LINES_PER_CASE of them."""
+        return tuple(line for at, line in self._lines if at >= moment)[-LINES_PER_CASE:]
+
+    def tail(self) -> str:
+        """Returns the last TAIL lines for an error message."""
+        return "".join(f"\n  | {line}" for _, line in list(self._lines)[-TAIL:])
+
+
 @dataclass
 class ProcessRunningTarget(TcpRunningTarget):
     """A started process and its address."""
@@ -55,34 +79,39 @@ class ProcessRunningTarget(TcpRunningTarget):
     stoppable = True
     _: KW_ONLY
     process: asyncio.subprocess.Process
+    stderr: StderrLog
     drains: list[asyncio.Task[None]]
     """Tasks that read its stdout and stderr."""
+    stopping: bool = False
+    """True once `stop` was called."""
+
+    @property
+    def ended(self) -> str:
+        code = self.process.returncode
+        if self.stopping or code is None:
+            return ""
+        how = f"ended with code {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
+        return f"the target {how}{self.stderr.tail()}"
+
+    def stderr_since(self, since: float) -> tuple[str, ...]:
+        return self.stderr.since(since)
 
     async def stop(self) -> None:
-        await run_uncancelled(end(self.process, self.drains))
+        self.stopping = True
+        await run_uncancelled(end_group(self.process, self.drains))
 
 
-async def end(process: asyncio.subprocess.Process, drains: Sequence[asyncio.Task[None]]) -> None:
-    """Sends SIGTERM, after STOP_TIMEOUT SIGKILL; closes the pipes."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-    if drains:
-        _, unfinished = await asyncio.wait(drains, timeout=DRAIN_TIMEOUT)
-        for task in unfinished:
-            task.cancel()
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  child processes may hold the pipes open
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 async def _end_launched(launching: "asyncio.Future[asyncio.subprocess.Process]") -> None:
     """Ends a process whose start was cancelled."""
     with contextlib.suppress(OSError):
-        await end(await launching, [])
+        await end_group(await launching, [])
 
 
 async def run_uncancelled(work: Coroutine[Any, Any, None]) -> None:
@@ -132,16 +161,16 @@ class ProcessTarget(Target):
         wanted = {**self.base, **config}
         wanted["tls"] = self._certificate() if wanted.get("tls") else None
         process = await self._launch(wanted)
-        errors: deque[str] = deque(maxlen=TAIL)
-        drains = [asyncio.create_task(_drain(process.stderr, errors))]
+        errors = StderrLog()
+        drains = [asyncio.create_task(_drain(process.stderr, errors.append))]
         try:
             ready = await self._ready(process, errors, hidden=wanted["mode"] == HIDDEN)
-            running = self._running(ready, wanted, process, drains)
+            running = self._running(ready, wanted, process, errors, drains)
             self._check_honoured(config, ready, tls=bool(self.base["tls"]) and wanted["mode"] != HIDDEN)
         except BaseException:
-            await run_uncancelled(end(process, drains))
+            await run_uncancelled(end_group(process, drains))
             raise
-        drains.append(asyncio.create_task(_drain(process.stdout, deque(maxlen=TAIL))))
+        drains.append(asyncio.create_task(_drain(process.stdout, lambda _: None)))
         return running
 
     async def _launch(self, wanted: Mapping[str, Any]) -> asyncio.subprocess.Process:
@@ -152,16 +181,20 @@ class ProcessTarget(Target):
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "ERGO_TARGET": json.dumps(wanted)},
             limit=MAX_LINE,
+            start_new_session=True,  # its own process group; a Ctrl-C in the terminal reaches the run alone
         ))  # fmt: skip
         try:
-            return await asyncio.shield(launching)
+            process = await asyncio.shield(launching)
         except OSError as error:
+            check_shortage(error)
             raise TargetError(f"{self.command[0]}: {error.strerror or error}") from None
         except asyncio.CancelledError:
             await run_uncancelled(_end_launched(launching))
             raise
+        note_group(process.pid)
+        return process
 
-    async def _ready(self, process: asyncio.subprocess.Process, errors: deque[str], *, hidden: bool) -> dict[str, Any]:
+    async def _ready(self, process: asyncio.subprocess.Process, errors: StderrLog, *, hidden: bool) -> dict[str, Any]:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT):
@@ -170,11 +203,11 @@ class ProcessTarget(Target):
                         return self._checked(json.loads(line[len(READY) :]), hidden=hidden)
                 code = await process.wait()
         except TimeoutError:
-            raise TargetError(f"{self.text}: no READY line within {START_TIMEOUT:g} s{_tail(errors)}") from None
+            raise TargetError(f"{self.text}: no READY line within {START_TIMEOUT:g} s{errors.tail()}") from None
         except ValueError as error:
             raise TargetError(f"{self.text}: READY is not one line of JSON: {error}") from None
         await asyncio.sleep(0.05)  # its last lines may still be in the pipe
-        raise TargetError(f"{self.text}: ended with code {code} before its READY line{_tail(errors)}")
+        raise TargetError(f"{self.text}: ended with code {code} before its READY line{errors.tail()}")
 
     def _checked(self, ready: Any, *, hidden: bool) -> dict[str, Any]:
         """Returns READY if its keys have valid values. Raises TargetError.
@@ -200,6 +233,7 @@ class ProcessTarget(Target):
         ready: Mapping[str, Any],
         wanted: Mapping[str, Any],
         process: asyncio.subprocess.Process,
+        stderr: StderrLog,
         drains: list[asyncio.Task[None]],
     ) -> ProcessRunningTarget:
         """The target that READY describes; a missing key has its value in ERGO_TARGET."""
@@ -221,6 +255,7 @@ class ProcessTarget(Target):
             context=client_context(None) if tls else None,
             registrar=(host, int(ready["registrar_port"])) if ready.get("registrar_port") else None,
             process=process,
+            stderr=stderr,
             drains=drains,
         )
 
@@ -255,19 +290,16 @@ def in_force(wanted: Any, found: Any) -> bool:
     return bool(wanted == found)
 
 
-async def _drain(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:
-    """Reads the output of the target, so that it never blocks on a full pipe; keeps the last lines in `tail`."""
+async def _drain(stream: asyncio.StreamReader | None, keep: Callable[[str], None]) -> None:
+    """Reads the output of the target, so that it never blocks on a full pipe; hands each line to `keep`, cut at LINE_KEPT."""
     rest = b""
     while stream is not None and (chunk := await stream.read(65536)):
         *lines, rest = (rest + chunk).split(b"\n")
-        tail.extend(line.decode(errors="replace") for line in lines)
-        rest = rest[-MAX_LINE:]
+        for line in lines:
+            keep(line[:LINE_KEPT].decode(errors="replace"))
+        rest = rest[:LINE_KEPT]
     if rest:
-        tail.append(rest.decode(errors="replace"))
-
-
-def _tail(errors: deque[str]) -> str:
-    return "".join(f"\n  | {line}" for line in errors)
+        keep(rest.decode(errors="replace"))
 
 
 def create(options: TargetOptions) -> Target:

@@ -36,8 +36,8 @@ async def serves_again(peer: Peer, socket: int) -> None:
         if await peer.find(lambda f, ref=ref: isinstance(f, enp.Response) and f.ref == ref, 0.5):  # type: ignore[misc]
             return
         if peer.is_closed:
-            peer.fail("all sockets were closed", f"an answer with ref {ref[0]}")
-    peer.fail(f"no answer over the remaining sockets within {GONE:g} s", f"an answer with ref {ref[0]}")
+            peer.fail_timing("all sockets were closed", f"an answer with ref {ref[0]}")
+    peer.fail_timing(f"no answer over the remaining sockets within {GONE:g} s", f"an answer with ref {ref[0]}")
 
 
 @pytest.mark.parametrize("socket", [0, 1, 2], ids=lambda n: f"link_{n + 1}")

@@ -19,6 +19,7 @@ from ergo_conformance.testing import (
     EsrdRegistration,
     RegistrationContext,
     ScriptedEsrdClient,
+    TimingViolationError,
     UnreachableError,
     ViolationError,
     case,
@@ -213,7 +214,9 @@ async def test_every_second(ergo_context: RegistrationContext) -> None:
         at = registration.socket.now()
         registration = await again(ergo_context, registration, first, SOON)
         waited = registration.socket.now() - at
-        registration.check(waited > 0.5, f"the next attempt after {waited:.2f} s", "one second between two attempts")
+        registration.check_timing(
+            waited > 0.5, f"the next attempt after {waited:.2f} s", "one second between two attempts"
+        )
     registration.grant()
     await ergo_context.still_serves()
     await registration.expect_open(1.2)
@@ -257,7 +260,7 @@ async def somebody_else(ergo_context: RegistrationContext, within: float = SOON)
             return ScriptedEsrdClient(ergo_context.sockets[-1], ergo_context.rng)
         except UnreachableError as error:
             if asyncio.get_running_loop().time() > until:
-                raise ViolationError(str(error), (f"a registrar within {within:g} s",)) from None
+                raise TimingViolationError(str(error), (f"a registrar within {within:g} s",)) from None
         await asyncio.sleep(0.05)
 
 

@@ -29,7 +29,7 @@ async def expect_gone(ergo_context: Context, client: ScriptedEsrdClient) -> Scri
     deadline = client.socket.now() + GONE_WITHIN
     while (reply := await resolver.resolve(client.name)).Error is None:
         if client.socket.now() > deadline:
-            client.fail(show(reply), f"{client.name} unknown within {GONE_WITHIN:g} s")
+            client.fail_timing(show(reply), f"{client.name} unknown within {GONE_WITHIN:g} s")
         await asyncio.sleep(0.05)
     client.check(reply.Error.text == UNKNOWN and reply.Routes is None, reply, 'nil routes and "unknown"')
     again = await ergo_context.esrd_client(client.name)

@@ -310,7 +310,7 @@ async def test_pauses(ergo_context: RegistrationContext) -> None:
         at = member.socket.now()
         member = await ergo_context.saturn.registration(pause + SOON)
         waited = member.socket.now() - at
-        member.check(waited > pause * 0.5, f"the next attempt after {waited:.2f} s", f"a pause of {pause:g} s")
+        member.check_timing(waited > pause * 0.5, f"the next attempt after {waited:.2f} s", f"a pause of {pause:g} s")
     await member.request()
     member.grant()
     await member.expect_open_with_messages(0.5)

@@ -14,7 +14,7 @@ from ergo_conformance.peers.ergo.esrd_client import ScriptedEsrdClient, Scripted
 from ergo_conformance.peers.ergo.esrd_server import ScriptedEsrdServer
 from ergo_conformance.peers.listener import HOST
 from ergo_conformance.peers.sockets import connect
-from ergo_conformance.peers.violation import UnreachableError, ViolationError
+from ergo_conformance.peers.violation import ShortageError, UnreachableError, ViolationError
 from ergo_conformance.spec.ergo.esrd import read_packet, write_packet
 
 pytestmark = pytest.mark.real_loop
@@ -125,17 +125,17 @@ async def test_a_datagram_that_is_not_a_resolve_request_is_a_violation(data: byt
             await resolver.reply()
 
 
-async def test_start_at_an_occupied_tcp_or_udp_port_raises_unreachable() -> None:
+async def test_start_at_an_occupied_tcp_or_udp_port_raises_shortage_error() -> None:
     async with connected_peers() as (server, _, _):
-        with pytest.raises(UnreachableError, match="no registrar at"):
+        with pytest.raises(ShortageError, match="no registrar at"):
             await ScriptedEsrdServer().start(server.port)
         assert server._server
         server._server.close()
-        with pytest.raises(UnreachableError, match="no registrar at"):
+        with pytest.raises(ShortageError, match="no registrar at"):
             await ScriptedEsrdServer().start(server.port)
 
 
-async def test_resolver_for_an_unknown_host_raises_unreachable() -> None:
+async def test_resolver_for_an_unknown_host_raises_shortage_error() -> None:
     with pytest.raises(UnreachableError, match="no datagrams to"):
         await open_resolver("no such host", 1)
 

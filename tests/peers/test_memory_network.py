@@ -13,7 +13,7 @@ from ergo_conformance.asyncio_server import close_server
 from ergo_conformance.peers.listener import HOST, Listener
 from ergo_conformance.peers.memory_network import NetworkLoop
 from ergo_conformance.peers.sockets import PeerSocket, connect
-from ergo_conformance.peers.violation import UnreachableError
+from ergo_conformance.peers.violation import ShortageError, UnreachableError
 from ergo_conformance.reference_node.connection.tls import client_context, fingerprint_sha1, self_signed, server_context
 
 BOTH = pytest.mark.parametrize("loop_class", [NetworkLoop, asyncio.SelectorEventLoop], ids=["memory", "machine"])
@@ -123,7 +123,7 @@ def test_a_port_without_a_listener_refuses(loop_class: Loop) -> None:
 def test_a_taken_port_is_refused_and_free_again_after_the_end(loop_class: Loop) -> None:
     async def body() -> None:
         first, second = await listening(), Listener("second")
-        with pytest.raises(UnreachableError, match="in use"):
+        with pytest.raises(ShortageError, match="in use"):
             await second.start(first.port)
         await first.stop()
         await second.start(first.port)

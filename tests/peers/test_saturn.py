@@ -17,7 +17,7 @@ from ergo_conformance.peers.ergo.saturn_client import ScriptedSaturnClient
 from ergo_conformance.peers.ergo.saturn_server import SaturnRegistration, ScriptedSaturnServer
 from ergo_conformance.peers.listener import HOST, Listener
 from ergo_conformance.peers.sockets import connect
-from ergo_conformance.peers.violation import UnreachableError, ViolationError
+from ergo_conformance.peers.violation import ShortageError, UnreachableError, ViolationError
 from ergo_conformance.reference_node.connection.tls import client_context, server_context
 from ergo_conformance.reference_node.registrars.saturn_client import SaturnOptions, SaturnRegistrar
 from ergo_conformance.spec.ergo.saturn import proof, write_packet
@@ -141,7 +141,7 @@ async def test_server_restarts_at_the_same_port() -> None:
             await server.expect_no_connection(5.0)
         assert len(server.sockets) == 2
         back.abort()
-        with pytest.raises(UnreachableError, match="can't listen on"):
+        with pytest.raises(ShortageError, match="can't listen on"):
             await ScriptedSaturnServer(server_context(certificate()), TOKEN).start(server.port)
 
 

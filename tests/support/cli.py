@@ -79,8 +79,10 @@ def cli(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Command
     return ended
 
 
-def pytest_in_this_process(names: Sequence[str], options: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Stands in for `pytest_child`."""
+def pytest_in_this_process(
+    names: Sequence[str], options: Sequence[str], variables: Mapping[str, str], reports: Sequence[str] = ()
+) -> int:
+    """Stands in for `pytest_child`; `reports` are written by the session itself."""
     arguments = [*PLUGIN, *options, *suite_arguments(names)]
     with environment_of_process({**clean_environment(), **variables}):
         return exit_code_of(pytest.main(arguments))

@@ -5,13 +5,12 @@ import os
 import re
 import signal
 import sys
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
 
-from ergo_conformance.targets import process
+from ergo_conformance.targets import process, process_group
 from ergo_conformance.targets.base import ConfigNotSupportedError, TargetError
 from ergo_conformance.targets.process import ProcessRunningTarget, ProcessTarget, in_force
 
@@ -118,9 +117,9 @@ def test_end_before_ready_raises_with_the_last_lines_of_stderr() -> None:
 
 
 def test_line_in_several_chunks_is_one_line() -> None:
-    async def drain() -> deque[str]:
-        stream, tail = asyncio.StreamReader(), deque[str](maxlen=8)
-        task = asyncio.create_task(process._drain(stream, tail))
+    async def drain() -> list[str]:
+        stream, tail = asyncio.StreamReader(), list[str]()
+        task = asyncio.create_task(process._drain(stream, tail.append))
         for piece in (b"one li", b"ne\ntwo", b"\n", b"thr\xff"):
             stream.feed_data(piece)
             for _ in range(3):
@@ -172,7 +171,7 @@ def test_stop_sends_sigterm() -> None:
 
 
 def test_stop_kills_a_process_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "STOP_TIMEOUT", 0.2)
+    monkeypatch.setattr(process_group, "STOP_TIMEOUT", 0.2)
     ignores_sigterm = target("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD.replace("CONFIG", "{}") + STAYS)
     assert run(start_and_stop(ignores_sigterm)).process.returncode == -signal.SIGKILL
 

@@ -90,7 +90,6 @@ def test_a_passed_case_has_raw_transcripts_in_its_event_and_none_in_its_outcome(
 
 
 def test_a_report_that_can_not_be_written_is_an_error_of_the_run(tmp_path: Path) -> None:
-    (tmp_path / "directory").mkdir()
-    good, bad = f"json={tmp_path / 'good.json'}", f"json={tmp_path / 'directory'}"
+    good, bad = f"json={tmp_path / 'good.json'}", "json=/dev/full"
     assert run([report_of(bad), report_of(good)], passes) == 1
     assert (tmp_path / "good.json").exists()

@@ -12,22 +12,27 @@ import pytest
 
 from ergo_conformance.peers.sockets import PeerSocket
 from ergo_conformance.peers.transcript import Entry, Transcript
-from ergo_conformance.peers.violation import UnreachableError, ViolationError
+from ergo_conformance.peers.violation import ShortageError, TimingViolationError, UnreachableError, ViolationError
 from ergo_conformance.reference_node.ergo.ehs import EhsSession
 from ergo_conformance.targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
-from ergo_conformance.targets.self_node import SelfTarget
+from ergo_conformance.targets.self_node import MemoryRunningTarget, SelfTarget
+from ergo_conformance.verdict.run import instance as instance_module
 from ergo_conformance.verdict.run import live as live_module
 from ergo_conformance.verdict.run.case import Case
 from ergo_conformance.verdict.run.context import Context, SkippedError
 from ergo_conformance.verdict.run.execution import (
     Body,
+    CaseError,
     CaseResult,
     InconclusiveError,
     MemoryRunner,
     PlannedCase,
+    TargetLostError,
     recorded,
 )
 from ergo_conformance.verdict.run.live import LiveRunner
+from ergo_conformance.verdict.run.losses import MAX_LOSSES
+from ergo_conformance.verdict.run.scheduler import JOBS_OF_RETRIES, MAX_LAG, RETRIES, SILENT_SAMPLE
 from tests.support.targets import FaultyTarget, LoopTarget
 
 
@@ -167,7 +172,7 @@ def test_random_values_depend_on_seed_and_case_only() -> None:
     assert len(set(drawn)) == 3
 
 
-def raising_body(error: Exception) -> Body:
+def raising_body(error: BaseException) -> Body:
     async def run(ctx: Context) -> None:
         raise error
 
@@ -178,6 +183,26 @@ def raising_body(error: Exception) -> Body:
 def test_exception_of_a_case_is_its_error(run: Callable[[Body], CaseResult]) -> None:
     error = ZeroDivisionError("a bug in the case")
     assert run(raising_body(error)).error is error
+
+
+OUTCOMES_OF_PYTEST = [
+    (pytest.skip.Exception("not here"), SkippedError, "not here"),
+    (pytest.fail.Exception("not good"), ViolationError, "received  not good"),
+    (pytest.exit.Exception("enough"), CaseError, "Exit: enough"),
+    (SystemExit(3), CaseError, "SystemExit: 3"),
+    (KeyboardInterrupt(), CaseError, "KeyboardInterrupt"),
+    (GeneratorExit(), CaseError, "GeneratorExit"),
+]
+
+
+@pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
+@pytest.mark.parametrize(("raised", "kind", "text"), OUTCOMES_OF_PYTEST, ids=lambda value: type(value).__name__)
+def test_exception_that_would_end_the_run_concerns_its_case_alone(
+    run: Callable[[Body], CaseResult], raised: BaseException, kind: type, text: str
+) -> None:
+    error = run(raising_body(raised)).error
+    assert type(error) is kind
+    assert str(error) == text
 
 
 @pytest.mark.parametrize("run", [in_memory, lambda body: run_live(planned(body))[0]], ids=["memory", "live"])
@@ -271,8 +296,27 @@ def test_serial_target_runs_cases_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
 def test_silent_target_runs_more_cases_concurrently_than_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "probe", probe_that_sets(silent=True, answered=False))
     meter = ConcurrencyMeter()
-    run_live(*meter.cases(40), jobs=2)
-    assert meter.most == 40
+    run_live(*meter.cases(30), jobs=2)
+    assert meter.most == 30
+
+
+def test_silent_target_is_not_tested_further_after_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "probe", probe_that_sets(silent=True, answered=False))
+    meter = ConcurrencyMeter()
+    cases = meter.cases(SILENT_SAMPLE + 8)
+    registrar = planned(meter.body("registrar"), "registrar", offers=frozenset({"registrar"}))
+    results = run_live(*cases, registrar)
+    assert [result.error for result in results[:SILENT_SAMPLE]] == [None] * SILENT_SAMPLE
+    assert {str(result.error) for result in results[SILENT_SAMPLE:-1]} == {
+        "the target sent no byte in 32 cases, so it is not tested further"
+    }
+    assert meter.order[-1] == "registrar"
+
+
+def test_target_that_answers_some_case_is_tested_though_it_was_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "probe", probe_that_sets(silent=True, answered=False))
+    results = run_live(*[planned(good, f"case {i}") for i in range(SILENT_SAMPLE + 8)])
+    assert {result.error for result in results} == {None}
 
 
 def test_dangerous_cases_run_last_each_on_a_new_target() -> None:
@@ -309,10 +353,10 @@ def test_each_configuration_is_started_once_and_stopped() -> None:
     assert target.stopped == 3
 
 
-def test_case_over_its_limit_fails_and_others_pass() -> None:
+def test_case_over_a_small_limit_is_inconclusive_and_others_pass() -> None:
     slow, fast = run_live(planned(hang, "slow"), planned(good, "fast"), limit=0.3)
-    assert isinstance(slow.error, ViolationError)
-    assert slow.error.actual == "the case did not end within 0.3 s"
+    assert isinstance(slow.error, InconclusiveError)
+    assert str(slow.error) == "the case did not end within 0.3 s, the limit that --timeout sets"
     assert fast.error is None
 
 
@@ -353,8 +397,8 @@ def test_target_that_does_not_start_leaves_no_thread() -> None:
 class LateCase:
     """Case that blocks the loop and raises a violation in its first `times_late` runs."""
 
-    def __init__(self, times_late: int, *, fault: bool = True) -> None:
-        self.times_late = times_late
+    def __init__(self, times_late: int, *, fault: bool = True, error: ViolationError | None = None) -> None:
+        self.times_late, self.error = times_late, error or TimingViolationError("nothing in time")
         self.fault = fault
         self.runs = 0
 
@@ -362,15 +406,54 @@ class LateCase:
         self.runs += 1
         if self.runs <= self.times_late:
             await asyncio.sleep(0.05)  # lets the measurement of the lag start
-            time.sleep(live_module.MAX_LAG * 2)  # noqa: ASYNC251  blocks the loop on purpose
+            time.sleep(MAX_LAG * 2)  # noqa: ASYNC251  blocks the loop on purpose
             if self.fault:
-                raise ViolationError("nothing in time")
+                raise self.error
 
 
 def test_violation_found_by_a_late_tester_runs_again() -> None:
     late_case = LateCase(times_late=1)
     (result,) = run_live(planned(late_case))
     assert (result.error, late_case.runs) == (None, 2)
+    (first,) = result.earlier
+    assert first.reason.startswith("the tester itself was ")
+    assert first.result.error is late_case.error
+
+
+def test_wrong_bytes_are_a_violation_though_the_tester_was_late() -> None:
+    late_case = LateCase(times_late=1, error=ViolationError("the wrong reference"))
+    (result,) = run_live(planned(late_case))
+    assert (result.error, late_case.runs, result.earlier) == (late_case.error, 1, ())
+
+
+def test_lateness_before_the_wait_does_not_excuse_a_missing_answer() -> None:
+    """The tester's own work before it began to wait."""
+    runs: list[int] = []
+
+    async def works_then_waits(ctx: Context) -> None:
+        runs.append(1)
+        await asyncio.sleep(0.05)
+        time.sleep(MAX_LAG * 2)  # noqa: ASYNC251  as above
+        since = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.05)
+        violation = TimingViolationError("nothing in time")
+        violation.since = since
+        raise violation
+
+    (result,) = run_live(planned(works_then_waits))
+    assert isinstance(result.error, TimingViolationError)
+    assert len(runs) == 1
+
+
+def test_each_run_of_a_case_draws_other_names() -> None:
+    late_case, names = LateCase(times_late=1), set()
+
+    async def draws(ctx: Context) -> None:
+        names.add(ctx.rng.randrange(16**12))
+        await late_case(ctx)
+
+    run_live(planned(draws))
+    assert len(names) == late_case.runs == 2
 
 
 def test_violation_found_by_a_late_tester_again_is_inconclusive() -> None:
@@ -378,7 +461,7 @@ def test_violation_found_by_a_late_tester_again_is_inconclusive() -> None:
     (result,) = run_live(planned(late_case))
     assert isinstance(result.error, InconclusiveError)
     assert "late" in str(result.error)
-    assert late_case.runs == 1 + live_module.RETRIES
+    assert late_case.runs == 1 + RETRIES
 
 
 def test_passed_case_of_a_late_tester_does_not_run_again() -> None:
@@ -403,7 +486,7 @@ def test_second_run_after_lateness_is_alone() -> None:
 def test_one_late_moment_makes_many_cases_run_again_concurrently() -> None:
     """Alone they would take the sum of their waits."""
     meter, late_case = ConcurrencyMeter(), LateCase(times_late=1)
-    count = 3 * live_module.JOBS_OF_RETRIES
+    count = 3 * JOBS_OF_RETRIES
     runs: Counter[int] = Counter()
 
     def failing_once(i: int) -> Body:
@@ -414,14 +497,14 @@ def test_one_late_moment_makes_many_cases_run_again_concurrently() -> None:
             elif i == 0:
                 await late_case(ctx)
             else:
-                await asyncio.sleep(2 * live_module.MAX_LAG)
-                raise ViolationError("nothing in time")
+                await asyncio.sleep(2 * MAX_LAG)
+                raise TimingViolationError("nothing in time")
 
         return run
 
     results = run_live(*[planned(failing_once(i), f"case {i}") for i in range(count)], jobs=count)
     assert [result.error for result in results] == [None] * count
-    assert meter.most == live_module.JOBS_OF_RETRIES
+    assert meter.most == JOBS_OF_RETRIES
 
 
 def test_violation_found_in_time_does_not_run_again() -> None:
@@ -433,3 +516,203 @@ def test_violation_found_in_time_does_not_run_again() -> None:
     (result,) = run_live(planned(wrong))
     assert isinstance(result.error, ViolationError)
     assert len(runs) == 1
+
+
+# --- shortage, and losses of the target -------------------------------------------------------------------------------
+
+
+def test_tester_without_file_descriptors_is_inconclusive() -> None:
+    attempts: list[int] = []
+
+    async def lacks(ctx: Context) -> None:
+        attempts.append(1)
+        raise ShortageError("the tester can't open a socket: Too many open files")
+
+    (result,) = run_live(planned(lacks))
+    assert isinstance(result.error, InconclusiveError)
+    assert str(result.error) == "the tester can't open a socket: Too many open files"
+    assert len(attempts) == 1 + RETRIES
+
+
+class MortalRunningTarget(MemoryRunningTarget):
+    death = ""
+
+    @property
+    def ended(self) -> str:
+        return self.death
+
+
+class MortalTarget(LoopTarget):
+    """Target that a case can end: `end` ends the newest instance."""
+
+    newest: MortalRunningTarget | None = None
+    count = 0
+
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
+        running = await super().start(config)
+        running.__class__ = MortalRunningTarget
+        assert isinstance(running, MortalRunningTarget)
+        self.newest, self.count = running, self.count + 1
+        return running
+
+    def end(self) -> None:
+        assert self.newest is not None
+        self.newest.death = "the target ended with code 137"
+
+
+def killing(target: MortalTarget, *, times: int = 1_000) -> Body:
+    left = [times]
+
+    async def run(ctx: Context) -> None:
+        await ctx.connected()
+        if left[0]:
+            left[0] -= 1
+            target.end()
+
+    return run
+
+
+async def stopped_by(ctx: Context) -> None:
+    """A case that needs the target and notices its end."""
+    dialer, _ = await ctx.connected()
+    for _ in range(20):
+        if ctx.target.ended:
+            dialer.fail_timing("the target closed the socket", "an answer")
+        await asyncio.sleep(0.01)
+
+
+def test_case_that_ends_the_target_fails_and_the_others_have_their_own_verdict() -> None:
+    target = MortalTarget()
+    cases = [planned(stopped_by, f"case {i}") for i in range(5)] + [planned(killing(target), "killer")]
+    with live(target, *cases) as runner:
+        results = {case.id: runner.result(case) for case in cases}
+        errors = runner.errors()
+    killer = results.pop("killer").error
+    assert isinstance(killer, TargetLostError)
+    assert killer.actual == "the target ended with code 137"
+    assert {result.error for result in results.values()} == {None}
+    assert [attempt.reason for attempt in results["case 0"].earlier] == ["the target ended with code 137"]
+    assert target.count == 3  # the first, one after the loss, a fresh one for the killer
+    assert errors == []
+
+
+def test_loss_that_no_case_explains_is_one_error_of_the_run() -> None:
+    target = MortalTarget()
+    cases = [planned(stopped_by, f"case {i}") for i in range(5)] + [planned(killing(target, times=1), "once")]
+    with live(target, *cases) as runner:
+        results = [runner.result(case) for case in cases]
+        errors = runner.errors()
+    assert {result.error for result in results} == {None}
+    (error,) = errors
+    assert error.startswith(
+        "the target ended with code 137, while case 0, case 1, case 2, case 3, case 4 and 1 more ran"
+    )
+    assert error.endswith("no case causes it when it runs alone")
+
+
+def test_target_that_is_lost_too_often_is_not_tested_further() -> None:
+    target = MortalTarget()
+    cases = [planned(killing(target), f"case {i}") for i in range(MAX_LOSSES + 5)]
+    with live(target, *cases, jobs=1) as runner:
+        results = [runner.result(case) for case in cases]
+    kinds = Counter(type(result.error) for result in results)
+    assert kinds[TargetLostError] + kinds[InconclusiveError] == len(cases)
+    assert kinds[TargetLostError] >= MAX_LOSSES // 2
+    assert target.count <= MAX_LOSSES + 1
+    assert str(results[-1].error) == "the target was lost too often, so it is not tested further"
+
+
+def test_target_that_does_not_start_again_is_not_tested_further() -> None:
+    class OneLife(MortalTarget):
+        async def start(self, config: Mapping[str, Any]) -> RunningTarget:
+            if self.count:
+                raise TargetError("no second life")
+            return await super().start(config)
+
+    target = OneLife()
+    cases = [planned(killing(target), "killer"), *[planned(good, f"case {i}") for i in range(3)]]
+    with live(target, *cases, jobs=1) as runner:
+        results = [runner.result(case) for case in cases]
+        errors = runner.errors()
+    assert {str(result.error) for result in results[1:]} == {"the target does not start again: no second life"}
+    assert errors == ["the target ended with code 137, while killer ran; no case causes it when it runs alone"]
+
+
+def test_wrong_bytes_count_though_the_target_was_lost() -> None:
+    target = MortalTarget()
+
+    async def wrong(ctx: Context) -> None:
+        await ctx.connected()
+        target.end()
+        raise ViolationError("the wrong reference")
+
+    (result,) = run_live(planned(wrong), target=target)
+    assert isinstance(result.error, ViolationError)
+    assert result.error.actual == "the wrong reference"
+
+
+class AttachedTarget(LoopTarget):
+    """Target that can't be started again; `open` tells whether it accepts connections."""
+
+    restarts = False
+    open = True
+
+    async def start(self, config: Mapping[str, Any]) -> RunningTarget:
+        running = await super().start(config)
+        dial = running.socket
+
+        async def socket(label: str = "") -> PeerSocket:
+            if not self.open:
+                raise UnreachableError("Connection refused")
+            return await dial(label)
+
+        running.socket = socket  # type: ignore[method-assign]
+        return running
+
+
+def test_attached_target_that_is_gone_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance_module, "RECOVERY_TIMEOUT", 0.2)
+    target = AttachedTarget()
+
+    async def closes(ctx: Context) -> None:
+        target.open = False
+        await ctx.connected()
+
+    results = run_live(planned(closes, "a"), *[planned(good, f"case {i}") for i in range(3)], target=target, jobs=1)
+    assert {str(result.error) for result in results} == {
+        "the target does not serve correct peers any more, so it can't be judged"
+    }
+    assert [attempt.reason for attempt in results[0].earlier] == [
+        "the target accepts no connection: Connection refused"
+    ]
+
+
+def test_attached_target_that_comes_back_is_tested() -> None:
+    target = AttachedTarget()
+
+    async def closes_for_a_moment(ctx: Context) -> None:
+        target.open = False
+        asyncio.get_running_loop().call_later(0.1, setattr, target, "open", True)
+        if not closes_for_a_moment.__dict__.setdefault("ran", False):
+            closes_for_a_moment.__dict__["ran"] = True
+            await ctx.connected()
+        target.open = True
+
+    results = run_live(
+        planned(closes_for_a_moment, "a"), *[planned(good, f"case {i}") for i in range(3)], target=target, jobs=1
+    )
+    assert [result.error for result in results] == [None] * 4
+
+
+def test_attached_target_is_probed_again_before_each_dangerous_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance_module, "RECOVERY_TIMEOUT", 0.1)
+    monkeypatch.setattr(instance_module, "SECOND_RECOVERY_TIMEOUT", 0.1)
+    target = AttachedTarget()
+
+    async def closes(ctx: Context) -> None:
+        target.open = False
+
+    first, second = planned(closes, "bomb 1", dangerous=True), planned(good, "bomb 2", dangerous=True)
+    results = run_live(first, second, target=target)
+    assert results[0].error is None
+    assert isinstance(results[1].error, InconclusiveError)

@@ -98,7 +98,8 @@ async def poll_until(peer: Peer, ask: Callable[[], Any], good: Callable[[Any], b
         if good(answer):
             return answer
         if loop.time() > deadline:
-            peer.fail(show(answer), f"{expected} within {REPLY_TIMEOUT:g} s")
+            since = deadline - REPLY_TIMEOUT
+            peer.fail_timing(show(answer), f"{expected} within {REPLY_TIMEOUT:g} s", since=since)
         await asyncio.sleep(POLL)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ...errors import Rejected
 from ...model import types as t
@@ -20,7 +20,7 @@ from ...spec.ergo.stream import caches_of, updated
 from ..scripted_peer import REPLY_TIMEOUT
 from ..sockets import PeerSocket
 from ..transcript import Direction
-from ..violation import Checks, ViolationError
+from ..violation import Checks, TimingViolationError, ViolationError
 from .handshake import HandshakePeer
 from .pool import FrameReader, Received
 
@@ -75,6 +75,7 @@ class Peer(Checks):
         self._wake = asyncio.Event()
         self._refs = 1_000_000 * first.rng.randrange(1, 1_000)
         self._readers: list[FrameReader] = []
+        self._while_busy = False
         self.endpoints: list[HandshakePeer] = []
         self.skipped: list[Received] = []
         """Frames that arrived while another one was expected."""
@@ -249,19 +250,26 @@ class Peer(Checks):
 
     async def wait_for(self, wanted: Callable[[Any], bool], expected: str, within: float = REPLY_TIMEOUT) -> Received:
         """The first frame of this kind. ViolationError if none arrives in time."""
+        since = asyncio.get_running_loop().time()
         received = await self.find(wanted, within)
         if received is None:
-            self.fail(self._actual(within), expected)
+            self._fail_missing(expected, within, since)
         return received
 
-    def _actual(self, within: float) -> str:
-        if self.is_closed:
-            return "the target closed the connection" + self._missing()
-        others = f"; last frame: {show(self.skipped[-1].value)}" if self.skipped else ""
-        return f"no such frame within {within:g} s{self._missing()}{others}"
+    def fail(
+        self, actual: object, *expected: object, kind: type[ViolationError] = ViolationError, **more: Any
+    ) -> NoReturn:
+        """As Checks.fail. TimingViolationError while an agent has to be busy, since it may have ended its sleep."""
+        late = self._while_busy and kind is ViolationError
+        super().fail(actual, *expected, kind=TimingViolationError if late else kind, **more)
 
-    def _missing(self) -> str:
-        return next(filter(None, (reader.missing() for reader in self._readers)), "")
+    def _fail_missing(self, expected: str, within: float, since: float, found: str = "") -> NoReturn:
+        """Raises TimingViolationError for a frame that did not arrive. The end of all sockets may have an earlier cause."""
+        partial = next(filter(None, (reader.missing() for reader in self._readers)), "")
+        if self.is_closed:
+            self.fail_timing(f"{found}the target closed the connection{partial}", expected)
+        others = f"; last frame: {show(self.skipped[-1].value)}" if self.skipped else ""
+        self.fail_timing(f"{found}no such frame within {within:g} s{partial}{others}", expected, since=since)
 
     async def answer(self, ref: Words, within: float = REPLY_TIMEOUT, *, sender: int = PROCESS) -> Received:
         """The Response or ResponseError to our call."""
@@ -296,7 +304,8 @@ class Peer(Checks):
         while len(found) < count:
             received = await self.find(wanted, deadline - loop.time())
             if received is None:
-                self.fail(f"{len(found)} {what}: {self._actual(within)}", f"{count} {what} within {within:g} s")
+                expected = f"{count} {what} within {within:g} s"
+                self._fail_missing(expected, within, deadline - within, f"{len(found)} {what}: ")
             found.append(received.value)
         return found
 
@@ -351,7 +360,9 @@ class Peer(Checks):
             ref = self.ask(agent, Typed(t.INT64, sleep))
             await self.check_alive()
             await asyncio.sleep(BEGIN)
+            self._while_busy = True
             yield
+            self._while_busy = False
             await self.check_alive()
             if await self.find(_answers(ref), 0) is None:
                 await self.answer(ref, REPLY_TIMEOUT + sleep / 1000)
@@ -371,10 +382,9 @@ class Peer(Checks):
         while not ended.eof:
             left = deadline - ended.now()
             if left <= 0:
-                self.fail(
-                    f"socket {socket + 1} is still open after {within:g} s",
-                    f"the target closes socket {socket + 1} within {within:g} s",
-                )
+                name = f"socket {socket + 1}"
+                expected = f"the target closes {name} within {within:g} s"
+                self.fail_timing(f"{name} is still open after {within:g} s", expected, since=deadline - within)
             self._wake.clear()
             ended.read_now()
             with contextlib.suppress(TimeoutError):

@@ -56,7 +56,7 @@ class ScriptedEsrdClient(ScriptedPeer):
         data = await self._reader.read(within)
         if not data:
             came = f"nothing within {within:g} s" if data is None else self.ended()
-            self.fail(came + self._reader.missing(), expected)
+            self.fail_timing(came + self._reader.missing(), expected)
         return _message(data, RegisterReply, self)
 
     async def register(self, **overrides: Any) -> None:
@@ -137,7 +137,7 @@ class ScriptedResolver(Checks, asyncio.DatagramProtocol):
         """The next datagram, which has to be a ResolveReply."""
         data = await self.receive(within)
         if data is None:
-            self.fail(f"nothing within {within:g} s", "a ResolveReply")
+            self.fail_timing(f"nothing within {within:g} s", "a ResolveReply")
         return _message(data, ResolveReply, self)
 
     async def expect_silence(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from ..listener import HOST, AcceptedSocket, expect_empty, stop_serving, wait_wi
 from ..scripted_peer import REPLY_TIMEOUT, ScriptedPeer
 from ..sockets import PeerSocket
 from ..transcript import Entry, Transcript
-from ..violation import UnreachableError, ViolationError
+from ..violation import ShortageError, ViolationError
 from .esrd_client import send_datagram
 
 PORT_TRIES = 50
@@ -27,7 +27,7 @@ class EsrdRegistration(ScriptedPeer):
         expected = f"a RegisterRoutes in one segment within {within:g} s"
         data = await self.socket.read(within)
         if not data:
-            self.fail(self.ended() if data == b"" else f"nothing within {within:g} s", expected)
+            self.fail_timing(self.ended() if data == b"" else f"nothing within {within:g} s", expected)
         parsed = read_packet(data)
         if isinstance(parsed, Rejected) or not isinstance(parsed.value, RegisterRoutes):
             self.fail(f"{parsed}; {len(data)} of {packet_size(data)} bytes: {data[:32].hex(' ', 4)}", expected)
@@ -115,14 +115,14 @@ class ScriptedEsrdServer:
         return [registration.socket for registration in self.registrations]
 
     async def start(self, port: int = 0) -> "ScriptedEsrdServer":
-        """Listens; port 0 is any that is free for TCP and UDP. UnreachableError if there is none."""
+        """Listens; port 0 is any that is free for TCP and UDP. ShortageError if there is none."""
         for left in range(1 if port else PORT_TRIES, 0, -1):
             try:
                 await self._open(port)
                 break
             except OSError as error:
                 if left == 1:
-                    raise UnreachableError(f"no registrar at {HOST}:{port}: {error}") from None
+                    raise ShortageError(f"no registrar at {HOST}:{port}: {error}") from None
         return self
 
     async def _open(self, port: int) -> None:

@@ -120,11 +120,12 @@ class HandshakePeer(ScriptedPeer, ABC):
 
     async def receive(self, within: float = REPLY_TIMEOUT, expected: str = "a handshake message") -> Message:
         """The next message. ViolationError if the socket ends, nothing arrives, or the bytes are not a message."""
+        since = self.socket.now()
         data = await self._reader.read(within)
         if data is None:
-            self.fail(f"nothing within {within:g} s" + self._reader.missing(), expected)
+            self.fail_timing(f"nothing within {within:g} s" + self._reader.missing(), expected, since=since)
         if not data:
-            self.fail(self.ended() + self._reader.missing(), expected)
+            self.fail_timing(self.ended() + self._reader.missing(), expected)
         parsed = read_frame(data)
         if isinstance(parsed, Rejected):
             self.fail(f"bytes that are not a handshake frame: {refusal(data, parsed)}", expected)

@@ -60,7 +60,8 @@ class SaturnEndpoint(ScriptedPeer):
                 return message
             if not isinstance(message, tuple(also) or ()):
                 self.fail(message, f"a {kind.__name__}")
-        self.fail(f"nothing within {within:g} s{self._reader.missing()}", f"a {kind.__name__}")
+        missing = f"nothing within {within:g} s{self._reader.missing()}"
+        self.fail_timing(missing, f"a {kind.__name__}", since=deadline - within)
 
     async def expect_silence(self, seconds: float) -> None:
         """No byte arrives for so long, and the socket stays open."""

@@ -95,7 +95,7 @@ class ScriptedSaturnServer:
         return self._listener.sockets
 
     async def start(self, port: int = 0) -> "ScriptedSaturnServer":
-        """Listens; port 0 is any free one. UnreachableError if the port is taken."""
+        """Listens; port 0 is any free one. ShortageError if the port is taken."""
         await self._listener.start(port)
         return self
 

@@ -19,6 +19,22 @@ REPORTS: Final[Mapping[str, str]] = {"junit": "junit_report", "json": "json_repo
 """Module of this package for each kind of report; its `create(path: Path) -> RunListener` makes the report."""
 
 
+def check_writable(path: Path, text: str) -> None:
+    """Checks, before the run, that a file can be written. UsageError if not. Leaves no new file behind.
+
+    What is not a regular file is not tried: a device, or a pipe whose reader has not opened it yet.
+    """
+    existed = path.exists()
+    if existed and not (path.is_file() or path.is_dir()):
+        return
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"--report {text}: {error.strerror}") from None
+    if not existed:
+        path.unlink()
+
+
 def report_of(text: str) -> RunListener:
     """The report that `--report KIND=FILE` names. UsageError for an unknown kind, or a directory that does not exist."""
     kind, _, name = text.partition("=")
@@ -27,5 +43,6 @@ def report_of(text: str) -> RunListener:
     path = Path(name)
     if not name or not path.parent.is_dir():
         raise UsageError(f"--report {text}: expected KIND=FILE in an existing directory")
+    check_writable(path, text)
     listener: RunListener = import_module(f".{REPORTS[kind]}", __package__).create(path)
     return listener

@@ -1,5 +1,6 @@
 """Terminal report: header, progress, failures on one screen each, summary."""
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ MAX_IDS: Final = 12
 """Number of further cases, each with all its parameters, that a block lists."""
 MAX_TEXT: Final = 400
 """Characters of an expected or received text."""
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
 
 def escape(text: str) -> str:
@@ -152,6 +154,13 @@ class TerminalReport(RunListener):
             say(f"  [dim]{escape(label)}[/]")
             for line in lines:
                 say(f"    {escape(line.stamp + line.short)}", overflow="ellipsis", no_wrap=True)
+        for attempt in outcome.earlier:
+            received = escape(cut(attempt.received, MAX_TEXT))
+            say(f"  [dim]earlier [/] {received} [dim](ran again: {escape(cut(attempt.reason, MAX_TEXT))})[/]")
+        if outcome.stderr:
+            say("  [dim]stderr of the target[/]")
+            for text in outcome.stderr:
+                say(f"    {escape(text)}", overflow="ellipsis", no_wrap=True)
         if others:
             self._others(others)
         if self.rerun:
@@ -201,6 +210,10 @@ class TerminalReport(RunListener):
                 if verdict is Verdict.SKIP or reason.startswith(DID_NOT_RUN):
                     text = escape(cut(reason, MAX_TEXT))
                     self.console.print(f"[{STYLES[verdict]}]{verdict.value} {n:3} × {text}[/]")
+        again = [outcome.earlier[0].reason for outcome in summary.outcomes if outcome.earlier]
+        if again:
+            reason = Counter(_NUMBER.sub("N", each) for each in again).most_common(1)[0][0]
+            self.console.print(f"{plural(len(again))} ran again, most often because {escape(cut(reason, MAX_TEXT))}")
 
     def _table(self, summary: RunSummary) -> None:
         used = [verdict for verdict in Verdict if summary.counts[verdict]]
@@ -221,6 +234,8 @@ class TerminalReport(RunListener):
         words = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]) or "nothing"
         style = "bold red" if summary.exit_code == 1 else "bold yellow" if summary.exit_code else "bold green"
         text = {0: "conforms", 1: "does not conform", 5: "nothing was tested"}[summary.exit_code]
+        if summary.errors and not any(counts[verdict] for verdict in BAD):
+            text = "the run had errors"
         if summary.interrupted:
             text = "interrupted"
         self.console.print(f"[{style}]{text}[/]: {words} ({plural(tried)} tried, {summary.seconds:.1f} s)")

@@ -16,12 +16,16 @@ from ...peers.ergo.handshake import HandshakePeer, TargetInfo
 from ...peers.ergo.saturn_client import ScriptedSaturnClient
 from ...peers.sockets import PeerSocket
 from ...peers.transcript import Transcript
-from ...peers.violation import UnreachableError, ViolationError
+from ...peers.violation import TimingViolationError, UnreachableError, ViolationError
 from ...spec.ergo.edf import EdfContext
 from ...targets.base import RunningTarget
 
 SERVED_WITHIN = 5.0
 """Seconds in which a correct peer must be served after a hostile case."""
+
+
+class UnreachableViolationError(TimingViolationError):
+    """The target does not accept a connection."""
 
 
 class SkippedError(Exception):
@@ -52,7 +56,7 @@ class Context:
         try:
             socket = await self.target.socket(label or f"socket {len(self.sockets) + 1}")
         except UnreachableError as error:
-            raise ViolationError(str(error), ("the target accepts a socket",)) from None
+            raise UnreachableViolationError(str(error), ("the target accepts a socket",)) from None
         self.sockets.append(socket)
         return socket
 
@@ -122,7 +126,7 @@ class Context:
         try:
             socket = await self.target.registrar_socket(f"registration {len(self.sockets) + 1}")
         except UnreachableError as error:
-            raise ViolationError(str(error), ("the registrar accepts a socket",)) from None
+            raise UnreachableViolationError(str(error), ("the registrar accepts a socket",)) from None
         self.sockets.append(socket)
         return ScriptedEsrdClient(socket, self.rng, name)
 
@@ -131,7 +135,7 @@ class Context:
         try:
             socket = await self.target.saturn_socket(f"saturn {len(self.sockets) + 1}")
         except UnreachableError as error:
-            raise ViolationError(str(error), ("the Saturn accepts a TLS socket",)) from None
+            raise UnreachableViolationError(str(error), ("the Saturn accepts a TLS socket",)) from None
         self.sockets.append(socket)
         return ScriptedSaturnClient(socket, self.rng, self.target.token, name, cluster or self.cluster)
 
@@ -164,13 +168,13 @@ class Context:
                 dialer, _ = await self.connected()
                 await dialer.expect_open(0.05)
         except TimeoutError:
-            raise ViolationError(
+            raise TimingViolationError(
                 "the target does not serve a correct peer in time",
                 (f"a correct peer served within {SERVED_WITHIN:g} s afterwards",),
             ) from None
         except ViolationError as violation:
-            actual = f"{violation.actual}, for a correct peer afterwards (ROB-EHS-3)"
-            raise ViolationError(actual, violation.expected, violation.sent) from None
+            violation.actual += ", for a correct peer afterwards (ROB-EHS-3)"
+            raise
         dialer.socket.close()
 
     def needs_flag(self, peer: Peer, flag: Flags) -> None:

@@ -17,6 +17,8 @@ class RunStarted:
     """The target runs and the cases are selected."""
 
     header: RunHeader
+    planned: tuple[Outcome, ...] = ()
+    """What the report shows of each selected case that does not run, in the order of the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from typing import Final
 
 from ...model.text import escape
 from ...peers.transcript import MAX_SHOWN, Line, Transcript
-from ...peers.violation import SetUpError, ViolationError
+from ...peers.violation import SetUpError, ShortageError, ViolationError
 from ...spec.requirements import STRICTNESS, catalogue, strictest
 from .case_function import CaseRaisedError
 from .collected_case import CollectedCase
 from .context import SkippedError
-from .execution import CaseResult, InconclusiveError
-from .outcome import Outcome, Verdict, verdict_of_violation
+from .execution import CaseResult, EarlierAttempt, InconclusiveError, TargetLostError
+from .outcome import Attempt, Outcome, Verdict, verdict_of_violation
 
 SHOWN_LINES: Final = 12
 """Number of lines of a socket's transcript that an outcome keeps: the last ones."""
@@ -22,6 +22,7 @@ MAX_EVIDENCE: Final = 1_000_000
 def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
     """Judges the result of a case."""
     outcome = Outcome(case.id, case.title, case.suite, case.case.requirements, case.level, Verdict.PASS, result.seconds)
+    outcome.earlier = [_described(attempt) for attempt in result.earlier]
     match result.error:
         case None:
             return outcome
@@ -29,14 +30,23 @@ def outcome_of(case: CollectedCase, result: CaseResult) -> Outcome:
             _judge(outcome, case, first_violation(violation))
         case SkippedError() as skipped:
             outcome.verdict, outcome.reason = Verdict.SKIP, escape(str(skipped))
-        case InconclusiveError() | SetUpError() as inconclusive:
+        case InconclusiveError() | ShortageError() | SetUpError() as inconclusive:
             outcome.verdict, outcome.reason = Verdict.INCONCLUSIVE, escape(str(inconclusive))
         case CaseRaisedError() as raised:
             outcome.verdict, outcome.reason = Verdict.ERROR, escape(str(raised))
         case error:
             outcome.verdict, outcome.reason = Verdict.ERROR, escape(f"{type(error).__name__}: {error}", keep="\n")
     outcome.transcripts = evidence_of(result.transcripts)
+    outcome.stderr = [escape(line) for line in result.stderr]
     return outcome
+
+
+def _described(attempt: EarlierAttempt) -> Attempt:
+    """The evidence of an attempt that does not count."""
+    error, reason = attempt.result.error, escape(attempt.reason)
+    if isinstance(error, ViolationError):
+        return Attempt(reason, error.sent, error.expected, error.actual)
+    return Attempt(reason, received=escape(str(error or "")))
 
 
 def first_violation(violation: ViolationError) -> ViolationError:
@@ -49,7 +59,8 @@ def first_violation(violation: ViolationError) -> ViolationError:
 def _judge(outcome: Outcome, case: CollectedCase, violation: ViolationError) -> None:
     if violated := _of_the_step(case, violation):
         outcome.requirements, outcome.level = violated, strictest(violated)
-    outcome.verdict = verdict_of_violation(outcome.level)
+    lost = isinstance(violation, TargetLostError)  # whatever the level of the case: the target has to go on
+    outcome.verdict = Verdict.FAIL if lost else verdict_of_violation(outcome.level)
     outcome.violated = violation.requirement or outcome.requirements[0]
     outcome.before, outcome.sent = violation.before, violation.sent
     outcome.expected, outcome.received = violation.expected, violation.actual

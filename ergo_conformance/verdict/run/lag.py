@@ -1,19 +1,23 @@
 """Lateness of the tester's own event loop: a late tester can't judge deadlines."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from collections import deque
+from typing import Final
 
-T = TypeVar("T")
 HEARTBEAT: Final = 0.02
 """Seconds between two measurements."""
+NOTED_LAG: Final = 0.05
+"""Shortest lateness that is kept, in seconds."""
+MAX_NOTED: Final = 10_000
+"""Number of late moments that are kept: the last ones."""
 
 
 class LagMonitor:
     """Measures how late the loop runs timers."""
 
     def __init__(self) -> None:
-        self._worst: dict[object, float] = {}
+        self._late: deque[tuple[float, float]] = deque(maxlen=MAX_NOTED)
+        """Late moments: when the timer was due and when it ran, in seconds of the loop."""
 
     async def watch(self) -> None:
         """Measures every HEARTBEAT until it is cancelled."""
@@ -21,17 +25,18 @@ class LagMonitor:
         while True:
             due = loop.time() + HEARTBEAT
             await asyncio.sleep(HEARTBEAT)
-            late = loop.time() - due
-            for key, worst in self._worst.items():
-                self._worst[key] = max(worst, late)
+            self.note(due, loop.time())
 
-    async def during(self, work: Coroutine[Any, Any, T]) -> tuple[T, float]:
-        """Awaits `work`; returns its result and the worst lag meanwhile, in seconds."""
-        key = object()
-        self._worst[key] = 0.0
-        try:
-            result = await work
-            await asyncio.sleep(HEARTBEAT)  # a lag at the end of the work shows in the next measurement
-        finally:
-            worst = self._worst.pop(key)
-        return result, worst
+    def note(self, due: float, ran: float) -> None:
+        """Notes that a timer ran at `ran` instead of `due`."""
+        if ran - due > NOTED_LAG:
+            self._late.append((due, ran))
+
+    def worst(self, since: float) -> float:
+        """Returns the longest lateness after `since`, in seconds; of one that began before, the part after it."""
+        return max((ran - max(due, since) for due, ran in self._late if ran > since), default=0.0)
+
+
+async def next_measurement() -> None:
+    """Waits until a lag of this moment has been measured."""
+    await asyncio.sleep(2 * HEARTBEAT)

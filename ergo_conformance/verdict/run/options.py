@@ -34,7 +34,9 @@ class RunOptions(SelectionOptions, TargetOptions):
     """Options that the command line and the pytest plugin share."""
 
     case: tuple[str, ...] = option((), "Select only this case; may be repeated; * and ? are wildcards.", metavar="ID")
-    seed: int = option(0, "Seed of all salts, names and ids.", metavar="N")
+    seed: int | None = option(
+        None, "Seed of all salts, names and ids. Default: 0; for a running target a new one in each run.", metavar="N"
+    )
     jobs: int = option(16, "Maximum number of live cases that run concurrently.", metavar="N")
     timeout: float = option(30.0, "Maximum duration of one live case, in seconds.", metavar="S")
     report: tuple[str, ...] = option(

@@ -35,6 +35,16 @@ def verdict_of_violation(level: RequirementLevel) -> Verdict:
     return {RequirementLevel.MUST: Verdict.FAIL, RequirementLevel.SHOULD: Verdict.WARN}.get(level, Verdict.INFO)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An earlier run of a case that does not count. `reason`: why not; the others as in Outcome."""
+
+    reason: str
+    sent: str = ""
+    expected: tuple[str, ...] = ()
+    received: str = ""
+
+
 @dataclass(slots=True)
 class Outcome:
     """Verdict of a case and the evidence for it. Texts have no control codes and no lone surrogates."""
@@ -63,6 +73,10 @@ class Outcome:
     """First difference of a received value and the expected one, with its path."""
     transcripts: list[tuple[str, list[Line]]] = field(default_factory=list)
     """Label and last decoded lines of each socket; empty for PASS."""
+    stderr: list[str] = field(default_factory=list)
+    """Last lines that a started target wrote to stderr while the case ran; empty for PASS."""
+    earlier: list[Attempt] = field(default_factory=list)
+    """Earlier runs of the case that do not count, because the tester was late or the target was lost."""
 
     @property
     def did_not_run(self) -> bool:

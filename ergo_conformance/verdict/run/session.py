@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -19,11 +21,15 @@ from .collected_case import CollectedCase
 from .collection import matches, select
 from .events import CaseFinished, RunFinished, RunListener, RunStarted, publish
 from .execution import CaseResult, MemoryRunner, PlannedCase, Runner
+from .interruption import Interruption
+from .journal import JOURNAL, Journal
 from .judgement import failure_text, outcome_of
 from .live import LiveRunner
 from .options import SessionOptions
 from .outcome import DID_NOT_RUN, Outcome, Verdict
 from .summary import RunHeader, RunSummary
+
+MAX_SEED: Final = 1_000_000_000
 
 
 class Session:
@@ -43,6 +49,7 @@ class Session:
         self._terminal: list[RunListener] = []
         if options.terminal:
             self._terminal.append(TerminalReport(verbose=options.verbose, rerun=options.rerun))
+        self._interruption = Interruption()
         self._runner: Runner | None = None
         self._header: RunHeader | None = None
         self._results: dict[str, CaseResult] = {}
@@ -65,8 +72,10 @@ class Session:
     def from_options(cls, options: SessionOptions) -> Session:
         """The session with the target and the reports that the options name. UsageError for an option that is not valid."""
         options.check()
-        reports = [report_of(text) for text in options.report]
-        return cls(target_of(options), options, reports)
+        listeners = [report_of(text) for text in options.report]
+        if JOURNAL in os.environ:
+            listeners.append(Journal(Path(os.environ[JOURNAL])))
+        return cls(target_of(options), options, listeners)
 
     # --- selection ----------------------------------------------------------------------------------------------------
 
@@ -85,20 +94,20 @@ class Session:
     # --- execution ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts the target and publishes RunStarted. Raises TargetError."""
+        """Starts the target and publishes RunStarted. From then on a signal interrupts the run. Raises TargetError."""
         assert self.target is not None
+        self._interruption.install()
         options = self.options
+        seed = seed_of(options.seed, self.target)
         running: RunningTarget | None = None
         if self.target.live:
-            live = LiveRunner(self.target, options.seed, options.timeout, options.jobs)
+            live = LiveRunner(self.target, seed, options.timeout, options.jobs)
             self._runner = live
             running = live.start()
         else:
-            self._runner = MemoryRunner(self.target, options.seed, options.timeout)
-        self._header = RunHeader.of(
-            self.target, running, profile=options.profile, seed=options.seed, cases=len(self.cases)
-        )
-        self._publish(RunStarted(self._header))
+            self._runner = MemoryRunner(self.target, seed, options.timeout)
+        self._header = RunHeader.of(self.target, running, profile=options.profile, seed=seed, cases=len(self.cases))
+        self._publish(RunStarted(self._header, tuple(map(_not_run, self.cases.values()))))
         self._runner.plan([self.planned(case) for case in self.cases.values() if case.is_coroutine])
 
     def planned(self, case: CollectedCase) -> PlannedCase:
@@ -163,9 +172,13 @@ class Session:
         nothing = self._header is None and not self.errors
         if nothing and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             print("no case was selected: nothing was tested")  # noqa: T201  no listener prints it
-        if self._header is None:
-            return
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        if self._header is None:
+            if interrupted:
+                print("interrupted before the first case: nothing was tested")  # noqa: T201  as above
+            return
+        if self._runner is not None:
+            self.errors += self._runner.errors()
         self.errors += publish(RunFinished(self.summary(interrupted=interrupted)), self.listeners)
         summary = self.summary(interrupted=interrupted)  # with the reports that could not be written
         publish(RunFinished(summary), self._terminal)
@@ -178,10 +191,7 @@ class Session:
         outcomes = []
         for key, case in self.cases.items():
             outcome = self.outcomes.get(key)
-            if outcome is None:
-                outcome = outcome_of(case, CaseResult())
-                outcome.verdict, outcome.reason = Verdict.ERROR, DID_NOT_RUN + (": interrupted" if interrupted else "")
-            outcomes.append(outcome)
+            outcomes.append(outcome or _not_run(case, ": interrupted" if interrupted else ""))
         return RunSummary(self._header, outcomes, time.monotonic() - self.started, tuple(self.errors), interrupted)
 
     def close(self) -> None:
@@ -189,3 +199,18 @@ class Session:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        self._interruption.restore()
+
+
+def seed_of(given: int | None, target: Target) -> int:
+    """Seed of a run: the given one, or 0. A running target may remember the names of earlier runs: there a new one."""
+    if given is not None:
+        return given
+    return 0 if target.restarts else secrets.randbelow(MAX_SEED)
+
+
+def _not_run(case: CollectedCase, why: str = "") -> Outcome:
+    """The outcome of a selected case that did not run."""
+    outcome = outcome_of(case, CaseResult())
+    outcome.verdict, outcome.reason = Verdict.ERROR, DID_NOT_RUN + why
+    return outcome

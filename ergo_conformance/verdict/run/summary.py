@@ -1,8 +1,8 @@
 """Header and summary of a run."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -73,6 +73,10 @@ class RunSummary:
     errors: tuple[str, ...] = ()
     """Suite files that could not be loaded, reports that could not be written."""
     interrupted: bool = False
+
+    def with_errors(self, errors: Sequence[str]) -> "RunSummary":
+        """Returns the summary with further errors."""
+        return replace(self, errors=(*self.errors, *errors))
 
     @property
     def counts(self) -> Counter[Verdict]:

@@ -25,18 +25,21 @@ from .peers.sockets import PeerSocket
 from .peers.violation import SetUpError, TimingViolationError, UnreachableError, ViolationError, set_up
 from .targets.base import Codec
 from .verdict.run.case import AGENTS, case
-from .verdict.run.context import Context, SkippedError
+from .verdict.run.context import AT_ONCE, SILENCE, TRIES, Context, SkippedError
 from .verdict.run.registration import START_TIMEOUT, RegistrationContext
 
 __all__ = [
     "AGENTS",
     "ANNOUNCED",
+    "AT_ONCE",
     "HOST",
     "ORDER",
     "PROCESS",
     "REGISTRY",
     "REPLY_TIMEOUT",
+    "SILENCE",
     "START_TIMEOUT",
+    "TRIES",
     "Acceptor",
     "Address",
     "AgentDriver",

@@ -30,7 +30,10 @@ def decode(packet: bytes) -> object:
 @ESRD.fault(
     "ESRD-REG-3",
     "ESRD-REG-11",
-    found_by=(f"{REGISTER}.taken[one]", f"{REQUEST}[version]", f"{MALFORMED}.wrong_packet_over_tcp[resolve]"),
+    found_by=(
+        *(f"{REGISTER}.taken[*]", f"{REQUEST}[*]"),
+        *(f"{MALFORMED}.wrong_packet_over_tcp[*]", f"{MALFORMED}.value_of_another_type[*]"),
+    ),
 )
 class RefusedSocketKept(EsrdServerSocket):
     """Does not close a socket whose request it has refused."""
@@ -66,7 +69,7 @@ class EsrdNoDeadline(EsrdServerSocket):
         self.timer.cancel()
 
 
-@ESRD.fault("ESRD-REG-2", found_by=(f"{REGISTER}.register", f"{REGISTER}.nothing_more_is_said"))
+@ESRD.fault("ESRD-REG-2", "ESRD-TR-3", found_by=(f"{REGISTER}.register", f"{REGISTER}.nothing_more_is_said"))
 class RegistrationEndsAfterASecond(EsrdServerSocket):
     """Ends a registration when the time limit of a request has passed."""
 

@@ -34,7 +34,7 @@ async def registers_twice(host: str, port: int, request: bytes) -> Streams:
     return await register(host, port, request * 2)
 
 
-@ESRD_CLIENTS.fault("ESRD-CL-2", found_by=(f"{C}.refused[taken]", f"{C}.no_reply[text]", f"{C}.closed"))
+@ESRD_CLIENTS.fault("ESRD-CL-2", found_by=(f"{C}.refused[*]", f"{C}.no_reply[*]", f"{C}.closed"))
 class StartsAfterRefusal(EsrdRegistrar):
     """Starts although its registration was refused."""
 
@@ -101,7 +101,7 @@ ESRD_CLIENTS.add(
 )
 
 
-@ESRD_CLIENTS.function(esrd_client, "until_lost", "ESRD-TR-3", found_by=(f"{C}.lease",))
+@ESRD_CLIENTS.function(esrd_client, "until_lost", "ESRD-CL-14", found_by=(f"{C}.lease",))
 async def writes_after_registration(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Sends bytes on a registered socket."""
     writer.write(b"still there?")
@@ -179,14 +179,14 @@ class LastRouteFirst(EsrdRegistrar):
 
 
 @ESRD_CLIENTS.function(
-    route_resolution, "resolved", "ESRD-PL-5", "SAT-RS-7", found_by=(f"{R}.tls_route", f"{A}.tls_route")
+    route_resolution, "resolved", "ESRD-PL-6", "SAT-RS-7", found_by=(f"{R}.tls_route", f"{A}.tls_route")
 )
 def dials_without_tls(route: NetworkRoute, found: Route) -> NetworkRoute:
     """Dials a TLS route without TLS."""
     return replace(resolved(route, found), tls=False)
 
 
-@ESRD_CLIENTS.fault("ESRD-PL-3", found_by=(f"{R}.unusable_routes", f"{A}.routes"))
+@ESRD_CLIENTS.fault("ESRD-PL-3", found_by=(f"{R}.unusable_routes", f"{R}.no_usable_route", f"{A}.routes"))
 class ForeignStackAccepted(RouteResolver):
     """Uses its own stack for routes that name another one."""
 

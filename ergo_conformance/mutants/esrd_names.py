@@ -68,7 +68,7 @@ class EsrdWrongErrorText(EsrdNameTable):
         return reply if reply.Error is None else RegisterReply(Error(f"refused: {reply.Error.text}"))
 
 
-@ESRD_NAMES.fault("ESRD-REG-2", "ROB-ESRD-4", found_by=(f"{REGISTER}.many_leases",))
+@ESRD_NAMES.fault("ESRD-REG-2", "ROB-ESRD-4", found_by=(f"{REGISTER}.many_leases",), subtle=True)
 class RegistrationsLimited(EsrdNameTable):
     """Does not store registrations beyond 20, and answers them without an error."""
 
@@ -76,7 +76,7 @@ class RegistrationsLimited(EsrdNameTable):
         return RegisterReply(None) if len(self._routes) >= LEASES else super().register(name, routes)
 
 
-@ESRD_NAMES.fault("ESRD-REG-6", found_by=(f"{REGISTER}.again_and_again",))
+@ESRD_NAMES.fault("ESRD-REG-6", "ROB-ESRD-3", found_by=(f"{REGISTER}.again_and_again",), subtle=True)
 class FormerNamesRefused(EsrdNameTable):
     """Refuses a name that was registered before."""
 
@@ -109,7 +109,7 @@ class RoutesWithoutHosts(EsrdNameTable):
         return reply._replace(Routes=[route._replace(Host="") for route in reply.Routes] if reply.Routes else None)
 
 
-@ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.unknown[nobody@localhost]", f"{RESOLVE}.unknown[no-at]"))
+@ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.unknown[*]",))
 class UnknownNameWithEmptyRoutes(EsrdNameTable):
     """Resolves an unknown name to an empty list of routes beside the error."""
 
@@ -159,7 +159,9 @@ class RegistersOverUdp(EsrdNameTable):
         )
 
 
-@ESRD_NAMES.fault("ESRD-RES-2", found_by=(f"{QUESTION}[version]", f"{RESOLVE}.junk[none]", f"{RESOLVE}.junk[65000]"))
+@ESRD_NAMES.fault(
+    "ESRD-RES-2", found_by=(f"{QUESTION}[*]", f"{RESOLVE}.junk[*]", f"{MALFORMED}.wrong_packet_over_udp[*]")
+)
 class MalformedDatagramAnswered(EsrdNameTable):
     """Replies with an error to a malformed datagram."""
 
@@ -188,7 +190,7 @@ class DropsDatagramsOfABurst(EsrdNameTable):
         return None if soon else super().answer(datagram)
 
 
-@ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.known",))
+@ESRD_NAMES.fault("ESRD-RES-1", found_by=(f"{RESOLVE}.known",), subtle=True)
 class AnswersEachRequestOnce(EsrdNameTable):
     """Answers each resolve request only once."""
 

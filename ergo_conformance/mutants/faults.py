@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from logging import Logger
 from types import ModuleType, SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ..reference_node.api import Core
 from ..reference_node.api.handshake import PeerInfo
@@ -18,6 +18,9 @@ from ..reference_node.ergo.enp.connection import EnpConnection
 from ..reference_node.ergo.enp.proto import EnpProto
 from ..reference_node.ergo.handshake import EhsHandshake
 from ..reference_node.options import NetworkOptions
+
+PACKAGE: Final = __name__.rpartition(".")[0]
+"""The package of the mutants."""
 
 
 class Fault(Protocol):
@@ -75,9 +78,8 @@ class ClassFault:
 
     @property
     def base(self) -> type:
-        """The class of the node."""
-        base: type = self.faulty.__bases__[0]
-        return base
+        """The class of the node: the nearest base that no mutant declares."""
+        return next(cls for cls in self.faulty.__mro__[1:] if not cls.__module__.startswith(PACKAGE))
 
     def network_options(self, options: NetworkOptions) -> NetworkOptions:
         return options

@@ -41,7 +41,7 @@ class _DigestUnchecked(EhsSession):
             super().check(kind, given)
 
 
-@HANDSHAKE.fault("EHS-DIG-1", found_by=(f"{DIGEST}.hello_refused[wrong_cookie]", f"{DIGEST}.hello_refused[empty]"))
+@HANDSHAKE.fault("EHS-DIG-1", found_by=(f"{DIGEST}.hello_refused[*]",))
 class HelloUnchecked(_DigestUnchecked):
     """Does not check the digest of a Hello."""
 
@@ -55,7 +55,7 @@ class IntroduceUnchecked(_DigestUnchecked):
     unchecked = Digest.INTRODUCE
 
 
-@HANDSHAKE.fault("EHS-JOIN-3", found_by=(f"{JOIN}.join_refused[wrong_cookie]", f"{JOIN}.join_refused[empty]"))
+@HANDSHAKE.fault("EHS-JOIN-3", found_by=(f"{JOIN}.join_refused[*]",))
 class JoinUnchecked(_DigestUnchecked):
     """Does not check the digest of a Join."""
 
@@ -112,7 +112,14 @@ class JoinAcceptWithoutDigest(EhsSession):
 # --- frames and order of messages -------------------------------------------------------------------------------------
 
 
-@HANDSHAKE.fault("EHS-FRAME-1", found_by=(f"{FRAMING}.answers_are_exact[hello_answered]", f"{DIGEST}.hello_answered"))
+@HANDSHAKE.fault(
+    "EHS-FRAME-1",
+    found_by=(
+        f"{FRAMING}.answers_are_exact[hello_answered]",
+        f"{FRAMING}.answers_are_exact[await_accept]",
+        f"{DIGEST}.hello_answered",
+    ),
+)
 class LengthOffByOne(EhsSession):
     """Announces one byte more than a frame has."""
 
@@ -120,7 +127,7 @@ class LengthOffByOne(EhsSession):
         return pack(">BBI", ehs.MAGIC, ehs.VERSION, len(payload) + 1)
 
 
-@HANDSHAKE.fault("EHS-FRAME-5", found_by=(f"{FRAMING}.length_above_the_limit[65536-await_hello]",))
+@HANDSHAKE.fault("EHS-FRAME-5", found_by=(f"{FRAMING}.length_above_the_limit[*]",))
 class AnyLengthAccepted(EhsSession):
     """Accepts any length in a header and waits for the payload."""
 
@@ -153,7 +160,11 @@ class AnswersUncheckedHello(EhsSession):
             raise
 
 
-@HANDSHAKE.fault("EHS-AST-2", "ROB-EHS-4", found_by=(f"{ORDER}.acceptor_waits_for_the_dialer",))
+@HANDSHAKE.fault(
+    "EHS-AST-2",
+    "ROB-EHS-4",
+    found_by=(f"{ORDER}.acceptor_waits_for_the_dialer", f"{FRAMING}.answers_are_exact[await_hello]"),
+)
 class SendsHelloFirst(EhsSession):
     """Sends a Hello as soon as a socket is accepted."""
 

@@ -32,9 +32,7 @@ FOREVER = 3600.0
 # --- registrations ----------------------------------------------------------------------------------------------------
 
 
-@SATURN_CLIENTS.function(
-    codec, "is_proof", "SAT-HS-2", found_by=(f"{S}.wrong_proof[upper_case]", f"{S}.another_server")
-)
+@SATURN_CLIENTS.function(codec, "is_proof", "SAT-HS-2", found_by=(f"{S}.wrong_proof[*]", f"{S}.another_server"))
 def any_proof_accepted(given: str, first: str, token: str) -> bool:
     """Accepts any proof of the server."""
     return True
@@ -62,7 +60,7 @@ class RegistersWithoutCluster(SaturnClientSession):
         return write(saturn.Register("", self.hidden, self.view.name, routes))
 
 
-@SATURN_CLIENTS.fault("SAT-RG-8", "SAT-RC-1", found_by=(f"{S}.refused[taken]", f"{S}.pauses"))
+@SATURN_CLIENTS.fault("SAT-RG-8", "SAT-RC-1", found_by=(f"{S}.refused[*]",))
 class RefusalIgnored(SaturnClientSession):
     """Ignores the error of its registration."""
 
@@ -72,7 +70,7 @@ class RefusalIgnored(SaturnClientSession):
         return super()._accept(message)
 
 
-@SATURN_CLIENTS.fault("SAT-HS-2", found_by=(f"{S}.no_proof[a_result]",))
+@SATURN_CLIENTS.fault("SAT-HS-2", found_by=(f"{S}.no_proof[*]",))
 class ResultWithoutProof(SaturnRegistrar):
     """Accepts the result of its registration without a proof of the server."""
 
@@ -124,10 +122,11 @@ class ClientReadsFirstOfAChunk(SaturnPacketReader):
 
     def feed(self, data: bytes) -> Iterator[Message]:
         self._buffer += data
-        size = check_header(self._buffer)
-        if size is not None and len(self._buffer) >= size:
-            packet, self._buffer = self._buffer[:size], b""
-            yield read(packet)
+        received = bytes(self._buffer)
+        size = check_header(received)
+        if size is not None and len(received) >= size:
+            self._buffer.clear()
+            yield read(received[:size])
 
 
 @SATURN_CLIENTS.fault("SAT-FR-2", found_by=(f"{S}.in_pieces",))
@@ -135,10 +134,9 @@ class SplitMessagesRefused(SaturnPacketReader):
     """Refuses a message that arrives in pieces."""
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        self._buffer = data
-        while self._buffer:
-            size = check_header(self._buffer) or len(self._buffer)
-            packet, self._buffer = self._buffer[:size], self._buffer[size:]
+        while data:
+            size = check_header(data) or len(data)
+            packet, data = data[:size], data[size:]
             yield read(packet)
 
 

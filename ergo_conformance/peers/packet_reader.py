@@ -1,9 +1,13 @@
 """Splits the bytes of a socket into packets: frames of EHS and ENP, packets of the registrars."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .sockets import PeerSocket
+from .violation import ViolationError
+
+MAX_HELD: Final = 1 << 26
+"""Bytes of an incomplete packet that are held, a limit of the tester: a header of ENP can announce 4 GiB."""
 
 
 class PacketFormat(NamedTuple):
@@ -44,7 +48,7 @@ class PacketReader:
     async def read(self, within: float) -> bytes | None:
         """The next packet; b"" when the socket has ended; None when no whole packet arrived in `within` seconds.
 
-        Bytes that cannot begin a packet are returned as they are: a parser refuses them.
+        Bytes that cannot begin a packet are returned as they are: a parser refuses them. ViolationError beyond MAX_HELD.
         """
         deadline = self.socket.now() + within
         while (packet := self._next()) is None:
@@ -55,7 +59,7 @@ class PacketReader:
         return packet
 
     def read_now(self) -> bytes | None:
-        """The next packet, without waiting; None while no packet is whole."""
+        """The next packet, without waiting; None while no packet is whole. ViolationError beyond MAX_HELD."""
         if (packet := self._next()) is None:
             self._buffer += self.socket.read_now()
             packet = self._next()
@@ -72,6 +76,10 @@ class PacketReader:
             return None
         size = self._size()
         if size is None or len(self._buffer) < size:
+            if len(self._buffer) > MAX_HELD:
+                raise ViolationError(
+                    f"{len(self._buffer):,} bytes of a packet of {size:,} bytes; the tester holds {MAX_HELD:,} at most"
+                )
             return None
         packet = bytes(self._buffer[:size])
         del self._buffer[:size]

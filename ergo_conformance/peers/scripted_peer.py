@@ -48,6 +48,12 @@ class ScriptedPeer(Checks):
             )
         return after
 
+    def is_in_time(self, took: float, limit: float, tries_left: int) -> bool:
+        """Tells whether the target closed the socket within `limit` seconds. ViolationError if it may not try again."""
+        if took > limit and not tries_left:
+            self.fail(f"the target closed the socket after {took:.2f} s", f"the target closes it within {limit:g} s")
+        return took <= limit
+
     async def expect_open(self, seconds: float) -> None:
         """The target keeps the socket open for so long; it may send anything."""
         deadline = self.socket.now() + seconds

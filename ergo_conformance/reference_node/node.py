@@ -22,6 +22,7 @@ from .core.core import NodeCore
 from .core.peer_connections import Peers
 from .core.process import Body, Process
 from .core.process_table import ProcessTable
+from .incarnation import OF_THIS_PROCESS, Incarnation
 from .network.application_announcements import ApplicationAnnouncements
 from .network.initial_caches import initial_caches, make_registry
 from .network.network import NodeNetwork
@@ -43,28 +44,31 @@ class Node:
         network: NetworkOptions | None = None,
         options: NodeOptions = DEFAULT_NODE,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         random_hex: RandomHex = random_hex,
         dial: Dial = tcp.dial,
         caches: Caches | None = None,
         registry: Registry | None = None,
     ) -> None:
-        """Makes a node that is not started. Needs a running loop. `clock`: Unix seconds; `dial`: opens sockets.
+        """Makes a node that is not started. Needs a running loop. `clock`: Unix seconds, by default the system's, with which
+        each incarnation of a name has another creation; a given one sets it.  `dial`: opens sockets.
 
         `caches` and `registry` replace the ids that it would announce and the types that it would know.  UsageError for an
         invalid name.
         """
         check_name(name)
         self.name: Final = Atom(name)
-        self.creation: Final = int(clock())
+        now = clock or time.time
+        incarnation = OF_THIS_PROCESS.begin(self.name, now()) if clock is None else Incarnation(int(now()))
+        self.creation: Final = incarnation.creation
         self.options: Final = options
         network = network or NetworkOptions()
 
         def make_core(peers: Peers, turns: Turns) -> NodeCore:
             return NodeCore(
-                ProcessTable(self.name, self.creation, int(clock() * 1e9)),
+                ProcessTable(self.name, self.creation, int(now() * 1e9), incarnation.first_id),
                 peers,
-                lambda: int(clock() * 1e9),
+                lambda: int(now() * 1e9),
                 registry or make_registry(options),
                 turns,
                 env=options.env,

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from construct import Construct, ConstructError, FormatField, Renamed, SizeofError, StreamError
 
@@ -33,6 +33,12 @@ Path = tuple[Any, Label]
 """The path of a value: the path of the value around it (or None) and a label. Created for every value, so a plain tuple."""
 Reading = Generator[tuple[Label, Schema], Any, Any]
 Writing = Generator[tuple[Label, Schema, Any], None, None]
+
+
+MAX_PARTS: Final = 2_000_000
+"""Maximum number of parts of one value that are read, a limit of this reader."""
+MAX_SPANS: Final = 200_000
+"""Maximum number of parts whose spans are kept: each takes up to 250 bytes of memory."""
 
 
 class RefusalError(Exception):
@@ -89,6 +95,14 @@ class Writer:
     def __init__(self, context: Any = None) -> None:
         self.out = bytearray()
         self.context = context
+        self.counts: dict[str, int] = {}
+
+    def count(self, what: str, n: int, limit: int) -> None:
+        """Adds n to a count of this write. CannotEncode if it exceeds the limit."""
+        total = self.counts.get(what, 0) + n
+        self.counts[what] = total
+        if total > limit:
+            raise CannotEncode(f"more than {limit:,} {what}")
 
     def write(self, data: bytes) -> None:
         self.out += data
@@ -200,7 +214,7 @@ def read(schema: Schema, io: Reader) -> Any:
     """Reads one value. Raises Rejected."""
     open_: list[tuple[Reading, Path, int]] = []
     path: Path = (None, None)
-    spans = io.spans
+    spans, read_parts = io.spans, 0
     try:
         while True:
             if not isinstance(schema, _PLAIN):
@@ -208,13 +222,17 @@ def read(schema: Schema, io: Reader) -> Any:
                 if label is not None:
                     path = (path, label)
             start = io.pos
+            read_parts += 1
+            if read_parts > MAX_PARTS:
+                raise RefusalError(Reason.LENGTH, start, f"more than {MAX_PARTS:,} parts, the limit of the tester")
             if isinstance(schema, Composite):
                 parts = schema.read_parts(io)
                 open_.append((parts, path, start))
                 value = None
             else:
                 value = schema.read(io) if isinstance(schema, Leaf) else _read_construct(schema, io)
-                spans.append((path, start, io.pos))
+                if read_parts <= MAX_SPANS:
+                    spans.append((path, start, io.pos))
             while open_:
                 parts, path, start = open_[-1]
                 try:
@@ -222,7 +240,8 @@ def read(schema: Schema, io: Reader) -> Any:
                 except StopIteration as done:
                     open_.pop()
                     value = done.value
-                    spans.append((path, start, io.pos))
+                    if read_parts <= MAX_SPANS:
+                        spans.append((path, start, io.pos))
                     continue
                 if label is not None:
                     path = (path, label)

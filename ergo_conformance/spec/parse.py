@@ -18,7 +18,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A value, the offset behind it, and the spans of all its parts (inner parts before the outer one)."""
+    """A value, the offset behind it, and the spans of its parts (inner parts before the outer one), of the first MAX_SPANS."""
 
     value: Any
     end: int

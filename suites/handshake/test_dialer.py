@@ -1,25 +1,21 @@
 """A target that dials: its messages, and the answers that it refuses, until the first socket is connected."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ergo_conformance.model.ergo import ehs, enp
 from ergo_conformance.model.ergo.ehs import STEPS, Accept, Digest, HandshakeState, Hello, Introduce, Join, Message, Role
+from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom
 from ergo_conformance.spec.ergo.ehs import digest
-from ergo_conformance.testing import AGENTS, Acceptor, RegistrationContext, case, frame, payload_of
+from ergo_conformance.testing import AGENTS, SILENCE, TRIES, Acceptor, RegistrationContext, case, frame, payload_of
 
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": {"registrar": {"kind": "esrd"}}}
 WAITING = (HandshakeState.HELLO_SENT, HandshakeState.INTRODUCED, HandshakeState.ACCEPTED)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
-AT_ONCE = 0.7
-"""Seconds: shorter than the time limit of a read."""
-EARLIEST, LATEST = 0.75, 1.5
-"""Seconds: bounds for the one-second limit; the tester's clock starts a little late."""
-TRIES = 4
-"""A target on a busy machine may be late, but not each time."""
 
 
 def good_answer(acceptor: Acceptor, state: HandshakeState) -> Message:
@@ -38,9 +34,8 @@ async def test_hello(ergo_context: RegistrationContext) -> None:
     acceptor = await (await ergo_context.dialed()).acceptor()
     assert acceptor.target_hello is not None
     cert = acceptor.target_hello.DigestCert
-    acceptor.check(cert == "", f"DigestCert {cert!r}", "an empty DigestCert")
-    chunk = await acceptor.socket.read(0.4)
-    acceptor.check(not chunk, f"{chunk!r}", "no bytes before the acceptor's Hello")
+    acceptor.check(cert == "", f"DigestCert {show(cert)}", "an empty DigestCert")
+    await acceptor.expect_silence(0.4, "no bytes before the acceptor's Hello")
 
 
 @case("ROB-EHS-12", **NEEDS)
@@ -53,7 +48,7 @@ async def test_salts_are_fresh(ergo_context: RegistrationContext) -> None:
         assert acceptor.target_hello is not None
         salt = acceptor.target_hello.Salt
         salts.add(salt)
-        acceptor.check(len(salts) == number, f"the salt {salt!r} used again", "a new salt in every Hello")
+        acceptor.check(len(salts) == number, f"the salt {show(salt)} used again", "a new salt in every Hello")
         acceptor.check(len(salt) >= 16, f"a salt of {len(salt)} characters", "a salt of at least 16 characters")
         acceptor.socket.close()
         await dial.failed()
@@ -69,10 +64,11 @@ async def test_introduce(ergo_context: RegistrationContext) -> None:
     for field in ("Node", "Version", "Flags", "Creation", "MaxMessageSize"):
         found, wanted = getattr(acceptor.target_introduce, field), getattr(accepting, field)
         acceptor.check(
-            found == wanted, f"{field} {found!r}", f"{field} {wanted!r}, as the target introduces when it accepts"
+            found == wanted,
+            f"{field} {show(found)}",
+            f"{field} {show(wanted)}, as the target introduces when it accepts",
         )
-    chunk = await acceptor.socket.read(0.4)
-    acceptor.check(not chunk, f"{chunk!r}", "no bytes before the acceptor's Accept")
+    await acceptor.expect_silence(0.4, "no bytes before the acceptor's Accept")
 
 
 @case("EHS-CACHE-2", **NEEDS)
@@ -92,8 +88,9 @@ async def test_final_accept(ergo_context: RegistrationContext) -> None:
     dial = await ergo_context.dialed()
     acceptor = await dial.acceptor(HandshakeState.DONE)
     final = acceptor.target_accept
-    acceptor.check(final == Accept(), f"{final!r}", "an Accept with empty fields")
+    acceptor.check(final == Accept(), show(final), "an Accept with empty fields")
     await dial.connected()
+    await acceptor.expect_silence(0.1, "no bytes behind the final Accept")
     await acceptor.expect_open(2.5)
 
 
@@ -115,8 +112,7 @@ async def test_accept_and_introduce(ergo_context: RegistrationContext, how: str)
     parts = [frame(payload_of(message)) for message in (acceptor.accept_connection(), acceptor.introduce())]
     if how == "two_segments":
         acceptor.send_bytes(parts[0], "a valid Accept")
-        chunk = await acceptor.socket.read(0.3)
-        acceptor.check(not chunk, f"{chunk!r}", "no bytes between Accept and Introduce")
+        await acceptor.expect_silence(0.3, "no bytes between Accept and Introduce")
         acceptor.send_bytes(parts[1], "a valid Introduce")
     else:
         data = b"".join(parts)
@@ -170,23 +166,25 @@ NUMBER_OF_WRONG_DIGESTS = 10
 async def test_hello_refused(ergo_context: RegistrationContext) -> None:
     """A dialer closes the socket and sends no Introduce when the digest of the acceptor's Hello is wrong."""
     for number in range(NUMBER_OF_WRONG_DIGESTS):
-        dial = await ergo_context.dialed()
-        acceptor = await dial.acceptor()
-        good = acceptor.hello()
-        wrong = wrong_digests(acceptor, good)
-        assert len(wrong) == NUMBER_OF_WRONG_DIGESTS
-        acceptor.send(good._replace(Digest=[*wrong.values()][number]))
-        await dial.refused(acceptor)
+
+        def send_wrong(acceptor: Acceptor, number: int = number) -> None:
+            good = acceptor.hello()
+            wrong = wrong_digests(acceptor, good)
+            assert len(wrong) == NUMBER_OF_WRONG_DIGESTS
+            acceptor.send(good._replace(Digest=[*wrong.values()][number]))
+
+        await ergo_context.expect_dial_refused(send_wrong)
 
 
 @case("EHS-DST-2", "EHS-DIG-2", **NEEDS)
 async def test_reflected_hello(ergo_context: RegistrationContext) -> None:
     """A dialer closes the socket when an acceptor without the cookie returns the dialer's own Hello."""
-    dial = await ergo_context.dialed()
-    acceptor = await dial.acceptor()
-    assert acceptor.target_hello is not None
-    acceptor.send(acceptor.target_hello)
-    await dial.refused(acceptor)
+
+    def reflect(acceptor: Acceptor) -> None:
+        assert acceptor.target_hello is not None
+        acceptor.send(acceptor.target_hello)
+
+    await ergo_context.expect_dial_refused(reflect)
 
 
 ILLEGAL = [
@@ -204,16 +202,13 @@ ILLEGAL = [
 @case("EHS-FRAME-8", "EHS-DST-2", "EHS-DST-4", "EHS-DIAL-1", **NEEDS)
 async def test_illegal(ergo_context: RegistrationContext, state: HandshakeState, message: type[Message]) -> None:
     """A dialer closes the socket without a byte when a valid message arrives in a state that does not expect it."""
-    dial = await ergo_context.dialed()
-    acceptor = await dial.acceptor(state)
-    good: dict[type[Message], Message] = {
-        Hello: acceptor.hello(),
-        Join: Join(acceptor.name, acceptor.token(32), acceptor.salt, acceptor.token(64)),
-        Introduce: acceptor.introduce(),
-        Accept: acceptor.accept_connection(),
+    good: dict[type[Message], Callable[[Acceptor], Message]] = {
+        Hello: Acceptor.hello,
+        Join: lambda acceptor: Join(acceptor.name, acceptor.token(32), acceptor.salt, acceptor.token(64)),
+        Introduce: Acceptor.introduce,
+        Accept: Acceptor.accept_connection,
     }
-    acceptor.send(good[message])
-    await dial.refused(acceptor, AT_ONCE)
+    await ergo_context.expect_dial_refused(lambda acceptor: acceptor.send(good[message](acceptor)), state)
 
 
 @waiting
@@ -227,10 +222,10 @@ async def test_header(ergo_context: RegistrationContext, state: HandshakeState) 
         frame(b"", length=ehs.MAX_PAYLOAD + 1),
         frame(b"", length=2**32 - 1),
     ):
-        dial = await ergo_context.dialed()
-        acceptor = await dial.acceptor(state)
-        acceptor.send_bytes(header, f"the header {header.hex(' ')} without a payload")
-        await dial.refused(acceptor, AT_ONCE)
+        description = f"the header {header.hex(' ')} without a payload"
+        await ergo_context.expect_dial_refused(
+            partial(Acceptor.send_bytes, data=header, description=description), state
+        )
 
 
 @waiting
@@ -238,12 +233,13 @@ async def test_header(ergo_context: RegistrationContext, state: HandshakeState) 
 async def test_body(ergo_context: RegistrationContext, state: HandshakeState) -> None:
     """A dialer closes the socket without a byte when the payload is not a valid message."""
     for number in range(4):
-        dial = await ergo_context.dialed()
-        acceptor = await dial.acceptor(state)
-        good = payload_of(good_answer(acceptor, state))
-        bodies = (b"", good[:-1], good.replace(b"handshake/Message", b"handshake/message"), b"\xff")
-        acceptor.send_bytes(frame(bodies[number]), f"a frame with the payload {bodies[number][:40]!r}")
-        await dial.refused(acceptor)
+
+        def send_wrong(acceptor: Acceptor, number: int = number) -> None:
+            good = payload_of(good_answer(acceptor, state))
+            bodies = (b"", good[:-1], good.replace(b"handshake/Message", b"handshake/message"), b"\xff")
+            acceptor.send_bytes(frame(bodies[number]), f"a frame with the payload {show(bodies[number][:40])}")
+
+        await ergo_context.expect_dial_refused(send_wrong, state)
 
 
 @waiting
@@ -253,11 +249,10 @@ async def test_silence(ergo_context: RegistrationContext, state: HandshakeState)
     for left in reversed(range(TRIES)):
         dial = await ergo_context.dialed()
         acceptor = await dial.acceptor(state)
-        took = await acceptor.expect_close(at_least=EARLIEST)
+        took = await acceptor.expect_close(at_least=SILENCE[0])
         await dial.failed()
-        if took <= LATEST:
+        if acceptor.is_in_time(took, SILENCE[1], left):
             return
-        acceptor.check(left > 0, f"closed after {took:.2f} s each time", "closed after one second")
 
 
 # --- refused introductions --------------------------------------------------------------------------------------------
@@ -266,10 +261,10 @@ async def test_silence(ergo_context: RegistrationContext, state: HandshakeState)
 @case("EHS-DST-5", **NEEDS)
 async def test_own_name(ergo_context: RegistrationContext) -> None:
     """A dialer closes the socket without the final Accept when the acceptor introduces itself with the dialer's name."""
-    dial = await ergo_context.dialed()
-    acceptor = await dial.acceptor(HandshakeState.ACCEPTED)
-    acceptor.send(acceptor.introduce(Node=Atom(ergo_context.target_info.name)))
-    await dial.refused(acceptor)
+    own = Atom((await ergo_context.dialed()).target_info.name)
+    await ergo_context.expect_dial_refused(
+        lambda acceptor: acceptor.send(acceptor.introduce(Node=own)), HandshakeState.ACCEPTED
+    )
 
 
 def other_names(name: str) -> list[str]:
@@ -282,19 +277,19 @@ def other_names(name: str) -> list[str]:
 async def test_another_name(ergo_context: RegistrationContext) -> None:
     """A dialer closes the socket, at the latest after its final Accept, when the introduced name is not the dialed one."""
     for number in range(len(other_names(""))):
-        dial = await ergo_context.dialed()
-        acceptor = await dial.acceptor(HandshakeState.ACCEPTED)
-        acceptor.send(acceptor.introduce(Node=Atom(other_names(dial.name)[number])))
-        await dial.refused(acceptor, bytes_allowed=True)
+
+        def send_wrong(acceptor: Acceptor, number: int = number) -> None:
+            acceptor.send(acceptor.introduce(Node=Atom(other_names(acceptor.name)[number])))
+
+        await ergo_context.expect_dial_refused(send_wrong, HandshakeState.ACCEPTED, bytes_allowed=True)
 
 
 @case("EHS-DST-7", **NEEDS)
 async def test_creation_zero(ergo_context: RegistrationContext) -> None:
     """A dialer closes the socket, at the latest after its final Accept, when the introduced creation is 0."""
-    dial = await ergo_context.dialed()
-    acceptor = await dial.acceptor(HandshakeState.ACCEPTED)
-    acceptor.send(acceptor.introduce(Creation=0))
-    await dial.refused(acceptor, bytes_allowed=True)
+    await ergo_context.expect_dial_refused(
+        lambda acceptor: acceptor.send(acceptor.introduce(Creation=0)), HandshakeState.ACCEPTED, bytes_allowed=True
+    )
 
 
 @case("EHS-DST-7", **NEEDS)

@@ -1,6 +1,7 @@
 """A target that dials: the further sockets of its connection, and the certificate of the acceptor."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from ergo_conformance.model.ergo.ehs import STEPS, Accept, Digest, HandshakeStat
 from ergo_conformance.spec.ergo.ehs import digest
 from ergo_conformance.testing import (
     AGENTS,
+    AT_ONCE,
     HOST,
-    REPLY_TIMEOUT,
+    SILENCE,
+    TRIES,
     Acceptor,
     Dial,
     Peer,
@@ -22,10 +25,6 @@ from ergo_conformance.testing import (
 )
 
 NEEDS: dict[str, Any] = {"offers": AGENTS, "agents": ("agent",), "config": {"registrar": {"kind": "esrd"}}}
-AT_ONCE = 0.7
-"""Seconds: shorter than the time limit of a read."""
-EARLIEST, LATEST = 0.75, 1.5
-"""Seconds: bounds for the one-second limit; the tester's clock starts a little late."""
 
 
 async def pooled(
@@ -44,12 +43,10 @@ async def pooled(
 async def test_join(ergo_context: RegistrationContext) -> None:
     """A dialer joins a further socket with its name, the given id and a digest, and sends nothing more before the Accept."""
     dial, _, peer, second = await pooled(ergo_context)
-    chunk = await second.socket.read(0.4)
-    second.check(not chunk, f"{chunk!r}", "no bytes between Join and Accept")
+    await second.expect_silence(0.4, "no bytes between Join and Accept")
     await second.admit()
     await dial.connected()
-    chunk = await second.socket.read(0.3)
-    second.check(not chunk, f"{chunk!r}", "no Introduce on a joined socket")
+    await second.expect_silence(0.3, "no Introduce on a joined socket")
     peer.add(second)
     await peer.check_alive(socket=1)
     await second.expect_open(2.0)
@@ -122,7 +119,9 @@ async def expect_unused(peer: Peer, refused: Acceptor) -> None:
     """A socket whose Join was not answered correctly is closed, or at least not used: a call over it is not answered."""
     peer.add(refused)
     if await refused.socket.read(0.1) != b"":
-        await peer.expect_no_answer(peer.ask("echo", "over a refused socket", socket=1))
+        ref = peer.new_ref()
+        peer.send_frame(peer.request("echo", "over a refused socket", ref), 1)
+        await peer.expect_no_answer(ref)
     await peer.check_alive()
 
 
@@ -158,43 +157,47 @@ async def test_refused_socket_stays_open(ergo_context: RegistrationContext) -> N
     await second.expect_open(1.5)
 
 
+async def refused_at_once(ergo_context: RegistrationContext, send: Callable[[Acceptor], object]) -> None:
+    """Checks that a joined socket is closed at once after `send`, and the connection stays open."""
+    for left in reversed(range(TRIES)):
+        _, _, peer, second = await pooled(ergo_context)
+        send(second)
+        took = await second.expect_close()
+        await peer.check_alive()
+        if second.is_in_time(took, AT_ONCE, left):
+            return
+
+
 @pytest.mark.parametrize("message", [Hello, Join, Introduce], ids=lambda message: message.__name__.lower())
 @case("EHS-FRAME-8", "EHS-JOIN-2", **NEEDS)
 async def test_illegal_answer_to_join(ergo_context: RegistrationContext, message: type[Message]) -> None:
     """A dialer closes a joined socket when its Join is answered with another message; the connection stays open."""
     assert message not in STEPS[Role.DIALER, HandshakeState.JOIN_SENT]
-    _, _, peer, second = await pooled(ergo_context)
-    assert second.target_join is not None
-    answers: dict[type[Message], Message] = {
-        Hello: Hello("", ""),
-        Join: second.target_join,
-        Introduce: second.introduce(),
+    answers: dict[type[Message], Callable[[Acceptor], Message]] = {
+        Hello: lambda _: Hello("", ""),
+        Join: lambda second: Join(second.name, second.connection_id, second.salt, "0" * 64),
+        Introduce: Acceptor.introduce,
     }
-    second.send(answers[message])
-    await second.expect_close(AT_ONCE)
-    await peer.check_alive()
+    await refused_at_once(ergo_context, lambda second: second.send(answers[message](second)))
 
 
 @case("EHS-FRAME-3", "EHS-FRAME-4", "EHS-FRAME-5", **NEEDS)
 async def test_header_behind_join(ergo_context: RegistrationContext) -> None:
     """A dialer closes a joined socket at once when the header of the answer has a wrong magic, version or length."""
     for header in (frame(b"", magic=78, length=200), frame(b"", version=2, length=200), frame(b"", length=65_536)):
-        _, _, peer, second = await pooled(ergo_context)
-        second.send_bytes(header, f"the header {header.hex(' ')} without a payload")
-        await second.expect_close(AT_ONCE)
-        await peer.check_alive()
+        description = f"the header {header.hex(' ')} without a payload"
+        await refused_at_once(ergo_context, partial(Acceptor.send_bytes, data=header, description=description))
 
 
 @case("EHS-TIME-1", "EHS-JOIN-2", **NEEDS)
 async def test_silence_after_join(ergo_context: RegistrationContext) -> None:
     """A dialer closes a joined socket after one second without an answer; the connection stays open."""
-    for left in (3, 2, 1, 0):
+    for left in reversed(range(TRIES)):
         _, _, peer, second = await pooled(ergo_context)
-        took = await second.expect_close(at_least=EARLIEST)
+        took = await second.expect_close(at_least=SILENCE[0])
         await peer.check_alive()
-        if took <= LATEST:
+        if second.is_in_time(took, SILENCE[1], left):
             return
-        second.check(left > 0, f"closed after {took:.2f} s each time", "closed after one second")
 
 
 @case("EHS-DUP-3", **NEEDS)
@@ -235,14 +238,15 @@ NUMBER_OF_WRONG_CERTIFICATES = 6
 async def test_certificate_refused(ergo_context: RegistrationContext) -> None:
     """A dialer over TLS closes the socket and sends no Introduce when DigestCert is empty or of another certificate."""
     for number in range(NUMBER_OF_WRONG_CERTIFICATES):
-        dial = await ergo_context.dialed(tls=True)
-        acceptor = await dial.acceptor()
-        assert acceptor.target_hello is not None
-        good = acceptor.hello()
-        inputs = {"salt2": good.Salt, "salt1": acceptor.target_hello.Salt}
-        wrong = wrong_certificates(acceptor, Digest.HELLO_CERT, good.DigestCert, **inputs)
-        acceptor.send(good._replace(DigestCert=wrong[number]))
-        await dial.refused(acceptor, REPLY_TIMEOUT)
+
+        def send_wrong(acceptor: Acceptor, number: int = number) -> None:
+            assert acceptor.target_hello is not None
+            good = acceptor.hello()
+            inputs = {"salt2": good.Salt, "salt1": acceptor.target_hello.Salt}
+            wrong = wrong_certificates(acceptor, Digest.HELLO_CERT, good.DigestCert, **inputs)
+            acceptor.send(good._replace(DigestCert=wrong[number]))
+
+        await ergo_context.expect_dial_refused(send_wrong, tls=True)
 
 
 @case("ROB-EHS-14", **NEEDS)
@@ -271,7 +275,4 @@ async def test_second_dial_over_tls(ergo_context: RegistrationContext, wrong: st
     dial = await ergo_context.dialed(tls=True)
     await dial.peer()
     await dial.connected()
-    again = await ergo_context.dialed(tls=True)
-    acceptor = await again.acceptor()
-    acceptor.send(REFUSALS[wrong](acceptor))
-    await again.refused(acceptor)
+    await ergo_context.expect_dial_refused(lambda acceptor: acceptor.send(REFUSALS[wrong](acceptor)), tls=True)

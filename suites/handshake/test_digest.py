@@ -20,20 +20,20 @@ def wrong_hello(dialer: Dialer, how: str) -> Hello:
         "empty": "",
         "upper_case": good.Digest.upper(),
         "cut": good.Digest[:-1],
+        "longer": good.Digest + "0",
+        "half": good.Digest[:32],
     }
     return good._replace(Digest=wrong[how])
 
 
 @pytest.mark.parametrize(
     "how",
-    ["wrong_cookie", "no_cookie", "swapped_inputs", "other_salt", "empty", "upper_case", "cut"],
+    ["wrong_cookie", "no_cookie", "swapped_inputs", "other_salt", "empty", "upper_case", "cut", "longer", "half"],
 )
 @case("EHS-DIG-1", "EHS-DIG-10", "EHS-AST-2", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
 async def test_hello_refused(ergo_context: Context, how: str) -> None:
     """An acceptor closes the socket without a reply when the digest of Hello is wrong ({how})."""
-    dialer = await ergo_context.dial()
-    dialer.send(wrong_hello(dialer, how))
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(lambda dialer: dialer.send(wrong_hello(dialer, how)))
 
 
 @case("EHS-DIG-2", "EHS-DIG-1", "EHS-AST-2", "EHS-MSG-1")
@@ -110,6 +110,8 @@ def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
         "digest_of_the_acceptor": dialer.target_hello.Digest,
         "empty": "",
         "upper_case": dialer.introduce().Digest.upper(),
+        "cut": dialer.introduce().Digest[:-1],
+        "longer": dialer.introduce().Digest + "0",
     }
     return dialer.introduce(Digest=wrong[how])
 
@@ -124,14 +126,16 @@ def wrong_introduce(dialer: Dialer, how: str) -> Introduce:
         "digest_of_the_acceptor",
         "empty",
         "upper_case",
+        "cut",
+        "longer",
     ],
 )
 @case("EHS-DIG-4", "EHS-DIG-10", "EHS-AST-3", "ROB-EHS-4", "ROB-EHS-5", hostile=True)
 async def test_introduce_refused(ergo_context: Context, how: str) -> None:
     """An acceptor closes the socket and sends no Accept, name or caches when the digest of Introduce is wrong ({how})."""
-    dialer = await ergo_context.dial(state=HandshakeState.HELLO_ANSWERED)
-    dialer.send(wrong_introduce(dialer, how))
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(
+        lambda dialer: dialer.send(wrong_introduce(dialer, how)), HandshakeState.HELLO_ANSWERED
+    )
 
 
 @case("EHS-DIG-5", "EHS-DIG-9")

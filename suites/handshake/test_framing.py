@@ -6,8 +6,7 @@ import pytest
 
 from ergo_conformance.model.ergo import ehs
 from ergo_conformance.model.ergo.ehs import Accept, HandshakeState, Hello
-from ergo_conformance.model.show import show
-from ergo_conformance.testing import Context, Dialer, case, frame, payload_of
+from ergo_conformance.testing import AGENTS, Context, Dialer, Peer, case, frame, payload_of
 
 WAITING = (HandshakeState.AWAIT_HELLO, HandshakeState.HELLO_ANSWERED, HandshakeState.AWAIT_ACCEPT)
 waiting = pytest.mark.parametrize("state", WAITING, ids=lambda state: state.name.lower())
@@ -35,10 +34,13 @@ class Header:
 @case("EHS-FRAME-3", "EHS-AST-1", hostile=True)
 async def test_magic(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
     """An acceptor closes the socket without a reply when the first byte is {wrong} instead of 87."""
-    dialer = await ergo_context.dial(state=state)
-    payload = payload_of(good_message(dialer, state))
-    dialer.send_bytes(frame(payload, magic=wrong.magic), f"a valid message with magic {wrong.magic}")
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(
+        lambda dialer: dialer.send_bytes(
+            frame(payload_of(good_message(dialer, state)), magic=wrong.magic),
+            f"a valid message with magic {wrong.magic}",
+        ),
+        state,
+    )
 
 
 @waiting
@@ -46,10 +48,13 @@ async def test_magic(ergo_context: Context, state: HandshakeState, wrong: Header
 @case("EHS-FRAME-4", hostile=True)
 async def test_version(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
     """An acceptor closes the socket without a reply when the version byte is {wrong} instead of 1."""
-    dialer = await ergo_context.dial(state=state)
-    payload = payload_of(good_message(dialer, state))
-    dialer.send_bytes(frame(payload, version=wrong.version), f"a valid message with version {wrong.version}")
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(
+        lambda dialer: dialer.send_bytes(
+            frame(payload_of(good_message(dialer, state)), version=wrong.version),
+            f"a valid message with version {wrong.version}",
+        ),
+        state,
+    )
 
 
 @waiting
@@ -59,17 +64,33 @@ async def test_version(ergo_context: Context, state: HandshakeState, wrong: Head
 @case("EHS-FRAME-5", "ROB-EHS-2", hostile=True)
 async def test_length_above_the_limit(ergo_context: Context, state: HandshakeState, wrong: Header) -> None:
     """An acceptor closes the socket at once, without waiting or allocating, when a header announces {wrong} bytes."""
-    dialer = await ergo_context.dial(state=state)
-    dialer.send_bytes(frame(b"", length=wrong.length), f"a header with length {wrong.length}")
-    await dialer.expect_close(within=0.7)
+    data = frame(b"", length=wrong.length)
+    await ergo_context.expect_refusal(
+        lambda dialer: dialer.send_bytes(data, f"a header with length {wrong.length}"), state
+    )
+
+
+HEADERS = {
+    "magic": frame(b"", magic=78, length=200),
+    "version": frame(b"", version=2, length=200),
+    "length": frame(b"", length=65_536),
+}
+
+
+@waiting
+@pytest.mark.parametrize("wrong", HEADERS)
+@case("EHS-FRAME-3", "EHS-FRAME-4", "EHS-FRAME-5", hostile=True)
+async def test_header_alone(ergo_context: Context, state: HandshakeState, wrong: str) -> None:
+    """An acceptor closes the socket at once when a header has a wrong {wrong}: it does not wait for the payload."""
+    description = f"a header with a wrong {wrong}, without the payload"
+    await ergo_context.expect_refusal(lambda dialer: dialer.send_bytes(HEADERS[wrong], description), state)
 
 
 @case("EHS-FRAME-5", "EHS-TIME-1", hostile=True)
 async def test_length_at_the_limit(ergo_context: Context) -> None:
     """An acceptor waits for a payload of 65535 bytes until one second of silence has passed."""
-    dialer = await ergo_context.dial()
-    dialer.send_bytes(frame(b"", length=ehs.MAX_PAYLOAD), "a header with length 65535")
-    await dialer.expect_close(at_least=0.6)
+    data = frame(b"", length=ehs.MAX_PAYLOAD)
+    await ergo_context.expect_time_limit(send=lambda dialer: dialer.send_bytes(data, "a header with length 65535"))
 
 
 @case("EHS-FRAME-5", "EHS-DIG-1")
@@ -110,9 +131,8 @@ BOMBS = {
 @case("EHS-FRAME-8", "EHS-FRAME-2", "ROB-EHS-1", hostile=True)
 async def test_body(ergo_context: Context, state: HandshakeState, body: str) -> None:
     """An acceptor closes the socket without a reply when the payload is not a valid message ({body})."""
-    dialer = await ergo_context.dial(state=state)
-    dialer.send_bytes(frame(BODIES[body]), f"a frame whose payload is: {body.replace('_', ' ')}")
-    await dialer.expect_close()
+    description = f"a frame whose payload is: {body.replace('_', ' ')}"
+    await ergo_context.expect_refusal(lambda dialer: dialer.send_bytes(frame(BODIES[body]), description), state)
 
 
 @pytest.mark.parametrize("bomb", list(BOMBS))
@@ -129,9 +149,7 @@ async def test_bomb(ergo_context: Context, bomb: str) -> None:
 async def test_answers_are_exact(ergo_context: Context, state: HandshakeState) -> None:
     """Every frame of the acceptor states its exact length: no bytes are left over inside the frame or after it."""
     dialer = await ergo_context.dial(state=state)  # reads each frame with the schema, up to its last byte
-    if state is not HandshakeState.AWAIT_HELLO:
-        chunk = await dialer.socket.read(0.3)
-        dialer.check(not chunk, f"{show(chunk)} after the last message", "no bytes after the last message")
+    await dialer.expect_silence(0.3, "no bytes after the last message")
 
 
 @pytest.mark.parametrize("off", [-1, 1], ids=["short_by_one", "long_by_one"])
@@ -188,3 +206,34 @@ async def test_protocol_behind_accept(ergo_context: Context) -> None:
     dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
     dialer.send_bytes(frame(payload_of(Accept())) + b"\x4e\x01", "the final Accept and the first bytes of an ENP frame")
     await dialer.expect_open(0.5)
+
+
+@pytest.mark.parametrize("calls", [1, 3], ids=lambda n: f"{n}_calls")
+@case("ROB-EHS-13", offers=AGENTS)
+async def test_calls_behind_accept(ergo_context: Context, calls: int) -> None:
+    """An acceptor answers calls that arrive in one segment with the final Accept ({calls}), in their order."""
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    peer = Peer([dialer], dialer.target_introduce)
+    refs = [peer.new_ref() for _ in range(calls)]
+    frames = [peer.data_of(peer.request("echo", f"call {number}", ref)) for number, ref in enumerate(refs)]
+    data = frame(payload_of(Accept())) + b"".join(frames)
+    peer.send_bytes(data, f"the final Accept and {calls} calls in one segment")
+    for number, ref in enumerate(refs):
+        answer = (await peer.answer(ref)).value
+        peer.check(getattr(answer, "payload", None) == f"call {number}", answer, f"the answer 'call {number}'")
+
+
+@case("ROB-EHS-13", offers=AGENTS)
+async def test_part_of_a_frame_behind_accept(ergo_context: Context) -> None:
+    """An acceptor handles a frame whose first half arrives in one segment with the final Accept."""
+    dialer = await ergo_context.dial(state=HandshakeState.AWAIT_ACCEPT)
+    assert dialer.target_introduce is not None
+    peer = Peer([dialer], dialer.target_introduce)
+    ref = peer.new_ref()
+    call = peer.data_of(peer.request("echo", "in two parts", ref))
+    peer.send_bytes(frame(payload_of(Accept())) + call[:11], "the final Accept and the first bytes of a call")
+    await dialer.expect_open(0.2)
+    peer.send_bytes(call[11:], "the other bytes of the call")
+    answer = (await peer.answer(ref)).value
+    peer.check(getattr(answer, "payload", None) == "in two parts", answer, "the answer 'in two parts'")

@@ -86,18 +86,24 @@ def wrong_digest(dialer: Dialer, connection_id: str, how: str) -> str:
         "digest_of_hello": digest(Digest.HELLO_DIALER, salt1=good.Salt, cookie=dialer.cookie),
         "empty": "",
         "upper_case": good.Digest.upper(),
+        "cut": good.Digest[:-1],
+        "longer": good.Digest + "0",
+        "without_the_id": digest(Digest.JOIN, id="", salt=good.Salt, cookie=dialer.cookie),
     }
     return wrong[how]
 
 
-@pytest.mark.parametrize("how", ["wrong_cookie", "swapped_inputs", "digest_of_hello", "empty", "upper_case"])
+WRONG = ["wrong_cookie", "swapped_inputs", "digest_of_hello", "empty", "upper_case", "cut", "longer", "without_the_id"]
+
+
+@pytest.mark.parametrize("how", WRONG)
 @case("EHS-JOIN-3", "EHS-DIG-6", "EHS-DIG-10", "ROB-EHS-5", hostile=True)
 async def test_join_refused(ergo_context: Context, how: str) -> None:
     """An acceptor closes the socket without a reply when the digest of Join is wrong ({how}); the connection stays open."""
     first, accept = await ergo_context.connected()
-    dialer = await ergo_context.dial(first.name)
-    dialer.send(dialer.join(accept.ID, Digest=wrong_digest(dialer, accept.ID, how)))
-    await dialer.expect_close()
+    await ergo_context.expect_refusal(
+        lambda dialer: dialer.send(dialer.join(accept.ID, Digest=wrong_digest(dialer, accept.ID, how))), name=first.name
+    )
     await first.expect_open(0.1)
 
 
@@ -116,6 +122,45 @@ async def test_join_to_an_unknown_id(ergo_context: Context) -> None:
     dialer = await ergo_context.dial()
     dialer.send(dialer.join(dialer.token(32)))
     await closed_after_accept(dialer)
+
+
+def other_ids(given: str, of_another: str) -> dict[str, str]:
+    """Returns ids that are not the given one of a connection but similar to it, or of another connection."""
+    return {
+        "of_another_node": of_another,
+        "upper_case": given.upper() if given.upper() != given else given + "A",
+        "cut": given[:-1],
+        "longer": given + "0",
+        "empty": "",
+        "first_half": given[: len(given) // 2],
+        "unknown": "0123456789abcdef" * 2,
+    }
+
+
+@pytest.mark.parametrize("which", list(other_ids("a", "b")))
+@case("EHS-JOIN-4", hostile=True)
+async def test_join_with_another_id(ergo_context: Context, which: str) -> None:
+    """An acceptor closes the socket, after at most an Accept, when a connected node joins with another id ({which})."""
+    first, accept = await pooled(ergo_context)
+    _, other = await ergo_context.connected()
+    dialer = await ergo_context.join(first, other_ids(accept.ID, other.ID)[which])
+    await closed_after_accept(dialer)
+    await first.expect_open(0.1)
+    good = await ergo_context.join(first, accept.ID)
+    good.check_joined(await good.expect(Accept))
+    await good.expect_open(0.1)
+
+
+@case("EHS-JOIN-4", hostile=True)
+async def test_join_with_the_id_of_an_earlier_connection(ergo_context: Context) -> None:
+    """An acceptor closes the socket, after at most an Accept, when the id belongs to an earlier connection of the node."""
+    first, earlier = await ergo_context.connected()
+    first.socket.close()
+    await first.socket.read(1.0)
+    second, _ = await ergo_context.connected(first.name)
+    dialer = await ergo_context.join(second, earlier.ID)
+    await closed_after_accept(dialer)
+    await second.expect_open(0.1)
 
 
 @case("EHS-JOIN-4", hostile=True)
@@ -154,6 +199,36 @@ async def test_connection_outlives_its_first_link(ergo_context: Context) -> None
     await third.expect_open(0.3)
 
 
+@case("EHS-JOIN-2", "EHS-JOIN-9")
+async def test_closed_links_make_room(ergo_context: Context) -> None:
+    """An acceptor accepts a Join after many joined sockets of the connection were closed: they count no longer."""
+    first, accept = await pooled(ergo_context)
+    for _ in range(3 * (accept.PoolSize + 2)):
+        dialer = await ergo_context.join(first, accept.ID)
+        dialer.check_joined(await dialer.expect(Accept))
+        dialer.socket.close()
+        await dialer.socket.read(1.0)
+    last = await ergo_context.join(first, accept.ID)
+    last.check_joined(await last.expect(Accept))
+    await last.expect_open(0.3)
+
+
+@case("EHS-JOIN-3", "EHS-JOIN-4", "ROB-EHS-3", hostile=True)
+async def test_refused_joins_take_no_room(ergo_context: Context) -> None:
+    """An acceptor accepts a Join after many refused ones: with a wrong digest, under another name, and aborted ones."""
+    first, accept = await pooled(ergo_context)
+    for number in range(3 * (accept.PoolSize + 2)):
+        dialer = await ergo_context.dial(first.name if number % 3 else None)
+        dialer.send(dialer.join(accept.ID, **({"Digest": "wrong"} if number % 3 == 1 else {})))
+        if number % 3 == 2:
+            dialer.socket.abort()
+        else:
+            await closed_after_accept(dialer)
+    last = await ergo_context.join(first, accept.ID)
+    last.check_joined(await last.expect(Accept))
+    await last.expect_open(0.3)
+
+
 @case("EHS-JOIN-5")
 async def test_more_links_than_the_pool(ergo_context: Context) -> None:
     """Upstream accepts two sockets more than its pool size and closes the next one after its Accept."""
@@ -174,8 +249,7 @@ async def test_hello_behind_join(ergo_context: Context) -> None:
     dialer = await ergo_context.join(first, accept.ID)
     await dialer.expect(Accept)
     dialer.send(dialer.hello())
-    chunk = await dialer.socket.read(0.5)
-    dialer.check(not chunk, show(chunk), "no answer, or a closed socket")
+    await dialer.expect_silence(0.5, "no answer, or a closed socket")
 
 
 @case("EHS-DUP-1", "EHS-JOIN-4", hostile=True)

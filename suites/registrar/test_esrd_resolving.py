@@ -102,7 +102,7 @@ async def test_no_name(ergo_context: RegistrationContext) -> None:
 # --- the reply --------------------------------------------------------------------------------------------------------
 
 
-@case("ESRD-PL-1", **NEEDS)
+@case("ESRD-PL-1", "ESRD-PL-6", **NEEDS)
 async def test_route(ergo_context: RegistrationContext) -> None:
     """A node dials the host of the route, or the host of the name if the route has none, and starts a handshake."""
     listener = await ergo_context.listener()
@@ -114,7 +114,7 @@ async def test_route(ergo_context: RegistrationContext) -> None:
         await agent.expect_error(ref, error_values.NO_ROUTE)
 
 
-@case("ESRD-PL-1", **NEEDS)
+@case("ESRD-PL-1", "ESRD-PL-6", **NEEDS)
 async def test_tls_route(ergo_context: RegistrationContext) -> None:
     """A node uses TLS for a route with the TLS flag."""
     listener = await ergo_context.listener(tls=True)

@@ -140,7 +140,7 @@ async def test_two_requests_in_one_segment(ergo_context: Context) -> None:
 async def test_silence(ergo_context: Context) -> None:
     """A registrar closes the socket of a silent client after one second."""
     client = await ergo_context.esrd_client()
-    await client.expect_close(5.0, at_least=0.6)
+    await client.expect_close(2.0, at_least=0.6)
 
 
 @case("ESRD-REG-1", "ROB-ESRD-2", offers=REGISTRAR)

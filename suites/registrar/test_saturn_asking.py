@@ -85,7 +85,7 @@ async def test_route(ergo_context: RegistrationContext) -> None:
     member.check(len(numbers) > 1, f"the number {numbers} used twice", "a new number for each request")
 
 
-@case("SAT-RS-7", **NEEDS)
+@case("SAT-RS-7", "ESRD-PL-6", **NEEDS)
 async def test_tls_route(ergo_context: RegistrationContext) -> None:
     """A node uses TLS for a route with the TLS flag."""
     listener = await ergo_context.listener(tls=True)

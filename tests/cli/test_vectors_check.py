@@ -66,6 +66,8 @@ def test_check_of_a_protocol_that_the_file_lacks_ends_with_5(tmp_path: Path) -> 
             "chunk.jsonl",
         ),
         ("line.jsonl", '{"format": "ergo-captures/1", "sides": {"a": "x"}}\n[]\n', "line.jsonl"),
+        ("deep.jsonl", "[" * 100_000, "not valid JSON lines"),
+        ("mark.jsonl", b'\xef\xbb\xbf{"format": "ergo-captures/1"}\n', "not valid JSON lines"),
         ("empty.jsonl", "", "is not metadata of ergo-captures/1"),
     ],
 )

@@ -241,3 +241,60 @@ def test_a_buffer_of_wider_numbers_as_binary_is_refused() -> None:
     for write in WRITERS.values():
         with pytest.raises(CannotEncode):
             write(Typed(t.BINARY, array("H", [1])))
+
+
+# --- values deeper than a reader accepts ------------------------------------------------------------------------------
+
+
+def own_list() -> Any:
+    value: list[Any] = [None]
+    value[0] = value
+    return value
+
+
+def own_map() -> Any:
+    value: dict[str, Any] = {}
+    value["self"] = value
+    return value
+
+
+def own_typed() -> Any:
+    items: list[Any] = []
+    value = Typed(Slice(Slice(ANY)), [items])
+    items.append(value)
+    return value
+
+
+HOLDER = Struct("#own/Holder", (("X", ANY),))
+
+
+def own_struct() -> Any:
+    items: list[Any] = []
+    items.append(HOLDER.value_class(items))
+    return items
+
+
+@both_writers
+@pytest.mark.parametrize("make", [own_list, own_map, own_typed, own_struct])
+def test_a_value_that_contains_itself_is_refused(write: Write, make: Callable[[], Any]) -> None:
+    with pytest.raises(CannotEncode, match="more than 1,024 values of type any inside each other"):
+        write(make(), Registry([HOLDER]))
+
+
+@both_writers
+def test_a_value_one_level_deeper_than_a_reader_accepts_is_refused(write: Write) -> None:
+    value: Any = 7
+    for _ in range(1025):
+        value = [value]
+    with pytest.raises(CannotEncode, match="more than 1,024 values of type any inside each other"):
+        write(value)
+
+
+@both_writers
+@pytest.mark.parametrize("wrap", [Slice, lambda inner: Array(1, inner), lambda inner: Map(inner, t.BOOL)])
+def test_a_type_one_level_deeper_than_a_reader_accepts_is_refused(write: Write, wrap: Callable[[Type], Type]) -> None:
+    type_: Type = t.INT8
+    for _ in range(1025):
+        type_ = wrap(type_)
+    with pytest.raises(CannotEncode, match="1,024 levels"):
+        write(Typed(type_, None if not isinstance(type_, Array) else (0,)))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from ergo_conformance.errors import Reason, Rejected
 from ergo_conformance.model import types as t
-from ergo_conformance.model.map_keys import MAX_EQUAL_HASHES, MAX_KEY_DEPTH
+from ergo_conformance.model.map_keys import MAX_EQUAL_HASHES, MAX_KEY_DEPTH, MAX_UNCOUNTED_KEYS, SlotCount
 from ergo_conformance.model.registry import Registry, Struct
 from ergo_conformance.model.values import Typed
 
@@ -105,6 +106,64 @@ def test_equal_keys_are_not_limited(key: bytes) -> None:
     for name in READERS:
         _, value = judged(name, data)
         assert value.value == {tuple(b - 256 for b in key): 999 % 128}
+
+
+# --- keys whose slots are taken ---------------------------------------------------------------------------------------
+
+
+FILLER = 5000
+"""Keys that leave little room in a dict of 8192 slots, which grows with key 5462."""
+MASK, BITS = 8191, 13
+
+
+def crafted_keys(count: int) -> list[int]:
+    """Returns int64 keys that fill a dict in the order of its last probes, and `count` keys whose probes find taken slots.
+
+    Without a limit each of the latter visits thousands of slots.
+    """
+    slot = 0
+    order = [slot := (5 * slot + 1) & MASK for _ in range(FILLER)]
+    place = {slot: i for i, slot in enumerate(order)}
+    rng, found = random.Random(1), list[int]()
+    while len(found) < count:
+        key = slot = rng.choice(order)
+        for at in range(BITS, 56, 5):
+            if slot not in place:
+                break
+            key |= next((b for b in rng.sample(range(32), 32) if probe(slot, key | b << at, at) in place), 0) << at
+            slot = probe(slot, key, at)
+        for at in range(58, 80, 5):
+            slot = probe(slot, key, at) if slot in place else -1
+        if place.get(slot, FILLER) < FILLER // 2 and key > MASK:
+            found.append(key)
+    return order + found
+
+
+def probe(slot: int, key: int, at: int) -> int:
+    """Returns the slot that CPython visits after a taken one, when it has used `at` bits of the hash."""
+    return (5 * slot + (key >> at - BITS + 5) + 1) & MASK
+
+
+def test_the_slots_of_a_dict_are_counted() -> None:
+    keys, count = crafted_keys(4), SlotCount()
+    for i, key in enumerate(keys):
+        count.add(key, keys[:i])
+    assert count.steps > 4 * FILLER // 2
+
+
+def test_integers_that_visit_many_taken_slots_are_refused() -> None:
+    keys = [key.to_bytes(8, "big") for key in crafted_keys(250)]
+    head = folded("9f9592") + b"\x9f"
+    verdict = agreed(map_of(head, keys))
+    assert verdict.reason is Reason.UNHASHABLE_KEY
+    assert 0 <= verdict.offset - len(head) - 4 - 9 * FILLER < 9 * 250
+
+
+@pytest.mark.parametrize("step", [1, 1 << 32, 10**12 + 7])
+def test_regular_integers_are_read_as_keys(step: int) -> None:
+    count = MAX_UNCOUNTED_KEYS + 1000
+    keys = [(i * step % (1 << 63)).to_bytes(8, "big") for i in range(count)]
+    assert agreed(map_of(folded("9f9592") + b"\x9f", keys)).reason is None
 
 
 ZEROS = {

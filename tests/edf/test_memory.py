@@ -11,9 +11,13 @@ import pytest
 from ergo_conformance.errors import Rejected
 from ergo_conformance.model import types as t
 from ergo_conformance.model.registry import Registry, Struct
-from ergo_conformance.model.types import Array, Slice, Type
-from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder
-from ergo_conformance.reference_node.ergo.edf.codec import generated_functions
+from ergo_conformance.model.types import Array, Map, Slice, Type
+from ergo_conformance.reference_node.ergo.edf import Decoder, Encoder, tables
+from ergo_conformance.reference_node.ergo.edf.codec import MAX_FOLDED_LINES, MAX_LINES_PER_PEER, generated_functions
+from ergo_conformance.reference_node.ergo.edf.folded_types import parse_folded_type
+from ergo_conformance.reference_node.ergo.edf.function_source import CodeCache
+from ergo_conformance.reference_node.ergo.edf.runtime import no_fast_reader
+from ergo_conformance.reference_node.ergo.edf.tables import MAX_FOLDED_BYTES
 
 from .codecs import READERS, folded, u32
 
@@ -55,6 +59,63 @@ def test_tables_of_a_decoder_are_bounded(flood: str) -> None:
     assert len(functions.readers) + len(functions.dynamic_readers) < 600
 
 
+def test_kept_folded_types_are_bounded_by_their_bytes() -> None:
+    decoder = Decoder(Registry(), generated_lines=0)
+    for i in range(40):
+        decoder.decode(folded(b"\x9d" * 1000 + b"\x9e" + u32(i) + b"\x92") + b"\xff")
+        assert sum(map(len, decoder.tables.folded)) <= MAX_FOLDED_BYTES
+    assert len(decoder.tables.folded) > 0
+
+
+def test_a_long_folded_type_is_parsed_once_for_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def counted(*args: Any) -> Type:
+        parsed.append(args[0])
+        return parse_folded_type(*args)
+
+    monkeypatch.setattr(f"{tables.__name__}.parse_folded_type", counted)
+    decoder = Decoder(Registry())
+    for _ in range(3):
+        decoder.decode(folded(b"\x9f\x8d" * 500 + b"\x92") + b"\xff")
+    assert len(parsed) == 1
+
+
+def test_readers_of_one_peer_do_not_use_up_those_of_another() -> None:
+    registry = Registry()
+    greedy, other = Decoder(registry), Decoder(registry)
+    functions = generated_functions(registry)
+    for i in range(300):
+        greedy.decode(folded(b"\x9f\x92\x9d\x9e" + u32(i) + b"\x8c") + b"\xff")
+    assert functions.lines <= 2 * MAX_LINES_PER_PEER
+    type_ = Map(t.INT16, Slice(t.ERROR))
+    other.decode(other_type := folded("9f939d9c") + b"\xff")
+    assert functions.dynamic_readers[type_] is not no_fast_reader
+    for _ in range(8):  # many peers
+        greedy = Decoder(registry)
+        for i in range(50):
+            greedy.decode(folded(b"\x9f\x92\x9d\x9e" + u32(i) + b"\x8d") + b"\xff")
+    assert functions.folded_lines <= MAX_FOLDED_LINES + MAX_LINES_PER_PEER
+    assert other.tables.folded[other_type[3:-1]] is not no_fast_reader
+
+
+def test_a_broad_type_gets_no_generated_reader() -> None:
+    registry = Registry()
+    type_ = b"\x92"
+    for _ in range(9):  # maps as keys and values
+        type_ = b"\x9f" + type_ + type_
+    Decoder(registry).decode(folded(type_) + b"\xff")
+    assert generated_functions(registry).lines == 0
+
+
+def test_code_of_old_sources_is_forgotten() -> None:
+    cache = CodeCache(100)
+    for i in range(50):
+        cache[f"x = {i}", "<test>"]
+    assert cache.size == sum(len(text) for text, _ in cache) <= 100
+    assert ("x = 49", "<test>") in cache
+
+
 @pytest.mark.parametrize("what", ["atoms", "keys", "types"])
 def test_tables_of_an_encoder_are_bounded(what: str) -> None:
     from ergo_conformance.model.values import Atom, Typed
@@ -77,13 +138,17 @@ def interned_count() -> int:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_types_read_from_the_wire_are_freed_with_their_values(reader: str) -> None:
-    """Except types with generated functions, whose number is bounded; the test exhausts that limit first."""
+    """Except types with generated functions, whose number is bounded."""
     registry = Registry()
-    for i in range(2000):
-        READERS[reader](folded(b"\x9d\x9d\x9e" + u32(i) + b"\x98") + b"\xff", registry)
+
+    def read(data: bytes) -> tuple[Any, int]:
+        if reader == "node":
+            return Decoder(registry, generated_lines=0).decode_prefix(data)
+        return READERS[reader](data, registry)
+
     before, value = interned_count(), None
     for i in range(300):
-        value, _ = READERS[reader](folded(b"\x9d\x9d\x9e" + u32(1_000_000 + i) + b"\x98") + b"\xff", registry)
+        value, _ = read(folded(b"\x9d\x9d\x9e" + u32(1_000_000 + i) + b"\x98") + b"\xff")
         assert value.type is Slice(Slice(Array(1_000_000 + i, t.UINT16)))
     del value
     assert interned_count() <= before + 5

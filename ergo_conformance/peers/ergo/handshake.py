@@ -133,6 +133,11 @@ class HandshakePeer(ScriptedPeer, ABC):
         self.note_received(message)
         return message
 
+    async def expect_silence(self, seconds: float, expected: str) -> None:
+        """No byte follows the last message for so long; the target may close the socket."""
+        chunk = self._reader.take_rest() or await self.socket.read(seconds)
+        self.check(not chunk, f"{len(chunk or b'')} bytes: {(chunk or b'')[:32].hex(' ', 4)}", expected)
+
     def take_rest(self) -> bytes:
         """Removes and returns the bytes behind the last handshake message: ENP begins with them."""
         return self._reader.take_rest()

@@ -124,14 +124,20 @@ class ScriptedSaturnClient(SaturnEndpoint):
         self.check(result.Error is None, result, "a RegisterResult without an error")
         return result
 
+    async def result(self) -> RegisterResult | None:
+        """The result of a registration; None if the socket ends without one: upstream loses a refusal in a race (SAT-RG-3)."""
+        try:
+            return await self.expect(RegisterResult, also=saturn.NOTIFICATIONS)
+        except SocketEndedError:
+            return None
+
     async def refused(self, text: str, **overrides: Any) -> None:
         """A handshake and a registration that the server refuses: with this text, or by ending the socket without a result."""
         await self.handshake()
         self.send(self.request(**overrides))
-        try:
-            result = await self.expect(RegisterResult)
-        except SocketEndedError:
-            return  # upstream loses the result in a race (SAT-RG-3)
+        result = await self.result()
+        if result is None:
+            return
         said = result.Error.text if result.Error is not None else None
         self.check(said == text, result, f"a RegisterResult with {show(text)}")
         await self.expect_close()

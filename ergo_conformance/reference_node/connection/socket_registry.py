@@ -53,8 +53,13 @@ class SocketRegistry:
         self.live.add(socket)
         if socket.role is Role.ACCEPTOR:
             if len(self._accepting) >= MAX_HANDSHAKES:
-                next(iter(self._accepting)).refuse(HandshakeError("too many handshakes at once"))
+                self.drop_oldest()
             self._accepting[socket] = None
+
+    def drop_oldest(self) -> None:
+        """Ends the oldest unfinished handshake of a dialer, if there is one."""
+        if self._accepting:
+            next(iter(self._accepting)).refuse(HandshakeError("too many handshakes at once"))
 
     def finish(self, socket: RegisteredSocket) -> None:
         """The handshake of a socket has ended, with or without a result."""

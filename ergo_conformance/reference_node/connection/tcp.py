@@ -1,4 +1,4 @@
-"""TCP and TLS: addresses, listening, dialing, socket options."""
+"""TCP and TLS: addresses, dialing, socket options."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 
 from ..api.validation import MAX_PORT
 
-BACKLOG: Final = 512
 KEEP_ALIVE: Final = 15
 """Seconds between TCP keep-alive probes of node connections (EHS-TIME-4)."""
 TLS_SHUTDOWN_TIMEOUT: Final = 1.0
@@ -51,25 +50,6 @@ async def dial(protocol: Callable[[], asyncio.Protocol], endpoint: SocketAddress
         raise
     except ValueError as error:  # a host with a NUL, or with a label of more than 63 characters
         raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
-
-
-async def listen(
-    protocol: Callable[[], asyncio.Protocol], host: str, port: int, tls: ssl.SSLContext | None, tls_timeout: float
-) -> asyncio.Server:
-    """Listens. `tls_timeout`: seconds for a TLS handshake. Raises OSError.
-
-    A name is resolved to IPv4 only: with port 0 an acceptor must not get two different ports.
-    """
-    return await asyncio.get_running_loop().create_server(
-        protocol,
-        host,
-        port,
-        family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-        backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=None if tls is None else tls_timeout,
-        ssl_shutdown_timeout=None if tls is None else TLS_SHUTDOWN_TIMEOUT,
-    )
 
 
 def tune(sock: socket.socket | None) -> None:

@@ -4,11 +4,11 @@ from ...model.ergo import enp, error_values
 from ...model.ergo.enp import Priority, Words
 from ...model.values import PID, Alias, Atom, Error, ProcessID, Ref
 from ..api.messages import Envelope, ProcessAddress
+from ..incarnation import FIRST_ID
 from .process import Process
 
 CORE_ID = 1
 """Number of the node's own PID."""
-FIRST_ID = 1001
 _ALIAS_SHIFT = 46
 """The second word of an alias is the counter shifted by this, as upstream does (ENP-ORD-5)."""
 
@@ -16,8 +16,8 @@ _ALIAS_SHIFT = 46
 class ProcessTable:
     """The processes of one node, their names and aliases, and the numbers of new ones."""
 
-    def __init__(self, name: Atom, creation: int, unique: int) -> None:
-        """`unique`: the first value of the counter of references and aliases."""
+    def __init__(self, name: Atom, creation: int, unique: int, first_id: int = FIRST_ID) -> None:
+        """`unique`: the first value of the counter of references and aliases; `first_id`: the number of the first process."""
         self.name = name
         self.creation = creation
         self.pid = PID(name, CORE_ID, creation)
@@ -25,7 +25,7 @@ class ProcessTable:
         self.names: dict[Atom, Process] = {}
         self.aliases: dict[Words, Process] = {}
         self._unique = unique
-        self._last_id = FIRST_ID - 1
+        self._last_id = first_id - 1
 
     @staticmethod
     def deliver(process: Process | None, envelope: Envelope, priority: Priority) -> Error | None:

@@ -73,7 +73,7 @@ class EhsSession:
         self.pool = Accept()
         self.peer: PeerInfo | None = None
         self._buffer = bytearray()
-        self._decoder = Decoder(MESSAGE_TYPES)
+        self._decoder = Decoder(MESSAGE_TYPES, generated_lines=0)  # no functions for types that a stranger names
 
     # --- interface to the transport -------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ def read(data: bytes) -> Message:
         at = esrd.HEADER_LENGTH if size else min(len(data), 2)  # header or payload is incomplete
         raise Rejected(Reason.END_OF_DATA, "", at, "incomplete packet")
     try:
-        value, end = Decoder(_TYPES).decode_prefix(data[:size], esrd.HEADER_LENGTH)
+        value, end = Decoder(_TYPES, generated_lines=0).decode_prefix(data[:size], esrd.HEADER_LENGTH)
     except Rejected as refusal:
         path = f"message.{refusal.path}".rstrip(".")
         raise Rejected(refusal.reason, path, refusal.offset, refusal.detail) from None

@@ -59,7 +59,7 @@ def read(data: bytes) -> Message:
         at = saturn.HEADER_LENGTH if size else min(len(data), 2)
         raise Rejected(Reason.END_OF_DATA, "", at, "incomplete packet")
     try:
-        value, end = Decoder(_TYPES).decode_prefix(data[:size], saturn.HEADER_LENGTH)
+        value, end = Decoder(_TYPES, generated_lines=0).decode_prefix(data[:size], saturn.HEADER_LENGTH)
     except Rejected as refusal:
         path = f"message.{refusal.path}".rstrip(".")
         raise Rejected(refusal.reason, path, refusal.offset, refusal.detail) from None
@@ -75,13 +75,14 @@ class SaturnPacketReader:
     """Splits a byte stream into messages, independent of chunk boundaries."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """Returns the complete messages. Raises Rejected."""
+        """Returns the complete messages. Raises Rejected. Work is linear in the received bytes."""
         self._buffer += data
-        while (size := check_header(self._buffer)) is not None and len(self._buffer) >= size:
-            packet, self._buffer = self._buffer[:size], self._buffer[size:]
+        while (size := check_header(bytes(self._buffer[: saturn.HEADER_LENGTH]))) and len(self._buffer) >= size:
+            packet = bytes(self._buffer[:size])
+            del self._buffer[:size]
             yield read(packet)
 
 

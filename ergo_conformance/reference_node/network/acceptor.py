@@ -11,8 +11,9 @@ from ...model.ergo.ehs import Flags
 from ...model.ergo.esrd import Route
 from ..api import NetworkHandshake, NetworkProto
 from ..api.info import AcceptorInfo
-from ..connection import tcp
-from ..connection.dial_errors import describe
+from ..connection.dial_errors import cause_of
+from ..connection.listener import Listener, listen
+from ..connection.socket_registry import SocketRegistry
 from ..connection.tls import CertManager, manager_of
 from ..options import AcceptorOptions, NetworkOptions
 from .stack import Stack, StackFactory
@@ -35,7 +36,7 @@ class NodeAcceptor:
     cookie: str | None
     flags: Flags | None
     max_message_size: int | None
-    server: asyncio.Server | None = field(default=None, repr=False)
+    server: Listener | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, options: AcceptorOptions, node: NetworkOptions, host: str, certificates: CertManager | None) -> Self:
@@ -82,20 +83,18 @@ class NodeAcceptor:
             proto_version=self.proto.version,
         )
 
-    async def listen(self, protocol: MakeProtocol) -> None:
+    async def listen(self, protocol: MakeProtocol, sockets: SocketRegistry) -> None:
         """Listens on the first free port of its range (NAPI-ACC-1). UsageError if there is none."""
         first, last = self.port, self.options.end
         context = self.certificates.context if self.certificates else None
         tls_timeout = self.handshake.deadlines.read
         for port in range(first, last + 1 if first else 1):
             try:
-                server = await tcp.listen(lambda: protocol(self), self.host, port, context, tls_timeout)
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
+                self.server = await listen(self.host, port, sockets, lambda: protocol(self), context, tls_timeout)
+            except (OSError, UnicodeError) as error:
+                if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
                     continue
-                raise UsageError(f"cannot listen on {self.host}:{port}: {describe(error)}") from None
-            except UnicodeError as error:
-                raise UsageError(f"cannot listen on {self.host}:{port}: {describe(error)}") from None
-            self.server, self.port = server, server.sockets[0].getsockname()[1]
+                raise UsageError(f"cannot listen on {self.host}:{port}: {cause_of(error)}") from None
+            self.port = self.server.port
             return
         raise UsageError(f"unable to assign requested address {self.host}: no available ports in range {first}..{last}")

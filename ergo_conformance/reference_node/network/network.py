@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
-from ...asyncio_server import close_server
 from ...errors import UsageError
 from ...model.ergo import error_values
 from ...model.ergo.caches import Caches
@@ -134,7 +133,7 @@ class NodeNetwork:
         """Opens one more acceptor; after the start it is not registered. UsageError; ErgoError "network stack is stopped"."""
         self._check_running()
         acceptor = NodeAcceptor.of(options, self.options, self.name.partition("@")[2], self._certificates)
-        await acceptor.listen(self.acceptor_protocol)
+        await acceptor.listen(self.acceptor_protocol, self._sockets)
         self._acceptors.append(acceptor)
         return acceptor
 
@@ -157,7 +156,7 @@ class NodeNetwork:
         self.stopped = self._sockets.closed = True
         for acceptor in self._acceptors:
             if acceptor.server is not None:
-                await close_server(acceptor.server)
+                acceptor.server.close()
         await self._dialer.stop()
         while self._registrars:
             await self._registrars.pop().terminate()

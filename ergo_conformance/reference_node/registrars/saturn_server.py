@@ -1,18 +1,17 @@
 """The central registrar Saturn: a server on sockets."""
 
-import asyncio
 import logging
-import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...asyncio_server import close_server
 from ...model.ergo import saturn
 from ...model.ergo.saturn import SessionState
 from ..api.validation import check_host
-from ..connection.tcp import TLS_SHUTDOWN_TIMEOUT
+from ..connection.listener import Listener, listen
+from ..connection.socket_registry import SocketRegistry
 from ..connection.tls import KeyPair, self_signed, server_context
 from ..ergo.saturn import SaturnDirectory, SaturnServerSession
+from ..turns import Turns
 from .server_socket import RegistrarServerSocket
 
 log = logging.getLogger("ergo_conformance.node")
@@ -66,29 +65,24 @@ class SaturnServer:
         self.directory = SaturnDirectory(token, config)
         self.host, self.port = host, port
         self.keys = keys or self_signed([host] if host else ["localhost"])
-        self._server: asyncio.Server | None = None
+        self._server: Listener | None = None
         self._sockets: set[RegistrarServerSocket] = set()
 
     async def start(self) -> None:
         """Listens. Raises OSError or UnicodeError."""
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: SaturnServerSocket(self.directory, self._sockets),
-            self.host or None,
-            self.port,
-            family=socket.AF_INET6
-            if ":" in self.host
-            else socket.AF_INET,  # with port 0 there must not be two different ports
-            ssl=server_context(self.keys),
-            ssl_handshake_timeout=saturn.REGISTER_WITHIN,
-            ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT,
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await listen(
+            self.host, self.port, SocketRegistry(Turns()), lambda: SaturnServerSocket(self.directory, self._sockets),
+            server_context(self.keys), saturn.REGISTER_WITHIN,
+        )  # fmt: skip
+        self.port = self._server.port
 
     async def stop(self) -> None:
         """Ends all registrations and closes the sockets."""
         if self._server is not None:
-            await close_server(self._server)
+            self._server.close()
+            self._server.registry.closed = True
             for registered in list(self._sockets):
                 registered.close()
+            await self._server.registry.close_all()
             await self._server.wait_closed()
             self._server = None

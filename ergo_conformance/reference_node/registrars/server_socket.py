@@ -2,9 +2,12 @@
 
 import asyncio
 from abc import abstractmethod
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from ..connection.tcp import keep_alive
+
+MAX_UNREGISTERED: Final = 256
+"""Clients that are not registered yet. When exceeded, the oldest is closed: a genuine one registers at once."""
 
 
 class ServerSession(Protocol):
@@ -39,6 +42,9 @@ class RegistrarServerSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         keep_alive(transport.get_extra_info("socket"), self._keep_alive)
+        waiting = [socket for socket in self.sockets if not socket.is_registered]
+        if len(waiting) >= MAX_UNREGISTERED:
+            min(waiting, key=lambda socket: socket._deadline).close()  # noqa: SLF001  of this class
         self.sockets.add(self)
         self.timer = asyncio.get_running_loop().call_at(self._deadline, self._check_registered)
 

@@ -123,7 +123,7 @@ def load(path: Path) -> Capture:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise UsageError(f"{path}: not valid JSON lines: {error}") from None
     if not lines or not isinstance(lines[0], dict) or lines[0].get("format") != FORMAT:
         raise UsageError(f"{path}: the first line is not metadata of {FORMAT}")

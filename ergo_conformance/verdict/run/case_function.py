@@ -2,17 +2,14 @@
 
 import asyncio
 import inspect
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pytest
 
 from ...peers.violation import ViolationError
 from .context import Context, SkippedError
+from .interruption import RunInterrupted
 
 CONTEXT: Final = "ergo_context"
 """Name of the fixture in whose place a coroutine case gets its context."""
@@ -59,8 +56,8 @@ async def call_coroutine(function: Callable[..., Any], context: Context, argumen
     except BaseException as error:
         task = asyncio.current_task()
         cancelled = task is not None and task.cancelling() and not isinstance(error, Exception)
-        if cancelled or _is_of_a_handler(error):
-            raise  # the runner cancelled it, or the user interrupted it
+        if cancelled or isinstance(error, RunInterrupted):
+            raise  # the runner cancelled it, or a signal interrupted the run
         found = converted(error)
         if found is error:
             raise
@@ -68,38 +65,11 @@ async def call_coroutine(function: Callable[..., Any], context: Context, argumen
 
 
 def call(function: Callable[..., object], arguments: Mapping[str, Any]) -> Exception | None:
-    """Calls the function of a case that is no coroutine; returns what it raised. KeyboardInterrupt if SIGINT came."""
-    with _interrupts() as interrupts:
-        try:
-            function(**arguments)
-        except BaseException as error:
-            if interrupts:
-                raise
-            return converted(error)
-    return None
-
-
-def _is_of_a_handler(error: BaseException) -> bool:
-    """Tells whether the handler of a signal raised an interrupt of its own class."""
-    return isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Gives a list that gets each SIGINT before it is handled: Ctrl-C is not the end of one case."""
-    seen: list[int] = []
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        yield seen
-        return
-    former = handler
-
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        former(number, frame)
-
-    signal.signal(signal.SIGINT, note)
+    """Calls the function of a case that is no coroutine; returns what it raised. An interrupt of the run gets through."""
     try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, former)
+        function(**arguments)
+    except RunInterrupted:
+        raise
+    except BaseException as error:  # noqa: BLE001  it is judged
+        return converted(error)
+    return None

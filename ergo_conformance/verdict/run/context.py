@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from ...model.ergo.caches import NO_CACHES, Caches
@@ -20,6 +20,12 @@ from ...peers.violation import TimingViolationError, UnreachableError, Violation
 from ...spec.ergo.edf import EdfContext
 from ...targets.base import RunningTarget
 
+AT_ONCE = 0.7
+"""Seconds in which a socket is closed at once: less than the time limit of a read."""
+SILENCE = (0.75, 1.5)
+"""Seconds after which a silent socket is closed, at least and at most; the tester's clock starts a little late."""
+TRIES = 4
+"""Attempts of a target to be in time: on a busy machine it may be late, but not each time."""
 SERVED_WITHIN = 5.0
 """Seconds in which a correct peer must be served after a hostile case."""
 
@@ -152,6 +158,31 @@ class Context:
         found = await self.target.resolver(f"resolver {len(self.resolvers) + 1}", host)
         self.resolvers.append(found)
         return found
+
+    async def expect_refusal(
+        self,
+        send: Callable[[Dialer], object],
+        state: HandshakeState = HandshakeState.AWAIT_HELLO,
+        name: str | None = None,
+    ) -> None:
+        """The target closes the socket of a dialer at once and without a byte after `send` in this state."""
+        for left in reversed(range(TRIES)):
+            dialer = await self.dial(name, state)
+            send(dialer)
+            if dialer.is_in_time(await dialer.expect_close(), AT_ONCE, left):
+                return
+
+    async def expect_time_limit(
+        self,
+        state: HandshakeState = HandshakeState.AWAIT_HELLO,
+        send: Callable[[Dialer], object] = lambda _: None,
+    ) -> None:
+        """The target closes the socket without a byte after one second of silence, in this state and after `send`."""
+        for left in reversed(range(TRIES)):
+            dialer = await self.dial(state=state)
+            send(dialer)
+            if dialer.is_in_time(await dialer.expect_close(at_least=SILENCE[0]), SILENCE[1], left):
+                return
 
     async def target_name(self) -> Atom:
         """Name of the target: as given, otherwise as it introduces itself."""

@@ -20,7 +20,7 @@ TIMEOUT: Final = 30.0
 """Seconds that a live case may take."""
 JOBS: Final = 16
 """Maximum number of live cases that run concurrently."""
-ATTEMPTS: Final = 10
+ATTEMPTS: Final = 30
 """Maximum number of runs of a case that has no verdict since the tester was late, as often on a busy machine."""
 CODEC: Final = "ergo_codec"
 """Fixture that a golden case requests."""

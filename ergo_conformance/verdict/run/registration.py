@@ -6,14 +6,16 @@ The registrar listens before the target starts; each case has its own registrar 
 import asyncio
 import random
 import tempfile
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from ...model.ergo.ehs import HandshakeState
 from ...model.ergo.esrd import RegisterRoutes
 from ...model.ergo.saturn import Register
 from ...model.values import Atom
+from ...peers.ergo.acceptor import Acceptor
 from ...peers.ergo.agents import AgentDriver
 from ...peers.ergo.dial import Dial
 from ...peers.ergo.esrd_client import route
@@ -24,7 +26,7 @@ from ...peers.transcript import Transcript
 from ...peers.violation import ViolationError
 from ...reference_node.connection.tls import KeyPair, fingerprint_sha1, self_signed, server_context
 from ...targets.base import ConfigNotSupportedError, RunningTarget, Target, TargetError
-from .context import Context, SkippedError
+from .context import AT_ONCE, TRIES, Context, SkippedError
 
 T = TypeVar("T")
 START_TIMEOUT: Final = 25.0
@@ -181,6 +183,24 @@ class RegistrationContext(Context):
         agent.peer.check(question.name == wanted, question.name, f"a request for {wanted}")
         question.answer([route(listener.port, TLS=tls)])
         return Dial(wanted, listener, agent, ref, self.target_info, self.rng)
+
+    async def expect_dial_refused(
+        self,
+        send: Callable[[Acceptor], object],
+        state: HandshakeState = HandshakeState.HELLO_SENT,
+        *,
+        tls: bool = False,
+        bytes_allowed: bool = False,
+    ) -> None:
+        """The dialing target closes the socket at once after `send` in this state, and the dial fails."""
+        for left in reversed(range(TRIES)):
+            dial = await self.dialed(tls=tls)
+            acceptor = await dial.acceptor(state)
+            send(acceptor)
+            took = await acceptor.expect_close(bytes_allowed=bytes_allowed)
+            await dial.failed()
+            if acceptor.is_in_time(took, AT_ONCE, left):
+                return
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Final
 from ...errors import UsageError
 from . import edf, frames, handshake, packets
 from .files import FORMAT, FileResult, Json, read_json
+from .validation import validate
 
 CHECKS: Final[Mapping[str, Callable[[Json], FileResult]]] = {
     "edf": edf.check,
@@ -33,13 +34,14 @@ def check_vectors(path: Path, only: str | None) -> FileResult:
         raise UsageError(f"{path}: neither {FORMAT} nor ergo-captures/1")
     if content.get("format", FORMAT) != FORMAT:
         raise UsageError(f"{path}: unknown format {content['format']!r} (supported: {FORMAT})")
-    protocol = str(content.get("protocol", DEFAULT_PROTOCOL))
-    check = CHECKS.get(protocol.lower())
+    protocol = content.get("protocol", DEFAULT_PROTOCOL)
+    check = CHECKS.get(protocol.lower()) if isinstance(protocol, str) else None
     if check is None:
         raise UsageError(f"{path}: unknown protocol {protocol!r} (supported: {', '.join(CHECKS)})")
     if only not in (None, protocol.lower()):
         return FileResult(f"{protocol} vectors", 0, [])
     try:
+        validate(content, protocol.lower())
         return check(content)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None

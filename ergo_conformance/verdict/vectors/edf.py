@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ...errors import CannotEncode, Rejected, UsageError
+from ...errors import CannotEncode, Rejected
 from ...model.compare import same
 from ...model.ergo.caches import Caches
 from ...model.json.values import value_from_json, value_to_json
@@ -19,7 +19,7 @@ from ...targets.base import Codec
 from ...targets.self_node import NodeCodec
 from .cost import NODE_LIMITS, SPEC_LIMITS, CostLimits, check_cost
 from .difference import Difference, byte_difference
-from .files import FileResult, Json, file_registry, row_bytes, row_caches, row_counts
+from .files import FileResult, Json, build_all, file_registry, row_bytes, row_caches, row_counts
 
 MAX_PREFIXES: Final = 600
 """Every proper prefix of an encoding of up to this many bytes has to be refused."""
@@ -51,13 +51,6 @@ class EdfFile:
 
     def __post_init__(self) -> None:
         self.rows = [*self.content.get("vectors", ()), *self.content.get("cases", ())]
-        for row in self.rows:
-            try:
-                row["id"], row["group"], row["expect"]
-            except KeyError as error:
-                raise UsageError(f"malformed row: missing key {error}: {row!r:.100}") from None
-            except TypeError:
-                raise UsageError(f"malformed row: not an object: {row!r:.100}") from None
 
     def groups(self) -> list[str]:
         """Returns the names of the groups, in the order of the file."""
@@ -78,6 +71,7 @@ def checks_of(row: Json) -> tuple[str, ...]:
 def check(content: Json) -> FileResult:
     """Checks every `expect` of a file with the schemas and the node's codec, and the cost of reading each input."""
     file = EdfFile(content, file_registry(content))
+    build_all(file.rows, lambda row: [row_caches(row), *_expected_values(row, file.registry)])
     differences: list[Difference] = []
     for row in file.rows:
         for name, codec, limits in (("node", NodeCodec(), NODE_LIMITS), ("schema", SpecCodec(), SPEC_LIMITS)):
@@ -86,6 +80,17 @@ def check(content: Json) -> FileResult:
             differences += (Difference(each.id, f"{name}: {each.text}") for each in found)
     summary = f"{len(file.rows)} rows ({row_counts(file.rows, 'expect')}), two readers"
     return FileResult(summary, len(file.rows), differences)
+
+
+def _expected_values(row: Json, registry: Registry) -> list[Any]:
+    """Returns the values with which a codec is compared."""
+    if checks_of(row) == ("judges",):
+        return [_judged_value(row, registry)] if row["expect"] in ("value", "prefix") else []
+    return [value_from_json(row["value"], registry)]
+
+
+def _judged_value(row: Json, registry: Registry) -> Any:
+    return value_from_json(row["expect_value"] if "expect_value" in row else row["value"], registry)
 
 
 def _check_cost(codec: Codec, row: Json, registry: Registry, limits: CostLimits) -> Iterator[Difference]:
@@ -159,7 +164,7 @@ def _check_judging(codec: Codec, row: Json, registry: Registry) -> Iterator[Diff
         shown = repr(actual)[:80]
         yield Difference(row["id"], f"read as {shown} with {len(data) - end} bytes left, expected a refusal")
     elif row["expect"] in ("value", "prefix"):
-        expected = value_from_json(row["expect_value"] if "expect_value" in row else row["value"], registry)
+        expected = _judged_value(row, registry)
         rest = row["consumed_rest_len"] if row["expect"] == "prefix" else 0
         yield from _compare(row, registry, expected, actual, len(data) - end, rest)
 

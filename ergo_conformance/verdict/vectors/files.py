@@ -2,11 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ...errors import UsageError
+from ...errors import CannotEncode, Rejected, UsageError
 from ...locate import suites
 from ...model.ergo.caches import Caches
 from ...model.ergo.records import ROWS
@@ -16,6 +16,8 @@ from ...model.values import Atom
 from .difference import Difference
 
 FORMAT: Final = "ergo-vectors/1"
+MAX_SHOWN: Final = 160
+"""Characters of an error that a sentence shows."""
 
 Json = Any
 
@@ -31,11 +33,23 @@ class FileResult(NamedTuple):
 def read_json(path: Path) -> Json:
     """Reads a JSON file. Raises UsageError if it cannot be read or is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_object)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except ValueError as error:
-        raise UsageError(f"{path}: not valid JSON: {error}") from None
+        bom = ": it begins with a byte order mark" if "BOM" in str(error) else f": {error}"
+        raise UsageError(f"{path}: not valid JSON{bom}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: nested deeper than any vector file") from None
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Returns a JSON object; ValueError for two equal keys, of which one would not be checked."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is twice in one object")
+    return found
 
 
 def file_registry(content: Json) -> Registry:
@@ -68,6 +82,25 @@ def row_bytes(row: Json) -> bytes | None:
     if "pieces" in row:
         return b"".join(bytes.fromhex(digits) * n for digits, n in row["pieces"])
     return None
+
+
+def build_all(rows: Iterable[Json], build: Callable[[Json], object]) -> None:
+    """Builds the expected value of each row; UsageError for the first one that has none."""
+    for row in rows:
+        try:
+            build(row)
+        except KeyError as error:
+            raise UsageError(f"{row['id']}: unknown or missing: {error}") from None
+        except (
+            ArithmeticError,
+            AttributeError,
+            CannotEncode,
+            Rejected,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise UsageError(f"{row['id']}: the value can't be built: {str(error)[:MAX_SHOWN]}") from None
 
 
 def row_counts(rows: Iterable[Json], key: str = "group") -> str:

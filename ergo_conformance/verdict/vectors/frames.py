@@ -17,7 +17,7 @@ from ...spec.ergo.enp import write_frame
 from ...spec.ergo.stream import read_one
 from .codecs import Reader, Writer, read_differences, refusal_differences, write_differences
 from .difference import Difference
-from .files import FileResult, Json, file_registry, row_caches, row_counts
+from .files import FileResult, Json, build_all, file_registry, row_caches, row_counts
 
 
 class GoldenFrame(NamedTuple):
@@ -30,8 +30,10 @@ class GoldenFrame(NamedTuple):
 def check(content: Json) -> FileResult:
     """Checks every row of a file."""
     registry = frame_registry(content)
-    vectors, cases = content["vectors"], content["cases"]
+    vectors, cases = content.get("vectors", ()), content.get("cases", ())
+    build_all(vectors, lambda row: (row_caches(row), expected_frame(row, registry)))
     caches = {row["id"]: row_caches(row) for row in vectors}
+    build_all(cases, lambda row: caches[row["of"]])
     differences = [each for row in vectors for each in check_frame(row, registry)]
     differences += (each for row in cases for each in check_malformed(row, EdfContext(registry, caches[row["of"]])))
     summary = f"{len(vectors)} frames ({row_counts(vectors)}), {len(cases)} malformed ones, two readers"

@@ -15,16 +15,23 @@ from ...reference_node.ergo.edf import Decoder, Encoder
 from ...spec.ergo.ehs import CONTEXT, digest, read_frame, write_frame
 from .codecs import Reader, Writer, raising, read_differences, refusal_differences, write_differences
 from .difference import Difference, first_difference, path_at, written_difference
-from .files import FileResult, Json, row_bytes, row_counts
+from .files import FileResult, Json, build_all, row_bytes, row_counts
 
 
 def check(content: Json) -> FileResult:
     """Checks every row of a file."""
     vectors, cases = content.get("vectors", ()), content.get("cases", ())
+    build_all(vectors, _parts)
     differences = [each for row in vectors for each in check_frame(row)]
     differences += (each for row in cases for each in check_malformed(row))
     summary = f"{len(vectors)} frames ({row_counts(vectors)}), {len(cases)} malformed ones, two readers"
     return FileResult(summary, len(vectors) + len(cases), differences)
+
+
+def _parts(row: Json) -> object:
+    """Builds the message of a row and the parts of its digests."""
+    parts = [row["facts"][part] for name in row.get("digest", ()) for part in Digest[name].parts]
+    return value_from_json(row["value"], CONTEXT.registry), parts
 
 
 def check_frame(row: Json) -> Iterator[Difference]:

@@ -15,7 +15,7 @@ from ...spec.ergo import saturn as saturn_schema
 from ...spec.parse import Parsed
 from .codecs import Reader, Writer, raising, read_differences, refusal_differences, write_differences
 from .difference import Difference, first_difference, path_at, written_difference
-from .files import FileResult, Json, row_counts
+from .files import FileResult, Json, build_all, row_counts
 
 
 class ParsePacket(Protocol):
@@ -61,6 +61,7 @@ class PacketProtocol(NamedTuple):
 def check(content: Json, protocol: PacketProtocol) -> FileResult:
     """Checks every row of a file."""
     vectors, cases = content.get("vectors", ()), content.get("cases", ())
+    build_all(vectors, lambda row: value_from_json(row["value"], protocol.registry))
     differences = [each for row in vectors for each in check_packet(row, protocol)]
     differences += (each for row in cases for each in check_malformed(row, protocol))
     summary = f"{len(vectors)} packets ({row_counts(vectors)}), {len(cases)} malformed ones, two readers"

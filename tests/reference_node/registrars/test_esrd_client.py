@@ -80,9 +80,13 @@ async def test_a_client_without_a_server_gets_connection_refused() -> None:
 
 
 async def test_an_invalid_host_raises() -> None:
-    for host, text in (("no such host", "no such host"), ("x" * 70, "incorrect value or argument")):
-        client = EsrdRegistrar(host=host, port=0)
-        assert await registrar_error(client.register(registration(), ROUTES)) == text
+    client = EsrdRegistrar(host="no such host", port=0)
+    assert await registrar_error(client.register(registration(), ROUTES)) == "no such host"
+    for host, text in (
+        ("no such host", "no such host"),
+        ("x" * 70, "incorrect value or argument"),
+        ("a\0", "no such host"),
+    ):
         assert await registrar_error(client.resolve(Atom(f"a@{host}"))) == text
 
 

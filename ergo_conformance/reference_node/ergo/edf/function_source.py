@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from types import CodeType
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ MAX_STRUCT_ARRAY: Final = 64
 MAX_CACHED_TEXT: Final = 256
 """Maximum length in bytes of a text whose Struct or head is cached."""
 
-MAX_CACHED_CODE: Final = 512
-"""Maximum number of compiled sources that are kept: the nodes of a process share the code of equal types."""
+MAX_CACHED_CODE: Final = 1 << 19
+"""Maximum characters of the sources whose code is kept: the nodes of a process share the code of equal types."""
 
 _PACKED_SIZES = {code: struct.calcsize(">" + code) for code in "bBhHiIqQfd?"}
 
@@ -56,9 +56,27 @@ _text_packers = cache(TextPackers)
 _text_heads = cache(TextHeads)
 
 
-@lru_cache(MAX_CACHED_CODE)
-def _code(text: str, filename: str) -> CodeType:
-    return compile(text, filename, "exec")
+class CodeCache(dict[tuple[str, str], CodeType]):
+    """Source and file name → compiled code. Forgets the oldest sources beyond `limit` characters."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        self.size = 0
+
+    def __missing__(self, key: tuple[str, str]) -> CodeType:
+        text, filename = key
+        code = compile(text, filename, "exec")
+        self.size += len(text)
+        self[key] = code
+        while self.size > self.limit:
+            oldest = next(iter(self))
+            del self[oldest]
+            self.size -= len(oldest[0])
+        return code
+
+
+_code = CodeCache(MAX_CACHED_CODE)
 
 
 class FunctionSource:
@@ -114,7 +132,7 @@ class FunctionSource:
 
     def compile(self, name: str, label: str) -> Callable[..., Any]:
         """Compiles and returns the function; `source_of` returns its source."""
-        exec(_code(self.text, f"<edf {label}>"), self.names)  # noqa: S102  the source is derived from type rows only
+        exec(_code[self.text, f"<edf {label}>"], self.names)  # noqa: S102  the source is derived from type rows only
         function: Any = self.names[name]
         function.edf_source = self.text
         return function  # type: ignore[no-any-return]

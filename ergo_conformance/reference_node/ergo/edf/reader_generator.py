@@ -7,14 +7,16 @@ reason, path and offset. Speed: a run of fixed fields and the length after it is
 looked up as raw bytes, and offsets never decrease, so that one check at the end finds every short read.
 """
 
+import math
 from collections.abc import Callable
-from itertools import repeat
+from itertools import accumulate, groupby, repeat
+from operator import mul
 from typing import Final
 
 from ....model import types as t
 from ....model.ergo.edf import MAX_ATOM, MAX_DEPTH, MAX_EMPTY_ITEMS, MAX_ERROR, NIL_ERROR, Tag
 from ....model.inferred import INFERRED_TYPES
-from ....model.map_keys import MapKeys
+from ....model.map_keys import MapKeys, counted_keys
 from ....model.registry import Marshaler, Registry, Struct
 from ....model.types import AnyType, Array, Map, Scalar, Slice, Type
 from ....model.values import PID, Alias, Error, Event, ProcessID, Ref, Typed
@@ -25,18 +27,21 @@ from .runtime import (
     check_payload,
     count_empty_items,
     count_inner_arrays,
+    nested_arrays,
     typed_key,
     unpack_numbers,
 )
 from .tables import Reader
 from .times import read_time
-from .type_properties import STRUCT_CODES, base_of, empty_items, empty_value, has_any, marker_of
+from .type_properties import STRUCT_CODES, array_chain, base_of, empty_items, empty_value, has_any, marker_of
 
 INLINE_TYPES: Final = (t.STRING, t.INT, t.BOOL, t.FLOAT64, t.ATOM, t.BINARY)
 """Most frequent types in `any` slots. Inside a loop they are read inline, all others through DISPATCH."""
 
-SAFE_KEYS: Final = frozenset({t.BOOL, t.STRING, t.ATOM, t.BINARY, *STRUCT_CODES}) - {t.FLOAT32, t.FLOAT64}
-"""Types of keys that need no check by MapKeys: at most nine numbers of 64 bits have one hash."""
+SAFE_KEYS: Final = frozenset({t.BOOL, t.STRING, t.ATOM, t.BINARY, t.INT8, t.INT16, t.UINT8, t.UINT16})
+"""Types of keys that need no check by MapKeys: their hashes are seeded, or have 16 bits."""
+INTEGER_KEYS: Final = frozenset({t.INT32, t.INT64, t.INT, t.UINT32, t.UINT64, t.UINT})
+"""Types of keys that are checked in long maps alone: at most nine integers of 64 bits have one hash."""
 
 _new = tuple.__new__
 
@@ -223,20 +228,35 @@ class ReaderGenerator:
         inner = empty_items(type_, self.registry)
         if inner is not None:
             return self.empty_array(inner, type_)
-        code = STRUCT_CODES.get(type_.item)
-        if code and type_.length <= MAX_STRUCT_ARRAY:
-            return f"({', '.join(self.fixed(code * type_.length))},)"
-        self.settle()
-        if code:
-            helper, width = self.source.constant("unpack_numbers", unpack_numbers), packed_size(code)
-            name = self.local(f"tuple({helper}(b, o, {type_.length}, {code!r}, {width}))")
-            self.source.add(f"o += {type_.length * width}")
-            return name
-        if self.loops >= MAX_INLINE_LOOPS:
+        lengths, item = array_chain(type_, self.registry)
+        total, code = math.prod(lengths), STRUCT_CODES.get(item)
+        if not code and self.loops >= MAX_INLINE_LOOPS:
             return self.call(type_)
-        if isinstance(base_of(type_.item, self.registry), Array):
-            self.source.add(f"{self.source.constant('count_inner_arrays', count_inner_arrays)}(c, b, {type_.length})")
-        return self.local(f"tuple({self.items(type_.item, str(type_.length))})")
+        if len(lengths) > 1:
+            inner = sum(accumulate(lengths[:-1], mul))
+            self.source.add(f"{self.source.constant('count_inner_arrays', count_inner_arrays)}(c, b, {inner})")
+        if code and total <= MAX_STRUCT_ARRAY:
+            items = f"({', '.join(self.fixed(code * total))},)"
+            if len(lengths) == 1:
+                return items
+            self.flush()
+        else:
+            items = self.array_items(item, total, code)
+        if len(lengths) == 1:
+            return self.local(f"tuple({items})")
+        levels = tuple((n, len([*same])) for n, same in groupby(reversed(lengths[1:])))
+        helper = self.source.constant("nested_arrays", nested_arrays)
+        return self.local(f"{helper}({items}, {self.source.constant('levels', levels)})")
+
+    def array_items(self, item: Type, n: int, code: str | None) -> str:
+        """Returns the expression of n items of one array, or of all arrays inside it; moves `o` after them."""
+        self.settle()
+        if not code:
+            return self.items(item, str(n))
+        helper, width = self.source.constant("unpack_numbers", unpack_numbers), packed_size(code)
+        name = self.local(f"{helper}(b, o, {n}, {code!r}, {width})")
+        self.source.add(f"o += {n * width}")
+        return name
 
     def empty_array(self, inner: int, type_: Array) -> str:
         """Returns the expression of a value without bytes: a constant, unless it exceeds MAX_EMPTY_ITEMS and is refused."""
@@ -321,15 +341,24 @@ class ReaderGenerator:
         key_items, value_items = (empty_items(part, self.registry) for part in (type_.key, type_.value))
         if key_items is not None and value_items is not None:
             self.source.add(f"{self.source.constant('count_empty_items', count_empty_items)}(c, {n}, 0)")
-        safe = base_of(type_.key, self.registry) in SAFE_KEYS
-        keys = "" if safe else self.local(f"{self.source.constant('MapKeys', MapKeys)}({n})")
+        base = base_of(type_.key, self.registry)
+        keys = "" if base in SAFE_KEYS else self.keys_of(base, n)
         self.loop(n)
         key = self.key(type_.key)
         value = self.value(type_.value)
         self.flush()
-        self.source.add(f"{out}[{key if safe else f'{keys}.checked({out}, {key})'}] = {value}")
+        if base in INTEGER_KEYS:
+            self.source.add(f"if {keys} is not None: {keys}.checked({out}, {key})")
+        self.source.add(
+            f"{out}[{key if not keys or base in INTEGER_KEYS else f'{keys}.checked({out}, {key})'}] = {value}"
+        )
         self.end_loop()
         return out
+
+    def keys_of(self, base: Type | Struct | Marshaler, n: str) -> str:
+        """Returns the name of the check of a map's keys."""
+        check = counted_keys if base in INTEGER_KEYS else MapKeys
+        return self.local(f"{self.source.constant('keys', check)}({n})")
 
     def text_key(self) -> str:
         raw, name, add = self.chunk("H"), self.source.fresh("k"), self.source.add

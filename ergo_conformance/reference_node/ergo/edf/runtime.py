@@ -3,6 +3,8 @@
 import struct
 import sys
 from array import array
+from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, Final
 
 from ....errors import CannotEncode
@@ -59,6 +61,26 @@ def count_inner_arrays(c: DecodeTables, b: bytes, n: int) -> None:
     c.inner_arrays += n
     if c.inner_arrays > MAX_EMPTY_ITEMS + MAX_ARRAYS_PER_BYTE * len(b):
         raise FastPathError
+
+
+def nested_arrays(items: Iterable[Any], lengths: tuple[tuple[int, int], ...]) -> tuple[Any, ...]:
+    """Returns the items of the innermost arrays as arrays in arrays.
+
+    `lengths`: of all but the outermost array, innermost first, each with the number of levels that have it.
+    """
+    for n, levels in lengths:
+        if n == 1:
+            items = [_wrapped(item, levels) for item in items]
+        else:
+            for _ in range(levels):
+                items = [*zip(*[iter(items)] * n, strict=True)]
+    return tuple(items)
+
+
+def _wrapped(item: Any, levels: int) -> Any:
+    for _ in repeat(None, levels):
+        item = (item,)
+    return item
 
 
 def check_payload(payload: bytes, n: int, row: Marshaler) -> bytes:

@@ -5,136 +5,24 @@ explicit stack, and also reads the values that the generated readers do not supp
 recurses, structs as keys of a map with `any` keys, folded types for which no function was generated.
 """
 
-import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from ....errors import Reason, Rejected
 from ....model.ergo.edf import MAX_ARRAYS_PER_BYTE, MAX_DEPTH, MAX_EMPTY_ITEMS, SCALAR_TAGS, Tag
 from ....model.inferred import to_any_slot
-from ....model.map_keys import MapKeys, UnusableKeyError
-from ....model.registry import Marshaler, Registry, Struct, is_nullable
-from ....model.types import ANY, Array, Map, Reg, Scalar, Slice, Type
+from ....model.registry import Marshaler, Struct
+from ....model.types import ANY, BOOL, Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Typed
-from .folded_types import parse_folded_type
 from .function_source import packed_size
-from .runtime import DISPATCH, FAST_PATH_ERRORS, unpack_numbers
+from .open_values import NO_KEY, OpenMap, OpenSequence, OpenSlot, OpenStruct, OpenValue
+from .runtime import FAST_PATH_ERRORS, FastPathError, no_fast_reader, unpack_numbers
 from .slow_scalars import read_bytes, read_marshaler, read_scalar
-from .tables import DecodeTables
+from .tables import DecodeTables, Reader
 from .type_properties import STRUCT_CODES, base_of, empty_items, empty_value, marker_of, min_size
 
-# --- open containers --------------------------------------------------------------------------------------------------
-
-
-class OpenSequence:
-    """A slice or array that is being read."""
-
-    __slots__ = ("as_tuple", "item", "n", "nullable", "values")
-
-    def __init__(self, item: Type, n: int, registry: Registry, *, as_tuple: bool) -> None:
-        self.item, self.n, self.as_tuple = item, n, as_tuple
-        self.nullable = is_nullable(item, registry)
-        self.values: list[Any] = []
-
-    def next_type(self) -> Type | None:
-        return self.item if len(self.values) < self.n else None
-
-    def add(self, value: Any) -> None:
-        self.values.append(value)
-
-    def result(self) -> Any:
-        return tuple(self.values) if self.as_tuple else self.values
-
-    def label(self) -> str:
-        return f"[{len(self.values)}]"
-
-
-_NO_KEY: Final = object()
-
-
-class OpenMap:
-    """A map that is being read."""
-
-    __slots__ = ("at", "done", "key", "keys", "n", "type", "values")
-
-    def __init__(self, type_: Map, n: int) -> None:
-        self.type, self.n, self.done = type_, n, 0
-        self.keys = MapKeys(n)
-        self.at = 0
-        self.key: Any = _NO_KEY
-        self.values: dict[Any, Any] = {}
-
-    def next_type(self) -> Type | None:
-        if self.key is not _NO_KEY:
-            return self.type.value
-        return self.type.key if self.done < self.n else None
-
-    def add(self, value: Any) -> None:
-        if self.key is _NO_KEY:
-            try:
-                self.key = self.keys.checked(self.values, value)
-            except UnusableKeyError as error:
-                raise Rejected(Reason.UNHASHABLE_KEY, "", self.at, str(error)) from None
-            return
-        self.values[self.key] = value
-        self.key = _NO_KEY
-        self.done += 1
-
-    def result(self) -> Any:
-        return self.values
-
-    def label(self) -> str:
-        return f"[{self.done}].key" if self.key is _NO_KEY else f"[{self.done}]"
-
-
-class OpenStruct:
-    """A struct that is being read."""
-
-    __slots__ = ("row", "values")
-
-    def __init__(self, row: Struct) -> None:
-        self.row = row
-        self.values: list[Any] = []
-
-    def next_type(self) -> Type | None:
-        n = len(self.values)
-        return self.row.fields[n][1] if n < len(self.row.fields) else None
-
-    def add(self, value: Any) -> None:
-        self.values.append(value)
-
-    def result(self) -> Any:
-        return self.row.value_class(*self.values)
-
-    def label(self) -> str:
-        return "." + self.row.fields[len(self.values)][0]
-
-
-class OpenSlot:
-    """An `any` slot whose value, a container or struct, is being read; several slots for a chain of tags 84."""
-
-    __slots__ = ("is_key", "opened", "registry", "type", "value")
-
-    def __init__(self, type_: Type, opened: int, registry: Registry, *, is_key: bool) -> None:
-        self.type, self.opened, self.registry, self.is_key = type_, opened, registry, is_key
-        self.value: Any = _NO_KEY
-
-    def next_type(self) -> Type | None:
-        return self.type if self.value is _NO_KEY else None
-
-    def add(self, value: Any) -> None:
-        self.value = value
-
-    def result(self) -> Any:
-        return Typed(self.type, self.value) if self.is_key else to_any_slot(self.type, self.value, self.registry)
-
-    def label(self) -> str:
-        return ""
-
-
-OpenValue = OpenSequence | OpenMap | OpenStruct | OpenSlot
 _SCALARS_BY_TAG: Final = {int(tag): Scalar(tag) for tag in SCALAR_TAGS}
-_NILS: Final = re.compile(re.escape(bytes([Tag.NIL])) + b"*+")
-_SCALAR_OR_NIL_TAGS: Final = frozenset((*SCALAR_TAGS, Tag.NIL))
+_ATTEMPT_ERRORS: Final = (*FAST_PATH_ERRORS, Rejected)
 _PENDING: Final = object()
 """In place of a value whose parts are not read yet."""
 
@@ -142,8 +30,9 @@ _PENDING: Final = object()
 class SlowReader:
     """Reads one value at offset `o` of `b`."""
 
-    def __init__(self, b: bytes, o: int, tables: DecodeTables) -> None:
-        self.b, self.o, self.tables = b, o, tables
+    def __init__(self, b: bytes, o: int, tables: DecodeTables, item_reader: Callable[[Type], Reader]) -> None:
+        """`item_reader`: returns the generated reader of a typed slot."""
+        self.b, self.o, self.tables, self.item_reader = b, o, tables, item_reader
         self.registry = tables.registry
         self.open: list[OpenValue] = []
         self.slots = 0
@@ -161,11 +50,8 @@ class SlowReader:
                         return value, self.o
                     self.open[-1].add(value)
                 top = self.open[-1]
-                if type(top) is OpenSequence:
-                    if top.item is ANY:
-                        self.read_any_scalars(top)
-                    elif top.nullable:
-                        self.read_nils(top)
+                if isinstance(top, OpenSequence | OpenMap) and top.is_due():
+                    self.read_items(top)
                 type_to_read = top.next_type()
                 if type_to_read is None:
                     self.open.pop()
@@ -180,28 +66,44 @@ class SlowReader:
             path = ".".join(part for part in (self.path(), refusal.path) if part)
             raise Rejected(refusal.reason, path, refusal.offset, refusal.detail) from None
 
-    def read_any_scalars(self, items: OpenSequence) -> None:
-        """Reads consecutive scalars of a slice or array of `any` in one loop, since it may have as many items as bytes."""
-        b, o, tables, values = self.b, self.o, self.tables, items.values
-        if self.slots >= MAX_DEPTH:
-            return
-        try:
-            while len(values) < items.n and b[o] in _SCALAR_OR_NIL_TAGS:
-                value, after = DISPATCH[b[o]](b, o + 1, tables, 0)
-                if after > len(b):
-                    break
-                values.append(value)
-                o = after
-        except FAST_PATH_ERRORS:
-            pass
-        self.o = o
+    def read_items(self, items: OpenSequence | OpenMap) -> None:
+        """Reads the next items, or entries, with generated readers, as far as they succeed."""
+        start = self.o
+        while items.left():
+            chunk = self.b[self.o : self.o + items.attempts.window(self.o)]
+            read = self.read_chunk(items, chunk)
+            if not read:
+                break
+            self.o += read
+        items.attempts.ended(successful=self.o > start)
 
-    def read_nils(self, items: OpenSequence) -> None:
-        """Reads consecutive nil slices or maps in one step, for the same reason."""
-        found = _NILS.match(self.b, self.o, self.o + items.n - len(items.values))
-        if found and found.end() > self.o:
-            items.values += [None] * (found.end() - self.o)
-            self.o = found.end()
+    def read_chunk(self, items: OpenSequence | OpenMap, chunk: bytes) -> int:
+        """Reads items from a part of the input; returns the number of bytes read."""
+        tables, slots, end = self.tables, self.slots, 0
+        less = MAX_ARRAYS_PER_BYTE * (len(self.b) - len(chunk))  # the generated readers see a shorter input
+        tables.empty_items, tables.inner_arrays = self.empty_items, self.inner_arrays - less
+        try:
+            while items.left():
+                o, values = end, []
+                for read in items.readers:
+                    value, o = read(chunk, o, tables, slots)
+                    values.append(value)
+                if o > len(chunk):
+                    break
+                items.add_read(values)
+                end = o
+                self.empty_items, self.inner_arrays = tables.empty_items, tables.inner_arrays + less
+        except _ATTEMPT_ERRORS:  # also UnusableKeyError, a ValueError
+            pass
+        return end
+
+    def readers_of(self, *types: Type) -> tuple[Reader, ...]:
+        """Returns the generated readers of the parts of an item; none if one of them has no reader."""
+        try:
+            readers = tuple(self.item_reader(type_) for type_ in types)
+        except FastPathError:
+            return ()
+        return () if no_fast_reader in readers else readers
 
     def min_size(self, type_: Type) -> int:
         return min_size(type_, self.registry, self.min_sizes)
@@ -241,7 +143,7 @@ class SlowReader:
     def read_described(self, *, top: bool) -> Any:
         """Reads a value with descriptor, at top level or in an `any` slot. The slot is open until its value is read."""
         opened = 0 if top else 1
-        is_key = not top and bool(self.open) and isinstance(self.open[-1], OpenMap) and self.open[-1].key is _NO_KEY
+        is_key = not top and bool(self.open) and isinstance(self.open[-1], OpenMap) and self.open[-1].key is NO_KEY
         b, o = self.b, self.o
         while True:
             if self.slots + opened > MAX_DEPTH:
@@ -272,9 +174,12 @@ class SlowReader:
             return Reg(row.name)
         if tag == Tag.FOLDED:
             n = int.from_bytes(read_bytes(self.b, o + 1, 2), "big")
-            read_bytes(self.b, o + 3, n)
+            folded = read_bytes(self.b, o + 3, n)
             self.o = o + 3 + n
-            return parse_folded_type(self.b, o + 3, self.o, self.tables.row_at)
+            try:
+                return self.tables.folded.type_of(folded)
+            except Rejected as refusal:
+                raise Rejected(refusal.reason, refusal.path, o + 3 + refusal.offset, refusal.detail) from None
         raise Rejected(Reason.UNKNOWN_TAG, "", o, f"tag {tag:02x}")
 
     def open_counted(self, type_: Type, base: Slice | Map) -> Any:
@@ -302,18 +207,22 @@ class SlowReader:
             self.check_count(n, size, at)
         else:
             self.count_empty_items(n)
-        self.open.append(OpenMap(base, n))
+        readers = self.readers_of(base.key, base.value) if n > 1 else ()
+        self.open.append(OpenMap(base, n, self.o, readers))
         return _PENDING
 
     def open_items(self, item: Type, n: int, *, as_tuple: bool) -> Any:
-        """Opens a slice or array; numbers are read at once."""
-        code = STRUCT_CODES.get(item)
+        """Opens a slice or array; numbers and bools are read at once."""
+        code = "B" if item is BOOL else STRUCT_CODES.get(item)
         if code:
             width = packed_size(code)
             values = unpack_numbers(self.b, self.o, n, code, width)
             self.o += n * width
+            if item is BOOL:
+                values = [value == 1 for value in values]
             return tuple(values) if as_tuple else values
-        self.open.append(OpenSequence(item, n, self.registry, as_tuple=as_tuple))
+        readers = self.readers_of(item) if n > 1 else ()
+        self.open.append(OpenSequence(item, n, self.o, readers, as_tuple=as_tuple))
         return _PENDING
 
     def check_count(self, n: int, size: int, at: int) -> None:

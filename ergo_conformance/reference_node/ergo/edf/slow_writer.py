@@ -10,7 +10,7 @@ from typing import Any
 
 from ....errors import CannotEncode
 from ....model import types as t
-from ....model.ergo.edf import MAX_STRING, Tag
+from ....model.ergo.edf import MAX_DEPTH, MAX_STRING, Tag
 from ....model.inferred import INTEGERS, infer_type
 from ....model.registry import Marshaler, Struct
 from ....model.text import text_to_bytes
@@ -90,21 +90,24 @@ def write_slowly(value: Any, type_: Type | None, c: EncodeTables) -> bytes:
     """Returns a value encoded for a slot of a type, or with descriptor (None). Raises CannotEncode with the path."""
     out: list[bytes] = []
     path: list[str] = []
-    open_: list[Iterator[tuple[str, Any, Type]]] = [iter([("", value, type_ or ANY)])]
+    open_: list[tuple[Iterator[tuple[str, Any, Type]], int]] = [(iter([("", value, type_ or ANY)]), -(type_ is None))]
     try:
         while open_:
-            step = next(open_[-1], None)
+            parts, slots = open_[-1]  # number of open `any` slots; the value at top level is in none
+            step = next(parts, None)
             if step is None:
                 open_.pop()
                 del path[-1:]
                 continue
             label, part, part_type = step
             path.append(label)
+            if part_type is ANY and (slots := slots + 1) > MAX_DEPTH:
+                raise CannotEncode(f"more than {MAX_DEPTH:,} values of type any inside each other")
             children = _write_part(part, part_type, c, out)
             if children is None:
                 path.pop()
             else:
-                open_.append(children)
+                open_.append((children, slots))
     except CannotEncode as error:
         raise CannotEncode(error.reason, "".join(path).lstrip(".")) from None
     except (AttributeError, TypeError, ValueError, OverflowError, struct.error) as error:

@@ -18,6 +18,7 @@ from ....model.ergo.edf import (
     FIRST_ERROR_ID,
     FIRST_TYPE_ID,
     MAX_ATOM,
+    MAX_DEPTH,
     MAX_FOLDED,
     MAX_TYPE_NAME,
     NIL_ERROR,
@@ -29,6 +30,7 @@ from ....model.text import bytes_to_text, text_to_bytes
 from ....model.types import Array, Map, Reg, Scalar, Slice, Type
 from ....model.values import Atom, Error
 from .folded_types import parse_folded_type
+from .type_properties import is_larger
 
 Reader = Callable[[bytes, int, "DecodeTables", int], tuple[Any, int]]
 """`read(b, o, c, d)`: input, offset, tables, number of open `any` slots → value, offset after it."""
@@ -42,6 +44,10 @@ MAX_KEPT: Final = 4096
 """Maximum number of entries kept per table."""
 MAX_KEPT_LENGTH: Final = 64
 """Maximum length in bytes of an entry that is kept."""
+MAX_FOLDED_BYTES: Final = 16_384
+"""Maximum length in bytes of all folded types kept: one byte takes up to 300 bytes of memory."""
+MAX_FOLDED_KEPT: Final = 2048
+"""Maximum length in bytes of a folded type that is kept."""
 
 
 class AtomTable(dict[bytes, Atom]):
@@ -65,6 +71,13 @@ class AtomTable(dict[bytes, Atom]):
         self._local[remote] = local
         self.pop(text_to_bytes(remote), None)
         return True
+
+
+class FullKeys(dict[bytes, str]):
+    """Received bytes of a text key → text, when no more of them are kept. Decodes a new one without raising KeyError."""
+
+    def __missing__(self, raw: bytes) -> str:
+        return bytes_to_text(raw)
 
 
 class RegisteredTable(dict[bytes, Reader]):
@@ -110,18 +123,30 @@ def _named(b: bytes, o: int, c: DecodeTables, d: int) -> tuple[Any, int]:
 
 
 class FoldedTable(dict[bytes, Reader]):
-    """Received folded type → reader of its values."""
+    """Received folded type → reader of its values. Forgets all types when their descriptors exceed MAX_FOLDED_BYTES."""
 
     def __init__(self, tables: DecodeTables, reader_for: Callable[[Type], Reader]) -> None:
         super().__init__()
         self._tables = tables
         self._reader_for = reader_for
+        self._bytes = 0
+        self._last: tuple[bytes | None, Type] = None, t.ANY
 
     def __missing__(self, folded: bytes) -> Reader:
-        reader = self._reader_for(parse_folded_type(folded, 0, len(folded), self._tables.row_at))
-        if len(self) < MAX_KEPT and len(folded) <= MAX_KEPT_LENGTH:
+        reader = self._reader_for(self.type_of(folded))
+        if len(folded) <= MAX_FOLDED_KEPT:
+            self._bytes += len(folded)
+            if self._bytes > MAX_FOLDED_BYTES:
+                self.clear()
+                self._bytes = len(folded)
             self[folded] = reader
         return reader
+
+    def type_of(self, folded: bytes) -> Type:
+        """Returns the type of a descriptor; the last one is kept for the slow reader, which follows. Raises Rejected."""
+        if folded != self._last[0]:
+            self._last = folded, parse_folded_type(folded, 0, len(folded), self._tables.row_at)
+        return self._last[1]
 
 
 class DecodeTables:
@@ -162,8 +187,10 @@ class DecodeTables:
     def new_key(self, raw: bytes) -> str:
         """Decodes a key of a map and keeps it in `keys`, since keys are repeated."""
         text = bytes_to_text(raw)
-        if len(self.keys) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
+        if len(raw) <= MAX_KEPT_LENGTH:
             self.keys[raw] = text
+            if len(self.keys) >= MAX_KEPT:
+                self.keys = FullKeys(self.keys)
         return text
 
     def row_at(self, b: bytes, o: int, end: int) -> tuple[Row, int]:
@@ -185,6 +212,21 @@ class DecodeTables:
         if row is None:
             raise Rejected(Reason.UNKNOWN_TYPE, "", o, name)
         return row, after
+
+
+def encoded_key(text: str) -> bytes:
+    """Returns length and bytes of a text key. Raises CannotEncode."""
+    if not isinstance(text, str):
+        raise CannotEncode(f"expected a string, got {type(text).__name__}")
+    raw = text_to_bytes(text)
+    return len(raw).to_bytes(2, "big") + raw
+
+
+class FullEncodedKeys(dict[str, bytes]):
+    """Text key → length and bytes, when no more of them are kept. Encodes a new one without raising KeyError."""
+
+    def __missing__(self, text: str) -> bytes:
+        return encoded_key(text)
 
 
 class EncodedAtoms(dict[str, bytes]):
@@ -261,16 +303,17 @@ class EncodeTables:
 
     def new_key(self, text: str) -> bytes:
         """Returns length and text of a key of a map and keeps them in `keys`."""
-        if not isinstance(text, str):
-            raise CannotEncode(f"expected a string, got {type(text).__name__}")
-        raw = text_to_bytes(text)
-        data = len(raw).to_bytes(2, "big") + raw
-        if len(self.keys) < MAX_KEPT and len(raw) <= MAX_KEPT_LENGTH:
+        data = encoded_key(text)
+        if len(data) <= MAX_KEPT_LENGTH:
             self.keys[text] = data
+            if len(self.keys) >= MAX_KEPT:
+                self.keys = FullEncodedKeys(self.keys)
         return data
 
     def descriptor(self, type_: Type) -> bytes:
         """Returns the descriptor of a type: the bytes that precede its value at top level and in an `any` slot."""
+        if isinstance(type_, Slice | Array | Map) and is_larger(type_, MAX_DEPTH, MAX_FOLDED, join_arrays=False):
+            raise CannotEncode(f"folded type of more than {MAX_DEPTH:,} levels or {MAX_FOLDED:,} constructors")
         folded = b"".join(self._part(part) for part in t.preorder(type_))
         if isinstance(type_, Slice | Array | Map):
             if len(folded) > MAX_FOLDED:

@@ -108,29 +108,47 @@ def empty_value(type_: Type, registry: Registry) -> Any:
 
 def has_any(type_: Type, registry: Registry) -> bool:
     """Tells whether a type has `any` slots in its fields, items, keys or values, nested ones included."""
-    match base_of(type_, registry):
-        case AnyType():
-            return True
-        case Slice(item=item) | Array(item=item):
-            return has_any(item, registry)
-        case Map(key=key, value=value):
-            return has_any(key, registry) or has_any(value, registry)
-        case Struct(fields=fields):
-            return any(has_any(field, registry) for _, field in fields)
-        case _:
-            return False
-
-
-def constructor_depth(type_: Type, limit: int) -> int:
-    """Returns the number of constructors on the longest path of a folded type; stops counting above `limit`."""
-    deepest = 0
-    todo = [(type_, 0)]
+    todo, seen = [type_], set[Type]()
     while todo:
-        current, depth = todo.pop()
+        part = todo.pop()
+        if part in seen:
+            continue
+        seen.add(part)
+        match base_of(part, registry):
+            case AnyType():
+                return True
+            case Slice(item=item) | Array(item=item):
+                todo.append(item)
+            case Map(key=key, value=value):
+                todo += (key, value)
+            case Struct(fields=fields):
+                todo += (field for _, field in fields)
+    return False
+
+
+def array_chain(type_: Array, registry: Registry) -> tuple[list[int], Type]:
+    """Returns the lengths of an array and of the arrays that are its items, outermost first, and the type in the innermost."""
+    lengths, item = [type_.length], type_.item
+    while isinstance(base := base_of(item, registry), Array):
+        lengths.append(base.length)
+        item = base.item
+    return lengths, item
+
+
+def is_larger(type_: Type, depth: int, parts: int, *, join_arrays: bool) -> bool:
+    """Tells whether a folded type has more than `depth` constructors on a path or `parts` in all.
+
+    `join_arrays`: arrays of arrays count as one constructor.
+    """
+    todo, found = [(type_, 0)], 0
+    while todo:
+        current, above = todo.pop()
         if isinstance(current, Scalar | AnyType | Reg):
             continue
-        deepest = max(deepest, depth + 1)
-        if deepest > limit:
-            break
-        todo += ((part, depth + 1) for part in t.parts(current))
-    return deepest
+        while join_arrays and isinstance(current, Array) and isinstance(current.item, Array):
+            current = current.item
+        found += 1
+        if above >= depth or found > parts:
+            return True
+        todo += ((part, above + 1) for part in t.parts(current))
+    return False

@@ -50,6 +50,8 @@ def uncompress(frame: Compressed, limit: int) -> bytes:
         raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length:,} bytes, maximum {limit:,}")
     if frame.length < enp.HEADER_LENGTH:
         raise Rejected(Reason.LENGTH, "COMPRESSED.length", 9, f"{frame.length} bytes, minimum {enp.HEADER_LENGTH}")
+    if frame.algorithm not in enp.ALGORITHMS:
+        raise Rejected(Reason.COMPRESSION, "COMPRESSED.algorithm", 8, f"{frame.algorithm}")
     try:
         data = _unpacked(frame)
     except (zlib.error, ValueError) as error:
@@ -70,10 +72,8 @@ def _unpacked(frame: Compressed) -> bytes:
             return lzw.unpack(frame.stream, frame.length)
         case Algorithm.ZLIB:
             unpacker = zlib.decompressobj(_ZLIB_BITS)
-        case Algorithm.GZIP:
-            unpacker = zlib.decompressobj(_GZIP_BITS)
         case _:
-            raise ValueError(f"unknown algorithm {frame.algorithm}")
+            unpacker = zlib.decompressobj(_GZIP_BITS)
     data = unpacker.decompress(frame.stream, frame.length + 1)
     if len(data) <= frame.length and (not unpacker.eof or unpacker.unused_data):
         raise ValueError("the compressed stream does not end with the frame")

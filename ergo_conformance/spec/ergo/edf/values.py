@@ -184,19 +184,24 @@ class FoldedType(Composite):
             case Reg():
                 U8.write(Tag.REG, io)
                 yield "name", TYPE_NAME, value.name
-            case Slice():
-                U8.write(Tag.SLICE, io)
-                yield "item", FOLDED_PART, value.item
-            case Array():
-                U8.write(Tag.ARRAY, io)
-                U32.write(value.length, io)
-                yield "item", FOLDED_PART, value.item
-            case Map():
-                U8.write(Tag.MAP, io)
-                yield "key", FOLDED_PART, value.key
-                yield "value", FOLDED_PART, value.value
+            case Slice() | Array() | Map():
+                io.count("levels of a folded type", 1, MAX_DEPTH)
+                yield from self._write_constructor(value, io)
+                io.count("levels of a folded type", -1, MAX_DEPTH)
             case _:
                 U8.write(Tag.ANY, io)
+
+    @staticmethod
+    def _write_constructor(value: Slice | Array | Map, io: Writer) -> Writing:
+        if isinstance(value, Map):
+            U8.write(Tag.MAP, io)
+            yield "key", FOLDED_PART, value.key
+            yield "value", FOLDED_PART, value.value
+            return
+        U8.write(Tag.ARRAY if isinstance(value, Array) else Tag.SLICE, io)
+        if isinstance(value, Array):
+            U32.write(value.length, io)
+        yield "item", FOLDED_PART, value.item
 
     def children(self) -> Sequence[tuple[Label, Schema]]:
         return (("tag", U8), ("name", TYPE_NAME))
@@ -236,6 +241,9 @@ class LengthAndFolded(Composite):
 
 
 LENGTH_AND_FOLDED: Final = LengthAndFolded()
+
+
+OPEN_SLOTS: Final = "values of type any inside each other"
 
 
 class Described(Composite):
@@ -280,6 +288,11 @@ class Described(Composite):
         return Typed(type_, value) if self.is_key else to_any_slot(type_, value, self.schemas.registry)
 
     def write_parts(self, value: Any, io: Writer) -> Writing:
+        io.count(OPEN_SLOTS, self.opens, MAX_DEPTH)
+        yield from self._write_described(value, io)
+        io.count(OPEN_SLOTS, -self.opens, MAX_DEPTH)
+
+    def _write_described(self, value: Any, io: Writer) -> Writing:
         if value is None:
             U8.write(Tag.NIL, io)
             return

@@ -1,4 +1,4 @@
-"""Writes docs/generated from tables, schemas, requirements and docstrings. `tests/test_docs.py` checks the result."""
+"""Writes docs/generated from tables, schemas, requirements, mutants and docstrings. `tests/test_docs.py` checks the result."""
 
 import inspect
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ergo_conformance.spec.export.markdown import PAGES as SCHEMA_PAGES
+from ergo_conformance.verdict.matrix.page import mutants_page
 
 FOLDER = Path(__file__).parent / "generated"
 SURFACES = {
@@ -42,7 +43,7 @@ def _rows(module: Any) -> Iterator[str]:
         yield f"| `{name}` | {kind} | {first} |"
 
 
-PAGES = {**SCHEMA_PAGES, "public-api.md": public_api}
+PAGES = {**SCHEMA_PAGES, "public-api.md": public_api, "mutants.md": mutants_page}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

@@ -18,7 +18,10 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
         "list_",
         "List the cases with their level, their requirements, and the offers and settings that they need.",
     ),
-    "explain": ("explain", "Explain a requirement, cases, an EDF type, or a name or number of the protocols."),
+    "explain": (
+        "explain",
+        "Explain a requirement, cases, a mutant, an EDF type, or a name or number of the protocols.",
+    ),
     "node": ("node", "Run a reference node. It prints one READY line and serves until SIGTERM."),
     "registrar": ("registrar", "Run a registrar without a node."),
     "vectors": ("vectors", "Vector files and captures."),

@@ -1,4 +1,4 @@
-"""`ergo-conformance explain`: explains a requirement, a case or a family of cases, an EDF type, or a fact of the protocols."""
+"""`ergo-conformance explain`: explains a requirement, cases, a mutant, an EDF type, or a fact of the protocols."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,7 @@ from ..errors import UsageError, suggestion
 from ..locate import suite_names, suites
 from ..verdict.reports.console import make_console
 from .chosen_suites import suites_of
+from .explain_mutants import mutant_lines, print_mutants_of_case, print_mutants_of_requirement
 
 if TYPE_CHECKING:
     from ..spec.requirements import Requirement
@@ -30,16 +31,16 @@ def explain(
         str,
         typer.Argument(
             metavar="ID",
-            help="Requirement, case or family of cases, EDF type ([]int32, gen.Version), tag, frame (101, MESSAGE_PID), state.",
+            help="Requirement, case or family of cases, mutant:NAME, EDF type (gen.Version), tag, frame (101), state.",
         ),
     ],
     code: Annotated[bool, typer.Option("--code", help="Show the code that is generated for an EDF type.")] = False,
 ) -> None:
-    """Explain a requirement, cases, an EDF type, or a name or number of the protocols."""
+    """Explain a requirement, cases, a mutant, an EDF type, or a name or number of the protocols."""
     found = [explained for explainer in EXPLAINERS if (explained := explainer(id_, code))]
     if not found:
         raise UsageError(
-            f"{id_!r} is not known as a requirement, case, EDF type, tag, frame or state{_suggestion(id_)}"
+            f"{id_!r} is not known as a requirement, case, mutant, EDF type, tag, frame or state{_suggestion(id_)}"
         )
     for i, print_it in enumerate(found):
         if i:
@@ -56,6 +57,16 @@ def _of_requirement(id_: str, _code: bool) -> Explanation | None:
 
     row = catalogue().get(id_.upper()) or catalogue().get(id_)
     return None if row is None else lambda: _requirement(row, _cases(suite_names()))
+
+
+def _of_mutant(id_: str, _code: bool) -> Explanation | None:
+    lines = mutant_lines(id_)
+    return None if lines is None else lambda: _print_lines(lines)
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        make_console().print(line, soft_wrap=True)
 
 
 def _of_facts(id_: str, _code: bool) -> Explanation | None:
@@ -88,6 +99,7 @@ def _of_cases(id_: str, _code: bool) -> Explanation | None:
 
 EXPLAINERS: Final[tuple[Callable[[str, bool], Explanation | None], ...]] = (
     _of_requirement,
+    _of_mutant,
     _of_facts,
     _of_type,
     _of_cases,
@@ -139,6 +151,7 @@ def _requirement(row: "Requirement", cases: Rows) -> None:
     for first, more in _families(shown):
         say(f"[dim]case    [/] {escape(first['id'])}{more}: {escape(first['title'])}")
     vectors = vector_ids(id_)
+    print_mutants_of_requirement(id_)
     if vectors:
         left = len(vectors) - SHOWN_VECTORS
         text = ", ".join(vectors[:SHOWN_VECTORS]) + (f" and {left} more" if left > 0 else "")
@@ -175,6 +188,7 @@ def _case(row: Mapping[str, Any]) -> None:
     needs = [*row["needs"]["offers"], *row["needs"]["agents"]]
     needs += [f"{k}={json.dumps(v)}" for k, v in row["needs"]["config"].items()]
     say(f"[dim]needs [/] a target that offers {' '.join(needs)}")
+    print_mutants_of_case(row["id"])
     say(f"[dim]run   [/] ergo-conformance run --case '{escape(row['id'])}'", soft_wrap=True)
 
 

@@ -34,7 +34,7 @@ def _mutant(id_: str) -> Iterator[str]:
     for case in mutant.found_by:
         yield f"[dim]found by[/] {escape(case)}"
     yield f"[dim]runs    [/] {'over TCP' if mutant.needs_tcp else 'in memory'}"
-    yield f"[dim]run     [/] ergo-conformance mutants {id_}"
+    yield f"[dim]run     [/] ergo-conformance run mutant:{id_}"
 
 
 def print_mutants_of_case(id_: str) -> None:
@@ -42,18 +42,21 @@ def print_mutants_of_case(id_: str) -> None:
     from ..mutants.registry import MUTANTS
     from ..verdict.run.collection import matches
 
-    _print(mutant.id for mutant in MUTANTS.values() if any(matches(id_, pattern) for pattern in mutant.found_by))
+    _print(
+        "mutant",
+        (mutant.id for mutant in MUTANTS.values() if any(matches(id_, pattern) for pattern in mutant.found_by)),
+    )
 
 
 def print_mutants_of_requirement(id_: str) -> None:
     """Prints the mutants that break this requirement."""
     from ..mutants.registry import MUTANTS
 
-    _print(mutant.id for mutant in MUTANTS.values() if id_ in mutant.requirements)
+    _print("mutant  ", (mutant.id for mutant in MUTANTS.values() if id_ in mutant.requirements))
 
 
-def _print(ids: Iterator[str]) -> None:
+def _print(label: str, ids: Iterator[str]) -> None:
     from ..mutants.registry import MUTANTS
 
     for id_ in ids:
-        make_console().print(f"[dim]mutant  [/] {id_}: {escape(MUTANTS[id_].breaks)}")
+        make_console().print(f"[dim]{label}[/] {id_}: {escape(MUTANTS[id_].breaks)}")

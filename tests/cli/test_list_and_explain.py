@@ -62,6 +62,18 @@ def test_list_with_a_level_has_only_cases_of_that_level() -> None:
     ("arguments", "lines"),
     [
         (("handshake.order.final_accept_may_hold_anything",), ("EHS-AST-5 MUST", "run   ", "offers accept")),
+        (
+            ("handshake.digest.salts_are_fresh",),
+            ("mutant handshake.same_salt: Sends the same salt in every Hello.",),
+        ),
+        (
+            ("mutant:same_salt",),
+            (
+                "Sends the same salt in every Hello.",
+                "breaks   ROB-EHS-11 MUST",
+                "found by handshake.digest.salts_are_fresh",
+            ),
+        ),
         (("map[string][]gen/Version", "--code"), ("def read(", "def write(")),
         (("gen.Version",), ("gen/Version", "Release              string")),
         (("NetworkFlags",), ("8 bytes or more", "64 IMPORTANT_DELIVERY")),
@@ -79,7 +91,7 @@ def test_list_with_a_level_has_only_cases_of_that_level() -> None:
         (("handshake.digest.w*",), ("handshake.digest.whole_handshake",)),
     ],
 )
-def test_explain_prints_case_and_generated_code(arguments: tuple[str, ...], lines: tuple[str, ...]) -> None:
+def test_explain_prints_case_mutant_and_generated_code(arguments: tuple[str, ...], lines: tuple[str, ...]) -> None:
     ended = cli("explain", *arguments)
     assert ended.code == 0, ended.text
     for line in lines:
@@ -94,7 +106,7 @@ def test_explain_of_a_requirement_matches_the_snapshot(snapshot: SnapshotAsserti
     ("id_", "suggested"),
     [
         ("handshake.digest.whole_handshak", "did you mean handshake.digest.whole_handshake?"),
-        ("[4294967296]int8", "is not known as a requirement, case, EDF type, tag, frame or state"),
+        ("[4294967296]int8", "is not known as a requirement, case, mutant, EDF type, tag, frame or state"),
         ("MESSAGE_PIDD", "did you mean MESSAGE_PID?"),
         ("networkflags", "did you mean NetworkFlags?"),
         ("handshake.digst", "did you mean handshake.digest"),

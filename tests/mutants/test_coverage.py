@@ -31,6 +31,10 @@ def cites(mutant: Mutant) -> bool:
     return any(set(case.case.requirements) & set(mutant.requirements) for case in found)
 
 
+def test_a_fifth_of_the_mutants_is_subtle() -> None:
+    assert 5 * sum(mutant.subtle for mutant in MUTANTS.values()) >= len(MUTANTS)
+
+
 def test_each_case_of_a_must_has_a_mutant() -> None:
     everything = Selection((), tuple(cases().values()), all_cases=False, narrowed=False, lists_missing=True)
     matrix = Matrix(everything, cases(), (), WITHOUT_MUTANT)

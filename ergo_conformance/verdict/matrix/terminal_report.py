@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..reports.terminal_report import escape
+from ..reports.terminal_report import escape, plural
 from ..run.collected_case import CollectedCase
 from .plan import PlannedRun
 from .processes import CaseJudged, RunEnded
@@ -97,16 +97,12 @@ class TerminalReport:
         missing = matrix.missing
         if not missing or not matrix.selection.lists_missing:
             return
-        self.console.print(
-            "\nMUST cases that find no mutant (declare one in ergo_conformance/mutants/ with the case in `found_by`):"
-        )
-        reasons = dict.fromkeys(each.reason for each in missing)
-        for reason in reasons:
-            ids = families((each.case.id for each in missing if each.reason == reason), matrix.cases)
-            for id_ in ids:
-                self.console.print(
-                    f"  {escape(id_)}" + (f"  [dim]{escape(reason)}[/]" if reason else ""), soft_wrap=True
-                )
+        for reason in dict.fromkeys(each.reason for each in missing):
+            ids = [each.case.id for each in missing if each.reason == reason]
+            why = reason or "declare one in ergo_conformance/mutants/ and name the case in its `found_by`"
+            self.console.print(f"\n{plural(len(ids))} of a MUST without mutant: {escape(why)}")
+            for id_ in families(ids, matrix.cases):
+                self.console.print(f"  {escape(id_)}", soft_wrap=True)
 
     def _table(self, matrix: Matrix) -> None:
         results = matrix.mutants

@@ -17,14 +17,16 @@ import time
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final, NamedTuple
 
-from ergo_conformance.model.ergo import agent_types
+from ergo_conformance.model.ergo import agent_types, enp
 from ergo_conformance.model.ergo.enp import MessageNameCache
 from ergo_conformance.model.values import PID, Atom, ProcessID
 from ergo_conformance.reference_node.api import Socket
 from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.api.stack import FlowLimits
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.ergo.enp.codec import FrameEncoder
+from ergo_conformance.reference_node.ergo.enp.proto import EnpProto
 from ergo_conformance.reference_node.ergo.handshake import EhsHandshake
 from ergo_conformance.reference_node.network.initial_caches import initial_caches, make_registry
 from ergo_conformance.reference_node.node import Node
@@ -40,6 +42,17 @@ TICK: Final = 0.01
 BATCH: Final = 100
 """Messages of one write of the flood."""
 TEXT: Final = "twenty characters ok"
+
+
+class PatientProto(EnpProto):
+    """ENP without our own rule that a peer is given up after 30 s without progress: upstream has none.
+
+    A receiver's kernel announces room in steps of a sixteenth of its buffer, which a slow machine fills in half a minute.
+    """
+
+    @property
+    def flow_limits(self) -> FlowLimits:
+        return FlowLimits(enp.MAX_QUEUED, float(60 * 60))
 
 
 class Count(Actor):
@@ -82,7 +95,9 @@ class Phase(NamedTuple):
 
 def network(**more: Any) -> NetworkOptions:
     """Options that both nodes have in common."""
-    return NetworkOptions(cookie="bench", handshake=EhsHandshake(pool_size=3), registrar=None, **more)
+    return NetworkOptions(
+        cookie="bench", handshake=EhsHandshake(pool_size=3), proto=PatientProto(), registrar=None, **more
+    )
 
 
 async def send_forever(process: Process, to: ProcessID, counts: list[int], number: int) -> None:

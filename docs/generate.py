@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import runpy
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -43,7 +44,18 @@ def _rows(module: Any) -> Iterator[str]:
         yield f"| `{name}` | {kind} | {first} |"
 
 
-PAGES = {**SCHEMA_PAGES, "public-api.md": public_api, "mutants.md": mutants_page}
+def coverage() -> str:
+    """Returns the page of the coverage of requirements."""
+    page: str = runpy.run_path(str(Path(__file__).parent / "coverage.py"))["page"]()
+    return page
+
+
+PAGES = {
+    **SCHEMA_PAGES,
+    "public-api.md": public_api,
+    "mutants.md": mutants_page,
+    "coverage.md": coverage,
+}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

@@ -147,7 +147,7 @@ class DepthLimitTooLow(Decoder):
         inner, level = value, 0
         while isinstance(inner, list) and inner:
             inner, level = inner[0], level + 1
-        if level >= 999:  # noqa: PLR2004  the fault
+        if level >= 999:
             raise Rejected(Reason.DEPTH, "", offset)
         return value, end
 

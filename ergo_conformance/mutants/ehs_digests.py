@@ -59,7 +59,7 @@ class LongSaltsRefused(EhsSession):
     """Refuses salts of more than 255 characters."""
 
     def answer_hello(self, message: Hello) -> Effect:
-        if len(message.Salt) > 255:  # noqa: PLR2004
+        if len(message.Salt) > 255:
             raise HandshakeError("the salt is too long")
         return super().answer_hello(message)
 

@@ -184,7 +184,7 @@ class LargeCachesRefused(_Refuses):
     """Refuses tables of 50 and more entries."""
 
     def refuses(self, introduce: Introduce) -> bool:
-        return len(introduce.AtomCache or {}) >= 50  # noqa: PLR2004
+        return len(introduce.AtomCache or {}) >= 50
 
 
 @EHS_INTRODUCTIONS.fault(
@@ -202,7 +202,7 @@ class SmallLimitsRefused(_Refuses):
     """Refuses message size limits in which no frame has room."""
 
     def refuses(self, introduce: Introduce) -> bool:
-        return 0 < introduce.MaxMessageSize < 8  # noqa: PLR2004
+        return 0 < introduce.MaxMessageSize < 8
 
 
 @EHS_INTRODUCTIONS.fault("EHS-MSG-1", found_by=(f"{INTRODUCE}.message_limit[none]", f"{DIGEST}.whole_handshake"))
@@ -218,7 +218,7 @@ class OddNamesRefused(_Refuses):
     """Refuses names without exactly one @, or with other than 7-bit characters, or of 255 bytes."""
 
     def refuses(self, introduce: Introduce) -> bool:
-        return introduce.Node.count("@") != 1 or not introduce.Node.isascii() or len(introduce.Node) > 254  # noqa: PLR2004
+        return introduce.Node.count("@") != 1 or not introduce.Node.isascii() or len(introduce.Node) > 254
 
 
 @EHS_INTRODUCTIONS.fault("EHS-ACC-1", found_by=(f"{INTRODUCE}.negative_creation",))

@@ -240,7 +240,7 @@ class NamesWithAWrongDigestStayRefused(EhsSession):
     refused: set[Atom] = set()  # noqa: RUF012  that is the fault
 
     def accept_and_introduce(self, message: Introduce) -> Any:
-        self.refused |= {message.Node} if len(message.Digest) < 64 else set()  # noqa: PLR2004
+        self.refused |= {message.Node} if len(message.Digest) < 64 else set()
         if message.Node in self.refused:
             message = message._replace(Digest="")
         return super().accept_and_introduce(message)

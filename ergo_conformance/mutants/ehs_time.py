@@ -136,5 +136,5 @@ class ManyRefusalsBlockEverybody(SocketProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if self.refusals > 50:  # noqa: PLR2004
+        if self.refusals > 50:
             self.refuse(HandshakeError("too many refusals"))

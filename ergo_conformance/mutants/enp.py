@@ -36,7 +36,10 @@ PLAIN = MessageOptions()
 # --- acknowledgements -------------------------------------------------------------------------------------------------
 
 
-@ENP.fault("ENP-IMP-2", found_by=(f"{IMPORTANT}.delivered[pid]", f"{COMPRESSION}.important_message[name]"))
+@ENP.fault(
+    "ENP-IMP-2",
+    found_by=(f"{IMPORTANT}.delivered[*]", f"{COMPRESSION}.important_message[*]", "node.links.important_by_alias"),
+)
 class NoAck(EnpConnection):
     """Does not acknowledge important messages."""
 
@@ -76,7 +79,7 @@ class AckWithLaterMid(EnpConnection):
 @ENP.fault(
     "ENP-ERR-1",
     "ENP-IMP-5",
-    found_by=(f"{CALLS}.error[terminated]", f"{IMPORTANT}.nobody_there[pid]", f"{IMPORTANT}.full_mailbox"),
+    found_by=(f"{CALLS}.error[*]", f"{IMPORTANT}.nobody_there[*]", f"{IMPORTANT}.full_mailbox"),
 )
 class ErrorSentAsSuccess(EnpConnection):
     """Sends every error with the code of success."""
@@ -114,7 +117,7 @@ class ThirdRefWordZeroed(EnpConnection):
         super().send_response(sender, to, ref._replace(id=(*ref.id[:2], 0)), options, response)
 
 
-@ENP.fault("ENP-IMP-4", found_by=(f"{CALLS}.nobody_there[pid]", f"{IMPORTANT}.plain_to_a_full_mailbox"))
+@ENP.fault("ENP-IMP-4", found_by=(f"{CALLS}.nobody_there[*]", f"{IMPORTANT}.plain_to_a_full_mailbox"))
 class AnswersUndeliverablePlainRequests(EnpConnection):
     """Sends an error for an undeliverable request that is not important."""
 
@@ -123,7 +126,18 @@ class AnswersUndeliverablePlainRequests(EnpConnection):
             self._answer_error(id_, frame.from_id, frame.ref, 0, 0, error)
 
 
-@ENP.fault("ENP-ANY-1", found_by=(f"{CONTROL}.one_result[monitor_pid]", f"{CONTROL}.spawn_of_nothing"))
+@ENP.fault(
+    "ENP-ANY-1",
+    found_by=(
+        f"{CONTROL}.one_result[*]",
+        f"{CONTROL}.spawn_of_nothing",
+        "node.spawn.many",
+        "node.spawn.watched",
+        f"{CONTROL}.start_of_no_application",
+        f"{CONTROL}.type_as_an_id",
+        f"{CONTROL}.taken_and_given_back[*]",
+    ),
+)
 class NoResult(ControlMessages):
     """Does not answer control requests."""
 
@@ -131,7 +145,7 @@ class NoResult(ControlMessages):
         """Sends nothing."""
 
 
-@ENP.fault("ENP-LINK-1", found_by=(f"{CONTROL}.unknown_target[link_pid]", f"{CONTROL}.old_creation[monitor]"))
+@ENP.fault("ENP-LINK-1", found_by=(f"{CONTROL}.unknown_target[*]", f"{CONTROL}.old_creation[*]"))
 class ResultWithoutError(ControlMessages):
     """Answers control requests without their error."""
 
@@ -142,7 +156,7 @@ class ResultWithoutError(ControlMessages):
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
-@ENP.fault("ENP-T-129", found_by=(CALL, f"{CALLS}.call[pid]"))
+@ENP.fault("ENP-T-129", found_by=(CALL, f"{CALLS}.call[pid]", "node.sending.send[*]"))
 class FromIdLittleEndian(EnpConnection):
     """Writes the sender's id in little-endian order."""
 
@@ -152,7 +166,17 @@ class FromIdLittleEndian(EnpConnection):
         return super().transmit(frame, sender_id, options)
 
 
-@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.delivery.joined"))
+@ENP.fault(
+    "ENP-HDR-1",
+    "ENP-HDR-9",
+    found_by=(
+        CALL,
+        f"{ORDER}.one_sender[name]",
+        "proto.delivery.joined",
+        "proto.layout.length[*]",
+        "proto.layout.bytes_of_a_header",
+    ),
+)
 class LengthLittleEndian(FrameEncoder):
     """Writes the length of a frame in little-endian order."""
 
@@ -161,7 +185,11 @@ class LengthLittleEndian(FrameEncoder):
         return data[:2] + data[2:6][::-1] + data[6:]
 
 
-@ENP.fault("ENP-HDR-1", found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.delivery.joined"))
+@ENP.fault(
+    "ENP-HDR-1",
+    "ENP-HDR-9",
+    found_by=(CALL, f"{ORDER}.one_sender[name]", "proto.delivery.joined", "proto.layout.length[*]"),
+)
 class LengthWithoutHeader(FrameEncoder):
     """Does not count the header in the length of a frame."""
 
@@ -198,7 +226,7 @@ class WrongSocketForSender(EnpConnection):
         return super().socket_of(sender_id + 1, ordered=ordered)
 
 
-@ENP.fault("ENP-ORD-1", found_by=(f"{POOL}.one_sender_one_link", f"{POOL}.which_link"))
+@ENP.fault("ENP-ORD-1", found_by=(f"{POOL}.one_sender_one_link", f"{POOL}.which_link", "node.sending.one_link"))
 class SocketsInTurn(EnpConnection):
     """Sends through all sockets in turn, independent of the sender's number."""
 
@@ -210,7 +238,14 @@ class SocketsInTurn(EnpConnection):
 
 
 @ENP.fault(
-    "EHS-JOIN-9", "ROB-ENP-7", found_by=(f"{POOL}.link_goes[close-link_2]", f"{POOL}.bad_bytes_end_their_link_alone")
+    "EHS-JOIN-9",
+    "ROB-ENP-7",
+    found_by=(
+        f"{POOL}.link_goes[*]",
+        "proto.sizes.one_link_alone",
+        "proto.robustness.half_closed_link_of_a_pool",
+        f"{POOL}.bad_bytes_end_their_link_alone",
+    ),
 )
 class ConnectionEndsWithAnySocket(EnpConnection):
     """Closes all sockets of a connection when one of them closes."""
@@ -254,7 +289,7 @@ class MailboxWithoutLimit(Mailbox):
 # --- limits and malformed bytes ---------------------------------------------------------------------------------------
 
 
-@ENP.fault("ENP-SIZE-3", found_by=(f"{CODEC}.large",))
+@ENP.fault("ENP-SIZE-3", found_by=(f"{CODEC}.large", "proto.delivery.large[*]"))
 class LargeFramesRefused(EnpConnection):
     """Refuses frames above 64 KB, as upstream 3.0 does (ENP-SIZE-3)."""
 
@@ -277,7 +312,7 @@ def unpack_without_limit(frame: enp.Compressed, limit: int) -> bytes:
         raise Rejected(Reason.COMPRESSION, "", 0, str(error)) from None
 
 
-@ENP.fault("ENP-HDR-2", found_by=(f"{HEADER}.start[magic_of_the_handshake]", f"{POOL}.bad_bytes_end_their_link_alone"))
+@ENP.fault("ENP-HDR-2", found_by=(f"{HEADER}.start[*]", f"{POOL}.bad_bytes_end_their_link_alone"))
 class SocketKeptAfterWrongMagic(EnpConnection):
     """Continues to read a socket after a wrong magic byte."""
 
@@ -291,7 +326,7 @@ class SocketKeptAfterWrongMagic(EnpConnection):
 @ENP.fault(
     "ENP-HDR-3",
     "ROB-ENP-1",
-    found_by=(f"{HEADER}.length_below_a_header[length_0]", f"{HEADER}.length_below_a_header[length_7]"),
+    found_by=(f"{HEADER}.length_below_a_header[*]",),
 )
 class CrashesOnShortLength(Framer):
     """Crashes on a length below that of a header, as upstream does (ENP-HDR-3)."""
@@ -302,7 +337,7 @@ class CrashesOnShortLength(Framer):
         super()._refuse(start, length)
 
 
-@ENP.fault("ENP-HDR-6", found_by=(f"{HEADER}.unknown_type[type_108]", f"{HEADER}.types_of_other_releases"))
+@ENP.fault("ENP-HDR-6", found_by=(f"{HEADER}.unknown_type[*]", f"{HEADER}.types_of_other_releases"))
 class SocketClosedOnUnknownType(EnpConnection):
     """Closes the socket on a frame of an unknown type."""
 
@@ -312,7 +347,7 @@ class SocketClosedOnUnknownType(EnpConnection):
         super().receive(socket, data)
 
 
-@ENP.fault("ENP-SIZE-1", found_by=(f"{SIZES}.our_limit[plain]", f"{SIZES}.our_limit[compressed]"))
+@ENP.fault("ENP-SIZE-1", found_by=(f"{SIZES}.our_limit[*]", "node.sending.too_large", "node.compressing.limit"))
 class PeerLimitIgnored(EnpConnection):
     """Sends frames that are larger than the peer accepts."""
 

@@ -151,7 +151,7 @@ class EndFreesLastName(EsrdNameTable):
     """Frees the name that was registered last when any lease ends."""
 
     def unregister(self, name: Atom) -> None:
-        super().unregister(name if len(self._routes) < 3 else next(reversed(self._routes)))  # noqa: PLR2004  a few work
+        super().unregister(name if len(self._routes) < 3 else next(reversed(self._routes)))
         self._routes.pop(name, None)
 
 

@@ -186,7 +186,7 @@ class DropsDatagramsOfABurst(EsrdNameTable):
 
     def answer(self, datagram: bytes) -> bytes | None:
         now = asyncio.get_running_loop().time()
-        soon, self._at = now - self._at < 0.01, now  # noqa: PLR2004  see above
+        soon, self._at = now - self._at < 0.01, now
         return None if soon else super().answer(datagram)
 
 

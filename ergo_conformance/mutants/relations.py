@@ -22,7 +22,15 @@ NOTIFICATION = "node.notification"
 # --- reports of the end of a target -----------------------------------------------------------------------------------
 
 
-@RELATIONS.fault("ENP-TERM-3", found_by=(f"{LINKS}.end_is_told[link-pid]", f"{EVENTS}.unregistered[monitor]"))
+@RELATIONS.fault(
+    "ENP-TERM-3",
+    found_by=(
+        f"{LINKS}.end_is_told[*]",
+        f"{EVENTS}.unregistered[*]",
+        f"{LINKS}.over_a_pool",
+        f"{LINKS}.asked_twice[*]",
+    ),
+)
 class EndReportedTwice(EnpConnection):
     """Reports the end of a target twice to a node."""
 
@@ -52,7 +60,7 @@ class WrongReason(EnpConnection):
         super().send_terminate(target, error_values.SHUTDOWN, owner)
 
 
-@RELATIONS.fault("ENP-TERM-3", found_by=(f"{LINKS}.once_for_all[pid]", f"{LINKS}.once_for_all[alias]"))
+@RELATIONS.fault("ENP-TERM-3", found_by=(f"{LINKS}.once_for_all[*]",))
 class EndReportedPerProcess(Monitoring):
     """Sends one report per consumer, not one per node."""
 
@@ -88,7 +96,7 @@ class RelationsKeptAfterDisconnect(Monitoring):
             self.remote_target_ended(target, error_values.NO_CONNECTION)
 
 
-@RELATIONS.fault("ENP-DOWN-2", found_by=(f"{WATCHING}.node_down[monitor-pid]", f"{SPAWN}.parent_is_lost[linked]"))
+@RELATIONS.fault("ENP-DOWN-2", found_by=(f"{WATCHING}.node_down[*]", f"{SPAWN}.parent_is_lost[linked]"))
 class NodeDownUnreported(Monitoring):
     """Does not notify consumers of targets on a disconnected node."""
 
@@ -96,9 +104,7 @@ class NodeDownUnreported(Monitoring):
         self._consumers_left(self.relations.forget_node(node))
 
 
-@RELATIONS.fault(
-    "ENP-TERM-6", found_by=(f"{WATCHING}.told_of_the_end[monitor-pid]", f"{WATCHING}.told_of_the_end[link-event]")
-)
+@RELATIONS.fault("ENP-TERM-6", found_by=(f"{WATCHING}.told_of_the_end[*]",))
 class ConsumersNotifiedAgain(Monitoring):
     """Notifies consumers again when the same end is reported again."""
 
@@ -111,7 +117,9 @@ class ConsumersNotifiedAgain(Monitoring):
 
 
 @RELATIONS.fault(
-    "ENP-TERM-4", "ENP-EVT-5", found_by=(f"{LINKS}.given_back[monitor-alias]", f"{EVENTS}.given_back[link]")
+    "ENP-TERM-4",
+    "ENP-EVT-5",
+    found_by=(f"{LINKS}.given_back[*]", f"{EVENTS}.given_back[*]", f"{LINKS}.one_of_two_nodes_gives_back[*]"),
 )
 class RemovalIgnored(Monitoring):
     """Answers that a relation is removed, and keeps it."""
@@ -120,9 +128,7 @@ class RemovalIgnored(Monitoring):
         return True
 
 
-@RELATIONS.fault(
-    "ENP-TERM-2", found_by=(f"{LINKS}.one_of_two_given_back[link]", f"{LINKS}.other_process_still_watches")
-)
+@RELATIONS.fault("ENP-TERM-2", found_by=(f"{LINKS}.one_of_two_given_back[*]", f"{LINKS}.other_process_still_watches"))
 class RemovesAllRelations(Monitoring):
     """Removes all relations to a target when one of them is removed."""
 
@@ -133,7 +139,7 @@ class RemovesAllRelations(Monitoring):
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-@RELATIONS.fault("ENP-EVT-1", found_by=(f"{EVENTS}.buffer[link-5_published]", f"{EVENTS}.buffer_of_one"))
+@RELATIONS.fault("ENP-EVT-1", found_by=(f"{EVENTS}.buffer[*-5_published]", f"{EVENTS}.buffer_of_one"))
 class EventBufferTooLarge(Events):
     """Keeps one message more than the buffer of an event may hold."""
 
@@ -143,8 +149,7 @@ class EventBufferTooLarge(Events):
 
 @RELATIONS.fault(
     "ENP-EVT-1",
-    found_by=(f"{EVENTS}.buffer[monitor-3_published]", f"{EVENTS}.same_timestamps"),
-    needs_tcp=True,  # in memory the timestamps are all equal
+    found_by=(f"{EVENTS}.buffer[*-3_published]", f"{EVENTS}.buffer[*-5_published]", "node.buffers.limit[*]"),
 )
 class NewestEventFirst(Events):
     """Sends the last messages of an event in reverse order."""
@@ -175,7 +180,7 @@ class FramePerSubscriber(Events):
             super().publish(process, name, message, options)
 
 
-@RELATIONS.fault("ENP-EVT-6", found_by=(f"{WATCHING}.gets_what_we_publish[link]",))
+@RELATIONS.fault("ENP-EVT-6", found_by=(f"{WATCHING}.gets_what_we_publish[*]",))
 class EventDeliveredTwice(Events):
     """Delivers each message of an event twice to a subscriber."""
 
@@ -192,7 +197,7 @@ class LastUnsubscribeUnreported(Events):
         """Sends nothing."""
 
 
-@RELATIONS.fault("ENP-EVT-4", found_by=(f"{NOTIFICATION}.first_and_last[link]",))
+@RELATIONS.fault("ENP-EVT-4", found_by=(f"{NOTIFICATION}.first_and_last[*]",))
 class EverySubscribeReported(Events):
     """Notifies the owner of an event of every subscriber, not only of the first."""
 

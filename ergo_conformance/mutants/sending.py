@@ -22,7 +22,9 @@ LENGTH_AT = 9
 
 
 @SENDING.fault(
-    "ENP-Z-3", found_by=(f"{COMPRESSING}.algorithm[*]", f"{COMPRESSING}.level[*]", f"{COMPRESSING}.threshold[*]")
+    "ENP-Z-3",
+    "ENP-Z-1",
+    found_by=(f"{COMPRESSING}.algorithm[*]", f"{COMPRESSING}.level[*]", f"{COMPRESSING}.threshold[*]"),
 )
 class CompressionIgnored(EnpConnection):
     """Never compresses."""
@@ -31,7 +33,7 @@ class CompressionIgnored(EnpConnection):
         return super().transmit(frame, sender_id, options._replace(compression=None))
 
 
-@SENDING.function(connection_module, "compress_if_shorter", "ENP-ORD-6", found_by=(f"{COMPRESSING}.order_byte[pid]",))
+@SENDING.function(connection_module, "compress_if_shorter", "ENP-ORD-6", found_by=(f"{COMPRESSING}.order_byte[*]",))
 def compressed_without_order(frame: bytes, how: Compression) -> bytes:
     """Writes order byte 0 into compressed frames."""
     packed = compress(frame, how)
@@ -50,7 +52,37 @@ def uncompressed_length_without_header(frame: bytes, how: Compression) -> bytes:
     return packed[:LENGTH_AT] + (len(frame) - enp.HEADER_LENGTH).to_bytes(4, "big") + packed[LENGTH_AT + 4 :]
 
 
-@SENDING.fault("ENP-IMP-1", found_by=(f"{CALLING}.not_announced[send_important]",))
+@SENDING.function(
+    connection_module,
+    "compress_if_shorter",
+    "ENP-T-200",
+    "ENP-HDR-9",
+    found_by=(
+        f"{COMPRESSING}.algorithm[*]",
+        f"{COMPRESSING}.order",
+        f"{COMPRESSING}.calls",
+        f"{COMPRESSING}.contents[*]",
+    ),
+)
+def uncompressed_length_little_endian(frame: bytes, how: Compression) -> bytes:
+    """Announces the uncompressed length in little-endian order."""
+    packed = compress(frame, how)
+    return packed[:LENGTH_AT] + len(frame).to_bytes(4, "little") + packed[LENGTH_AT + 4 :]
+
+
+@SENDING.function(
+    connection_module,
+    "compress_if_shorter",
+    "ENP-Z-1",
+    found_by=(f"{COMPRESSING}.contents[zlib]", f"{COMPRESSING}.contents[gzip]", f"{COMPRESSING}.level[*]"),
+)
+def wrong_compression_id(frame: bytes, how: Compression) -> bytes:
+    """Writes the id of the next algorithm into compressed frames."""
+    packed = compress(frame, how)
+    return packed[: LENGTH_AT - 1] + bytes([how.algorithm + 1]) + packed[LENGTH_AT:]
+
+
+@SENDING.fault("ENP-IMP-1", found_by=(f"{CALLING}.not_announced[*]",))
 class ImportantWithoutFlag(EnpConnection):
     """Sends important messages to peers that do not support them."""
 
@@ -58,7 +90,7 @@ class ImportantWithoutFlag(EnpConnection):
         return options.priority | (enp.IMPORTANT if options.important else 0)
 
 
-@SENDING.fault("ENP-PRIO-1", found_by=(f"{CALLING}.important[pid]", f"{CALLING}.important_call"))
+@SENDING.fault("ENP-PRIO-1", found_by=(f"{CALLING}.important[*]", f"{CALLING}.important_call"))
 class ImportantBitMissing(EnpConnection):
     """Does not set the important bit of important messages."""
 
@@ -67,7 +99,13 @@ class ImportantBitMissing(EnpConnection):
 
 
 @SENDING.fault(
-    "ENP-PRIO-1", found_by=(f"{CASES}.priority_of_a_message[send_max]", f"{CALLING}.priority_of_a_call[call_high]")
+    "ENP-PRIO-1",
+    found_by=(
+        f"{CASES}.priority_of_a_message[*]",
+        f"{CALLING}.priority_of_a_call[*]",
+        f"{CASES}.priority_of_a_process[high]",
+        f"{CASES}.priority_of_a_process[max]",
+    ),
 )
 class PriorityNotSent(EnpConnection):
     """Sends all messages with normal priority."""
@@ -107,3 +145,11 @@ class ExitReasonReplaced(EnpConnection):
 
     def send_exit(self, sender: PID, to: PID, reason: Error) -> None:
         super().send_exit(sender, to, error_values.SHUTDOWN)
+
+
+@SENDING.fault("ENP-PRIO-1", found_by=(f"{CASES}.priority_of_a_process[*]", f"{CASES}.send[*]"))
+class UnknownPriorityBitSent(EnpConnection):
+    """Sets bit 2 of the priority byte of every message."""
+
+    def _priority(self, options: MessageOptions) -> int:
+        return super()._priority(options) | 4

@@ -22,7 +22,7 @@ SPAWN = Area("spawn")
 CASES, APPLICATIONS = "node.spawn", "node.applications"
 
 
-@SPAWN.fault("ENP-SPAWN-3", found_by=(f"{CASES}.we_do_not_announce_it",))
+@SPAWN.fault("ENP-SPAWN-3", found_by=(f"{CASES}.we_do_not_announce_it", f"{APPLICATIONS}.we_do_not_announce_it"))
 class RequestsWithoutFlag(ControlMessages):
     """Sends requests that the peer's flags exclude."""
 
@@ -35,7 +35,7 @@ SPAWN.add(
     "Waits three times too long for the answer to a request.",
     NameFault((control, outgoing), "enp", with_constants(enp, REQUEST_TIMEOUT=3 * enp.REQUEST_TIMEOUT)),
     "ENP-ANY-3",
-    found_by=(f"{CASES}.no_result",),
+    found_by=(f"{CASES}.no_result", "node.watching.no_result"),
 )
 
 

@@ -9,11 +9,13 @@ import selectors
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from .sockets import PeerSocket
 
 AnyProtocol = asyncio.Protocol | asyncio.BufferedProtocol
+HIGH_WATER: Final = 64 * 1024
+"""Bytes in the write buffer of a transport above which its protocol is told to pause, by default."""
 Ends = tuple["MemoryTransport", "MemoryTransport"]
 
 
@@ -48,7 +50,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class MemoryTransport(asyncio.Transport):
     """One end of a pair. Written bytes reach the protocol of the other end in the next turn of the loop.
 
-    Without another end they stay in `unread`.
+    While the other end does not read they are this end's write buffer.  Without another end they stay in `unread`.
     """
 
     protocol: Any
@@ -65,6 +67,9 @@ class MemoryTransport(asyncio.Transport):
         self.closed_at: float | None = None
         """Time of the loop at which this end was closed."""
         self.waiting: deque[Callable[[], None]] = deque()
+        self._undelivered = 0  # bytes
+        self._high = HIGH_WATER
+        self._writing_paused = False
 
     def deliver(self, action: Callable[[], None]) -> None:
         """Runs an action at this end after all earlier ones, and only while reading is not paused."""
@@ -81,7 +86,19 @@ class MemoryTransport(asyncio.Transport):
         if self.other is None:
             self.unread += bytes(data)
         else:
-            self.other.deliver(partial(self.other.arrive, bytes(data)))
+            self._undelivered += len(data)
+            self.other.deliver(partial(self._pass_on, bytes(data)))
+            if self.get_write_buffer_size() > self._high and not self._writing_paused:
+                self._writing_paused = True
+                self.protocol.pause_writing()
+
+    def _pass_on(self, chunk: bytes) -> None:
+        assert self.other is not None
+        self._undelivered -= len(chunk)
+        if self._writing_paused and self._undelivered <= self._high // 4:
+            self._writing_paused = False
+            self.protocol.resume_writing()
+        self.other.arrive(chunk)
 
     def arrive(self, chunk: bytes) -> None:
         if self.is_closing():
@@ -118,6 +135,8 @@ class MemoryTransport(asyncio.Transport):
         if not self.is_closing():
             self.closed_at = self.loop.time()
             if self.other is not None:
+                if self.other.paused:
+                    self.other.waiting.clear()  # unsent bytes are dropped
                 self.other.deliver(self.other.lost)
             self.loop.call_soon(self.protocol.connection_lost, None)
 
@@ -143,11 +162,11 @@ class MemoryTransport(asyncio.Transport):
     def is_reading(self) -> bool:
         return not self.paused
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Does nothing: written bytes are not buffered at this end."""
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
+        self._high = HIGH_WATER if high is None else high
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self._undelivered if self.other is not None and self.other.paused else 0
 
     def get_protocol(self) -> Any:
         return self.protocol

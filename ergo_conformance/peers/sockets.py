@@ -136,6 +136,16 @@ class PeerSocket(asyncio.Protocol):
         if self.transport is not None:
             self.transport.pause_reading()
 
+    def resume_reading(self) -> None:
+        """Reads from the network again."""
+        if self.transport is not None:
+            self.transport.resume_reading()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the target has not taken yet."""
+        return 0 if self.transport is None or self.transport.is_closing() else self.transport.get_write_buffer_size()
+
     @property
     def _is_open(self) -> bool:
         return self.transport is not None and not self.transport.is_closing() and not self._ending

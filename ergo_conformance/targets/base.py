@@ -12,6 +12,7 @@ from ..peers.ergo.esrd_client import ScriptedResolver
 from ..peers.ergo.handshake import TargetInfo
 from ..peers.sockets import PeerSocket
 from ..peers.violation import UnreachableError
+from .usage import Usage
 
 DEFAULT_CONFIG: Final[Mapping[str, Any]] = {
     "name": "target@localhost",
@@ -123,6 +124,10 @@ class RunningTarget:
     def stderr_since(self, since: float) -> tuple[str, ...]:  # noqa: ARG002  only a started process has one
         """Returns the lines that it wrote to stderr after `since`, in seconds of time.monotonic."""
         return ()
+
+    def usage(self) -> Usage | None:
+        """Returns what its processes use; None for a target that the toolkit has not started as a process."""
+        return None
 
     async def stop(self) -> None:
         """Stops the processes and servers that were started for this configuration."""

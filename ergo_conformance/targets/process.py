@@ -23,6 +23,7 @@ from .base import ConfigNotSupportedError, RunningTarget, Target, TargetError, b
 from .options import TargetOptions
 from .process_group import end_group, note_group
 from .tcp import TcpRunningTarget, client_context
+from .usage import Usage, usage_of
 
 START_TIMEOUT: Final = 30.0
 """Seconds until the READY line."""
@@ -95,6 +96,9 @@ class ProcessRunningTarget(TcpRunningTarget):
 
     def stderr_since(self, since: float) -> tuple[str, ...]:
         return self.stderr.since(since)
+
+    def usage(self) -> Usage | None:
+        return usage_of(self.process.pid)
 
     async def stop(self) -> None:
         self.stopping = True

@@ -11,14 +11,12 @@ from ergo_conformance.model.ergo.ehs import DEFAULT_FLAGS, FLAGS_WIDTH, Flags
 from ergo_conformance.model.ergo.gen import ApplicationOptions, ApplicationOptionsExtra
 from ergo_conformance.model.show import show
 from ergo_conformance.model.values import Atom, Error
-from ergo_conformance.peers.ergo.agents import poll_until
+from ergo_conformance.peers.ergo.agents import end_application
 from ergo_conformance.testing import AGENTS, ORDER, AgentDriver, Context, Peer, case, set_up
 
 MODES = {1: "temporary", 2: "transient", 3: "permanent"}
 OWN, TEMPORARY = 0, 1
 APP, OTHER, RESTRICTED = Atom("test_app"), Atom("test_app1"), Atom("restricted_app")
-PAIR = Atom("pair_app")
-"""Application with two processes."""
 OFF = {"flags": {"spawn": False, "application_start": False}}
 modes = pytest.mark.parametrize("mode", list(MODES), ids=MODES.get)
 
@@ -49,38 +47,13 @@ async def started(
     agent = AgentDriver(await ergo_context.peer(as_))
     ergo_context.needs_flag(agent.peer, Flags.REMOTE_APPLICATION_START)
     with set_up():
-        await end_processes(agent, name)
+        await end_application(agent, name)
     result = await asked(agent.peer, request(agent.peer, name, mode, **extra))
     try:
         agent.peer.check(result.Error is None, result, "a Result without an error")
         yield agent
     finally:
-        await end_processes(agent, name)
-
-
-async def end_processes(agent: AgentDriver, name: Atom) -> None:
-    """Ends the processes of an application, and with them the application, if it is running.
-
-    Not by the op `app_stop`: an application that is stopped by force never stops in upstream 3.1.
-    """
-    if not await is_running(agent, name):
-        return
-    for worker in workers(name):
-        agent.peer.ask(worker, "!terminate")
-    await poll_until(
-        agent.peer, lambda: is_running(agent, name), lambda running: not running, f"{name} stopped with its processes"
-    )
-
-
-def workers(name: Atom) -> list[str]:
-    """Returns the names of the processes of an application (docs/agents.md)."""
-    return [f"{name}_worker", *([f"{name}_second"] if name == PAIR else [])]
-
-
-async def is_running(agent: AgentDriver, name: Atom) -> bool:
-    found = await agent.run("app_info", name)
-    agent.peer.check(isinstance(found, str), show(found), f"the state and the mode of {name}")
-    return str(found).startswith("running ")
+        await end_application(agent, name)
 
 
 async def info(agent: AgentDriver, name: Atom, wanted: str) -> None:

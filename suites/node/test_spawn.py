@@ -323,7 +323,7 @@ async def test_request(ergo_context: Context, register: str) -> None:
     ref, message = await asked_of_us(agent, *op, *arguments)
     extra = message.Options
     found = (message.Name, extra.ParentPID, extra.Register, extra.Args)
-    wanted = ("a_factory", me, register, arguments)
+    wanted = (Atom("a_factory"), me, Atom(register), arguments)
     peer.check_equal(found, wanted, "factory, parent, name and arguments")
     peer.check(extra.ParentLeader != gen.NO_PID, extra.ParentLeader, "a leader")
     peer.check(not extra.ParentEnv, extra.ParentEnv, "no environment, because it is not exposed")

@@ -218,6 +218,15 @@ async def test_registered(ergo_context: Context, kind: str) -> None:
     await by_name_and_id(ergo_context, SAMPLES[kind])
 
 
+@pytest.mark.parametrize("length", [4_090, 4_096, 4_097, 20_000], ids=lambda n: f"{n}_bytes")
+@case("EDF-MAR-3", "ENP-T-121", "ENP-T-129", offers=AGENTS)
+async def test_long_marshaler(ergo_context: Context, length: int) -> None:
+    """A target returns a value of a marshaler type whose payload has {length} bytes unchanged, alone and in a list."""
+    needs_types(ergo_context)
+    value = named("Custom", b"\x00\x01" + b"x" * (length - 2))
+    await by_name_and_id(ergo_context, [value, [value, "behind", value]])
+
+
 @case("EDF-SLICE-2", "ENP-T-121", "ENP-T-129", offers=AGENTS)
 async def test_registered_nil(ergo_context: Context) -> None:
     """A target returns nil values of registered slices and maps as nil, not as empty values."""

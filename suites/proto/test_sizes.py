@@ -83,3 +83,19 @@ async def test_limits_of_two_peers(ergo_context: Context) -> None:
     await narrow.check_alive()
     payload = ergo_context.rng.randbytes(20_000)
     wide.check_equal(await wide.call("echo", payload), payload, "the bytes that were sent")
+
+
+@case("ENP-SIZE-1", "ENP-T-129", offers=AGENTS)
+async def test_exactly_our_limit(ergo_context: Context) -> None:
+    """A target sends an answer and a message whose frames have exactly the tester's limit, and none with one byte more."""
+    peer = await ergo_context.peer(MaxMessageSize=OURS)
+    empty = enp.Response(0, 1, 0, 1, (1, 2, 3), b""), enp.MessagePID(0, 1, 0, 0, 1, b"")
+    answer, message = (bytes(OURS - len(peer.data_of(frame))) for frame in empty)
+    value = await peer.call("echo", answer)
+    peer.check(value == answer, f"{value!r:.40}", "an answer whose frame is as long as the limit")
+    peer.send("echo", message)
+    await peer.receive_message()
+    ref = peer.ask("echo", answer + b"x")
+    peer.send("echo", message + b"x")
+    await peer.expect_no_answer(ref)
+    await peer.expect_none(lambda f: isinstance(f, enp.MessagePID), f"message longer than {OURS} bytes")

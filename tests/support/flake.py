@@ -72,7 +72,7 @@ class Tally:
                     "verdict": outcome.verdict.value,
                     "expected": list(outcome.expected),
                     "received": outcome.received or outcome.reason,
-                    "transcripts": outcome.transcripts,
+                    "transcripts": [(label, [str(line) for line in lines]) for label, lines in outcome.transcripts],
                 }
             )
 

@@ -262,6 +262,29 @@ class AgentDriver:
             await self.run_true(op, *back)
 
 
+# --- applications -----------------------------------------------------------------------------------------------------
+
+
+async def is_running(agent: AgentDriver, application: Atom) -> bool:
+    """Tells whether an application of the target runs."""
+    found = await agent.run("app_info", application)
+    agent.peer.check(isinstance(found, str), repr(found), f"the state and the mode of {application}, a string")
+    return str(found).startswith("running ")
+
+
+async def end_application(agent: AgentDriver, application: Atom, *workers: str) -> None:
+    """Ends the processes of an application (by default `<application>_worker`), and with them the application, if it runs.
+
+    Not by the op `app_stop`: an application that is stopped by force never stops in upstream 3.1.
+    """
+    if not await is_running(agent, application):
+        return
+    for worker in workers or (f"{application}_worker",):
+        agent.peer.ask(worker, "!terminate")
+    expected = f"{application} stopped with its processes"
+    await poll_until(agent.peer, lambda: is_running(agent, application), lambda running: not running, expected)
+
+
 # --- our process that agent addresses ---------------------------------------------------------------------------------
 
 OWN_PROCESS: Final = 2001

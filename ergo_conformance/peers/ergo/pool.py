@@ -17,16 +17,22 @@ FORMAT: Final = PacketFormat(enp.MAGIC, enp.HEADER_LENGTH, frame_size, enp.HEADE
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A frame of the target: the number of its socket in the pool (from 0), its value, and its Compressed frame or None."""
+    """A frame of the target: the number of its socket in the pool (from 0), its value, and its Compressed frame or None.
+
+    `data`: its bytes as they were received.
+    """
 
     socket: int
     value: Any
     outer: enp.Compressed | None = None
+    data: bytes = b""
 
     @classmethod
-    def of(cls, socket: int, read: ReadFrame) -> "Received":
+    def of(cls, socket: int, read: ReadFrame, data: bytes = b"") -> "Received":
         """Creates it from a read frame; of a compressed one the value is the inner frame."""
-        return cls(socket, read.value) if read.inner is None else cls(socket, read.inner.value, read.value)
+        if read.inner is None:
+            return cls(socket, read.value, None, data)
+        return cls(socket, read.inner.value, read.value, data)
 
 
 class FrameReader:
@@ -58,7 +64,7 @@ class FrameReader:
                 continue
             self._last = data
             read = read_one(data.ljust(enp.HEADER_LENGTH, b"\0"), 0, self.context)
-            return read if isinstance(read, Rejected) else Received.of(self.number, read)
+            return read if isinstance(read, Rejected) else Received.of(self.number, read, data)
         return None
 
 

@@ -22,6 +22,8 @@ log = logging.getLogger("ergo_conformance.node")
 
 STOP_TIMEOUT: Final = 5.0
 """Seconds in which the processes of a stopped application have to end."""
+_GOOD: Final = frozenset({error_values.NORMAL.text, error_values.SHUTDOWN.text})
+"""Reasons with which a process of a transient application may end."""
 _CHOSEN: Final = frozenset(ApplicationMode) - {ApplicationMode.OWN}
 
 
@@ -195,7 +197,7 @@ class Applications:
         if application is None or process not in application.processes:
             return
         application.processes.discard(process)
-        good = reason in (error_values.NORMAL, error_values.SHUTDOWN)
+        good = reason.text in _GOOD  # by text: another node may send it without an id (NAPI-ERR-2)
         ends = application.mode is ApplicationMode.PERMANENT or (
             application.mode is ApplicationMode.TRANSIENT and not good
         )

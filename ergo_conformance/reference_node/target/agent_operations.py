@@ -22,6 +22,8 @@ from ..core.remote_spawn import ALGORITHMS, compression_from
 from .agents import ActorFactory, Echo, is_text, reason_of, text_of
 from .go_format import go_format, type_word
 
+PAIR: Final = "pair_app"
+"""Name of the application with two processes."""
 _MAX_SPLIT: Final = 2  # colons of a request to pub
 
 
@@ -114,6 +116,8 @@ class Crasher(Actor):
             case "alias":
                 self.alias = self.alias or process.create_alias()
                 return self.alias
+            case "create_alias":
+                return process.create_alias()
             case "event":
                 if not self.has_event:
                     process.register_event("crasher_ev")
@@ -367,5 +371,8 @@ def permit_remote_starts(core: NodeCore, allowed: str) -> None:
     for name, mode in (("test_app", ApplicationMode.TRANSIENT), *((f"test_app{i}", temporary) for i in (1, 2, 3))):
         core.applications.load(ApplicationSpec(name, (ApplicationMember(Echo, f"{name}_worker"),), mode))
         remote.enable_application_start(name)
+    pair = tuple(ApplicationMember(Echo, f"{PAIR}_{which}") for which in ("worker", "second"))
+    core.applications.load(ApplicationSpec(PAIR, pair))
+    remote.enable_application_start(PAIR)
     core.applications.load(ApplicationSpec("restricted_app", (ApplicationMember(Echo, "restricted_app_worker"),)))
     remote.enable_application_start("restricted_app", allowed)

@@ -29,15 +29,6 @@ WITHOUT_MUTANT: Final[Mapping[str, str]] = {
         "proto.pool",
         "proto.robustness",
         "proto.sizes",
-        "registrar.esrd_client",
-        "registrar.esrd_resolving",
-        "registrar.malformed",
-        "registrar.register",
-        "registrar.resolve",
-        "registrar.saturn",
-        "registrar.saturn_asking",
-        "registrar.saturn_client",
-        "registrar.saturn_stream",
     )
 }
 """Reasons by ids of cases; `*` and `?` are wildcards."""

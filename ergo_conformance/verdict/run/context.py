@@ -19,6 +19,7 @@ from ...peers.transcript import Transcript
 from ...peers.violation import TimingViolationError, UnreachableError, ViolationError
 from ...spec.ergo.edf import EdfContext
 from ...targets.base import RunningTarget
+from ...targets.usage import Usage
 
 AT_ONCE = 0.7
 """Seconds in which a socket is closed at once: less than the time limit of a read."""
@@ -207,6 +208,13 @@ class Context:
             violation.actual += ", for a correct peer afterwards (ROB-EHS-3)"
             raise
         dialer.socket.close()
+
+    def usage(self) -> Usage:
+        """What the processes of the target use. Skips the case if that can't be measured."""
+        found = self.target.usage()
+        if found is None:
+            self.skip("needs a target that the toolkit starts as a process: what others use can't be measured")
+        return found
 
     def needs_flag(self, peer: Peer, flag: Flags) -> None:
         """Skips the case if the target does not announce this flag."""

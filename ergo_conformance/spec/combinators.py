@@ -254,7 +254,7 @@ class CountedEntries(Composite):
             try:
                 key = keys.checked(values, key)
             except UnusableKeyError as error:
-                raise RefusalError(Reason.UNHASHABLE_KEY, start, str(error)) from None
+                raise RefusalError(Reason.UNHASHABLE_KEY, start, str(error), (f"{i}", "key")) from None
             values[key] = yield i, self.value
         return values
 

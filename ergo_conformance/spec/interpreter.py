@@ -42,11 +42,11 @@ MAX_SPANS: Final = 200_000
 
 
 class RefusalError(Exception):
-    """Refusal by a node; the loop adds the path."""
+    """Refusal by a node; the loop adds the path. `labels`: of a part that the node has read itself or got before."""
 
-    def __init__(self, reason: Reason, offset: int, detail: str = "") -> None:
+    def __init__(self, reason: Reason, offset: int, detail: str = "", labels: tuple[Label, ...] = ()) -> None:
         super().__init__(reason, offset, detail)
-        self.reason, self.offset, self.detail = reason, offset, detail
+        self.reason, self.offset, self.detail, self.labels = reason, offset, detail, labels
 
 
 class Reader:
@@ -249,6 +249,8 @@ def read(schema: Schema, io: Reader) -> Any:
             else:
                 return value
     except RefusalError as refusal:
+        for label in refusal.labels:
+            path = (path, label)
         raise Rejected(refusal.reason, path_text(path), refusal.offset, refusal.detail) from None
 
 

@@ -59,6 +59,13 @@ def reason(unpack: Unpack, frame: Compressed, limit: int = enp.MAX_UNLIMITED) ->
     return caught.value.reason
 
 
+@unpackers
+def test_an_unknown_algorithm_is_refused_at_its_offset(unpack: Unpack) -> None:
+    with pytest.raises(Rejected) as caught:
+        unpack(frame_of(7, FRAME), enp.MAX_UNLIMITED)
+    assert (caught.value.reason, caught.value.offset) == (Reason.COMPRESSION, enp.HEADER_LENGTH)
+
+
 # --- round trip -------------------------------------------------------------------------------------------------------
 
 

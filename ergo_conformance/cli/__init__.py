@@ -6,26 +6,35 @@ from importlib import import_module
 from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ..errors import UsageError, suggestion
 from ..model.text import is_utf_8
 from ..output import check_columns, replace_characters
 
-VERBS: Final[Mapping[str, str]] = {
-    "run": "run",
-    "list": "list_",
-    "explain": "explain",
-    "node": "node",
-    "registrar": "registrar",
-    "vectors": "vectors",
-    "mutants": "mutants",
+VERBS: Final[Mapping[str, tuple[str, str]]] = {
+    "run": ("run", "Run the suites against a target. Without one: the embedded reference node."),
+    "list": (
+        "list_",
+        "List the cases with their level, their requirements, and the offers and settings that they need.",
+    ),
+    "explain": (
+        "explain",
+        "Explain a requirement, cases, a mutant, an EDF type, or a name or number of the protocols.",
+    ),
+    "node": ("node", "Run a reference node. It prints one READY line and serves until SIGTERM."),
+    "registrar": ("registrar", "Run a registrar without a node."),
+    "vectors": ("vectors", "Vector files and captures."),
+    "mutants": (
+        "mutants",
+        "Run mutants, the reference node with one seeded fault each, and show which cases find them.",
+    ),
 }
-"""Module of this package for each verb; its `app` is the command."""
+"""Module of this package for each verb, whose `app` is the command, and its first line of help."""
 
 
 class VerbGroup(TyperGroup):
-    """Group of all verbs. The module of a verb is imported on first use, as every target process starts this program."""
+    """Group of all verbs. The module of a verb is imported when the verb runs, as every target process starts this program."""
 
     # Any: typer has a private copy of click and no public name for the base class of commands.
 
@@ -33,11 +42,17 @@ class VerbGroup(TyperGroup):
         return list(VERBS)
 
     def get_command(self, _ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in VERBS:
-            raise UsageError(f"unknown command {cmd_name!r}{suggestion(cmd_name, tuple(VERBS))}")
-        command = typer.main.get_command(import_module(f".{VERBS[cmd_name]}", __package__).app)
-        command.name = cmd_name
-        return command
+        """The name and the help of a verb, for `--help`."""
+        return TyperCommand(cmd_name, help=VERBS[cmd_name][1])
+
+    def resolve_command(self, _ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command of a verb, to run it."""
+        name = args[0]
+        if name not in VERBS:
+            raise UsageError(f"unknown command {name!r}{suggestion(name, tuple(VERBS))}")
+        command = typer.main.get_command(import_module(f".{VERBS[name][0]}", __package__).app)
+        command.name = name
+        return name, command, args[1:]
 
 
 app = typer.Typer(

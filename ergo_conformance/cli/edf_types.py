@@ -14,6 +14,7 @@ from ..model.registry import Marshaler, Newtype, Registry, Struct
 from ..model.types import Map, Reg, Slice, Type
 from ..reference_node.ergo.edf.codec import generated_functions
 from ..reference_node.ergo.edf.tables import EncodeTables
+from ..spec.export.types import in_words
 
 MAX_LENGTH: Final = 2**32 - 1
 """Largest number of items of an EDF array."""
@@ -49,7 +50,7 @@ def _go_type(text: str, registry: Registry) -> tuple[Type, str]:
         if not 0 <= int(length) <= MAX_LENGTH:
             raise ValueError(text)
         return t.Array(int(length), item), rest
-    word = text.partition("]")[0]
+    word = text.partition("]")[0].replace(".", "/")
     rest = text[len(word) :]
     try:
         return type_from_json(word), rest
@@ -74,9 +75,9 @@ def print_type(type_: Type, console: Console, *, code: bool) -> None:
             for name, field in row.fields:
                 say(f"  {name:20} {escape(t.describe(field))}")
         case Newtype():
-            say(f"  based on {escape(t.describe(row.base))}")
+            say(f"  {escape(in_words(row))}")
         case Marshaler():
-            say(f"  marshaler: u32 n, then n bytes; payload {escape(repr(row.payload))}")
+            say(f"  {escape(in_words(row))}")
     if code:
         for what, function in (("reader", functions.reader(type_)), ("writer", functions.writer(type_))):
             say(f"[dim]--- {what}[/]")

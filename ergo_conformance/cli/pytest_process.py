@@ -1,6 +1,5 @@
 """Runs pytest over the suites in a child process, and ends what it leaves behind if it dies."""
 
-import fnmatch
 import os
 import signal
 import subprocess
@@ -12,18 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from ..locate import suite_names
 from ..verdict.run.pytest_arguments import clean_environment, suite_arguments
 
 PLUGIN: Final = ("-p", "ergo_conformance.pytest_plugin")
 PYTEST_USAGE, PYTEST_INTERRUPTED, PYTEST_INTERNAL, PYTEST_NOTHING = 4, 2, 3, 5
-
-
-def suites_of(cases: Sequence[str]) -> list[str]:
-    """Names of the suites whose cases can match these ids; none if any suite can. An id begins with its suite's name."""
-    known = suite_names()
-    found = [{name for name in known if fnmatch.fnmatch(name, case.partition(".")[0])} for case in cases]
-    return sorted(set().union(*found)) if found and all(found) else []
 
 
 def pytest_child(

@@ -11,8 +11,9 @@ from ..errors import UsageError
 from ..targets.kinds import forms
 from ..targets.options import option
 from ..verdict.run.options import RunOptions
+from .chosen_suites import chosen_suites
 from .options import pytest_arguments, takes
-from .pytest_process import pytest_child, suites_of
+from .pytest_process import pytest_child
 
 app = typer.Typer(add_completion=False)
 
@@ -45,7 +46,7 @@ def run(context: typer.Context, options: CommandOptions) -> None:
     if options.keyword is not None:
         arguments += ["-k", options.keyword]
     arguments += ["-x"] * options.exit_first + ["-v"] * options.verbose
-    names = options.suite or suites_of(options.case)
+    names = chosen_suites(options.suite, options.case)
     raise typer.Exit(pytest_child(names, arguments, environment, options.report))
 
 

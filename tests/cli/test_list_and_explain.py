@@ -75,6 +75,20 @@ def test_list_with_a_level_has_only_cases_of_that_level() -> None:
             ),
         ),
         (("map[string][]gen/Version", "--code"), ("def read(", "def write(")),
+        (("gen.Version",), ("gen/Version", "Release              string")),
+        (("NetworkFlags",), ("8 bytes or more", "64 IMPORTANT_DELIVERY")),
+        (("101",), ("MESSAGE_PID", "from_id u64, priority u8, mid u64, to_id u64, payload value")),
+        (("MessagePID",), ("ENP frame 101 (0x65)",)),
+        (("0xaa",), ("EDF tag 170 (0xaa), pid", "node atom, id u64, creation i64")),
+        (("nil",), ("EDF tag 255 (0xff), nil", "no bytes")),
+        (("int32",), ("EDF tag 148", "descriptor")),
+        (("AWAIT_HELLO",), ("Hello: answer_hello, then HELLO_ANSWERED",)),
+        (("AWAIT_REGISTER",), ("at a Saturn server",)),
+        (("HELLO_CERT",), ("EHS-DIG-3", "fingerprint")),
+        (("MAILBOX_FULL",), ("code 2 of RESPONSE_ERROR",)),
+        (("ehs-dig-1",), ("EHS-DIG-1", "cases")[:1]),
+        (("handshake.digest",), ("handshake.digest.hello_answered", "EHS-DIG-2", "--case 'handshake.digest.*'")),
+        (("handshake.digest.w*",), ("handshake.digest.whole_handshake",)),
     ],
 )
 def test_explain_prints_case_mutant_and_generated_code(arguments: tuple[str, ...], lines: tuple[str, ...]) -> None:
@@ -92,7 +106,10 @@ def test_explain_of_a_requirement_matches_the_snapshot(snapshot: SnapshotAsserti
     ("id_", "suggested"),
     [
         ("handshake.digest.whole_handshak", "did you mean handshake.digest.whole_handshake?"),
-        ("[4294967296]int8", "is not a requirement, case, mutant or EDF type"),
+        ("[4294967296]int8", "is not known as a requirement, case, mutant, EDF type, tag, frame or state"),
+        ("MESSAGE_PIDD", "did you mean MESSAGE_PID?"),
+        ("networkflags", "did you mean NetworkFlags?"),
+        ("handshake.digst", "did you mean handshake.digest"),
     ],
 )
 def test_explain_of_an_unknown_id_ends_with_exit_code_2(id_: str, suggested: str) -> None:

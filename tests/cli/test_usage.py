@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ergo_conformance.cli.pytest_process import suites_of
+from ergo_conformance.cli.chosen_suites import suites_of
 from tests.support.cli import MUTANT_PROCESS, CommandResult, case_options, cli, cli_process
 
 TCP = "tcp://127.0.0.1:1"

@@ -46,4 +46,7 @@ def evidence(outcome: Outcome) -> list[str]:
             lines.append(f"  {line.stamp}{line.text}")
             if line.data:
                 lines.append(f"    {line.data.hex()}")
+    if outcome.stderr:
+        lines += ["stderr of the target:", *(f"  {text}" for text in outcome.stderr)]
+    lines += [f"earlier   {each.received} (ran again: {each.reason})" for each in outcome.earlier]
     return lines

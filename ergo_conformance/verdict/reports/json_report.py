@@ -58,6 +58,7 @@ def _case(outcome: Outcome) -> dict[str, Any]:
             }
             for label, lines in outcome.transcripts
         ],
+        "earlier": [asdict(attempt) for attempt in outcome.earlier],
     }
 
 

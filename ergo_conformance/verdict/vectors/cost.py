@@ -44,7 +44,7 @@ def check_cost(read: Callable[[], object], length: int, limits: CostLimits) -> s
     allowed = limits.scaled(length)
     if text := _excess_of_time(read, allowed.seconds):
         return text
-    peak = _peak_memory(read)
+    peak = peak_memory(read)
     return f"took {peak:,} bytes, {allowed.memory:,} are allowed" if peak > allowed.memory else None
 
 
@@ -78,7 +78,8 @@ def _processor_seconds(work: Callable[[], object]) -> float:
     return time.thread_time() - started
 
 
-def _peak_memory(read: Callable[[], object]) -> int:
+def peak_memory(read: Callable[[], object]) -> int:
+    """Returns the bytes allocated at most while reading, by Python's allocator. A refusal is allowed."""
     tracemalloc.start()
     try:
         _run(read)

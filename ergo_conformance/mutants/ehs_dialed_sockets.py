@@ -18,7 +18,7 @@ ALL_STATES = ("hello_sent", "introduced", "accepted")
 
 
 @EHS_DIALED_SOCKETS.fault("EHS-DIAL-1", "EHS-DST-4", found_by=(f"{DIALER}.illegal[introduce-introduced]",))
-class IntroduceBeforeAccept(EhsSession):
+class EhsIntroduceBeforeAccept(EhsSession):
     """Accepts the acceptor's Introduce before its Accept."""
 
     def step(self, message: object) -> Effect:
@@ -32,7 +32,7 @@ class IntroduceBeforeAccept(EhsSession):
     "EHS-FRAME-8", "EHS-DST-2",
     found_by=(f"{DIALER}.illegal[*]", f"{POOL}.illegal_answer_to_join[*]"),
 )  # fmt: skip
-class UnexpectedMessagesIgnored(EhsSession):
+class EhsUnexpectedMessagesIgnored(EhsSession):
     """Ignores messages of an acceptor that its state does not expect."""
 
     def step(self, message: object) -> Effect:
@@ -42,7 +42,7 @@ class UnexpectedMessagesIgnored(EhsSession):
 
 
 @EHS_DIALED_SOCKETS.fault("EHS-FRAME-8", found_by=tuple(f"{DIALER}.body[{state}]" for state in ALL_STATES))
-class UnreadablePayloadsIgnored(EhsSession):
+class EhsUnreadablePayloadsIgnored(EhsSession):
     """Waits for another message of an acceptor when one is unreadable."""
 
     def _advance(self) -> Any:
@@ -66,7 +66,7 @@ class RestOfASegmentDropped(EhsSession):
     "EHS-FRAME-3", "EHS-FRAME-4",
     found_by=(*(f"{DIALER}.header[{state}]" for state in ALL_STATES), f"{POOL}.header_behind_join"), subtle=True,
 )  # fmt: skip
-class HeaderReadWithThePayload(EhsSession):
+class EhsHeaderReadWithThePayload(EhsSession):
     """Looks at magic and version of an acceptor's frame when the payload is there."""
 
     def check_header(self, header: bytes) -> None:
@@ -177,7 +177,7 @@ class IntroducesItselfBehindJoin(EhsSession):
 
 
 @EHS_DIALED_SOCKETS.fault("ROB-EHS-13", found_by=(f"{POOL}.frames_behind_the_accept",), subtle=True)
-class FramesBehindTheAcceptDropped(EhsSession):
+class EhsFramesBehindTheAcceptDropped(EhsSession):
     """Drops the frames that arrive in one segment with the Accept that answers its Join."""
 
     def check_join(self, message: Accept) -> Effect:

@@ -169,14 +169,14 @@ class _Unchecked(EhsSession):
     "EHS-DST-2", "EHS-DIG-2",
     found_by=(f"{DIALER}.hello_refused", f"{DIALER}.reflected_hello", f"{POOL}.second_dial_over_tls[digest]"),
 )  # fmt: skip
-class HelloUnchecked(_Unchecked):
+class EhsHelloUnchecked(_Unchecked):
     """Does not check the digest of the acceptor's Hello."""
 
     unchecked = Digest.HELLO_ACCEPTOR
 
 
 @EHS_DIALER.fault("EHS-TLS-2", found_by=(f"{POOL}.certificate_refused", f"{POOL}.second_dial_over_tls[certificate]"))
-class CertificateUnchecked(_Unchecked):
+class EhsCertificateUnchecked(_Unchecked):
     """Does not check the digest of the acceptor's certificate."""
 
     unchecked = Digest.HELLO_CERT

@@ -22,7 +22,7 @@ MAX_IGNORED = 65_536
 
 
 @ESRD_LEASES.fault("ESRD-REG-1", found_by=(f"{N}.bytes_do_not_restart_the_deadline[*]",), subtle=True)
-class EachByteRestartsDeadline(EsrdServerSocket):
+class EsrdEachByteRestartsDeadline(EsrdServerSocket):
     """Gives a client another second to register whenever bytes arrive."""
 
     def data_received(self, data: bytes) -> None:
@@ -77,7 +77,7 @@ class RoutesOfADuplicateKept(EsrdNameTable):
 
 
 @ESRD_LEASES.fault("ESRD-REG-3", "ROB-ESRD-5", found_by=(f"{REGISTER}.taken[*]",))
-class EndOfADuplicateFreesName(EsrdServerSession):
+class EsrdEndOfADuplicateFreesName(EsrdServerSession):
     """Frees the name of its owner when the socket of a refused duplicate ends."""
 
     def _register(self, message: RegisterRoutes) -> bytes:

@@ -74,8 +74,8 @@ async def listen(
     protocol: MakeProtocol,
     tls: ssl.SSLContext | None = None,
     tls_timeout: float = 0.0,
-) -> "Listener":
-    """Listens on one address. Raises OSError and UnicodeError. The arguments are those of Listener.
+) -> "TcpListener":
+    """Listens on one address. Raises OSError and UnicodeError. The arguments are those of TcpListener.
 
     A name is resolved to IPv4 only: with port 0 there must not be two different ports.  An empty host is all addresses.
     """
@@ -83,10 +83,10 @@ async def listen(
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sock = socket.create_server((str(found[0][4][0]), port), family=family, backlog=BACKLOG)
-    return Listener(sock, registry, protocol, tls, tls_timeout)
+    return TcpListener(sock, registry, protocol, tls, tls_timeout)
 
 
-class Listener:
+class TcpListener:
     """A listening socket. `protocol`: called for each accepted connection; `tls_timeout`: seconds for a TLS handshake."""
 
     def __init__(
@@ -186,7 +186,7 @@ class TlsAccept:
 
     role = Role.ACCEPTOR
 
-    def __init__(self, listener: Listener, accepted: socket.socket, protocol: asyncio.Protocol) -> None:
+    def __init__(self, listener: TcpListener, accepted: socket.socket, protocol: asyncio.Protocol) -> None:
         self._listener, self._socket, self._protocol = listener, accepted, protocol
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None

@@ -7,7 +7,7 @@ from typing import Any, Final
 from ...model.ergo import saturn
 from ...model.ergo.saturn import SessionState
 from ..api.validation import check_host
-from ..connection.listener import Listener, listen
+from ..connection.listener import TcpListener, listen
 from ..connection.socket_registry import SocketRegistry
 from ..connection.tls import KeyPair, self_signed, server_context
 from ..ergo.saturn import SaturnDirectory, SaturnServerSession
@@ -65,7 +65,7 @@ class SaturnServer:
         self.directory = SaturnDirectory(token, config)
         self.host, self.port = host, port
         self.keys = keys or self_signed([host] if host else ["localhost"])
-        self._server: Listener | None = None
+        self._server: TcpListener | None = None
         self._sockets: set[RegistrarServerSocket] = set()
 
     async def start(self) -> None:

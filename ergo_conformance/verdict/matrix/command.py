@@ -17,7 +17,7 @@ from .options import MutantsOptions
 from .plan import PlannedRun, Selection, mutants_named, plan
 from .processes import execute
 from .result import EXIT_NOTHING, Matrix
-from .terminal_report import TerminalReport
+from .terminal_report import MatrixTerminalReport
 from .without_mutant import WITHOUT_MUTANT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,7 +46,7 @@ def run_matrix(options: MutantsOptions) -> int:
     if not runs:
         print("no mutant declares a selected case: nothing was run")  # noqa: T201  no report prints it
         return EXIT_NOTHING
-    report = TerminalReport(make_console(), verbose=bool(options.names) or options.all_cases or options.verbose)
+    report = MatrixTerminalReport(make_console(), verbose=bool(options.names) or options.all_cases or options.verbose)
     _execute(matrix, runs, options.jobs, report)
     for path in files:
         try:
@@ -68,7 +68,7 @@ def _chosen(
             yield case
 
 
-def _execute(matrix: Matrix, runs: Sequence[PlannedRun], jobs: int, report: TerminalReport) -> None:
+def _execute(matrix: Matrix, runs: Sequence[PlannedRun], jobs: int, report: MatrixTerminalReport) -> None:
     """Executes the runs until the last has ended, or a signal comes."""
     certificate()  # loads the TLS libraries, which would delay the first live case
     started = time.monotonic()

@@ -34,7 +34,7 @@ def families(ids: Iterable[str], cases: Mapping[str, CollectedCase]) -> list[str
     return list(dict.fromkeys(found))
 
 
-class TerminalReport:
+class MatrixTerminalReport:
     """Prints during the matrix. The progress bar is drawn on a terminal only. `verbose`: also mutants that are found."""
 
     def __init__(self, console: Console, *, verbose: bool) -> None:

@@ -17,7 +17,7 @@ import pytest
 from ergo_conformance.model.ergo.ehs import Role
 from ergo_conformance.reference_node.connection import listener as module
 from ergo_conformance.reference_node.connection import socket_registry
-from ergo_conformance.reference_node.connection.listener import Listener, listen
+from ergo_conformance.reference_node.connection.listener import TcpListener, listen
 from ergo_conformance.reference_node.connection.socket_registry import SocketRegistry
 from ergo_conformance.reference_node.connection.tls import client_context, self_signed, server_context
 from ergo_conformance.reference_node.turns import Turns
@@ -40,7 +40,7 @@ class Greeter(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def tls_listener(timeout: float = LONG) -> AsyncIterator[Listener]:
+async def tls_listener(timeout: float = LONG) -> AsyncIterator[TcpListener]:
     context = server_context(self_signed(["localhost"]))
     made = await listen(HOST, 0, SocketRegistry(Turns()), Greeter, context, timeout)
     try:
@@ -227,7 +227,7 @@ async def test_a_lack_of_descriptors_pauses_and_is_logged_once(
     crowded = Crowded(readable, [number] * 10)
     registry = SocketRegistry(Turns())
     oldest = [Unfinished(registry) for _ in range(12)]
-    made = Listener(crowded, registry, Greeter)  # type: ignore[arg-type]
+    made = TcpListener(crowded, registry, Greeter)  # type: ignore[arg-type]
     with caplog.at_level(logging.WARNING):
         await asyncio.sleep(5 * module.PAUSE)
         assert crowded.asked <= 6, "it spins"
@@ -242,7 +242,7 @@ async def test_a_lack_of_descriptors_pauses_and_is_logged_once(
 
 async def test_a_connection_that_ended_before_it_was_accepted_is_skipped(readable: int) -> None:
     crowded = Crowded(readable, [errno.ECONNABORTED, errno.EPROTO])
-    made = Listener(crowded, SocketRegistry(Turns()), Greeter)  # type: ignore[arg-type]
+    made = TcpListener(crowded, SocketRegistry(Turns()), Greeter)  # type: ignore[arg-type]
     await asyncio.sleep(module.PAUSE / 2)
     assert crowded.asked == 3
     made.close()
@@ -250,7 +250,7 @@ async def test_a_connection_that_ended_before_it_was_accepted_is_skipped(readabl
 
 async def test_a_closed_listener_does_not_listen_again_after_a_lack(readable: int) -> None:
     crowded = Crowded(readable, [errno.EMFILE])
-    made = Listener(crowded, SocketRegistry(Turns()), Greeter)  # type: ignore[arg-type]
+    made = TcpListener(crowded, SocketRegistry(Turns()), Greeter)  # type: ignore[arg-type]
     await settle()
     made.close()
     await asyncio.sleep(10 * module.PAUSE)

@@ -240,8 +240,8 @@ def without_mapping(caches: Caches) -> Caches:
 class LastReceivedIdUnknown(Decoder):
     """Does not know the greatest id that its peer has announced."""
 
-    def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
-        super().__init__(registry, without_last_ids(caches))
+    def __init__(self, registry: Registry, caches: Caches = NO_CACHES, **more: Any) -> None:
+        super().__init__(registry, without_last_ids(caches), **more)
 
 
 @EDF_REFUSALS.fault(
@@ -261,8 +261,8 @@ class LastAnnouncedIdUnused(Encoder):
 class MappingIgnoredByReader(Decoder):
     """Does not replace remote atoms by local ones."""
 
-    def __init__(self, registry: Registry, caches: Caches = NO_CACHES) -> None:
-        super().__init__(registry, without_mapping(caches))
+    def __init__(self, registry: Registry, caches: Caches = NO_CACHES, **more: Any) -> None:
+        super().__init__(registry, without_mapping(caches), **more)
 
 
 @EDF_REFUSALS.fault("EDF-ATOM-2", found_by=writes("atom_mapping"))

@@ -88,7 +88,7 @@ class FullLengthOfAnAcceptorRefused(EhsSession):
             raise HandshakeError("the payload is too long")
 
 
-class _OtherDeadline(SocketProtocol):
+class _OtherDialerDeadline(SocketProtocol):
     """Waits for an acceptor for another time. `factor`: that time divided by the right one."""
 
     factor: float
@@ -104,14 +104,14 @@ SILENCES = (*(f"{DIALER}.silence[{state}]" for state in ALL_STATES), f"{POOL}.si
 
 
 @EHS_DIALED_SOCKETS.fault("EHS-TIME-1", found_by=SILENCES, subtle=True)
-class WaitsTooLongForAnAcceptor(_OtherDeadline):
+class WaitsTooLongForAnAcceptor(_OtherDialerDeadline):
     """Closes a socket after 1.8 s of silence of the acceptor."""
 
     factor = 1.8
 
 
 @EHS_DIALED_SOCKETS.fault("EHS-TIME-1", found_by=SILENCES, subtle=True)
-class WaitsTooShortForAnAcceptor(_OtherDeadline):
+class WaitsTooShortForAnAcceptor(_OtherDialerDeadline):
     """Closes a socket after 0.5 s of silence of the acceptor."""
 
     factor = 0.5

@@ -89,7 +89,7 @@ class IntroduceWithItsOwnSalt(EhsSession):
         return [introduction._replace(Digest=self.digest(Digest.INTRODUCE))]
 
 
-class _OtherIntroduction(EhsSession):
+class _OtherDialerIntroduction(EhsSession):
     """Introduces itself differently when it dials."""
 
     changes: dict[str, Any]
@@ -100,21 +100,21 @@ class _OtherIntroduction(EhsSession):
 
 
 @EHS_DIALER.fault("EHS-DST-3", found_by=(f"{DIALER}.introduce",), subtle=True)
-class AnotherCreationWhenItDials(_OtherIntroduction):
+class AnotherCreationWhenItDials(_OtherDialerIntroduction):
     """Introduces another creation when it dials than when it accepts."""
 
     changes = {"Creation": 1}  # noqa: RUF012
 
 
 @EHS_DIALER.fault("EHS-DST-3", found_by=(f"{DIALER}.introduce",), subtle=True)
-class NoFlagsWhenItDials(_OtherIntroduction):
+class NoFlagsWhenItDials(_OtherDialerIntroduction):
     """Introduces no flags when it dials."""
 
     changes = {"Flags": bytes(ehs.FLAGS_WIDTH)}  # noqa: RUF012
 
 
 @EHS_DIALER.fault("EHS-CACHE-2", found_by=(f"{DIALER}.announced_ids",))
-class AnnouncesSmallIds(_OtherIntroduction):
+class AnnouncesSmallIds(_OtherDialerIntroduction):
     """Announces atom ids below 256 when it dials."""
 
     changes = {"AtomCache": {255: Atom("last")}}  # noqa: RUF012

@@ -183,8 +183,8 @@ class LastByteOfAValueChanged(Encoder):
 class ProcessNamesInAnyCase(ProcessTable):
     """Finds a process by a name in upper case, too."""
 
-    def __init__(self, name: Atom, creation: int, unique: int) -> None:
-        super().__init__(name, creation, unique)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.names = _LowerCase()
 
 

@@ -186,9 +186,10 @@ async def test_unloaded_application_is_not_listed(ergo_context: Context) -> None
 @case("SAT-EV-1", "SAT-RG-2", offers=SATURN)
 async def test_many_nodes(ergo_context: Context) -> None:
     """Of 25 nodes each is told that another joins and leaves, and the newcomer is told all names."""
-    clients = [await ergo_context.saturn_client() for _ in range(MANY)]
-    for client in clients:
-        await client.register()
+    clients = []
+    for _ in range(MANY):  # one by one: a client has 3 s to register
+        clients.append(await ergo_context.saturn_client())
+        await clients[-1].register()
     newcomer = await ergo_context.saturn_client()
     result = await newcomer.register()
     names = sorted(client.name for client in clients)

@@ -107,7 +107,7 @@ def test_registrar_without_a_kind_lists_the_kinds() -> None:
     assert cli("registrar", "etcd").code == 2
 
 
-OF_OTHERS = ("registrar.saturn", "registrar.esrd_client", "registrar.esrd_resolving")
+OF_OTHERS = ("registrar.saturn", "registrar.esrd_client", "registrar.esrd_resolving", "registrar.client_returns")
 """Cases for central registrars, and for nodes."""
 
 

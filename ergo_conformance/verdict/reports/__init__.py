@@ -24,10 +24,10 @@ def check_writable(path: Path, text: str) -> None:
 
     What is not a regular file is not tried: a device, or a pipe whose reader has not opened it yet.
     """
-    existed = path.exists()
-    if existed and not (path.is_file() or path.is_dir()):
-        return
     try:
+        existed = path.exists()
+        if existed and not (path.is_file() or path.is_dir()):
+            return
         path.open("ab").close()
     except OSError as error:
         raise UsageError(f"--report {text}: {error.strerror}") from None

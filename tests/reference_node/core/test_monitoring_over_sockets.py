@@ -14,6 +14,7 @@ from ergo_conformance.model.values import PID, Atom, Error, Event, ProcessID
 from ergo_conformance.reference_node.api.applications import ApplicationState
 from ergo_conformance.reference_node.api.relations import RelationTarget
 from ergo_conformance.reference_node.api.routes import NetworkRoute
+from ergo_conformance.reference_node.connection import socket_protocol
 from ergo_conformance.reference_node.core.actor import Actor
 from ergo_conformance.reference_node.core.process import Process
 from ergo_conformance.reference_node.node import Node
@@ -127,8 +128,9 @@ async def test_each_relation_is_notified_once_when_the_node_is_killed(dialed: bo
 
 
 @dialing_side
-async def test_the_loss_of_two_sockets_ends_no_relation(dialed: bool) -> None:
-    """One of the three sockets is left."""
+async def test_the_loss_of_two_sockets_ends_no_relation(dialed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the three sockets is left. A socket that ends soon after it joined would count as a refused Join."""
+    monkeypatch.setattr(socket_protocol, "REFUSED_WITHIN", 0.0)
     async with connected_nodes(dialed=dialed) as (here, there):
         process, targets = spawn_target(there)
         consumers = await spawn_consumers(here, targets)
